@@ -1,0 +1,279 @@
+"""The driver: a model in, a model with cached regions out.
+
+load → measure → analyse and choose → outline → verify → emit. A region that verification rejects is dropped with its
+reason, and the next candidate is tried.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+
+from actcache import worker
+from actcache.emit import emit, working_folder
+from actcache.errors import ActcacheError, InvalidModel, InvalidOption, NothingToCache
+from actcache.explain import explain
+from actcache.model_file import LoadedModel, load_model
+from actcache.passes.choose import Candidate, Choice, choose
+from actcache.passes.cost import Costs, estimate_costs
+from actcache.passes.fingerprint import fingerprint
+from actcache.passes.graph import GraphView
+from actcache.passes.inline_regions import MANIFEST_KEY
+from actcache.passes.named_region import named_candidate
+from actcache.passes.outline import outline
+from actcache.passes.refusal import Refusal
+from actcache.region_spec import RegionSpec
+from actcache.samples import check_sample, load_sample, model_inputs
+from actcache.verify import DEFAULT_TOLERANCE, VerifyReport
+
+Sample = str | os.PathLike[str] | Mapping[str, npt.ArrayLike]
+Progress = Callable[[str], None]
+
+GRANULARITIES = ("auto", "row", "tensor")
+
+
+@dataclass(frozen=True)
+class CompiledRegion:
+    """One cached region of a compiled model.
+
+    Attributes:
+        candidate: The region and what it is expected to save.
+        fingerprint: Content hash of the region, 64 hex digits.
+    """
+
+    candidate: Candidate
+    fingerprint: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the region as it stands in ``--json`` output and in the manifest."""
+        region = self.candidate.region
+        return {
+            "id": region.id,
+            "granularity": region.granularity,
+            "inputs": list(self.candidate.cone),
+            "frontier": list(region.frontier),
+            "live_outs": list(region.live_outs),
+            "nodes": len(region.nodes),
+            "time_share": round(self.candidate.time_share, 4),
+            "saving_ms": round(self.candidate.saving * 1e3, 4),
+            "fingerprint": self.fingerprint,
+        }
+
+
+@dataclass
+class CompileResult:
+    """What :func:`compile_model` did.
+
+    Attributes:
+        model: The model that was compiled.
+        output: The file that was written.
+        files: `output` and the weights beside it.
+        regions: What is cached.
+        refusals: What is not, and why.
+        verify: What verification found; None when it was turned off.
+        notes: What the user should know besides.
+        explain: Lines that tell, for every costly node, why it is cached or what stopped it.
+    """
+
+    model: Path
+    output: Path
+    files: list[Path]
+    regions: list[CompiledRegion]
+    refusals: list[Refusal]
+    verify: VerifyReport | None
+    notes: list[str] = field(default_factory=list)
+    explain: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as ``--json`` prints it."""
+        return {
+            "model": str(self.model),
+            "output": str(self.output),
+            "files": [str(path) for path in self.files],
+            "regions": [region.to_json() for region in self.regions],
+            "refusals": [refusal.to_json() for refusal in self.refusals],
+            "verify": self.verify.to_json() if self.verify else None,
+            "notes": self.notes,
+        }
+
+
+def compile_model(
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    samples: Sequence[Sample] = (),
+    granularity: str = "auto",
+    regions: Sequence[RegionSpec] | None = None,
+    min_saving: float | None = None,
+    tolerance: float = DEFAULT_TOLERANCE,
+    verify: bool = True,
+    pure_ops: Collection[str] = (),
+    custom_op_libraries: Sequence[str | os.PathLike[str]] = (),
+    single_file: bool = False,
+    progress: Progress | None = None,
+) -> CompileResult:
+    """Write a model that caches what is worth it.
+
+    Args:
+        model: An ONNX file.
+        output: The file to write; default: `model` with the suffix ``.cached.onnx``.
+        samples: Inputs for single calls, each a ``.npz`` file or a mapping from input name to array; the first one is
+            what costs are measured on. Without any, inputs are made up.
+        granularity: ``auto``, ``row`` or ``tensor``.
+        regions: Regions to cache instead of the one that the compiler would choose.
+        min_saving: Milliseconds that a hit has to save for a region to be worth it; None: several times what its
+            lookup costs; 0: whatever is safe.
+        tolerance: Largest accepted difference to the original (see :data:`actcache.verify.DEFAULT_TOLERANCE`).
+        verify: Whether to run original and compiled model against each other.
+        pure_ops: Operators, each ``domain:Op``, that the user vouches for.
+        custom_op_libraries: Libraries with operators that the model itself needs.
+        single_file: Keep the weights inside the model.
+        progress: Called with the name of each step as it begins.
+
+    Raises:
+        NothingToCache: Nothing is safe and worth caching; nothing is written.
+        InvalidModel, InvalidSamples, InvalidRegion, InvalidOption, OutputError, LibraryError: As they say.
+    """
+    _check_options(granularity, min_saving, tolerance, pure_ops)
+    source = Path(model)
+    target = Path(output) if output is not None else source.with_suffix(".cached.onnx")
+    if not source.exists():
+        raise InvalidModel("no such file", file=source)
+    if target.exists() and source.resolve() == target.resolve() and source.suffix:
+        raise InvalidOption(f"the output '{target}' is the model itself", hint="choose another file with -o")
+    step = progress or (lambda _: None)
+    with working_folder(target) as folder:
+        step("reading the model")
+        loaded = load_model(source, folder)
+        compilation = _Compilation(loaded, tuple(str(p) for p in custom_op_libraries), tolerance, verify, step)
+        compilation.measure(samples)
+        step("choosing a region")
+        choice = compilation.choose(granularity, regions, min_saving, pure_ops)
+        compiled, report = compilation.first_accepted(choice)
+        notes = _notes(loaded, single_file)
+        step("writing the compiled model")
+        view, costs = compilation.view, compilation.costs
+        lines = explain(view, costs, [c.candidate for c in compiled], choice.refusals)
+        files = emit(_with_manifest(compilation.result, compiled), loaded.weights, target, single_file=single_file)
+    return CompileResult(source, target, files, compiled, choice.refusals, report, notes, lines)
+
+
+class _Compilation:
+    """State of one compilation between its steps."""
+
+    def __init__(
+        self, loaded: LoadedModel, libraries: tuple[str, ...], tolerance: float, verify: bool, step: Progress
+    ) -> None:
+        self.loaded, self.tolerance, self.verify, self.step = loaded, tolerance, verify, step
+        runnable = loaded.base if loaded.recompiled else loaded.source
+        self.originals = worker.Originals(str(loaded.source), str(runnable), str(loaded.base), libraries)
+        self.view = GraphView(loaded.proto)
+        self.samples: list[Path] = []
+        self.costs: Costs
+        self.result: onnx.ModelProto
+
+    def measure(self, samples: Sequence[Sample]) -> None:
+        """Take or make samples and measure costs on the first; estimate them where nothing may be run."""
+        inputs = model_inputs(self.loaded.proto)
+        given = []
+        for index, sample in enumerate(samples):
+            if isinstance(sample, (str, os.PathLike)):
+                feed = load_sample(sample, inputs)
+            else:
+                feed = check_sample(sample, inputs, f"samples[{index}]")
+            given.append(worker.save_sample(self.loaded.directory / f"given{index}.npz", feed))
+        self.step("measuring what each node costs")
+        try:
+            self.samples, self.costs = worker.measure(self.originals, given, self.loaded.directory)
+        except ActcacheError as error:
+            if self.verify or given or isinstance(error, InvalidModel):
+                raise
+            self.costs = estimate_costs(self.view)
+
+    def choose(
+        self,
+        granularity: str,
+        regions: Sequence[RegionSpec] | None,
+        min_saving: float | None,
+        pure_ops: Collection[str],
+    ) -> Choice:
+        if regions:
+            choice = Choice()
+            for spec in regions:
+                candidate = named_candidate(self.view, self.costs, spec, granularity, pure_ops, choice.refusals)
+                choice.candidates.append(candidate)
+            return choice
+        seconds = None if min_saving is None else min_saving * 1e-3
+        return choose(self.view, self.costs, granularity=granularity, min_saving=seconds, pure_ops=pure_ops)
+
+    def first_accepted(self, choice: Choice) -> tuple[list[CompiledRegion], VerifyReport | None]:
+        """Compile candidates, best first, until one passes verification.
+
+        Raises:
+            NothingToCache: None does, or there is none.
+        """
+        for candidate in choice.candidates:
+            region = self._outline(candidate)
+            if not self.verify:
+                return [region], None
+            self.step(f"verifying granularity '{candidate.region.granularity}'")
+            path = self.loaded.directory / "compiled.onnx"
+            path.write_bytes(self.result.SerializeToString())
+            report = worker.check(self.originals, path, self.samples, candidate.row_axes, self.tolerance)
+            if report.failure is None:
+                return [region], report
+            choice.refusals.append(Refusal("verification", report.failure, candidate.region.id))
+        raise NothingToCache(
+            choice.refusals, file=self.loaded.source, hint="--explain lists every reason; --min-saving 0 caches what is safe"
+        )
+
+    def _outline(self, candidate: Candidate) -> CompiledRegion:
+        self.result = onnx.ModelProto()
+        self.result.CopyFrom(self.loaded.proto)
+        region = candidate.region
+        digest = fingerprint(self.view, region.nodes, region.live_outs, self.loaded.weights.tensors)
+        outline(GraphView(self.result), region, digest)
+        return CompiledRegion(candidate, digest)
+
+
+def _check_options(granularity: str, min_saving: float | None, tolerance: float, pure_ops: Collection[str]) -> None:
+    if granularity not in GRANULARITIES:
+        raise InvalidOption(f"granularity '{granularity}' is unknown", hint=f"choose one of {', '.join(GRANULARITIES)}")
+    if min_saving is not None and not (np.isfinite(min_saving) and min_saving >= 0):
+        raise InvalidOption(f"min_saving {min_saving} means nothing", hint="give milliseconds, 0 or more")
+    if not (np.isfinite(tolerance) and tolerance >= 0):
+        raise InvalidOption(f"tolerance {tolerance} means nothing", hint="give a number, 0 or more")
+    for name in pure_ops:
+        if ":" not in name:
+            raise InvalidOption(f"'{name}' does not name an operator", hint="write --pure-op domain:Op")
+
+
+def _notes(loaded: LoadedModel, single_file: bool) -> list[str]:
+    notes = []
+    if loaded.recompiled:
+        notes.append("the model had been compiled before; its old regions were taken out first")
+    if single_file and loaded.weights.size:
+        size = loaded.weights.size / 2**20
+        notes.append(f"single file: onnxruntime keeps weights inside a branch twice, up to {size:.0f} MiB more memory")
+    return notes
+
+
+def _with_manifest(model: onnx.ModelProto, regions: Sequence[CompiledRegion]) -> onnx.ModelProto:
+    manifest = {
+        "version": 1,
+        "tool": f"actcache {version('actcache')}",
+        "onnxruntime": onnxruntime.__version__,
+        "regions": [region.to_json() for region in regions],
+    }
+    model.metadata_props.add(key=MANIFEST_KEY, value=json.dumps(manifest, sort_keys=True))
+    return model

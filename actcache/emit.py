@@ -1,0 +1,93 @@
+"""Writing the compiled model: all of it or nothing.
+
+Weights go to a file beside the model whose name carries a digest of what it holds. A model therefore never refers to the
+weights of another compilation, whatever moment the machine stops at; the model itself appears by an atomic rename, last.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import EncodeError
+
+from actcache.errors import OutputError
+from actcache.passes.graph import tensor_bytes
+from actcache.passes.weights import WeightFile, all_tensors, inline_weights, rename_weight_file
+
+#: Below this a file of its own for the weights is more trouble than the memory it saves.
+SEPARATE_BYTES = 1 << 20
+_PROTOBUF_LIMIT = 2**31 - 1
+
+
+@contextmanager
+def working_folder(target: Path) -> Iterator[Path]:
+    """Yield a folder beside `target` for the compilation, gone afterwards.
+
+    Raises:
+        OutputError: Nothing can be written there.
+    """
+    hint = "choose another place with -o"
+    if target.is_dir():
+        raise OutputError("this is a folder, not a file to write", file=target, hint=hint)
+    try:
+        folder = tempfile.mkdtemp(prefix=".actcache-", dir=target.parent)
+    except OSError as error:
+        raise OutputError(f"cannot be written ({error.strerror or error})", file=target, hint=hint) from error
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def emit(model: onnx.ModelProto, weights: WeightFile, target: Path, *, single_file: bool = False) -> list[Path]:
+    """Write a compiled model.
+
+    Args:
+        model: The model; its large weights are in `weights`. It is edited.
+        weights: The weights, in the working folder; the file is moved from there.
+        target: The file to write.
+        single_file: Keep the weights inside the model.
+
+    Returns:
+        The files that make up the model, `target` first.
+
+    Raises:
+        OutputError: A file cannot be written, or a single file would exceed protobuf's 2 GB.
+    """
+    external = sum(tensor_bytes(t) for t, _ in all_tensors(model) if t.data_location == onnx.TensorProto.EXTERNAL)
+    separate = external >= SEPARATE_BYTES and not single_file
+    superseded = _weight_files_of(target)
+    written = [target]
+    if separate:
+        data = target.with_name(f"{target.stem}.{weights.digest[:12]}.data")
+        rename_weight_file(model, data.name)
+        written.append(data)
+    elif external + model.ByteSize() > _PROTOBUF_LIMIT:
+        raise OutputError("the model exceeds the 2 GB of a single file", file=target, hint="leave out --single-file")
+    else:
+        inline_weights(model, weights.path.parent)
+    temporary = weights.path.with_name("compiled.tmp")
+    try:
+        temporary.write_bytes(model.SerializeToString())
+        if separate:
+            os.replace(weights.path, data)
+        os.replace(temporary, target)
+    except (OSError, EncodeError) as error:
+        raise OutputError(f"cannot be written ({getattr(error, 'strerror', None) or error})", file=target) from error
+    for old in superseded.difference(written):
+        old.unlink(missing_ok=True)
+    return written
+
+
+def _weight_files_of(target: Path) -> set[Path]:
+    """Weight files that an earlier compilation wrote for `target`, told by their names."""
+    found = target.parent.glob(f"{glob.escape(target.stem)}.{'[0-9a-f]' * 12}.data")
+    return {path for path in found if path.is_file()}
+

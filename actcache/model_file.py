@@ -1,0 +1,112 @@
+"""Reading a model: from a file that may be anything to a small protobuf with its weights beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnx.inliner
+from google.protobuf.message import DecodeError
+
+from actcache.errors import InvalidModel
+from actcache.passes.inline_regions import inline_regions
+from actcache.passes.weights import WeightFile, move_weights
+
+#: Names inside the compiler's working folder.
+BASE_MODEL, WEIGHTS = "base.onnx", "weights.bin"
+
+
+@dataclass
+class LoadedModel:
+    """A model on its way through the compiler.
+
+    Attributes:
+        source: The user's file.
+        proto: The model without its large weights, local functions inlined, regions of an earlier compilation taken out.
+        weights: Its large weights.
+        recompiled: Whether `source` had been compiled before.
+    """
+
+    source: Path
+    proto: onnx.ModelProto
+    weights: WeightFile
+    recompiled: bool
+
+    @property
+    def directory(self) -> Path:
+        """The working folder: the weights are here, and models that refer to them run from here."""
+        return self.weights.path.parent
+
+    @property
+    def base(self) -> Path:
+        """The uncompiled model as it is in the working folder."""
+        return self.directory / BASE_MODEL
+
+
+def load_model(source: Path, directory: Path) -> LoadedModel:
+    """Read `source` and lay it out in the working folder `directory`.
+
+    Raises:
+        InvalidModel: The file is missing, empty, truncated, not ONNX, or its external data is missing.
+    """
+    proto = _parse(source)
+    try:
+        recompiled = inline_regions(proto)
+        _list_inputs_only(proto)
+        if proto.functions:
+            proto = onnx.inliner.inline_local_functions(proto)
+    except InvalidModel as error:
+        raise InvalidModel(error.message, file=source) from error
+    weights = move_weights(proto, source, directory / WEIGHTS)
+    loaded = LoadedModel(source, proto, weights, recompiled)
+    loaded.base.write_bytes(proto.SerializeToString())
+    _check(loaded)
+    return loaded
+
+
+def _parse(source: Path) -> onnx.ModelProto:
+    try:
+        if not source.is_file():
+            raise InvalidModel("no such file" if not source.exists() else "this is not a file", file=source)
+        if source.stat().st_size == 0:
+            raise InvalidModel("the file is empty", file=source, hint="export or download the model again")
+        proto = onnx.load_model(str(source), format="protobuf", load_external_data=False)
+    except OSError as error:
+        raise InvalidModel(f"cannot be read ({error.strerror or error})", file=source) from error
+    except DecodeError as error:
+        hint = "a truncated download and other formats (.ort, .pt, .tflite) look like this"
+        raise InvalidModel("this is not a complete ONNX model", file=source, hint=hint) from error
+    if not proto.graph.node or not proto.opset_import:
+        raise InvalidModel("the file holds no ONNX graph", file=source, hint="give a model in ONNX's protobuf format")
+    return proto
+
+
+def _list_inputs_only(proto: onnx.ModelProto) -> None:
+    """Before IR version 4 initializers had to be listed as inputs too, and could not be overridden: state it as later."""
+    if proto.ir_version >= 4:
+        return
+    fixed = {t.name for t in proto.graph.initializer}
+    inputs = [value for value in proto.graph.input if value.name not in fixed]
+    del proto.graph.input[:]
+    proto.graph.input.extend(inputs)
+    proto.ir_version = 4
+
+
+def _check(loaded: LoadedModel) -> None:
+    """Check structure only where actcache depends on it: every name is defined once, and before it is read."""
+    graph = loaded.proto.graph
+    known = {v.name for v in graph.input} | {t.name for t in graph.initializer}
+    known |= {t.values.name for t in graph.sparse_initializer}
+    for node in graph.node:
+        label = f"{node.op_type} '{node.name}'"
+        for name in node.input:
+            if name and name not in known:
+                raise InvalidModel(f"reads '{name}', which nothing before it defines", file=loaded.source, node=label)
+        for name in node.output:
+            if name and name in known:
+                raise InvalidModel(f"defines '{name}' a second time", file=loaded.source, node=label)
+            known.add(name)
+    for value in graph.output:
+        if value.name not in known:
+            raise InvalidModel(f"output '{value.name}' is defined by no node", file=loaded.source)

@@ -1,0 +1,209 @@
+"""Verification: the compiled model against the original, on samples, in every state that a cache can be in.
+
+Per sample: cold, warm (bit-equal to cold), and for row regions also permuted, partly warm, with equal rows, and one row
+alone. The original answers first and is released before the compiled model is loaded, so that both never take memory at
+the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.generic]
+Feed = dict[str, Array]
+Run = Callable[[Feed], list[Any]]
+
+#: Largest difference that is accepted, relative to the largest magnitude in an output (or to 1, if that is larger).
+#: onnxruntime's own results move by up to 1.2e-5 with the number of rows in a batch.
+DEFAULT_TOLERANCE = 1e-4
+
+
+@dataclass
+class VerifyReport:
+    """What verification found.
+
+    Attributes:
+        cases: How many comparisons were made.
+        max_abs_error: Largest absolute difference to the original over all of them.
+        bit_exact: Whether every output was equal to the original's bit for bit.
+        failure: What went beyond the tolerance, or None.
+        skipped: Cases that could not be run, and why.
+    """
+
+    cases: int = 0
+    max_abs_error: float = 0.0
+    bit_exact: bool = True
+    failure: str | None = None
+    skipped: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as it stands in ``--json`` output."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call to compare: `prepare` runs first (from an empty cache) and is what has been seen before."""
+
+    name: str
+    feed: Feed
+    prepare: tuple[Feed, ...] = ()
+    repeat: bool = False
+
+
+def cases(sample: Feed, row_axes: Mapping[str, int] | None) -> Iterator[Case]:
+    """Yield the calls that verification makes for one sample.
+
+    Args:
+        sample: Inputs for one call.
+        row_axes: Input name to its row axis; None for granularity ``tensor``.
+    """
+    yield Case("cold and warm", sample, repeat=True)
+    axes = {name: axis for name, axis in (row_axes or {}).items() if name in sample}
+    if not axes:
+        return
+    full = sample if row_count(sample, axes) > 1 else more_rows(sample, axes, 4)
+    count = row_count(full, axes)
+    rows = np.arange(count)
+    yield Case("permuted", take(full, axes, rows[::-1]), prepare=(full,))
+    yield Case("partly warm", full, prepare=(take(full, axes, rows[: (count + 1) // 2]),))
+    yield Case("equal rows", take(full, axes, np.concatenate([rows, rows[:1], rows[-1:]])), repeat=True)
+    yield Case("one row", take(full, axes, rows[-1:]), repeat=True)
+    yield Case("one row of a known batch", take(full, axes, rows[:1]), prepare=(full,))
+
+
+def row_count(feed: Feed, axes: Mapping[str, int]) -> int:
+    """Return the size of the batch."""
+    return min(feed[name].shape[axis] for name, axis in axes.items())
+
+
+def take(feed: Feed, axes: Mapping[str, int], rows: npt.NDArray[np.int64]) -> Feed:
+    """Return the feed with only (or in another order, or repeated) the given rows."""
+    return {name: np.take(a, rows, axes[name]) if name in axes else a for name, a in feed.items()}
+
+
+def more_rows(feed: Feed, axes: Mapping[str, int], count: int) -> Feed:
+    """Make a batch of `count` different rows from one row: each further one is the row with its values rotated."""
+    result = dict(feed)
+    for name, axis in axes.items():
+        row = feed[name]
+        rotated = [np.roll(row.reshape(-1), shift).reshape(row.shape) for shift in range(count)]
+        result[name] = np.concatenate(rotated, axis)
+    return result
+
+
+def references(run: Run, samples: Sequence[Feed], row_axes: Mapping[str, int] | None) -> list[list[tuple[Case, Any]]]:
+    """Ask the original model. A case that it refuses is kept with the exception as its answer."""
+    answers: list[list[tuple[Case, Any]]] = []
+    for sample in samples:
+        answered: list[tuple[Case, Any]] = []
+        for case in cases(sample, row_axes):
+            try:
+                answered.append((case, run(case.feed)))
+            except Exception as error:  # noqa: BLE001 - the original's refusal is an answer: the case does not exist
+                answered.append((case, error))
+        answers.append(answered)
+    return answers
+
+
+def varying_outputs(run: Run, sample: Feed) -> frozenset[int]:
+    """Return the positions of outputs that two runs of the original on the same inputs do not agree on."""
+    first, second = run(sample), run(sample)
+    return frozenset(i for i, (a, b) in enumerate(zip(first, second, strict=True)) if not _identical(a, b))
+
+
+def compare(
+    run: Run,
+    clear: Callable[[], object],
+    answers: Sequence[Sequence[tuple[Case, Any]]],
+    *,
+    tolerance: float = DEFAULT_TOLERANCE,
+    ignore: frozenset[int] = frozenset(),
+) -> VerifyReport:
+    """Run the compiled model through every case and compare.
+
+    Args:
+        run: Runs the compiled model.
+        clear: Empties its cache.
+        answers: The original's (:func:`references`).
+        tolerance: See :data:`DEFAULT_TOLERANCE`.
+        ignore: Outputs that the original itself does not repeat.
+    """
+    report = VerifyReport()
+    for answered in answers:
+        for case, expected in answered:
+            if isinstance(expected, Exception):
+                report.skipped.append(f"{case.name}: the original model refuses it")
+                continue
+            clear()
+            try:
+                report.failure = _check(run, case, expected, tolerance, ignore, report)
+            except Exception as error:  # noqa: BLE001 - a compiled model that fails where the original ran has failed
+                report.failure = f"{case.name}: the compiled model fails: {error}"
+            if report.failure:
+                return report
+    return report
+
+
+def _check(
+    run: Run, case: Case, expected: list[Any], tolerance: float, ignore: frozenset[int], report: VerifyReport
+) -> str | None:
+    for feed in case.prepare:
+        run(feed)
+    got = run(case.feed)
+    problem = _differences(case.name, got, expected, tolerance, ignore, report)
+    if problem is None and case.repeat:
+        again = run(case.feed)
+        report.cases += 1
+        if any(i not in ignore and not _identical(a, b) for i, (a, b) in enumerate(zip(got, again, strict=True))):
+            return f"{case.name}: the second, cached answer is not the first one bit for bit"
+    return problem
+
+
+def _differences(
+    name: str, got: list[Any], expected: list[Any], tolerance: float, ignore: frozenset[int], report: VerifyReport
+) -> str | None:
+    report.cases += 1
+    for position, (mine, original) in enumerate(zip(got, expected, strict=True)):
+        if position in ignore or _identical(mine, original):
+            continue
+        report.bit_exact = False
+        error, limit = _error(mine, original, tolerance)
+        report.max_abs_error = max(report.max_abs_error, error)
+        if not error <= limit:
+            return f"{name}: output {position} differs by {error:.3g}, more than {limit:.3g} (--tolerance {tolerance:g})"
+    return None
+
+
+def _identical(a: Any, b: Any) -> bool:
+    if isinstance(a, (list, tuple)):
+        return isinstance(b, (list, tuple)) and len(a) == len(b) and all(map(_identical, a, b))
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(_identical(a[k], b[k]) for k in a)
+    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray):
+        return bool(a == b)
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    return bool((a == b).all()) if a.dtype.kind == "O" else a.tobytes() == b.tobytes()
+
+
+def _error(mine: Any, original: Any, tolerance: float) -> tuple[float, float]:
+    """Return the largest difference and the largest one accepted (both infinite-safe); inf when not comparable."""
+    if not isinstance(mine, np.ndarray) or not isinstance(original, np.ndarray):
+        return float("inf"), 0.0
+    if mine.dtype != original.dtype or mine.shape != original.shape or mine.dtype.kind in "OUSV":
+        return float("inf"), 0.0
+    wide = np.complex128 if mine.dtype.kind == "c" else np.float64
+    a, b = mine.astype(wide), original.astype(wide)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        difference = np.where(same, 0.0, np.abs(a - b))
+    finite = np.abs(b[np.isfinite(b)])
+    limit = tolerance * max(1.0, float(finite.max(initial=0.0)))
+    largest = float(difference.max(initial=0.0))
+    return (float("inf") if np.isnan(difference).any() else largest), limit

@@ -1,0 +1,295 @@
+"""A read-only view of one model for the analyses.
+
+The protobuf stays the source of truth: the rewrites edit it in place so that whatever they do not touch
+survives. The analyses read :class:`GraphView`, which puts graphsurgeon's def-use graph beside it. Node *i*
+of the view is node *i* of the protobuf.
+
+The view is built on a skeleton of the model (large weights declared, not copied), so it costs little memory
+and works for models whose weights are stored outside the file or exceed protobuf's 2 GB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_graphsurgeon as gs
+
+#: Constants up to this size keep their values in the skeleton: shapes, axes, scales, bounds.
+INLINE_BYTES = 4096
+
+
+class GraphView:
+    """Def-use, types and constants of a model's main graph.
+
+    Args:
+        model: The model, with local functions already inlined. It is not modified.
+
+    Attributes:
+        model: The protobuf this view was made from.
+        graph: graphsurgeon's graph of the skeleton, with inferred shapes. Large constants have no values
+            here; read them through :meth:`initializer`.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = model
+        skeleton = _skeleton(model)
+        try:
+            skeleton = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
+        except Exception:  # noqa: BLE001 - shapes are a help, not a need: unknown stays unknown
+            pass
+        self._types = _value_types(skeleton.graph)
+        self.graph = gs.import_onnx(skeleton)
+
+    # -- nodes ---------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> list[gs.Node]:
+        """graphsurgeon's nodes, in the order of ``model.graph.node``."""
+        nodes: list[gs.Node] = self.graph.nodes
+        return nodes
+
+    def label(self, index: int) -> str:
+        """Return how messages name node `index`: its name, or its operator and first output."""
+        node = self.model.graph.node[index]
+        if node.name:
+            return f"{node.op_type} '{node.name}'"
+        return f"{node.op_type} → {next((o for o in node.output if o), '?')}"
+
+    @cached_property
+    def reads(self) -> list[tuple[str, ...]]:
+        """Per node: the distinct tensors it reads, captured ones of its subgraphs included."""
+        return [node_reads(node) for node in self.model.graph.node]
+
+    @cached_property
+    def writes(self) -> list[tuple[str, ...]]:
+        """Per node: the tensors it writes."""
+        return [tuple(o for o in node.output if o) for node in self.model.graph.node]
+
+    @cached_property
+    def producer(self) -> dict[str, int]:
+        """Tensor name to the index of the node that writes it."""
+        return {name: i for i, names in enumerate(self.writes) for name in names}
+
+    @cached_property
+    def consumers(self) -> dict[str, list[int]]:
+        """Tensor name to the indices of the nodes that read it."""
+        readers: dict[str, list[int]] = {}
+        for i, names in enumerate(self.reads):
+            for name in names:
+                readers.setdefault(name, []).append(i)
+        return readers
+
+    # -- tensors -------------------------------------------------------------------------------------
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the graph inputs, overridable initializers included: the host may feed those too.
+
+        Before IR version 4 every initializer had to be listed as an input and none could be overridden.
+        """
+        graph = self.model.graph
+        fixed = {t.name for t in graph.initializer} if self.model.ir_version < 4 else set()
+        return tuple(value.name for value in graph.input if value.name not in fixed)
+
+    @cached_property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph outputs, in order."""
+        return tuple(value.name for value in self.model.graph.output)
+
+    @cached_property
+    def initializers(self) -> frozenset[str]:
+        """Names of the constants: initializers that the host cannot override."""
+        graph = self.model.graph
+        names = [t.name for t in graph.initializer] + [t.values.name for t in graph.sparse_initializer]
+        return frozenset(names) - frozenset(self.inputs)
+
+    @cached_property
+    def constants(self) -> frozenset[str]:
+        """Names of the tensors that no input can change: initializers and what is computed from them alone.
+
+        Nodes without inputs count only when they are ``Constant``: a random generator has none either.
+        """
+        known = set(self.initializers)
+        for node, reads, writes in zip(self.model.graph.node, self.reads, self.writes, strict=True):
+            source = node.op_type == "Constant" and node.domain in ("", "ai.onnx")
+            if source or (reads and known.issuperset(reads) and not _may_vary(node)):
+                known.update(writes)
+        return frozenset(known)
+
+    def initializer(self, name: str) -> onnx.TensorProto | None:
+        """Return the initializer called `name`, with its data, or None."""
+        return self._initializer_index.get(name)
+
+    def value(self, name: str) -> npt.NDArray[np.generic] | None:
+        """Return the value of a small constant (at most :data:`INLINE_BYTES`), or None if it is not known."""
+        tensor = self.initializer(name)
+        if tensor is None:
+            index = self.producer.get(name)
+            node = self.model.graph.node[index] if index is not None else None
+            if node is None or node.op_type != "Constant":
+                return None
+            tensor = next((a.t for a in node.attribute if a.name == "value"), None)
+            if tensor is None:
+                return _scalar_constant(node)
+        if name in self.inputs or tensor_bytes(tensor) > INLINE_BYTES:
+            return None
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            return None
+        return onnx.numpy_helper.to_array(tensor)
+
+    def dtype(self, name: str) -> int | None:
+        """Return the ONNX element type (``TensorProto.DataType``) of a tensor; None: unknown or no tensor."""
+        value_type = self._types.get(name)
+        if value_type is None or not value_type.HasField("tensor_type"):
+            return None
+        return value_type.tensor_type.elem_type or None
+
+    def is_tensor(self, name: str) -> bool | None:
+        """Return whether `name` is a dense tensor; None when its type is unknown."""
+        value_type = self._types.get(name)
+        if value_type is None or value_type.WhichOneof("value") is None:
+            return None
+        return value_type.HasField("tensor_type")
+
+    def shape(self, name: str) -> tuple[int | str | None, ...] | None:
+        """Return the inferred shape: ints, symbol names, None for an unknown size; None: unknown rank."""
+        value_type = self._types.get(name)
+        if value_type is None or not value_type.HasField("tensor_type"):
+            return None
+        if not value_type.tensor_type.HasField("shape"):
+            return None
+        return tuple(_dimension(d) for d in value_type.tensor_type.shape.dim)
+
+    @cached_property
+    def _initializer_index(self) -> dict[str, onnx.TensorProto]:
+        return {t.name: t for t in self.model.graph.initializer}
+
+
+def node_attribute(node: onnx.NodeProto, name: str) -> onnx.AttributeProto | None:
+    """Return the attribute `name` of a node, or None."""
+    return next((a for a in node.attribute if a.name == name), None)
+
+
+def node_reads(node: onnx.NodeProto) -> tuple[str, ...]:
+    """Return the distinct tensors a node reads, those that its bodies capture included."""
+    return tuple(dict.fromkeys(_reads(node)))
+
+
+def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """Yield the bodies that a node carries (``If``, ``Loop``, ``Scan``, ...)."""
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            yield attribute.g
+        elif attribute.type == onnx.AttributeProto.GRAPHS:
+            yield from attribute.graphs
+
+
+def captured(graph: onnx.GraphProto) -> Iterator[str]:
+    """Yield the tensors that a body reads from the scopes around it (with repeats)."""
+    local = {v.name for v in graph.input} | {t.name for t in graph.initializer}
+    local |= {t.values.name for t in graph.sparse_initializer}
+    for node in graph.node:
+        for name in _reads(node):
+            if name not in local:
+                yield name
+        local.update(node.output)
+    for value in graph.output:
+        if value.name not in local:
+            yield value.name
+
+
+def tensor_bytes(tensor: onnx.TensorProto) -> int:
+    """Return how many bytes the elements of an initializer take (strings: their encoded lengths)."""
+    if tensor.data_type == onnx.TensorProto.STRING:
+        return sum(len(s) for s in tensor.string_data)
+    count = 1
+    for size in tensor.dims:
+        count *= size
+    return (count * element_bits(tensor.data_type) + 7) // 8
+
+
+def element_bits(data_type: int) -> int:
+    """Return the width in bits of an element of an ONNX type (0 for strings and undefined)."""
+    return _BITS.get(data_type, 0)
+
+
+def _bits_by_type() -> dict[int, int]:
+    t = onnx.TensorProto
+    table = {t.BOOL: 8, t.INT8: 8, t.UINT8: 8, t.INT16: 16, t.UINT16: 16, t.FLOAT16: 16, t.BFLOAT16: 16}
+    table |= {t.INT32: 32, t.UINT32: 32, t.FLOAT: 32, t.INT64: 64, t.UINT64: 64, t.DOUBLE: 64}
+    table |= {t.COMPLEX64: 64, t.COMPLEX128: 128}
+    for name, value in t.DataType.items():
+        if name.startswith("FLOAT8"):
+            table[value] = 8
+        elif name in ("INT4", "UINT4") or name.startswith("FLOAT4"):
+            table[value] = 4
+        elif name in ("INT2", "UINT2"):
+            table[value] = 2
+    return {int(k): v for k, v in table.items()}
+
+
+_BITS = _bits_by_type()
+
+
+def _may_vary(node: onnx.NodeProto) -> bool:
+    """Whether a node with constant inputs may still give different results on two runs."""
+    from actcache.passes.purity import impurity  # purity reads graphs through this module
+
+    return impurity(node, frozenset()) is not None
+
+
+def _reads(node: onnx.NodeProto) -> Iterator[str]:
+    yield from (name for name in node.input if name)
+    for body in subgraphs(node):
+        yield from captured(body)
+
+
+def _dimension(dim: onnx.TensorShapeProto.Dimension) -> int | str | None:
+    if dim.HasField("dim_value"):
+        return dim.dim_value
+    return dim.dim_param or None
+
+
+def _scalar_constant(node: onnx.NodeProto) -> npt.NDArray[np.generic] | None:
+    """Return the value of a ``Constant`` that holds ints or floats in an attribute of its own."""
+    for attribute in node.attribute:
+        if attribute.name in ("value_int", "value_ints"):
+            return np.asarray(onnx.helper.get_attribute_value(attribute), np.int64)
+        if attribute.name in ("value_float", "value_floats"):
+            return np.asarray(onnx.helper.get_attribute_value(attribute), np.float32)
+    return None
+
+
+def _skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Copy a model without its large weights: those become plain graph values of known type and shape."""
+    skeleton = onnx.ModelProto(ir_version=max(model.ir_version, 4))
+    skeleton.opset_import.extend(model.opset_import)
+    skeleton.functions.extend(model.functions)
+    source, target = model.graph, skeleton.graph
+    target.name = source.name
+    target.node.extend(source.node)
+    target.input.extend(source.input)
+    target.output.extend(source.output)
+    target.value_info.extend(source.value_info)
+    target.sparse_initializer.extend(source.sparse_initializer)
+    for tensor in source.initializer:
+        external = tensor.data_location == onnx.TensorProto.EXTERNAL
+        if external or tensor_bytes(tensor) > INLINE_BYTES:
+            value = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            target.value_info.append(value)
+        else:
+            target.initializer.append(tensor)
+    return skeleton
+
+
+def _value_types(graph: onnx.GraphProto) -> dict[str, onnx.TypeProto]:
+    types: dict[str, onnx.TypeProto] = {}
+    for tensor in graph.initializer:
+        types[tensor.name] = onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+    for value in [*graph.value_info, *graph.output, *graph.input]:
+        types[value.name] = value.type
+    return types

@@ -1,0 +1,59 @@
+"""What actcache knows about operators beyond the ONNX specification: the only place for such lists.
+
+Sources: the operator specifications of ai.onnx and ai.onnx.ml (through ``onnx.defs``) and the list of
+com.microsoft operators in onnxruntime's documentation.
+"""
+
+from __future__ import annotations
+
+#: The default domain has two spellings.
+ONNX_DOMAINS = frozenset({"", "ai.onnx"})
+
+#: Domains whose operators are functions of their inputs unless listed below.
+PURE_DOMAINS = ONNX_DOMAINS | {"ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"}
+
+#: Draw from a random generator, whatever their attributes.
+RANDOM = frozenset(
+    {
+        ("", "Bernoulli"),
+        ("", "Multinomial"),
+        ("", "RandomNormal"),
+        ("", "RandomNormalLike"),
+        ("", "RandomUniform"),
+        ("", "RandomUniformLike"),
+        ("com.microsoft", "BiasDropout"),
+        ("com.microsoft", "BitmaskBiasDropout"),
+        ("com.microsoft", "BitmaskDropout"),
+        ("com.microsoft", "DropoutGrad"),
+        ("com.microsoft", "Sampling"),
+    }
+)
+
+#: Make or take values that are not dense tensors; a cache entry holds dense tensors only.
+NON_TENSOR = frozenset(
+    {
+        ("", "ConcatFromSequence"),
+        ("", "Optional"),
+        ("", "OptionalGetElement"),
+        ("", "OptionalHasElement"),
+        ("", "SequenceAt"),
+        ("", "SequenceConstruct"),
+        ("", "SequenceEmpty"),
+        ("", "SequenceErase"),
+        ("", "SequenceInsert"),
+        ("", "SequenceLength"),
+        ("", "SequenceMap"),
+        ("", "SplitToSequence"),
+        ("ai.onnx.ml", "CastMap"),
+        ("ai.onnx.ml", "DictVectorizer"),
+        ("ai.onnx.ml", "ZipMap"),
+    }
+)
+
+#: Carry other graphs; they are what their bodies are.
+CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
+
+
+def canonical_domain(domain: str) -> str:
+    """Return the one spelling of a domain used in these tables (``""`` for ai.onnx)."""
+    return "" if domain in ONNX_DOMAINS else domain

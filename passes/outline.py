@@ -1,0 +1,224 @@
+"""Outlining: a region moves into the branch of an ``If`` behind a ``CacheLookup``.
+
+::
+
+    frontier ─► CacheLookup ─► any_miss ─► If ─ then: region on the missing rows ─► CacheStore ─► live-outs
+                                             └─ else: Identity(cached) ───────────────────────► live-outs
+
+The live-outs keep their names, so nothing outside the region changes. Inside the branch, whatever cannot keep its name
+(ONNX forbids shadowing) gets the suffix ``@<region>``: the compact frontier, the computed live-outs, and small
+constants that others read too.
+
+Constants that only the region reads move into the branch: left outside, onnxruntime would not fuse and repack them as it
+does in the flat model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableSequence
+from typing import TypeVar
+
+import onnx
+
+from actcache.passes.graph import INLINE_BYTES, GraphView, tensor_bytes
+from actcache.passes.order import topological
+from actcache.passes.region import Region
+from actcache.passes.rename import rename_reads, rename_writes
+
+DOMAIN = "ai.actcache"
+OPSET = 1
+
+_T = TypeVar("_T")
+
+
+def outline(view: GraphView, region: Region, fingerprint: str) -> None:
+    """Move `region` of ``view.model`` into a branch, in place. The view is stale afterwards.
+
+    REQUIRES: the region is convex and pure, its live-outs are of fixed-size types that the view knows, and no tensor
+    is named with its suffix.
+    """
+    _Outliner(view, region, fingerprint).run()
+
+
+def suffix(region_id: str) -> str:
+    """Return what is appended to the names that a region's branch cannot keep."""
+    return f"@{region_id}"
+
+
+class _Outliner:
+    def __init__(self, view: GraphView, region: Region, fingerprint: str) -> None:
+        self.view, self.region, self.fingerprint = view, region, fingerprint
+        self.graph = view.model.graph
+        self.mark = suffix(region.id)
+        self.inside = {name: name + self.mark for name in (*region.row_frontier(), *region.live_outs)}
+
+    def run(self) -> None:
+        private = self._private_initializers()
+        duplicated = self._shared_small_constants()
+        self.inside |= {tensor.name: tensor.name + self.mark for tensor in duplicated}
+        branch = self._branch(private, duplicated)
+        kept = [n for i, n in enumerate(self.graph.node) if i not in self.region.nodes]
+        nodes = topological([*kept, self._lookup(), self._if(branch)])
+        del self.graph.node[:]
+        self.graph.node.extend(nodes)
+        self._remove_moved(private)
+        self._describe_values()
+        if all(o.domain != DOMAIN for o in self.view.model.opset_import):
+            self.view.model.opset_import.add(domain=DOMAIN, version=OPSET)
+
+    # -- constants -----------------------------------------------------------------------------------
+
+    def _region_reads(self) -> dict[str, None]:
+        return dict.fromkeys(name for i in sorted(self.region.nodes) for name in self.view.reads[i])
+
+    def _private_initializers(self) -> set[str]:
+        outputs = set(self.view.outputs)
+        return {
+            name
+            for name in self._region_reads()
+            if name in self.view.initializers
+            and self.view.initializer(name) is not None
+            and name not in outputs
+            and self.region.nodes.issuperset(self.view.consumers[name])
+        }
+
+    def _shared_small_constants(self) -> list[onnx.TensorProto]:
+        """Small constants that others read too: the branch gets its own copy, so that the optimiser sees their values."""
+        private = self._private_initializers()
+        copies = []
+        for name in self._region_reads():
+            producer = self.view.producer.get(name)
+            if name not in self.view.constants or name in private or producer in self.region.nodes:
+                continue
+            value = self.view.value(name)
+            tensor = self.view.initializer(name)
+            if value is not None and (tensor is None or tensor_bytes(tensor) <= INLINE_BYTES):
+                copies.append(onnx.numpy_helper.from_array(value, name) if tensor is None else tensor)
+        return copies
+
+    # -- the branches --------------------------------------------------------------------------------
+
+    def _branch(self, private: set[str], duplicated: list[onnx.TensorProto]) -> onnx.GraphProto:
+        branch = onnx.GraphProto(name=f"{self.region.id} on a miss")
+        for tensor in self.graph.initializer:
+            if tensor.name in private:
+                branch.initializer.append(tensor)
+        for tensor in duplicated:
+            branch.initializer.add().CopyFrom(tensor)
+            branch.initializer[-1].name = self.inside[tensor.name]
+        for index in sorted(self.region.nodes):
+            node = branch.node.add()
+            node.CopyFrom(self.graph.node[index])
+            rename_reads(node, self.inside)
+            rename_writes(node, self.inside)
+        branch.node.append(self._store())
+        branch.output.extend(self._value(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
+        self._move_annotations(branch)
+        return branch
+
+    def _store(self) -> onnx.NodeProto:
+        outs = self.region.live_outs
+        inputs = [f"plan{self.mark}", *(f"{n}{self.mark}.cached" for n in outs), *(self.inside[n] for n in outs)]
+        node = onnx.helper.make_node(
+            "CacheStore", inputs, [f"{n}{self.mark}.stored" for n in outs], f"CacheStore {self.region.id}", domain=DOMAIN
+        )
+        node.attribute.extend(self._identity_attributes())
+        return node
+
+    def _lookup(self) -> onnx.NodeProto:
+        outputs = [f"any_miss{self.mark}", f"plan{self.mark}"]
+        outputs += [f"{n}{self.mark}.cached" for n in self.region.live_outs]
+        outputs += [self.inside[n] for n in self.region.row_frontier()]
+        node = onnx.helper.make_node(
+            "CacheLookup", self.region.frontier, outputs, f"CacheLookup {self.region.id}", domain=DOMAIN
+        )
+        node.attribute.extend(self._identity_attributes())
+        axes = [_axis(self.region.frontier_axes.get(n)) for n in self.region.frontier]
+        node.attribute.append(onnx.helper.make_attribute("input_row_axes", axes))
+        return node
+
+    def _identity_attributes(self) -> list[onnx.AttributeProto]:
+        make = onnx.helper.make_attribute
+        outs = self.region.live_outs
+        return [
+            make("region", self.region.id),
+            make("fingerprint", self.fingerprint),
+            make("granularity", self.region.granularity),
+            make("output_row_axes", [_axis(self.region.live_out_axes.get(n)) for n in outs]),
+            make("output_types", [self.view.dtype(n) or 0 for n in outs]),
+        ]
+
+    def _if(self, branch: onnx.GraphProto) -> onnx.NodeProto:
+        hit = onnx.GraphProto(name=f"{self.region.id} on a hit")
+        for name in self.region.live_outs:
+            hit.node.append(onnx.helper.make_node("Identity", [f"{name}{self.mark}.cached"], [f"{name}{self.mark}.hit"]))
+            hit.output.append(self._value(name, f"{name}{self.mark}.hit"))
+        return onnx.helper.make_node(
+            "If",
+            [f"any_miss{self.mark}"],
+            list(self.region.live_outs),
+            f"If {self.region.id}",
+            then_branch=branch,
+            else_branch=hit,
+        )
+
+    # -- what the graph says about its values --------------------------------------------------------
+
+    def _value(self, source: str, name: str, *, shape: bool = True, rows: int | None = None) -> onnx.ValueInfoProto:
+        """Describe tensor `name` as `source` is described; `rows`: the axis that holds the missing rows."""
+        value = onnx.ValueInfoProto(name=name)
+        value.type.tensor_type.elem_type = self.view.dtype(source) or 0
+        sizes = self.view.shape(source) if shape else None
+        if sizes is not None:
+            value.type.tensor_type.shape.SetInParent()
+            for axis, size in enumerate(sizes):
+                dim = value.type.tensor_type.shape.dim.add()
+                if axis == rows:
+                    dim.dim_param = f"rows{self.mark}"
+                elif isinstance(size, int):
+                    dim.dim_value = size
+                elif size:
+                    dim.dim_param = size
+        return value
+
+    def _remove_moved(self, private: set[str]) -> None:
+        internal = {n for i in self.region.nodes for n in self.view.writes[i]} - set(self.region.live_outs) | private
+        _keep(self.graph.value_info, lambda v: v.name not in internal)
+        _keep(self.graph.initializer, lambda t: t.name not in private)
+        _keep(self.graph.input, lambda v: v.name not in private)
+
+    def _describe_values(self) -> None:
+        make = onnx.helper.make_tensor_value_info
+        info = self.graph.value_info
+        info.append(make(f"any_miss{self.mark}", onnx.TensorProto.BOOL, []))
+        info.append(make(f"plan{self.mark}", onnx.TensorProto.UINT8, [None]))
+        for name in self.region.live_outs:
+            info.append(self._value(name, f"{name}{self.mark}.cached", shape=False))
+        for name in self.region.row_frontier():
+            info.append(self._value(name, self.inside[name], rows=self.region.frontier_axes[name]))
+
+    def _move_annotations(self, branch: onnx.GraphProto) -> None:
+        """Quantisation annotations follow their tensors."""
+        written = {n for i in self.region.nodes for n in self.view.writes[i]}
+        stay = []
+        for annotation in self.graph.quantization_annotation:
+            if annotation.tensor_name in written:
+                moved = branch.quantization_annotation.add()
+                moved.CopyFrom(annotation)
+                moved.tensor_name = self.inside.get(annotation.tensor_name, annotation.tensor_name)
+            else:
+                stay.append(annotation)
+        if branch.quantization_annotation:
+            del self.graph.quantization_annotation[:]
+            self.graph.quantization_annotation.extend(stay)
+
+
+def _axis(axis: int | None) -> int:
+    return -1 if axis is None else axis
+
+
+def _keep(items: MutableSequence[_T], wanted: Callable[[_T], bool]) -> None:
+    kept = [item for item in items if wanted(item)]
+    if len(kept) != len(items):
+        del items[:]
+        items.extend(kept)

@@ -1,0 +1,162 @@
+"""Outlining: structure, fidelity, and the way back."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+from graphs import TOWERS, model
+
+from actcache.errors import InvalidModel
+from actcache.passes.fingerprint import canonical_frontier, fingerprint
+from actcache.passes.graph import GraphView, node_attribute
+from actcache.passes.inline_regions import inline_regions, is_compiled
+from actcache.passes.outline import outline
+from actcache.passes.region import Region, convexity, live_outs, with_private_constants
+
+SHARED = """
+shared (float[N, 2] x) => (float[N, 2] y, float[N, 2] z)
+<float[2] small = {1.5, -2.0}>
+{
+    a = Mul(x, small)
+    two = Constant<value_float = 2.0>()
+    b = Mul(a, two)
+    y = Tanh(b)
+    z = Add(y, small)
+}
+"""
+
+
+def region_of(view: GraphView, nodes: set[int], granularity: str = "row", name: str = "r") -> Region:
+    chosen = with_private_constants(view, frozenset(nodes))
+    outs = live_outs(view, chosen)
+    frontier = canonical_frontier(view, chosen, outs)
+    axes = {tensor: 0 if granularity == "row" else None for tensor in (*frontier, *outs)}
+    return Region(name, chosen, tuple(frontier), tuple(outs), granularity, axes, axes)  # type: ignore[arg-type]
+
+
+def outlined(proto: onnx.ModelProto, nodes: set[int], granularity: str = "row") -> onnx.ModelProto:
+    result = onnx.ModelProto()
+    result.CopyFrom(proto)
+    view = GraphView(result)
+    outline(view, region_of(view, nodes, granularity), "ab" * 32)
+    return result
+
+
+def test_the_region_stands_behind_a_lookup() -> None:
+    result = outlined(model(TOWERS), {0, 1})
+    assert [n.op_type for n in result.graph.node] == ["Mul", "CacheLookup", "If", "Add"]
+    lookup, branching = result.graph.node[1], result.graph.node[2]
+    assert list(lookup.input) == ["a"]
+    assert list(lookup.output) == ["any_miss@r", "plan@r", "t@r.cached", "a@r"]
+    assert list(branching.output) == ["t"]
+    then = node_attribute(branching, "then_branch")
+    assert then is not None
+    assert [n.op_type for n in then.g.node] == ["MatMul", "Tanh", "CacheStore"]
+    assert list(then.g.node[0].input) == ["a@r", "w"]
+    assert [t.name for t in then.g.initializer] == ["w"]
+    assert [t.name for t in result.graph.initializer] == ["two"]
+    onnx.checker.check_model(result)
+
+
+def test_shared_constants_stay_and_small_ones_are_copied() -> None:
+    result = outlined(model(SHARED), {0, 1, 2, 3})
+    then = node_attribute(result.graph.node[1], "then_branch")
+    assert then is not None
+    assert [t.name for t in then.g.initializer] == ["small@r"]
+    assert [t.name for t in result.graph.initializer] == ["small"]
+    assert [n.op_type for n in then.g.node] == ["Mul", "Constant", "Mul", "Tanh", "CacheStore"]
+
+
+def test_tensor_granularity_captures_its_frontier() -> None:
+    result = outlined(model(TOWERS), {0, 1}, "tensor")
+    lookup, branching = result.graph.node[1], result.graph.node[2]
+    assert list(lookup.output) == ["any_miss@r", "plan@r", "t@r.cached"]
+    then = node_attribute(branching, "then_branch")
+    assert then is not None and list(then.g.node[0].input) == ["a", "w"]
+
+
+@pytest.mark.parametrize("granularity", ["row", "tensor"])
+@pytest.mark.parametrize("text,nodes", [(TOWERS, {0, 1}), (TOWERS, {0, 1, 2, 3}), (SHARED, {0, 1, 2, 3})])
+def test_a_compiled_model_can_be_taken_back(text: str, nodes: set[int], granularity: str) -> None:
+    proto = model(text)
+    proto.metadata_props.add(key="author", value="someone")
+    result = outlined(proto, nodes, granularity)
+    assert is_compiled(result)
+    assert inline_regions(result)
+    assert not is_compiled(result)
+    assert [n.SerializeToString() for n in result.graph.node] == [n.SerializeToString() for n in proto.graph.node]
+    assert {t.name for t in result.graph.initializer} == {t.name for t in proto.graph.initializer}
+    assert list(result.opset_import) == list(proto.opset_import)
+    assert list(result.metadata_props) == list(proto.metadata_props)
+    assert list(result.graph.value_info) == list(proto.graph.value_info)
+
+
+def test_captured_names_are_renamed_inside_bodies() -> None:
+    text = """g (float[N] x, bool c) => (float[N] z) {
+        y = If(c) <then_branch = t () => (float[N] a) { a = Neg(x) }, else_branch = e () => (float[N] x2) { x2 = Abs(x) }>
+        z = Sqrt(y)
+    }"""
+    proto = model(text)
+    view = GraphView(proto)
+    axes = {"x": 0, "c": None, "y": 0}
+    outline(view, Region("r", frozenset({0}), ("c", "x"), ("y",), "row", axes, axes), "0" * 64)
+    then = node_attribute(proto.graph.node[1], "then_branch")
+    assert then is not None
+    inner = node_attribute(then.g.node[0], "then_branch")
+    assert inner is not None and list(inner.g.node[0].input) == ["x@r"]
+    inline_regions(proto)
+    assert proto.graph.node[0].SerializeToString() == model(text).graph.node[0].SerializeToString()
+
+
+def test_a_damaged_compiled_model_is_refused() -> None:
+    result = outlined(model(TOWERS), {0, 1})
+    del result.graph.node[2]
+    with pytest.raises(InvalidModel, match="lost its If"):
+        inline_regions(result)
+
+
+def test_quantisation_annotations_move_with_their_tensors() -> None:
+    proto = model(TOWERS)
+    for name in ("h", "s"):
+        annotation = proto.graph.quantization_annotation.add(tensor_name=name)
+        annotation.quant_parameter_tensor_names.add(key="SCALE_TENSOR", value="two")
+    result = outlined(proto, {0, 1})
+    then = node_attribute(result.graph.node[2], "then_branch")
+    assert then is not None
+    assert [a.tensor_name for a in then.g.quantization_annotation] == ["h"]
+    assert [a.tensor_name for a in result.graph.quantization_annotation] == ["s"]
+    inline_regions(result)
+    assert {a.tensor_name for a in result.graph.quantization_annotation} == {"h", "s"}
+
+
+def test_convexity_names_the_node_that_closes_the_loop() -> None:
+    view = GraphView(model("g (float[N] x) => (float[N] d) { a = Neg(x) b = Abs(a) c = Tanh(b) d = Add(a, c) }"))
+    assert convexity(view, frozenset({0, 1, 2})) is None
+    problem = convexity(view, frozenset({0, 3}))
+    assert problem is not None and problem.node == "Add → d"
+
+
+def test_the_fingerprint_ignores_names_and_sees_everything_else() -> None:
+    def digest(text: str, opset: int = 17) -> str:
+        view = GraphView(model(text, opset=opset))
+        region = region_of(view, {0, 1})
+        return fingerprint(view, region.nodes, region.live_outs, {})
+
+    first = digest(TOWERS)
+    renamed = TOWERS.replace("h = ", "hidden = ").replace("Tanh(h)", "Tanh(hidden)").replace(" w", " weights")
+    assert digest(renamed) == first
+    assert digest(TOWERS.replace("{1, 0,", "{1.5, 0,")) != first
+    assert digest(TOWERS.replace("Tanh", "Sigmoid")) != first
+    assert digest(TOWERS, opset=13) != first
+    assert digest(TOWERS.replace("float[N, 8] a", "double[N, 8] a").replace("float[8, 4] w", "double[8, 4] w")) != first
+
+
+def test_the_fingerprint_does_not_depend_on_the_order_of_nodes() -> None:
+    one = "g (float[N] a, float[N] b) => (float[N] y) { p = Neg(a) q = Abs(b) y = Sub(p, q) }"
+    two = "g (float[N] b, float[N] a) => (float[N] y) { q = Abs(b) p = Neg(a) y = Sub(p, q) }"
+    other = "g (float[N] a, float[N] b) => (float[N] y) { p = Neg(a) q = Abs(b) y = Sub(q, p) }"
+
+    def digest(text: str) -> str:
+        return fingerprint(GraphView(model(text)), frozenset({0, 1, 2}), ["y"], {})
+
+    assert digest(one) == digest(two) != digest(other)

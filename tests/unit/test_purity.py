@@ -1,0 +1,63 @@
+"""Purity fails closed."""
+
+from __future__ import annotations
+
+import pytest
+from graphs import model, view
+
+from actcache.passes.graph import GraphView
+from actcache.passes.purity import impure_nodes
+
+IMPURE = {
+    "random": ("y = RandomNormalLike(x)", "impure-random"),
+    "bernoulli": ("y = Bernoulli(x)", "impure-random"),
+    "unknown domain": ("y = custom.Thing(x)", "impure-unknown-domain"),
+    "unknown operator": ("y = NoSuchOperator(x)", "impure-unknown-op"),
+    "sequence": ("s = SequenceConstruct(x) i = Constant<value_int = 0>() y = SequenceAt(s, i)", "non-tensor"),
+    "training dropout": (
+        "t = Constant<value = bool {1}>() r = Constant<value_float = 0.5>() y = Dropout(x, r, t)",
+        "impure-training",
+    ),
+    "random in a body": (
+        """c = Constant<value = bool {1}>()
+        y = If(c) <then_branch = t () => (float[N] a) { a = RandomNormalLike(x) },
+                   else_branch = e () => (float[N] b) { b = Abs(x) }>""",
+        "impure-random",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IMPURE)
+def test_what_is_not_a_function_of_its_inputs_is_refused(name: str) -> None:
+    nodes, rule = IMPURE[name]
+    found = impure_nodes(view(f"g (float[N] x) => (float[N] y) {{ {nodes} }}", domains='"custom" : 1'))
+    assert rule in {refusal.rule for refusal in found.values()}
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        "y = Abs(x)",
+        "y = Dropout(x)",
+        "f = Constant<value = bool {0}>() r = Constant<value_float = 0.5>() y = Dropout(x, r, f)",
+        "y = com.microsoft.FastGelu(x)",
+        "c = Constant<value = bool {1}>() y = If(c) <then_branch = t () => (float[N] a) { a = Neg(x) },"
+        " else_branch = e () => (float[N] b) { b = Abs(x) }>",
+    ],
+)
+def test_pure_nodes_pass(nodes: str) -> None:
+    assert impure_nodes(view(f"g (float[N] x) => (float[N] y) {{ {nodes} }}", domains='"com.microsoft" : 1')) == {}
+
+
+def test_batch_normalisation_that_trains() -> None:
+    text = """g (float[N, 2] x) => (float[N, 2] y) <float[2] s = {1, 1}, float[2] b = {0, 0}, float[2] m = {0, 0}, float[2] v = {1, 1}>
+    { y, rm, rv = BatchNormalization<training_mode = 1>(x, s, b, m, v) }"""
+    assert [r.rule for r in impure_nodes(view(text)).values()] == ["impure-training"]
+    assert impure_nodes(view(text.replace("y, rm, rv", "y").replace("<training_mode = 1>", ""))) == {}
+
+
+def test_the_user_can_vouch_for_an_operator() -> None:
+    proto = model("g (float[N] x) => (float[N] y) { y = custom.Thing(x) }", domains='"custom" : 1')
+    found = impure_nodes(GraphView(proto))
+    assert "--pure-op custom:Thing" in found[0].reason
+    assert impure_nodes(GraphView(proto), ["custom:Thing"]) == {}
