@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -17,9 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 
-from actcache import worker
+from actcache import model_runs
 from actcache.emit import emit, working_folder
 from actcache.errors import ActcacheError, InvalidModel, InvalidOption, NothingToCache
 from actcache.explain import explain
@@ -164,7 +164,12 @@ def compile_model(
         step("writing the compiled model")
         view, costs = compilation.view, compilation.costs
         lines = explain(view, costs, [c.candidate for c in compiled], choice.refusals)
-        files = emit(_with_manifest(compilation.result, compiled), loaded.weights, target, single_file=single_file)
+        files = emit(
+            _with_manifest(compilation.result, compiled, compilation.runtime_version),
+            loaded.weights,
+            target,
+            single_file=single_file,
+        )
     return CompileResult(source, target, files, compiled, choice.refusals, report, notes, lines)
 
 
@@ -176,9 +181,10 @@ class _Compilation:
     ) -> None:
         self.loaded, self.tolerance, self.verify, self.step = loaded, tolerance, verify, step
         runnable = loaded.base if loaded.recompiled else loaded.source
-        self.originals = worker.Originals(str(loaded.source), str(runnable), str(loaded.base), libraries)
+        self.originals = model_runs.Originals(str(loaded.source), str(runnable), str(loaded.base), libraries)
         self.view = GraphView(loaded.proto)
         self.samples: list[Path] = []
+        self.runtime_version = ""
         self.costs: Costs
         self.result: onnx.ModelProto
 
@@ -191,10 +197,12 @@ class _Compilation:
                 feed = load_sample(sample, inputs)
             else:
                 feed = check_sample(sample, inputs, f"samples[{index}]")
-            given.append(worker.save_sample(self.loaded.directory / f"given{index}.npz", feed))
+            given.append(model_runs.save_sample(self.loaded.directory / f"given{index}.npz", feed))
         self.step("measuring what each node costs")
         try:
-            self.samples, self.costs = worker.measure(self.originals, given, self.loaded.directory)
+            self.samples, self.costs, self.runtime_version = model_runs.measure(
+                self.originals, given, self.loaded.directory
+            )
         except ActcacheError as error:
             if self.verify or given or isinstance(error, InvalidModel):
                 raise
@@ -214,7 +222,8 @@ class _Compilation:
                 choice.candidates.append(candidate)
             return choice
         seconds = None if min_saving is None else min_saving * 1e-3
-        return choose(self.view, self.costs, granularity=granularity, min_saving=seconds, pure_ops=pure_ops)
+        name = re.sub(r"[^\w.-]", "_", self.loaded.source.name.removesuffix(".onnx").removesuffix(".cached"))
+        return choose(self.view, self.costs, granularity=granularity, min_saving=seconds, pure_ops=pure_ops, name=name)
 
     def first_accepted(self, choice: Choice) -> tuple[list[CompiledRegion], VerifyReport | None]:
         """Compile candidates, best first, until one passes verification.
@@ -229,12 +238,14 @@ class _Compilation:
             self.step(f"verifying granularity '{candidate.region.granularity}'")
             path = self.loaded.directory / "compiled.onnx"
             path.write_bytes(self.result.SerializeToString())
-            report = worker.check(self.originals, path, self.samples, candidate.row_axes, self.tolerance)
+            report = model_runs.check(self.originals, path, self.samples, candidate.row_axes, self.tolerance)
             if report.failure is None:
                 return [region], report
             choice.refusals.append(Refusal("verification", report.failure, candidate.region.id))
         raise NothingToCache(
-            choice.refusals, file=self.loaded.source, hint="--explain lists every reason; --min-saving 0 caches what is safe"
+            choice.refusals,
+            file=self.loaded.source,
+            hint="--explain lists every reason; --min-saving 0 caches what is safe",
         )
 
     def _outline(self, candidate: Candidate) -> CompiledRegion:
@@ -268,11 +279,11 @@ def _notes(loaded: LoadedModel, single_file: bool) -> list[str]:
     return notes
 
 
-def _with_manifest(model: onnx.ModelProto, regions: Sequence[CompiledRegion]) -> onnx.ModelProto:
+def _with_manifest(model: onnx.ModelProto, regions: Sequence[CompiledRegion], runtime_version: str) -> onnx.ModelProto:
     manifest = {
         "version": 1,
         "tool": f"actcache {version('actcache')}",
-        "onnxruntime": onnxruntime.__version__,
+        "onnxruntime": runtime_version,
         "regions": [region.to_json() for region in regions],
     }
     model.metadata_props.add(key=MANIFEST_KEY, value=json.dumps(manifest, sort_keys=True))

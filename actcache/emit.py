@@ -1,13 +1,13 @@
 """Writing the compiled model: all of it or nothing.
 
-Weights go to a file beside the model whose name carries a digest of what it holds. A model therefore never refers to the
-weights of another compilation, whatever moment the machine stops at; the model itself appears by an atomic rename, last.
+Weights go to a file beside the model whose name carries a digest of what it holds. A model therefore never refers to
+the weights of another compilation, whatever moment the machine stops at; the model itself appears by an atomic rename,
+last.
 """
 
 from __future__ import annotations
 
 import glob
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -65,6 +65,7 @@ def emit(model: onnx.ModelProto, weights: WeightFile, target: Path, *, single_fi
     separate = external >= SEPARATE_BYTES and not single_file
     superseded = _weight_files_of(target)
     written = [target]
+    data: Path | None = None
     if separate:
         data = target.with_name(f"{target.stem}.{weights.digest[:12]}.data")
         rename_weight_file(model, data.name)
@@ -76,10 +77,12 @@ def emit(model: onnx.ModelProto, weights: WeightFile, target: Path, *, single_fi
     temporary = weights.path.with_name("compiled.tmp")
     try:
         temporary.write_bytes(model.SerializeToString())
-        if separate:
-            os.replace(weights.path, data)
-        os.replace(temporary, target)
+        if data is not None:
+            weights.path.replace(data)
+        temporary.replace(target)
     except (OSError, EncodeError) as error:
+        if data is not None and data not in superseded:
+            data.unlink(missing_ok=True)
         raise OutputError(f"cannot be written ({getattr(error, 'strerror', None) or error})", file=target) from error
     for old in superseded.difference(written):
         old.unlink(missing_ok=True)
@@ -90,4 +93,3 @@ def _weight_files_of(target: Path) -> set[Path]:
     """Weight files that an earlier compilation wrote for `target`, told by their names."""
     found = target.parent.glob(f"{glob.escape(target.stem)}.{'[0-9a-f]' * 12}.data")
     return {path for path in found if path.is_file()}
-

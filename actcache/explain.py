@@ -13,9 +13,7 @@ from actcache.passes.refusal import Refusal
 _COSTLY = 0.01
 
 
-def explain(
-    view: GraphView, costs: Costs, candidates: Sequence[Candidate], refusals: Sequence[Refusal]
-) -> list[str]:
+def explain(view: GraphView, costs: Costs, candidates: Sequence[Candidate], refusals: Sequence[Refusal]) -> list[str]:
     """Return one line per costly node, costliest first, then one per refusal."""
     region_of = {i: c.region.id for c in candidates for i in c.region.nodes}
     reasons = {refusal.node: refusal for refusal in refusals}

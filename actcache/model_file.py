@@ -10,6 +10,7 @@ import onnx.inliner
 from google.protobuf.message import DecodeError
 
 from actcache.errors import InvalidModel
+from actcache.memory import release_memory
 from actcache.passes.inline_regions import inline_regions
 from actcache.passes.weights import WeightFile, move_weights
 
@@ -23,7 +24,7 @@ class LoadedModel:
 
     Attributes:
         source: The user's file.
-        proto: The model without its large weights, local functions inlined, regions of an earlier compilation taken out.
+        proto: The model without its large weights, local functions inlined, earlier regions taken out.
         weights: Its large weights.
         recompiled: Whether `source` had been compiled before.
     """
@@ -59,8 +60,11 @@ def load_model(source: Path, directory: Path) -> LoadedModel:
     except InvalidModel as error:
         raise InvalidModel(error.message, file=source) from error
     weights = move_weights(proto, source, directory / WEIGHTS)
-    loaded = LoadedModel(source, proto, weights, recompiled)
-    loaded.base.write_bytes(proto.SerializeToString())
+    slim = proto.SerializeToString()
+    del proto  # protobuf frees the fields that were cleared only with the whole message
+    release_memory()
+    loaded = LoadedModel(source, onnx.ModelProto.FromString(slim), weights, recompiled)
+    loaded.base.write_bytes(slim)
     _check(loaded)
     return loaded
 
@@ -83,7 +87,7 @@ def _parse(source: Path) -> onnx.ModelProto:
 
 
 def _list_inputs_only(proto: onnx.ModelProto) -> None:
-    """Before IR version 4 initializers had to be listed as inputs too, and could not be overridden: state it as later."""
+    """Before IR version 4 initializers were listed as inputs too and could not be overridden: state it as later."""
     if proto.ir_version >= 4:
         return
     fixed = {t.name for t in proto.graph.initializer}

@@ -79,7 +79,7 @@ def cases(sample: Feed, row_axes: Mapping[str, int] | None) -> Iterator[Case]:
 
 def row_count(feed: Feed, axes: Mapping[str, int]) -> int:
     """Return the size of the batch."""
-    return min(feed[name].shape[axis] for name, axis in axes.items())
+    return min(int(feed[name].shape[axis]) for name, axis in axes.items())
 
 
 def take(feed: Feed, axes: Mapping[str, int], rows: npt.NDArray[np.int64]) -> Feed:
@@ -105,7 +105,7 @@ def references(run: Run, samples: Sequence[Feed], row_axes: Mapping[str, int] | 
         for case in cases(sample, row_axes):
             try:
                 answered.append((case, run(case.feed)))
-            except Exception as error:  # noqa: BLE001 - the original's refusal is an answer: the case does not exist
+            except Exception as error:
                 answered.append((case, error))
         answers.append(answered)
     return answers
@@ -143,7 +143,7 @@ def compare(
             clear()
             try:
                 report.failure = _check(run, case, expected, tolerance, ignore, report)
-            except Exception as error:  # noqa: BLE001 - a compiled model that fails where the original ran has failed
+            except Exception as error:
                 report.failure = f"{case.name}: the compiled model fails: {error}"
             if report.failure:
                 return report
@@ -176,7 +176,9 @@ def _differences(
         error, limit = _error(mine, original, tolerance)
         report.max_abs_error = max(report.max_abs_error, error)
         if not error <= limit:
-            return f"{name}: output {position} differs by {error:.3g}, more than {limit:.3g} (--tolerance {tolerance:g})"
+            return (
+                f"{name}: output {position} differs by {error:.3g}, more than {limit:.3g} (--tolerance {tolerance:g})"
+            )
     return None
 
 

@@ -65,6 +65,7 @@ def choose(
     granularity: str = "auto",
     min_saving: float | None = None,
     pure_ops: Collection[str] = (),
+    name: str = "model",
 ) -> Choice:
     """Find the regions worth caching.
 
@@ -74,11 +75,12 @@ def choose(
         granularity: ``auto``, ``row`` or ``tensor``.
         min_saving: Seconds that a hit has to save; None: :data:`WORTH` times what its lookup costs; 0: anything safe.
         pure_ops: ``domain:Op`` that the user vouches for.
+        name: Becomes the id of the region.
     """
     choice = Choice()
     impure = impure_nodes(view, pure_ops)
     choice.refusals += impure.values()
-    search = _Search(view, costs, impure, min_saving)
+    search = _Search(view, costs, impure, min_saving, name)
     found: list[Candidate] = []
     if granularity in ("auto", "row"):
         found += search.rows(choice.refusals)
@@ -112,7 +114,7 @@ def describe(
     nodes: frozenset[int],
     granularity: Granularity,
     proof: RowProof | None,
-    name: str = "model",
+    name: str,
 ) -> Candidate:
     """Complete a set of nodes to a candidate: frontier, live-outs, axes, saving and overhead."""
     nodes = with_private_constants(view, nodes)
@@ -149,9 +151,9 @@ def cacheable_type(view: GraphView, name: str) -> bool:
 
 class _Search:
     def __init__(
-        self, view: GraphView, costs: Costs, impure: Mapping[int, Refusal], min_saving: float | None
+        self, view: GraphView, costs: Costs, impure: Mapping[int, Refusal], min_saving: float | None, name: str
     ) -> None:
-        self.view, self.costs, self.impure = view, costs, impure
+        self.view, self.costs, self.impure, self.name = view, costs, impure, name
         self.per_byte = 1e-15 if min_saving == 0 else SECONDS_PER_BYTE
 
     def rows(self, refusals: list[Refusal]) -> list[Candidate]:
@@ -183,7 +185,7 @@ class _Search:
             best_closed_set(self.view, prices, self.impure.keys(), ()),
             best_closed_set(self.view, prices, *self._after_impure()),
         ]
-        found = [describe(self.view, self.costs, nodes, "tensor", None) for nodes in sets if nodes]
+        found = [describe(self.view, self.costs, nodes, "tensor", None, self.name) for nodes in sets if nodes]
         return sorted(found, key=lambda c: c.saving, reverse=True)[:1]
 
     def _rows(self, proof: RowProof) -> Candidate | None:
@@ -199,7 +201,7 @@ class _Search:
         nodes = best_closed_set(self.view, Prices(self.costs.seconds, keep), {*self.impure, *mixed}, ())
         if not nodes:
             return None
-        candidate = describe(self.view, self.costs, nodes, "row", proof)
+        candidate = describe(self.view, self.costs, nodes, "row", proof, self.name)
         return candidate if candidate.region.row_frontier() else None
 
     def _why_not_rows(self, proof: RowProof) -> list[Refusal]:

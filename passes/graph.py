@@ -10,6 +10,7 @@ and works for models whose weights are stored outside the file or exceed protobu
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -37,10 +38,8 @@ class GraphView:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
         skeleton = _skeleton(model)
-        try:
+        with contextlib.suppress(Exception):
             skeleton = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
-        except Exception:  # noqa: BLE001 - shapes are a help, not a need: unknown stays unknown
-            pass
         self._types = _value_types(skeleton.graph)
         self.graph = gs.import_onnx(skeleton)
 
@@ -48,7 +47,7 @@ class GraphView:
 
     @property
     def nodes(self) -> list[gs.Node]:
-        """graphsurgeon's nodes, in the order of ``model.graph.node``."""
+        """Graphsurgeon's nodes, in the order of ``model.graph.node``."""
         nodes: list[gs.Node] = self.graph.nodes
         return nodes
 
@@ -153,7 +152,7 @@ class GraphView:
         value_type = self._types.get(name)
         if value_type is None or value_type.WhichOneof("value") is None:
             return None
-        return value_type.HasField("tensor_type")
+        return bool(value_type.HasField("tensor_type"))
 
     def shape(self, name: str) -> tuple[int | str | None, ...] | None:
         """Return the inferred shape: ints, symbol names, None for an unknown size; None: unknown rank."""

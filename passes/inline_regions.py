@@ -62,7 +62,7 @@ def _inline(graph: onnx.GraphProto, lookup: onnx.NodeProto) -> None:
         nodes.append(node)
     _restore_constants(graph, branch.g, names)
     _restore_annotations(graph, branch.g, names)
-    described = {name for name in lookup.output} | {f"{name}{mark}.cached" for name in branching.output}
+    described = set(lookup.output) | {f"{name}{mark}.cached" for name in branching.output}
     info = [v for v in graph.value_info if v.name not in described]
     del graph.value_info[:]
     graph.value_info.extend(info)

@@ -94,7 +94,7 @@ def _check_safe(view: GraphView, spec: RegionSpec, nodes: frozenset[int], pure_o
 def _prove(view: GraphView, spec: RegionSpec, nodes: frozenset[int]) -> tuple[RowProof | None, Refusal | None]:
     """Prove rows for the region: from the graph inputs, or with its frontier tensors taken as rows themselves."""
     first: Refusal | None = None
-    attempts = [(hypothesis, {}) for hypothesis in row_hypotheses(view, view.inputs)]
+    attempts: list[tuple[dict[str, int], dict[str, int]]] = [(hypothesis, {}) for hypothesis in row_hypotheses(view, view.inputs)]
     attempts.append(({}, {name: 0 for name in spec.frontier if view.shape(name)}))
     outs = live_outs(view, with_private_constants(view, nodes))
     for row_axes, row_tensors in attempts:

@@ -9,8 +9,8 @@ The live-outs keep their names, so nothing outside the region changes. Inside th
 (ONNX forbids shadowing) gets the suffix ``@<region>``: the compact frontier, the computed live-outs, and small
 constants that others read too.
 
-Constants that only the region reads move into the branch: left outside, onnxruntime would not fuse and repack them as it
-does in the flat model.
+Constants that only the region reads move into the branch: left outside, onnxruntime would not fuse and repack them as
+it does in the flat model.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class _Outliner:
         }
 
     def _shared_small_constants(self) -> list[onnx.TensorProto]:
-        """Small constants that others read too: the branch gets its own copy, so that the optimiser sees their values."""
+        """Small constants that others read too: the branch gets a copy, so that the optimiser sees their values."""
         private = self._private_initializers()
         copies = []
         for name in self._region_reads():
@@ -120,7 +120,11 @@ class _Outliner:
         outs = self.region.live_outs
         inputs = [f"plan{self.mark}", *(f"{n}{self.mark}.cached" for n in outs), *(self.inside[n] for n in outs)]
         node = onnx.helper.make_node(
-            "CacheStore", inputs, [f"{n}{self.mark}.stored" for n in outs], f"CacheStore {self.region.id}", domain=DOMAIN
+            "CacheStore",
+            inputs,
+            [f"{n}{self.mark}.stored" for n in outs],
+            f"CacheStore {self.region.id}",
+            domain=DOMAIN,
         )
         node.attribute.extend(self._identity_attributes())
         return node
@@ -151,7 +155,9 @@ class _Outliner:
     def _if(self, branch: onnx.GraphProto) -> onnx.NodeProto:
         hit = onnx.GraphProto(name=f"{self.region.id} on a hit")
         for name in self.region.live_outs:
-            hit.node.append(onnx.helper.make_node("Identity", [f"{name}{self.mark}.cached"], [f"{name}{self.mark}.hit"]))
+            hit.node.append(
+                onnx.helper.make_node("Identity", [f"{name}{self.mark}.cached"], [f"{name}{self.mark}.hit"])
+            )
             hit.output.append(self._value(name, f"{name}{self.mark}.hit"))
         return onnx.helper.make_node(
             "If",

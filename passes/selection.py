@@ -44,7 +44,9 @@ class Prices:
     keep: Mapping[str, float]
 
 
-def best_closed_set(view: GraphView, prices: Prices, outside: Collection[int], given: Collection[str]) -> frozenset[int]:
+def best_closed_set(
+    view: GraphView, prices: Prices, outside: Collection[int], given: Collection[str]
+) -> frozenset[int]:
     """Return the closed set of nodes with the most seconds saved after the price of its live-outs.
 
     Args:

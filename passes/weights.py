@@ -151,7 +151,7 @@ def _content(tensor: onnx.TensorProto, source: Path) -> Iterator[bytes]:
     else:
         try:
             data = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor)).raw_data
-        except Exception as error:  # noqa: BLE001 - whatever onnx cannot read is a broken initializer
+        except Exception as error:
             where = f"initializer '{tensor.name}'"
             raise InvalidModel(f"cannot be read ({error})", file=source, node=where) from error
     for start in range(0, len(data), _CHUNK):

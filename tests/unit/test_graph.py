@@ -31,7 +31,9 @@ def test_bodies_read_what_they_capture() -> None:
 
 
 def test_constants_are_what_no_input_can_change() -> None:
-    folded = view("g (float[N] x) => (float[N] y) <float[1] w = {2.0}> { v = Neg(w) u = Constant<value_int = 3>() y = Mul(x, v) }")
+    folded = view(
+        "g (float[N] x) => (float[N] y) <float[1] w = {2.0}> { v = Neg(w) u = Constant<value_int = 3>() y = Mul(x, v) }"
+    )
     assert folded.constants == {"w", "v", "u"}
     assert folded.value("u") == np.int64(3)
 

@@ -30,7 +30,7 @@ def region_of(view: GraphView, nodes: set[int], granularity: str = "row", name: 
     chosen = with_private_constants(view, frozenset(nodes))
     outs = live_outs(view, chosen)
     frontier = canonical_frontier(view, chosen, outs)
-    axes = {tensor: 0 if granularity == "row" else None for tensor in (*frontier, *outs)}
+    axes = dict.fromkeys((*frontier, *outs), 0 if granularity == "row" else None)
     return Region(name, chosen, tuple(frontier), tuple(outs), granularity, axes, axes)  # type: ignore[arg-type]
 
 
@@ -76,7 +76,7 @@ def test_tensor_granularity_captures_its_frontier() -> None:
 
 
 @pytest.mark.parametrize("granularity", ["row", "tensor"])
-@pytest.mark.parametrize("text,nodes", [(TOWERS, {0, 1}), (TOWERS, {0, 1, 2, 3}), (SHARED, {0, 1, 2, 3})])
+@pytest.mark.parametrize(("text", "nodes"), [(TOWERS, {0, 1}), (TOWERS, {0, 1, 2, 3}), (SHARED, {0, 1, 2, 3})])
 def test_a_compiled_model_can_be_taken_back(text: str, nodes: set[int], granularity: str) -> None:
     proto = model(text)
     proto.metadata_props.add(key="author", value="someone")
@@ -93,7 +93,8 @@ def test_a_compiled_model_can_be_taken_back(text: str, nodes: set[int], granular
 
 def test_captured_names_are_renamed_inside_bodies() -> None:
     text = """g (float[N] x, bool c) => (float[N] z) {
-        y = If(c) <then_branch = t () => (float[N] a) { a = Neg(x) }, else_branch = e () => (float[N] x2) { x2 = Abs(x) }>
+        y = If(c) <then_branch = t () => (float[N] a) { a = Neg(x) },
+                   else_branch = e () => (float[N] x2) { x2 = Abs(x) }>
         z = Sqrt(y)
     }"""
     proto = model(text)

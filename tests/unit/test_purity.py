@@ -50,7 +50,8 @@ def test_pure_nodes_pass(nodes: str) -> None:
 
 
 def test_batch_normalisation_that_trains() -> None:
-    text = """g (float[N, 2] x) => (float[N, 2] y) <float[2] s = {1, 1}, float[2] b = {0, 0}, float[2] m = {0, 0}, float[2] v = {1, 1}>
+    text = """g (float[N, 2] x) => (float[N, 2] y)
+    <float[2] s = {1, 1}, float[2] b = {0, 0}, float[2] m = {0, 0}, float[2] v = {1, 1}>
     { y, rm, rv = BatchNormalization<training_mode = 1>(x, s, b, m, v) }"""
     assert [r.rule for r in impure_nodes(view(text)).values()] == ["impure-training"]
     assert impure_nodes(view(text.replace("y, rm, rv", "y").replace("<training_mode = 1>", ""))) == {}

@@ -1,0 +1,80 @@
+"""actcache: a memoising compiler for ONNX Runtime.
+
+``compile_model`` finds the expensive parts of a model whose results can be reused and writes a model that
+caches them; ``InferenceSession`` (or ``register`` with plain onnxruntime) runs it; ``stats``, ``clear`` and
+``configure`` control the store of this process.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from actcache.errors import (
+    ActcacheError,
+    InternalError,
+    InvalidModel,
+    InvalidOption,
+    InvalidRegion,
+    InvalidSamples,
+    LibraryError,
+    NothingToCache,
+    OutputError,
+)
+from actcache.region_spec import RegionSpec
+
+if TYPE_CHECKING:
+    from actcache.compiler import CompileResult, compile_model
+    from actcache.passes.refusal import Refusal
+    from actcache.runtime import InferenceSession, clear, configuration, configure, library_path, register, stats
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ActcacheError",
+    "CompileResult",
+    "InferenceSession",
+    "InternalError",
+    "InvalidModel",
+    "InvalidOption",
+    "InvalidRegion",
+    "InvalidSamples",
+    "LibraryError",
+    "NothingToCache",
+    "OutputError",
+    "Refusal",
+    "RegionSpec",
+    "clear",
+    "compile_model",
+    "configuration",
+    "configure",
+    "library_path",
+    "register",
+    "stats",
+]
+
+# Loaded at first use: a serving process needs neither onnx nor the compiler, and `--version` needs nothing.
+_LAZY = {
+    "CompileResult": "actcache.compiler",
+    "compile_model": "actcache.compiler",
+    "Refusal": "actcache.passes.refusal",
+    "InferenceSession": "actcache.runtime",
+    "clear": "actcache.runtime",
+    "configuration": "actcache.runtime",
+    "configure": "actcache.runtime",
+    "library_path": "actcache.runtime",
+    "register": "actcache.runtime",
+    "stats": "actcache.runtime",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'actcache' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

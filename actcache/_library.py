@@ -1,0 +1,112 @@
+"""Finds the native library, checks that it fits, and holds it open.
+
+onnxruntime closes a custom-op library with the last session that uses it. The handle kept here keeps the
+store, and what it holds, alive between sessions.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from actcache.errors import LibraryError
+
+#: Version of the control functions that this package was written for (``actcache_abi()``).
+ABI = 1
+
+#: Environment variable that names another build of the library.
+ENVIRONMENT = "ACTCACHE_LIBRARY"
+
+_REBUILD = "build it again with 'pip install --force-reinstall --no-deps actcache', or 'make library' in a checkout"
+
+#: ELF machine numbers (e_machine) as ``platform.machine()`` spells them.
+_ELF_MACHINES = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64", 243: "riscv64", 21: "ppc64le", 22: "s390x"}
+
+
+@dataclass(frozen=True)
+class Library:
+    """The native library, loaded into this process.
+
+    Attributes:
+        path: Absolute path of its file.
+        handle: Its control functions (``custom_ops/include/actcache.h``), with their types declared.
+    """
+
+    path: str
+    handle: ctypes.CDLL
+
+
+def library() -> Library:
+    """Return the library in use, loading and checking it at the first call.
+
+    Raises:
+        LibraryError: It is missing, too old or too new for this package, or built for another platform.
+    """
+    override = os.environ.get(ENVIRONMENT)
+    return _load(os.path.abspath(override) if override else str(_packaged()))
+
+
+def _packaged() -> Path:
+    suffix = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
+    return Path(__file__).resolve().parent / "_native" / f"libactcache.{suffix}"
+
+
+@cache
+def _load(path: str) -> Library:
+    if not os.path.isfile(path):
+        source = f" (named by {ENVIRONMENT})" if os.environ.get(ENVIRONMENT) else ""
+        raise LibraryError(f"the native library is missing{source}", file=path, hint=_REBUILD)
+    _check_machine(path)
+    try:
+        handle = ctypes.CDLL(path)
+    except OSError as error:
+        raise LibraryError(f"the native library cannot be loaded here: {error}", file=path, hint=_REBUILD) from error
+    _check_abi(path, handle)
+    _declare(handle)
+    return Library(path, handle)
+
+
+def _check_machine(path: str) -> None:
+    """Refuse another processor's build by name: the loader only says that there is no such file."""
+    with open(path, "rb") as file:
+        header = file.read(20)
+    if header[:4] != b"\x7fELF":
+        return  # another system's format, or none at all: the loader says so
+    machine = _ELF_MACHINES.get(int.from_bytes(header[18:20], sys.byteorder))
+    here = platform.machine()
+    if machine is not None and here in _ELF_MACHINES.values() and machine != here:
+        raise LibraryError(f"the native library is built for {machine}, this is {here}", file=path, hint=_REBUILD)
+
+
+def _check_abi(path: str, handle: ctypes.CDLL) -> None:
+    try:
+        found = int(handle.actcache_abi())
+    except AttributeError:
+        raise LibraryError("this is not actcache's native library, or one too old", file=path, hint=_REBUILD) from None
+    if found != ABI:
+        age = "older" if found < ABI else "newer"
+        raise LibraryError(
+            f"the native library is {age} than the Python package (interface {found}, not {ABI})",
+            file=path,
+            hint=_REBUILD,
+        )
+
+
+def _declare(handle: ctypes.CDLL) -> None:
+    handle.actcache_configure.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+    handle.actcache_configure.restype = ctypes.c_int
+    handle.actcache_last_error.argtypes = []
+    handle.actcache_last_error.restype = ctypes.c_char_p
+    for name in ("actcache_stats_json", "actcache_config_json"):
+        function = getattr(handle, name)
+        function.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+        function.restype = ctypes.c_size_t
+    handle.actcache_clear.argtypes = [ctypes.c_char_p]
+    handle.actcache_clear.restype = ctypes.c_int64
+    handle.actcache_version.argtypes = []
+    handle.actcache_version.restype = ctypes.c_char_p

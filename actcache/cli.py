@@ -1,0 +1,274 @@
+"""The command line: ``actcache-compile``, and ``actcache`` with ``compile`` as its first sub-command.
+
+Written with click: the same command object serves both programs, wrong usage exits with 2 as ours does, and
+options are declared once, with their types, where they are documented.
+
+What a call reports goes to stdout; progress and errors go to stderr. Exit codes: 0 written, 3 nothing worth
+caching, 2 bad input, 1 our own failure, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+from rich.console import Console
+
+import actcache
+from actcache import report
+from actcache.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_OUR_FAILURE,
+    ActcacheError,
+    InternalError,
+    InvalidOption,
+    NothingToCache,
+)
+
+if TYPE_CHECKING:
+    from actcache.compiler import CompileResult
+
+_INTERRUPTED = 130
+
+_EXAMPLES = """\b
+Examples:
+  actcache-compile encoder.onnx
+      writes encoder.cached.onnx, measured and checked on made-up inputs
+  actcache-compile encoder.onnx -o out.onnx --sample texts.npz --explain
+      measures and checks on your inputs (numpy.savez), explains every refusal
+  actcache-compile clip.onnx --region image=pixel_values:image_embeds
+      caches exactly what lies between these tensors
+  actcache-compile model.onnx --json > result.json
+
+\b
+Exit codes:
+  0 written   3 nothing worth caching (nothing is written)
+  2 bad input   1 a failure of actcache itself"""
+
+
+@click.command(name="compile", epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.cached.onnx]")
+@click.option(
+    "--granularity",
+    type=click.Choice(["auto", "row", "tensor"]),
+    default="auto",
+    show_default=True,
+    help="What one cache entry covers: a row of the batch or a whole call. auto: rows where they are proven apart.",
+)
+@click.option(
+    "--sample", "samples", multiple=True, metavar="FILE.npz", help="Inputs to measure and verify on. Repeatable."
+)
+@click.option(
+    "--region",
+    "regions",
+    multiple=True,
+    metavar="NAME=TENSOR,..:TENSOR,..",
+    help="Cache what lies between the first tensors (frontier) and the second (live-outs). Repeatable.",
+)
+@click.option(
+    "--min-saving",
+    type=click.FloatRange(min=0),
+    metavar="MS",
+    help="Milliseconds a hit must save for a region to be worth it; 0 caches whatever is safe.  [default: measured]",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    metavar="T",
+    help="How far outputs may be from the original's, relative to their largest value.",
+)
+@click.option("--no-verify", is_flag=True, help="Do not run the result against the original.")
+@click.option(
+    "--pure-op",
+    "pure_ops",
+    multiple=True,
+    metavar="DOMAIN:OP",
+    help="Vouch for an operator actcache does not know: its outputs depend on its inputs alone. Repeatable.",
+)
+@click.option(
+    "--custom-op-library",
+    "custom_op_libraries",
+    multiple=True,
+    metavar="FILE",
+    help="A library with operators that MODEL itself needs. Repeatable.",
+)
+@click.option("--single-file", is_flag=True, help="Keep all weights in one file (more memory when it is loaded).")
+@click.option("--explain", is_flag=True, help="Say for every part why it is or is not cached.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--debug", is_flag=True, help="Print the traceback of a failure of actcache itself.")
+@click.version_option(actcache.__version__, prog_name="actcache", message="%(prog)s %(version)s")
+def compile_command(as_json: bool, quiet: bool, debug: bool, explain: bool, **options: Any) -> None:
+    """Write a copy of MODEL that does not compute again what it has computed before.
+
+    The result runs in plain onnxruntime with actcache's custom-op library; its outputs are those of MODEL.
+    """
+    model: Path = options["model"]
+    output = _stdout(as_json)
+    try:
+        with _progress(quiet or as_json) as stage:
+            result = _compile(stage, **options)
+    except ActcacheError as error:
+        if as_json:
+            output(report.failure_json(error, model))
+        _fail(error, debug, explain and not as_json)
+    except (KeyboardInterrupt, click.exceptions.Exit):
+        raise
+    except Exception as error:  # anything else is our own failure: never a bare traceback
+        if as_json:
+            output(report.failure_json(InternalError(_describe(error)), model))
+        _fail(error, debug, explain=False)
+    if as_json:
+        output(report.to_json(result.to_json()))
+    elif not quiet:
+        report.print_result(_console(), result, explain)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(actcache.__version__, prog_name="actcache", message="%(prog)s %(version)s")
+def umbrella() -> None:
+    """A memoising compiler for ONNX Runtime."""
+
+
+umbrella.add_command(compile_command)
+
+
+def compile_main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the program ``actcache-compile``."""
+    _enter(compile_command, args, "actcache-compile")
+
+
+def main(args: Sequence[str] | None = None, prog_name: str = "actcache") -> NoReturn:
+    """Run the program ``actcache``."""
+    _enter(umbrella, args, prog_name)
+
+
+def _enter(command: click.Command, args: Sequence[str] | None, prog_name: str) -> NoReturn:
+    """Run a click command and exit with our codes; click's own errors are wrong usage."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # clean up, as on Ctrl-C
+    try:
+        code = command.main(args, prog_name=prog_name, standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(EXIT_BAD_INPUT)
+    except click.ClickException as error:
+        _fail_usage(error, prog_name, sys.argv[1:] if args is None else args)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:  # the reader of stdout went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_OUR_FAILURE)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail_usage(error: click.ClickException, prog_name: str, args: Sequence[str]) -> NoReturn:
+    """Print one line about wrong usage; who asked for JSON gets an object here too."""
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else prog_name
+    wrong = InvalidOption(error.format_message().rstrip("."), hint=f"see '{command} --help'")
+    if "--json" in args:
+        print(report.failure_json(wrong, None), flush=True)
+    print(f"error: {wrong}", file=sys.stderr)
+    sys.exit(EXIT_BAD_INPUT)
+
+
+def _compile(stage: Callable[[str], None], **options: Any) -> CompileResult:
+    """Check the options that click cannot, and compile."""
+    from actcache.region_spec import RegionSpec
+
+    for name in options["pure_ops"]:
+        if ":" not in name or name.endswith(":"):
+            raise InvalidOption(f"--pure-op '{name}' names no operator", hint="write DOMAIN:OP, as in my.ops:Foo")
+    regions = [RegionSpec.parse(text) for text in options["regions"]]
+    stage("loading onnx and onnxruntime")
+    from actcache.compiler import compile_model  # seconds of imports: after the options are known to be good
+
+    chosen = {} if options["tolerance"] is None else {"tolerance": options["tolerance"]}
+    return compile_model(
+        options["model"],
+        options["output"],
+        samples=options["samples"],
+        granularity=options["granularity"],
+        regions=regions or None,
+        min_saving=options["min_saving"],
+        verify=not options["no_verify"],
+        pure_ops=options["pure_ops"],
+        custom_op_libraries=options["custom_op_libraries"],
+        single_file=options["single_file"],
+        progress=stage,
+        **chosen,
+    )
+
+
+@contextmanager
+def _progress(silent: bool) -> Iterator[Callable[[str], None]]:
+    """Show the stage that is being worked on, if stderr is a terminal."""
+    console = _console(stderr=True)
+    if silent or not console.is_terminal:
+        yield lambda _stage: None
+        return
+    with console.status("starting") as status:
+        yield lambda stage: status.update(stage)
+
+
+def _fail(error: Exception, debug: bool, explain: bool) -> NoReturn:
+    """Print one line about `error` (and the refusals, where those are the answer) and exit."""
+    console = _console(stderr=True)
+    code = error.exit_code if isinstance(error, ActcacheError) else EXIT_OUR_FAILURE
+    if code == EXIT_OUR_FAILURE:
+        if debug:
+            traceback.print_exception(error)
+        where = "the traceback is above" if debug else f"details are in {_keep_traceback(error)}"
+        print(f"error: {_describe(error)}; this is a bug in actcache, please report it; {where}", file=sys.stderr)
+    else:
+        print(f"error: {error}", file=sys.stderr)
+    if isinstance(error, NothingToCache):
+        report.print_refusals(console, error.refusals, everything=explain)
+    sys.exit(code)
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, ActcacheError):
+        return str(error)
+    first_line = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+
+
+def _keep_traceback(error: Exception) -> str:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="actcache-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+    ) as file:
+        file.write(f"actcache {actcache.__version__}, arguments {sys.argv[1:]}\n")
+        traceback.print_exception(error, file=file)
+    return file.name
+
+
+def _stdout(reserved: bool) -> Callable[[str], None]:
+    """Return what prints the answer. If stdout is reserved for it, libraries that print get stderr instead."""
+    if not reserved:
+        return print
+    sys.stdout.flush()
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def write(text: str) -> None:
+        print(text, file=answer, flush=True)
+
+    return write
+
+
+def _console(stderr: bool = False) -> Console:
+    """A console that prints tensor names as they are, and uses long lines where nobody's terminal wraps them."""
+    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 160
+    return console

@@ -1,0 +1,117 @@
+"""Running the model for the compiler: to measure it and to verify the result, in a process of its own.
+
+A model that crashes onnxruntime then costs the compilation, not the host program; and neither the host's store nor its
+statistics see the compiler's runs. The other side is :mod:`actcache.worker`; requests and answers are JSON files in the
+working folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from actcache.errors import ActcacheError, InternalError, InvalidModel, InvalidSamples, LibraryError
+from actcache.passes.cost import Costs
+from actcache.verify import VerifyReport
+
+#: Name of the answer, beside the request.
+ANSWER = "answer.json"
+#: Errors that cross between the processes.
+ERRORS: dict[str, type[ActcacheError]] = {t.__name__: t for t in (InvalidModel, InvalidSamples, LibraryError)}
+#: Verification must be able to keep what it checks, whatever the environment of the host says.
+_ENVIRONMENT = {"ACTCACHE_BUDGET_BYTES": str(2 << 30), "ACTCACHE_NAMESPACE": "", "ACTCACHE_HASH": "blake3"}
+
+
+@dataclass(frozen=True)
+class Originals:
+    """Where the original model is, and what it needs.
+
+    Attributes:
+        source: The model as the user gave it (what messages name).
+        model: The file to run.
+        base: The model in the working folder, which the passes edit.
+        libraries: Custom-op libraries that the model itself needs.
+    """
+
+    source: str
+    model: str
+    base: str
+    libraries: tuple[str, ...] = ()
+
+
+def measure(originals: Originals, samples: Sequence[Path], directory: Path) -> tuple[list[Path], Costs, str]:
+    """Measure the model on the first sample; without samples, make some up first.
+
+    Returns:
+        The samples (files in `directory` when they were made up), the costs, and the version of onnxruntime.
+
+    Raises:
+        InvalidModel: onnxruntime refuses the model, or crashes on it.
+        InvalidSamples: The model refuses a sample, or none could be made up.
+    """
+    request = {"task": "measure", **asdict(originals), "samples": [str(s) for s in samples]}
+    answer = _call(request, directory, originals.source)
+    shapes = {name: tuple(shape) for name, shape in answer["shapes"].items()}
+    costs = Costs(tuple(answer["seconds"]), answer["total"], shapes, measured=True)
+    return [Path(s) for s in answer["samples"]], costs, answer["onnxruntime"]
+
+
+def check(
+    originals: Originals,
+    compiled: Path,
+    samples: Sequence[Path],
+    row_axes: Mapping[str, int] | None,
+    tolerance: float,
+) -> VerifyReport:
+    """Verify a compiled model in the working folder against the original.
+
+    Raises:
+        InvalidModel, InvalidSamples, LibraryError: As :func:`measure`, and the native library cannot be used.
+    """
+    request = {"task": "verify", **asdict(originals), "samples": [str(s) for s in samples]}
+    request |= {"compiled": str(compiled), "row_axes": dict(row_axes) if row_axes else None, "tolerance": tolerance}
+    answer = _call(request, compiled.parent, originals.source)
+    return VerifyReport(**answer)
+
+
+def _call(request: dict[str, Any], directory: Path, source: str) -> dict[str, Any]:
+    path = directory / "request.json"
+    path.write_text(json.dumps(request))
+    answer_path = directory / ANSWER
+    answer_path.unlink(missing_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "actcache.worker", str(path)],
+        env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    if not answer_path.exists():
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["nothing on stderr"]
+        if done.returncode < 0:
+            hint = "the model may not support these inputs: give others with --sample"
+            raise InvalidModel(f"onnxruntime crashed while running it ({said[0]})", file=source, hint=hint)
+        raise InternalError(f"the {request['task']} step failed ({said[0]})", file=source)
+    answer: dict[str, Any] = json.loads(answer_path.read_text())
+    problem = answer.pop("error", None)
+    if problem is not None:
+        raise ERRORS[problem["type"]](
+            problem["message"], file=problem["file"], node=problem["node"], hint=problem["hint"]
+        )
+    return answer
+
+
+def save_sample(path: Path, feed: Mapping[str, Any]) -> Path:
+    """Write one set of inputs so that ``numpy.load`` reads it without pickle."""
+    arrays = {name: a.astype(np.str_) if a.dtype.kind == "O" else a for name, a in feed.items()}
+    np.savez(path, **arrays)
+    return path

@@ -1,0 +1,104 @@
+"""What the command line prints about a compilation: for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from actcache.errors import ActcacheError, NothingToCache
+
+if TYPE_CHECKING:
+    from actcache.compiler import CompileResult
+    from actcache.passes.refusal import Refusal
+
+#: Refusals printed for each reason unless everything is asked for.
+_SHOWN = 2
+
+
+def to_json(content: dict[str, Any]) -> str:
+    """Write a result as the one JSON object of ``--json``. What JSON has no number for becomes null."""
+    return json.dumps(_finite(content), ensure_ascii=False, allow_nan=False)
+
+
+def failure_json(error: ActcacheError, model: Path | None) -> str:
+    """Write a failure as the one JSON object of ``--json``: the keys of a result, and ``error``."""
+    refusals = [refusal.to_json() for refusal in error.refusals] if isinstance(error, NothingToCache) else []
+    problem = {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+    empty = {"output": None, "regions": [], "refusals": refusals, "verify": None}
+    return to_json({"model": str(model) if model else None, **empty, "error": problem})
+
+
+def print_result(console: Console, result: CompileResult, explain: bool) -> None:
+    """Print what was cached, how it was checked, and how to load it."""
+    answer = result.to_json()
+    console.print(_region_table(answer["regions"]))
+    console.print(_verify_line(answer.get("verify")))
+    for note in result.notes:
+        console.print(f"note: {note}")
+    if explain:
+        console.print("\nshare of time, node, verdict:")
+        for line in result.explain:
+            console.print(f"  {line}", soft_wrap=True)
+    elif result.refusals:
+        console.print(f"{len(result.refusals)} things were left as they are; --explain says why")
+    beside = [path.name for path in result.files[1:]]
+    weights = f" and {', '.join(beside)} beside it; keep them together" if beside else ""
+    console.print(f"\nwritten: {result.output}{weights}", soft_wrap=True)
+    console.print("load it with\n")
+    console.print("    import actcache")
+    console.print(f"    session = actcache.InferenceSession({str(result.output)!r})", soft_wrap=True)
+
+
+def print_refusals(console: Console, refusals: Sequence[Refusal], everything: bool) -> None:
+    """Print refusals, the first of each kind only unless `everything` is asked for."""
+    shown: Counter[str] = Counter()
+    for refusal in refusals:
+        shown[refusal.rule] += 1
+        if everything or shown[refusal.rule] <= _SHOWN:
+            console.print(f"  - {refusal}", soft_wrap=True)
+    hidden = 0 if everything else sum(max(0, count - _SHOWN) for count in shown.values())
+    if hidden:
+        console.print(f"  ... and {hidden} more of these kinds; --explain prints all of them")
+
+
+def _region_table(regions: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title="Cached regions", title_justify="left", title_style="bold")
+    table.add_column("region", overflow="fold")
+    table.add_column("entry", no_wrap=True)
+    table.add_column("reads → gives", overflow="fold")
+    table.add_column("nodes", justify="right")
+    table.add_column("share of time", justify="right")
+    for region in regions:
+        table.add_row(
+            str(region["id"]),
+            f"per {region['granularity']}",
+            f"{', '.join(region['frontier'])} → {', '.join(region['live_outs'])}",
+            str(region["nodes"]),
+            f"{region['time_share']:.1%}",
+        )
+    return table
+
+
+def _verify_line(verify: dict[str, Any] | None) -> str:
+    if not verify:
+        return "not verified (--no-verify)"
+    checked = f"verified against the original: {verify['cases']} cases"
+    if verify["bit_exact"]:
+        return f"{checked}, outputs equal bit for bit"
+    return f"{checked}, largest difference {verify['max_abs_error']:.3g}"
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {str(key): _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and content - content != 0:  # infinite or not a number
+        return None
+    return content

@@ -1,0 +1,120 @@
+"""Sample inputs that a user gives: read from ``.npz`` files and checked against the model.
+
+Samples are what the compiler measures costs with and verifies the result on. Without any,
+:func:`actcache.made_up.make_samples` makes some up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike, fspath
+
+import numpy as np
+import numpy.typing as npt
+
+from actcache.errors import InvalidSamples
+from actcache.made_up import make_samples
+from actcache.model_inputs import Feed, ModelInput, Shape, model_inputs
+
+__all__ = ["Feed", "ModelInput", "check_sample", "load_sample", "make_samples", "model_inputs"]
+
+_SAVE = "save one with numpy.savez(FILE, **{name: array for every input})"
+
+
+def load_sample(path: str | PathLike[str], inputs: Sequence[ModelInput]) -> Feed:
+    """Read one set of inputs from an ``.npz`` file (``numpy.savez``), an array per input of the model.
+
+    Strings are stored as numpy's fixed-width unicode and come back as ``object`` arrays.
+
+    Args:
+        path: The file.
+        inputs: The model's inputs (:func:`model_inputs`).
+
+    Raises:
+        InvalidSamples: The file cannot be read, or does not fit the model; names the file and the tensor.
+    """
+    file = fspath(path)
+    try:
+        with open(file, "rb") as opened:
+            loaded = np.load(opened, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                raise InvalidSamples("this is a single array, not an .npz file with names", file=file, hint=_SAVE)
+            with loaded:
+                arrays = {name: _read(loaded, name, file) for name in loaded.files}
+    except InvalidSamples:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InvalidSamples(f"the sample cannot be read: {reason}", file=file, hint=_SAVE) from error
+    except Exception as error:  # numpy and zipfile raise half a dozen unrelated types on a broken file
+        raise InvalidSamples("this is not an .npz file, or it is damaged", file=file, hint=_SAVE) from error
+    return check_sample(arrays, inputs, file)
+
+
+def check_sample(arrays: Mapping[str, npt.ArrayLike], inputs: Sequence[ModelInput], source: str) -> Feed:
+    """Check one set of inputs against the model and return it as onnxruntime takes it.
+
+    Args:
+        arrays: Input name to array.
+        inputs: The model's inputs.
+        source: What messages call the sample: its file, or ``samples[0]``.
+
+    Raises:
+        InvalidSamples: A name, type, rank or fixed size does not fit; names the source and the tensor.
+    """
+    known = {given.name: given for given in inputs}
+    wanted = ", ".join(f"{given.name} ({given})" for given in inputs)
+    for name in arrays:
+        if name not in known:
+            raise InvalidSamples(
+                "the model has no such input", file=source, node=f"'{name}'", hint=f"its inputs are {wanted}"
+            )
+    for given in inputs:
+        if given.name not in arrays and not given.optional:
+            raise InvalidSamples(
+                "this input is missing", file=source, node=f"'{given.name}'", hint=f"the model takes {wanted}"
+            )
+    return {name: _check_array(np.asarray(array), known[name], source) for name, array in arrays.items()}
+
+
+def _read(loaded: np.lib.npyio.NpzFile, name: str, file: str) -> npt.NDArray[np.generic]:
+    try:
+        array: npt.NDArray[np.generic] = loaded[name]
+    except ValueError as error:
+        if "pickle" not in str(error):
+            raise
+        raise InvalidSamples(
+            "Python objects are not read from samples",
+            file=file,
+            node=f"'{name}'",
+            hint="store strings with array.astype(numpy.str_)",
+        ) from error
+    return array
+
+
+def _check_array(array: npt.NDArray[np.generic], wanted: ModelInput, source: str) -> npt.NDArray[np.generic]:
+    node = f"'{wanted.name}'"
+    if not wanted.feedable:
+        raise InvalidSamples(
+            f"onnxruntime's Python API cannot feed this input ({wanted.type_name})", file=source, node=node
+        )
+    if wanted.dtype.kind == "O" and array.dtype.kind in "UT":
+        array = array.astype(object)
+    if array.dtype != wanted.dtype:
+        raise InvalidSamples(
+            f"the sample holds {array.dtype}, the model takes {wanted.type_name}",
+            file=source,
+            node=node,
+            hint=f"convert it with array.astype('{wanted.dtype if wanted.dtype.kind != 'O' else 'str'}')",
+        )
+    if wanted.shape is not None and not _fits(array.shape, wanted.shape):
+        raise InvalidSamples(
+            f"the sample has shape {list(array.shape)}, the model takes {wanted}", file=source, node=node
+        )
+    return array
+
+
+def _fits(shape: tuple[int, ...], wanted: Shape) -> bool:
+    if len(shape) != len(wanted):
+        return False
+    return all(not isinstance(size, int) or size == found for found, size in zip(shape, wanted, strict=True))

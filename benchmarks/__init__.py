@@ -1,0 +1,1 @@
+"""The measurements that the README quotes: ``python -m benchmarks``."""

@@ -1,0 +1,87 @@
+"""Runs the benchmarks and prints one table: ``python -m benchmarks [--pairs N] [--json]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+
+import onnxruntime
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.compile_time import compile_cost
+from benchmarks.interleaved import Ratio
+from benchmarks.memory import resident_ratio
+from benchmarks.overhead import CALLS, warm_region
+from benchmarks.reuse import Reuse
+from benchmarks.sessions import IMAGES, TEXTS
+
+Row = dict[str, str | float]
+
+
+def _timed(what: str, model: str, measured: Ratio, bar: float) -> Row:
+    detail = f"{measured.first * 1e3:.2f} ms against {measured.second * 1e3:.2f} ms, quartiles "
+    detail += f"{measured.low:.3f}–{measured.high:.3f}, {measured.pairs} pairs"
+    return {"what": what, "model": model, "value": measured.ratio, "bar": bar, "detail": detail}
+
+
+def _measure(pairs: int, console: Console) -> list[Row]:
+    rows: list[Row] = []
+    for workload in (IMAGES, TEXTS):
+        with console.status(workload.title):
+            reuse = Reuse(workload, pairs)
+            rows.append(_timed("nothing repeats", workload.title, reuse.nothing_repeats(), 1.02))
+            rows.append(_timed("everything repeats", workload.title, reuse.everything_repeats(), 0.02))
+            rows.append(
+                _timed("40 % of rows seen / the other 60 % alone", workload.title, reuse.forty_percent_seen(), 1.04)
+            )
+            compiled, original = resident_ratio(workload)
+            detail = f"{compiled / 2**20:.0f} MiB against {original / 2**20:.0f} MiB"
+            memory: Row = {"what": "resident memory", "model": workload.title, "value": compiled / original}
+            rows.append(memory | {"bar": 1.05, "detail": detail})
+    with console.status("fixed cost"):
+        warm = warm_region(pairs)
+    microseconds = (warm.first - warm.second) / CALLS * 1e6
+    detail = f"{warm.first / CALLS * 1e6:.1f} µs against {warm.second / CALLS * 1e6:.1f} µs a call"
+    rows.append(
+        {
+            "what": "fixed cost of a warm region, µs",
+            "model": "one Tanh",
+            "value": microseconds,
+            "bar": 10.0,
+            "detail": detail,
+        }
+    )
+    with console.status("compiling"):
+        seconds, peak, size = compile_cost(TEXTS.model)
+    rows.append(
+        {"what": "compile time, s", "model": TEXTS.model, "value": seconds, "bar": 20.0, "detail": "with verification"}
+    )
+    detail = f"{peak / 2**20:.0f} MiB for a model of {size / 2**20:.0f} MiB"
+    rows.append(
+        {"what": "compile memory / model", "model": TEXTS.model, "value": peak / size, "bar": 4.0, "detail": detail}
+    )
+    return rows
+
+
+def main() -> None:
+    """Run everything and print it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=25, help="interleaved pairs per measurement (default: 25)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    options = parser.parse_args()
+    rows = _measure(options.pairs, Console(stderr=True))
+    if options.json:
+        print(json.dumps({"onnxruntime": onnxruntime.__version__, "machine": platform.machine(), "results": rows}))
+        return
+    table = Table(title=f"actcache against the original model, onnxruntime {onnxruntime.__version__}, 2 threads")
+    for column in ("measurement", "model", "value", "to reach", "detail"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(str(row["what"]), str(row["model"]), f"{row['value']:.3f}", f"≤ {row['bar']}", str(row["detail"]))
+    Console(width=180).print(table)
+
+
+if __name__ == "__main__":
+    main()

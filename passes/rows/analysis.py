@@ -1,0 +1,310 @@
+"""Row independence: an abstract interpretation of the model that proves which tensors keep rows apart.
+
+The hypothesis says which axis of which graph inputs holds the rows; the interpreter follows every tensor
+through the rules of :mod:`registry` for a symbolic number N of rows. It fails closed: what no rule proves is
+``Mixed``, with the first cause. The proof holds for every N and every data, given what the runtime checks:
+that all row inputs have the same size on their row axes. No other size is ever taken for N, whatever
+symbols the model's author gave the axes, and no shape is believed but those of graph inputs (onnxruntime
+checks them) and constants.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from actcache.passes.graph import INLINE_BYTES, GraphView, captured, subgraphs, tensor_bytes
+from actcache.passes.op_facts import RANDOM, canonical_domain
+from actcache.passes.refusal import Refusal
+from actcache.passes.rows.joining import disagree, join
+from actcache.passes.rows.registry import MAX_CONTENT, RULES, Op, Rule, deterministic, objects
+from actcache.passes.rows.sizes import ONE, N, Symbols, const
+from actcache.passes.rows.state import (
+    BATCH_SIZE,
+    ROW_FREE,
+    BatchSize,
+    Content,
+    Mixed,
+    Mixes,
+    Row,
+    RowCoords,
+    RowFree,
+    RowIndex,
+    Shape,
+    State,
+    Value,
+)
+
+
+#: How many undecided branches may be followed at once; each doubles the work behind it.
+MAX_FORKS = 3
+
+
+class RowProof:
+    """What is proven about every tensor of the main graph under one hypothesis."""
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = values
+
+    def state(self, name: str) -> State:
+        """Return the state of a tensor of the main graph; unknown names are ``Mixed``."""
+        value = self._values.get(name)
+        return value.state if value is not None else _unknown(name).state
+
+    def row_axis(self, name: str) -> int | None:
+        """Return the axis that holds exactly the N rows of a tensor, or None."""
+        state = self.state(name)
+        return state.axis if isinstance(state, Row) and state.block == ONE else None
+
+    def refusal(self, name: str) -> Refusal | None:
+        """Return, for a ``Mixed`` tensor, why and at which node its rows were first mixed."""
+        state = self.state(name)
+        return state.refusal if isinstance(state, Mixed) else None
+
+    def shape(self, name: str) -> Shape | None:
+        """Return the symbolic sizes of a tensor, None when its rank is unknown."""
+        value = self._values.get(name)
+        return value.shape if value is not None else None
+
+
+def prove_rows(
+    view: GraphView, row_axes: Mapping[str, int], *, row_tensors: Mapping[str, int] | None = None
+) -> RowProof:
+    """Prove which tensors keep the rows of the batch apart.
+
+    Args:
+        view: The model.
+        row_axes: Graph input to the axis of its rows. All other inputs are the same for all rows.
+        row_tensors: Intermediate tensors taken for rows, with the axis: the frontier of a region that does not
+            begin at the graph inputs. What the graph computes before them is not used.
+
+    Returns:
+        The proof. It holds for calls in which all these tensors have the same size N on those axes.
+    """
+    interpreter = _Interpreter(view, dict(row_tensors or {}))
+    interpreter.inputs(row_axes)
+    interpreter.run(view.model.graph, interpreter.values, main=True)
+    return RowProof(interpreter.values)
+
+
+class _Interpreter:
+    def __init__(self, view: GraphView, row_tensors: Mapping[str, int]) -> None:
+        self.view = view
+        self.row_tensors = row_tensors
+        self.values: dict[str, Value] = {}
+        self.forks = 0
+        self.symbols = Symbols()
+        self.contents: dict[int, tuple[Value, Content]] = {}
+        self.opsets = {canonical_domain(o.domain): o.version for o in view.model.opset_import}
+
+    def inputs(self, row_axes: Mapping[str, int]) -> None:
+        for name in self.view.inputs:
+            self.values[name] = self.input(name, row_axes.get(name))
+
+    def input(self, name: str, axis: int | None) -> Value:
+        """The value of a tensor given from outside: its declared sizes, and N on the axis of its rows."""
+        declared = self.view.shape(name)
+        if declared is None:
+            if axis is None:
+                return Value(ROW_FREE)
+            return _mixed("rank-unknown", f"the rank of '{name}' is unknown")
+        trusted = name in self.view.inputs  # onnxruntime checks those; other declarations may be stale
+        sizes = [
+            const(size) if trusted and isinstance(size, int) and size > 0 else self.symbols.fresh(f"{name}[{a}]")
+            for a, size in enumerate(declared)
+        ]
+        if axis is None:
+            return Value(ROW_FREE, tuple(sizes))
+        if not -len(sizes) <= axis < len(sizes):
+            return _mixed("rank-unknown", f"'{name}' has no axis {axis}")
+        sizes[axis] = N
+        return Value(Row(axis % len(sizes)), tuple(sizes))
+
+    def run(self, graph: onnx.GraphProto, scope: MutableMapping[str, Value], *, main: bool = False) -> None:
+        """Interpret the nodes of one graph into `scope`, which already holds its inputs and captured values."""
+        for tensor in graph.initializer:
+            if tensor.name not in scope:
+                scope[tensor.name] = _constant(tensor)
+        for sparse in graph.sparse_initializer:
+            scope[sparse.values.name] = Value(ROW_FREE, tuple(const(n) for n in sparse.dims))
+        self.rest(graph, 0, scope, main=main)
+
+    def rest(self, graph: onnx.GraphProto, start: int, scope: MutableMapping[str, Value], *, main: bool) -> None:
+        """Interpret the nodes from `start` on. Where the branches of an ``If`` leave different ranks or rows, what
+        follows is interpreted once for each and then joined."""
+        for index in range(start, len(graph.node)):
+            node = graph.node[index]
+            sides = self.node(node, index if main else None, scope)
+            if len(sides) == 2 and self.forks < MAX_FORKS and any(map(disagree, *sides)):
+                self.forks += 1
+                scopes = [ChainMap({}, scope) for _ in sides]
+                for side, inner in zip(sides, scopes, strict=True):
+                    self.bind(node, side, inner, main=main)
+                    self.rest(graph, index + 1, inner, main=main)
+                self.forks -= 1
+                for name in scopes[0].maps[0]:
+                    scope[name] = join(scopes[0][name], scopes[1][name], self.symbols)
+                return
+            joined = sides[0] if len(sides) == 1 else [join(a, b, self.symbols) for a, b in zip(*sides, strict=True)]
+            label = self.view.label(index) if main else _label(node)
+            self.bind(node, [_labelled(value, label) for value in joined], scope, main=main)
+
+    def bind(
+        self, node: onnx.NodeProto, values: Sequence[Value], scope: MutableMapping[str, Value], *, main: bool
+    ) -> None:
+        for name, value in zip(node.output, values, strict=True):
+            if name:
+                axis = self.row_tensors.get(name) if main else None
+                scope[name] = value if axis is None else self.assumed(name, axis, value)
+
+    def assumed(self, name: str, axis: int, computed: Value) -> Value:
+        """A tensor taken for rows: sizes that do not count rows are those computed, where they are known."""
+        if computed.shape is None:
+            return self.input(name, axis)
+        if not -len(computed.shape) <= axis < len(computed.shape):
+            return _mixed("rank-unknown", f"'{name}' has no axis {axis}")
+        sizes = [self.symbols.fresh(f"{name}[{a}]") if s.batch else s for a, s in enumerate(computed.shape)]
+        sizes[axis] = N
+        return Value(Row(axis % len(sizes)), tuple(sizes))
+
+    def node(
+        self, node: onnx.NodeProto, index: int | None, scope: MutableMapping[str, Value]
+    ) -> list[list[Value]]:
+        """Return the values of a node's outputs; of an ``If`` whose branch is not known, those of each branch."""
+        if node.op_type == "Constant" and canonical_domain(node.domain) == "":
+            return [[_constant_node(node)]]
+        label = self.view.label(index) if index is not None else _label(node)
+        inputs = [scope.get(name, _unknown(name)) if name else None for name in node.input]
+        for value in inputs:
+            if value is not None and isinstance(value.state, Mixed):
+                return [[Value(value.state)] * len(node.output)]
+        domain = canonical_domain(node.domain)
+        if (domain, node.op_type) in RANDOM:
+            return [[_mixed("impure-random", f"{node.op_type} draws random numbers", label)] * len(node.output)]
+        op = Op(node, self.opsets.get(domain, 1), inputs, self.symbols, self.contents)
+        bodies = list(subgraphs(node))
+        read = [*op.present, *(scope.get(name, _unknown(name)) for body in bodies for name in captured(body))]
+        try:
+            sides = self.control_flow(op, scope) if bodies else [_applied(op, domain)]
+        except Mixes as cause:
+            if not all(value.number for value in read):
+                known_cause = next((v for v in read if isinstance(v.state, Mixed)), None)
+                refused = known_cause or _mixed(cause.rule, cause.reason, label)
+                return [[Value(refused.state)] * len(node.output)]
+            sides = [deterministic(op, read)]
+        return [[_checked(value, op, label) for value in values] for values in sides]
+
+    def control_flow(self, op: Op, scope: MutableMapping[str, Value]) -> list[list[Value]]:
+        """``If`` on a row-free condition is the same branch for every row; loops are not followed."""
+        if op.node.op_type != "If":
+            raise Mixes("loop-over-rows", f"the body of {op.node.op_type} is not followed, and rows enter it")
+        branches = {attribute.name: attribute.g for attribute in op.node.attribute}
+        known = op.integers(0)
+        if known is not None:
+            return [self.branch(branches["then_branch" if known[0] else "else_branch"], scope)]
+        if op.need(0).state != ROW_FREE:
+            raise Mixes("condition-from-rows", "the condition of an If depends on the rows or on their number")
+        return [self.branch(branches[name], scope) for name in ("then_branch", "else_branch")]
+
+    def branch(self, graph: onnx.GraphProto, scope: MutableMapping[str, Value]) -> list[Value]:
+        """Interpret a body that captures `scope`; its names are its own."""
+        inner = ChainMap({}, scope)
+        self.run(graph, inner)
+        return [inner.get(value.name, _unknown(value.name)) for value in graph.output]
+
+
+def _applied(op: Op, domain: str) -> list[Value]:
+    """Apply the rule of the operator, once it is certain that it may see all inputs."""
+    found: Rule | None = RULES.get((domain, op.node.op_type))
+    if found is None:
+        raise Mixes("no-row-rule", f"no row rule for {domain + ':' if domain else ''}{op.node.op_type}")
+    for position, value in enumerate(op.inputs):
+        if value is None:
+            continue
+        if isinstance(value.state, BatchSize) and position not in found.sizes:
+            raise Mixes("batch-size-in-data", "a value computed from the number of rows enters the data")
+        if isinstance(value.state, RowIndex | RowCoords) and position not in found.indexes:
+            raise Mixes("row-position-in-data", "the position of a row in the batch enters its data")
+    try:
+        result = found.apply(op)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # A node that its operator's specification does not allow: refused, and seen in --explain.
+        raise Mixes("rule-error", f"the row rule of {op.node.op_type} does not fit this node: {error}") from error
+    values = result if isinstance(result, list) else [result]
+    if len(values) < len(op.node.output):
+        raise Mixes("malformed-node", f"{op.node.op_type} has more outputs than its row rule knows")
+    return values[: len(op.node.output)]
+
+
+def _checked(value: Value, op: Op, label: str) -> Value:
+    """Hold every result to the definition of its state, whatever the rule said."""
+    state, shape = value.state, value.shape
+    if isinstance(state, Mixed):
+        return value
+    if isinstance(state, RowFree):
+        grows = shape is not None and any(size.batch for size in shape)
+        # Only elements that were followed prove that nothing of a batch size is left.
+        sized = value.content is None and any(isinstance(v.state, BatchSize) for v in op.present)
+        return Value(BATCH_SIZE, shape, value.content) if grows or sized else value
+    if isinstance(state, BatchSize):
+        return value
+    if shape is None or state.axis >= len(shape):
+        return _mixed("rank-unknown", "the axis of the rows is lost", label)
+    expected = N * state.block if isinstance(state, Row) else N
+    others = shape[: state.axis] + shape[state.axis + 1 :]
+    if shape[state.axis] != expected or any(size.batch for size in others):
+        return _mixed("size-from-batch", "the number of rows sets the size of another axis", label)
+    return value
+
+
+def _mixed(slug: str, reason: str, label: str = "") -> Value:
+    return Value(Mixed(Refusal(slug, reason, label)))
+
+
+def _labelled(value: Value, label: str) -> Value:
+    """Name the node of a refusal that came from joining branches; one from within a body names its own node."""
+    state = value.state
+    if isinstance(state, Mixed) and not state.refusal.node:
+        return _mixed(state.refusal.rule, state.refusal.reason, label)
+    return value
+
+
+def _unknown(name: str) -> Value:
+    return _mixed("unknown-tensor", f"nothing is known about the tensor '{name}'")
+
+
+def _constant(tensor: onnx.TensorProto) -> Value:
+    sizes = tuple(const(n) for n in tensor.dims)
+    external = tensor.data_location == onnx.TensorProto.EXTERNAL
+    if external or tensor_bytes(tensor) > INLINE_BYTES or tensor.data_type == onnx.TensorProto.STRING:
+        return Value(ROW_FREE, sizes)
+    return _known(onnx.numpy_helper.to_array(tensor))
+
+
+def _known(array: npt.NDArray[np.generic]) -> Value:
+    sizes = tuple(const(n) for n in array.shape)
+    if array.dtype.kind not in "iub" or array.size > MAX_CONTENT:
+        return Value(ROW_FREE, sizes, constant=array)
+    content = objects([const(int(n)) for n in array.reshape(-1)], array.shape)  # type: ignore[call-overload]
+    return Value(ROW_FREE, sizes, content, array)
+
+
+def _constant_node(node: onnx.NodeProto) -> Value:
+    values: dict[str, Any] = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    if "value" in values:
+        return _constant(values["value"])
+    for name, dtype in (("value_int", np.int64), ("value_ints", np.int64), ("value_float", np.float32)):
+        if name in values:
+            return _known(np.asarray(values[name], dtype))
+    if "value_floats" in values:
+        return _known(np.asarray(values["value_floats"], np.float32))
+    return Value(ROW_FREE)
+
+
+def _label(node: onnx.NodeProto) -> str:
+    return f"{node.op_type} '{node.name}'" if node.name else f"{node.op_type} → {next(iter(node.output), '?')}"

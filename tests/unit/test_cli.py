@@ -1,0 +1,334 @@
+"""The command line as a process: what it prints, where, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.parser
+import pytest
+
+import actcache
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "actcache", *map(str, arguments)],
+        env={**os.environ, "NO_COLOR": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str], *says: str) -> None:
+    """Asserts exit 2 and one line on stderr that says all of `says`."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("error: ")
+    for text in says:
+        assert text in done.stderr
+
+
+def parse(graph: str, opsets: str = '"": 17') -> onnx.ModelProto:
+    return onnx.parser.parse_model(f"<ir_version: 8, opset_import: [{opsets}]> {graph}")
+
+
+def encoder(width: int = 256) -> onnx.ModelProto:
+    """Three matrix products with weights inside: worth caching, small, quick."""
+    model = parse(
+        """encoder (float[N, W] x) => (float[N, W] y)
+           { a = MatMul(x, w0)  b = Relu(a)  c = MatMul(b, w1)  d = Tanh(c)  y = MatMul(d, w2) }""".replace(
+            "W", str(width)
+        )
+    )
+    generator = np.random.default_rng(0)
+    for name in ("w0", "w1", "w2"):
+        weight = generator.standard_normal((width, width)).astype(np.float32) / width**0.5
+        model.graph.initializer.append(onnx.numpy_helper.from_array(weight, name))
+    return model
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """A file with a good model, in a folder where nothing else is."""
+    path = tmp_path / "encoder.onnx"
+    onnx.save_model(encoder(), path)
+    return path
+
+
+# -- usage -------------------------------------------------------------------------------------------
+
+
+def test_version_and_help() -> None:
+    assert run("--version").stdout == f"actcache {actcache.__version__}\n"
+    assert run("compile", "--version").stdout == f"actcache {actcache.__version__}\n"
+    shown = run("compile", "--help").stdout
+    for name in (
+        "--output --granularity --sample --region --min-saving --tolerance --no-verify --pure-op --single-file "
+        "--explain --json --quiet --debug Examples: Exit"
+    ).split():
+        assert name in shown
+
+
+@pytest.mark.parametrize("program", ["actcache", "actcache-compile"])
+def test_installed_programs(program: str) -> None:
+    path = Path(sysconfig.get_path("scripts")) / program
+    if not path.exists():
+        pytest.skip("the package is not installed")
+    done = subprocess.run([path, "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"Usage: {program} ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["compile"], "Missing argument 'MODEL'; see 'python -m actcache compile --help'"),
+        (["compile", "m.onnx", "--granularity", "tile"], "'tile' is not one of"),
+        (["compile", "m.onnx", "--min-saving", "-1"], "-1"),
+        (["compile", "m.onnx", "--min-saving", "soon"], "'soon' is not a valid float"),
+        (["compile", "m.onnx", "--colour"], "No such option"),
+        (["compile", "m.onnx", "--region", "a=b"], "no ':' before the live-outs"),
+        (["compile", "m.onnx", "--pure-op", "Foo"], "write DOMAIN:OP"),
+        (["explode"], "No such command"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments: list[str], says: str) -> None:
+    refused(run(*arguments), says)
+
+
+def test_wrong_usage_with_json_is_an_object() -> None:
+    done = run("compile", "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["kind"] == "InvalidOption"
+
+
+# -- models that cannot be read or run ---------------------------------------------------------------
+
+
+def write_external(path: Path) -> None:
+    onnx.save_model(encoder(), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    (path.parent / "weights.bin").unlink()
+
+
+def write(content: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(content)
+
+
+def save(graph: str, opsets: str = '"": 17') -> Callable[[Path], object]:
+    return lambda path: onnx.save_model(parse(graph, opsets), path)
+
+
+@pytest.mark.parametrize(
+    ("write", "says"),
+    [
+        pytest.param(lambda path: None, "no such file", id="missing"),
+        pytest.param(lambda path: path.mkdir(), "not a file", id="folder"),
+        pytest.param(write(b""), "the file is empty", id="empty"),
+        pytest.param(write(b"\x89PNG\r\n\x1a\n" + bytes(64)), "not a complete ONNX model", id="picture"),
+        pytest.param(write(b"hello world, this is text\n" * 9), "ONNX", id="text"),
+        pytest.param(write(encoder().SerializeToString()[:-1000]), "not a complete ONNX model", id="truncated"),
+        pytest.param(write_external, "weights.bin", id="external data missing"),
+        pytest.param(save("g (float[N] x) => (float[N] y) { y = Neg(z) }"), "reads 'z'", id="undefined tensor"),
+        pytest.param(
+            save("g (float[N] x) => (float[N] y) { y = Neg(x)  y = Abs(x) }"), "'y' a second time", id="defined twice"
+        ),
+        pytest.param(save("g (float[N] x) => (float[N] y) { z = Neg(x) }"), "output 'y'", id="undefined output"),
+        pytest.param(save("g (float[N] x) => (float[N] y) { y = Neg(x) }", '"": 99'), "opset", id="opset"),
+        pytest.param(save("g (float[N] x) => (float[N] y) { y = Foo(x) }"), "Foo", id="operator"),
+        pytest.param(save("g (float[N] x) => (float[N] y) { y = a.b.Foo(x) }", '"": 17, "a.b": 1'), "Foo", id="domain"),
+    ],
+)
+def test_a_model_that_cannot_be_used(tmp_path: Path, write: Callable[[Path], object], says: str) -> None:
+    path = tmp_path / "model.onnx"
+    write(path)
+    before = sorted(tmp_path.iterdir())
+    refused(run("compile", path), str(tmp_path), says)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+# -- options that do not fit the model ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        ({"z": np.zeros((2, 256), np.float32)}, "'z': the model has no such input"),
+        ({"x": np.zeros((2, 256), np.float64)}, "'x': the sample holds float64"),
+        ({"x": np.zeros((2, 7), np.float32)}, "'x': the sample has shape [2, 7]"),
+        ({}, "'x': this input is missing"),
+    ],
+)
+def test_a_sample_that_does_not_fit(saved: Path, tmp_path: Path, arrays: dict[str, np.ndarray], says: str) -> None:
+    sample = tmp_path / "sample.npz"
+    np.savez(sample, **arrays)
+    refused(run("compile", saved, "--sample", sample), str(sample), says)
+
+
+def test_a_sample_that_is_missing(saved: Path, tmp_path: Path) -> None:
+    refused(run("compile", saved, "--sample", tmp_path / "none.npz"), "none.npz", "cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("region", "says"),
+    [("r=x:nothing", "'nothing'"), ("r=nothing:y", "'nothing'"), ("r=y:x", "'x'"), ("r=a:d,x", "'x'")],
+)
+def test_a_region_that_does_not_exist(saved: Path, region: str, says: str) -> None:
+    refused(run("compile", saved, "--region", region), "r: ", says)
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_an_impure_region(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    save("g (float[N, 4] x) => (float[N, 4] y) { r = RandomNormalLike(x)  y = Add(x, r) }")(path)
+    refused(run("compile", path, "--region", "r=x:y"), "RandomNormalLike")
+
+
+@pytest.mark.parametrize("output", ["no/such/folder/out.onnx", "folder", "file/out.onnx", "encoder.onnx"])
+def test_an_output_that_cannot_be_written(saved: Path, output: str) -> None:
+    (saved.parent / "folder").mkdir()
+    (saved.parent / "file").write_text("")
+    before = {path: path.stat().st_mtime_ns for path in saved.parent.iterdir()}
+    refused(run("compile", saved, "-o", saved.parent / output), Path(output).name)
+    assert {path: path.stat().st_mtime_ns for path in saved.parent.iterdir()} == before
+
+
+@pytest.mark.parametrize("content", [None, b"not a library"])
+def test_a_library_that_cannot_be_used(saved: Path, tmp_path: Path, content: bytes | None) -> None:
+    library = tmp_path / "lib" / "libactcache.so"
+    library.parent.mkdir()
+    if content is not None:
+        library.write_bytes(content)
+    refused(run("compile", saved, "--min-saving", 0, ACTCACHE_LIBRARY=str(library)), str(library), "build it again")
+    assert not saved.with_suffix(".cached.onnx").exists()
+
+
+# -- results -----------------------------------------------------------------------------------------
+
+
+def test_json_is_one_object_with_the_promised_keys(saved: Path, tmp_path: Path) -> None:
+    sample = tmp_path / "sample.npz"
+    np.savez(sample, x=np.random.default_rng(1).standard_normal((8, 256)).astype(np.float32))
+    output = tmp_path / "out.onnx"
+    done = run("compile", saved, "-o", output, "--sample", sample, "--min-saving", 0, "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    result = json.loads(done.stdout)
+    assert result["model"] == str(saved)
+    assert result["output"] == str(output)
+    assert output.is_file()
+    (region,) = result["regions"]
+    for key in "id granularity inputs frontier live_outs nodes time_share fingerprint".split():
+        assert key in region
+    assert region["inputs"] == ["x"]
+    assert 0 < region["time_share"] <= 1
+    assert isinstance(result["refusals"], list)
+    assert {"max_abs_error", "bit_exact", "cases"} <= result["verify"].keys()
+
+
+def test_the_default_output_stands_beside_the_model_and_compiles_again(saved: Path) -> None:
+    done = run("compile", saved, "--min-saving", 0)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    compiled = saved.with_suffix(".cached.onnx")
+    assert compiled.is_file()
+    for text in ("Cached regions", "verified against the original", "actcache.InferenceSession", compiled.name):
+        assert text in done.stdout
+    again = run("compile", compiled, "-o", saved.parent / "again.onnx", "--min-saving", 0, "--json", "--no-verify")
+    assert again.returncode == 0, again.stderr
+    operators = [node.op_type for node in onnx.load_model(saved.parent / "again.onnx").graph.node]
+    assert operators.count("CacheLookup") == 1
+
+
+def test_quiet_prints_nothing(saved: Path) -> None:
+    done = run("compile", saved, "--quiet", "--no-verify", "--min-saving", 0)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+RANDOM = "g (float[N, 4] x) => (float[N, 4] y) { r = RandomNormalLike(x)  y = Add(x, r) }"
+
+
+def test_nothing_to_cache_exits_3_with_reasons_and_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    save(RANDOM)(path)
+    done = run("compile", path)
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: {path}: nothing in this model is worth caching")
+    assert "RandomNormalLike" in done.stderr
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_to_cache_as_json(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    save(RANDOM)(path)
+    done = run("compile", path, "--json")
+    assert done.returncode == 3
+    answer = json.loads(done.stdout)
+    assert answer["output"] is None
+    assert answer["error"]["kind"] == "NothingToCache"
+    assert any("random" in refusal["reason"] for refusal in answer["refusals"])
+
+
+# -- our own failures, and being stopped -------------------------------------------------------------
+
+BROKEN = """
+import sys
+import actcache.compiler, actcache.cli
+def fail(*_, **__):
+    raise KeyError("lost")
+actcache.compiler.compile_model = fail
+actcache.cli.main(sys.argv[1:])
+"""
+
+
+def broken(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", BROKEN, "compile", "m.onnx", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_our_own_failure_is_one_line_that_says_where_the_details_are() -> None:
+    done = broken()
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "KeyError: 'lost'; this is a bug in actcache" in done.stderr
+    details = Path(done.stderr.split("details are in ")[1].strip())
+    assert "Traceback" in details.read_text()
+    details.unlink()
+
+
+def test_our_own_failure_with_debug_and_json() -> None:
+    done = broken("--debug", "--json")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert json.loads(done.stdout)["error"]["kind"] == "InternalError"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_being_stopped_leaves_nothing_behind(saved: Path, number: signal.Signals, code: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "actcache", "compile", saved],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 30
+    while len(list(saved.parent.iterdir())) == 1 and time.monotonic() < deadline:
+        time.sleep(0.05)  # until the working folder appears
+    os.killpg(process.pid, number)  # a terminal signals the whole group
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert out == b""
+    assert err.strip() == b""
+    assert list(saved.parent.iterdir()) == [saved]
