@@ -163,13 +163,15 @@ class _Search:
         hypotheses = row_hypotheses(self.view, self.view.inputs)
         for hypothesis in hypotheses:
             proof = prove_rows(self.view, hypothesis)
-            found = self._rows(proof)
             if best is None:
                 reasons += self._why_not_rows(proof)
-            if found is not None and (best is None or found.saving > best.saving):
-                best = found
+            best = _better(best, self._rows(proof, self.impure.keys(), ()))
+        if self.impure:
+            outside, given = self._after_impure()
+            tensors = {name: 0 for name in given if self.view.shape(name)}
+            best = _better(best, self._rows(prove_rows(self.view, {}, row_tensors=tensors), outside, given))
         if not hypotheses:
-            reasons = [Refusal("rows-no-batch", "no input has an axis of variable size that could be a batch")]
+            reasons.append(Refusal("rows-no-batch", "no input has an axis of variable size that could be a batch"))
         refusals += dict.fromkeys(reasons)
         return [best] if best is not None else []
 
@@ -188,7 +190,7 @@ class _Search:
         found = [describe(self.view, self.costs, nodes, "tensor", None, self.name) for nodes in sets if nodes]
         return sorted(found, key=lambda c: c.saving, reverse=True)[:1]
 
-    def _rows(self, proof: RowProof) -> Candidate | None:
+    def _rows(self, proof: RowProof, outside: Collection[int], given: Collection[str]) -> Candidate | None:
         mixed = {i for i, names in enumerate(self.view.writes) if any(proof.refusal(n) for n in names)}
         keep = {
             name: (self.costs.bytes(self.view, name) or 0) * self.per_byte
@@ -198,7 +200,7 @@ class _Search:
             and cacheable_type(self.view, name)
             and self.costs.bytes(self.view, name) is not None
         }
-        nodes = best_closed_set(self.view, Prices(self.costs.seconds, keep), {*self.impure, *mixed}, ())
+        nodes = best_closed_set(self.view, Prices(self.costs.seconds, keep), {*outside, *mixed}, given)
         if not nodes:
             return None
         candidate = describe(self.view, self.costs, nodes, "row", proof, self.name)
@@ -233,6 +235,12 @@ class _Search:
             if any(c in found for name in self.view.writes[index] for c in self.view.consumers.get(name, ())):
                 found.add(index)
         return found
+
+
+def _better(one: Candidate | None, two: Candidate | None) -> Candidate | None:
+    if one is None or two is None:
+        return one or two
+    return two if two.saving > one.saving else one
 
 
 def _preference(candidate: Candidate) -> float:

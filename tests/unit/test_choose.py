@@ -1,0 +1,136 @@
+"""Choosing a region: granularity, worth, and where the region may begin."""
+
+from __future__ import annotations
+
+import pytest
+from graphs import TOWERS, view
+
+from actcache.errors import InvalidRegion
+from actcache.passes.choose import Candidate, Choice, choose
+from actcache.passes.cost import Costs
+from actcache.passes.graph import GraphView
+from actcache.passes.named_region import named_candidate
+from actcache.region_spec import RegionSpec
+
+MIXING = "g (float[N, 8] x) => (float[N, 8] y) { a = Tanh(x) b = Softmax<axis = 0>(a) y = Neg(b) }"
+NOISY = "g (float[N, 8] x) => (float[N, 8] y) { a = Tanh(x) r = RandomNormalLike(a) b = Add(a, r) y = Exp(b) }"
+UNKNOWN = "g (float[N, 8] x) => (float[N, 8] y) { a = custom.Thing(x) b = Tanh(a) y = Exp(b) }"
+
+
+def costs_of(graph: GraphView, seconds: float = 1e-3, rows: int = 4) -> Costs:
+    shapes = {}
+    for name in (*graph.inputs, *(o for names in graph.writes for o in names)):
+        shapes[name] = tuple(rows if size == "N" else int(size or 8) for size in graph.shape(name) or (rows, 8))
+    return Costs((seconds,) * len(graph.nodes), seconds * len(graph.nodes), shapes, measured=True)
+
+
+def chosen(graph: GraphView, **options: object) -> Choice:
+    return choose(graph, costs_of(graph), **options)  # type: ignore[arg-type]
+
+
+def nodes(candidate: Candidate) -> set[int]:
+    return set(candidate.region.nodes)
+
+
+def test_rows_come_first_where_they_are_proven() -> None:
+    choice = chosen(view(TOWERS))
+    assert [c.region.granularity for c in choice.candidates] == ["row", "tensor"]
+    first = choice.candidates[0]
+    assert nodes(first) == {0, 1, 2, 3}
+    assert first.cone == ("a", "b")
+    assert first.row_axes == {"a": 0, "b": 0}
+    assert first.saving == pytest.approx(1e-3)
+
+
+def test_a_mixing_node_ends_the_row_region() -> None:
+    choice = chosen(view(MIXING), min_saving=0.0)
+    by_kind = {c.region.granularity: c for c in choice.candidates}
+    assert nodes(by_kind["row"]) == {0}
+    assert nodes(by_kind["tensor"]) == {0, 1, 2}
+    assert any("Softmax" in refusal.node for refusal in choice.refusals)
+
+
+def test_mostly_mixed_models_are_cached_whole() -> None:
+    mostly = view(MIXING.replace("y = Neg(b)", "c = Exp(b) d = Exp(c) e = Exp(d) y = Exp(e)"))
+    assert chosen(mostly).candidates[0].region.granularity == "tensor"
+
+
+def test_nothing_that_depends_on_random_numbers_is_cached() -> None:
+    choice = chosen(view(NOISY), min_saving=0.0)
+    assert all(nodes(c) == {0} for c in choice.candidates)
+    assert "impure-random" in {refusal.rule for refusal in choice.refusals}
+
+
+@pytest.mark.parametrize("granularity", ["row", "tensor"])
+def test_a_region_may_begin_behind_an_unknown_operator(granularity: str) -> None:
+    proto = view(UNKNOWN, domains='"custom" : 1')
+    shape = proto.model.graph.value_info.add(name="a")
+    shape.type.CopyFrom(proto.model.graph.input[0].type)
+    choice = chosen(GraphView(proto.model), granularity=granularity)
+    assert [nodes(c) for c in choice.candidates] == [{1, 2}]
+    assert choice.candidates[0].region.frontier == ("a",)
+    vouched = chosen(GraphView(proto.model), granularity="tensor", pure_ops=["custom:Thing"])
+    assert nodes(vouched.candidates[0]) == {0, 1, 2}
+
+
+def test_cheap_models_are_refused_unless_asked_for() -> None:
+    cheap = view(TOWERS)
+    costs = costs_of(cheap, seconds=1e-7)
+    refused = choose(cheap, costs)
+    assert refused.candidates == []
+    assert {r.rule for r in refused.refusals} == {"not-worth"}
+    assert choose(cheap, costs, min_saving=0.0).candidates
+    assert choose(cheap, costs_of(cheap), min_saving=1.0).candidates == []
+
+
+def test_large_results_are_not_kept_when_a_cheap_last_node_makes_them() -> None:
+    expanding = view("""g (float[N, 8] x) => (float[N, 800000] y)
+    <int64[1] reps = {1}> { a = Tanh(x) b = Exp(a) n = Constant<value = int64[2] {1, 100000}>() y = Tile(b, n) }""")
+    costs = costs_of(expanding)
+    best = choose(expanding, costs, granularity="tensor").candidates[0]
+    assert best.region.live_outs == ("b",)
+
+
+# -- named regions ------------------------------------------------------------------------------------
+
+
+def named(
+    text: str, frontier: str, live_outs: str, granularity: str = "auto", graph: GraphView | None = None
+) -> Candidate:
+    graph = graph or view(text)
+    spec = RegionSpec("mine", tuple(frontier.split(",")), tuple(live_outs.split(",")))
+    return named_candidate(graph, costs_of(graph), spec, granularity, (), [])
+
+
+def test_a_named_region_is_what_lies_between() -> None:
+    candidate = named(TOWERS, "a", "t")
+    assert nodes(candidate) == {0, 1}
+    assert candidate.region.id == "mine"
+    assert candidate.region.granularity == "row"
+    assert candidate.cone == ("a",)
+    inner = named(TOWERS, "h,b", "y")
+    assert nodes(inner) == {1, 2, 3}
+    assert inner.region.granularity == "row"
+
+
+@pytest.mark.parametrize(
+    ("text", "frontier", "live_outs", "problem"),
+    [
+        (TOWERS, "nothing", "t", "no tensor 'nothing'"),
+        (TOWERS, "a", "y", "depends on the graph input 'b'"),
+        (TOWERS, "a,b", "a", "there is no node"),
+        (NOISY, "x", "y", "not pure"),
+        ("g (float[N] x) => (float[N] d) { a = Neg(x) b = Abs(a) d = Add(a, b) }", "x,b", "d", "not convex"),
+        ("g (float[N] x) => (float[N] d, float[N] a) { a = Neg(x) d = Abs(a) }", "x", "d", "'a' is also read outside"),
+        ("g (string[N] x) => (string[N] y) { y = Identity(x) }", "x", "y", "no type that can be cached"),
+    ],
+)
+def test_named_regions_that_cannot_be_cached(text: str, frontier: str, live_outs: str, problem: str) -> None:
+    with pytest.raises(InvalidRegion, match=problem):
+        named(text, frontier, live_outs)
+
+
+def test_rows_asked_for_and_not_proven_are_an_error() -> None:
+    assert named(MIXING, "x", "b").region.granularity == "tensor"
+    with pytest.raises(InvalidRegion, match="rows are not proven"):
+        named(MIXING, "x", "b", "row")
