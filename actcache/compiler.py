@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,18 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from actcache import model_runs
+from actcache import __version__, model_runs
 from actcache.emit import emit, working_folder
 from actcache.errors import ActcacheError, InvalidModel, InvalidOption, NothingToCache
 from actcache.explain import explain
 from actcache.model_file import LoadedModel, load_model
-from actcache.passes.choose import Candidate, Choice, choose
+from actcache.passes.choose import Candidate, Choice, Plan, choose
 from actcache.passes.cost import Costs, estimate_costs
 from actcache.passes.fingerprint import fingerprint
 from actcache.passes.graph import GraphView
 from actcache.passes.inline_regions import MANIFEST_KEY
-from actcache.passes.named_region import named_candidate
-from actcache.passes.outline import outline
+from actcache.passes.named_region import choose_named
+from actcache.passes.outline import outline_in
 from actcache.passes.refusal import Refusal
 from actcache.region_spec import RegionSpec
 from actcache.samples import check_sample, load_sample, model_inputs
@@ -216,45 +215,55 @@ class _Compilation:
         pure_ops: Collection[str],
     ) -> Choice:
         if regions:
-            choice = Choice()
-            for spec in regions:
-                candidate = named_candidate(self.view, self.costs, spec, granularity, pure_ops, choice.refusals)
-                choice.candidates.append(candidate)
-            return choice
+            return choose_named(self.view, self.costs, regions, granularity, pure_ops)
         seconds = None if min_saving is None else min_saving * 1e-3
         name = re.sub(r"[^\w.-]", "_", self.loaded.source.name.removesuffix(".onnx").removesuffix(".cached"))
         return choose(self.view, self.costs, granularity=granularity, min_saving=seconds, pure_ops=pure_ops, name=name)
 
     def first_accepted(self, choice: Choice) -> tuple[list[CompiledRegion], VerifyReport | None]:
-        """Compile candidates, best first, until one passes verification.
+        """Compile plans, best first, until one passes verification.
 
         Raises:
             NothingToCache: None does, or there is none.
         """
-        for candidate in choice.candidates:
-            region = self._outline(candidate)
-            if not self.verify:
-                return [region], None
-            self.step(f"verifying granularity '{candidate.region.granularity}'")
-            path = self.loaded.directory / "compiled.onnx"
-            path.write_bytes(self.result.SerializeToString())
-            report = model_runs.check(self.originals, path, self.samples, candidate.row_axes, self.tolerance)
-            if report.failure is None:
-                return [region], report
-            choice.refusals.append(Refusal("verification", report.failure, candidate.region.id))
-        raise NothingToCache(
-            choice.refusals,
-            file=self.loaded.source,
-            hint="--explain lists every reason; --min-saving 0 caches what is safe",
-        )
+        for plan in choice.plans:
+            compiled, report = self._accepted(plan, choice.refusals)
+            if compiled:
+                return compiled, report
+        hint = "--explain lists every reason; --min-saving 0 caches whatever is safe"
+        raise NothingToCache(choice.refusals, file=self.loaded.source, hint=hint)
 
-    def _outline(self, candidate: Candidate) -> CompiledRegion:
+    def _accepted(self, plan: Plan, refusals: list[Refusal]) -> tuple[list[CompiledRegion], VerifyReport | None]:
+        """Compile and verify a plan. If it fails, find the regions that fail alone and do without them."""
+        compiled = self._outline(plan)
+        if not self.verify:
+            return compiled, None
+        self.step("verifying " + ", ".join(f"'{c.region.id}' by {c.region.granularity}" for c in plan))
+        path = self.loaded.directory / "compiled.onnx"
+        path.write_bytes(self.result.SerializeToString())
+        row_axes = {name: axis for candidate in plan for name, axis in candidate.row_axes.items()}
+        report = model_runs.check(self.originals, path, self.samples, row_axes, self.tolerance)
+        if report.failure is None:
+            return compiled, report
+        if len(plan) == 1:
+            refusals.append(Refusal("verification", report.failure, plan[0].region.id))
+            return [], None
+        sound = tuple(c for c in plan if self._accepted((c,), refusals)[0])
+        if not sound or len(sound) == len(plan):
+            refusals.append(Refusal("verification", f"together, its regions fail: {report.failure}"))
+            return [], None
+        return self._accepted(sound, refusals)
+
+    def _outline(self, plan: Plan) -> list[CompiledRegion]:
         self.result = onnx.ModelProto()
         self.result.CopyFrom(self.loaded.proto)
-        region = candidate.region
-        digest = fingerprint(self.view, region.nodes, region.live_outs, self.loaded.weights.tensors)
-        outline(GraphView(self.result), region, digest)
-        return CompiledRegion(candidate, digest)
+        compiled = []
+        for candidate in plan:
+            region = candidate.region
+            digest = fingerprint(self.view, region.nodes, region.live_outs, self.loaded.weights.tensors)
+            outline_in(self.result, self.view, region, digest)
+            compiled.append(CompiledRegion(candidate, digest))
+        return compiled
 
 
 def _check_options(granularity: str, min_saving: float | None, tolerance: float, pure_ops: Collection[str]) -> None:
@@ -282,7 +291,7 @@ def _notes(loaded: LoadedModel, single_file: bool) -> list[str]:
 def _with_manifest(model: onnx.ModelProto, regions: Sequence[CompiledRegion], runtime_version: str) -> onnx.ModelProto:
     manifest = {
         "version": 1,
-        "tool": f"actcache {version('actcache')}",
+        "tool": f"actcache {__version__}",
         "onnxruntime": runtime_version,
         "regions": [region.to_json() for region in regions],
     }

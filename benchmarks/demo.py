@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0, or 1 and one line where something is missing."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)}")
-    parser.add_argument("--batches", type=int, default=40, help="batches per workload (default: 40)")
+    parser.add_argument("--batches", type=int, default=30, help="batches per workload (default: 30)")
     parser.add_argument("--rows", type=int, default=16, help="rows per batch (default: 16)")
     options = parser.parse_args(arguments)
     names = options.workloads or list(_DEFAULT)

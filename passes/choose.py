@@ -1,6 +1,6 @@
 """Choosing a region: for each granularity the best closed set of nodes, and whether it is worth a lookup.
 
-The result is a short list, best first. The driver takes the first that verification accepts.
+The result is a short list of plans, best first. The driver takes the first that verification accepts.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from actcache.passes.purity import impure_nodes
 from actcache.passes.refusal import Refusal
 from actcache.passes.region import Granularity, Region, live_outs, with_private_constants
 from actcache.passes.rows import RowProof, prove_rows, row_hypotheses
-from actcache.passes.selection import SECONDS_PER_BYTE, Prices, best_closed_set
+from actcache.passes.selection import Prices, best_closed_set
 
 # What a lookup costs, measured on onnxruntime's CPU provider (benchmarks/overhead.py): a fixed part per call, a keyed
 # hash of every frontier byte, and two copies of every byte of a live-out.
 LOOKUP_SECONDS = 10e-6
 HASH_SECONDS_PER_BYTE = 1 / 3e9
 COPY_SECONDS_PER_BYTE = 2 / 8e9
+#: Share of the model's time that keeping one byte per entry is taken to cost, beside its copies: a megabyte has to save
+#: a tenth. It stands for the entries that it pushes out of the budget, and does not move with the load of the machine.
+SHARE_PER_BYTE = 0.1 / 2**20
 #: A region has to save this many times what its lookup costs.
 WORTH = 3.0
 #: Rows hit far more often than whole calls: they win unless they would save less than this share of the latter.
@@ -50,11 +53,15 @@ class Candidate:
     row_axes: Mapping[str, int] = field(default_factory=dict)
 
 
+#: Regions that are cached together.
+Plan = tuple[Candidate, ...]
+
+
 @dataclass
 class Choice:
-    """Candidates, best first, and everything that was refused on the way."""
+    """What could be done, best plan first, and everything that was refused on the way."""
 
-    candidates: list[Candidate] = field(default_factory=list)
+    plans: list[Plan] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
 
 
@@ -89,10 +96,10 @@ def choose(
     for candidate in found:
         problem = worth(candidate, min_saving)
         if problem is None:
-            choice.candidates.append(candidate)
+            choice.plans.append((candidate,))
         else:
             choice.refusals.append(problem)
-    choice.candidates.sort(key=_preference, reverse=True)
+    choice.plans.sort(key=_preference, reverse=True)
     return choice
 
 
@@ -154,7 +161,7 @@ class _Search:
         self, view: GraphView, costs: Costs, impure: Mapping[int, Refusal], min_saving: float | None, name: str
     ) -> None:
         self.view, self.costs, self.impure, self.name = view, costs, impure, name
-        self.per_byte = 1e-15 if min_saving == 0 else SECONDS_PER_BYTE
+        self.safe_is_enough = min_saving == 0
 
     def rows(self, refusals: list[Refusal]) -> list[Candidate]:
         """Best row region over all hypotheses about which axis of which input is the batch."""
@@ -176,13 +183,7 @@ class _Search:
         return [best] if best is not None else []
 
     def tensors(self) -> list[Candidate]:
-        keep = {
-            name: (self.costs.bytes(self.view, name) or 0) * self.per_byte
-            for names in self.view.writes
-            for name in names
-            if cacheable_type(self.view, name) and self.costs.bytes(self.view, name) is not None
-        }
-        prices = Prices(self.costs.seconds, keep)
+        prices = self._prices(None)
         sets = [
             best_closed_set(self.view, prices, self.impure.keys(), ()),
             best_closed_set(self.view, prices, *self._after_impure()),
@@ -192,19 +193,30 @@ class _Search:
 
     def _rows(self, proof: RowProof, outside: Collection[int], given: Collection[str]) -> Candidate | None:
         mixed = {i for i, names in enumerate(self.view.writes) if any(proof.refusal(n) for n in names)}
-        keep = {
-            name: (self.costs.bytes(self.view, name) or 0) * self.per_byte
-            for names in self.view.writes
-            for name in names
-            if proof.row_axis(name) is not None
-            and cacheable_type(self.view, name)
-            and self.costs.bytes(self.view, name) is not None
-        }
-        nodes = best_closed_set(self.view, Prices(self.costs.seconds, keep), {*outside, *mixed}, given)
+        nodes = best_closed_set(self.view, self._prices(proof), {*outside, *mixed}, given)
         if not nodes:
             return None
         candidate = describe(self.view, self.costs, nodes, "row", proof, self.name)
         return candidate if candidate.region.row_frontier() else None
+
+    def _prices(self, proof: RowProof | None) -> Prices:
+        """Prices of one call: what may be kept (rows only, given a proof) and what that costs."""
+        keep: dict[str, float] = {}
+        for name in (n for names in self.view.writes for n in names):
+            size = self.costs.bytes(self.view, name)
+            if size is None or not cacheable_type(self.view, name):
+                continue
+            axis = proof.row_axis(name) if proof else None
+            if proof is None or axis is not None:
+                rows = 1 if axis is None else max(self.costs.shapes[name][axis], 1)
+                keep[name] = size * self._per_byte(rows)
+        return Prices(self.costs.seconds, keep)
+
+    def _per_byte(self, rows: int) -> float:
+        """Seconds per call that one byte of a live-out costs, spread over `rows` entries."""
+        if self.safe_is_enough:
+            return 1e-15
+        return COPY_SECONDS_PER_BYTE + self.costs.total * SHARE_PER_BYTE / rows
 
     def _why_not_rows(self, proof: RowProof) -> list[Refusal]:
         found = (proof.refusal(n) for names in self.view.writes for n in names)
@@ -243,6 +255,5 @@ def _better(one: Candidate | None, two: Candidate | None) -> Candidate | None:
     return two if two.saving > one.saving else one
 
 
-def _preference(candidate: Candidate) -> float:
-    share = candidate.time_share
-    return share / ROW_PREFERENCE if candidate.region.granularity == "row" else share
+def _preference(plan: Plan) -> float:
+    return sum(c.time_share / (ROW_PREFERENCE if c.region.granularity == "row" else 1.0) for c in plan)

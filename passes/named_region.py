@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from actcache.errors import InvalidRegion
-from actcache.passes.choose import Candidate, cacheable_type, describe
+from actcache.passes.choose import Candidate, Choice, cacheable_type, describe
 from actcache.passes.cost import Costs
 from actcache.passes.graph import GraphView
 from actcache.passes.purity import impure_nodes
@@ -13,6 +13,30 @@ from actcache.passes.refusal import Refusal
 from actcache.passes.region import convexity, live_outs, with_private_constants
 from actcache.passes.rows import RowProof, prove_rows, row_hypotheses
 from actcache.region_spec import RegionSpec
+
+
+def choose_named(
+    view: GraphView, costs: Costs, specs: Sequence[RegionSpec], granularity: str, pure_ops: Collection[str]
+) -> Choice:
+    """Turn the user's regions into one plan.
+
+    Raises:
+        InvalidRegion: As :func:`named_candidate`, or two regions overlap or have the same name.
+    """
+    choice = Choice()
+    plan: list[Candidate] = []
+    for spec in specs:
+        candidate = named_candidate(view, costs, spec, granularity, pure_ops, choice.refusals)
+        for other in plan:
+            if other.region.id == spec.name:
+                raise InvalidRegion("two regions have this name", node=spec.name)
+            shared = sorted(other.region.nodes & candidate.region.nodes)
+            if shared:
+                problem = f"it overlaps region '{other.region.id}' in {view.label(shared[0])}"
+                raise InvalidRegion(problem, node=spec.name, hint="let one end where the other begins")
+        plan.append(candidate)
+    choice.plans.append(tuple(plan))
+    return choice
 
 
 def named_candidate(
@@ -94,7 +118,9 @@ def _check_safe(view: GraphView, spec: RegionSpec, nodes: frozenset[int], pure_o
 def _prove(view: GraphView, spec: RegionSpec, nodes: frozenset[int]) -> tuple[RowProof | None, Refusal | None]:
     """Prove rows for the region: from the graph inputs, or with its frontier tensors taken as rows themselves."""
     first: Refusal | None = None
-    attempts: list[tuple[dict[str, int], dict[str, int]]] = [(hypothesis, {}) for hypothesis in row_hypotheses(view, view.inputs)]
+    attempts: list[tuple[dict[str, int], dict[str, int]]] = [
+        (hypothesis, {}) for hypothesis in row_hypotheses(view, view.inputs)
+    ]
     attempts.append(({}, {name: 0 for name in spec.frontier if view.shape(name)}))
     outs = live_outs(view, with_private_constants(view, nodes))
     for row_axes, row_tensors in attempts:

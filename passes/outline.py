@@ -16,6 +16,7 @@ it does in the flat model.
 from __future__ import annotations
 
 from collections.abc import Callable, MutableSequence
+from dataclasses import replace
 from typing import TypeVar
 
 import onnx
@@ -38,6 +39,14 @@ def outline(view: GraphView, region: Region, fingerprint: str) -> None:
     is named with its suffix.
     """
     _Outliner(view, region, fingerprint).run()
+
+
+def outline_in(model: onnx.ModelProto, view: GraphView, region: Region, fingerprint: str) -> None:
+    """Outline a region found in `view` in a copy of its model, from which other regions may have been outlined."""
+    current = GraphView(model)
+    written = {view.writes[index][0] for index in region.nodes}
+    nodes = frozenset(index for index, writes in enumerate(current.writes) if writes and writes[0] in written)
+    outline(current, replace(region, nodes=nodes), fingerprint)
 
 
 def suffix(region_id: str) -> str:

@@ -22,10 +22,6 @@ from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from actcache.passes.graph import GraphView
 
-#: Seconds that keeping one byte of a live-out is taken to cost: a megabyte must save a millisecond. Copying it twice
-#: costs a fifth of that; the rest stands for the entries that it pushes out of the budget.
-SECONDS_PER_BYTE = 1e-9
-
 # scipy's maximum flow works on 32-bit capacities: times are scaled so that they add up to _TOTAL.
 _TOTAL = 200_000_000
 _INFINITE = 2**31 - 1 - 2 * _TOTAL

@@ -40,7 +40,6 @@ from actcache.passes.rows.state import (
     Value,
 )
 
-
 #: How many undecided branches may be followed at once; each doubles the work behind it.
 MAX_FORKS = 3
 
@@ -136,7 +135,8 @@ class _Interpreter:
 
     def rest(self, graph: onnx.GraphProto, start: int, scope: MutableMapping[str, Value], *, main: bool) -> None:
         """Interpret the nodes from `start` on. Where the branches of an ``If`` leave different ranks or rows, what
-        follows is interpreted once for each and then joined."""
+        follows is interpreted once for each and then joined.
+        """
         for index in range(start, len(graph.node)):
             node = graph.node[index]
             sides = self.node(node, index if main else None, scope)
@@ -172,9 +172,7 @@ class _Interpreter:
         sizes[axis] = N
         return Value(Row(axis % len(sizes)), tuple(sizes))
 
-    def node(
-        self, node: onnx.NodeProto, index: int | None, scope: MutableMapping[str, Value]
-    ) -> list[list[Value]]:
+    def node(self, node: onnx.NodeProto, index: int | None, scope: MutableMapping[str, Value]) -> list[list[Value]]:
         """Return the values of a node's outputs; of an ``If`` whose branch is not known, those of each branch."""
         if node.op_type == "Constant" and canonical_domain(node.domain) == "":
             return [[_constant_node(node)]]
@@ -290,7 +288,7 @@ def _known(array: npt.NDArray[np.generic]) -> Value:
     sizes = tuple(const(n) for n in array.shape)
     if array.dtype.kind not in "iub" or array.size > MAX_CONTENT:
         return Value(ROW_FREE, sizes, constant=array)
-    content = objects([const(int(n)) for n in array.reshape(-1)], array.shape)  # type: ignore[call-overload]
+    content = objects([const(int(n)) for n in array.reshape(-1)], array.shape)
     return Value(ROW_FREE, sizes, content, array)
 
 

@@ -18,6 +18,8 @@ from actcache.passes.rows.state import (
     Value,
 )
 
+_FROM_BATCH = ("batch-size-in-data", "a value computed from the number of rows enters the data of the rows")
+
 
 def broadcast_size(sizes: Sequence[Size], symbols: Symbols) -> Size:
     """Return the size that numpy broadcasting gives one axis.
@@ -48,6 +50,8 @@ def broadcast(values: Sequence[Value], symbols: Symbols) -> Value:
         if all(value.number for value in values):
             batch = any(isinstance(value.state, BatchSize) for value in values)
             return Value(BATCH_SIZE if batch else ROW_FREE)
+        if any(isinstance(value.state, BatchSize) for value in values):
+            raise Mixes(*_FROM_BATCH)
         raise Mixes("rank-unknown", "rows are combined with a tensor of unknown rank")
     shapes = [known(value) for value in values]
     rank = max(len(shape) for shape in shapes)
@@ -65,7 +69,7 @@ def joint_state(values: Sequence[Value], rank: int) -> State:
         state = next(iter(states))
         return RowIndex(state.axis, exact=False) if isinstance(state, RowIndex) else state
     if BATCH_SIZE in states:
-        raise Mixes("batch-size-in-data", "a value computed from the number of rows enters the data of the rows")
+        raise Mixes(*_FROM_BATCH)
     if any(not isinstance(state, Row) for state in states):
         if all(isinstance(state, RowIndex) for state in states) and len({s.axis for s in states}) == 1:  # type: ignore[union-attr]
             return RowIndex(next(iter(states)).axis, exact=False)  # type: ignore[union-attr]
@@ -122,7 +126,7 @@ def same_rows(values: Sequence[Value], axes: Sequence[int]) -> Row | None:
     for value, axis in zip(values, axes, strict=True):
         if value.row is None or value.row.axis != axis:
             where = "none" if value.row is None else f"axis {value.row.axis}"
-            raise Mixes("rows-misaligned", f"rows are expected on axis {axis} of every operand, one has them on {where}")
+            raise Mixes("rows-misaligned", f"rows are expected on axis {axis}, an operand has them on {where}")
         blocks.add(value.row.block)
     if len(blocks) > 1:
         raise Mixes("rows-misaligned", "the operands flatten their rows differently")

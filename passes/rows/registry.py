@@ -143,7 +143,8 @@ class Op:
             return None
         if id(value) not in self.contents:
             batch = isinstance(value.state, BatchSize)
-            new = [self.symbols.fresh("?", batch=batch, dimension=False, integer=False) for _ in range(shape[0] if shape else 1)]
+            count = shape[0] if shape else 1
+            new = [self.symbols.fresh("?", batch=batch, dimension=False, integer=False) for _ in range(count)]
             self.contents[id(value)] = (value, objects(new, shape))
         return self.contents[id(value)][1]
 

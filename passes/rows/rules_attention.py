@@ -84,7 +84,8 @@ def multi_head_attention(op: Op) -> list[Value]:
 @rule("GroupQueryAttention", domain=MICROSOFT)
 def group_query_attention(op: Op) -> list[Value]:
     """Attention with caches [N, heads, P, h] and one length per row (seqlens_k [N]); the longest length is given
-    as a scalar that all rows share, as are the rotary caches."""
+    as a scalar that all rows share, as are the rotary caches.
+    """
     op.row_free(6, 7, 8, *range(11, len(op.inputs)))
     row = _together(op, dict.fromkeys((0, 1, 2, 3, 4, 5, 9), 0))
     _bias(op, 10, row)

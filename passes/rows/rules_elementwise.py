@@ -37,7 +37,8 @@ def negate(op: Op) -> Value:
     """Elementwise; followed on sizes."""
     content = op.content(0)
     if content is None or op.need(0).content is None:
-        return unary(op)
+        _no_coordinates(op)
+        return _position_lost(carry(op.need(0), op.need(0).shape))
     return numbers(_apply(_UNARY_ON_SIZES[op.node.op_type], op, [content]))
 
 

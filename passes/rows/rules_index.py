@@ -161,8 +161,7 @@ def scatter_nd(op: Op) -> Value:
     if own is not None and data.row == Row(0) and updates.row == Row(own):
         return carry(data, data.shape)
     row = data.row
-    if index.state == ROW_FREE and row is not None and row.axis >= length:
-        if updates.row == Row(row.axis - length + outer, row.block):
-            return carry(data, data.shape)
+    inner = index.state == ROW_FREE and row is not None and row.axis >= length
+    if row is not None and inner and updates.row == Row(row.axis - length + outer, row.block):
+        return carry(data, data.shape)
     raise Mixes("scatter-rows", "ScatterND writes to rows of the batch by position")
-

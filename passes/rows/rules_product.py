@@ -101,7 +101,7 @@ def qgemm(op: Op) -> Value:
     return result if bias is None else broadcast([result, bias], op.symbols)
 
 
-@rule("MatMulNBits", "MatMulBnb4", "MatMulFpQ4", domain=MICROSOFT)
+@rule("MatMulNBits", "MatMulBnb4", domain=MICROSOFT)
 def matmul_packed(op: Op) -> Value:
     """A[…, k] times a packed constant [k, j]: every other axis of A stays."""
     op.row_free(*range(1, 6))

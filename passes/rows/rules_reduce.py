@@ -9,9 +9,7 @@ from actcache.passes.rows.sizes import ONE, Size, const, product
 from actcache.passes.rows.state import Mixes, Shape, Value
 
 
-@rule(
-    *(f"Reduce{kind}" for kind in "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare".split()), sizes=(0,)
-)
+@rule(*(f"Reduce{kind}" for kind in "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare".split()), sizes=(0,))
 def reduce(op: Op) -> Value:
     """Combines the entries along `axes`. Rows stay apart when their axis is not among them."""
     x = op.need(0)

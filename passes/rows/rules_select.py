@@ -16,7 +16,8 @@ _FAR = 10**9
 @rule("Concat", sizes=ALL, indexes=ALL)
 def concat(op: Op) -> Value:
     """Joins along one axis, which may not be that of the rows. Positions of rows, joined in front of values of
-    the same rows along the last axis, are coordinates."""
+    the same rows along the last axis, are coordinates.
+    """
     values = op.present
     if any(value.shape is None for value in values):
         if all(value.number for value in values):
@@ -256,4 +257,3 @@ barrier("Unique", "data-dependent-shape", "Unique compares the rows of the batch
 barrier(
     "NonMaxSuppression", "data-dependent-shape", "NonMaxSuppression lists boxes of all images: its size depends on them"
 )
-

@@ -6,8 +6,19 @@ import numpy as np
 import onnx
 
 from actcache.passes.rows.broadcasting import broadcast_size, carry
-from actcache.passes.rows.registry import ALL, MAX_CONTENT, MICROSOFT, Op, known, normal_axis, numbers, objects, row_of, rule
-from actcache.passes.rows.sizes import N, ONE, ZERO, Size, const, product
+from actcache.passes.rows.registry import (
+    ALL,
+    MAX_CONTENT,
+    MICROSOFT,
+    Op,
+    known,
+    normal_axis,
+    numbers,
+    objects,
+    row_of,
+    rule,
+)
+from actcache.passes.rows.sizes import ONE, ZERO, N, Size, const, product
 from actcache.passes.rows.state import BATCH_SIZE, ROW_FREE, Mixes, Row, RowCoords, RowIndex, Shape, State, Value
 
 #: Element types that hold every row position exactly.
@@ -144,7 +155,8 @@ def flatten(op: Op) -> Value:
 @rule("Reshape", sizes=ALL, indexes=(0,))
 def reshape(op: Op) -> Value:
     """Row-major order is kept. With P entries before the rows' axis, the rows are found again on axis p of the
-    result when the sizes before p multiply to P and size p is N·c: entry (q, i·c + j) is in row i."""
+    result when the sizes before p multiply to P and size p is N·c: entry (q, i·c + j) is in row i.
+    """
     x = op.need(0)
     target = op.content(1)
     if op.attribute("shape") is not None:
@@ -168,7 +180,8 @@ def _reshaped_blindly(op: Op, x: Value, target: object) -> Value:
 
 def _target_sizes(op: Op, source: Shape, target: list[Size]) -> Shape:
     """Resolve 0 (copy) and -1 (the rest). A computed entry that may turn out -1 or 0 in some run stands for an
-    unknown size, except where the total proves what it is."""
+    unknown size, except where the total proves what it is.
+    """
     if op.attribute("allowzero", 0) and ZERO in target:
         raise Mixes("reshape-unknown", "Reshape to a literal size of 0")
     sizes: list[Size | None] = []
@@ -205,11 +218,11 @@ def _rest(op: Op, total: Size, certain: Size) -> Size:
 def reshaped(x: Value, sizes: Shape) -> Value:
     """Return `x` reshaped to `sizes`, whose product is that of the shape of `x`."""
     state = x.state
-    if state == ROW_FREE or state == BATCH_SIZE:
+    if x.number:
         return _reshaped_numbers(x, sizes)
     if isinstance(state, RowCoords):
         raise Mixes("row-position-in-data", "coordinates that hold row positions are reshaped")
-    assert isinstance(state, Row | RowIndex)
+    assert isinstance(state, Row | RowIndex)  # Mixed never reaches a rule
     source = known(x)
     before = product(source[: state.axis])
     for axis, size in enumerate(sizes):
@@ -295,7 +308,8 @@ def range_(op: Op) -> Value:
 @rule("Tile", sizes=(1,))
 def tile(op: Op) -> Value:
     """Repeats whole axes: the axis of the rows may not be repeated (the second copy of a row would stand N
-    further on); a row-free tensor repeated N times gives N equal rows."""
+    further on); a row-free tensor repeated N times gives N equal rows.
+    """
     x, repeats = op.need(0), op.content(1)
     if repeats is None or x.shape is None or len(repeats) != len(x.shape):
         if not x.number:

@@ -119,8 +119,8 @@ class Value:
         return None if None in sizes else tuple(s for s in sizes if s is not None)
 
 
-class Mixes(Exception):  # noqa: N818 - the interpreter's way out of a rule, never seen outside this package
-    """Raised by a rule that cannot prove anything about its result.
+class Mixes(Exception):
+    """Raised by a rule that cannot prove anything about its result; never seen outside this package.
 
     Args:
         rule: Slug for counting and tests.
