@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+"""Builds the onnxruntime library: the one way to do it, for people, for `pip install` and for CI.
+
+Drives CMake in ``custom_ops/build/<variant>`` and copies the release library to
+``actcache/_native/libactcache.so``. Needs a C++17 compiler, CMake, xxHash's header and BLAKE3's C
+sources; what is missing is one :class:`BuildError` that says what to install. Nothing is downloaded.
+
+Uses the standard library only: it runs inside isolated builds, from any working directory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+LIBRARY = "libactcache.so"
+
+#: CMake settings of each variant.
+VARIANTS: Mapping[str, Mapping[str, str]] = {
+    "release": {"CMAKE_BUILD_TYPE": "Release", "CMAKE_CXX_FLAGS_RELEASE": "-O2 -DNDEBUG"},
+    "debug": {"CMAKE_BUILD_TYPE": "Debug"},
+    "asan": {
+        "CMAKE_BUILD_TYPE": "Debug",
+        "CMAKE_CXX_FLAGS_DEBUG": "-O1 -g",
+        "ACTCACHE_SANITIZE": "address,undefined",
+    },
+    "tsan": {"CMAKE_BUILD_TYPE": "Debug", "CMAKE_CXX_FLAGS_DEBUG": "-O1 -g", "ACTCACHE_SANITIZE": "thread"},
+    # clang's checks of the lock annotations (-Wthread-safety), which gcc does not have.
+    "clang": {"CMAKE_BUILD_TYPE": "Debug", "CMAKE_CXX_COMPILER": "clang++", "CMAKE_C_COMPILER": "clang"},
+}
+
+
+class BuildError(RuntimeError):
+    """The library cannot be built; the message is one line that says what to do."""
+
+
+def build(
+    variant: str = "release",
+    output: str | os.PathLike[str] | None = None,
+    *,
+    tests: bool = False,
+    clang_tidy: bool = False,
+    jobs: int | None = None,
+    build_dir: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Builds the library and returns the path of what was built.
+
+    Args:
+        variant: One of :data:`VARIANTS`.
+        output: A folder to copy the library to. Default: ``actcache/_native`` for ``release``, and
+            none for the others, whose library stays in the build folder.
+        tests: Also builds and runs the C++ tests; needs GoogleTest.
+        clang_tidy: Also runs clang-tidy over the sources.
+        jobs: Compile jobs at a time. Default: the machine's processors.
+        build_dir: The build folder. Default: ``custom_ops/build/<variant>``.
+
+    Raises:
+        BuildError: A tool or a dependency is missing, or the build or a test failed.
+    """
+    if variant not in VARIANTS:
+        raise BuildError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}")
+    if platform.system() != "Linux":
+        raise BuildError(f"actcache's library is built on Linux; this is {platform.system()}")
+    work = Path(build_dir).resolve() if build_dir else HERE / "build" / variant
+    cmake = find_cmake()
+    settings = {
+        **VARIANTS[variant],
+        **find_compiler(variant),
+        **find_xxhash(),
+        **find_blake3(),
+        "ACTCACHE_TESTS": "ON" if tests else "OFF",
+        "ACTCACHE_WERROR": "OFF" if variant == "release" else "ON",
+    }
+    if ort_include := os.environ.get("ACTCACHE_ORT_INCLUDE"):
+        settings["ACTCACHE_ORT_INCLUDE"] = ort_include
+
+    configure(cmake, work, settings)
+    run([cmake, "--build", str(work), "--parallel", str(jobs or os.cpu_count() or 1)], "the build failed")
+    library = work / LIBRARY
+    if tests:
+        run_tests(work)
+    if clang_tidy:
+        run_clang_tidy(work)
+    if output is None and variant == "release" and build_dir is None:
+        output = HERE.parent / "actcache" / "_native"
+    if output is None:
+        return library
+    return install(library, Path(output))
+
+
+def configure(cmake: str, work: Path, settings: Mapping[str, str]) -> None:
+    """Runs CMake's configure step; starts the folder over if it belongs to another source tree."""
+    work.mkdir(parents=True, exist_ok=True)
+    cache = work / "CMakeCache.txt"
+    if cache.exists() and f"CMAKE_HOME_DIRECTORY:INTERNAL={HERE}\n" not in cache.read_text():
+        shutil.rmtree(work)
+        work.mkdir(parents=True)
+    command = [cmake, "-S", str(HERE), "-B", str(work)]
+    if not cache.exists() and (ninja := find_tool("ninja")):
+        command += ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
+    command += [f"-D{name}={value}" for name, value in settings.items()]
+    run(command, "CMake could not configure the build", quiet=True)
+
+
+def install(library: Path, folder: Path) -> Path:
+    """Copies the library, replacing the file at once: a process may have the old one open."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / LIBRARY
+    temporary = folder / f".{LIBRARY}.{os.getpid()}"
+    shutil.copy2(library, temporary)
+    temporary.replace(target)
+    return target
+
+
+def run(command: Sequence[str], failure: str, *, quiet: bool = False) -> None:
+    """Runs a tool; its output goes to stderr, for a quiet one only if it fails."""
+    # Output of build backends' hooks on stdout can break their protocol, hence stderr.
+    result = subprocess.run(
+        command,
+        stdout=subprocess.PIPE if quiet else sys.stderr,
+        stderr=subprocess.STDOUT if quiet else sys.stderr,
+        text=True,
+        check=False,
+    )
+    if result.returncode == 0:
+        return
+    if quiet:
+        sys.stderr.write(result.stdout)
+    raise BuildError(f"{failure} (exit status {result.returncode} of {Path(command[0]).name}; see above)")
+
+
+def run_tests(work: Path) -> None:
+    """Runs the C++ tests of a build folder."""
+    # ctest comes with cmake, but is a file of its own.
+    ctest = Path(find_cmake()).with_name("ctest")
+    run([str(ctest), "--test-dir", str(work), "--output-on-failure", "--no-tests=error"], "a C++ test failed")
+
+
+def run_clang_tidy(work: Path) -> None:
+    """Runs clang-tidy over our sources, as compiled in a build folder."""
+    tool = find_tool("clang-tidy")
+    if tool is None:
+        raise BuildError("clang-tidy is not installed: apt-get install clang-tidy, or pip install clang-tidy")
+    sources = sorted(str(path) for path in (HERE / "src").rglob("*.cc"))
+    command = [tool, "-p", str(work), "--quiet", "--warnings-as-errors=*", *sources]
+    run(command, "clang-tidy complains")
+
+
+def find_tool(name: str) -> str | None:
+    """A program of PATH, else one that pip installed beside this Python."""
+    return shutil.which(name) or shutil.which(name, path=sysconfig.get_path("scripts"))
+
+
+def find_cmake() -> str:
+    """The program that runs CMake."""
+    if found := find_tool("cmake"):
+        return found
+    raise BuildError("CMake is not installed: apt-get install cmake, or pip install cmake")
+
+
+def find_compiler(variant: str) -> dict[str, str]:
+    """Checks that there is a compiler; CMake's own message for that is two screens long."""
+    wanted = VARIANTS[variant].get("CMAKE_CXX_COMPILER")
+    candidates = [wanted] if wanted else [os.environ.get("CXX", "c++"), "g++", "clang++"]
+    for candidate in candidates:
+        if candidate and shutil.which(candidate.split()[0]):
+            return {}
+    package = "clang" if wanted else "g++"
+    raise BuildError(f"no C++ compiler ({' or '.join(filter(None, candidates))}): apt-get install {package}")
+
+
+def find_xxhash() -> dict[str, str]:
+    """The folder of xxHash's header, which is all that is needed of it."""
+    named = os.environ.get("ACTCACHE_XXHASH_INCLUDE")
+    for folder in [named] if named else ["/usr/include", "/usr/local/include"]:
+        if folder and (Path(folder) / "xxhash.h").is_file():
+            return {"ACTCACHE_XXHASH_INCLUDE": folder}
+    if named:
+        raise BuildError(f"ACTCACHE_XXHASH_INCLUDE is {named}, but there is no xxhash.h in it")
+    raise BuildError("xxHash's header is not installed: apt-get install libxxhash-dev, or set ACTCACHE_XXHASH_INCLUDE")
+
+
+def find_blake3() -> dict[str, str]:
+    """BLAKE3's C sources, or the static library of libblake3-dev."""
+    named = os.environ.get("ACTCACHE_BLAKE3_SOURCE")
+    # The Debian package of the Rust crate carries the official C sources.
+    packaged = sorted(Path("/usr/share/cargo/registry").glob("blake3-*/c"), reverse=True)
+    for folder in [Path(named)] if named else packaged:
+        if (folder / "blake3.c").is_file():
+            return {"ACTCACHE_BLAKE3_SOURCE": str(folder), "ACTCACHE_BLAKE3_LIBRARY": ""}
+    if named:
+        raise BuildError(f"ACTCACHE_BLAKE3_SOURCE is {named}, but there is no blake3.c in it")
+    for library in sorted(Path("/usr/lib").glob("*/libblake3.a")):
+        if Path("/usr/include/blake3.h").is_file():
+            return {
+                "ACTCACHE_BLAKE3_LIBRARY": str(library),
+                "ACTCACHE_BLAKE3_INCLUDE": "/usr/include",
+                "ACTCACHE_BLAKE3_SOURCE": "",
+            }
+    raise BuildError(
+        "BLAKE3's C sources are not installed: apt-get install librust-blake3-dev, or set ACTCACHE_BLAKE3_SOURCE"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 0, or 2 and a line on stderr."""
+    parser = argparse.ArgumentParser(
+        prog="custom_ops/build.py",
+        description="Build actcache's onnxruntime library.",
+        epilog="Environment: ACTCACHE_BLAKE3_SOURCE (folder of blake3.c), ACTCACHE_XXHASH_INCLUDE (folder of"
+        " xxhash.h), ACTCACHE_ORT_INCLUDE (folder of onnxruntime_c_api.h, for the test of the ABI).",
+    )
+    parser.add_argument("--variant", choices=list(VARIANTS), default="release", help="default: release")
+    parser.add_argument("--tests", action="store_true", help="build and run the C++ tests")
+    parser.add_argument("--output", metavar="DIR", help="copy the library there (release: actcache/_native)")
+    parser.add_argument("--clang-tidy", action="store_true", help="run clang-tidy over the sources")
+    parser.add_argument("--jobs", type=int, metavar="N", help="compile jobs at a time")
+    options = parser.parse_args(arguments)
+    try:
+        library = build(
+            options.variant,
+            options.output,
+            tests=options.tests,
+            clang_tidy=options.clang_tidy,
+            jobs=options.jobs,
+        )
+    except BuildError as error:
+        print(f"custom_ops/build.py: {error}", file=sys.stderr)
+        return 2
+    print(library)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+// The exported control functions: no logic, only the edge of the library, where exceptions end.
+#include <cstring>
+#include <exception>
+#include <string>
+
+#include "actcache.h"
+#include "control/config.h"
+#include "control/registry.h"
+#include "control/stats_json.h"
+#include "store/store.h"
+
+#ifndef ACTCACHE_VERSION
+#error "the build defines ACTCACHE_VERSION"
+#endif
+
+namespace {
+
+constexpr int kAbi = 1;
+
+// A fixed buffer, so that reporting "out of memory" needs none.
+thread_local char last_error[512] = "";
+
+void SetLastError(const char* message) noexcept {
+  std::strncpy(last_error, message, sizeof(last_error) - 1);
+  last_error[sizeof(last_error) - 1] = '\0';
+}
+
+template <typename Result, typename Body>
+Result Guard(Result failure, const Body& body) noexcept {
+  SetLastError("");
+  try {
+    return body();
+  } catch (const std::exception& error) {
+    SetLastError(error.what());
+  } catch (...) {
+    SetLastError("actcache: unknown error");
+  }
+  return failure;
+}
+
+std::size_t CopyOut(const std::string& text, char* buffer, std::size_t capacity) {
+  const std::size_t needed = text.size() + 1;
+  if (buffer != nullptr && needed <= capacity) std::memcpy(buffer, text.c_str(), needed);
+  return needed;
+}
+
+}  // namespace
+
+extern "C" {
+
+int actcache_configure(const char* name, const char* value) {
+  return Guard(1, [&] {
+    if (name == nullptr) throw actcache::ConfigError("actcache_configure: the name is null");
+    std::optional<std::string> setting;
+    if (value != nullptr) setting = value;
+    actcache::Config::Process().Configure(name, setting);
+    return 0;
+  });
+}
+
+const char* actcache_last_error() { return last_error; }
+
+std::size_t actcache_stats_json(char* buffer, std::size_t capacity) {
+  return Guard(std::size_t{0}, [&] {
+    actcache::Config::Process();  // so that the store has its budget
+    return CopyOut(actcache::StatsJson(actcache::Registry::Process(), actcache::Store::Process()),
+                   buffer, capacity);
+  });
+}
+
+std::size_t actcache_config_json(char* buffer, std::size_t capacity) {
+  return Guard(std::size_t{0}, [&] {
+    return CopyOut(actcache::ConfigJson(actcache::Config::Process()), buffer, capacity);
+  });
+}
+
+std::int64_t actcache_clear(const char* name_space) {
+  return Guard(std::int64_t{-1}, [&]() -> std::int64_t {
+    actcache::Store& store = actcache::Store::Process();
+    if (name_space == nullptr) return static_cast<std::int64_t>(store.Clear());
+    const auto number = actcache::Registry::Process().FindNamespace(name_space);
+    return number ? static_cast<std::int64_t>(store.ClearNamespace(*number)) : 0;
+  });
+}
+
+const char* actcache_version() { return ACTCACHE_VERSION; }
+
+int actcache_abi() { return kAbi; }
+
+}  // extern "C"

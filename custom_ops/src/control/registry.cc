@@ -1,0 +1,40 @@
+#include "control/registry.h"
+
+namespace actcache {
+
+Registry& Registry::Process() {
+  // Never destroyed: kernels of sessions that outlive main() may still count.
+  static auto* const registry = new Registry;
+  return *registry;
+}
+
+Region& Registry::InternRegion(const std::string& id, const std::string& fingerprint) {
+  const MutexLock lock(&mutex_);
+  Region*& region = by_name_[{id, fingerprint}];
+  if (region == nullptr) {
+    region = &regions_.emplace_back(static_cast<std::uint32_t>(regions_.size()), id, fingerprint);
+  }
+  return *region;
+}
+
+std::uint32_t Registry::InternNamespace(const std::string& name) {
+  const MutexLock lock(&mutex_);
+  return namespaces_.emplace(name, static_cast<std::uint32_t>(namespaces_.size())).first->second;
+}
+
+std::optional<std::uint32_t> Registry::FindNamespace(const std::string& name) const {
+  const MutexLock lock(&mutex_);
+  const auto found = namespaces_.find(name);
+  if (found == namespaces_.end()) return std::nullopt;
+  return found->second;
+}
+
+std::vector<const Region*> Registry::Regions() const {
+  const MutexLock lock(&mutex_);
+  std::vector<const Region*> regions;
+  regions.reserve(regions_.size());
+  for (const Region& region : regions_) regions.push_back(&region);
+  return regions;
+}
+
+}  // namespace actcache

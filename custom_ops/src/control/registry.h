@@ -1,0 +1,80 @@
+// The regions and namespaces this process has seen, and what is counted for each region.
+//
+// Regions and namespaces get small numbers, which tag the store's entries. Both live until the
+// process ends: sessions come and go, their counts stay.
+#ifndef ACTCACHE_CONTROL_REGISTRY_H_
+#define ACTCACHE_CONTROL_REGISTRY_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/mutex.h"
+
+namespace actcache {
+
+// Counted in rows (a lookup of a whole call is one row), but for `calls` and `anomalies`. Every
+// kernel of every session adds to these, so each region's have cache lines of their own.
+//
+// There is no count of lookups: it is hits + misses + bypassed by definition, also in the middle of
+// a concurrent call. Writers add hits before duplicates and readers read them the other way round,
+// so that duplicates never exceed hits.
+struct alignas(64) RegionCounters {
+  std::atomic<std::uint64_t> calls{0};
+  std::atomic<std::uint64_t> hits{0};
+  std::atomic<std::uint64_t> misses{0};
+  std::atomic<std::uint64_t> bypassed{0};
+  std::atomic<std::uint64_t> duplicates{0};
+  std::atomic<std::uint64_t> stored{0};
+  std::atomic<std::uint64_t> not_admitted{0};
+  std::atomic<std::uint64_t> anomalies{0};
+  std::atomic<std::uint64_t> saved_ns{0};
+  std::atomic<std::uint64_t> hash_ns{0};
+  std::atomic<std::uint64_t> copy_ns{0};
+  std::atomic<std::uint64_t> compute_ns{0};
+
+  static void Add(std::atomic<std::uint64_t>& counter, std::uint64_t amount) {
+    // Most are 0 most of the time, and an atomic addition is not free.
+    if (amount != 0) counter.fetch_add(amount, std::memory_order_release);
+  }
+};
+
+struct Region {
+  Region(std::uint32_t number_in, std::string id_in, std::string fingerprint_in)
+      : number(number_in), id(std::move(id_in)), fingerprint(std::move(fingerprint_in)) {}
+
+  const std::uint32_t number;
+  const std::string id;
+  const std::string fingerprint;
+  RegionCounters counters;
+};
+
+// Thread-safe.
+class Registry {
+ public:
+  static Registry& Process();
+
+  // The one object for this id and fingerprint; never freed.
+  Region& InternRegion(const std::string& id, const std::string& fingerprint);
+  std::uint32_t InternNamespace(const std::string& name);
+  std::optional<std::uint32_t> FindNamespace(const std::string& name) const;
+
+  // All regions, in the order they were first seen.
+  std::vector<const Region*> Regions() const;
+
+ private:
+  mutable Mutex mutex_;
+  std::deque<Region> regions_ ACTCACHE_GUARDED_BY(mutex_);  // a deque: growing moves nothing
+  std::map<std::pair<std::string, std::string>, Region*> by_name_ ACTCACHE_GUARDED_BY(mutex_);
+  std::map<std::string, std::uint32_t> namespaces_ ACTCACHE_GUARDED_BY(mutex_);
+};
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_CONTROL_REGISTRY_H_

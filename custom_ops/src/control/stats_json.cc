@@ -1,0 +1,129 @@
+#include "control/stats_json.h"
+
+#include <cstdio>
+#include <set>
+
+namespace actcache {
+namespace {
+
+// Writes the members of one object.
+class ObjectWriter {
+ public:
+  explicit ObjectWriter(std::string* out) : out_(out) { *out_ += '{'; }
+  ~ObjectWriter() { *out_ += '}'; }
+  ObjectWriter(const ObjectWriter&) = delete;
+  ObjectWriter& operator=(const ObjectWriter&) = delete;
+
+  std::string* Member(const std::string& name) {
+    if (!first_) *out_ += ", ";
+    first_ = false;
+    *out_ += JsonString(name) + ": ";
+    return out_;
+  }
+  void Text(const char* name, const std::string& value) { *Member(name) += JsonString(value); }
+  void Number(const char* name, std::uint64_t value) { *Member(name) += std::to_string(value); }
+  void Seconds(const char* name, std::uint64_t nanoseconds) {
+    char text[40];
+    // Integer arithmetic, so that no locale puts a comma where JSON wants a point.
+    std::snprintf(text, sizeof(text), "%llu.%09llu",
+                  static_cast<unsigned long long>(nanoseconds / 1000000000),
+                  static_cast<unsigned long long>(nanoseconds % 1000000000));
+    *Member(name) += text;
+  }
+
+ private:
+  std::string* out_;
+  bool first_ = true;
+};
+
+std::uint64_t Read(const std::atomic<std::uint64_t>& counter) {
+  return counter.load(std::memory_order_acquire);
+}
+
+void WriteRegion(const Region& region, const RegionUsage& usage, std::string* out) {
+  const RegionCounters& counters = region.counters;
+  const std::uint64_t duplicates = Read(counters.duplicates);  // before hits: see RegionCounters
+  const std::uint64_t hits = Read(counters.hits);
+  const std::uint64_t misses = Read(counters.misses);
+  const std::uint64_t bypassed = Read(counters.bypassed);
+  ObjectWriter object(out);
+  object.Text("fingerprint", region.fingerprint);
+  object.Number("lookups", hits + misses + bypassed);
+  object.Number("hits", hits);
+  object.Number("misses", misses);
+  object.Number("bypassed", bypassed);
+  object.Number("duplicates", duplicates);
+  object.Number("stored", Read(counters.stored));
+  object.Number("not_admitted", Read(counters.not_admitted));
+  object.Number("evicted", usage.evictions);
+  object.Number("anomalies", Read(counters.anomalies));
+  object.Number("calls", Read(counters.calls));
+  object.Number("bytes", usage.bytes);
+  object.Seconds("saved_seconds", Read(counters.saved_ns));
+  object.Seconds("hash_seconds", Read(counters.hash_ns));
+  object.Seconds("copy_seconds", Read(counters.copy_ns));
+  object.Seconds("compute_seconds", Read(counters.compute_ns));
+}
+
+void WriteRegions(const Registry& registry, const Store& store, std::string* out) {
+  ObjectWriter object(out);
+  std::set<std::string> ids;
+  for (const Region* region : registry.Regions()) {
+    // Two models may name different regions alike; the first keeps the plain name.
+    const bool first = ids.insert(region->id).second;
+    const std::string name =
+        first ? region->id : region->id + "@" + region->fingerprint.substr(0, 8);
+    WriteRegion(*region, store.usage(region->number), object.Member(name));
+  }
+}
+
+}  // namespace
+
+std::string JsonString(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte == 0x7f) {
+      char escape[8];
+      std::snprintf(escape, sizeof(escape), "\\u%04x", byte);
+      out += escape;
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+  return out;
+}
+
+std::string StatsJson(const Registry& registry, const Store& store) {
+  std::string out;
+  {
+    ObjectWriter object(&out);
+    WriteRegions(registry, store, object.Member("regions"));
+    const StoreStats stats = store.stats();
+    ObjectWriter totals(object.Member("store"));
+    totals.Number("bytes", stats.bytes);
+    totals.Number("entries", stats.entries);
+    totals.Number("budget_bytes", stats.budget_bytes);
+    totals.Number("evictions", stats.evictions);
+    totals.Number("rejected", stats.rejected);
+    totals.Number("insertions", stats.insertions);
+  }
+  return out;
+}
+
+std::string ConfigJson(const Config& config) {
+  std::string out;
+  {
+    ObjectWriter object(&out);
+    object.Number("budget_bytes", config.budget_bytes());
+    object.Text("hash", config.hash() == HashKind::kBlake3 ? "blake3" : "xxh3");
+    object.Text("namespace", config.default_namespace());
+  }
+  return out;
+}
+
+}  // namespace actcache

@@ -1,0 +1,249 @@
+#include "ops/cache_lookup.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "control/config.h"
+#include "hash/secret.h"
+#include "ops/plan.h"
+#include "ops/row_layout.h"
+
+namespace actcache {
+namespace {
+
+std::size_t Unit(ElementType type) {
+  return type == ElementType::kString ? 1 : ElementBits(type) / 8;
+}
+
+Dims WithRows(Dims dims, std::int64_t axis, std::size_t rows) {
+  dims[static_cast<std::size_t>(axis)] = static_cast<std::int64_t>(rows);
+  return dims;
+}
+
+// Rows `rows` of a string tensor, in that order.
+void CopyStringRows(const KernelIo& io, const TensorView& from, const RowLayout& layout,
+                    const SmallVector<std::uint32_t, 16>& rows, ort::Value* to) {
+  const RowLayout target{layout.outer, rows.size(), layout.inner};
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    for (std::size_t k = 0; k < layout.row_bytes(); ++k) {
+      const std::size_t chunk = k / layout.inner;
+      const std::size_t within = k % layout.inner;
+      io.WriteString(to, target.offset(i, chunk) + within,
+                     from.strings->at(layout.offset(rows[i], chunk) + within));
+    }
+  }
+}
+
+void CopyWhole(const KernelIo& io, const TensorView& from, const KernelIo::Output& to,
+               const Parallel& parallel) {
+  if (from.strings) {
+    for (std::size_t i = 0; i < from.elements; ++i) {
+      io.WriteString(to.value, i, from.strings->at(i));
+    }
+    return;
+  }
+  const RowLayout layout = RowLayout::Whole(from.bytes);
+  CopyRows(
+      parallel, 1, from.bytes, [&](std::size_t) { return ConstRow{from.data, layout, 0}; },
+      [&](std::size_t) { return MutableRow{to.data, layout, 0}; });
+}
+
+}  // namespace
+
+// One call, on the stack of Compute().
+struct CacheLookup::Call {
+  std::vector<TensorView> inputs;
+  PlanKind kind = PlanKind::kPass;
+  std::size_t rows = 0;  // N; 1 for a whole call
+  Match match;           // empty for a pass
+  std::uint64_t hash_ns = 0;
+};
+
+CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
+                         const SessionSettings& session)
+    : api_(api),
+      attributes_(ReadLookupAttributes(api, info)),
+      region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
+      no_input_axes_(attributes_.input_row_axes.size(), -1),
+      no_output_axes_(attributes_.live_outs(), -1),
+      blake3_(HashKind::kBlake3, attributes_.fingerprint, session.name_space,
+              attributes_.output_types, attributes_.output_row_axes),
+      xxh3_(HashKind::kXxh3, attributes_.fingerprint, session.name_space, attributes_.output_types,
+            attributes_.output_row_axes) {}
+
+const KeyBase& CacheLookup::base(HashKind kind) const {
+  return kind == HashKind::kXxh3 ? xxh3_ : blake3_;
+}
+
+void CacheLookup::Classify(Call& call) const {
+  call.kind = PlanKind::kWhole;
+  call.rows = 1;
+  if (!attributes_.rows) return;
+  std::optional<std::size_t> rows;
+  for (std::size_t i = 0; i < call.inputs.size(); ++i) {
+    const std::int64_t axis = attributes_.input_row_axes[i];
+    if (axis < 0) continue;
+    const TensorView& input = call.inputs[i];
+    // Inputs that are not batches of equal length (a broadcast batch of 1, a scalar), or whose rows
+    // are not whole bytes, make this one call an entry of its own.
+    if (static_cast<std::size_t>(axis) >= input.dims.size() || !HasByteRows(input.type)) return;
+    const auto size = static_cast<std::size_t>(input.dims[static_cast<std::size_t>(axis)]);
+    if (rows && *rows != size) return;
+    rows = size;
+  }
+  if (!rows || *rows > kMaxPlanRows) return;
+  call.kind = *rows == 0 ? PlanKind::kPass : PlanKind::kRow;
+  call.rows = *rows;
+}
+
+void CacheLookup::Find(Call& call, const Parallel& parallel) const {
+  const std::uint64_t start = SteadyNow();
+  const bool by_row = call.kind == PlanKind::kRow;
+  const Keys keys =
+      ComputeKeys(base(Config::Process().hash()), call.kind, call.inputs,
+                  by_row ? attributes_.input_row_axes : no_input_axes_, call.rows, parallel);
+  call.hash_ns = SteadyNow() - start;
+  call.match = FindRows(Store::Process(), keys, attributes_.output_types,
+                        by_row ? attributes_.output_row_axes : no_output_axes_);
+}
+
+void CacheLookup::Count(const Call& call) const {
+  RegionCounters& counters = region_.counters;
+  RegionCounters::Add(counters.calls, 1);
+  if (call.kind == PlanKind::kPass) {
+    RegionCounters::Add(counters.bypassed, call.rows);
+    return;
+  }
+  const std::size_t misses = call.match.missing.size();
+  RegionCounters::Add(counters.hits, call.rows - misses);
+  RegionCounters::Add(counters.duplicates, call.match.duplicates);
+  RegionCounters::Add(counters.misses, misses);
+  RegionCounters::Add(counters.saved_ns, call.match.saved_ns);
+  RegionCounters::Add(counters.hash_ns, call.hash_ns);
+}
+
+void CacheLookup::Compute(ort::KernelContext* context) const {
+  const KernelIo io(api_, context);
+  const Parallel parallel(api_, context);
+  Call call;
+  const std::size_t inputs = io.InputCount();
+  call.inputs.reserve(inputs);
+  for (std::size_t i = 0; i < inputs; ++i) call.inputs.push_back(io.Input(i));
+
+  Classify(call);
+  if (Config::Process().budget_bytes() == 0 || SecretError() != nullptr) {
+    call.kind = PlanKind::kPass;
+  }
+  if (call.kind != PlanKind::kPass) {
+    try {
+      Find(call, parallel);
+    } catch (...) {
+      // No memory for the keys, say. The model can still be computed.
+      call.match = Match();
+      call.kind = PlanKind::kPass;
+    }
+  }
+  Count(call);
+
+  const std::uint64_t start = SteadyNow();
+  WriteCached(io, call, parallel);
+  WriteCompact(io, call, parallel);
+  RegionCounters::Add(region_.counters.copy_ns, SteadyNow() - start);
+
+  const bool any_miss = call.kind == PlanKind::kPass || call.match.any_miss();
+  const KernelIo::Output flag = io.Allocate(0, ElementType::kBool, Dims{});
+  if (flag.data != nullptr) *reinterpret_cast<bool*>(flag.data) = any_miss;
+  WritePlan(io, call);
+}
+
+void CacheLookup::WriteCached(const KernelIo& io, const Call& call,
+                              const Parallel& parallel) const {
+  const Match& match = call.match;
+  const bool by_row = call.kind == PlanKind::kRow;
+  // Without a miss these are the complete results, with one they are what CacheStore merges.
+  const std::size_t rows = match.any_miss() ? match.hits.size() : match.sources.size();
+  for (std::size_t i = 0; i < attributes_.live_outs(); ++i) {
+    const ElementType type = attributes_.output_types[i];
+    if (match.hits.empty()) {
+      io.Allocate(2 + i, type, Dims{0});
+      continue;
+    }
+    const DimsView row_dims = match.hits.front()->dims(i);
+    Dims dims;
+    for (const std::int64_t dim : row_dims) dims.push_back(dim);
+    const auto axis = static_cast<std::size_t>(by_row ? attributes_.output_row_axes[i] : 0);
+    if (by_row) dims.insert(axis, static_cast<std::int64_t>(rows));
+    const KernelIo::Output output = io.Allocate(2 + i, type, dims);
+    if (output.data == nullptr) continue;
+    const std::size_t row_bytes = match.hits.front()->bytes(i);
+    const RowLayout layout =
+        by_row ? RowLayout::Of(dims, axis, Unit(type)) : RowLayout::Whole(row_bytes);
+    CopyRows(
+        parallel, rows, row_bytes,
+        [&](std::size_t row) {
+          const std::size_t hit = match.any_miss() ? row : match.sources[row].index();
+          return ConstRow{static_cast<const std::byte*>(match.hits[hit]->data(i)), layout.Dense(),
+                          0};
+        },
+        [&](std::size_t row) { return MutableRow{output.data, layout, row}; });
+  }
+}
+
+void CacheLookup::WriteCompact(const KernelIo& io, const Call& call,
+                               const Parallel& parallel) const {
+  const bool by_row = call.kind == PlanKind::kRow;
+  const SmallVector<std::uint32_t, 16>& missing = call.match.missing;
+  // On a miss without row keys the region runs on everything.
+  const bool everything = call.kind == PlanKind::kPass ||
+                          (call.match.any_miss() && (!by_row || missing.size() == call.rows));
+  std::size_t index = 2 + attributes_.live_outs();
+  for (std::size_t i = 0; i < call.inputs.size(); ++i) {
+    const std::int64_t axis = attributes_.input_row_axes[i];
+    if (axis < 0) continue;
+    const TensorView& input = call.inputs[i];
+    if (everything) {
+      const KernelIo::Output output = io.Allocate(index++, input.type, input.dims);
+      if (output.value != nullptr) CopyWhole(io, input, output, parallel);
+      continue;
+    }
+    if (missing.empty()) {
+      // The other branch runs and nobody reads this. An input too small to have the axis gives [0].
+      const bool has_axis = static_cast<std::size_t>(axis) < input.dims.size();
+      io.Allocate(index++, input.type, has_axis ? WithRows(input.dims, axis, 0) : Dims{0});
+      continue;
+    }
+    const Dims dims = WithRows(input.dims, axis, missing.size());
+    const KernelIo::Output output = io.Allocate(index++, input.type, dims);
+    if (output.value == nullptr) continue;
+    const auto from = RowLayout::Of(input.dims, static_cast<std::size_t>(axis), Unit(input.type));
+    if (input.strings) {
+      CopyStringRows(io, input, from, missing, output.value);
+      continue;
+    }
+    const auto to = RowLayout::Of(dims, static_cast<std::size_t>(axis), Unit(input.type));
+    CopyRows(
+        parallel, missing.size(), from.row_bytes(),
+        [&](std::size_t row) { return ConstRow{input.data, from, missing[row]}; },
+        [&](std::size_t row) { return MutableRow{output.data, to, row}; });
+  }
+}
+
+void CacheLookup::WritePlan(const KernelIo& io, const Call& call) const {
+  Plan plan;
+  plan.kind = call.kind;
+  plan.region = region_.number;
+  if (call.kind != PlanKind::kPass) {
+    plan.rows = static_cast<std::uint32_t>(call.rows);
+    plan.missing = static_cast<std::uint32_t>(call.match.missing.size());
+    plan.cached_rows = static_cast<std::uint32_t>(call.match.hits.size());
+    plan.keys = call.match.missing_keys.data();
+    plan.sources = call.match.sources.data();
+  }
+  const KernelIo::Output output =
+      io.Allocate(1, ElementType::kUint8, Dims{static_cast<std::int64_t>(PlanBytes(plan))});
+  if (output.data == nullptr) return;
+  plan.lookup_end_ns = SteadyNow();  // last: what follows is the region's time
+  EncodePlan(plan, output.data);
+}
+
+}  // namespace actcache

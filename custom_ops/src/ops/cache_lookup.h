@@ -1,0 +1,61 @@
+// CacheLookup: looks the rows of a region's frontier up and hands out what is known of its
+// live-outs, together with the rows that still have to be computed.
+//
+// inputs:  the frontier (any number of tensors, any types)
+// outputs: any_miss  bool []
+//          plan      uint8 [P], for CacheStore (plan.h)
+//          cached    one per live-out: all rows if there is no miss; else the rows that were found,
+//          in
+//                    row order; shape [0] if none was
+//          compact   one per input with a row axis: the rows to compute, equal ones once; without a
+//                    miss, zero rows
+// attributes: region_attributes.h
+#ifndef ACTCACHE_OPS_CACHE_LOOKUP_H_
+#define ACTCACHE_OPS_CACHE_LOOKUP_H_
+
+#include <vector>
+
+#include "control/registry.h"
+#include "ops/kernel_io.h"
+#include "ops/match.h"
+#include "ops/region_attributes.h"
+#include "ops/row_keys.h"
+#include "ops/session.h"
+
+namespace actcache {
+
+// The kernel of one node. Holds no state of any call; Compute() may run on several threads at once.
+class CacheLookup {
+ public:
+  static constexpr const char* kName = "CacheLookup";
+
+  // Throws ort::Error.
+  CacheLookup(const ort::Api* api, const ort::KernelInfo* info, const SessionSettings& session);
+
+  // Throws ort::Error only if onnxruntime fails; any fault of the cache makes the call a pass.
+  void Compute(ort::KernelContext* context) const;
+
+ private:
+  struct Call;
+
+  const KeyBase& base(HashKind kind) const;
+  // How the call is looked up, and its number of rows.
+  void Classify(Call& call) const;
+  void Find(Call& call, const Parallel& parallel) const;
+  void Count(const Call& call) const;
+  void WriteCached(const KernelIo& io, const Call& call, const Parallel& parallel) const;
+  void WriteCompact(const KernelIo& io, const Call& call, const Parallel& parallel) const;
+  void WritePlan(const KernelIo& io, const Call& call) const;
+
+  const ort::Api* api_;
+  const RegionAttributes attributes_;
+  Region& region_;
+  const Axes no_input_axes_;   // all -1, for calls that are looked up as a whole
+  const Axes no_output_axes_;  // likewise
+  const KeyBase blake3_;
+  const KeyBase xxh3_;
+};
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_OPS_CACHE_LOOKUP_H_

@@ -1,0 +1,206 @@
+#include "ops/cache_store.h"
+
+#include <algorithm>
+
+#include "ops/parallel.h"
+
+namespace actcache {
+namespace {
+
+std::vector<std::string> ComputedNames(const ort::Api* api, const ort::KernelInfo* info,
+                                       std::size_t live_outs) {
+  std::vector<std::string> names;
+  names.reserve(live_outs);
+  for (std::size_t i = 0; i < live_outs; ++i) {
+    names.push_back(ort::ReadString(api, [&](char* out, std::size_t* size) {
+      return ort::slot::KernelInfo_GetInputName(api, info, 1 + live_outs + i, out, size);
+    }));
+  }
+  return names;
+}
+
+std::string ShapeText(const Dims& dims) {
+  std::string text = "[";
+  for (const std::int64_t dim : dims) {
+    if (text.size() > 1) text += ", ";
+    text += std::to_string(dim);
+  }
+  return text + "]";
+}
+
+}  // namespace
+
+// One call, on the stack of Compute().
+struct CacheStore::Call {
+  TensorView plan_tensor;
+  Plan plan;  // points into plan_tensor
+  std::vector<TensorView> cached;
+  std::vector<TensorView> computed;
+  std::uint64_t row_cost_ns = 0;
+};
+
+CacheStore::CacheStore(const ort::Api* api, const ort::KernelInfo* info,
+                       const SessionSettings& session)
+    : api_(api),
+      attributes_(ReadStoreAttributes(api, info)),
+      region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
+      tag_{session.name_space_number, region_.number},
+      names_(ComputedNames(api, info, attributes_.live_outs())) {}
+
+void CacheStore::ReadPlan(const KernelIo& io, Call& call) const {
+  call.plan_tensor = io.Input(0);
+  const TensorView& tensor = call.plan_tensor;
+  const char* problem = tensor.type == ElementType::kUint8
+                            ? DecodePlan(tensor.data, tensor.bytes, region_.number, &call.plan)
+                            : "it is not uint8";
+  if (problem == nullptr) return;
+  throw ort::Error(ort::ErrorCode::kInvalidArgument,
+                   "actcache: region \"" + attributes_.region + "\": bad plan: " + problem);
+}
+
+std::string CacheStore::CheckRows(const Call& call, std::size_t i) const {
+  const TensorView& computed = call.computed[i];
+  const auto axis = static_cast<std::size_t>(attributes_.output_row_axes[i]);
+  if (axis >= computed.dims.size() ||
+      computed.dims[axis] != static_cast<std::int64_t>(call.plan.missing)) {
+    return "live-out \"" + names_[i] + "\" has shape " + ShapeText(computed.dims) + ", but " +
+           std::to_string(call.plan.missing) + " rows were to be computed on axis " +
+           std::to_string(axis);
+  }
+  if (call.plan.cached_rows == 0) return "";
+  Dims expected = computed.dims;
+  expected[axis] = call.plan.cached_rows;
+  if (call.cached[i].dims == expected) return "";
+  return "live-out \"" + names_[i] + "\" has shape " + ShapeText(computed.dims) +
+         ", which does not fit its cached rows of shape " + ShapeText(call.cached[i].dims);
+}
+
+void CacheStore::Compute(ort::KernelContext* context) const {
+  const KernelIo io(api_, context);
+  const Parallel parallel(api_, context);
+  const std::uint64_t start = SteadyNow();
+  RegionCounters& counters = region_.counters;
+  Call call;
+  ReadPlan(io, call);
+  const Plan& plan = call.plan;
+  const std::size_t live_outs = attributes_.live_outs();
+  call.cached.reserve(live_outs);
+  call.computed.reserve(live_outs);
+  for (std::size_t i = 0; i < live_outs; ++i) call.cached.push_back(io.Input(1 + i));
+  for (std::size_t i = 0; i < live_outs; ++i) call.computed.push_back(io.Input(1 + live_outs + i));
+
+  std::string problem;
+  for (std::size_t i = 0; i < live_outs && problem.empty(); ++i) {
+    if (plan.kind == PlanKind::kRow && plan.missing > 0) problem = CheckRows(call, i);
+  }
+  const bool compacted = plan.kind == PlanKind::kRow && plan.missing != plan.rows;
+  if (!problem.empty() && compacted) {
+    throw ort::Error(ort::ErrorCode::kFail,
+                     "actcache: region \"" + attributes_.region + "\": " + problem +
+                         "; it does not work row by row and must not be compiled so");
+  }
+  if (!problem.empty()) RegionCounters::Add(counters.anomalies, 1);
+
+  // Nothing was found and no two rows are equal: what was computed is the result, as it is.
+  const bool complete = plan.kind != PlanKind::kRow || plan.missing == plan.rows;
+  if (complete) {
+    WriteComputed(io, call, parallel);
+  } else {
+    WriteMerged(io, call, parallel);
+  }
+  if (plan.kind != PlanKind::kPass && plan.missing > 0) {
+    const std::uint64_t elapsed = start - std::min(start, plan.lookup_end_ns);
+    RegionCounters::Add(counters.compute_ns, elapsed);
+    call.row_cost_ns = elapsed / plan.missing;
+    const std::size_t reused = static_cast<std::size_t>(
+        std::count_if(plan.sources, plan.sources + plan.rows,
+                      [](const RowSource& source) { return !source.cached(); }));
+    RegionCounters::Add(counters.saved_ns, (reused - plan.missing) * call.row_cost_ns);
+  }
+  RegionCounters::Add(counters.copy_ns, SteadyNow() - start);
+  if (plan.kind != PlanKind::kPass && problem.empty()) Publish(call, parallel);
+}
+
+void CacheStore::WriteComputed(const KernelIo& io, const Call& call,
+                               const Parallel& parallel) const {
+  for (std::size_t i = 0; i < call.computed.size(); ++i) {
+    const TensorView& computed = call.computed[i];
+    const KernelIo::Output output = io.Allocate(i, computed.type, computed.dims);
+    if (output.data == nullptr) continue;
+    const RowLayout layout = RowLayout::Whole(computed.bytes);
+    CopyRows(
+        parallel, 1, computed.bytes,
+        [&](std::size_t) { return ConstRow{computed.data, layout, 0}; },
+        [&](std::size_t) { return MutableRow{output.data, layout, 0}; });
+  }
+}
+
+void CacheStore::WriteMerged(const KernelIo& io, const Call& call, const Parallel& parallel) const {
+  for (std::size_t i = 0; i < call.computed.size(); ++i) {
+    const TensorView& computed = call.computed[i];
+    const TensorView& cached = call.cached[i];
+    const auto axis = static_cast<std::size_t>(attributes_.output_row_axes[i]);
+    const std::size_t unit = ElementBits(computed.type) / 8;
+    Dims dims = computed.dims;
+    dims[axis] = call.plan.rows;
+    const KernelIo::Output output = io.Allocate(i, computed.type, dims);
+    if (output.data == nullptr) continue;
+    const RowLayout from_computed = RowLayout::Of(computed.dims, axis, unit);
+    RowLayout from_cached = from_computed;
+    from_cached.rows = call.plan.cached_rows;
+    const RowLayout to = RowLayout::Of(dims, axis, unit);
+    CopyRows(
+        parallel, call.plan.rows, to.row_bytes(),
+        [&](std::size_t row) {
+          const RowSource source = call.plan.sources[row];
+          return source.cached() ? ConstRow{cached.data, from_cached, source.index()}
+                                 : ConstRow{computed.data, from_computed, source.index()};
+        },
+        [&](std::size_t row) { return MutableRow{output.data, to, row}; });
+  }
+}
+
+void CacheStore::Publish(const Call& call, const Parallel& parallel) const {
+  const bool by_row = call.plan.kind == PlanKind::kRow;
+  std::uint64_t stored = 0;
+  try {
+    std::vector<TensorSpec> specs;
+    std::vector<RowLayout> layouts;
+    for (std::size_t i = 0; i < call.computed.size(); ++i) {
+      const TensorView& computed = call.computed[i];
+      Dims dims = computed.dims;
+      if (by_row) {
+        const auto axis = static_cast<std::size_t>(attributes_.output_row_axes[i]);
+        layouts.push_back(RowLayout::Of(dims, axis, ElementBits(computed.type) / 8));
+        dims.erase(axis);
+      } else {
+        layouts.push_back(RowLayout::Whole(computed.bytes));
+      }
+      specs.push_back({static_cast<std::int32_t>(computed.type),
+                       std::vector<std::int64_t>(dims.begin(), dims.end()),
+                       layouts.back().row_bytes()});
+    }
+    Store& store = Store::Process();
+    for (std::size_t row = 0; row < call.plan.missing; ++row) {
+      Draft draft =
+          store.Reserve(call.plan.keys[row], tag_, specs.data(), specs.size(), call.row_cost_ns);
+      if (!draft) continue;
+      for (std::size_t i = 0; i < specs.size(); ++i) {
+        const RowLayout dense = layouts[i].Dense();
+        CopyRows(
+            parallel, 1, specs[i].bytes,
+            [&](std::size_t) { return ConstRow{call.computed[i].data, layouts[i], row}; },
+            [&](std::size_t) {
+              return MutableRow{static_cast<std::byte*>(draft.data(i)), dense, 0};
+            });
+      }
+      if (store.Publish(std::move(draft))) ++stored;
+    }
+  } catch (...) {
+    // The results are written already; what could not be stored is merely computed again.
+  }
+  RegionCounters::Add(region_.counters.stored, stored);
+  RegionCounters::Add(region_.counters.not_admitted, call.plan.missing - stored);
+}
+
+}  // namespace actcache

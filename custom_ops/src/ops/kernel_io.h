@@ -1,0 +1,44 @@
+// What a kernel reads from and writes to onnxruntime during one call.
+#ifndef ACTCACHE_OPS_KERNEL_IO_H_
+#define ACTCACHE_OPS_KERNEL_IO_H_
+
+#include <cstddef>
+#include <string_view>
+#include <vector>
+
+#include "abi/runtime.h"
+#include "ops/tensor_view.h"
+
+namespace actcache {
+
+// The context of one kernel call. Valid during that call and on its thread only, but for
+// ParallelFor's body, which must not touch it. All methods throw ort::Error.
+class KernelIo {
+ public:
+  KernelIo(const ort::Api* api, ort::KernelContext* context) : api_(api), context_(context) {}
+
+  std::size_t InputCount() const;
+  // Type, shape and bytes of input `index`; strings are copied.
+  TensorView Input(std::size_t index) const;
+
+  // An output allocated by the runtime. `value` is null when nothing in the model reads the output.
+  struct Output {
+    ort::Value* value = nullptr;
+    std::byte* data = nullptr;  // null for strings and for unread outputs
+  };
+  Output Allocate(std::size_t index, ElementType type, const Dims& dims) const;
+  void WriteString(ort::Value* output, std::size_t index, std::string_view text) const;
+
+  const ort::Api* api() const { return api_; }
+  ort::KernelContext* context() const { return context_; }
+
+ private:
+  StringContent ReadStrings(const ort::Value* value, std::size_t count) const;
+
+  const ort::Api* api_;
+  ort::KernelContext* context_;
+};
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_OPS_KERNEL_IO_H_

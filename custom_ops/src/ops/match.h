@@ -1,0 +1,35 @@
+// Looks the keys of a call up and decides where each of its rows comes from.
+#ifndef ACTCACHE_OPS_MATCH_H_
+#define ACTCACHE_OPS_MATCH_H_
+
+#include <cstddef>
+#include <vector>
+
+#include "ops/plan.h"
+#include "ops/row_keys.h"
+#include "ops/small_vector.h"
+#include "store/entry.h"
+#include "store/store.h"
+
+namespace actcache {
+
+// What is known of a call after its lookup. Holds references to the entries that were hit, so it
+// lives only inside the kernel call.
+struct Match {
+  SmallVector<RowSource, 16> sources;      // per row
+  SmallVector<std::uint32_t, 16> missing;  // rows to compute, in order; equal rows once
+  Keys missing_keys;                       // their keys
+  std::vector<EntryRef> hits;              // of the unique rows found, in row order
+  std::size_t duplicates = 0;              // rows equal to an earlier one that is to be computed
+  std::uint64_t saved_ns = 0;              // recompute time of the rows found in the store
+
+  bool any_miss() const { return !missing.empty(); }
+};
+
+// `types` and `axes` describe the live-outs (axis -1: the entry holds the complete tensor). An
+// entry that does not fit them, or whose row shapes differ from the first hit's, counts as missing.
+Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const Axes& axes);
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_OPS_MATCH_H_

@@ -1,0 +1,226 @@
+#include "ops/region_attributes.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace actcache {
+namespace {
+
+namespace slot = ort::slot;
+
+[[noreturn]] void Refuse(const RegionAttributes& attributes, const std::string& problem) {
+  throw ort::Error(ort::ErrorCode::kInvalidGraph,
+                   "actcache: region \"" + attributes.region + "\": " + problem);
+}
+
+// Reads attributes of one node; a missing one is an error that says so.
+class Reader {
+ public:
+  Reader(const char* op, const ort::Api* api, const ort::KernelInfo* info)
+      : op_(op), api_(api), info_(info) {}
+
+  std::string String(const char* name) const {
+    return Named(name, [&] {
+      return ort::ReadString(api_, [&](char* out, std::size_t* size) {
+        return slot::KernelInfoGetAttribute_string(api_, info_, name, out, size);
+      });
+    });
+  }
+
+  std::vector<std::int64_t> Ints(const char* name) const {
+    return Named(name, [&] {
+      std::size_t size = 0;
+      const auto read = slot::KernelInfoGetAttributeArray_int64;
+      ort::Check(api_, read(api_, info_, name, nullptr, &size));
+      std::vector<std::int64_t> values(size);
+      if (size > 0) ort::Check(api_, read(api_, info_, name, values.data(), &size));
+      return values;
+    });
+  }
+
+  ElementType InputType(std::size_t index) const {
+    return DeclaredType(slot::KernelInfo_GetInputTypeInfo, index);
+  }
+  ElementType OutputType(std::size_t index) const {
+    return DeclaredType(slot::KernelInfo_GetOutputTypeInfo, index);
+  }
+
+  std::size_t InputCount() const { return Count(slot::KernelInfo_GetInputCount); }
+  std::size_t OutputCount() const { return Count(slot::KernelInfo_GetOutputCount); }
+
+ private:
+  template <typename Read>
+  auto Named(const char* name, const Read& read) const -> decltype(read()) {
+    try {
+      return read();
+    } catch (const ort::Error& error) {
+      throw ort::Error(ort::ErrorCode::kInvalidGraph, std::string("actcache: ") + op_ +
+                                                          " needs the attribute \"" + name +
+                                                          "\": " + error.what());
+    }
+  }
+
+  template <typename SlotType>
+  std::size_t Count(const SlotType& function) const {
+    std::size_t count = 0;
+    ort::Call(api_, function, info_, &count);
+    return count;
+  }
+
+  // The element type that the model declares, which is what the runtime allocates.
+  template <typename SlotType>
+  ElementType DeclaredType(const SlotType& function, std::size_t index) const {
+    ort::TypeInfo* raw = nullptr;
+    ort::Call(api_, function, info_, index, &raw);
+    const ort::Handle type(api_, raw, slot::ReleaseTypeInfo);
+    const ort::TensorInfo* tensor = nullptr;
+    ort::Call(api_, slot::CastTypeInfoToTensorInfo, type.get(), &tensor);
+    ElementType element = ElementType::kUndefined;
+    if (tensor != nullptr) ort::Call(api_, slot::GetTensorElementType, tensor, &element);
+    return element;
+  }
+
+  const char* op_;
+  const ort::Api* api_;
+  const ort::KernelInfo* info_;
+};
+
+Axes ToAxes(const std::vector<std::int64_t>& values) {
+  Axes axes(values.size());
+  std::copy(values.begin(), values.end(), axes.begin());
+  return axes;
+}
+
+RegionAttributes ReadShared(const Reader& reader) {
+  RegionAttributes attributes;
+  attributes.region = reader.String("region");
+  attributes.fingerprint = reader.String("fingerprint");
+  const std::string granularity = reader.String("granularity");
+  if (granularity != "row" && granularity != "tensor") {
+    Refuse(attributes,
+           "granularity is \"" + granularity + "\", but has to be \"row\" or \"tensor\"");
+  }
+  attributes.rows = granularity == "row";
+  attributes.output_row_axes = ToAxes(reader.Ints("output_row_axes"));
+  for (const std::int64_t type : reader.Ints("output_types")) {
+    attributes.output_types.push_back(static_cast<ElementType>(type));
+  }
+  return attributes;
+}
+
+// The kernels write as many bytes as the attributes say, so the model has to declare the same
+// types.
+void RequireType(const RegionAttributes& attributes, const char* what, std::size_t index,
+                 ElementType declared, ElementType wanted) {
+  if (declared == wanted) return;
+  Refuse(attributes, std::string(what) + " " + std::to_string(index) + " is of element type " +
+                         std::to_string(static_cast<int>(declared)) + " in the model, but " +
+                         std::to_string(static_cast<int>(wanted)) + " by the attributes");
+}
+
+void CheckLookupTypes(const Reader& reader, const RegionAttributes& attributes) {
+  std::size_t output = 2;
+  for (const ElementType type : attributes.output_types) {
+    RequireType(attributes, "CacheLookup's output", output, reader.OutputType(output), type);
+    ++output;
+  }
+  for (std::size_t i = 0; i < attributes.input_row_axes.size(); ++i) {
+    if (attributes.input_row_axes[i] < 0) continue;
+    RequireType(attributes, "CacheLookup's output", output, reader.OutputType(output),
+                reader.InputType(i));
+    ++output;
+  }
+}
+
+void CheckStoreTypes(const Reader& reader, const RegionAttributes& attributes) {
+  const std::size_t live_outs = attributes.live_outs();
+  for (std::size_t i = 0; i < live_outs; ++i) {
+    const ElementType type = attributes.output_types[i];
+    RequireType(attributes, "CacheStore's output", i, reader.OutputType(i), type);
+    RequireType(attributes, "CacheStore's input", 1 + i, reader.InputType(1 + i), type);
+    RequireType(attributes, "CacheStore's input", 1 + live_outs + i,
+                reader.InputType(1 + live_outs + i), type);
+  }
+}
+
+void CheckAxes(const RegionAttributes& attributes, const char* name, const Axes& axes) {
+  for (const std::int64_t axis : axes) {
+    if (axis < -1) Refuse(attributes, std::string(name) + " has an axis below -1");
+    if (!attributes.rows && axis != -1) {
+      Refuse(attributes, std::string(name) + " has to be all -1 for granularity \"tensor\"");
+    }
+  }
+}
+
+void CheckShared(const RegionAttributes& attributes) {
+  if (attributes.region.empty()) Refuse(attributes, "the attribute \"region\" is empty");
+  // Without it, a retrained model would be served the results of its predecessor.
+  if (attributes.fingerprint.empty()) Refuse(attributes, "the attribute \"fingerprint\" is empty");
+  if (attributes.output_types.empty()) Refuse(attributes, "output_types is empty");
+  if (attributes.output_row_axes.size() != attributes.live_outs()) {
+    Refuse(attributes, "output_row_axes and output_types have different lengths");
+  }
+  CheckAxes(attributes, "output_row_axes", attributes.output_row_axes);
+  for (std::size_t i = 0; i < attributes.live_outs(); ++i) {
+    if (attributes.rows && attributes.output_row_axes[i] < 0) {
+      Refuse(attributes, "every live-out needs a row axis for granularity \"row\"");
+    }
+    if (ElementBits(attributes.output_types[i]) < 8) {
+      Refuse(attributes, "live-outs of element type " +
+                             std::to_string(static_cast<int>(attributes.output_types[i])) +
+                             " cannot be cached");
+    }
+  }
+}
+
+}  // namespace
+
+void CheckLookupAttributes(const RegionAttributes& attributes, std::size_t inputs,
+                           std::size_t outputs) {
+  CheckShared(attributes);
+  if (attributes.input_row_axes.size() != inputs) {
+    Refuse(attributes, "input_row_axes has " + std::to_string(attributes.input_row_axes.size()) +
+                           " entries for " + std::to_string(inputs) + " inputs");
+  }
+  CheckAxes(attributes, "input_row_axes", attributes.input_row_axes);
+  const auto compact =
+      std::count_if(attributes.input_row_axes.begin(), attributes.input_row_axes.end(),
+                    [](std::int64_t axis) { return axis >= 0; });
+  if (attributes.rows && compact == 0) {
+    Refuse(attributes, "some input needs a row axis for granularity \"row\"");
+  }
+  const std::size_t wanted = 2 + attributes.live_outs() + static_cast<std::size_t>(compact);
+  if (outputs != wanted) {
+    Refuse(attributes, "CacheLookup has " + std::to_string(outputs) +
+                           " outputs, but its attributes make " + std::to_string(wanted));
+  }
+}
+
+void CheckStoreAttributes(const RegionAttributes& attributes, std::size_t inputs,
+                          std::size_t outputs) {
+  CheckShared(attributes);
+  if (outputs != attributes.live_outs() || inputs != 1 + 2 * attributes.live_outs()) {
+    Refuse(attributes, "CacheStore has " + std::to_string(inputs) + " inputs and " +
+                           std::to_string(outputs) + " outputs for " +
+                           std::to_string(attributes.live_outs()) + " live-outs");
+  }
+}
+
+RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo* info) {
+  const Reader reader("CacheLookup", api, info);
+  RegionAttributes attributes = ReadShared(reader);
+  attributes.input_row_axes = ToAxes(reader.Ints("input_row_axes"));
+  CheckLookupAttributes(attributes, reader.InputCount(), reader.OutputCount());
+  CheckLookupTypes(reader, attributes);
+  return attributes;
+}
+
+RegionAttributes ReadStoreAttributes(const ort::Api* api, const ort::KernelInfo* info) {
+  const Reader reader("CacheStore", api, info);
+  RegionAttributes attributes = ReadShared(reader);
+  CheckStoreAttributes(attributes, reader.InputCount(), reader.OutputCount());
+  CheckStoreTypes(reader, attributes);
+  return attributes;
+}
+
+}  // namespace actcache

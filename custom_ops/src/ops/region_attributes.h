@@ -1,0 +1,36 @@
+// The attributes of CacheLookup and CacheStore, read and checked when a session is created.
+#ifndef ACTCACHE_OPS_REGION_ATTRIBUTES_H_
+#define ACTCACHE_OPS_REGION_ATTRIBUTES_H_
+
+#include <string>
+
+#include "abi/runtime.h"
+#include "ops/match.h"
+#include "ops/row_keys.h"
+
+namespace actcache {
+
+struct RegionAttributes {
+  std::string region;
+  std::string fingerprint;
+  bool rows = false;          // granularity: "row", else "tensor"
+  Axes input_row_axes;        // CacheLookup only; -1: no row axis
+  Axes output_row_axes;       // per live-out; all -1 for "tensor"
+  ElementTypes output_types;  // per live-out
+
+  std::size_t live_outs() const { return output_types.size(); }
+};
+
+// Both throw ort::Error with a message that names the operator and the attribute.
+RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo* info);
+RegionAttributes ReadStoreAttributes(const ort::Api* api, const ort::KernelInfo* info);
+
+// The checks alone. `inputs` and `outputs` are what the node has.
+void CheckLookupAttributes(const RegionAttributes& attributes, std::size_t inputs,
+                           std::size_t outputs);
+void CheckStoreAttributes(const RegionAttributes& attributes, std::size_t inputs,
+                          std::size_t outputs);
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_OPS_REGION_ATTRIBUTES_H_

@@ -1,0 +1,54 @@
+// The keys of a call: one per row of the batch, or one for all of it.
+//
+// A key covers, each part framed by its length: format version, kind, fingerprint, namespace, the
+// live-outs' types and row axes; then for every frontier tensor its type, rank, row axis and
+// dimensions (without the row axis) and the bytes: of the whole tensor where it has no row axis, of
+// the row where it has one. So tensors with equal bytes and different shapes do not meet, nor do
+// strings that concatenate to the same text.
+#ifndef ACTCACHE_OPS_ROW_KEYS_H_
+#define ACTCACHE_OPS_ROW_KEYS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "hash/hasher.h"
+#include "hash/key.h"
+#include "ops/parallel.h"
+#include "ops/plan.h"
+#include "ops/small_vector.h"
+#include "ops/tensor_view.h"
+
+namespace actcache {
+
+using Axes = SmallVector<std::int64_t, 8>;
+using ElementTypes = SmallVector<ElementType, 8>;
+using Keys = SmallVector<Key, 8>;
+
+// The hashers that a region's keys start from; made once per kernel and copied per call.
+struct KeyBase {
+  Hasher row;
+  Hasher whole;
+  Hasher segment;
+
+  KeyBase(HashKind kind, std::string_view fingerprint, std::string_view name_space,
+          const ElementTypes& output_types, const Axes& output_row_axes);
+
+  const Hasher& of(PlanKind kind) const { return kind == PlanKind::kRow ? row : whole; }
+};
+
+// A single part larger than kBigPart is hashed in segments of kSegment, in parallel, and the
+// digests stand for it. Sizes are fixed, so that a key does not depend on the number of threads.
+inline constexpr std::size_t kBigPart = 1024 * 1024;
+inline constexpr std::size_t kSegment = 256 * 1024;
+
+// Computes `rows` keys. `axes[i]` is the row axis of inputs[i], -1 for none; where it is not -1,
+// inputs[i].dims[axes[i]] == rows and the type has byte rows. For PlanKind::kWhole: rows == 1, and
+// no input has a row axis.
+Keys ComputeKeys(const KeyBase& base, PlanKind kind, const std::vector<TensorView>& inputs,
+                 const Axes& axes, std::size_t rows, const Parallel& parallel);
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_OPS_ROW_KEYS_H_

@@ -1,0 +1,46 @@
+#include "store/frequency_sketch.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace actcache {
+
+std::array<std::uint16_t, FrequencySketch::kProbes> FrequencySketch::Probe(
+    const Key& key) noexcept {
+  static_assert(kCounters <= std::size_t{1} << 16 && (kCounters & (kCounters - 1)) == 0, "a mask");
+  // Multiplying mixes the words, for the shard and the key table use some of their bits.
+  std::uint64_t mixed = (key.words[0] ^ (key.words[1] >> 32) ^ (key.words[1] << 32)) *
+                        std::uint64_t{0x9E3779B97F4A7C15};
+  mixed ^= mixed >> 29;
+  std::array<std::uint16_t, kProbes> slots;
+  for (std::uint16_t& slot : slots) {
+    slot = static_cast<std::uint16_t>(mixed & (kCounters - 1));
+    mixed >>= 16;
+  }
+  return slots;
+}
+
+void FrequencySketch::Add(const Key& key) noexcept {
+  const auto slots = Probe(key);
+  const std::uint8_t least = Estimate(key);
+  if (least < std::numeric_limits<std::uint8_t>::max()) {
+    // Conservative: a counter above the estimate was raised by other keys; leave it.
+    for (const std::uint16_t slot : slots) {
+      if (counters_[slot] == least) counters_[slot] = static_cast<std::uint8_t>(least + 1);
+    }
+  }
+  if (++adds_ == kPeriod) Halve();
+}
+
+std::uint8_t FrequencySketch::Estimate(const Key& key) const noexcept {
+  std::uint8_t least = std::numeric_limits<std::uint8_t>::max();
+  for (const std::uint16_t slot : Probe(key)) least = std::min(least, counters_[slot]);
+  return least;
+}
+
+void FrequencySketch::Halve() noexcept {
+  for (std::uint8_t& counter : counters_) counter = static_cast<std::uint8_t>(counter >> 1);
+  adds_ = 0;
+}
+
+}  // namespace actcache

@@ -1,0 +1,78 @@
+// The registry and the statistics made from it.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "control/registry.h"
+#include "control/stats_json.h"
+
+namespace actcache {
+namespace {
+
+bool Contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::uint64_t NumberAfter(const std::string& text, const std::string& name) {
+  return std::stoull(text.substr(text.find("\"" + name + "\": ") + name.size() + 4));
+}
+
+TEST(Registry, KeepsOneRegionPerIdAndFingerprint) {
+  Registry registry;
+  Region& a = registry.InternRegion("encoder", "aaaaaaaaaa");
+  Region& b = registry.InternRegion("encoder", "bbbbbbbbbb");
+  EXPECT_EQ(&a, &registry.InternRegion("encoder", "aaaaaaaaaa"));
+  EXPECT_NE(&a, &b);
+  EXPECT_NE(a.number, b.number);
+  const std::string json = StatsJson(registry, Store(0));
+  EXPECT_TRUE(Contains(json, "{\"encoder\": {\"fingerprint\": \"aaaaaaaaaa\""));
+  EXPECT_TRUE(Contains(json, "\"encoder@bbbbbbbb\": {\"fingerprint\": \"bbbbbbbbbb\""));
+}
+
+TEST(Registry, NumbersNamespaces) {
+  Registry registry;
+  EXPECT_FALSE(registry.FindNamespace("a"));
+  const std::uint32_t a = registry.InternNamespace("a");
+  EXPECT_NE(a, registry.InternNamespace(""));
+  EXPECT_EQ(registry.InternNamespace("a"), a);
+  EXPECT_EQ(registry.FindNamespace("a"), a);
+}
+
+TEST(Stats, SecondsAreDecimalPointsInEveryLocale) {
+  Registry registry;
+  Region& region = registry.InternRegion("r", "f");
+  region.counters.saved_ns = 12345000000789;
+  EXPECT_TRUE(Contains(StatsJson(registry, Store(0)), "\"saved_seconds\": 12345.000000789"));
+}
+
+TEST(Stats, AreConsistentWhileTheyAreCounted) {
+  Registry registry;
+  Region& region = registry.InternRegion("r", "f");
+  const Store store(0);
+  std::atomic<bool> done{false};
+  std::vector<std::thread> writers;
+  for (int i = 0; i < 3; ++i) {
+    writers.emplace_back([&] {
+      while (!done) {
+        RegionCounters::Add(region.counters.hits, 3);
+        RegionCounters::Add(region.counters.duplicates, 2);
+        RegionCounters::Add(region.counters.misses, 1);
+      }
+    });
+  }
+  for (int i = 0; i < 2000; ++i) {
+    const std::string json = StatsJson(registry, store);
+    EXPECT_EQ(
+        NumberAfter(json, "lookups"),
+        NumberAfter(json, "hits") + NumberAfter(json, "misses") + NumberAfter(json, "bypassed"));
+    EXPECT_LE(NumberAfter(json, "duplicates"), NumberAfter(json, "hits"));
+  }
+  done = true;
+  for (std::thread& writer : writers) writer.join();
+}
+
+}  // namespace
+}  // namespace actcache

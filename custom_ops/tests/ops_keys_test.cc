@@ -1,0 +1,170 @@
+// What has to make two keys different, and what must not.
+#include "ops/row_keys.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace actcache {
+namespace {
+
+const ElementTypes kTypes{ElementType::kFloat};
+const Axes kOutputAxes{0};
+
+KeyBase Base(HashKind kind = HashKind::kBlake3, const char* fingerprint = "f1",
+             const char* name_space = "") {
+  return KeyBase(kind, fingerprint, name_space, kTypes, kOutputAxes);
+}
+
+// A tensor over `data`, which the test keeps.
+TensorView Tensor(ElementType type, const Dims& dims, const void* data) {
+  TensorView view;
+  view.type = type;
+  view.dims = dims;
+  view.elements = ElementCount(dims);
+  view.bytes = ByteCount(type, dims);
+  view.data = static_cast<const std::byte*>(data);
+  return view;
+}
+
+TensorView Strings(const Dims& dims, const std::vector<std::string>& texts) {
+  TensorView view;
+  view.type = ElementType::kString;
+  view.dims = dims;
+  view.elements = texts.size();
+  StringContent content;
+  for (const std::string& text : texts) {
+    content.offsets.push_back(content.bytes.size());
+    content.bytes.insert(content.bytes.end(), text.begin(), text.end());
+  }
+  content.offsets.push_back(content.bytes.size());
+  view.strings = content;
+  return view;
+}
+
+Key Whole(const std::vector<TensorView>& inputs, const KeyBase& base = Base()) {
+  return ComputeKeys(base, PlanKind::kWhole, inputs, Axes(inputs.size(), -1), 1, Parallel())[0];
+}
+
+std::vector<Key> Rows(const std::vector<TensorView>& inputs, const Axes& axes, std::size_t rows,
+                      const KeyBase& base = Base()) {
+  const Keys keys = ComputeKeys(base, PlanKind::kRow, inputs, axes, rows, Parallel());
+  return {keys.begin(), keys.end()};
+}
+
+const std::vector<std::uint8_t> kBytes(64, 7);
+
+TEST(Keys, SeparateTypesShapesAndRanks) {
+  const std::vector<TensorView> views = {
+      Tensor(ElementType::kFloat, {2, 3}, kBytes.data()),
+      Tensor(ElementType::kFloat, {3, 2}, kBytes.data()),
+      Tensor(ElementType::kFloat, {6}, kBytes.data()),
+      Tensor(ElementType::kFloat, {1, 6}, kBytes.data()),
+      Tensor(ElementType::kInt32, {2, 3}, kBytes.data()),
+      Tensor(ElementType::kUint32, {2, 3}, kBytes.data()),
+      Tensor(ElementType::kDouble, {3}, kBytes.data()),
+      Tensor(ElementType::kFloat, {}, kBytes.data()),
+      Tensor(ElementType::kFloat, {0, 3}, kBytes.data()),
+      Tensor(ElementType::kFloat, {3, 0}, kBytes.data()),
+  };
+  std::set<std::uint64_t> seen;
+  for (const TensorView& view : views) seen.insert(Whole({view}).words[0]);
+  EXPECT_EQ(seen.size(), views.size());
+}
+
+TEST(Keys, SeparateFingerprintsNamespacesKindsAndHashes) {
+  const std::vector<TensorView> inputs = {Tensor(ElementType::kFloat, {1, 3}, kBytes.data())};
+  const Key key = Whole(inputs);
+  EXPECT_EQ(key, Whole(inputs));
+  EXPECT_NE(key, Whole(inputs, Base(HashKind::kBlake3, "f2")));
+  EXPECT_NE(key, Whole(inputs, Base(HashKind::kBlake3, "f1", "tenant")));
+  EXPECT_NE(key, Whole(inputs, Base(HashKind::kBlake3, "", "f1")));
+  EXPECT_NE(key, Whole(inputs, Base(HashKind::kXxh3)));
+  EXPECT_NE(key, Rows(inputs, {-1}, 1)[0]);
+  EXPECT_NE(key, Whole(inputs, KeyBase(HashKind::kBlake3, "f1", "",
+                                       ElementTypes{ElementType::kInt32}, kOutputAxes)));
+}
+
+TEST(Keys, FrameEveryPart) {
+  // The boundary between two tensors, and between two strings, is part of the key.
+  const TensorView one = Tensor(ElementType::kUint8, {1}, kBytes.data());
+  const TensorView two = Tensor(ElementType::kUint8, {2}, kBytes.data());
+  EXPECT_NE(Whole({one, two}), Whole({two, one}));
+  EXPECT_NE(Whole({Strings({2}, {"ab", "c"})}), Whole({Strings({2}, {"a", "bc"})}));
+  EXPECT_NE(Whole({Strings({2}, {"", "a"})}), Whole({Strings({2}, {"a", ""})}));
+  EXPECT_NE(Whole({Strings({1}, {std::string("a\0b", 3)})}), Whole({Strings({1}, {"a"})}));
+}
+
+TEST(Keys, OfARowDependOnTheRowAlone) {
+  const std::uint8_t batch[] = {1, 2, 3, 4, 5, 6, 1, 2};
+  const auto keys = Rows({Tensor(ElementType::kUint8, {4, 2}, batch)}, {0}, 4);
+  EXPECT_EQ(keys[0], keys[3]);
+  EXPECT_NE(keys[0], keys[1]);
+  // The same row in another batch, at another place.
+  const std::uint8_t other[] = {9, 9, 3, 4};
+  EXPECT_EQ(keys[1], Rows({Tensor(ElementType::kUint8, {2, 2}, other)}, {0}, 2)[1]);
+  // The axis is part of the key: [2 rows of 1x2] and [2 rows of 2x1] have equal bytes here.
+  const std::uint8_t equal[] = {1, 1, 1, 1};
+  EXPECT_NE(Rows({Tensor(ElementType::kUint8, {2, 2}, equal)}, {0}, 2)[0],
+            Rows({Tensor(ElementType::kUint8, {2, 2}, equal)}, {1}, 2)[0]);
+}
+
+TEST(Keys, OfRowsAreGatheredAlongOtherAxes) {
+  // [2, 3]: columns (1, 4), (2, 5), (1, 4).
+  const std::uint8_t batch[] = {1, 2, 1, 4, 5, 4};
+  const auto keys = Rows({Tensor(ElementType::kUint8, {2, 3}, batch)}, {1}, 3);
+  EXPECT_EQ(keys[0], keys[2]);
+  EXPECT_NE(keys[0], keys[1]);
+  const auto strings = Rows({Strings({2, 3}, {"a", "b", "a", "c", "c", "c"})}, {1}, 3);
+  EXPECT_EQ(strings[0], strings[2]);
+  EXPECT_NE(strings[0], strings[1]);
+}
+
+TEST(Keys, OfRowsCoverTheTensorsWithoutRows) {
+  const std::uint8_t batch[] = {1, 2};
+  const std::uint8_t shared_a[] = {1, 2};
+  const std::uint8_t shared_b[] = {1, 3};
+  const TensorView rows = Tensor(ElementType::kUint8, {2, 1}, batch);
+  const auto a = Rows({rows, Tensor(ElementType::kUint8, {2}, shared_a)}, {0, -1}, 2);
+  const auto b = Rows({rows, Tensor(ElementType::kUint8, {2}, shared_b)}, {0, -1}, 2);
+  EXPECT_NE(a[0], b[0]);
+  EXPECT_NE(a[1], b[1]);
+}
+
+TEST(Keys, OfBigPartsSeeEveryByte) {
+  const std::size_t size = kBigPart + 2 * kSegment + 17;
+  std::vector<std::uint8_t> data(size, 1);
+  const auto key = [&](HashKind kind) {
+    return Whole({Tensor(ElementType::kUint8, {static_cast<std::int64_t>(size)}, data.data())},
+                 Base(kind));
+  };
+  for (const HashKind kind : {HashKind::kBlake3, HashKind::kXxh3}) {
+    const Key before = key(kind);
+    for (const std::size_t at : {std::size_t{0}, kSegment - 1, kSegment, kBigPart, size - 1}) {
+      data[at] ^= 1;
+      EXPECT_NE(key(kind), before);
+      data[at] ^= 1;
+    }
+    EXPECT_EQ(key(kind), before);
+  }
+}
+
+TEST(Keys, OfBigRowsDoNotDependOnTheirNeighbours) {
+  const std::size_t row = kBigPart + 100;
+  std::vector<std::uint8_t> batch(3 * row);
+  for (std::size_t i = 0; i < batch.size(); ++i)
+    batch[i] = static_cast<std::uint8_t>(i % row % 253);
+  batch[row + 5] ^= 1;
+  const auto length = static_cast<std::int64_t>(row);
+  const auto keys = Rows({Tensor(ElementType::kUint8, {3, length}, batch.data())}, {0}, 3);
+  EXPECT_EQ(keys[0], keys[2]);
+  EXPECT_NE(keys[0], keys[1]);
+  EXPECT_EQ(keys[2],
+            Rows({Tensor(ElementType::kUint8, {1, length}, batch.data() + 2 * row)}, {0}, 1)[0]);
+}
+
+}  // namespace
+}  // namespace actcache

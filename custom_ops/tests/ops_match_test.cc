@@ -1,0 +1,98 @@
+// Where the rows of a call come from, for every mix of found, missing and equal rows.
+#include "ops/match.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <vector>
+
+namespace actcache {
+namespace {
+
+const ElementTypes kTypes{ElementType::kFloat};
+const Axes kAxes{0};
+
+Key KeyNumber(std::uint64_t n) { return Key{{n * 0x9e3779b97f4a7c15u + 1, n}}; }
+
+Keys KeyNumbers(std::initializer_list<std::uint64_t> numbers) {
+  Keys keys;
+  for (const std::uint64_t n : numbers) keys.push_back(KeyNumber(n));
+  return keys;
+}
+
+void Put(Store& store, std::uint64_t n, ElementType type = ElementType::kFloat,
+         std::vector<std::int64_t> dims = {2}) {
+  std::size_t bytes = ElementBits(type) / 8;
+  for (const std::int64_t dim : dims) bytes *= static_cast<std::size_t>(dim);
+  const TensorSpec spec{static_cast<std::int32_t>(type), std::move(dims), bytes};
+  Draft draft = store.Reserve(KeyNumber(n), EntryTag{0, 0}, &spec, 1, 100 + n);
+  ASSERT_TRUE(draft);
+  std::memset(draft.data(0), static_cast<int>(n), bytes);
+  ASSERT_TRUE(store.Publish(std::move(draft)));
+}
+
+std::vector<int> Sources(const Match& match) {  // i >= 0: computed, ~i: cached
+  std::vector<int> out;
+  for (const RowSource source : match.sources) {
+    const int index = static_cast<int>(source.index());
+    out.push_back(source.cached() ? ~index : index);
+  }
+  return out;
+}
+
+TEST(Match, NumbersFoundAndMissingRowsInOrderOfAppearance) {
+  Store store(1 << 20);
+  Put(store, 2);
+  Put(store, 4);
+  const Match match = FindRows(store, KeyNumbers({1, 2, 3, 1, 4, 2, 3}), kTypes, kAxes);
+  EXPECT_EQ(Sources(match), (std::vector<int>{0, ~0, 1, 0, ~1, ~0, 1}));
+  ASSERT_EQ(match.missing.size(), 2u);
+  EXPECT_EQ(match.missing[0], 0u);
+  EXPECT_EQ(match.missing[1], 2u);
+  EXPECT_EQ(match.missing_keys[1], KeyNumber(3));
+  EXPECT_EQ(match.hits.size(), 2u);
+  EXPECT_EQ(match.duplicates, 2u);  // of rows 0 and 2; row 5 is in the store
+  EXPECT_EQ(match.saved_ns, 102u + 104u + 102u);
+}
+
+TEST(Match, ManyRowsGiveTheSameAsFew) {
+  Store store(1 << 24);
+  Keys keys;
+  for (std::uint64_t n = 0; n < 3000; ++n) keys.push_back(KeyNumber(n * 7 % 1000));
+  const Match match = FindRows(store, keys, kTypes, kAxes);
+  EXPECT_EQ(match.missing.size(), 1000u);
+  EXPECT_EQ(match.duplicates, 2000u);
+  for (std::size_t row = 0; row < keys.size(); ++row) {
+    ASSERT_EQ(match.missing_keys[match.sources[row].index()], keys[row]);
+  }
+}
+
+TEST(Match, AnEntryOfAnotherTypeOrRowShapeIsAMiss) {
+  Store store(1 << 20);
+  Put(store, 1);
+  Put(store, 2, ElementType::kInt32);
+  Put(store, 3, ElementType::kFloat, {3});
+  const Match match = FindRows(store, KeyNumbers({1, 2, 3}), kTypes, kAxes);
+  EXPECT_EQ(Sources(match), (std::vector<int>{~0, 0, 1}));
+}
+
+TEST(Match, AnEntryTooFlatForTheRowAxisIsAMiss) {
+  Store store(1 << 20);
+  Put(store, 1, ElementType::kFloat, {2});
+  EXPECT_FALSE(FindRows(store, KeyNumbers({1}), kTypes, Axes{1}).any_miss());
+  EXPECT_TRUE(FindRows(store, KeyNumbers({1}), kTypes, Axes{2}).any_miss());
+}
+
+TEST(Match, HoldsItsEntriesOnlyAsLongAsItLives) {
+  Store store(1 << 20);
+  Put(store, 1);
+  {
+    const Match match = FindRows(store, KeyNumbers({1}), kTypes, kAxes);
+    store.Clear();
+    EXPECT_GT(store.stats().bytes, 0u);
+  }
+  EXPECT_EQ(store.stats().bytes, 0u);
+}
+
+}  // namespace
+}  // namespace actcache

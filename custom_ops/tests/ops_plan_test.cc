@@ -1,0 +1,129 @@
+// The plan crosses the graph as plain bytes: what is written is read back, and nothing else is
+// accepted.
+#include "ops/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+#include <vector>
+
+namespace actcache {
+namespace {
+
+constexpr std::uint32_t kRegion = 7;
+
+// Aligned bytes of a plan of 5 rows: computed 0, cached 0, computed 1, computed 0 (equal to the
+// first), cached 1.
+class PlanTest : public ::testing::Test {
+ protected:
+  PlanTest() {
+    plan_.kind = PlanKind::kRow;
+    plan_.region = kRegion;
+    plan_.rows = 5;
+    plan_.missing = 2;
+    plan_.cached_rows = 2;
+    plan_.lookup_end_ns = 123456789;
+    plan_.keys = keys_;
+    plan_.sources = sources_;
+    Encode();
+  }
+
+  void Encode() {
+    size_ = PlanBytes(plan_);
+    words_.assign(size_ / 8 + 2, 0);
+    EncodePlan(plan_, bytes());
+  }
+  std::byte* bytes() { return reinterpret_cast<std::byte*>(words_.data()); }
+  const char* Decode(std::uint32_t region = kRegion) {
+    return DecodePlan(bytes(), size_, region, &decoded_);
+  }
+
+  const Key keys_[2] = {Key{{1, 2}}, Key{{3, 4}}};
+  RowSource sources_[5] = {RowSource::Computed(0), RowSource::Cached(0), RowSource::Computed(1),
+                           RowSource::Computed(0), RowSource::Cached(1)};
+  Plan plan_;
+  Plan decoded_;
+  std::vector<std::uint64_t> words_;
+  std::size_t size_ = 0;
+};
+
+TEST_F(PlanTest, ReadsBackWhatWasWritten) {
+  ASSERT_EQ(Decode(), nullptr);
+  EXPECT_EQ(decoded_.kind, PlanKind::kRow);
+  EXPECT_EQ(decoded_.rows, 5u);
+  EXPECT_EQ(decoded_.missing, 2u);
+  EXPECT_EQ(decoded_.cached_rows, 2u);
+  EXPECT_EQ(decoded_.lookup_end_ns, 123456789u);
+  EXPECT_EQ(decoded_.keys[1], keys_[1]);
+  EXPECT_TRUE(decoded_.sources[4].cached());
+  EXPECT_EQ(decoded_.sources[4].index(), 1u);
+  EXPECT_FALSE(decoded_.sources[3].cached());
+}
+
+TEST_F(PlanTest, WithoutMissesThereAreNoSources) {
+  plan_.missing = 0;
+  plan_.cached_rows = 5;
+  Encode();
+  EXPECT_EQ(size_, sizeof(PlanHeader));
+  EXPECT_EQ(Decode(), nullptr);
+}
+
+TEST_F(PlanTest, RefusesAnotherRegion) { EXPECT_NE(Decode(kRegion + 1), nullptr); }
+
+TEST_F(PlanTest, RefusesEveryOtherSize) {
+  for (std::size_t size = 0; size < size_; ++size) {
+    EXPECT_NE(DecodePlan(bytes(), size, kRegion, &decoded_), nullptr) << size;
+  }
+  EXPECT_NE(DecodePlan(bytes(), size_ + 1, kRegion, &decoded_), nullptr);
+}
+
+TEST_F(PlanTest, RefusesMisalignedBytes) {
+  std::memmove(bytes() + 1, bytes(), size_);
+  EXPECT_NE(DecodePlan(bytes() + 1, size_, kRegion, &decoded_), nullptr);
+}
+
+TEST_F(PlanTest, RefusesSourcesOutOfRange) {
+  for (const RowSource bad : {RowSource::Computed(2), RowSource::Cached(2),
+                              RowSource::Computed(kMaxPlanRows), RowSource::Cached(kMaxPlanRows)}) {
+    sources_[3] = bad;
+    Encode();
+    EXPECT_NE(Decode(), nullptr);
+  }
+}
+
+TEST_F(PlanTest, RefusesAMissingRowThatNobodyUses) {
+  sources_[2] = RowSource::Cached(0);
+  Encode();
+  EXPECT_NE(Decode(), nullptr);
+}
+
+TEST_F(PlanTest, RefusesAWholePlanOfSeveralRowsAndAPassWithRows) {
+  for (const PlanKind kind : {PlanKind::kWhole, PlanKind::kPass, static_cast<PlanKind>(9)}) {
+    plan_.kind = kind;
+    Encode();
+    EXPECT_NE(Decode(), nullptr);
+  }
+}
+
+// Whatever bytes are flipped, an accepted plan never points outside its tensors.
+TEST_F(PlanTest, CorruptedBytesNeverGetOutOfRange) {
+  std::mt19937 random(1);
+  const std::vector<std::uint64_t> sound = words_;
+  for (int round = 0; round < 20000; ++round) {
+    words_ = sound;
+    const int flips = 1 + static_cast<int>(random() % 3);
+    for (int i = 0; i < flips; ++i) {
+      bytes()[random() % size_] ^= static_cast<std::byte>(1u << (random() % 8));
+    }
+    if (Decode() != nullptr) continue;
+    ASSERT_LE(decoded_.missing, decoded_.rows);
+    for (std::uint32_t row = 0; decoded_.missing > 0 && row < decoded_.rows; ++row) {
+      const RowSource source = decoded_.sources[row];
+      ASSERT_LT(source.index(), source.cached() ? decoded_.cached_rows : decoded_.missing);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace actcache
