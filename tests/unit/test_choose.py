@@ -34,8 +34,8 @@ def nodes(candidate: Candidate) -> set[int]:
 
 def test_rows_come_first_where_they_are_proven() -> None:
     choice = chosen(view(TOWERS))
-    assert [c.region.granularity for c in choice.candidates] == ["row", "tensor"]
-    first = choice.candidates[0]
+    assert [c.region.granularity for (c,) in choice.plans] == ["row", "tensor"]
+    first = choice.plans[0][0]
     assert nodes(first) == {0, 1, 2, 3}
     assert first.cone == ("a", "b")
     assert first.row_axes == {"a": 0, "b": 0}
@@ -44,7 +44,7 @@ def test_rows_come_first_where_they_are_proven() -> None:
 
 def test_a_mixing_node_ends_the_row_region() -> None:
     choice = chosen(view(MIXING), min_saving=0.0)
-    by_kind = {c.region.granularity: c for c in choice.candidates}
+    by_kind = {c.region.granularity: c for (c,) in choice.plans}
     assert nodes(by_kind["row"]) == {0}
     assert nodes(by_kind["tensor"]) == {0, 1, 2}
     assert any("Softmax" in refusal.node for refusal in choice.refusals)
@@ -52,12 +52,12 @@ def test_a_mixing_node_ends_the_row_region() -> None:
 
 def test_mostly_mixed_models_are_cached_whole() -> None:
     mostly = view(MIXING.replace("y = Neg(b)", "c = Exp(b) d = Exp(c) e = Exp(d) y = Exp(e)"))
-    assert chosen(mostly).candidates[0].region.granularity == "tensor"
+    assert chosen(mostly).plans[0][0].region.granularity == "tensor"
 
 
 def test_nothing_that_depends_on_random_numbers_is_cached() -> None:
     choice = chosen(view(NOISY), min_saving=0.0)
-    assert all(nodes(c) == {0} for c in choice.candidates)
+    assert all(nodes(c) == {0} for (c,) in choice.plans)
     assert "impure-random" in {refusal.rule for refusal in choice.refusals}
 
 
@@ -67,27 +67,27 @@ def test_a_region_may_begin_behind_an_unknown_operator(granularity: str) -> None
     shape = proto.model.graph.value_info.add(name="a")
     shape.type.CopyFrom(proto.model.graph.input[0].type)
     choice = chosen(GraphView(proto.model), granularity=granularity)
-    assert [nodes(c) for c in choice.candidates] == [{1, 2}]
-    assert choice.candidates[0].region.frontier == ("a",)
+    assert [nodes(c) for (c,) in choice.plans] == [{1, 2}]
+    assert choice.plans[0][0].region.frontier == ("a",)
     vouched = chosen(GraphView(proto.model), granularity="tensor", pure_ops=["custom:Thing"])
-    assert nodes(vouched.candidates[0]) == {0, 1, 2}
+    assert nodes(vouched.plans[0][0]) == {0, 1, 2}
 
 
 def test_cheap_models_are_refused_unless_asked_for() -> None:
     cheap = view(TOWERS)
     costs = costs_of(cheap, seconds=1e-7)
     refused = choose(cheap, costs)
-    assert refused.candidates == []
+    assert refused.plans == []
     assert {r.rule for r in refused.refusals} == {"not-worth"}
-    assert choose(cheap, costs, min_saving=0.0).candidates
-    assert choose(cheap, costs_of(cheap), min_saving=1.0).candidates == []
+    assert choose(cheap, costs, min_saving=0.0).plans
+    assert choose(cheap, costs_of(cheap), min_saving=1.0).plans == []
 
 
 def test_large_results_are_not_kept_when_a_cheap_last_node_makes_them() -> None:
     expanding = view("""g (float[N, 8] x) => (float[N, 800000] y)
     <int64[1] reps = {1}> { a = Tanh(x) b = Exp(a) n = Constant<value = int64[2] {1, 100000}>() y = Tile(b, n) }""")
     costs = costs_of(expanding)
-    best = choose(expanding, costs, granularity="tensor").candidates[0]
+    best = choose(expanding, costs, granularity="tensor").plans[0][0]
     assert best.region.live_outs == ("b",)
 
 

@@ -33,7 +33,9 @@ def test_claim_is_what_onnxruntime_does(tried: Sample) -> None:
 
 
 def test_every_rule_has_a_sample() -> None:
-    proven = {op for tried in SAMPLES for op in tried.operators if any(not isinstance(c, str) for c in tried.claims.values())}
+    proven = {
+        op for tried in SAMPLES for op in tried.operators if any(not isinstance(c, str) for c in tried.claims.values())
+    }
     refused = {op for tried in SAMPLES for op in tried.operators}
     missing = [key for key, found in RULES.items() if key not in (refused if found.barrier else proven)]
     assert not missing

@@ -1,0 +1,91 @@
+# The ways into this repository. Each target sets up what it needs first: system packages, the virtual
+# environment, the native library, models. What is done already is not done again.
+#
+#   make demo      compile real models, play real inputs, print what caching saved
+#   make test      C++ tests (plain, address and undefined-behaviour sanitizers, thread sanitizer), then pytest
+#   make check     ruff, mypy, clang-format, clang-tidy
+#   make format    write everything the way that check wants it
+#   make library   the native library alone
+#   make clean     remove everything that was built; models/cache stays
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+VENV := .venv
+DONE := $(VENV)/.done
+PYTHON := $(VENV)/bin/python
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
+BUILD := $(PYTHON) custom_ops/build.py
+
+# The oldest onnxruntime that is supported has an environment of its own.
+OLDEST := .venv-oldest
+
+.PHONY: help demo test test-cpp test-asan test-tsan test-python check check-python check-cpp format library clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: library $(DONE)/demo
+	$(PYTHON) -m benchmarks.demo
+
+test: test-cpp test-asan test-tsan test-python
+
+test-cpp: $(DONE)/test
+	$(BUILD) --variant release --tests
+
+test-asan: $(DONE)/test
+	$(BUILD) --variant asan --tests
+
+test-tsan: $(DONE)/test
+	$(BUILD) --variant tsan --tests
+
+test-python: library $(DONE)/test $(OLDEST)/.done
+	$(PYTHON) -m pytest -q
+
+check: check-python check-cpp
+
+check-python: $(DONE)/dev
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+check-cpp: $(DONE)/dev
+	scripts/check_cpp.sh $(VENV)
+
+format: $(DONE)/dev
+	$(VENV)/bin/ruff check --fix-only
+	$(VENV)/bin/ruff format
+	find custom_ops/{include,src,tests} -name '*.cc' -o -name '*.h' | xargs $(VENV)/bin/clang-format -i
+
+library: $(DONE)/package
+	$(BUILD) --variant release
+
+clean:
+	rm -rf build dist custom_ops/build actcache/_native $(VENV) $(OLDEST)
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- environments ----------------------------------------------------------------------------------
+
+$(DONE)/venv: scripts/bootstrap.sh
+	scripts/bootstrap.sh $(VENV)
+	$(PIP) install --upgrade pip
+	@mkdir -p $(@D) && touch $@
+
+# What pyproject.toml asks of a build, installed here: pip would fetch it anew for every editable install.
+$(DONE)/build-tools: $(DONE)/venv
+	$(PIP) install 'hatchling>=1.26' 'cmake>=3.22,<5' 'ninja>=1.11'
+	@touch $@
+
+$(DONE)/package: $(DONE)/build-tools pyproject.toml hatch_build.py
+	$(PIP) install --no-build-isolation --editable .
+	@touch $@
+
+$(DONE)/demo $(DONE)/test $(DONE)/dev: $(DONE)/package
+	$(PIP) install --no-build-isolation --editable '.[$(@F)]'
+	@touch $@
+
+$(OLDEST)/.done: scripts/oldest_onnxruntime.sh | $(DONE)/venv
+	scripts/oldest_onnxruntime.sh $(PYTHON) $(OLDEST)
+	@touch $@

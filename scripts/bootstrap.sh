@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Prepares a machine: system packages that are missing, then a virtual environment.
+#
+#   scripts/bootstrap.sh VENV
+#
+# Debian and Ubuntu, as root or with sudo. Elsewhere it says what to install, and stops only for what it
+# cannot do without. ACTCACHE_PYTHON names the interpreter to use; otherwise the first Python >= 3.10.
+set -euo pipefail
+
+venv=$1
+usable='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))'
+
+fail() {
+  echo "error: $*" >&2
+  exit 1
+}
+
+find_python() {
+  local name
+  for name in ${ACTCACHE_PYTHON:-python3 python3.13 python3.12 python3.11 python3.10 python3.14 /usr/bin/python3}; do
+    if "$name" -c "$usable" 2>/dev/null; then
+      command -v "$name"
+      return
+    fi
+  done
+}
+
+has_compiler() {
+  [ -n "${CXX:-}" ] || command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null
+}
+
+has_header() {
+  printf '#include <%s>\n' "$1" | "${CXX:-c++}" -x c++ -fsyntax-only - 2>/dev/null
+}
+
+# custom_ops/build.py looks in the same places, and takes the same variables.
+has_xxhash() {
+  [ -n "${ACTCACHE_XXHASH_INCLUDE:-}" ] || has_header xxhash.h
+}
+
+has_blake3() {
+  [ -n "${ACTCACHE_BLAKE3_SOURCE:-}" ] || compgen -G '/usr/share/cargo/registry/blake3-*/c/blake3.c' >/dev/null ||
+    compgen -G '/usr/lib/*/libblake3.a' >/dev/null
+}
+
+# Debian 12 has BLAKE3's C sources in the Rust package; later releases have the C library.
+blake3_package() {
+  local name
+  for name in libblake3-dev librust-blake3-dev; do
+    if apt-cache show "$name" 2>/dev/null | grep -q '^Package:'; then
+      echo "$name"
+      return
+    fi
+  done
+}
+
+# Prints the packages for what is missing, one word each.
+missing_packages() {
+  has_compiler || echo g++ libc6-dev
+  [ -n "$(find_python)" ] || echo python3 python3-venv
+  has_xxhash || echo libxxhash-dev
+  has_header gtest/gtest.h || echo libgtest-dev
+  has_blake3 || blake3_package
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif [ -t 0 ]; then
+    sudo "$@"
+  else
+    sudo -n "$@"
+  fi
+}
+
+install_packages() {
+  command -v apt-get >/dev/null || return 0
+  [ "$(id -u)" = 0 ] || command -v sudo >/dev/null || return 0
+  echo "installing system packages: $(echo $(missing_packages))" >&2
+  export DEBIAN_FRONTEND=noninteractive
+  as_root apt-get update -qq >&2 || true
+  # Listed again: only now does apt know which package has BLAKE3.
+  as_root apt-get install -y -qq --no-install-recommends $(missing_packages) >&2 || true
+}
+
+if [ -n "$(missing_packages)" ] || ! has_blake3; then
+  install_packages
+fi
+has_compiler || fail "no C++ compiler; install one with 'sudo apt-get install g++' or name it in CXX"
+python=$(find_python)
+[ -n "$python" ] || fail "no Python >= 3.10 with venv; install 'python3-venv' or name one in ACTCACHE_PYTHON"
+
+if ! "$venv/bin/python" -c 'import pip' 2>/dev/null; then
+  echo "creating $venv with $("$python" --version) ($python)" >&2
+  "$python" -m venv --clear "$venv"
+fi
