@@ -19,6 +19,9 @@ import onnxruntime
 from actcache._library import library
 from actcache.errors import InvalidOption, LibraryError
 
+#: Session config entry that remembers the registration; session options take no attributes.
+_REGISTERED = "actcache.registered_library"
+
 
 def library_path() -> str:
     """Return the path of the native library, for ``register_custom_ops_library`` in any language.
@@ -34,14 +37,18 @@ def library_path() -> str:
 def register(session_options: onnxruntime.SessionOptions) -> None:
     """Register actcache's operators with the options of a session that is about to be created.
 
-    Config entries ``actcache.*`` are read here, so add them to `session_options` before.
+    Config entries ``actcache.*`` are read here, so add them to `session_options` before. Registering again is
+    harmless: the options of one session may serve the next.
 
     Raises:
         LibraryError: The library does not fit this platform, or this onnxruntime refuses it.
     """
     path = library_path()
+    if _registered(session_options) == path:
+        return  # onnxruntime refuses sessions whose options hold a domain twice
     try:
         session_options.register_custom_ops_library(path)
+        session_options.add_session_config_entry(_REGISTERED, path)
     except Exception as error:
         raise LibraryError(
             f"onnxruntime {onnxruntime.__version__} refuses the native library: {error}",
@@ -53,8 +60,7 @@ def register(session_options: onnxruntime.SessionOptions) -> None:
 class InferenceSession(onnxruntime.InferenceSession):  # type: ignore[misc, unused-ignore]
     """``onnxruntime.InferenceSession`` that knows actcache's operators.
 
-    Takes what the original takes. The operators are registered with `sess_options` (or with fresh options),
-    so do not pass options that have been through :func:`register` already.
+    Takes what the original takes. The operators are registered with `sess_options` (or with fresh options).
 
     Raises:
         LibraryError: As :func:`register`.
@@ -135,6 +141,14 @@ def configure(
         if handle.actcache_configure(name.encode(), value.encode()) != 0:
             reason = handle.actcache_last_error().decode(errors="replace")
             raise InvalidOption(f"knob '{name}' cannot be set to '{value}': {reason}")
+
+
+def _registered(session_options: onnxruntime.SessionOptions) -> str | None:
+    """Return the library that :func:`register` has put into `session_options`, if it has."""
+    try:
+        return str(session_options.get_session_config_entry(_REGISTERED))
+    except RuntimeError:  # no such entry
+        return None
 
 
 def _bytes(value: object) -> str:

@@ -47,7 +47,7 @@ has_blake3() {
 blake3_package() {
   local name
   for name in libblake3-dev librust-blake3-dev; do
-    if apt-cache show "$name" 2>/dev/null | grep -q '^Package:'; then
+    if [ -n "$(apt-cache show "$name" 2>/dev/null)" ]; then
       echo "$name"
       return
     fi
@@ -76,16 +76,21 @@ as_root() {
 install_packages() {
   command -v apt-get >/dev/null || return 0
   [ "$(id -u)" = 0 ] || command -v sudo >/dev/null || return 0
-  echo "installing system packages: $(echo $(missing_packages))" >&2
+  local log packages
+  log=$(mktemp)
+  echo "installing missing system packages" >&2
   export DEBIAN_FRONTEND=noninteractive
-  as_root apt-get update -qq >&2 || true
-  # Listed again: only now does apt know which package has BLAKE3.
-  as_root apt-get install -y -qq --no-install-recommends $(missing_packages) >&2 || true
+  as_root apt-get update -qq >"$log" 2>&1 || tail -n 3 "$log" >&2
+  packages=$(missing_packages) # only now does apt know which package has BLAKE3
+  # shellcheck disable=SC2086 # one word each
+  as_root apt-get install -y -qq --no-install-recommends $packages >"$log" 2>&1 || tail -n 3 "$log" >&2
+  rm -f "$log"
 }
 
 if [ -n "$(missing_packages)" ] || ! has_blake3; then
   install_packages
 fi
+has_xxhash && has_blake3 || echo "xxHash or BLAKE3 is missing; the build says how to install it" >&2
 has_compiler || fail "no C++ compiler; install one with 'sudo apt-get install g++' or name it in CXX"
 python=$(find_python)
 [ -n "$python" ] || fail "no Python >= 3.10 with venv; install 'python3-venv' or name one in ACTCACHE_PYTHON"

@@ -26,7 +26,7 @@ class Kernels {
   explicit Kernels(const std::string& id, const std::string& granularity = "row",
                    std::int64_t axis = 0)
       : axis_(granularity == "row" ? axis : -1) {
-    lookup_info_.strings = {{"region", id}, {"fingerprint", "f"}, {"granularity", granularity}};
+    lookup_info_.strings = {{"region", id}, {"fingerprint", id}, {"granularity", granularity}};
     lookup_info_.ints = {
         {"input_row_axes", {axis_}}, {"output_row_axes", {axis_}}, {"output_types", {1}}};
     store_info_ = lookup_info_;
@@ -37,7 +37,7 @@ class Kernels {
     store_info_.outputs = {ElementType::kFloat};
     lookup_ = std::make_unique<CacheLookup>(fake::Api::Get(), &lookup_info_, session_);
     store_ = std::make_unique<CacheStore>(fake::Api::Get(), &store_info_, session_);
-    region_ = &Registry::Process().InternRegion(id, "f");
+    region_ = &Registry::Process().InternRegion(id, id);
   }
 
   ort::KernelContext Look(const ort::Value& x) const {
@@ -194,6 +194,16 @@ TEST(Kernels, AForgedPlanIsRefused) {
   ort::KernelContext looked = kernels.Look(Pairs({1, 2}));
   looked.outputs[1].data()[3] ^= std::byte{1};
   EXPECT_THROW(kernels.Merge(looked, Pairs({1, 4})), ort::Error);
+}
+
+TEST(Kernels, APlanOfAFullHitIsRefused) {
+  for (const char* granularity : {"row", "tensor"}) {
+    Kernels kernels(std::string("full_hit_") + granularity, granularity);
+    kernels.Run(Pairs({1, 2}));
+    const ort::KernelContext looked = kernels.Look(Pairs({1, 2}));
+    EXPECT_EQ(*looked.outputs[0].data(), std::byte{0});
+    EXPECT_THROW(kernels.Merge(looked, Pairs({1, 4})), ort::Error);
+  }
 }
 
 TEST(Kernels, AreRightWhenTheStoreHasNoMemory) {

@@ -86,7 +86,7 @@ def prove_rows(
         The proof. It holds for calls in which all these tensors have the same size N on those axes.
     """
     interpreter = _Interpreter(view, dict(row_tensors or {}))
-    interpreter.inputs(row_axes)
+    interpreter.inputs({**(row_tensors or {}), **row_axes})
     interpreter.run(view.model.graph, interpreter.values, main=True)
     return RowProof(interpreter.values)
 
@@ -127,7 +127,7 @@ class _Interpreter:
     def run(self, graph: onnx.GraphProto, scope: MutableMapping[str, Value], *, main: bool = False) -> None:
         """Interpret the nodes of one graph into `scope`, which already holds its inputs and captured values."""
         for tensor in graph.initializer:
-            if tensor.name not in scope:
+            if not (main and tensor.name in scope):  # the host may override those that are also inputs
                 scope[tensor.name] = _constant(tensor)
         for sparse in graph.sparse_initializer:
             scope[sparse.values.name] = Value(ROW_FREE, tuple(const(n) for n in sparse.dims))
@@ -139,7 +139,8 @@ class _Interpreter:
         """
         for index in range(start, len(graph.node)):
             node = graph.node[index]
-            sides = self.node(node, index if main else None, scope)
+            label = self.view.label(index) if main else _label(node)
+            sides = self.node(node, label, scope)
             if len(sides) == 2 and self.forks < MAX_FORKS and any(map(disagree, *sides)):
                 self.forks += 1
                 scopes = [ChainMap({}, scope) for _ in sides]
@@ -148,10 +149,9 @@ class _Interpreter:
                     self.rest(graph, index + 1, inner, main=main)
                 self.forks -= 1
                 for name in scopes[0].maps[0]:
-                    scope[name] = join(scopes[0][name], scopes[1][name], self.symbols)
+                    scope[name] = _labelled(join(scopes[0][name], scopes[1][name], self.symbols), label)
                 return
             joined = sides[0] if len(sides) == 1 else [join(a, b, self.symbols) for a, b in zip(*sides, strict=True)]
-            label = self.view.label(index) if main else _label(node)
             self.bind(node, [_labelled(value, label) for value in joined], scope, main=main)
 
     def bind(
@@ -172,11 +172,10 @@ class _Interpreter:
         sizes[axis] = N
         return Value(Row(axis % len(sizes)), tuple(sizes))
 
-    def node(self, node: onnx.NodeProto, index: int | None, scope: MutableMapping[str, Value]) -> list[list[Value]]:
+    def node(self, node: onnx.NodeProto, label: str, scope: MutableMapping[str, Value]) -> list[list[Value]]:
         """Return the values of a node's outputs; of an ``If`` whose branch is not known, those of each branch."""
         if node.op_type == "Constant" and canonical_domain(node.domain) == "":
             return [[_constant_node(node)]]
-        label = self.view.label(index) if index is not None else _label(node)
         inputs = [scope.get(name, _unknown(name)) if name else None for name in node.input]
         for value in inputs:
             if value is not None and isinstance(value.state, Mixed):
@@ -233,6 +232,10 @@ def _applied(op: Op, domain: str) -> list[Value]:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # A node that its operator's specification does not allow: refused, and seen in --explain.
         raise Mixes("rule-error", f"the row rule of {op.node.op_type} does not fit this node: {error}") from error
+    for position, value in enumerate(op.inputs):
+        if value is not None and value.state != ROW_FREE and position not in op.seen:
+            what = f"input {position} of {op.node.op_type}"
+            raise Mixes("row-dependent-parameter", f"{what} depends on the batch, and no row rule covers it")
     values = result if isinstance(result, list) else [result]
     if len(values) < len(op.node.output):
         raise Mixes("malformed-node", f"{op.node.op_type} has more outputs than its row rule knows")
@@ -244,6 +247,8 @@ def _checked(value: Value, op: Op, label: str) -> Value:
     state, shape = value.state, value.shape
     if isinstance(state, Mixed):
         return value
+    if isinstance(state, RowFree | BatchSize) and value.content is None and not all(v.number for v in op.present):
+        return _mixed("row-dependent-parameter", f"a parameter of {op.node.op_type} depends on the rows", label)
     if isinstance(state, RowFree):
         grows = shape is not None and any(size.batch for size in shape)
         # Only elements that were followed prove that nothing of a batch size is left.

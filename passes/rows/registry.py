@@ -84,6 +84,7 @@ class Op:
         inputs: One value per input; None where an optional input is left out.
         symbols: Makes new sizes.
         contents: Elements already given to tensors of unknown elements, by the identity of their value.
+        seen: Positions of the inputs that the rule has looked at. One that holds rows must not be overlooked.
     """
 
     node: onnx.NodeProto
@@ -91,6 +92,7 @@ class Op:
     inputs: Sequence[Value | None]
     symbols: Symbols
     contents: dict[int, tuple[Value, Content]] = field(default_factory=dict)
+    seen: set[int] = field(default_factory=set)
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
@@ -105,6 +107,7 @@ class Op:
 
     def get(self, index: int) -> Value | None:
         """Return input `index`, None when it is left out."""
+        self.seen.add(index)
         return self.inputs[index] if index < len(self.inputs) else None
 
     def need(self, index: int) -> Value:
@@ -117,6 +120,7 @@ class Op:
     @property
     def present(self) -> list[Value]:
         """The inputs that are not left out."""
+        self.seen.update(range(len(self.inputs)))
         return [value for value in self.inputs if value is not None]
 
     def shape(self, index: int) -> Shape:
@@ -132,9 +136,13 @@ class Op:
                 raise Mixes("row-dependent-parameter", f"{what} is shared by all rows but depends on them")
 
     def content(self, index: int) -> Content | None:
-        """Return the elements of a number input; a small one of unknown elements gets a symbol for each."""
+        """Return the elements of an input that no row may change; None when they are not followed.
+
+        A small one of unknown elements gets a symbol for each.
+        """
+        self.row_free(index)
         value = self.get(index)
-        if value is None or not value.number:
+        if value is None:
             return None
         if value.content is not None or value.constant is not None:
             return value.content

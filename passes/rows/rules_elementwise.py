@@ -35,10 +35,11 @@ def unary(op: Op) -> Value:
 @rule("Neg", "Abs", "Not", sizes=(0,), indexes=(0,))
 def negate(op: Op) -> Value:
     """Elementwise; followed on sizes."""
-    content = op.content(0)
-    if content is None or op.need(0).content is None:
+    x = op.need(0)
+    content = x.content
+    if content is None:
         _no_coordinates(op)
-        return _position_lost(carry(op.need(0), op.need(0).shape))
+        return _position_lost(carry(x, x.shape))
     return numbers(_apply(_UNARY_ON_SIZES[op.node.op_type], op, [content]))
 
 

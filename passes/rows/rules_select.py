@@ -61,6 +61,7 @@ def _joined(values: list[Value], axis: int) -> tuple[Size, ...]:
 @rule("Split", sizes=(0, 1))
 def split(op: Op) -> list[Value]:
     """Cuts along one axis, which may not be that of the rows."""
+    op.row_free(1)
     x, count = op.need(0), len(op.node.output)
     if x.shape is None:
         return [carry(x, None) for _ in range(count)]
@@ -163,7 +164,7 @@ def _taken(op: Op, size: Size, start: Size, end: Size, step: Size) -> Size:
 @rule("Pad", domain=MICROSOFT, sizes=(1,))
 def pad(op: Op) -> Value:
     """Adds a border; none may be added along the axis of the rows."""
-    op.row_free(2)
+    op.row_free(1, 2, 3)
     x = op.need(0)
     if x.shape is None:
         return carry(x, None)

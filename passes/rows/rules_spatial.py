@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from actcache.passes.refusal import Refusal
 from actcache.passes.rows.broadcasting import carry, same_rows
 from actcache.passes.rows.registry import MICROSOFT, NCHWC, Op, known, rule
 from actcache.passes.rows.sizes import ONE, Size, const
-from actcache.passes.rows.state import Mixes, Row, Shape, Value
+from actcache.passes.rows.state import BATCH_SIZE, Mixed, Mixes, Row, Shape, Value
 
 
 def batch_first(op: Op, x: Value) -> Row | None:
@@ -90,10 +91,10 @@ def pool(op: Op) -> list[Value]:
     if x.shape is not None and len(kernel) == len(x.shape) - 2:
         rest = (x.shape[1], *_space(op, x.shape[2:], kernel)) if op.node.op_type != "NhwcMaxPool" else None
     result = stay_on_axis_0(op, x, rest or _fresh_like(op, x))
-    wanted = [name for name in op.node.output if name]
-    if len(wanted) > 1 and result.row is not None:
-        raise Mixes("position-in-batch", "MaxPool's indices count through the whole batch")
-    return [result for _ in op.node.output]
+    if result.row is None:
+        return [result for _ in op.node.output]
+    lost = Mixed(Refusal("row-position-in-data", "MaxPool's indices count through the whole batch"))
+    return [result, Value(lost)][: len(op.node.output)]
 
 
 @rule("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool")
@@ -172,12 +173,14 @@ def col2im(op: Op) -> Value:
 @rule("Resize", "Upsample", sizes=(3,))
 def resize(op: Op) -> Value:
     """Interpolates along each axis on its own: the axis of the rows must keep its size exactly."""
-    op.row_free(1, 2)
-    x = op.need(0)
+    op.row_free(1, 2, 3)
+    x, given = op.need(0), op.get(3)
     if x.shape is None:
         return carry(x, None)
     rank = len(x.shape)
     axes = [a % rank for a in op.attribute("axes", range(rank))]
+    if given is not None and given.state == BATCH_SIZE and _sizes(op) is None:
+        raise Mixes("size-from-batch", "the number of rows decides a size of Resize")
     if any(size.batch and (x.row is None or a != x.row.axis) for a, size in zip(axes, _sizes(op) or [], strict=False)):
         raise Mixes("size-from-batch", "the number of rows decides a size of Resize")
     if x.row is not None and x.row.axis in axes:
@@ -250,7 +253,11 @@ def _space(op: Op, sizes: Shape, kernel: Sequence[Size]) -> list[Size]:
             found.append(const(-(-size.value // strides[axis])))
             continue
         padded = size.value + (pads[axis] + pads[axis + count] if auto == "NOTSET" else 0)
-        found.append(const((padded - dilations[axis] * (window.value - 1) - 1) // strides[axis] + 1))
+        steps = padded - dilations[axis] * (window.value - 1) - 1
+        if steps < 0:  # the window does not fit: what an operator makes of that is its own
+            found.append(op.symbols.opaque("window", size, window, *facts, dimension=True))
+            continue
+        found.append(const(steps // strides[axis] + 1))
     return found
 
 

@@ -319,6 +319,29 @@ def test_every_type_of_fixed_size(control: Control, name: str, granularity: str)
     assert control.counts(region, "misses", "hits") == (rows if granularity == "row" else (2, 1))
 
 
+@pytest.mark.parametrize("name", ["int4", "uint4"])
+def test_types_below_a_byte_are_looked_up_whole(control: Control, name: str) -> None:
+    number = getattr(onnx.TensorProto, name.upper())
+    for granularity in ("row", "tensor"):
+        region = Region(
+            [Tensor("t", name)],
+            [Tensor("y")],
+            f"y_m = Cast <to: int = 1> ({'t_c' if granularity == 'row' else 't'})",
+            granularity=granularity,
+            opset=21,
+            inputs=[Tensor("x", shape="[N, 3]")],
+            before=f"t = Cast <to: int = {number}> (x)",
+        )
+        try:
+            model = region.session()
+        except Exception as error:
+            pytest.skip(f"this onnxruntime has no operators for {name}: {error}")
+        for rows in ([1, 2, 3], [1, 2, 3], [1, 2, 4], [3, 2, 1]):  # 9 elements: a half byte is left over
+            x = np.array(rows, np.float32)[:, None].repeat(3, axis=1)
+            assert np.array_equal(model.run(None, {"x": x})[0], x)
+        assert control.counts(region, "misses", "hits") == (3, 1)
+
+
 def test_strings_in_rows(control: Control) -> None:
     region = Region(
         [Tensor("s", "string", "[N, 2]"), Tensor("x")],

@@ -53,6 +53,10 @@ void CacheStore::ReadPlan(const KernelIo& io, Call& call) const {
   const char* problem = tensor.type == ElementType::kUint8
                             ? DecodePlan(tensor.data, tensor.bytes, region_.number, &call.plan)
                             : "it is not uint8";
+  // Such a plan has no sources: after a full hit the other branch has to run.
+  if (problem == nullptr && call.plan.kind != PlanKind::kPass && call.plan.missing == 0) {
+    problem = "nothing was missing";
+  }
   if (problem == nullptr) return;
   throw ort::Error(ort::ErrorCode::kInvalidArgument,
                    "actcache: region \"" + attributes_.region + "\": bad plan: " + problem);
@@ -91,7 +95,7 @@ void CacheStore::Compute(ort::KernelContext* context) const {
 
   std::string problem;
   for (std::size_t i = 0; i < live_outs && problem.empty(); ++i) {
-    if (plan.kind == PlanKind::kRow && plan.missing > 0) problem = CheckRows(call, i);
+    if (plan.kind == PlanKind::kRow) problem = CheckRows(call, i);
   }
   const bool compacted = plan.kind == PlanKind::kRow && plan.missing != plan.rows;
   if (!problem.empty() && compacted) {
@@ -108,7 +112,7 @@ void CacheStore::Compute(ort::KernelContext* context) const {
   } else {
     WriteMerged(io, call, parallel);
   }
-  if (plan.kind != PlanKind::kPass && plan.missing > 0) {
+  if (plan.kind != PlanKind::kPass) {
     const std::uint64_t elapsed = start - std::min(start, plan.lookup_end_ns);
     RegionCounters::Add(counters.compute_ns, elapsed);
     call.row_cost_ns = elapsed / plan.missing;

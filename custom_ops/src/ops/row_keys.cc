@@ -9,6 +9,9 @@ namespace {
 
 constexpr std::uint64_t kFormatVersion = 1;
 
+// What starting and finishing a key takes, in bytes that could be hashed meanwhile.
+constexpr std::size_t kKeyOverhead = 1024;
+
 template <typename T, std::size_t N>
 void FrameAll(Hasher& hasher, const SmallVector<T, N>& values) {
   hasher.Frame(values.data(), values.size() * sizeof(T));
@@ -147,7 +150,7 @@ Keys ComputeKeys(const KeyBase& base, PlanKind kind, const std::vector<TensorVie
     std::fill(keys.begin(), keys.end(), shared.Finish());
     return keys;
   }
-  parallel.For(rows, rows * row_bytes, [&](std::size_t row) {
+  parallel.For(rows, rows * (row_bytes + kKeyOverhead), [&](std::size_t row) {
     Hasher hasher = shared;
     for (const Part& part : parts) {
       if (part.has_rows) AddContent(hasher, part, row, digests);
