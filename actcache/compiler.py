@@ -23,7 +23,8 @@ from actcache.emit import emit, working_folder
 from actcache.errors import ActcacheError, InvalidModel, InvalidOption, NothingToCache
 from actcache.explain import explain
 from actcache.model_file import LoadedModel, load_model
-from actcache.passes.choose import Candidate, Choice, Plan, choose
+from actcache.passes.candidate import Candidate
+from actcache.passes.choose import Choice, Plan, choose
 from actcache.passes.cost import Costs, estimate_costs
 from actcache.passes.fingerprint import fingerprint
 from actcache.passes.graph import GraphView
@@ -242,7 +243,7 @@ class _Compilation:
         path = self.loaded.directory / "compiled.onnx"
         path.write_bytes(self.result.SerializeToString())
         row_axes = {name: axis for candidate in plan for name, axis in candidate.row_axes.items()}
-        report = model_runs.check(self.originals, path, self.samples, row_axes, self.tolerance)
+        report = model_runs.check(self.originals, path, self.samples, row_axes, [c.cone for c in plan], self.tolerance)
         if report.failure is None:
             return compiled, report
         if len(plan) == 1:

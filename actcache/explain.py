@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from actcache.passes.choose import Candidate
+from actcache.passes.candidate import Candidate
 from actcache.passes.cost import Costs
 from actcache.passes.graph import GraphView
 from actcache.passes.refusal import Refusal

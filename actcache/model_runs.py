@@ -69,6 +69,7 @@ def check(
     compiled: Path,
     samples: Sequence[Path],
     row_axes: Mapping[str, int] | None,
+    cones: Sequence[Sequence[str]],
     tolerance: float,
 ) -> VerifyReport:
     """Verify a compiled model in the working folder against the original.
@@ -78,6 +79,7 @@ def check(
     """
     request = {"task": "verify", **asdict(originals), "samples": [str(s) for s in samples]}
     request |= {"compiled": str(compiled), "row_axes": dict(row_axes) if row_axes else None, "tolerance": tolerance}
+    request["cones"] = [list(cone) for cone in cones]
     answer = _call(request, compiled.parent, originals.source)
     return VerifyReport(**answer)
 

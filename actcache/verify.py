@@ -56,14 +56,19 @@ class Case:
     repeat: bool = False
 
 
-def cases(sample: Feed, row_axes: Mapping[str, int] | None) -> Iterator[Case]:
+def cases(sample: Feed, row_axes: Mapping[str, int] | None, cones: Sequence[Sequence[str]] = ()) -> Iterator[Case]:
     """Yield the calls that verification makes for one sample.
 
     Args:
         sample: Inputs for one call.
         row_axes: Input name to its row axis; None for granularity ``tensor``.
+        cones: Per region the graph inputs that it depends on.
     """
     yield Case("cold and warm", sample, repeat=True)
+    for cone in cones:
+        other = {name: a if name in cone else np.roll(a, 1) for name, a in sample.items()}
+        if not all(_identical(other[name], a) for name, a in sample.items()):
+            yield Case(f"only {', '.join(cone)} seen before", other, prepare=(sample,))
     axes = {name: axis for name, axis in (row_axes or {}).items() if name in sample}
     if not axes:
         return
@@ -97,12 +102,17 @@ def more_rows(feed: Feed, axes: Mapping[str, int], count: int) -> Feed:
     return result
 
 
-def references(run: Run, samples: Sequence[Feed], row_axes: Mapping[str, int] | None) -> list[list[tuple[Case, Any]]]:
+def references(
+    run: Run,
+    samples: Sequence[Feed],
+    row_axes: Mapping[str, int] | None,
+    cones: Sequence[Sequence[str]] = (),
+) -> list[list[tuple[Case, Any]]]:
     """Ask the original model. A case that it refuses is kept with the exception as its answer."""
     answers: list[list[tuple[Case, Any]]] = []
     for sample in samples:
         answered: list[tuple[Case, Any]] = []
-        for case in cases(sample, row_axes):
+        for case in cases(sample, row_axes, cones):
             try:
                 answered.append((case, run(case.feed)))
             except Exception as error:

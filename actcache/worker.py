@@ -73,11 +73,13 @@ def _verify(request: dict[str, Any]) -> dict[str, Any]:
         _run_sample(session, sample, path)
 
     varying = verify.varying_outputs(_runner(session), samples[0])
-    answers = verify.references(_runner(session), samples, request["row_axes"])
+    answers = verify.references(_runner(session), samples, request["row_axes"], request["cones"])
     del session  # one model in memory at a time
     release_memory()
+    options = _options(request["libraries"])
+    runtime.register(options)
     try:
-        session = _compiled(request)
+        session = ort.InferenceSession(request["compiled"], options, providers=["CPUExecutionProvider"])
     except Exception as error:
         return verify.VerifyReport(failure=f"onnxruntime refuses the compiled model ({_short(error)})").to_json()
     report = verify.compare(_runner(session), runtime.clear, answers, tolerance=request["tolerance"], ignore=varying)
@@ -119,12 +121,6 @@ def _original(request: dict[str, Any]) -> ort.InferenceSession:
         raise InvalidModel(
             f"onnxruntime {ort.__version__} cannot load it ({_short(error)})", file=request["source"], hint=hint
         ) from error
-
-
-def _compiled(request: dict[str, Any]) -> ort.InferenceSession:
-    options = _options(request["libraries"])
-    runtime.register(options)
-    return ort.InferenceSession(request["compiled"], options, providers=["CPUExecutionProvider"])
 
 
 def _run_sample(session: ort.InferenceSession, sample: verify.Feed, path: str) -> None:

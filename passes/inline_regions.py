@@ -35,8 +35,8 @@ def inline_regions(model: onnx.ModelProto) -> bool:
     """
     if not is_compiled(model):
         return False
-    for lookup in [n for n in model.graph.node if n.domain == DOMAIN and n.op_type == "CacheLookup"]:
-        _inline(model.graph, lookup)
+    while (lookup := next((n for n in model.graph.node if _is_lookup(n)), None)) is not None:
+        _inline(model.graph, lookup)  # a region inside it comes to light
     if any(_mentions_domain(node) for node in model.graph.node):
         raise InvalidModel("the model was compiled by actcache and changed since; compile the original model instead")
     _forget_domain(model)
@@ -63,7 +63,7 @@ def _inline(graph: onnx.GraphProto, lookup: onnx.NodeProto) -> None:
     _restore_constants(graph, branch.g, names)
     _restore_annotations(graph, branch.g, names)
     described = set(lookup.output) | {f"{name}{mark}.cached" for name in branching.output}
-    info = [v for v in graph.value_info if v.name not in described]
+    info = [v for v in [*graph.value_info, *branch.g.value_info] if v.name not in described]
     del graph.value_info[:]
     graph.value_info.extend(info)
     ordered = topological([*nodes, *kept])
@@ -105,6 +105,10 @@ def _restore_annotations(graph: onnx.GraphProto, branch: onnx.GraphProto, names:
         back = graph.quantization_annotation.add()
         back.CopyFrom(annotation)
         back.tensor_name = names.get(annotation.tensor_name, annotation.tensor_name)
+
+
+def _is_lookup(node: onnx.NodeProto) -> bool:
+    return node.domain == DOMAIN and node.op_type == "CacheLookup"
 
 
 def _mentions_domain(node: onnx.NodeProto) -> bool:

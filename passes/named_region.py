@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from actcache.errors import InvalidRegion
-from actcache.passes.choose import Candidate, Choice, cacheable_type, describe
+from actcache.passes.candidate import Candidate, can_be_hashed, can_be_kept, describe
+from actcache.passes.choose import Choice
 from actcache.passes.cost import Costs
 from actcache.passes.graph import GraphView
 from actcache.passes.purity import impure_nodes
@@ -111,8 +112,11 @@ def _check_safe(view: GraphView, spec: RegionSpec, nodes: frozenset[int], pure_o
         hint = f"add '{missing[0]}' to the live-outs"
         raise InvalidRegion(f"'{missing[0]}' is also read outside the region", node=spec.name, hint=hint)
     for name in needed:
-        if not cacheable_type(view, name):
+        if not can_be_kept(view, name):
             raise InvalidRegion(f"live-out '{name}' is of no type that can be cached", node=spec.name)
+    for name in spec.frontier:
+        if not can_be_hashed(view, name):
+            raise InvalidRegion(f"frontier tensor '{name}' is of no type that can be a key", node=spec.name)
 
 
 def _prove(view: GraphView, spec: RegionSpec, nodes: frozenset[int]) -> tuple[RowProof | None, Refusal | None]:

@@ -45,8 +45,12 @@ def outline_in(model: onnx.ModelProto, view: GraphView, region: Region, fingerpr
     """Outline a region found in `view` in a copy of its model, from which other regions may have been outlined."""
     current = GraphView(model)
     written = {view.writes[index][0] for index in region.nodes}
-    nodes = frozenset(index for index, writes in enumerate(current.writes) if writes and writes[0] in written)
-    outline(current, replace(region, nodes=nodes), fingerprint)
+    nodes = {index for index, writes in enumerate(current.writes) if writes and writes[0] in written}
+    # A region inside this one brings its lookup along: only its If reads from that.
+    for index, node in enumerate(model.graph.node):
+        if node.domain == DOMAIN and nodes.issuperset(current.consumers[node.output[0]]):
+            nodes.add(index)
+    outline(current, replace(region, nodes=frozenset(nodes)), fingerprint)
 
 
 def suffix(region_id: str) -> str:
@@ -123,6 +127,7 @@ class _Outliner:
         branch.node.append(self._store())
         branch.output.extend(self._value(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
         self._move_annotations(branch)
+        self._move_lookup_values(branch)
         return branch
 
     def _store(self) -> onnx.NodeProto:
@@ -211,6 +216,16 @@ class _Outliner:
             info.append(self._value(name, f"{name}{self.mark}.cached", shape=False))
         for name in self.region.row_frontier():
             info.append(self._value(name, self.inside[name], rows=self.region.frontier_axes[name]))
+
+    def _move_lookup_values(self, branch: onnx.GraphProto) -> None:
+        """What a lookup inside this region writes has its types from value_info alone: that comes along."""
+        moved = {
+            name
+            for index in self.region.nodes
+            if self.graph.node[index].domain == DOMAIN
+            for name in self.view.writes[index]
+        }
+        branch.value_info.extend(value for value in self.graph.value_info if value.name in moved)
 
     def _move_annotations(self, branch: onnx.GraphProto) -> None:
         """Quantisation annotations follow their tensors."""

@@ -41,7 +41,11 @@ class Prices:
 
 
 def best_closed_set(
-    view: GraphView, prices: Prices, outside: Collection[int], given: Collection[str]
+    view: GraphView,
+    prices: Prices,
+    outside: Collection[int],
+    given: Collection[str],
+    atoms: Sequence[Collection[int]] = (),
 ) -> frozenset[int]:
     """Return the closed set of nodes with the most seconds saved after the price of its live-outs.
 
@@ -51,6 +55,7 @@ def best_closed_set(
         outside: Nodes that must stay out of the region.
         given: Tensors that the region may read although something outside computes them (its frontier may start
             there); constants and graph inputs always may.
+        atoms: Sets of nodes that are inside as a whole or not at all.
 
     Returns:
         Node indices; empty when nothing is worth it. Constant nodes are not among them.
@@ -67,6 +72,10 @@ def best_closed_set(
                 edges.add(index, view.producer[name], _INFINITE)
         for name in view.writes[index]:
             _add_tensor(view, edges, prices, index, name)
+    for atom in atoms:
+        ring = [i for i in atom if not view.constants.issuperset(view.writes[i])]
+        for one, next_one in zip(ring, [*ring[1:], *ring[:1]], strict=True):
+            edges.add(one, next_one, _INFINITE)
     return frozenset(i for i in edges.source_side() if i < len(view.writes))
 
 

@@ -31,10 +31,9 @@ from actcache.passes.rows.state import (
     Content,
     Mixed,
     Mixes,
+    Positional,
     Row,
-    RowCoords,
     RowFree,
-    RowIndex,
     Shape,
     State,
     Value,
@@ -225,7 +224,7 @@ def _applied(op: Op, domain: str) -> list[Value]:
             continue
         if isinstance(value.state, BatchSize) and position not in found.sizes:
             raise Mixes("batch-size-in-data", "a value computed from the number of rows enters the data")
-        if isinstance(value.state, RowIndex | RowCoords) and position not in found.indexes:
+        if isinstance(value.state, Positional) and position not in found.indexes:
             raise Mixes("row-position-in-data", "the position of a row in the batch enters its data")
     try:
         result = found.apply(op)

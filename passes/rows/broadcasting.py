@@ -67,12 +67,12 @@ def joint_state(values: Sequence[Value], rank: int) -> State:
         return ROW_FREE
     if len(states) == 1:
         state = next(iter(states))
-        return RowIndex(state.axis, exact=False) if isinstance(state, RowIndex) else state
+        return RowIndex(state.axis, None) if isinstance(state, RowIndex) else state
     if BATCH_SIZE in states:
         raise Mixes(*_FROM_BATCH)
     if any(not isinstance(state, Row) for state in states):
         if all(isinstance(state, RowIndex) for state in states) and len({s.axis for s in states}) == 1:  # type: ignore[union-attr]
-            return RowIndex(next(iter(states)).axis, exact=False)  # type: ignore[union-attr]
+            return RowIndex(next(iter(states)).axis, None)  # type: ignore[union-attr]
         raise Mixes("row-position-in-data", "the position of a row in the batch enters its data")
     axes = sorted({state.axis for state in states})  # type: ignore[union-attr]
     if len(axes) > 1:
@@ -145,7 +145,7 @@ def _aligned(value: Value, rank: int) -> State:
     if isinstance(state, Row):
         return Row(state.axis + shift, state.block)
     if isinstance(state, RowIndex):
-        return RowIndex(state.axis + shift, state.exact)
+        return RowIndex(state.axis + shift, state.stride)
     return state
 
 

@@ -34,7 +34,7 @@ class Rule:
     Attributes:
         apply: The function.
         sizes: Input positions where a ``BatchSize`` value may stand beside rows.
-        indexes: Input positions where ``RowIndex`` or ``RowCoords`` may stand.
+        indexes: Input positions where states that know the position of a row may stand.
         barrier: The reason, for an operator that never keeps rows apart.
     """
 

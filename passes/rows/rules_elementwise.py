@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from actcache.passes.rows.broadcasting import broadcast, carry
 from actcache.passes.rows.registry import ALL, MAX_CONTENT, MICROSOFT, Op, numbers, rule
 from actcache.passes.rows.sizes import ONE, ZERO, Size, Symbols
-from actcache.passes.rows.state import Content, Mixes, RowCoords, Value
+from actcache.passes.rows.state import ROW_FREE, Content, Mixes, Row, RowCoords, RowIndex, RowOffset, Value
 
 UNARY = (
     "Acos Acosh Asin Asinh Atan Atanh BitwiseNot Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid HardSwish "
@@ -49,6 +50,9 @@ def nary(op: Op) -> Value:
     if op.attribute("broadcast") or (op.opset < 7 and op.node.op_type != "Where" and _ranks_differ(op)):
         raise Mixes("old-broadcasting", "operators before opset 7 broadcast by attributes, which is not followed")
     _no_coordinates(op)
+    position = _position(op)
+    if position is not None:
+        return position
     result = broadcast(op.present, op.symbols)
     arithmetic = _ON_SIZES.get(op.node.op_type)
     if arithmetic is None or not all(value.number for value in op.present):
@@ -93,8 +97,28 @@ def biased(op: Op) -> Value:
     return broadcast(op.present, op.symbols)
 
 
+def _position(op: Op) -> Value | None:
+    """Follow i·S and i·S + v (v of row i, 0 ≤ v < S): how exporters pick one entry of each row of a flattened
+    tensor. None for any other use of a row's position.
+    """
+    for index, other in (op.inputs, op.inputs[::-1]) if len(op.inputs) == 2 else ():
+        if index is None or other is None or not isinstance(index.state, RowIndex) or index.state.stride is None:
+            continue
+        stride = index.state.stride
+        if op.node.op_type == "Mul" and other.state == ROW_FREE and other.content is not None:
+            factors = set(other.content.flat)
+            scaled = broadcast([index, other], op.symbols)
+            if len(factors) == 1 and isinstance(scaled.state, RowIndex):
+                return replace(scaled, state=RowIndex(scaled.state.axis, stride * factors.pop()))
+        if op.node.op_type == "Add" and other.row is not None and other.below == stride:
+            placed = broadcast([Value(Row(index.state.axis), index.shape), other], op.symbols)
+            if placed.row is not None and placed.row.block == ONE:
+                return Value(RowOffset(placed.row.axis, stride), placed.shape)
+    return None
+
+
 def _no_coordinates(op: Op) -> None:
-    if any(isinstance(value.state, RowCoords) for value in op.present):
+    if any(isinstance(value.state, RowCoords | RowOffset) for value in op.present):
         raise Mixes("row-position-in-data", "coordinates that hold row positions are computed with")
 
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from actcache.passes.rows.broadcasting import carry
 from actcache.passes.rows.registry import Op, known, numbers, objects, rule
-from actcache.passes.rows.state import BATCH_SIZE, ROW_FREE, Mixes, Row, RowCoords, RowIndex, State, Value
+from actcache.passes.rows.state import (
+    BATCH_SIZE,
+    ROW_FREE,
+    Mixes,
+    Positional,
+    Row,
+    RowCoords,
+    RowIndex,
+    RowOffset,
+    State,
+    Value,
+)
 
 
 @rule("Gather", sizes=(0,), indexes=(1,))
@@ -12,7 +23,8 @@ def gather(op: Op) -> Value:
     """out[a…, i…, b…] = data[a…, index[i…], b…].
 
     Row-free data indexed by rows are rows (an embedding). Rows indexed along another axis stay rows. Rows
-    indexed along their own axis are picked by position, which is allowed for index = own position only.
+    indexed along their own axis are picked by position, which is allowed for a row's own position only: i, or
+    for rows flattened in blocks a place i·block + v in its own block.
     """
     data, index = op.need(0), op.need(1)
     if data.shape is None or index.shape is None:
@@ -34,6 +46,12 @@ def _gathered(data: Value, index: Value, axis: int) -> State:
         if row == Row(axis) and index.state.exact:
             return Row(axis + index.state.axis)
         raise Mixes("row-position-in-data", "the position of a row in the batch selects its data")
+    if isinstance(index.state, RowOffset):
+        if row == Row(axis, index.state.block):
+            return Row(axis + index.state.axis)
+        raise Mixes("row-position-in-data", "the position of a row in the batch selects its data")
+    if isinstance(index.state, RowCoords):
+        raise Mixes("row-position-in-data", "coordinates that hold row positions are used as an index")
     if row is not None and chosen is not None:
         raise Mixes("gather-rows", "each row gathers from all rows of the batch")
     if row is not None:
@@ -140,8 +158,9 @@ def _own_position(index: Value, length: int) -> int | None:
     """The axis along which each row's first coordinate is its own position, or None if they are plain values."""
     if isinstance(index.state, RowCoords):
         return index.state.axis
-    if isinstance(index.state, RowIndex):
-        if index.state.exact and length == 1 and index.state.axis != len(known(index)) - 1:
+    if isinstance(index.state, Positional):
+        own = isinstance(index.state, RowIndex) and index.state.exact
+        if own and length == 1 and index.state.axis != len(known(index)) - 1:
             return index.state.axis
         raise Mixes("row-position-in-data", "the position of a row in the batch selects its data")
     return None

@@ -17,8 +17,8 @@ def batch_normalization(op: Op) -> list[Value]:
         raise Mixes("training-mode", "BatchNormalization in training mode takes its statistics over the batch")
     op.row_free(1, 2, 3, 4)
     x = op.need(0)
-    if x.row is not None and x.row.axis != 0:
-        raise Mixes("not-batch-axis", "BatchNormalization of rows that do not lie on axis 0")
+    if x.row is not None and x.row.axis == 1:
+        raise Mixes("not-batch-axis", "BatchNormalization takes axis 1 for channels, the rows lie there")
     return [carry(x, x.shape) for _ in op.node.output]
 
 

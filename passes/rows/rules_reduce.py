@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from actcache.passes.rows.broadcasting import carry
 from actcache.passes.rows.registry import Op, numbers, objects, rule
 from actcache.passes.rows.rules_shape import moved
@@ -59,7 +61,8 @@ def arg(op: Op) -> Value:
         return carry(x, None)
     axes = [op.axis(0, len(x.shape))]
     _not_rows(op, x, axes, "reduce-over-rows", "compares the rows of the batch")
-    return _without_axes(x, x.shape, axes, keep=bool(op.attribute("keepdims", 1)))
+    result = _without_axes(x, x.shape, axes, keep=bool(op.attribute("keepdims", 1)))
+    return replace(result, below=x.shape[axes[0]])
 
 
 @rule("TopK")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 
@@ -19,7 +21,19 @@ from actcache.passes.rows.registry import (
     rule,
 )
 from actcache.passes.rows.sizes import ONE, ZERO, N, Size, const, product
-from actcache.passes.rows.state import BATCH_SIZE, ROW_FREE, Mixes, Row, RowCoords, RowIndex, Shape, State, Value
+from actcache.passes.rows.state import (
+    BATCH_SIZE,
+    ROW_FREE,
+    Mixes,
+    Positional,
+    Row,
+    RowCoords,
+    RowIndex,
+    RowOffset,
+    Shape,
+    State,
+    Value,
+)
 
 #: Element types that hold every row position exactly.
 _INTEGERS = frozenset(
@@ -53,9 +67,8 @@ def cast(op: Op) -> Value:
     """Elementwise, whatever the types. Row positions survive in integer types wide enough to hold them."""
     x = op.need(0)
     target = op.attribute("to")
-    if isinstance(x.state, RowIndex | RowCoords) and target not in _INTEGERS:
-        state: State = RowIndex(x.state.axis, exact=False)
-        return Value(state, x.shape)
+    if isinstance(x.state, Positional) and target not in _INTEGERS:
+        return Value(RowIndex(x.state.axis, None), x.shape)
     if x.number and target in _INTEGERS and op.node.op_type == "Cast":
         content = op.content(0)
         if content is not None:
@@ -63,7 +76,7 @@ def cast(op: Op) -> Value:
             return Value(x.state, x.shape, objects(kept, content.shape))
     if target == onnx.TensorProto.BOOL and x.content is not None and None not in [e.sign() for e in x.content.flat]:
         return numbers(objects([const(e.sign() != 0) for e in x.content.flat], x.content.shape))
-    return carry(x, x.shape)
+    return Value(x.state, x.shape, below=x.below if target in _INTEGERS else None)
 
 
 def _truncated(op: Op, element: Size, target: int) -> Size:
@@ -88,14 +101,11 @@ def transpose(op: Op) -> Value:
 
 def moved(state: State, places: dict[int, int]) -> State:
     """Return `state` with its axis renumbered; an axis that is gone must not be that of the rows."""
-    if not isinstance(state, Row | RowIndex | RowCoords):
+    if not isinstance(state, Row | Positional):
         return state
     if state.axis not in places:
         raise Mixes("rows-removed", "the axis of the rows is removed")
-    axis = places[state.axis]
-    if isinstance(state, Row):
-        return Row(axis, state.block)
-    return RowIndex(axis, state.exact) if isinstance(state, RowIndex) else RowCoords(axis)
+    return replace(state, axis=places[state.axis])
 
 
 @rule("Squeeze", sizes=ALL, indexes=(0,))
@@ -138,7 +148,7 @@ def _reaxed(x: Value, places: dict[int, int], sizes: Shape) -> Value:
         return numbers(x.content.reshape([int(s.value or 0) for s in sizes]))
     if isinstance(x.state, RowCoords) and places.get(len(known(x)) - 1) != len(sizes) - 1:
         raise Mixes("row-position-in-data", "coordinates that hold row positions are reshaped")
-    return Value(moved(x.state, places), sizes)
+    return Value(moved(x.state, places), sizes, below=x.below)
 
 
 @rule("Flatten", sizes=(), indexes=())
@@ -222,16 +232,16 @@ def reshaped(x: Value, sizes: Shape) -> Value:
         return _reshaped_numbers(x, sizes)
     if isinstance(state, RowCoords):
         raise Mixes("row-position-in-data", "coordinates that hold row positions are reshaped")
-    assert isinstance(state, Row | RowIndex)  # Mixed never reaches a rule
+    assert isinstance(state, Row | RowIndex | RowOffset)  # Mixed never reaches a rule
     source = known(x)
     before = product(source[: state.axis])
     for axis, size in enumerate(sizes):
         block = size.block()
         if block is not None and product(sizes[:axis]) == before:
             if isinstance(state, Row):
-                return Value(Row(axis, block), sizes)
-            if block == ONE and not any(s.batch for s in sizes[axis + 1 :]):
-                return Value(RowIndex(axis, state.exact), sizes)
+                return Value(Row(axis, block), sizes, below=x.below)
+            if block == ONE:
+                return Value(replace(state, axis=axis), sizes)
     raise Mixes("reshape-mixes-rows", f"Reshape {_text(source)} → {_text(sizes)} does not keep the rows apart")
 
 

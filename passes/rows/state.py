@@ -7,10 +7,12 @@ that holds for every N and every choice of rows:
 ``RowFree``         neither the value nor the shape depends on the rows or on N
 ``Row(axis, b)``    axis `axis` has size N·b; the b entries from i·b on, called *row i*, depend only on
                     row i of the inputs and on row-free values, neither on i nor on N
-``RowIndex(axis)``  axis `axis` has size N and the value there is the row's position i (``exact``), or a
-                    function of the position and row-free values
+``RowIndex(axis)``  axis `axis` has size N and the value there is i·stride, the row's position for stride 1;
+                    without a stride it is some function of the position and of row-free values
 ``RowCoords(axis)`` rows along `axis`; the last axis holds coordinates: first the row's own position i,
                     then values that depend on row i only (what ``GatherND`` reads)
+``RowOffset(axis)`` axis `axis` has size N and the value there is i·block + v, where v depends on row i only
+                    and 0 ≤ v < block: it points into row i of rows flattened in blocks
 ``BatchSize``       a function of N and row-free values
 ``Mixed``           nothing is known; carries the refusal that says where it began
 ==================  =================================================================================
@@ -51,10 +53,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RowIndex:
-    """A function of the row's position along `axis`; with `exact` the position itself."""
+    """The row's position along `axis` times `stride`; with no stride, some function of the position."""
 
     axis: int
-    exact: bool = True
+    stride: Size | None = ONE
+
+    @property
+    def exact(self) -> bool:
+        """Whether the value is the position itself."""
+        return self.stride == ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,14 @@ class RowCoords:
     """Coordinates on the last axis: the row's own position, then values of that row alone."""
 
     axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowOffset:
+    """A place within the row's own block of a flattened tensor: i·block + v, 0 ≤ v < block."""
+
+    axis: int
+    block: Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +91,9 @@ class Mixed:
     refusal: Refusal
 
 
-State: TypeAlias = RowFree | Row | RowIndex | RowCoords | BatchSize | Mixed
+#: States that know where in the batch a row stands.
+Positional: TypeAlias = RowIndex | RowCoords | RowOffset
+State: TypeAlias = RowFree | Row | Positional | BatchSize | Mixed
 ROW_FREE = RowFree()
 BATCH_SIZE = BatchSize()
 
@@ -93,12 +110,14 @@ class Value:
         shape: Symbolic sizes; None when the rank is unknown. Always known for the states with an axis.
         content: The elements, for small integer tensors that are ``RowFree`` or ``BatchSize``.
         constant: The value, for small constants of any type.
+        below: For integers: all elements are known to be in 0 … below - 1.
     """
 
     state: State
     shape: Shape | None = None
     content: Content | None = None
     constant: npt.NDArray[np.generic] | None = None
+    below: Size | None = None
 
     @property
     def row(self) -> Row | None:

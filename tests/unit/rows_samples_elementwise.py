@@ -87,6 +87,7 @@ NORMALISE: list[Sample] = [
         m=weight(3),
         v=weight(3, low=0.5, high=2),
     ),
+    sample("y = BatchNormalization(x, s, s, s, s)", 2, x=rows(2, 3, axis=2), s=weight(3, low=0.5, high=2)),
     sample("y = InstanceNormalization(x, s, b)", 0, x=rows(3, 8), s=weight(3), b=weight(3)),
     sample("y = GroupNormalization<num_groups = 2>(x, s, b)", 0, opset=21, x=rows(4, 8), s=weight(4), b=weight(4)),
     sample("y = LRN<size = 3>(x)", 0, x=rows(4, 5, 5)),

@@ -129,6 +129,28 @@ INDEX: list[Sample] = [
         one=literal(1),
         last=literal([-1]),
     ),
+    # The same as TorchScript writes it: rows flattened to N·S, and the index i·S + argmax.
+    sample(
+        """s = Shape(x) n = Gather(s, zero) l = Gather(s, one) r = Range(zero, n, one) f = Flatten<axis = 2>(x)
+           k = ArgMax<axis = 1, keepdims = 0>(q) o = Mul(r, l) i = Add(k, o) y = Gather(f, i)
+           m = Shape(q) z = Gather(m, one) p = Mul(r, z) j = Add(p, k) g = Flatten<axis = 0>(q)
+           w = Gather<axis = 1>(g, j)""",
+        {"y": 0, "w": 1},
+        x=rows(6, 2),
+        q=rows(6),
+        zero=literal(0),
+        one=literal(1),
+    ),
+    # Nothing bounds this index: it may point into the next row.
+    sample(
+        """s = Shape(x) n = Gather(s, zero) l = Gather(s, one) r = Range(zero, n, one) f = Flatten<axis = 2>(x)
+           o = Mul(r, l) i = Add(k, o) y = Gather(f, i)""",
+        "mixed",
+        x=rows(6, 2),
+        k=ints(),
+        zero=literal(0),
+        one=literal(1),
+    ),
     # Range → Expand → GatherND, as vmap writes masks.
     sample(
         """n = Shape<end = 1>(x) z = Squeeze(n) r = Range(zero, z, one) u = Unsqueeze(r, later) l = Shape<start = 1>(x)

@@ -32,27 +32,46 @@ def nodes(candidate: Candidate) -> set[int]:
     return set(candidate.region.nodes)
 
 
-def test_rows_come_first_where_they_are_proven() -> None:
+def test_every_tower_is_cached_alone_and_the_whole_around_them() -> None:
     choice = chosen(view(TOWERS))
-    assert [c.region.granularity for (c,) in choice.plans] == ["row", "tensor"]
-    first = choice.plans[0][0]
-    assert nodes(first) == {0, 1, 2, 3}
-    assert first.cone == ("a", "b")
-    assert first.row_axes == {"a": 0, "b": 0}
-    assert first.saving == pytest.approx(1e-3)
+    first = choice.plans[0]
+    assert [(c.region.id, c.cone, nodes(c)) for c in first] == [
+        ("model.a", ("a",), {0, 1}),
+        ("model.b", ("b",), {2}),
+        ("model", ("a", "b"), {0, 1, 2, 3}),
+    ]
+    assert {c.region.granularity for c in first} == {"row"}
+    assert first[2].row_axes == {"a": 0, "b": 0}
+    assert first[0].saving == pytest.approx(0.5e-3)
+    assert first[2].saving == pytest.approx(0.25e-3)
+
+
+def test_verification_may_fall_back_on_whole_calls() -> None:
+    plans = chosen(view(TOWERS)).plans
+    assert [{c.region.granularity for c in plan} for plan in plans] == [{"row"}, {"tensor"}]
+    assert len(chosen(view(TOWERS), granularity="row").plans) == 1
+
+
+def test_a_cheap_second_input_does_not_get_a_region() -> None:
+    towers = view(TOWERS)
+    costs = costs_of(towers)
+    dear = Costs((9e-3, 1e-3, 1e-6, 1e-6), 10.002e-3, costs.shapes, measured=True)
+    assert [c.region.id for c in choose(towers, dear).plans[0]] == ["model.a"]
 
 
 def test_a_mixing_node_ends_the_row_region() -> None:
     choice = chosen(view(MIXING), min_saving=0.0)
-    by_kind = {c.region.granularity: c for (c,) in choice.plans}
+    by_kind = {c.region.granularity: c for c in choice.plans[0]}
     assert nodes(by_kind["row"]) == {0}
     assert nodes(by_kind["tensor"]) == {0, 1, 2}
+    assert [c.region.id for c in choice.plans[0]] == ["model", "model.call"]
     assert any("Softmax" in refusal.node for refusal in choice.refusals)
 
 
-def test_mostly_mixed_models_are_cached_whole() -> None:
+def test_calls_are_cached_around_rows_where_rows_are_mixed_later() -> None:
     mostly = view(MIXING.replace("y = Neg(b)", "c = Exp(b) d = Exp(c) e = Exp(d) y = Exp(e)"))
-    assert chosen(mostly).plans[0][0].region.granularity == "tensor"
+    first = chosen(mostly).plans[0]
+    assert [(c.region.granularity, len(nodes(c))) for c in first] == [("row", 1), ("tensor", 6)]
 
 
 def test_nothing_that_depends_on_random_numbers_is_cached() -> None:

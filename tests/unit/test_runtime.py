@@ -178,6 +178,8 @@ def test_session_takes_options_providers_and_bytes() -> None:
     session = actcache.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     assert isinstance(session, ort.InferenceSession)
     assert session.run(None, {"x": [1.0]})[0].tolist() == [-1.0]
+    actcache.register(options)  # onnxruntime itself refuses options that hold a domain twice
+    actcache.InferenceSession(model.SerializeToString(), options)
 
 
 def test_a_config_entry_that_means_nothing_is_refused_with_the_reason() -> None:
