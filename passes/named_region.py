@@ -12,7 +12,7 @@ from actcache.passes.graph import GraphView
 from actcache.passes.purity import impure_nodes
 from actcache.passes.refusal import Refusal
 from actcache.passes.region import convexity, live_outs, with_private_constants
-from actcache.passes.rows import RowProof, prove_rows, row_hypotheses
+from actcache.passes.rows import RowFree, RowProof, prove_rows, row_hypotheses
 from actcache.region_spec import RegionSpec
 
 
@@ -131,7 +131,9 @@ def _prove(view: GraphView, spec: RegionSpec, nodes: frozenset[int]) -> tuple[Ro
         proof = prove_rows(view, row_axes, row_tensors=row_tensors)
         problem = next((proof.refusal(n) for n in (*spec.frontier, *outs) if proof.refusal(n)), None)
         rows = [name for name in spec.frontier if proof.row_axis(name) is not None]
-        if problem is None and rows and all(proof.row_axis(name) is not None for name in outs):
+        # What was computed for N rows, or for their positions, is wrong for the rows that are left to compute.
+        fit = all(name in rows or isinstance(proof.state(name), RowFree) for name in spec.frontier)
+        if problem is None and rows and fit and all(proof.row_axis(name) is not None for name in outs):
             return proof, None
         first = first or problem
     return None, first or Refusal("rows-unproven", "its live-outs do not keep the rows of the batch", spec.name)

@@ -83,6 +83,10 @@ def prove_rows(
 
     Returns:
         The proof. It holds for calls in which all these tensors have the same size N on those axes.
+
+    A region's proof must be about its own frontier: pass exactly the frontier tensors that are cut into rows, so
+    that the equality of their sizes, which the runtime checks, is the one that was assumed. ``BatchSize`` and
+    positional tensors cannot be in a frontier: computed for N rows, they are wrong for the rows that are left.
     """
     interpreter = _Interpreter(view, dict(row_tensors or {}))
     interpreter.inputs({**(row_tensors or {}), **row_axes})

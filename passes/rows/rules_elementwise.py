@@ -142,7 +142,8 @@ def _apply(function: Callable[..., Size], op: Op, contents: list[Content]) -> Co
 
 def _divide(symbols: Symbols, a: Size, b: Size) -> Size:
     """Integer division truncates; a quotient of other numbers is a number of its own."""
-    exact = a.divided_by(b)
+    # (N·S - S) / (N - 1) is S, but not for the one row that may be left to compute.
+    exact = a.divided_by(b) if not b.batch or b.block() is not None else None
     if exact is not None:
         return exact
     if not (a.integer and b.integer):

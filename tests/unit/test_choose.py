@@ -149,6 +149,13 @@ def test_named_regions_that_cannot_be_cached(text: str, frontier: str, live_outs
         named(text, frontier, live_outs)
 
 
+def test_a_size_computed_outside_from_the_whole_batch_is_no_frontier_of_rows() -> None:
+    text = """g (float[N, 8] x) => (float y)
+    { s = Shape(x) h = Tanh(x) f = Reshape(h, s) e = Exp(f) y = ReduceSum<keepdims = 0>(e) }"""
+    with pytest.raises(InvalidRegion, match="rows are not proven"):
+        named(text, "x,s", "f", "row")
+
+
 def test_rows_asked_for_and_not_proven_are_an_error() -> None:
     assert named(MIXING, "x", "b").region.granularity == "tensor"
     with pytest.raises(InvalidRegion, match="rows are not proven"):

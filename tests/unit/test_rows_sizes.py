@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rows_support import described, literal, rows, sample, weight
 
 from actcache.passes.rows.sizes import ONE, ZERO, N, Symbols, const, product
 
@@ -34,6 +35,18 @@ def test_division(symbols: Symbols) -> None:
     assert (N * s * const(768)).divided_by(const(64)) == N * s * const(12)
     assert (N * s).divided_by(h) is None and (N * s * const(3)).divided_by(const(2)) is None
     assert (N * s).divided_by(ZERO) is None and ZERO.divided_by(s) == ZERO
+
+
+def test_division_by_what_may_be_zero_for_one_row_is_not_exact() -> None:
+    tried = sample(
+        """n = Shape<end = 1>(x) s = Shape<start = 1>(x) a = Sub(n, one) b = Mul(a, s) c = Div(b, a) t = Expand(w, c)
+           y = Add(x, t)""",
+        "mixed",
+        x=rows(3),
+        one=literal([1]),
+        w=weight(1),
+    )
+    assert described(tried.proof.state("y")) == "mixed"
 
 
 def test_block_is_the_cofactor_of_n(symbols: Symbols) -> None:
