@@ -19,7 +19,7 @@ from actcache.passes.refusal import Refusal
 from actcache.passes.search import Cone, Search
 
 #: A region of some of the inputs has to hold this share of the model's time beyond the regions inside it: less is not
-#: worth a second lookup and its entries (the first projections of an encoder, which do not see the mask, hold a seventh).
+#: worth a second lookup and its entries (the projections of an encoder that do not see the mask hold a seventh).
 MIN_SHARE = 0.2
 
 #: Regions that are cached together; a region inside another comes before it.
