@@ -70,6 +70,8 @@ def session(path: Path, *, compiled: bool) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = THREADS
     options.log_severity_level = 3
+    # Two sessions take turns here: a pool that still spins after its call would take a core from the other's.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if compiled:
         options.register_custom_ops_library(actcache.library_path())
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
