@@ -41,6 +41,7 @@ test-tsan: $(DONE)/test
 	$(BUILD) --variant tsan --tests
 
 test-python: library $(DONE)/test $(OLDEST)/.done
+	$(PYTHON) -m models.fetch
 	$(PYTHON) -m pytest -q
 
 check: check-python check-cpp

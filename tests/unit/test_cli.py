@@ -322,6 +322,8 @@ def test_being_stopped_leaves_nothing_behind(saved: Path, number: signal.Signals
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        # A shell's background job starts with interrupts ignored, and hands that on to its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 30
     while len(list(saved.parent.iterdir())) == 1 and time.monotonic() < deadline:
