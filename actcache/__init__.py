@@ -2,7 +2,7 @@
 
 ``compile_model`` finds the expensive parts of a model whose results can be reused and writes a model that
 caches them; ``InferenceSession`` (or ``register`` with plain onnxruntime) runs it; ``stats``, ``clear`` and
-``configure`` control the store of this process.
+``configure`` control the store of this process; ``record`` writes down calls for the compiler to choose by.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from actcache.region_spec import RegionSpec
 if TYPE_CHECKING:
     from actcache.compiler import CompileResult, compile_model
     from actcache.passes.refusal import Refusal
+    from actcache.recorder import Recorder, record
     from actcache.runtime import InferenceSession, clear, configuration, configure, library_path, register, stats
 
 __version__ = "0.1.0"
@@ -42,6 +43,7 @@ __all__ = [
     "LibraryError",
     "NothingToCache",
     "OutputError",
+    "Recorder",
     "Refusal",
     "RegionSpec",
     "clear",
@@ -49,6 +51,7 @@ __all__ = [
     "configuration",
     "configure",
     "library_path",
+    "record",
     "register",
     "stats",
 ]
@@ -58,6 +61,8 @@ _LAZY = {
     "CompileResult": "actcache.compiler",
     "compile_model": "actcache.compiler",
     "Refusal": "actcache.passes.refusal",
+    "Recorder": "actcache.recorder",
+    "record": "actcache.recorder",
     "InferenceSession": "actcache.runtime",
     "clear": "actcache.runtime",
     "configuration": "actcache.runtime",

@@ -24,6 +24,7 @@ from rich.console import Console
 
 import actcache
 from actcache import report
+from actcache.byte_size import DEFAULT_BUDGET, ByteSize
 from actcache.errors import (
     EXIT_BAD_INPUT,
     EXIT_OUR_FAILURE,
@@ -44,6 +45,8 @@ Examples:
       writes encoder.cached.onnx, measured and checked on made-up inputs
   actcache-compile encoder.onnx -o out.onnx --sample texts.npz --explain
       measures and checks on your inputs (numpy.savez), explains every refusal
+  actcache-compile encoder.onnx --trace calls/ --explain
+      chooses by calls that actcache.record wrote: what repeats in them, and what that saves
   actcache-compile clip.onnx --region image=pixel_values:image_embeds
       caches exactly what lies between these tensors
   actcache-compile model.onnx --json > result.json
@@ -66,6 +69,21 @@ Exit codes:
 )
 @click.option(
     "--sample", "samples", multiple=True, metavar="FILE.npz", help="Inputs to measure and verify on. Repeatable."
+)
+@click.option(
+    "--trace",
+    multiple=True,
+    metavar="PATH",
+    help="Recorded calls, in order: a folder of .npz files, one such file, or a .jsonl file of their paths. Regions are"
+    " chosen by what they would have reused in the first half, and measured on the second. Repeatable.",
+)
+@click.option(
+    "--budget",
+    type=ByteSize(),
+    metavar="SIZE",
+    default=f"{DEFAULT_BUDGET >> 20}MiB",
+    show_default=True,
+    help="Bytes the store will hold where the model runs, as 512MiB; --trace chooses for it.",
 )
 @click.option(
     "--region",
@@ -197,6 +215,8 @@ def _compile(stage: Callable[[str], None], **options: Any) -> CompileResult:
         options["model"],
         options["output"],
         samples=options["samples"],
+        trace=options["trace"],
+        budget_bytes=options["budget"],
         granularity=options["granularity"],
         regions=regions or None,
         min_saving=options["min_saving"],

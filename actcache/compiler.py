@@ -1,7 +1,8 @@
 """The driver: a model in, a model with cached regions out.
 
 load → measure → analyse and choose → outline → verify → emit. A region that verification rejects is dropped with its
-reason, and the next candidate is tried.
+reason, and the next candidate is tried. With a trace, its first half decides what is chosen, and the compiled model is
+measured on the second.
 """
 
 from __future__ import annotations
@@ -19,21 +20,27 @@ import numpy.typing as npt
 import onnx
 
 from actcache import __version__, model_runs
+from actcache.byte_size import DEFAULT_BUDGET
 from actcache.emit import emit, working_folder
 from actcache.errors import ActcacheError, InvalidModel, InvalidOption, NothingToCache
 from actcache.explain import explain
 from actcache.model_file import LoadedModel, load_model
 from actcache.passes.candidate import Candidate
-from actcache.passes.choose import Choice, Plan, choose
+from actcache.passes.choose import Choice, Plan, choose, likely_batches, wanted_places
+from actcache.passes.choose_traced import Considered, predicted
 from actcache.passes.cost import Costs, estimate_costs
 from actcache.passes.fingerprint import fingerprint
 from actcache.passes.graph import GraphView
 from actcache.passes.inline_regions import MANIFEST_KEY
 from actcache.passes.named_region import choose_named
 from actcache.passes.outline import outline_in
+from actcache.passes.prediction import Predictor
+from actcache.passes.recording import Place, places
 from actcache.passes.refusal import Refusal
+from actcache.passes.time_model import TimeModel
 from actcache.region_spec import RegionSpec
 from actcache.samples import check_sample, load_sample, model_inputs
+from actcache.trace import Trace, TraceReport, load_trace, typical_calls
 from actcache.verify import DEFAULT_TOLERANCE, VerifyReport
 
 Sample = str | os.PathLike[str] | Mapping[str, npt.ArrayLike]
@@ -83,6 +90,8 @@ class CompileResult:
         verify: What verification found; None when it was turned off.
         notes: What the user should know besides.
         explain: Lines that tell, for every costly node, why it is cached or what stopped it.
+        considered: Every candidate that was looked at, and what came of it.
+        trace: What a trace predicted and measured; None without one.
     """
 
     model: Path
@@ -93,6 +102,8 @@ class CompileResult:
     verify: VerifyReport | None
     notes: list[str] = field(default_factory=list)
     explain: list[str] = field(default_factory=list)
+    considered: list[Considered] = field(default_factory=list)
+    trace: TraceReport | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as ``--json`` prints it."""
@@ -103,6 +114,8 @@ class CompileResult:
             "regions": [region.to_json() for region in self.regions],
             "refusals": [refusal.to_json() for refusal in self.refusals],
             "verify": self.verify.to_json() if self.verify else None,
+            "candidates": [considered.to_json() for considered in self.considered],
+            "trace": self.trace.to_json() if self.trace else None,
             "notes": self.notes,
         }
 
@@ -112,6 +125,8 @@ def compile_model(
     output: str | os.PathLike[str] | None = None,
     *,
     samples: Sequence[Sample] = (),
+    trace: Sequence[str | os.PathLike[str]] = (),
+    budget_bytes: int = DEFAULT_BUDGET,
     granularity: str = "auto",
     regions: Sequence[RegionSpec] | None = None,
     min_saving: float | None = None,
@@ -128,7 +143,9 @@ def compile_model(
         model: An ONNX file.
         output: The file to write; default: `model` with the suffix ``.cached.onnx``.
         samples: Inputs for single calls, each a ``.npz`` file or a mapping from input name to array; the first one is
-            what costs are measured on. Without any, inputs are made up.
+            what costs are measured on. Without any, they are taken from the trace, or made up.
+        trace: Recorded calls (:mod:`actcache.trace`): regions are chosen by what they would have reused.
+        budget_bytes: Bytes that the store will hold where the model runs; only a trace asks for it.
         granularity: ``auto``, ``row`` or ``tensor``.
         regions: Regions to cache instead of the one that the compiler would choose.
         min_saving: Milliseconds that a hit has to save for a region to be worth it; None: several times what its
@@ -156,21 +173,23 @@ def compile_model(
         step("reading the model")
         loaded = load_model(source, folder)
         compilation = _Compilation(loaded, tuple(str(p) for p in custom_op_libraries), tolerance, verify, step)
-        compilation.measure(samples)
-        step("choosing a region")
-        choice = compilation.choose(granularity, regions, min_saving, pure_ops)
+        recorded = load_trace(trace) if trace else None
+        compilation.measure(samples, recorded)
+        choice = compilation.choose(granularity, regions, min_saving, pure_ops, budget_bytes)
         compiled, report = compilation.first_accepted(choice)
         notes = _notes(loaded, single_file)
         step("writing the compiled model")
         view, costs = compilation.view, compilation.costs
         lines = explain(view, costs, [c.candidate for c in compiled], choice.refusals)
+        played = compilation.played
         files = emit(
             _with_manifest(compilation.result, compiled, compilation.runtime_version),
             loaded.weights,
             target,
             single_file=single_file,
         )
-    return CompileResult(source, target, files, compiled, choice.refusals, report, notes, lines)
+    considered = choice.considered
+    return CompileResult(source, target, files, compiled, choice.refusals, report, notes, lines, considered, played)
 
 
 class _Compilation:
@@ -187,12 +206,17 @@ class _Compilation:
         self.runtime_version = ""
         self.costs: Costs
         self.result: onnx.ModelProto
+        self.trace: Trace | None = None
+        self.predictor: Predictor | None = None
+        self.budget = DEFAULT_BUDGET
+        self.played: TraceReport | None = None
 
-    def measure(self, samples: Sequence[Sample]) -> None:
+    def measure(self, samples: Sequence[Sample], trace: Trace | None) -> None:
         """Take or make samples and measure costs on the first; estimate them where nothing may be run."""
         inputs = model_inputs(self.loaded.proto)
+        self.trace = trace
         given = []
-        for index, sample in enumerate(samples):
+        for index, sample in enumerate(samples or (typical_calls(trace, inputs) if trace else ())):
             if isinstance(sample, (str, os.PathLike)):
                 feed = load_sample(sample, inputs)
             else:
@@ -214,12 +238,41 @@ class _Compilation:
         regions: Sequence[RegionSpec] | None,
         min_saving: float | None,
         pure_ops: Collection[str],
+        budget: int,
     ) -> Choice:
         if regions:
-            return choose_named(self.view, self.costs, regions, granularity, pure_ops)
-        seconds = None if min_saving is None else min_saving * 1e-3
-        name = re.sub(r"[^\w.-]", "_", self.loaded.source.name.removesuffix(".onnx").removesuffix(".cached"))
-        return choose(self.view, self.costs, granularity=granularity, min_saving=seconds, pure_ops=pure_ops, name=name)
+            self.step("looking at the regions given")
+            choice = choose_named(self.view, self.costs, regions, granularity, pure_ops)
+            plan = choice.plans[0]
+            self._record({place for c in plan for place in places(c.region)}, [c.row_axes for c in plan], budget)
+            if self.predictor:
+                choice.considered = predicted(plan, self.predictor)
+            return choice
+        if self.trace:
+            wanted = wanted_places(self.view, self.costs, pure_ops)
+            self._record(wanted, likely_batches(self.view, self.costs), budget)
+        self.step("choosing regions")
+        return choose(
+            self.view,
+            self.costs,
+            granularity=granularity,
+            min_saving=None if min_saving is None else min_saving * 1e-3,
+            pure_ops=pure_ops,
+            name=re.sub(r"[^\w.-]", "_", self.loaded.source.name.removesuffix(".onnx").removesuffix(".cached")),
+            predictor=self.predictor,
+        )
+
+    def _record(self, wanted: Collection[Place], batches: Sequence[Mapping[str, int]], budget: int) -> None:
+        """Take from the trace what predictions need."""
+        if self.trace is None:
+            return
+        calls = self.trace.chosen_by
+        self.step(f"looking for what repeats in {len(calls)} recorded calls")
+        recording, fewer = model_runs.record(
+            self.originals, calls, self.samples[0], wanted, batches, self.loaded.directory
+        )
+        self.budget = budget
+        self.predictor = Predictor(TimeModel(self.costs, fewer), recording, budget)
 
     def first_accepted(self, choice: Choice) -> tuple[list[CompiledRegion], VerifyReport | None]:
         """Compile plans, best first, until one passes verification.
@@ -229,10 +282,35 @@ class _Compilation:
         """
         for plan in choice.plans:
             compiled, report = self._accepted(plan, choice.refusals)
-            if compiled:
+            if compiled and self._pays(compiled, choice.refusals):
                 return compiled, report
         hint = "--explain lists every reason; --min-saving 0 caches whatever is safe"
         raise NothingToCache(choice.refusals, file=self.loaded.source, hint=hint)
+
+    def _pays(self, compiled: Sequence[CompiledRegion], refusals: list[Refusal]) -> bool:
+        """Measure the compiled model on the other half of the trace; False if its outputs are wrong there."""
+        if self.trace is None or self.predictor is None:
+            return True
+        calls = self.trace.measured_on
+        self.step(f"measuring the result on {len(calls)} recorded calls")
+        path = self.loaded.directory / "compiled.onnx"
+        path.write_bytes(self.result.SerializeToString())
+        answer = model_runs.replay(self.originals, path, calls, self.tolerance, self.budget)
+        names = ", ".join(c.candidate.region.id for c in compiled)
+        if answer["failure"] is not None:
+            refusals.append(Refusal("verification", answer["failure"], names))
+            return False
+        plan = [c.candidate for c in compiled]
+        known = all(map(self.predictor.can_predict, plan))
+        self.played = TraceReport(
+            calls=len(self.trace.chosen_by),
+            played=answer["calls"],
+            predicted=self.predictor.predict(plan).ratio if known else None,
+            measured=answer["compiled"] / max(answer["original"], 1e-12),
+            reuse={n: 1 - r["computed"] / r["lookups"] for n, r in answer["regions"].items() if r["lookups"]},
+            max_abs_error=answer["max_abs_error"],
+        )
+        return True
 
     def _accepted(self, plan: Plan, refusals: list[Refusal]) -> tuple[list[CompiledRegion], VerifyReport | None]:
         """Compile and verify a plan. If it fails, find the regions that fail alone and do without them."""

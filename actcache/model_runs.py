@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ import numpy as np
 
 from actcache.errors import ActcacheError, InternalError, InvalidModel, InvalidSamples, LibraryError
 from actcache.passes.cost import Costs
+from actcache.passes.recording import Place, Recording
+from actcache.passes.time_model import FewRows
 from actcache.verify import VerifyReport
 
 #: Name of the answer, beside the request.
@@ -82,6 +84,58 @@ def check(
     request["cones"] = [list(cone) for cone in cones]
     answer = _call(request, compiled.parent, originals.source)
     return VerifyReport(**answer)
+
+
+def record(
+    originals: Originals,
+    calls: Sequence[Path],
+    sample: Path,
+    places: Collection[Place],
+    batches: Sequence[Mapping[str, int]],
+    directory: Path,
+) -> tuple[Recording, list[FewRows]]:
+    """Hash and time recorded calls, and measure the sample with fewer rows.
+
+    Args:
+        originals: The model.
+        calls: The calls.
+        sample: The call that costs were measured on.
+        places: Where to take hashes.
+        batches: Graph input to the axis of its rows, for every batch that the model may have.
+        directory: The working folder.
+
+    Raises:
+        InvalidSamples: A call does not fit the model.
+        InvalidModel: onnxruntime crashes on one.
+    """
+    wanted, target = sorted(places, key=str), directory / "recording.npz"
+    request = {"task": "record", **asdict(originals), "calls": [str(c) for c in calls], "samples": [str(sample)]}
+    request |= {"places": wanted, "batches": [dict(axes) for axes in batches], "recording": str(target)}
+    answer = _call(request, directory, originals.source)
+    with np.load(target) as arrays:
+        seconds = arrays["seconds"]
+        hashes = {
+            place: np.split(arrays[f"hashes{number}"], np.cumsum(arrays[f"counts{number}"])[:-1])
+            for number, place in enumerate(wanted)
+        }
+    fewer = [
+        FewRows(cut["row_axes"], cut["whole"], cut["few"], Costs(tuple(cut["seconds"]), cut["total"], {}, True))
+        for cut in answer["fewer"]
+    ]
+    return Recording(seconds, hashes), fewer
+
+
+def replay(
+    originals: Originals, compiled: Path, calls: Sequence[Path], tolerance: float, budget: int
+) -> dict[str, Any]:
+    """Play recorded calls through the original and the compiled model; see :func:`actcache.trace_runs.replay`.
+
+    Raises:
+        InvalidModel, InvalidSamples, LibraryError: As :func:`record`.
+    """
+    request = {"task": "replay", **asdict(originals), "compiled": str(compiled), "calls": [str(c) for c in calls]}
+    request |= {"tolerance": tolerance, "budget": budget}
+    return _call(request, compiled.parent, originals.source)
 
 
 def _call(request: dict[str, Any], directory: Path, source: str) -> dict[str, Any]:

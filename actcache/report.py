@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from actcache.byte_size import format_bytes
 from actcache.errors import ActcacheError, NothingToCache
 
 if TYPE_CHECKING:
     from actcache.compiler import CompileResult
     from actcache.passes.refusal import Refusal
+    from actcache.trace import TraceReport
 
 #: Refusals printed for each reason unless everything is asked for.
 _SHOWN = 2
@@ -39,9 +41,12 @@ def print_result(console: Console, result: CompileResult, explain: bool) -> None
     answer = result.to_json()
     console.print(_region_table(answer["regions"]))
     console.print(_verify_line(answer.get("verify")))
+    if result.trace:
+        console.print(_trace_line(result.trace))
     for note in result.notes:
         console.print(f"note: {note}")
     if explain:
+        console.print(_candidate_table(answer["candidates"]))
         console.print("\nshare of time, node, verdict:")
         for line in result.explain:
             console.print(f"  {line}", soft_wrap=True)
@@ -83,6 +88,42 @@ def _region_table(regions: Sequence[dict[str, Any]]) -> Table:
             f"{region['time_share']:.1%}",
         )
     return table
+
+
+def _candidate_table(candidates: Sequence[dict[str, Any]]) -> Table:
+    """Every candidate, with what the trace says of it."""
+    table = Table(title="\nCandidates", title_justify="left", title_style="bold")
+    for name in ("candidate", "entry", "inputs", "reads → gives"):
+        table.add_column(name, overflow="fold")
+    for name in ("share of time", "reuse", "bytes per entry", "predicted ratio"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict", overflow="fold")
+    for found in candidates:
+        table.add_row(
+            found["region"],
+            f"per {found['granularity']}",
+            ", ".join(found["cone"]),
+            f"{_few(found['frontier'])} → {_few(found['live_outs'])}",
+            f"{found['time_share']:.1%}",
+            "–" if found["reuse"] is None else f"{found['reuse']:.1%}",
+            format_bytes(found["entry_bytes"]),
+            "–" if found["predicted"] is None else f"{found['predicted']:.3f}",
+            found["verdict"],
+        )
+    return table
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _trace_line(trace: TraceReport) -> str:
+    reuse = ", ".join(f"'{name}' {share:.1%}" for name, share in sorted(trace.reuse.items()))
+    expected = "" if trace.predicted is None else f"{trace.predicted:.3f} of the original's time expected, "
+    return (
+        f"trace: {expected}{trace.measured:.3f} measured on {trace.played} other calls, from an empty store; "
+        f"reused: {reuse or 'nothing'}"
+    )
 
 
 def _verify_line(verify: dict[str, Any] | None) -> str:

@@ -166,7 +166,7 @@ def _check(
     for feed in case.prepare:
         run(feed)
     got = run(case.feed)
-    problem = _differences(case.name, got, expected, tolerance, ignore, report)
+    problem = differences(case.name, got, expected, tolerance, ignore, report)
     if problem is None and case.repeat:
         again = run(case.feed)
         report.cases += 1
@@ -175,9 +175,10 @@ def _check(
     return problem
 
 
-def _differences(
+def differences(
     name: str, got: list[Any], expected: list[Any], tolerance: float, ignore: frozenset[int], report: VerifyReport
 ) -> str | None:
+    """Compare one answer with the original's, note it in `report`, and return what is beyond the tolerance, or None."""
     report.cases += 1
     for position, (mine, original) in enumerate(zip(got, expected, strict=True)):
         if position in ignore or _identical(mine, original):

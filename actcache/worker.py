@@ -12,20 +12,21 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from actcache import runtime, verify
+from actcache import runtime, trace_runs, verify
 from actcache.errors import ActcacheError, InvalidModel, InvalidSamples
 from actcache.made_up import make_samples
 from actcache.memory import release_memory
 from actcache.model_runs import ANSWER, ERRORS, save_sample
 from actcache.passes.graph import GraphView
 from actcache.passes.profile import measure_costs, run_seconds
+from actcache.passes.recording import Place
 
 
 def main(path: Path) -> None:
     """Carry out one request and write the answer beside it."""
     request = json.loads(path.read_text())
     try:
-        answer = _measure(request, path.parent) if request["task"] == "measure" else _verify(request)
+        answer = TASKS[request["task"]](request, path.parent)
     except ActcacheError as error:
         kind = type(error).__name__
         answer = {
@@ -66,7 +67,7 @@ def _measure(request: dict[str, Any], directory: Path) -> dict[str, Any]:
     }
 
 
-def _verify(request: dict[str, Any]) -> dict[str, Any]:
+def _verify(request: dict[str, Any], directory: Path) -> dict[str, Any]:
     samples = [_load(Path(s)) for s in request["samples"]]
     session = _original(request)
     for path, sample in zip(request["samples"], samples, strict=True):
@@ -88,15 +89,81 @@ def _verify(request: dict[str, Any]) -> dict[str, Any]:
     return report.to_json()
 
 
+def _record(request: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Hash and time the calls of a trace, and measure the costs of fewer rows."""
+    proto = onnx.load_model(request["base"], load_external_data=False)
+    places: list[Place] = [(name, axis) for name, axis in request["places"]]
+    session = _original(request, spinning=False)
+    calls = trace_runs.Calls(proto, request["calls"])
+    arrays = trace_runs.take_recording(session, calls, places, _upstream(request, proto, places, directory))
+    np.savez(request["recording"], allow_pickle=False, **arrays)
+    sample = _load(Path(request["samples"][0]))
+    fewer = []
+    for row_axes in request["batches"]:
+        cut = _fewer_rows(session, proto, directory, sample, row_axes, request["libraries"])
+        if cut is not None:
+            fewer.append(cut)
+    return {"fewer": fewer}
+
+
+def _upstream(
+    request: dict[str, Any], proto: onnx.ModelProto, places: Sequence[Place], directory: Path
+) -> ort.InferenceSession | None:
+    """Load the part of the model that computes the places which are no inputs."""
+    inputs = {value.name for value in proto.graph.input}
+    names = {name for name, _ in places} - inputs
+    if not names:
+        return None
+    path = directory / "upstream.onnx"
+    path.write_bytes(trace_runs.upstream_model(proto, names).SerializeToString())
+    return ort.InferenceSession(str(path), _options(request["libraries"]), providers=["CPUExecutionProvider"])
+
+
+def _fewer_rows(
+    session: ort.InferenceSession,
+    proto: onnx.ModelProto,
+    directory: Path,
+    sample: verify.Feed,
+    row_axes: dict[str, int],
+    libraries: Sequence[str],
+) -> dict[str, Any] | None:
+    """Measure the sample with one of its rows (or with more, if it has but one); None if the model refuses that."""
+    axes = {name: axis for name, axis in row_axes.items() if name in sample}
+    whole = verify.row_count(sample, axes) if axes else 1
+    if whole == 1:
+        return None
+    feed = verify.take(sample, axes, np.arange(1))
+    try:
+        total = run_seconds(session, feed)
+    except Exception:  # whatever the runtime raises: the model takes this many rows and no fewer
+        return None
+    costs = measure_costs(GraphView(proto), directory, feed, total, libraries)
+    return {"row_axes": row_axes, "whole": whole, "few": 1, "seconds": costs.seconds, "total": costs.total}
+
+
+def _replay(request: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Play the calls of a trace through the original and the compiled model."""
+    proto = onnx.load_model(request["base"], load_external_data=False)
+    runtime.configure(budget_bytes=request["budget"])
+    original = _original(request, spinning=False)
+    options = _options(request["libraries"], spinning=False)
+    runtime.register(options)
+    compiled = ort.InferenceSession(request["compiled"], options, providers=["CPUExecutionProvider"])
+    return trace_runs.replay(original, compiled, trace_runs.Calls(proto, request["calls"]), request["tolerance"])
+
+
 def _load(path: Path) -> verify.Feed:
     with np.load(path, allow_pickle=False) as loaded:
         arrays = {name: loaded[name] for name in loaded.files}
     return {name: a.astype(object) if a.dtype.kind == "U" else a for name, a in arrays.items()}
 
 
-def _options(libraries: Sequence[str]) -> ort.SessionOptions:
+def _options(libraries: Sequence[str], *, spinning: bool = True) -> ort.SessionOptions:
+    """Options of a session. Where two take turns, a pool that still spins after its call takes cores from the other."""
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    if not spinning:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     for library in libraries:
         try:
             options.register_custom_ops_library(library)
@@ -109,11 +176,10 @@ def _runner(session: ort.InferenceSession) -> verify.Run:
     return lambda feed: list(session.run(None, feed))
 
 
-def _original(request: dict[str, Any]) -> ort.InferenceSession:
+def _original(request: dict[str, Any], *, spinning: bool = True) -> ort.InferenceSession:
+    options = _options(request["libraries"], spinning=spinning)
     try:
-        return ort.InferenceSession(
-            request["model"], _options(request["libraries"]), providers=["CPUExecutionProvider"]
-        )
+        return ort.InferenceSession(request["model"], options, providers=["CPUExecutionProvider"])
     except ActcacheError:
         raise
     except Exception as error:
@@ -134,6 +200,9 @@ def _run_sample(session: ort.InferenceSession, sample: verify.Feed, path: str) -
 def _short(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 300 else text[:297] + "..."
+
+
+TASKS = {"measure": _measure, "verify": _verify, "record": _record, "replay": _replay}
 
 
 if __name__ == "__main__":

@@ -31,18 +31,32 @@ class Candidate:
     Attributes:
         region: The region.
         saving: Seconds saved per hit, before the cost of the lookup; what the regions inside it save does not count.
-        overhead: Seconds that a lookup of one entry costs.
         time_share: Share of the model's time that lies in the region.
+        rows: How many entries the sample was: its rows, 1 for granularity ``tensor``.
+        read_bytes: Bytes of the frontier, per entry.
+        entry_bytes: Bytes of the live-outs, per entry.
         cone: Graph inputs that its frontier depends on.
         row_axes: Graph input to its row axis, for granularity ``row``.
     """
 
     region: Region
     saving: float
-    overhead: float
     time_share: float
+    rows: int
+    read_bytes: float
+    entry_bytes: float
     cone: tuple[str, ...]
     row_axes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def overhead(self) -> float:
+        """Seconds that the lookup of one entry costs in a call like the sample."""
+        return LOOKUP_SECONDS / self.rows + self.entry_overhead
+
+    @property
+    def entry_overhead(self) -> float:
+        """Seconds that each further entry adds to a lookup: its hash and its copies."""
+        return self.read_bytes * HASH_SECONDS_PER_BYTE + self.entry_bytes * COPY_SECONDS_PER_BYTE
 
 
 def describe(
@@ -54,7 +68,7 @@ def describe(
     name: str,
     covered: Collection[int] = (),
 ) -> Candidate:
-    """Complete a set of nodes to a candidate: frontier, live-outs, axes, saving and overhead.
+    """Complete a set of nodes to a candidate: frontier, live-outs, axes, saving and sizes.
 
     Args:
         view: The model.
@@ -75,12 +89,12 @@ def describe(
     saved = seconds - sum(costs.seconds[i] for i in covered if i in nodes)
     read = sum(costs.bytes(view, n) or 0 for n in frontier)
     kept = sum(costs.bytes(view, n) or 0 for n in outs)
-    overhead = (LOOKUP_SECONDS + read * HASH_SECONDS_PER_BYTE + kept * COPY_SECONDS_PER_BYTE) / rows
     by_tensor = cones(view)
     cone = sorted(set().union(*(by_tensor.get(n, frozenset()) for n in frontier)))
     inputs = ((n, proof.row_axis(n)) for n in cone) if proof else ()
     row_axes = {n: axis for n, axis in inputs if axis is not None}
-    return Candidate(region, saved / rows, overhead, seconds / max(costs.total, 1e-12), tuple(cone), row_axes)
+    share = seconds / max(costs.total, 1e-12)
+    return Candidate(region, saved / rows, share, rows, read / rows, kept / rows, tuple(cone), row_axes)
 
 
 def worth(candidate: Candidate, min_saving: float | None) -> Refusal | None:

@@ -11,11 +11,15 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from actcache.passes.candidate import Candidate, worth
+from actcache.passes.choose_traced import MIN_CONE_SHARE, Considered, TracedChoice, predicted
 from actcache.passes.cones import cones
 from actcache.passes.cost import Costs
 from actcache.passes.graph import GraphView
+from actcache.passes.prediction import Predictor
 from actcache.passes.purity import impure_nodes
+from actcache.passes.recording import Place
 from actcache.passes.refusal import Refusal
+from actcache.passes.rows import row_hypotheses
 from actcache.passes.search import Cone, Search
 
 #: A region of some of the inputs has to hold this share of the model's time beyond the regions inside it: less is not
@@ -28,10 +32,11 @@ Plan = tuple[Candidate, ...]
 
 @dataclass
 class Choice:
-    """What could be done, best plan first, and everything that was refused on the way."""
+    """What could be done, best plan first, everything that was refused on the way, and every candidate looked at."""
 
     plans: list[Plan] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    considered: list[Considered] = field(default_factory=list)
 
 
 def choose(
@@ -42,6 +47,7 @@ def choose(
     min_saving: float | None = None,
     pure_ops: Collection[str] = (),
     name: str = "model",
+    predictor: Predictor | None = None,
 ) -> Choice:
     """Find the regions worth caching.
 
@@ -52,22 +58,40 @@ def choose(
         min_saving: Seconds that a hit has to save; None: several times what its lookup costs; 0: anything safe.
         pure_ops: ``domain:Op`` that the user vouches for.
         name: Becomes the id of the region; regions of some of the inputs have those appended.
+        predictor: What recorded calls say; None: there are none.
     """
     choice = Choice()
     impure = impure_nodes(view, pure_ops)
     choice.refusals += impure.values()
     search = Search(view, costs, impure, everything=min_saving == 0)
-    plan = _plan(search, granularity, min_saving, name, choice.refusals)
+    if predictor is not None and min_saving is None:
+        traced = TracedChoice(search, predictor, granularity, choice.refusals)
+        traced.run(_named_cones(view, costs, name, MIN_CONE_SHARE))
+        choice.plans = [tuple(traced.plan)] if traced.plan else []
+        choice.considered = traced.considered
+        if granularity == "auto" and any(c.region.granularity == "row" for c in traced.plan):
+            calls = TracedChoice(search, predictor, "tensor", [])
+            calls.run(_named_cones(view, costs, name, MIN_CONE_SHARE))
+            choice.plans += [tuple(calls.plan)] if calls.plan else []
+        return choice
+    plan = _plan(search, granularity, min_saving, name, choice.refusals, choice.considered)
     choice.plans = [plan] if plan else []
     if granularity == "auto" and any(c.region.granularity == "row" for c in plan):
         # What verification falls back on if the rows turn out not to be independent after all.
-        fallback = _plan(search, "tensor", min_saving, name, [])
+        fallback = _plan(search, "tensor", min_saving, name, [], [])
         choice.plans += [fallback] if fallback else []
+    if predictor is not None:
+        choice.considered = [*predicted(plan, predictor), *(c for c in choice.considered if c.verdict != "chosen")]
     return choice
 
 
 def _plan(
-    search: Search, granularity: str, min_saving: float | None, name: str, refusals: list[Refusal]
+    search: Search,
+    granularity: str,
+    min_saving: float | None,
+    name: str,
+    refusals: list[Refusal],
+    considered: list[Considered],
 ) -> tuple[Candidate, ...]:
     """Go through the cones; in each, a region of rows comes first, and one of whole calls may go around it."""
     plan: list[Candidate] = []
@@ -76,14 +100,14 @@ def _plan(
         if candidate is None:
             return
         problem = worth(candidate, min_saving) or (_too_little(candidate, search.costs, plan) if small else None)
+        considered.append(Considered(candidate, None, None, problem.reason if problem else "chosen"))
         if problem is None:
             plan.append(candidate)
         else:
             refusals.append(problem)
 
-    for cone in _cones_by_size(search.view, search.costs):
+    for cone, cone_name in _named_cones(search.view, search.costs, name, MIN_SHARE):
         whole = cone == frozenset(search.view.inputs)
-        cone_name = name if whole else ".".join([name, *sorted(cone)])
         if granularity != "tensor":
             consider(search.by_rows(cone, cone_name, plan, refusals), small=not whole)
         if granularity != "row":
@@ -93,17 +117,34 @@ def _plan(
     return tuple(plan)
 
 
-def _cones_by_size(view: GraphView, costs: Costs) -> list[Cone]:
-    """Return the cones that hold enough time to be looked at, the smallest first, all inputs last."""
+def wanted_places(view: GraphView, costs: Costs, pure_ops: Collection[str] = ()) -> set[Place]:
+    """Return the places that a recording needs hashes of, for a choice by what recorded calls would have found."""
+    search = Search(view, costs, impure_nodes(view, pure_ops), everything=False)
+    return {place for cone, _ in _named_cones(view, costs, "", MIN_CONE_SHARE) for place in search.places(cone)}
+
+
+def likely_batches(view: GraphView, costs: Costs) -> list[dict[str, int]]:
+    """Return the likeliest rows of every cone: graph input to axis."""
+    found: list[dict[str, int]] = []
+    for cone, _ in _named_cones(view, costs, "", MIN_CONE_SHARE):
+        found += [axes for axes in row_hypotheses(view, cone)[:1] if axes not in found]
+    return found
+
+
+def _named_cones(view: GraphView, costs: Costs, name: str, share: float) -> list[tuple[Cone, str]]:
+    """Return the cones that hold this share of the time or more, the smallest first, all inputs last; with the name
+    of their regions.
+    """
     by_tensor = cones(view)
     everything = frozenset(view.inputs)
     of_node = [frozenset().union(*(by_tensor[n] for n in names)) for names in view.writes]
     found = []
     for cone in set(of_node) - {frozenset(), everything}:
         seconds = sum(s for own, s in zip(of_node, costs.seconds, strict=True) if own and own <= cone)
-        if seconds >= MIN_SHARE * costs.total:
+        if seconds >= share * costs.total:
             found.append((len(cone), -seconds, sorted(cone), cone))
-    return [*(cone for *_, cone in sorted(found, key=lambda entry: entry[:3])), everything]
+    parts = [cone for *_, cone in sorted(found, key=lambda entry: entry[:3])]
+    return [*((cone, ".".join([name, *sorted(cone)])) for cone in parts), (everything, name)]
 
 
 def _too_little(candidate: Candidate, costs: Costs, plan: Collection[Candidate]) -> Refusal | None:

@@ -1,16 +1,19 @@
-"""The best region for one cone: which nodes, by rows or by whole calls."""
+"""Regions for one cone: which nodes, by rows or by whole calls, from which start."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from actcache.passes.candidate import COPY_SECONDS_PER_BYTE, Candidate, can_be_hashed, can_be_kept, describe
 from actcache.passes.cones import cones
 from actcache.passes.cost import Costs
 from actcache.passes.graph import GraphView
+from actcache.passes.recording import Place
 from actcache.passes.refusal import Refusal
-from actcache.passes.rows import RowProof, prove_rows, row_hypotheses
+from actcache.passes.rows import RowFree, RowProof, prove_rows, row_hypotheses
 from actcache.passes.selection import Prices, best_closed_set
+from actcache.passes.starts import Start, behind_cheap, behind_impure
 
 #: Share of the model's time that keeping one byte per entry is taken to cost, beside its copies: a megabyte has to save
 #: a tenth. It stands for the entries that it pushes out of the budget, and does not move with the load of the machine.
@@ -38,73 +41,139 @@ class Search:
         self._impure = {**{i: _unknown_type(view, i) for i in unread}, **impure}
         self._cones = cones(view)
         self._proofs: dict[tuple[tuple[str, int], ...], RowProof] = {}
+        self.shares = (0.0,) if everything else (SHARE_PER_BYTE,)
 
     # -- granularities -------------------------------------------------------------------------------
 
     def by_rows(self, cone: Cone, name: str, inside: Sequence[Candidate], refusals: list[Refusal]) -> Candidate | None:
-        """Return the best row region over all hypotheses about which axis of which input is the batch.
+        """Return the row region that saves most per hit; arguments as :meth:`row_candidates`."""
+        found = self.row_candidates(cone, name, inside, refusals, self.starts(cone), self.shares)
+        return max(found, key=lambda c: c.saving, default=None)
+
+    def by_tensor(self, cone: Cone, name: str, inside: Sequence[Candidate]) -> Candidate | None:
+        """Return the region of granularity ``tensor`` that saves most per hit; arguments as :meth:`row_candidates`."""
+        found = self.tensor_candidates(cone, name, inside, self.starts(cone), self.shares)
+        return max(found, key=lambda c: c.saving, default=None)
+
+    def row_candidates(
+        self,
+        cone: Cone,
+        name: str,
+        inside: Sequence[Candidate],
+        refusals: list[Refusal],
+        starts: Sequence[Start],
+        shares: Sequence[float],
+    ) -> list[Candidate]:
+        """Return row regions, for every hypothesis about which axis of which input is the batch.
 
         Args:
-            cone: Graph inputs; the region's nodes depend on no others.
-            name: Id of the region.
-            inside: Regions already chosen; each is inside this one as a whole, or not at all.
+            cone: Graph inputs; the regions' nodes depend on no others.
+            name: Id of the regions.
+            inside: Regions already chosen; each is inside as a whole, or not at all.
             refusals: Reasons against rows are added here.
+            starts: Where the regions may begin.
+            shares: Prices of a byte that is kept (:data:`SHARE_PER_BYTE`): one region for each.
         """
-        best: Candidate | None = None
+        found: list[Candidate] = []
         reasons: list[Refusal] = []
         hypotheses = row_hypotheses(self.view, cone)
         for hypothesis in hypotheses:
             proof = self._proof(hypothesis)
-            if best is None:
+            if not found:
                 reasons += self._why_not_rows(proof, cone)
-            best = _better(best, self._rows(proof, self._outside(cone), (), name, inside))
+            for start in starts:
+                within = self._behind(start, hypothesis, proof) if start.given else (proof, start)
+                found += self._rows(*within, name, inside, shares)
         if self._impure and cone == frozenset(self.view.inputs):
-            outside, given = self._after_impure()
-            tensors = {tensor: 0 for tensor in given if self.view.shape(tensor)}
+            start = behind_impure(self.view, self._impure)
+            tensors = {tensor: 0 for tensor in start.given if self.view.shape(tensor)}
             proof = prove_rows(self.view, {}, row_tensors=tensors)
-            best = _better(best, self._rows(proof, outside, given, name, inside))
+            found += self._rows(proof, start, name, inside, shares)
         if not hypotheses:
             reason = f"none of the inputs {', '.join(sorted(cone))} has an axis of variable size that could be a batch"
             reasons.append(Refusal("rows-no-batch", reason))
         refusals += [r for r in dict.fromkeys(reasons) if r not in refusals]
-        return best
+        return _distinct(found)
+
+    def tensor_candidates(
+        self, cone: Cone, name: str, inside: Sequence[Candidate], starts: Sequence[Start], shares: Sequence[float]
+    ) -> list[Candidate]:
+        """Return regions of granularity ``tensor``; arguments as :meth:`row_candidates`."""
+        every = list(starts)
+        if self._impure and cone == frozenset(self.view.inputs):
+            every.append(behind_impure(self.view, self._impure))
+        covered = _covered(inside)
+        sets = [nodes for start in every for nodes in self._cuts(None, start, (), inside, shares)]
+        return _distinct([describe(self.view, self.costs, nodes, "tensor", None, name, covered) for nodes in sets])
+
+    def starts(self, cone: Cone) -> list[Start]:
+        """Return the start of the regions of a cone that begin at its inputs."""
+        return [Start(frozenset(self._outside(cone)))]
+
+    def cheap_starts(self, cone: Cone) -> list[Start]:
+        """Return starts behind the cheap nodes of a cone."""
+        return behind_cheap(self.view, self.costs, self._outside(cone))
+
+    def places(self, cone: Cone) -> set[Place]:
+        """Return the places where regions of a cone may read: those that a recording needs hashes of."""
+        found: set[Place] = {(name, None) for name in cone}
+        hypotheses = row_hypotheses(self.view, cone)
+        found |= {(name, axis) for hypothesis in hypotheses for name, axis in hypothesis.items()}
+        given = {name for start in self.cheap_starts(cone) for name in start.given}
+        if self._impure and cone == frozenset(self.view.inputs):
+            behind = behind_impure(self.view, self._impure).given
+            found |= {(name, axis) for name in behind for axis in ((None, 0) if self.view.shape(name) else (None,))}
+        for name in given:
+            axes = {self._proof(hypothesis).row_axis(name) for hypothesis in hypotheses}
+            found |= {(name, axis) for axis in (*axes, None)}
+        return found
 
     def _rows(
-        self,
-        proof: RowProof,
-        outside: Collection[int],
-        given: Collection[str],
-        name: str,
-        inside: Sequence[Candidate],
-    ) -> Candidate | None:
+        self, proof: RowProof, start: Start, name: str, inside: Sequence[Candidate], shares: Sequence[float]
+    ) -> list[Candidate]:
         mixed = {i for i, names in enumerate(self.view.writes) if any(proof.refusal(n) for n in names)}
-        found = self._cut(proof, {*outside, *mixed}, given, inside)
-        if not found:
-            return None
-        candidate = describe(self.view, self.costs, found, "row", proof, name, _covered(inside))
-        return candidate if candidate.region.row_frontier() else None
-
-    def by_tensor(self, cone: Cone, name: str, inside: Sequence[Candidate]) -> Candidate | None:
-        """Return the best region of granularity ``tensor``; arguments as :meth:`by_rows`."""
-        sets = [self._cut(None, self._outside(cone), (), inside)]
-        if self._impure and cone == frozenset(self.view.inputs):
-            sets.append(self._cut(None, *self._after_impure(), inside))
         covered = _covered(inside)
-        found = [describe(self.view, self.costs, nodes, "tensor", None, name, covered) for nodes in sets if nodes]
-        return max(found, key=lambda c: c.saving, default=None)
+        sets = self._cuts(proof, start, mixed, inside, shares)
+        found = [describe(self.view, self.costs, nodes, "row", proof, name, covered) for nodes in sets]
+        return [c for c in found if c.region.row_frontier() and all(_may_be_read(proof, n) for n in c.region.frontier)]
+
+    def _behind(self, start: Start, hypothesis: Mapping[str, int], proof: RowProof) -> tuple[RowProof, Start]:
+        """Prove rows again, of what is read at a start: the proof must be about the frontier's own rows.
+
+        What is neither rows nor free of them cannot be read there: computed outside for the whole batch, it is not what
+        the region would have for the rows that are left.
+        """
+        readable = frozenset(name for name in start.given if _may_be_read(proof, name))
+        axes = {name: proof.row_axis(name) for name in readable}
+        tensors = {name: axis for name, axis in axes.items() if axis is not None}
+        read = {n for i, names in enumerate(self.view.reads) if i not in start.outside for n in names}
+        inputs = {name: axis for name, axis in hypothesis.items() if name in read}
+        return prove_rows(self.view, inputs, row_tensors=tensors), replace(start, given=readable)
 
     # -- the cut -------------------------------------------------------------------------------------
 
-    def _cut(
-        self, proof: RowProof | None, outside: Collection[int], given: Collection[str], inside: Sequence[Candidate]
-    ) -> frozenset[int]:
-        """Best set of nodes; if keeping it is too dear by the price of bytes, the best one by its copies alone."""
+    def _cuts(
+        self,
+        proof: RowProof | None,
+        start: Start,
+        mixed: Collection[int],
+        inside: Sequence[Candidate],
+        shares: Sequence[float],
+    ) -> list[frozenset[int]]:
+        """The best set of nodes for every price of a byte. Where none leaves any, the best one by its copies alone."""
         atoms = [candidate.region.nodes for candidate in inside]
-        for share in (0.0,) if self.everything else (SHARE_PER_BYTE, 0.0):
-            nodes = best_closed_set(self.view, self._prices(proof, share, _covered(inside)), outside, given, atoms)
-            if nodes and (self.everything or share or self._entry_bytes(nodes, proof) <= LARGEST_ENTRY):
-                return nodes
-        return frozenset()
+        outside = {*start.outside, *mixed}
+        found: list[frozenset[int]] = []
+        for share in shares:
+            prices = self._prices(proof, share, _covered(inside))
+            nodes = best_closed_set(self.view, prices, outside, start.given, atoms)
+            if nodes and nodes not in found:
+                found.append(nodes)
+        if not found and 0.0 not in shares:
+            found = self._cuts(proof, start, mixed, inside, (0.0,))
+        if self.everything:
+            return found
+        return [nodes for nodes in found if self._entry_bytes(nodes, proof) <= LARGEST_ENTRY]
 
     def _prices(self, proof: RowProof | None, share_per_byte: float, covered: Collection[int]) -> Prices:
         """Prices of one call: what may be kept (rows only, given a proof) and what that costs."""
@@ -138,27 +207,6 @@ class Search:
         }
         return {*self._impure, *other}
 
-    def _after_impure(self) -> tuple[set[int], set[str]]:
-        """For a region behind the impure nodes: what stays outside, and what the region may read from there."""
-        random = self._downstream(i for i, refusal in self._impure.items() if refusal.rule == "impure-random")
-        before = self._upstream(self._impure)
-        given = {n for i in before - random for n in self.view.writes[i] if can_be_hashed(self.view, n)}
-        return before | random, given
-
-    def _downstream(self, start: Iterable[int]) -> set[int]:
-        found = set(start)
-        for index, reads in enumerate(self.view.reads):
-            if any(self.view.producer.get(name) in found for name in reads):
-                found.add(index)
-        return found
-
-    def _upstream(self, start: Iterable[int]) -> set[int]:
-        found = set(start)
-        for index in range(len(self.view.writes) - 1, -1, -1):
-            if any(c in found for name in self.view.writes[index] for c in self.view.consumers.get(name, ())):
-                found.add(index)
-        return found
-
     def _proof(self, hypothesis: Mapping[str, int]) -> RowProof:
         key = tuple(sorted(hypothesis.items()))
         if key not in self._proofs:
@@ -178,7 +226,15 @@ def _covered(inside: Sequence[Candidate]) -> set[int]:
     return {index for candidate in inside for index in candidate.region.nodes}
 
 
-def _better(one: Candidate | None, two: Candidate | None) -> Candidate | None:
-    if one is None or two is None:
-        return one or two
-    return two if two.saving > one.saving else one
+def _may_be_read(proof: RowProof, name: str) -> bool:
+    return proof.row_axis(name) is not None or isinstance(proof.state(name), RowFree)
+
+
+def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Leave out candidates whose region another one has."""
+    found: dict[tuple[object, ...], Candidate] = {}
+    for candidate in candidates:
+        region = candidate.region
+        axes = tuple(region.frontier_axes.get(name) for name in (*region.frontier, *region.live_outs))
+        found.setdefault((region.nodes, region.granularity, axes), candidate)
+    return list(found.values())

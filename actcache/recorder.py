@@ -1,0 +1,117 @@
+"""Recording the calls of a session, as a trace for ``actcache-compile --trace``."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from actcache.errors import InvalidOption, OutputError
+from actcache.model_runs import save_sample
+
+#: Calls are sampled in stretches of this many: what repeats between neighbours is what a trace is for.
+STRETCH = 64
+
+
+class Recorder:
+    """A session whose calls of ``run`` are written down; everything else is the session's own.
+
+    Made by :func:`record`. Safe to call from several threads. A call that cannot be written (a full disk) never fails
+    for it: recording stops with a warning.
+
+    Attributes:
+        recorded: Calls written so far.
+        bytes: Bytes written so far.
+        full: Whether recording has stopped.
+    """
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, folder: Path, max_calls: int, max_bytes: int, sample: float
+    ) -> None:
+        self._session, self._folder = session, folder
+        self._max_calls, self._max_bytes, self._sample = max_calls, max_bytes, sample
+        self._lock = threading.Lock()
+        self._random = np.random.default_rng(0)
+        self._calls = 0
+        self._stretch_is_recorded = True
+        self.recorded = 0
+        self.bytes = 0
+        self.full = False
+
+    def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any], run_options: Any = None) -> Any:
+        """Run the session, and write the inputs down if the run succeeds."""
+        result = self._session.run(output_names, input_feed, run_options)
+        if not self.full:
+            with self._lock:
+                self._write(input_feed)
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def _write(self, feed: Mapping[str, Any]) -> None:
+        if self._calls % STRETCH == 0 and self._calls:
+            self._stretch_is_recorded = bool(self._random.random() < self._sample)
+        self._calls += 1
+        arrays = {name: value for name, value in feed.items() if isinstance(value, np.ndarray)}
+        if self.full or not self._stretch_is_recorded or len(arrays) < len(feed):
+            return  # sequences, maps and device values cannot be keys either
+        size = sum(array.nbytes for array in arrays.values())
+        if self.recorded >= self._max_calls or self.bytes + size > self._max_bytes:
+            self.full = True
+            return
+        path = self._folder / f"call-{self.recorded:06d}.npz"
+        temporary = path.with_suffix(".tmp.npz")
+        try:
+            save_sample(temporary, arrays)
+            temporary.replace(path)
+        except OSError as error:
+            self.full = True
+            temporary.unlink(missing_ok=True)
+            warnings.warn(f"actcache stops recording: {path}: {error.strerror or error}", RuntimeWarning, stacklevel=4)
+            return
+        self.recorded += 1
+        self.bytes += path.stat().st_size
+
+
+def record(
+    session: onnxruntime.InferenceSession,
+    path: str | PathLike[str],
+    *,
+    max_calls: int = 10_000,
+    max_bytes: int = 1 << 30,
+    sample: float = 1.0,
+) -> Recorder:
+    """Wrap a session so that its calls are written to a folder, for ``actcache-compile --trace``.
+
+    Args:
+        session: A session of the original model, or of a compiled one.
+        path: The folder; made if it does not exist.
+        max_calls: Recording stops after this many calls.
+        max_bytes: Recording stops before the folder holds more bytes.
+        sample: Share of the calls to record, in stretches of :data:`STRETCH` neighbours; the first one is recorded.
+
+    Returns:
+        What to call instead of `session`.
+
+    Raises:
+        InvalidOption: A bound or the share means nothing.
+        OutputError: The folder cannot be made, or holds calls already.
+    """
+    if max_calls < 1 or max_bytes < 1 or not 0 < sample <= 1:
+        raise InvalidOption("nothing would be recorded", hint="max_calls and max_bytes from 1, 0 < sample <= 1")
+    folder = Path(path)
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot be made ({error.strerror or error})", file=folder) from error
+    if any(folder.glob("*.npz")):
+        raise OutputError("this folder holds recorded calls already", file=folder, hint="give an empty one")
+    return Recorder(session, folder, max_calls, max_bytes, sample)
