@@ -37,6 +37,7 @@ from actcache.passes.outline import outline_in
 from actcache.passes.prediction import Predictor
 from actcache.passes.recording import Place, places
 from actcache.passes.refusal import Refusal
+from actcache.passes.rows import row_hypotheses
 from actcache.passes.time_model import TimeModel
 from actcache.region_spec import RegionSpec
 from actcache.samples import check_sample, load_sample, model_inputs
@@ -210,6 +211,7 @@ class _Compilation:
         self.predictor: Predictor | None = None
         self.budget = DEFAULT_BUDGET
         self.played: TraceReport | None = None
+        self.must_pay = False
 
     def measure(self, samples: Sequence[Sample], trace: Trace | None) -> None:
         """Take or make samples and measure costs on the first; estimate them where nothing may be run."""
@@ -248,6 +250,7 @@ class _Compilation:
             if self.predictor:
                 choice.considered = predicted(plan, self.predictor)
             return choice
+        self.must_pay = min_saving is None
         if self.trace:
             wanted = wanted_places(self.view, self.costs, pure_ops)
             self._record(wanted, likely_batches(self.view, self.costs), budget)
@@ -288,7 +291,7 @@ class _Compilation:
         raise NothingToCache(choice.refusals, file=self.loaded.source, hint=hint)
 
     def _pays(self, compiled: Sequence[CompiledRegion], refusals: list[Refusal]) -> bool:
-        """Measure the compiled model on the other half of the trace; False if its outputs are wrong there."""
+        """Measure the compiled model on the other half of the trace; False if it is wrong there, or saves nothing."""
         if self.trace is None or self.predictor is None:
             return True
         calls = self.trace.measured_on
@@ -310,6 +313,12 @@ class _Compilation:
             reuse={n: 1 - r["computed"] / r["lookups"] for n, r in answer["regions"].items() if r["lookups"]},
             max_abs_error=answer["max_abs_error"],
         )
+        if self.must_pay and self.played.measured >= 1:
+            reason = (
+                f"measured on the other half of the trace it takes {self.played.measured:.3f} of the original's time"
+            )
+            refusals.append(Refusal("not-worth", reason, names))
+            return False
         return True
 
     def _accepted(self, plan: Plan, refusals: list[Refusal]) -> tuple[list[CompiledRegion], VerifyReport | None]:
@@ -320,8 +329,8 @@ class _Compilation:
         self.step("verifying " + ", ".join(f"'{c.region.id}' by {c.region.granularity}" for c in plan))
         path = self.loaded.directory / "compiled.onnx"
         path.write_bytes(self.result.SerializeToString())
-        row_axes = {name: axis for candidate in plan for name, axis in candidate.row_axes.items()}
-        report = model_runs.check(self.originals, path, self.samples, row_axes, [c.cone for c in plan], self.tolerance)
+        cones, batches = [c.cone for c in plan], self._batches(plan)
+        report = model_runs.check(self.originals, path, self.samples, batches, cones, self.tolerance)
         if report.failure is None:
             return compiled, report
         if len(plan) == 1:
@@ -332,6 +341,19 @@ class _Compilation:
             refusals.append(Refusal("verification", f"together, its regions fail: {report.failure}"))
             return [], None
         return self._accepted(sound, refusals)
+
+    def _batches(self, plan: Plan) -> list[dict[str, int]]:
+        """The ways in which verification cuts the inputs into rows: as each region does, as all of them do, and with
+        inputs that share the batch and are in no region.
+        """
+        own = [dict(c.row_axes) for c in plan if c.row_axes]
+        together = {name: axis for axes in own for name, axis in axes.items()}
+        wider = [h for h in row_hypotheses(self.view, self.view.inputs) if together.items() < h.items()]
+        found: list[dict[str, int]] = []
+        for axes in (*wider[:1], together, *own):
+            if axes and axes not in found:
+                found.append(axes)
+        return found
 
     def _outline(self, plan: Plan) -> list[CompiledRegion]:
         self.result = onnx.ModelProto()

@@ -70,7 +70,7 @@ def check(
     originals: Originals,
     compiled: Path,
     samples: Sequence[Path],
-    row_axes: Mapping[str, int] | None,
+    batches: Sequence[Mapping[str, int]],
     cones: Sequence[Sequence[str]],
     tolerance: float,
 ) -> VerifyReport:
@@ -80,7 +80,7 @@ def check(
         InvalidModel, InvalidSamples, LibraryError: As :func:`measure`, and the native library cannot be used.
     """
     request = {"task": "verify", **asdict(originals), "samples": [str(s) for s in samples]}
-    request |= {"compiled": str(compiled), "row_axes": dict(row_axes) if row_axes else None, "tolerance": tolerance}
+    request |= {"compiled": str(compiled), "batches": [dict(axes) for axes in batches], "tolerance": tolerance}
     request["cones"] = [list(cone) for cone in cones]
     answer = _call(request, compiled.parent, originals.source)
     return VerifyReport(**answer)
@@ -119,7 +119,7 @@ def record(
             for number, place in enumerate(wanted)
         }
     fewer = [
-        FewRows(cut["row_axes"], cut["whole"], cut["few"], Costs(tuple(cut["seconds"]), cut["total"], {}, True))
+        FewRows(cut["row_axes"], cut["few"], Costs(tuple(cut["seconds"]), cut["total"], {}, True))
         for cut in answer["fewer"]
     ]
     return Recording(seconds, hashes), fewer

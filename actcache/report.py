@@ -105,12 +105,19 @@ def _candidate_table(candidates: Sequence[dict[str, Any]]) -> Table:
             ", ".join(found["cone"]),
             f"{_few(found['frontier'])} → {_few(found['live_outs'])}",
             f"{found['time_share']:.1%}",
-            "–" if found["reuse"] is None else f"{found['reuse']:.1%}",
+            _reuse(found),
             format_bytes(found["entry_bytes"]),
             "–" if found["predicted"] is None else f"{found['predicted']:.3f}",
             found["verdict"],
         )
     return table
+
+
+def _reuse(found: dict[str, Any]) -> str:
+    if found["reuse"] is None:
+        return "–"
+    within = found["reuse_within_calls"]
+    return f"{found['reuse']:.1%}" + (f" ({within:.1%} within calls)" if within else "")
 
 
 def _few(names: Sequence[str]) -> str:

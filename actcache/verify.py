@@ -56,12 +56,12 @@ class Case:
     repeat: bool = False
 
 
-def cases(sample: Feed, row_axes: Mapping[str, int] | None, cones: Sequence[Sequence[str]] = ()) -> Iterator[Case]:
+def cases(sample: Feed, batches: Sequence[Mapping[str, int]], cones: Sequence[Sequence[str]] = ()) -> Iterator[Case]:
     """Yield the calls that verification makes for one sample.
 
     Args:
         sample: Inputs for one call.
-        row_axes: Input name to its row axis; None for granularity ``tensor``.
+        batches: Ways to cut the inputs into rows, each input name to its row axis; none for granularity ``tensor``.
         cones: Per region the graph inputs that it depends on.
     """
     yield Case("cold and warm", sample, repeat=True)
@@ -69,9 +69,13 @@ def cases(sample: Feed, row_axes: Mapping[str, int] | None, cones: Sequence[Sequ
         other = {name: a if name in cone else np.roll(a, 1) for name, a in sample.items()}
         if not all(_identical(other[name], a) for name, a in sample.items()):
             yield Case(f"only {', '.join(cone)} seen before", other, prepare=(sample,))
-    axes = {name: axis for name, axis in (row_axes or {}).items() if name in sample}
-    if not axes:
-        return
+    given = [{name: axis for name, axis in axes.items() if name in sample} for axes in batches]
+    for axes in given:
+        if axes:
+            yield from _row_cases(sample, axes)
+
+
+def _row_cases(sample: Feed, axes: Mapping[str, int]) -> Iterator[Case]:
     full = sample if row_count(sample, axes) > 1 else more_rows(sample, axes, 4)
     count = row_count(full, axes)
     rows = np.arange(count)
@@ -105,15 +109,21 @@ def more_rows(feed: Feed, axes: Mapping[str, int], count: int) -> Feed:
 def references(
     run: Run,
     samples: Sequence[Feed],
-    row_axes: Mapping[str, int] | None,
+    batches: Sequence[Mapping[str, int]],
     cones: Sequence[Sequence[str]] = (),
 ) -> list[list[tuple[Case, Any]]]:
-    """Ask the original model. A case that it refuses is kept with the exception as its answer."""
+    """Ask the original model. A case that it refuses is kept with the exception as its answer.
+
+    Some batches may be cut in ways that make no valid call (rows of one input without those of another): the original
+    is the judge of that, also of the calls that prepare a case.
+    """
     answers: list[list[tuple[Case, Any]]] = []
     for sample in samples:
         answered: list[tuple[Case, Any]] = []
-        for case in cases(sample, row_axes, cones):
+        for case in cases(sample, batches, cones):
             try:
+                for feed in case.prepare:
+                    run(feed)
                 answered.append((case, run(case.feed)))
             except Exception as error:
                 answered.append((case, error))

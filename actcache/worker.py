@@ -74,7 +74,7 @@ def _verify(request: dict[str, Any], directory: Path) -> dict[str, Any]:
         _run_sample(session, sample, path)
 
     varying = verify.varying_outputs(_runner(session), samples[0])
-    answers = verify.references(_runner(session), samples, request["row_axes"], request["cones"])
+    answers = verify.references(_runner(session), samples, request["batches"], request["cones"])
     del session  # one model in memory at a time
     release_memory()
     options = _options(request["libraries"])
@@ -138,7 +138,7 @@ def _fewer_rows(
     except Exception:  # whatever the runtime raises: the model takes this many rows and no fewer
         return None
     costs = measure_costs(GraphView(proto), directory, feed, total, libraries)
-    return {"row_axes": row_axes, "whole": whole, "few": 1, "seconds": costs.seconds, "total": costs.total}
+    return {"row_axes": row_axes, "few": 1, "seconds": costs.seconds, "total": costs.total}
 
 
 def _replay(request: dict[str, Any], directory: Path) -> dict[str, Any]:

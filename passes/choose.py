@@ -22,9 +22,12 @@ from actcache.passes.refusal import Refusal
 from actcache.passes.rows import row_hypotheses
 from actcache.passes.search import Cone, Search
 
-#: A region of some of the inputs has to hold this share of the model's time beyond the regions inside it: less is not
-#: worth a second lookup and its entries (the projections of an encoder that do not see the mask hold a seventh).
-MIN_SHARE = 0.2
+#: Share of the model's time that a region of some of the inputs has to hold beyond the regions inside it, to be worth a
+#: lookup of its own: inputs of one shape describe the same thing and repeat together (the projections of an encoder
+#: that do not see the mask hold a seventh of a small one); others, as a query and its candidates, go their own ways.
+MIN_SHARE_TOGETHER, MIN_SHARE_ALONE = 0.2, 0.05
+#: Any other region has to hold this share: what is saved below it does not show.
+MIN_SHARE = 0.01
 
 #: Regions that are cached together; a region inside another comes before it.
 Plan = tuple[Candidate, ...]
@@ -67,12 +70,12 @@ def choose(
     if predictor is not None and min_saving is None:
         traced = TracedChoice(search, predictor, granularity, choice.refusals)
         traced.run(_named_cones(view, costs, name, MIN_CONE_SHARE))
-        choice.plans = [tuple(traced.plan)] if traced.plan else []
+        choice.plans = traced.plans()
         choice.considered = traced.considered
         if granularity == "auto" and any(c.region.granularity == "row" for c in traced.plan):
             calls = TracedChoice(search, predictor, "tensor", [])
             calls.run(_named_cones(view, costs, name, MIN_CONE_SHARE))
-            choice.plans += [tuple(calls.plan)] if calls.plan else []
+            choice.plans += calls.plans()
         return choice
     plan = _plan(search, granularity, min_saving, name, choice.refusals, choice.considered)
     choice.plans = [plan] if plan else []
@@ -99,14 +102,17 @@ def _plan(
     def consider(candidate: Candidate | None, *, small: bool) -> None:
         if candidate is None:
             return
-        problem = worth(candidate, min_saving) or (_too_little(candidate, search.costs, plan) if small else None)
+        needed = 0.0 if min_saving is not None else MIN_SHARE
+        if small:
+            needed = MIN_SHARE_ALONE if _goes_its_own_way(search.view, candidate.cone) else MIN_SHARE_TOGETHER
+        problem = worth(candidate, min_saving) or _too_little(candidate, search.costs, plan, needed)
         considered.append(Considered(candidate, None, None, problem.reason if problem else "chosen"))
         if problem is None:
             plan.append(candidate)
         else:
             refusals.append(problem)
 
-    for cone, cone_name in _named_cones(search.view, search.costs, name, MIN_SHARE):
+    for cone, cone_name in _named_cones(search.view, search.costs, name, MIN_SHARE_ALONE):
         whole = cone == frozenset(search.view.inputs)
         if granularity != "tensor":
             consider(search.by_rows(cone, cone_name, plan, refusals), small=not whole)
@@ -147,10 +153,15 @@ def _named_cones(view: GraphView, costs: Costs, name: str, share: float) -> list
     return [*((cone, ".".join([name, *sorted(cone)])) for cone in parts), (everything, name)]
 
 
-def _too_little(candidate: Candidate, costs: Costs, plan: Collection[Candidate]) -> Refusal | None:
+def _goes_its_own_way(view: GraphView, cone: Collection[str]) -> bool:
+    """Whether no input outside the cone has the shape of one inside."""
+    return not {view.shape(n) for n in cone}.intersection(view.shape(n) for n in view.inputs if n not in cone)
+
+
+def _too_little(candidate: Candidate, costs: Costs, plan: Collection[Candidate], needed: float) -> Refusal | None:
     inside = {i for other in plan for i in other.region.nodes} & candidate.region.nodes
     share = candidate.time_share - sum(costs.seconds[i] for i in inside) / max(costs.total, 1e-12)
-    if share >= MIN_SHARE:
+    if share >= needed:
         return None
     reason = f"it holds {share:.1%} of the model's time beyond the regions inside it, too little for one of its own"
     return Refusal("not-worth", reason, candidate.region.id)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from actcache.passes.candidate import Candidate
-from actcache.passes.prediction import Plan, Prediction, Predictor
+from actcache.passes.prediction import Plan, Prediction, Predictor, RegionUse
 from actcache.passes.recording import places
 from actcache.passes.refusal import Refusal
 from actcache.passes.search import SHARE_PER_BYTE, Cone, Search
@@ -33,13 +33,13 @@ class Considered:
 
     Attributes:
         candidate: The candidate.
-        reuse: Share of its rows (or calls) that would not have been computed; None: nothing was recorded.
+        use: What it would have done to the recorded calls; None: there are none.
         ratio: Predicted time with it and the regions chosen before it, relative to the original's; None likewise.
         verdict: ``chosen``, or why not.
     """
 
     candidate: Candidate
-    reuse: float | None
+    use: RegionUse | None
     ratio: float | None
     verdict: str
 
@@ -54,7 +54,8 @@ class Considered:
             "live_outs": list(candidate.region.live_outs),
             "time_share": round(candidate.time_share, 4),
             "entry_bytes": round(candidate.entry_bytes),
-            "reuse": None if self.reuse is None else round(self.reuse, 4),
+            "reuse": round(self.use.reuse, 4) if self.use else None,
+            "reuse_within_calls": round(self.use.within / max(self.use.lookups, 1), 4) if self.use else None,
             "predicted": None if self.ratio is None else round(self.ratio, 4),
             "verdict": self.verdict,
         }
@@ -91,6 +92,13 @@ class TracedChoice:
         self._remove_superfluous()
         return self.predictor.predict(self.plan)
 
+    def plans(self) -> list[tuple[Candidate, ...]]:
+        """Return the plan, and then its regions one by one, the best first, in case that they do not pay together."""
+        if len(self.plan) < 2:
+            return [tuple(self.plan)] if self.plan else []
+        alone = sorted(self.plan, key=lambda candidate: self.predictor.predict([candidate]).ratio)
+        return [tuple(self.plan), *((candidate,) for candidate in alone)]
+
     def _candidates(self, cone: Cone, name: str, granularity: str) -> list[Candidate]:
         starts = [*self.search.starts(cone), *(s for s in self.search.cheap_starts(cone) if self._merges(s, cone))]
         found: list[Candidate] = []
@@ -114,18 +122,19 @@ class TracedChoice:
     def _add_best(self, candidates: Sequence[Candidate]) -> bool:
         """Add the candidate with the lowest predicted time, if that gains enough; note them all."""
         tried = [(c, self.predictor.predict([*self.plan, c])) for c in candidates]
-        best = min(tried, key=lambda pair: pair[1].ratio, default=None)
+        best = min(tried, key=lambda pair: pair[1].ratio + _handicap(pair[0]), default=None)
         gains = best is not None and best[1].ratio <= self._ratio - MIN_GAIN
         for candidate, prediction in tried:
-            reuse = prediction.regions[-1].reuse
+            use = prediction.regions[-1]
             taken = gains and best is not None and candidate is best[0]
-            verdict = "chosen" if taken else self._why_not(reuse, prediction.ratio, gains)
-            self.considered.append(Considered(candidate, reuse, prediction.ratio, verdict))
+            verdict = "chosen" if taken else self._why_not(use.reuse, prediction.ratio, gains)
+            self.considered.append(Considered(candidate, use, prediction.ratio, verdict))
         if best is None:
             return False
         if not gains:
-            reuse = max(prediction.regions[-1].reuse for _, prediction in tried)
-            self.refusals.append(_refused(best[0], reuse, self._ratio, best[1].ratio))
+            candidate, prediction = max(tried, key=lambda pair: pair[0].time_share)
+            reuse = prediction.regions[-1].reuse
+            self.refusals.append(_refused(candidate, reuse, self._ratio, best[1].ratio))
             return False
         self.plan.append(best[0])
         self._ratio = best[1].ratio
@@ -158,7 +167,12 @@ def predicted(candidates: Plan, predictor: Predictor) -> list[Considered]:
         return [Considered(c, None, None, "chosen") for c in candidates]
     uses = predictor.predict(candidates).regions
     ratios = [predictor.predict(candidates[: i + 1]).ratio for i in range(len(candidates))]
-    return [Considered(c, use.reuse, ratio, "chosen") for c, use, ratio in zip(candidates, uses, ratios, strict=True)]
+    return [Considered(c, use, ratio, "chosen") for c, use, ratio in zip(candidates, uses, ratios, strict=True)]
+
+
+def _handicap(candidate: Candidate) -> float:
+    """Rows that repeat like whole calls are preferred: they also hit in other company."""
+    return MIN_GAIN if candidate.region.granularity == "tensor" else 0.0
 
 
 def _refused(candidate: Candidate, reuse: float, before: float, after: float) -> Refusal:

@@ -31,11 +31,13 @@ class RegionUse:
     Attributes:
         lookups: Rows looked up (calls, for granularity ``tensor``).
         computed: Rows that had to be computed.
+        within: Rows equal to another one of the same call.
         distinct_bytes: Bytes that all its entries take together.
     """
 
     lookups: int
     computed: int
+    within: int
     distinct_bytes: float
 
     @property
@@ -114,7 +116,7 @@ class _Part:
         self.fixed, self.slope = times.line(own, candidate.row_axes, candidate.rows)
         everything = range(len(times.costs.seconds))
         self.all_fixed, self.all_slope = times.line(everything, candidate.row_axes, candidate.rows)
-        self.lookups = self.computed = 0
+        self.lookups = self.computed = self.within = 0
         self.distinct: set[int] = set()
         self.missed: npt.NDArray[np.bool_] = np.zeros(0, bool)
         self.saved = self.overhead = 0.0
@@ -138,6 +140,7 @@ class _Part:
                 self.missed[row] = not store.touch((self.index, key), worth, size)
             self.distinct |= seen
             self.lookups += int(wanted.sum())
+            self.within += int(wanted.sum()) - len(seen)
         computed = int(self.missed.sum())
         self.computed += computed
         left = computed if by_rows else computed * count
@@ -165,4 +168,4 @@ class _Part:
 
     def use(self) -> RegionUse:
         size = self.candidate.entry_bytes
-        return RegionUse(self.lookups, self.computed, len(self.distinct) * size)
+        return RegionUse(self.lookups, self.computed, self.within, len(self.distinct) * size)

@@ -1,7 +1,8 @@
 """Measured costs: onnxruntime's own profiler on sample inputs.
 
-The model is run with graph optimisation off, so that every node of the file is also a node of the profile, and the
-shares are then scaled to the time of the optimised model.
+The times are those of the optimised model, shared out to the nodes of the file (:mod:`attribution`). Shapes, and how
+the time of a fused node is shared out, come from a run without optimisation, where every node of the file is a node of
+the profile too.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
+from actcache.passes.attribution import attribute
 from actcache.passes.cost import Costs
 from actcache.passes.graph import GraphView
 
 Feed = Mapping[str, npt.NDArray[np.generic]]
 
-_PREFIX = "actcache_node_"
+_PREFIX, _KERNEL_TIME = "actcache_node_", "_kernel_time"
 #: About how long each measurement repeats its call.
 _SECONDS = 1.5
 
@@ -34,7 +36,7 @@ def run_seconds(session: ort.InferenceSession, sample: Feed) -> float:
 
 
 def measure_costs(view: GraphView, directory: Path, sample: Feed, total: float, libraries: Sequence[str] = ()) -> Costs:
-    """Profile the model on one sample.
+    """Profile the model on one sample: as it is for the shapes, and as onnxruntime optimises it for the times.
 
     Args:
         view: The model; its external data lies in `directory`.
@@ -43,25 +45,51 @@ def measure_costs(view: GraphView, directory: Path, sample: Feed, total: float, 
         total: Seconds of one run of the optimised model (:func:`run_seconds`), to scale to.
         libraries: Custom-op libraries that the model needs.
     """
+    path = directory / "profiled.onnx"
+    path.write_bytes(_named_copy(view.model).SerializeToString())
+    with tempfile.TemporaryDirectory(dir=directory) as scratch:
+        plain = _profile(path, Path(scratch), sample, libraries, None)
+        durations, shapes = _read_profile(view, plain)
+        weights = [statistics.median(d) * 1e-6 if d else 0.0 for d in durations]
+        optimised = Path(scratch) / "optimised.onnx"
+        times = _node_seconds(_profile(path, Path(scratch), sample, libraries, optimised))
+        graph = onnx.load_model(optimised, load_external_data=False).graph
+    path.unlink()
+    seconds = attribute(view, graph, times, weights)
+    scale = total / max(sum(seconds), 1e-9)
+    shapes |= {name: tuple(value.shape) for name, value in sample.items()}
+    return Costs(tuple(s * scale for s in seconds), total, shapes, measured=True)
+
+
+def _profile(
+    path: Path, scratch: Path, sample: Feed, libraries: Sequence[str], optimised: Path | None
+) -> list[dict[str, object]]:
+    """Run a model under the profiler, optimised if the optimised model is to be written to a file."""
     options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.enable_profiling = True
     options.log_severity_level = 4
+    options.profile_file_prefix = str(scratch / ("plain" if optimised is None else "optimised"))
+    if optimised is None:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    else:
+        options.optimized_model_filepath = str(optimised)
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimised.data")
     for library in libraries:
         options.register_custom_ops_library(library)
-    with tempfile.TemporaryDirectory(dir=directory) as scratch:
-        options.profile_file_prefix = str(Path(scratch) / "profile")
-        path = directory / "profiled.onnx"
-        path.write_bytes(_named_copy(view.model).SerializeToString())
-        profiled = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        _median_seconds(lambda: profiled.run(None, dict(sample)), _SECONDS)
-        events = json.loads(Path(profiled.end_profiling()).read_text())
-        path.unlink()
-    durations, shapes = _read_profile(view, events)
-    medians = [statistics.median(d) * 1e-6 if d else 0.0 for d in durations]
-    scale = total / max(sum(medians), 1e-9)
-    shapes |= {name: tuple(value.shape) for name, value in sample.items()}
-    return Costs(tuple(m * scale for m in medians), total, shapes, measured=True)
+    profiled = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    _median_seconds(lambda: profiled.run(None, dict(sample)), _SECONDS if optimised else _SECONDS / 4)
+    events: list[dict[str, object]] = json.loads(Path(profiled.end_profiling()).read_text())
+    return events
+
+
+def _node_seconds(events: Sequence[dict[str, object]]) -> dict[str, float]:
+    """Median time of every node by its name."""
+    durations: dict[str, list[int]] = {}
+    for event in events:
+        name = str(event.get("name", ""))
+        if event.get("cat") == "Node" and name.endswith(_KERNEL_TIME):
+            durations.setdefault(name.removesuffix(_KERNEL_TIME), []).append(int(str(event["dur"])))
+    return {name: statistics.median(found) * 1e-6 for name, found in durations.items()}
 
 
 def _named_copy(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -93,9 +121,9 @@ def _read_profile(
     shapes: dict[str, tuple[int, ...]] = {}
     for event in events:
         name = str(event.get("name", ""))
-        if event.get("cat") != "Node" or not name.startswith(_PREFIX) or not name.endswith("_kernel_time"):
+        if event.get("cat") != "Node" or not name.startswith(_PREFIX) or not name.endswith(_KERNEL_TIME):
             continue
-        index = name[len(_PREFIX) : -len("_kernel_time")]
+        index = name[len(_PREFIX) : -len(_KERNEL_TIME)]
         if not index.isdigit():
             continue  # a node that onnxruntime derived from one of ours
         durations[int(index)].append(int(str(event["dur"])))

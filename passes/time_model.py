@@ -18,13 +18,11 @@ class FewRows:
 
     Attributes:
         row_axes: Graph input to the axis that was cut.
-        whole: Rows of the sample.
         few: Rows that were left.
         costs: Time per node with those.
     """
 
     row_axes: Mapping[str, int]
-    whole: int
     few: int
     costs: Costs
 
@@ -39,7 +37,7 @@ class TimeModel:
 
     def __init__(self, costs: Costs, fewer: Sequence[FewRows]) -> None:
         self.costs = costs
-        self._fewer = sorted((cut for cut in fewer if cut.whole > cut.few), key=lambda cut: len(cut.row_axes))
+        self._fewer = sorted(fewer, key=lambda cut: len(cut.row_axes))
 
     def line(self, nodes: Collection[int], row_axes: Mapping[str, int], rows: int) -> tuple[float, float]:
         """Return (a, b): the nodes take a + b·n seconds for n rows.
@@ -51,8 +49,8 @@ class TimeModel:
         """
         whole = sum(self.costs.seconds[i] for i in nodes)
         cut = next((c for c in self._fewer if row_axes.items() <= c.row_axes.items()), None)
-        if cut is None:
+        if cut is None or not row_axes or rows <= cut.few:
             return 0.0, whole / rows
         few = sum(cut.costs.seconds[i] for i in nodes)
-        slope = min(max((whole - few) / (cut.whole - cut.few), 0.0), whole / cut.whole)
-        return whole - slope * cut.whole, slope
+        slope = min(max((whole - few) / (rows - cut.few), 0.0), whole / rows)
+        return whole - slope * rows, slope

@@ -1,0 +1,166 @@
+"""Predicting plans on recorded keys: reuse, the store's budget, nesting, and the time that is left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from graphs import TOWERS, view
+from test_choose import costs_of
+
+from actcache.passes.candidate import Candidate
+from actcache.passes.choose import choose, wanted_places
+from actcache.passes.cost import Costs
+from actcache.passes.graph import GraphView
+from actcache.passes.prediction import Predictor
+from actcache.passes.recording import Hashes, Place, Recording
+from actcache.passes.store_model import ENTRY_OVERHEAD, StoreModel
+from actcache.passes.time_model import FewRows, TimeModel
+
+Keys = dict[str, list[list[int]]]
+
+
+def recording(keys: Keys, seconds: float = 1.0) -> Recording:
+    """Per tensor and call one number per row; the whole tensor's hash follows from them."""
+    hashes: dict[Place, list[Hashes]] = {}
+    for name, calls in keys.items():
+        hashes[name, 0] = [np.array(rows, np.uint64) for rows in calls]
+        hashes[name, None] = [np.array([hash(tuple(rows)) & (2**63 - 1)], np.uint64) for rows in calls]
+    count = len(next(iter(keys.values())))
+    return Recording(np.full(count, seconds), hashes)
+
+
+def predictor(graph: GraphView, keys: Keys, costs: Costs | None = None, budget: int = 1 << 30) -> Predictor:
+    return Predictor(TimeModel(costs or costs_of(graph), []), recording(keys), budget)
+
+
+def regions(graph: GraphView, **options: object) -> list[Candidate]:
+    return list(choose(graph, costs_of(graph), **options).plans[0])  # type: ignore[arg-type]
+
+
+# -- the parts ----------------------------------------------------------------------------------------
+
+
+def test_the_store_evicts_what_saves_least_for_its_bytes() -> None:
+    store = StoreModel(3 * (100 + ENTRY_OVERHEAD))
+    assert not any(store.touch(key, worth, 100) for key, worth in (("dear", 9.0), ("cheap", 1.0), ("fair", 4.0)))
+    assert not store.touch("new", 5.0, 100)
+    assert store.touch("dear", 9.0, 100) and store.touch("fair", 4.0, 100)
+    assert not store.touch("cheap", 1.0, 100)
+    assert not store.touch("huge", 99.0, 10_000) and not store.touch("huge", 99.0, 10_000)
+
+
+def test_keys_join_the_places_of_a_frontier() -> None:
+    made = recording({"a": [[1, 2], [1, 3]], "b": [[7, 7], [7, 8]]})
+    both = [("a", 0), ("b", 0)]
+    first, second = made.keys(both)
+    assert first[0] == second[0] and len({*first.tolist(), *second.tolist()}) == 3
+    assert made.distinct(both) == 3 and made.distinct([("a", None)]) == 2
+    assert not made.holds([("c", 0)])
+
+
+def test_row_tensors_that_disagree_make_one_key_of_the_call() -> None:
+    made = recording({"a": [[1, 2]], "b": [[1, 2, 3]]})
+    assert len(made.keys([("a", 0), ("b", 0)])[0]) == 1
+
+
+def test_times_are_lines_through_two_measurements() -> None:
+    whole = Costs((4.0, 8.0), 12.0, {}, measured=True)
+    few = Costs((1.0, 5.0), 6.0, {}, measured=True)
+    times = TimeModel(whole, [FewRows({"a": 0}, 1, few)])
+    assert times.line([0], {"a": 0}, 4) == (0.0, 1.0)
+    assert times.line([1], {"a": 0}, 4) == (4.0, 1.0)
+    assert times.line([1], {"b": 0}, 4) == (0.0, 2.0)
+
+
+# -- plans --------------------------------------------------------------------------------------------
+
+
+def test_half_of_the_rows_known_leaves_half_of_the_region() -> None:
+    graph = view(TOWERS)
+    whole = [c for c in regions(graph) if c.region.id == "model"]
+    known = predictor(graph, {"a": [[1, 2, 3, 4], [1, 2, 5, 6]], "b": [[1, 1, 1, 1]] * 2}).predict(whole)
+    assert known.regions[0].lookups == 8 and known.regions[0].computed == 6
+    assert known.ratio == pytest.approx(0.75, abs=0.01)
+    unknown = predictor(graph, {"a": [[1, 2], [3, 4]], "b": [[1, 1]] * 2}).predict(whole)
+    assert unknown.regions[0].reuse == 0 and unknown.ratio == pytest.approx(1.0, abs=0.01)
+
+
+def test_equal_rows_of_a_call_are_computed_once() -> None:
+    graph = view(TOWERS)
+    whole = [c for c in regions(graph) if c.region.id == "model"]
+    use = predictor(graph, {"a": [[1, 1, 1, 2]], "b": [[1, 1, 1, 1]]}).predict(whole).regions[0]
+    assert (use.lookups, use.computed) == (4, 2)
+
+
+def test_a_region_inside_another_is_looked_up_for_what_the_outer_one_misses() -> None:
+    graph = view(TOWERS)
+    plan = regions(graph)
+    used = predictor(graph, {"a": [[1, 2], [1, 2]], "b": [[1, 2], [1, 3]]}).predict(plan)
+    by_id = dict(zip((c.region.id for c in plan), used.regions, strict=True))
+    assert (by_id["model"].lookups, by_id["model"].computed) == (4, 3)
+    assert (by_id["model.a"].lookups, by_id["model.a"].computed) == (3, 2)
+
+
+def test_a_budget_too_small_for_the_working_set_loses_its_hits() -> None:
+    graph = view(TOWERS)
+    whole = [c for c in regions(graph) if c.region.id == "model"]
+    keys: Keys = {"a": [[n % 50] for n in range(200)], "b": [[0]] * 200}
+    assert predictor(graph, keys).predict(whole).regions[0].computed == 50
+    small = predictor(graph, keys, budget=10 * (16 + ENTRY_OVERHEAD)).predict(whole).regions[0]
+    assert small.computed > 120
+
+
+# -- choosing by them ---------------------------------------------------------------------------------
+
+
+def traced(text: str, keys: Keys, costs: Costs | None = None) -> tuple[list[str], set[str]]:
+    graph = view(text)
+    made = predictor(graph, keys, costs)
+    choice = choose(graph, costs or costs_of(graph), predictor=made)
+    assert len(choice.considered) >= 1
+    return [c.region.id for plan in choice.plans[:1] for c in plan], {r.rule for r in choice.refusals}
+
+
+def test_only_the_tower_whose_input_repeats_is_cached() -> None:
+    ids, rules = traced(TOWERS, {"a": [[1, 2, 3, 4]] * 4, "b": [[n, n + 1, n + 2, n + 3] for n in range(0, 16, 4)]})
+    assert ids == ["model.a"] and "never-repeats" in rules
+    ids, _ = traced(TOWERS, {"a": [[n, n + 1] for n in range(0, 16, 2)], "b": [[5, 5]] * 8})
+    assert ids == ["model.b"]
+
+
+def test_nothing_is_cached_where_nothing_repeats() -> None:
+    ids, rules = traced(TOWERS, {"a": [[1, 2], [3, 4]], "b": [[1, 2], [3, 4]]})
+    assert ids == [] and rules == {"never-repeats"}
+
+
+def test_one_region_is_enough_where_the_whole_call_repeats() -> None:
+    ids, _ = traced(TOWERS, {"a": [[1, 2]] * 6, "b": [[3, 4]] * 6})
+    assert ids == ["model"]
+
+
+SLICED = """g (float[N, 8] x) => (float[N, 2] y)
+<int64[1] start = {0}, int64[1] end = {2}, int64[1] axis = {1}>
+{ s = Slice(x, start, end, axis) a = Tanh(s) b = Exp(a) y = Erf(b) }"""
+
+
+def test_a_region_begins_where_different_inputs_become_equal() -> None:
+    graph = view(SLICED)
+    costs = Costs((1e-6, 1e-3, 1e-3, 1e-3), 3.001e-3, costs_of(graph).shapes, measured=True)
+    assert ("s", 0) in wanted_places(graph, costs)
+    keys: Keys = {"x": [[n, n + 1] for n in range(0, 20, 2)], "s": [[1, 2]] * 10}
+    choice = choose(graph, costs, predictor=predictor(graph, keys, costs))
+    (chosen,) = choice.plans[0]
+    assert chosen.region.frontier == ("s",) and chosen.region.granularity == "row"
+    assert chosen.region.nodes == {1, 2, 3}
+
+
+def test_what_is_computed_for_the_whole_batch_is_not_read_behind_a_cheap_start() -> None:
+    sized = """g (float[N, 8] x) => (float[N, 8] y)
+    { n = Shape(x) s = Neg(x) a = Tanh(s) b = Exp(a) y = Expand(b, n) }"""
+    graph = view(sized)
+    costs = Costs((1e-7, 1e-6, 1e-3, 1e-3, 1e-3), 3e-3, costs_of(graph).shapes, measured=True)
+    keys: Keys = {"x": [[n, n + 1] for n in range(0, 20, 2)], "s": [[1, 2]] * 10, "n": [[1, 2]] * 10}
+    choice = choose(graph, costs, predictor=predictor(graph, keys, costs), granularity="row")
+    for plan in choice.plans:
+        for candidate in plan:
+            assert "n" not in candidate.region.frontier
