@@ -18,6 +18,9 @@ from actcache.passes.starts import Start, behind_cheap, behind_impure
 #: Share of the model's time that keeping one byte per entry is taken to cost, beside its copies: a megabyte has to save
 #: a tenth. It stands for the entries that it pushes out of the budget, and does not move with the load of the machine.
 SHARE_PER_BYTE = 0.1 / 2**20
+#: A region of some of the inputs is there for those that stay while the others change (an encoded text while a decoder
+#: writes, an image under many prompts): few of its entries are in use at a time.
+CONE_DISCOUNT = 0.1
 #: Where that leaves nothing, a region is still taken if one entry is no larger than this.
 LARGEST_ENTRY = 16 << 20
 
@@ -41,18 +44,17 @@ class Search:
         self._impure = {**{i: _unknown_type(view, i) for i in unread}, **impure}
         self._cones = cones(view)
         self._proofs: dict[tuple[tuple[str, int], ...], RowProof] = {}
-        self.shares = (0.0,) if everything else (SHARE_PER_BYTE,)
 
     # -- granularities -------------------------------------------------------------------------------
 
     def by_rows(self, cone: Cone, name: str, inside: Sequence[Candidate], refusals: list[Refusal]) -> Candidate | None:
         """Return the row region that saves most per hit; arguments as :meth:`row_candidates`."""
-        found = self.row_candidates(cone, name, inside, refusals, self.starts(cone), self.shares)
+        found = self.row_candidates(cone, name, inside, refusals, self.starts(cone), self._shares(cone))
         return max(found, key=lambda c: c.saving, default=None)
 
     def by_tensor(self, cone: Cone, name: str, inside: Sequence[Candidate]) -> Candidate | None:
         """Return the region of granularity ``tensor`` that saves most per hit; arguments as :meth:`row_candidates`."""
-        found = self.tensor_candidates(cone, name, inside, self.starts(cone), self.shares)
+        found = self.tensor_candidates(cone, name, inside, self.starts(cone), self._shares(cone))
         return max(found, key=lambda c: c.saving, default=None)
 
     def row_candidates(
@@ -199,6 +201,12 @@ class Search:
         return total
 
     # -- where it may lie ----------------------------------------------------------------------------
+
+    def _shares(self, cone: Cone) -> tuple[float, ...]:
+        """The price of a byte where no trace says what the budget has to hold."""
+        if self.everything:
+            return (0.0,)
+        return (SHARE_PER_BYTE,) if cone == frozenset(self.view.inputs) else (SHARE_PER_BYTE * CONE_DISCOUNT,)
 
     def _outside(self, cone: Cone) -> set[int]:
         """Nodes that are impure or depend on other inputs."""
