@@ -153,10 +153,17 @@ class Sample:
 
 
 def sample(
-    nodes: str, claims: Claim | dict[str, Claim], *, opset: int = 18, tolerance: float = 2e-5, **tensors: Tensor
+    nodes: str,
+    claims: Claim | dict[str, Claim],
+    *,
+    opset: int = 18,
+    tolerance: float = 2e-5,
+    ml: int = 3,
+    **tensors: Tensor,
 ) -> Sample:
-    """A sample whose only output is ``y``, unless `claims` names others."""
-    return Sample(nodes, claims if isinstance(claims, dict) else {"y": claims}, tensors, opset, tolerance)
+    """A sample whose only output is ``y``, unless `claims` names others; `ml` is the opset of ai.onnx.ml."""
+    named = claims if isinstance(claims, dict) else {"y": claims}
+    return Sample(nodes, named, tensors, opset, tolerance, {"ai.onnx.ml": ml})
 
 
 def from_array(values: Array, name: str) -> onnx.TensorProto:

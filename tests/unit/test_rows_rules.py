@@ -9,6 +9,7 @@ import pytest
 import rows_samples_contrib
 import rows_samples_elementwise
 import rows_samples_layers
+import rows_samples_ml
 import rows_samples_shape
 from rows_support import Sample, described, follows, session
 
@@ -18,6 +19,7 @@ SAMPLES: list[Sample] = [
     *rows_samples_elementwise.SAMPLES,
     *rows_samples_shape.SAMPLES,
     *rows_samples_layers.SAMPLES,
+    *rows_samples_ml.SAMPLES,
     *rows_samples_contrib.SAMPLES,
 ]
 
