@@ -15,17 +15,22 @@
 from actcache.passes.rows import (
     rules_attention,
     rules_elementwise,
+    rules_experts,
     rules_index,
+    rules_loss,
     rules_ml,
     rules_normalise,
     rules_product,
     rules_quantise,
     rules_recurrent,
     rules_reduce,
+    rules_refused,
+    rules_rois,
     rules_select,
     rules_shape,
     rules_signal,
     rules_spatial,
+    rules_state_space,
 )
 from actcache.passes.rows.analysis import RowProof, prove_rows
 from actcache.passes.rows.hypotheses import row_hypotheses
@@ -36,17 +41,22 @@ from actcache.passes.rows.state import BatchSize, Mixed, Row, RowCoords, RowFree
 RULE_FAMILIES = (
     rules_attention,
     rules_elementwise,
+    rules_experts,
     rules_index,
+    rules_loss,
     rules_ml,
     rules_normalise,
     rules_product,
     rules_quantise,
     rules_recurrent,
     rules_reduce,
+    rules_refused,
+    rules_rois,
     rules_select,
     rules_shape,
     rules_signal,
     rules_spatial,
+    rules_state_space,
 )
 
 __all__ = [

@@ -7,7 +7,7 @@ from rows_support import ROWS, Sample, ints, literal, rows, sample, weight
 _X = rows(3)
 _LINEAR = "coefficients = [0.3, -1.2, 0.7, 1.1, 0.4, -0.6], intercepts = [0.25, -0.5]"
 _SVM = """kernel_type = "RBF", kernel_params = [0.3, 0.0, 3.0], coefficients = [0.5, -0.3],
-    support_vectors = [0.1, 0.2, 0.3, -0.4, 0.5, 0.6], rho = [0.1]"""
+    support_vectors = [0.1, 0.2, 0.3, -0.4, 0.5, 0.6], rho = [0.2]"""
 #: Two leaves under one comparison of feature 0.
 _NODES = """nodes_treeids = [0, 0, 0], nodes_nodeids = [0, 1, 2], nodes_featureids = [0, 0, 0],
     nodes_values = [0.2, 0.0, 0.0], nodes_modes = ["BRANCH_LEQ", "LEAF", "LEAF"],
@@ -24,7 +24,7 @@ ELEMENTS: list[Sample] = [
     sample("y = ai.onnx.ml.Binarizer<threshold = 0.3>(x)", 1, x=rows(2, 3, axis=1)),
     sample('y = ai.onnx.ml.LabelEncoder<keys_int64s = [0, 2], values_floats = [0.5, 1.5]>(x)', 1,
         x=ints(3, high=3, axis=1)),
-    sample('y = ai.onnx.ml.LabelEncoder<classes_strings = ["1", "2"]>(x)', 0, ml=1, x=rows(3, dtype="str")),
+    sample('y = ai.onnx.ml.LabelEncoder<classes_strings = ["a", "b", "c"]>(x)', 0, ml=1, x=ints(3, high=3)),
     sample('y = ai.onnx.ml.CategoryMapper<cats_int64s = [1, 2], cats_strings = ["a", "b"], default_string = "c">(x)', 0,
         x=ints(3)),
     sample("y = ai.onnx.ml.OneHotEncoder<cats_int64s = [0, 1, 2]>(x)", 0, x=ints(3)),
