@@ -102,7 +102,6 @@ class _Interpreter:
         self.forks = 0
         self.symbols = Symbols()
         self.contents: dict[int, tuple[Value, Content]] = {}
-        self.opsets = {canonical_domain(o.domain): o.version for o in view.model.opset_import}
 
     def inputs(self, row_axes: Mapping[str, int]) -> None:
         for name in self.view.inputs:
@@ -186,7 +185,7 @@ class _Interpreter:
         domain = canonical_domain(node.domain)
         if (domain, node.op_type) in RANDOM:
             return [[_mixed("impure-random", f"{node.op_type} draws random numbers", label)] * len(node.output)]
-        op = Op(node, self.opsets.get(domain, 1), inputs, self.symbols, self.contents)
+        op = Op(node, self.view.opsets.get(domain, 1), inputs, self.symbols, self.contents)
         bodies = list(subgraphs(node))
         read = [*op.present, *(scope.get(name, _unknown(name)) for body in bodies for name in captured(body))]
         try:
