@@ -171,9 +171,7 @@ class GraphView:
         return {t.name: t for t in self.model.graph.initializer}
 
 
-def constant_value(
-    tensor: onnx.TensorProto | None, node: onnx.NodeProto | None
-) -> npt.NDArray[np.generic] | None:
+def constant_value(tensor: onnx.TensorProto | None, node: onnx.NodeProto | None) -> npt.NDArray[np.generic] | None:
     """Return the value of a small constant, given as an initializer or as the node that makes it; None: not known."""
     if tensor is None:
         if node is None or node.op_type != "Constant" or node.domain not in ONNX_DOMAINS:

@@ -305,7 +305,7 @@ def constant_of_shape(op: Op) -> Value:
 @rule("Range", sizes=ALL)
 @rule("Range", domain=MICROSOFT, sizes=ALL)
 def range_(op: Op) -> Value:
-    """start, start + delta, …: from 0 to N by 1 it is the position of each row. com.microsoft's delta may be left out."""
+    """start, start + delta, …: from 0 to N by 1 it is the position of each row. A delta left out is 1."""
     start, limit, delta = ([None] if (c := op.content(i)) is None else list(c.reshape(-1)) for i in range(3))
     delta = [ONE] if op.get(2) is None else delta
     if start[0] == ZERO and delta[0] == ONE and limit[0] == N:

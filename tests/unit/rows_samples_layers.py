@@ -29,8 +29,13 @@ SPATIAL: list[Sample] = [
     sample("y = GlobalMaxPool(x)", 0, x=rows(2, 6, 6)),
     sample("y = DepthToSpace<blocksize = 2>(x)", 0, x=rows(8, 3, 3)),
     sample("y = SpaceToDepth<blocksize = 2>(x)", 0, x=rows(2, 4, 6)),
-    sample("y = com.microsoft.ConvTransposeWithDynamicPads<strides = [2, 2]>(x, w, p)", 0, x=rows(3, 4, 4),
-        w=weight(3, 2, 3, 3), p=literal([0, 1, 1, 0])),  # fmt: skip
+    sample(
+        "y = com.microsoft.ConvTransposeWithDynamicPads<strides = [2, 2]>(x, w, p)",
+        0,
+        x=rows(3, 4, 4),
+        w=weight(3, 2, 3, 3),
+        p=literal([0, 1, 1, 0]),
+    ),
     sample("y = com.microsoft.GridSample(x, g)", 0, x=rows(2, 5, 5), g=rows(4, 3, 2, low=-1, high=1)),
     sample("y = GridSample(x, g)", 0, x=rows(2, 5, 5), g=rows(4, 3, 2, low=-1, high=1)),
     sample(
@@ -57,12 +62,11 @@ SPATIAL: list[Sample] = [
 _OWN = "n = Shape<end = 1>(x) e = Squeeze(n) i = Range(zero, e, one)"
 _BOX = rows(4, low=0, high=1)
 ROIS: list[Sample] = [
-    sample("y = RoiAlign<output_height = 3, output_width = 2, spatial_scale = 5.0, sampling_ratio = 2>(m, r, i)", 0, opset=opset,
-        m=weight(3, 2, 6, 6), r=_BOX, i=ints(high=2)) for opset in (10, 16)
-] + [
+    *(sample("y = RoiAlign<output_height = 3, output_width = 2, spatial_scale = 5.0, sampling_ratio = 2>(m, r, i)", 0,
+        opset=opset, m=weight(3, 2, 6, 6), r=_BOX, i=ints(high=2)) for opset in (10, 16)),
     # Each row brings an image and a region of it.
-    sample(f"{_OWN} y = RoiAlign<spatial_scale = 5.0, sampling_ratio = 2>(x, r, i)", 0, x=rows(2, 6, 6), r=_BOX, zero=literal(0),
-        one=literal(1)),
+    sample(f"{_OWN} y = RoiAlign<spatial_scale = 5.0, sampling_ratio = 2>(x, r, i)", 0,
+        x=rows(2, 6, 6), r=_BOX, zero=literal(0), one=literal(1)),
     sample("y = RoiAlign<spatial_scale = 5.0>(x, r, i)", "mixed", x=rows(2, 6, 6), r=_BOX, i=ints(high=0)),
     sample("y = com.microsoft.CropAndResize(m, r, i, s)", 0, m=weight(3, 2, 6, 6), r=_BOX,
         i=ints(high=2, dtype="int32"), s=literal([3, 2], "int32")),
@@ -72,9 +76,8 @@ ROIS: list[Sample] = [
 ]  # fmt: skip
 
 LOSS: list[Sample] = [
-    sample('y = NegativeLogLikelihoodLoss<reduction = "none", ignore_index = 1>(x, c, w)', 0, opset=opset,
-        x=rows(4, 3), c=ints(3, high=3), w=weight(4, low=0.5, high=2)) for opset in (12, 13, 22)
-] + [
+    *(sample('y = NegativeLogLikelihoodLoss<reduction = "none", ignore_index = 1>(x, c, w)', 0, opset=opset,
+        x=rows(4, 3), c=ints(3, high=3), w=weight(4, low=0.5, high=2)) for opset in (12, 13, 22)),
     sample('y, p = SoftmaxCrossEntropyLoss<reduction = "none">(x, c)', {"y": 0, "p": 0}, x=rows(4), c=ints(high=3)),
     sample("y, p = SoftmaxCrossEntropyLoss(x, c)", {"y": "mixed", "p": 0}, x=rows(4), c=ints(high=3)),
     sample('y = NegativeLogLikelihoodLoss<reduction = "none">(x, c)', "mixed", x=rows(5, axis=1), c=ints()),

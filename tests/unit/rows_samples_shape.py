@@ -119,10 +119,20 @@ INDEX: list[Sample] = [
     sample("y = GatherND(w, i)", 0, w=weight(6, 6, 2), i=ints(3, 2)),
     sample("y = com.microsoft.GatherND(w, i)", 0, w=weight(6, 6, 2), i=ints(3, 2)),
     sample("y = com.microsoft.GatherND(x, i)", 1, x=rows(6, axis=1), i=literal([[3], [0]])),
-    sample("y = com.microsoft.GatherBlockQuantized<block_size = 16, quantize_axis = 1, bits = 8>(w, i, s)", 0,
-        w=weight(9, 32, dtype="uint8"), i=ints(3, high=8), s=weight(9, 2)),  # fmt: skip
-    sample("y = com.microsoft.GatherBlockQuantized<block_size = 16, quantize_axis = 1, bits = 4>(w, i, s)", 1,
-        w=weight(9, 16, dtype="uint8"), i=ints(3, high=8, axis=1), s=weight(9, 2)),  # fmt: skip
+    sample(
+        "y = com.microsoft.GatherBlockQuantized<block_size = 16, quantize_axis = 1, bits = 8>(w, i, s)",
+        0,
+        w=weight(9, 32, dtype="uint8"),
+        i=ints(3, high=8),
+        s=weight(9, 2),
+    ),
+    sample(
+        "y = com.microsoft.GatherBlockQuantized<block_size = 16, quantize_axis = 1, bits = 4>(w, i, s)",
+        1,
+        w=weight(9, 16, dtype="uint8"),
+        i=ints(3, high=8, axis=1),
+        s=weight(9, 2),
+    ),
     sample("y = GatherND<batch_dims = 1>(x, i)", 0, x=rows(6, 2), i=ints(3, 1)),
     sample("y = GatherND(x, i)", 1, x=rows(6, axis=1), i=literal([[3], [0]])),
     sample("y = ScatterND(x, i, u)", 1, x=rows(6, axis=1), i=literal([[3], [0]]), u=rows(2, axis=1)),
@@ -183,7 +193,7 @@ INDEX: list[Sample] = [
         last=literal([-1]),
     ),
     sample("y = TensorScatter(x, u, i)", 0, opset=24, x=rows(2, 6, 3), u=rows(2, 2, 3), i=ints(low=0, high=4)),
-]  # fmt: skip
+]
 
 TRANSFORM: list[Sample] = [
     sample("y = DFT<axis = 1>(x)", 0, x=rows(8, 1), tolerance=1e-4),
@@ -212,10 +222,24 @@ BARRIERS: list[Sample] = [
     sample("y = NonMaxSuppression(b, s)", "mixed", b=rows(6, 4), s=rows(1, 6)),
     sample('y, n = StringSplit<delimiter = "1">(x)', "mixed", opset=20, x=rows(3, dtype="str")),
     sample("y = NonZero(w)", "free", w=weight(3)),
-    *(sample(f"y = {op}Window(s) n = Shape<end = 1>(x) m = Squeeze(n) z = {op}Window(m)", {"y": "free", "z": "BatchSize"},
-        x=rows(3), s=literal(8)) for op in ("Blackman", "Hamming", "Hann")),
-    sample("b = Size(x) y = MelWeightMatrix(b, d, r, l, u)", "BatchSize", x=rows(), d=literal(16), r=literal(8192),
-        l=literal(0.0, "float32"), u=literal(4096.0, "float32")),
+    *(
+        sample(
+            f"y = {op}Window(s) n = Shape<end = 1>(x) m = Squeeze(n) z = {op}Window(m)",
+            {"y": "free", "z": "BatchSize"},
+            x=rows(3),
+            s=literal(8),
+        )
+        for op in ("Blackman", "Hamming", "Hann")
+    ),
+    sample(
+        "b = Size(x) y = MelWeightMatrix(b, d, r, l, u)",
+        "BatchSize",
+        x=rows(),
+        d=literal(16),
+        r=literal(8192),
+        l=literal(0.0, "float32"),
+        u=literal(4096.0, "float32"),
+    ),
     sample("y = ImageDecoder(x)", "mixed", opset=20, x=rows(dtype="uint8")),
 ]
 
