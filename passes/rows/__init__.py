@@ -6,6 +6,7 @@
 ``registry``         the registry of rules and what a rule sees of its node
 ``broadcasting``     rows under broadcasting and in products
 ``joining``          two branches of an ``If``
+``loops``            the bodies of ``Loop`` and ``Scan``
 ``analysis``         the interpreter: :func:`prove_rows`
 ``hypotheses``       which axes of which inputs may hold rows: :func:`row_hypotheses`
 ``rules_*``          one file of rules per family of operators; importing them fills the registry
