@@ -14,6 +14,7 @@ import rows_samples_ml
 import rows_samples_refused
 import rows_samples_shape
 import rows_samples_tokens
+import rows_samples_versions
 from rows_support import Sample, described, follows, session
 
 from actcache.passes.rows import RULES
@@ -26,6 +27,7 @@ SAMPLES: list[Sample] = [
     *rows_samples_contrib.SAMPLES,
     *rows_samples_tokens.SAMPLES,
     *rows_samples_refused.SAMPLES,
+    *rows_samples_versions.SAMPLES,
 ]
 
 
