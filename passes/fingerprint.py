@@ -41,7 +41,7 @@ def fingerprint(view: GraphView, nodes: frozenset[int], live_outs: Sequence[str]
     leaves, order = _walk(view, nodes, live_outs)
     numbers = {name: f"in{i}" for i, name in enumerate(n for n in leaves if n not in view.constants)}
     state = hashlib.sha256(_VERSION)
-    scope = _Scope({canonical_domain(o.domain): o.version for o in view.model.opset_import}, weights)
+    scope = _Scope(view.opsets, weights)
     for name in leaves:
         if name in view.constants:
             numbers[name] = _constant_digest(view, name, weights)

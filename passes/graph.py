@@ -19,6 +19,8 @@ import numpy.typing as npt
 import onnx
 import onnx_graphsurgeon as gs
 
+from actcache.passes.op_facts import ONNX_DOMAINS, canonical_domain
+
 #: Constants up to this size keep their values in the skeleton: shapes, axes, scales, bounds.
 INLINE_BYTES = 4096
 
@@ -85,6 +87,11 @@ class GraphView:
     # -- tensors -------------------------------------------------------------------------------------
 
     @cached_property
+    def opsets(self) -> dict[str, int]:
+        """Version of each operator domain, by its canonical name."""
+        return {canonical_domain(o.domain): o.version for o in self.model.opset_import}
+
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Names of the graph inputs, overridable initializers included: the host may feed those too.
 
@@ -114,8 +121,8 @@ class GraphView:
         """
         known = set(self.initializers)
         for node, reads, writes in zip(self.model.graph.node, self.reads, self.writes, strict=True):
-            source = node.op_type == "Constant" and node.domain in ("", "ai.onnx")
-            if source or (reads and known.issuperset(reads) and not _may_vary(node)):
+            source = node.op_type == "Constant" and node.domain in ONNX_DOMAINS
+            if source or (reads and known.issuperset(reads) and not self._may_vary(node)):
                 known.update(writes)
         return frozenset(known)
 
@@ -125,20 +132,10 @@ class GraphView:
 
     def value(self, name: str) -> npt.NDArray[np.generic] | None:
         """Return the value of a small constant (at most :data:`INLINE_BYTES`), or None if it is not known."""
-        tensor = self.initializer(name)
-        if tensor is None:
-            index = self.producer.get(name)
-            node = self.model.graph.node[index] if index is not None else None
-            if node is None or node.op_type != "Constant":
-                return None
-            tensor = next((a.t for a in node.attribute if a.name == "value"), None)
-            if tensor is None:
-                return _scalar_constant(node)
-        if name in self.inputs or tensor_bytes(tensor) > INLINE_BYTES:
+        if name in self.inputs:
             return None
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            return None
-        return onnx.numpy_helper.to_array(tensor)
+        index = self.producer.get(name)
+        return constant_value(self.initializer(name), None if index is None else self.model.graph.node[index])
 
     def dtype(self, name: str) -> int | None:
         """Return the ONNX element type (``TensorProto.DataType``) of a tensor; None: unknown or no tensor."""
@@ -163,9 +160,28 @@ class GraphView:
             return None
         return tuple(_dimension(d) for d in value_type.tensor_type.shape.dim)
 
+    def _may_vary(self, node: onnx.NodeProto) -> bool:
+        """Whether a node with constant inputs may still give different results on two runs."""
+        from actcache.passes.purity import Scope, impurity  # purity reads graphs through this module
+
+        return impurity(node, Scope(self.opsets, self.value)) is not None
+
     @cached_property
     def _initializer_index(self) -> dict[str, onnx.TensorProto]:
         return {t.name: t for t in self.model.graph.initializer}
+
+
+def constant_value(tensor: onnx.TensorProto | None, node: onnx.NodeProto | None) -> npt.NDArray[np.generic] | None:
+    """Return the value of a small constant, given as an initializer or as the node that makes it; None: not known."""
+    if tensor is None:
+        if node is None or node.op_type != "Constant" or node.domain not in ONNX_DOMAINS:
+            return None
+        tensor = next((a.t for a in node.attribute if a.name == "value"), None)
+        if tensor is None:
+            return _scalar_constant(node)
+    if tensor_bytes(tensor) > INLINE_BYTES or tensor.data_location == onnx.TensorProto.EXTERNAL:
+        return None
+    return onnx.numpy_helper.to_array(tensor)
 
 
 def node_attribute(node: onnx.NodeProto, name: str) -> onnx.AttributeProto | None:
@@ -232,13 +248,6 @@ def _bits_by_type() -> dict[int, int]:
 
 
 _BITS = _bits_by_type()
-
-
-def _may_vary(node: onnx.NodeProto) -> bool:
-    """Whether a node with constant inputs may still give different results on two runs."""
-    from actcache.passes.purity import impurity  # purity reads graphs through this module
-
-    return impurity(node, frozenset()) is not None
 
 
 def _reads(node: onnx.NodeProto) -> Iterator[str]:

@@ -29,6 +29,25 @@ RANDOM = frozenset(
     }
 )
 
+#: Write in place into caches, or into other memory, that the host keeps from call to call, or run what is in a file.
+STATEFUL = frozenset(
+    {
+        ("com.microsoft", "ConvStateReplay"),
+        ("com.microsoft", "DecoderMaskedMultiHeadAttention"),
+        ("com.microsoft", "DecoderMaskedSelfAttention"),
+        ("com.microsoft", "EPContext"),
+        ("com.microsoft", "GatedDeltaNetStateReplay"),
+        ("com.microsoft", "PagedAttention"),
+        ("com.microsoft", "Snpe"),
+        ("com.microsoft", "SparseAttention"),
+        ("com.microsoft", "SparsePagedAttention"),
+        ("com.microsoft", "SpeculativePrefixCommit"),
+    }
+)
+
+#: Operators of ai.onnx that onnxruntime's optimiser writes although ONNX does not define them.
+RUNTIME_OPERATORS = frozenset({"SimplifiedLayerNormalization"})
+
 #: Make or take values that are not dense tensors; a cache entry holds dense tensors only.
 NON_TENSOR = frozenset(
     {
@@ -49,9 +68,6 @@ NON_TENSOR = frozenset(
         ("ai.onnx.ml", "ZipMap"),
     }
 )
-
-#: Carry other graphs; they are what their bodies are.
-CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 
 
 def canonical_domain(domain: str) -> str:

@@ -6,6 +6,7 @@
 ``registry``         the registry of rules and what a rule sees of its node
 ``broadcasting``     rows under broadcasting and in products
 ``joining``          two branches of an ``If``
+``loops``            the bodies of ``Loop`` and ``Scan``
 ``analysis``         the interpreter: :func:`prove_rows`
 ``hypotheses``       which axes of which inputs may hold rows: :func:`row_hypotheses`
 ``rules_*``          one file of rules per family of operators; importing them fills the registry
@@ -15,16 +16,22 @@
 from actcache.passes.rows import (
     rules_attention,
     rules_elementwise,
+    rules_experts,
     rules_index,
+    rules_loss,
+    rules_ml,
     rules_normalise,
     rules_product,
     rules_quantise,
     rules_recurrent,
     rules_reduce,
+    rules_refused,
+    rules_rois,
     rules_select,
     rules_shape,
     rules_signal,
     rules_spatial,
+    rules_state_space,
 )
 from actcache.passes.rows.analysis import RowProof, prove_rows
 from actcache.passes.rows.hypotheses import row_hypotheses
@@ -35,16 +42,22 @@ from actcache.passes.rows.state import BatchSize, Mixed, Row, RowCoords, RowFree
 RULE_FAMILIES = (
     rules_attention,
     rules_elementwise,
+    rules_experts,
     rules_index,
+    rules_loss,
+    rules_ml,
     rules_normalise,
     rules_product,
     rules_quantise,
     rules_recurrent,
     rules_reduce,
+    rules_refused,
+    rules_rois,
     rules_select,
     rules_shape,
     rules_signal,
     rules_spatial,
+    rules_state_space,
 )
 
 __all__ = [

@@ -19,9 +19,10 @@ import numpy.typing as npt
 import onnx
 
 from actcache.passes.graph import INLINE_BYTES, GraphView, captured, subgraphs, tensor_bytes
-from actcache.passes.op_facts import RANDOM, canonical_domain
+from actcache.passes.op_facts import NON_TENSOR, RANDOM, canonical_domain
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows.joining import disagree, join
+from actcache.passes.rows.loops import follow_loop, follow_scan
 from actcache.passes.rows.registry import MAX_CONTENT, RULES, Op, Rule, deterministic, objects
 from actcache.passes.rows.sizes import ONE, N, Symbols, const
 from actcache.passes.rows.state import (
@@ -102,7 +103,6 @@ class _Interpreter:
         self.forks = 0
         self.symbols = Symbols()
         self.contents: dict[int, tuple[Value, Content]] = {}
-        self.opsets = {canonical_domain(o.domain): o.version for o in view.model.opset_import}
 
     def inputs(self, row_axes: Mapping[str, int]) -> None:
         for name in self.view.inputs:
@@ -186,34 +186,43 @@ class _Interpreter:
         domain = canonical_domain(node.domain)
         if (domain, node.op_type) in RANDOM:
             return [[_mixed("impure-random", f"{node.op_type} draws random numbers", label)] * len(node.output)]
-        op = Op(node, self.opsets.get(domain, 1), inputs, self.symbols, self.contents)
+        op = Op(node, self.view.opsets.get(domain, 1), inputs, self.symbols, self.contents)
         bodies = list(subgraphs(node))
         read = [*op.present, *(scope.get(name, _unknown(name)) for body in bodies for name in captured(body))]
+        followed = bodies and domain == "" and node.op_type in ("If", "Loop", "Scan")
         try:
-            sides = self.control_flow(op, scope) if bodies else [_applied(op, domain)]
+            sides = self.control_flow(op, scope) if followed else [_applied(op, domain)]
         except Mixes as cause:
             if not all(value.number for value in read):
                 known_cause = next((v for v in read if isinstance(v.state, Mixed)), None)
                 refused = known_cause or _mixed(cause.rule, cause.reason, label)
                 return [[Value(refused.state)] * len(node.output)]
             sides = [deterministic(op, read)]
+        if followed:  # the bodies have followed each value on its own
+            return [[_held(value, label) for value in values] for values in sides]
         return [[_checked(value, op, label) for value in values] for values in sides]
 
     def control_flow(self, op: Op, scope: MutableMapping[str, Value]) -> list[list[Value]]:
-        """``If`` on a row-free condition is the same branch for every row; loops are not followed."""
-        if op.node.op_type != "If":
-            raise Mixes("loop-over-rows", f"the body of {op.node.op_type} is not followed, and rows enter it")
-        branches = {attribute.name: attribute.g for attribute in op.node.attribute}
+        """``If`` on a row-free condition is the same branch for every row; for loops see :mod:`loops`."""
+        graphs = {a.name: a.g for a in op.node.attribute if a.type == onnx.AttributeProto.GRAPH}
+        if op.node.op_type == "Loop":
+            return [follow_loop(op, graphs["body"], lambda arguments: self.body(graphs["body"], scope, arguments))]
+        if op.node.op_type == "Scan":
+            return [follow_scan(op, lambda arguments: self.body(graphs["body"], scope, arguments))]
         known = op.integers(0)
         if known is not None:
-            return [self.branch(branches["then_branch" if known[0] else "else_branch"], scope)]
+            return [self.body(graphs["then_branch" if known[0] else "else_branch"], scope)]
         if op.need(0).state != ROW_FREE:
             raise Mixes("condition-from-rows", "the condition of an If depends on the rows or on their number")
-        return [self.branch(branches[name], scope) for name in ("then_branch", "else_branch")]
+        return [self.body(graphs[name], scope) for name in ("then_branch", "else_branch")]
 
-    def branch(self, graph: onnx.GraphProto, scope: MutableMapping[str, Value]) -> list[Value]:
+    def body(
+        self, graph: onnx.GraphProto, scope: MutableMapping[str, Value], arguments: Sequence[Value] = ()
+    ) -> list[Value]:
         """Interpret a body that captures `scope`; its names are its own."""
-        inner = ChainMap({}, scope)
+        if len(arguments) != len(graph.input):
+            raise Mixes("malformed-node", "a body is given more values, or fewer, than it takes")
+        inner = ChainMap({v.name: value for v, value in zip(graph.input, arguments, strict=True)}, scope)
         self.run(graph, inner)
         return [inner.get(value.name, _unknown(value.name)) for value in graph.output]
 
@@ -221,6 +230,8 @@ class _Interpreter:
 def _applied(op: Op, domain: str) -> list[Value]:
     """Apply the rule of the operator, once it is certain that it may see all inputs."""
     found: Rule | None = RULES.get((domain, op.node.op_type))
+    if (domain, op.node.op_type) in NON_TENSOR:
+        raise Mixes("non-tensor", f"{op.node.op_type} handles sequences, maps or optionals, which are not followed")
     if found is None:
         raise Mixes("no-row-rule", f"no row rule for {domain + ':' if domain else ''}{op.node.op_type}")
     for position, value in enumerate(op.inputs):
@@ -257,7 +268,15 @@ def _checked(value: Value, op: Op, label: str) -> Value:
         # Only elements that were followed prove that nothing of a batch size is left.
         sized = value.content is None and any(isinstance(v.state, BatchSize) for v in op.present)
         return Value(BATCH_SIZE, shape, value.content) if grows or sized else value
-    if isinstance(state, BatchSize):
+    return _held(value, label)
+
+
+def _held(value: Value, label: str) -> Value:
+    """Hold rows to what their state says of the shape."""
+    state, shape = value.state, value.shape
+    if isinstance(state, Mixed):
+        return _labelled(value, label)
+    if isinstance(state, RowFree | BatchSize):
         return value
     if shape is None or state.axis >= len(shape):
         return _mixed("rank-unknown", "the axis of the rows is lost", label)

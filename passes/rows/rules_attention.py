@@ -9,7 +9,7 @@ from actcache.passes.rows.sizes import ONE, Size
 from actcache.passes.rows.state import ROW_FREE, Mixes, Row, Value
 
 
-def _rows_first(op: Op, row: Row | None, like: Value, rank: int | None, axis: int = 0) -> Value:
+def rows_first(op: Op, row: Row | None, like: Value, rank: int | None, axis: int = 0) -> Value:
     """Return a result of `rank` axes with the rows of `like` (axis 0) on `axis`, other sizes unknown."""
     if row is None or rank is None:
         return Value(ROW_FREE)
@@ -18,7 +18,7 @@ def _rows_first(op: Op, row: Row | None, like: Value, rank: int | None, axis: in
     return Value(Row(axis, row.block), tuple(sizes))
 
 
-def _together(op: Op, indices: dict[int, int]) -> Row | None:
+def together(op: Op, indices: dict[int, int]) -> Row | None:
     """Require that the inputs at `indices`, where present, have the same rows, each on the given axis."""
     pairs = [(value, axis) for i, axis in indices.items() if (value := op.get(i)) is not None]
     return same_rows([value for value, _ in pairs], [axis for _, axis in pairs])
@@ -39,18 +39,18 @@ def _bias(op: Op, index: int, row: Row | None) -> None:
 @rule("Attention")
 def attention(op: Op) -> list[Value]:
     """softmax(Q Kᵀ + mask) V for each sequence; Q, K, V [N, S, H] or [N, heads, S, h], caches [N, heads, P, h]."""
-    row = _together(op, {0: 0, 1: 0, 2: 0, 4: 0, 5: 0, 6: 0})
+    row = together(op, {0: 0, 1: 0, 2: 0, 4: 0, 5: 0, 6: 0})
     _bias(op, 3, row)
     query = op.need(0)
     ranks = [len(query.shape) if query.shape is not None else None, 4, 4, 4]
-    return [_rows_first(op, row, query, rank) for rank, _ in zip(ranks, op.node.output, strict=False)]
+    return [rows_first(op, row, query, rank) for rank, _ in zip(ranks, op.node.output, strict=False)]
 
 
 @rule("Attention", domain=MICROSOFT)
 def packed_attention(op: Op) -> list[Value]:
     """Attention with its projections: input [N, S, H], mask_index [N] or [N, …], past [2, N, heads, P, h]."""
     op.row_free(1, 2, 6)
-    row = _together(op, {0: 0, 3: 0, 4: 1})
+    row = together(op, {0: 0, 3: 0, 4: 1})
     _bias(op, 5, row)
     return _with_past(op, row)
 
@@ -60,12 +60,12 @@ def quantised_attention(op: Op) -> list[Value]:
     """Attention with static scales: (scale, zero) of the input at 3 and 6, of the weights at 4 and 7."""
     op.row_free(1, 2, 4, 7)
     static_scale(op, 3, 6)
-    return _with_past(op, _together(op, {0: 0, 5: 0, 8: 1}))
+    return _with_past(op, together(op, {0: 0, 5: 0, 8: 1}))
 
 
 def _with_past(op: Op, row: Row | None) -> list[Value]:
-    result = _rows_first(op, row, op.need(0), 3)
-    present = _rows_first(op, row, op.need(0), 5, axis=1)
+    result = rows_first(op, row, op.need(0), 3)
+    present = rows_first(op, row, op.need(0), 5, axis=1)
     return [result, present][: len(op.node.output)]
 
 
@@ -75,10 +75,10 @@ def multi_head_attention(op: Op) -> list[Value]:
     op.row_free(3, 8)
     if op.get(9) is not None:
         raise Mixes("not-followed", "MultiHeadAttention with a beam search cache")
-    row = _together(op, {0: 0, 1: 0, 2: 0, 4: 0, 6: 0, 7: 0})
+    row = together(op, {0: 0, 1: 0, 2: 0, 4: 0, 6: 0, 7: 0})
     _bias(op, 5, row)
     query = op.need(0)
-    return [_rows_first(op, row, query, rank) for rank, _ in zip((3, 4, 4, 4), op.node.output, strict=False)]
+    return [rows_first(op, row, query, rank) for rank, _ in zip((3, 4, 4, 4), op.node.output, strict=False)]
 
 
 @rule("GroupQueryAttention", domain=MICROSOFT)
@@ -87,9 +87,19 @@ def group_query_attention(op: Op) -> list[Value]:
     as a scalar that all rows share, as are the rotary caches.
     """
     op.row_free(6, 7, 8, *range(11, len(op.inputs)))
-    row = _together(op, dict.fromkeys((0, 1, 2, 3, 4, 5, 9), 0))
+    row = together(op, dict.fromkeys((0, 1, 2, 3, 4, 5, 9), 0))
     _bias(op, 10, row)
-    return [_rows_first(op, row, op.need(0), rank) for rank, _ in zip((3, 4, 4), op.node.output, strict=False)]
+    return [rows_first(op, row, op.need(0), rank) for rank, _ in zip((3, 4, 4), op.node.output, strict=False)]
+
+
+@rule("MRotaryEmbedding", domain=MICROSOFT)
+def multimodal_rotary_embedding(op: Op) -> Value:
+    """Rotates by three positions of each token, position_ids [3, N, S]."""
+    if op.attribute("is_packed_batching", 0):
+        raise Mixes("packed-tokens", "MRotaryEmbedding on sequences of different lengths on one axis")
+    op.row_free(2, 3)
+    row = together(op, {0: 0, 1: 1})
+    return Value(row or ROW_FREE, op.need(0).shape)
 
 
 @rule("RotaryEmbedding")
@@ -97,9 +107,9 @@ def rotary_embedding(op: Op) -> Value:
     """Rotates pairs of features of X by angles looked up at position_ids[n, s], or at caches given per row."""
     if op.get(3) is not None:
         op.row_free(1, 2)
-        row = _together(op, {0: 0, 3: 0})
+        row = together(op, {0: 0, 3: 0})
     else:
-        row = _together(op, {0: 0, 1: 0, 2: 0})
+        row = together(op, {0: 0, 1: 0, 2: 0})
     return Value(row or ROW_FREE, op.need(0).shape)
 
 
@@ -109,14 +119,14 @@ def contrib_rotary_embedding(op: Op) -> Value:
     op.row_free(2, 3)
     positions = op.need(1)
     shared = positions.state == ROW_FREE and positions.shape == (ONE,)
-    row = _together(op, {0: 0} if shared else {0: 0, 1: 0})
+    row = together(op, {0: 0} if shared else {0: 0, 1: 0})
     return Value(row or ROW_FREE, op.need(0).shape)
 
 
 @rule("TensorScatter")
 def tensor_scatter(op: Op) -> Value:
     """Writes update[n] into past[n] at write_indices[n] along the sequence."""
-    row = _together(op, {0: 0, 1: 0, 2: 0})
+    row = together(op, {0: 0, 1: 0, 2: 0})
     if row is not None and op.axis(-2, len(op.shape(0))) == 0:
         raise Mixes("scatter-rows", "TensorScatter writes along the axis of the rows")
     return Value(row or ROW_FREE, op.need(0).shape)
@@ -128,6 +138,14 @@ def embed_layer_normalization(op: Op) -> list[Value]:
     op.row_free(2, 3, 4, 5, 6)
     positions = op.get(8)
     shared = positions is None or (positions.state == ROW_FREE and known(positions)[0] == ONE)
-    row = _together(op, {0: 0, 1: 0, 7: 0} if shared else {0: 0, 1: 0, 7: 0, 8: 0})
+    row = together(op, {0: 0, 1: 0, 7: 0} if shared else {0: 0, 1: 0, 7: 0, 8: 0})
     ids = op.need(0)
-    return [_rows_first(op, row, ids, rank) for rank, _ in zip((3, 1, 3), op.node.output, strict=False)]
+    return [rows_first(op, row, ids, rank) for rank, _ in zip((3, 1, 3), op.node.output, strict=False)]
+
+
+@rule("QEmbedLayerNormalization", domain=MICROSOFT)
+def quantised_embed_layer_normalization(op: Op) -> list[Value]:
+    """As above with quantised tables, each with a scale and a zero point."""
+    op.row_free(*(i for i in range(2, len(op.inputs)) if i != 7))
+    row = together(op, {0: 0, 1: 0, 7: 0})
+    return [rows_first(op, row, op.need(0), rank) for rank, _ in zip((3, 1), op.node.output, strict=False)]

@@ -26,7 +26,7 @@ NARY = (
 
 
 @rule(*UNARY, sizes=(0,), indexes=(0,))
-@rule("Gelu", "QuickGelu", domain=MICROSOFT)
+@rule("Gelu", "MurmurHash3", "QuickGelu", "SampleOp", domain=MICROSOFT)
 def unary(op: Op) -> Value:
     """f applied to every element alone."""
     _no_coordinates(op)
@@ -69,6 +69,20 @@ def nary(op: Op) -> Value:
 @rule("RegexFullMatch", "StringConcat")
 def strings(op: Op) -> Value:
     """Elementwise on strings."""
+    return broadcast(op.present, op.symbols)
+
+
+@rule("StringNormalizer")
+def string_normalizer(op: Op) -> Value:
+    """Changes the case of every string alone, and drops those that are stop words."""
+    if op.attribute("stopwords"):
+        raise Mixes("data-dependent-shape", "StringNormalizer drops stop words: its size depends on the rows")
+    return carry(op.need(0), op.need(0).shape)
+
+
+@rule("SwiGLU")
+def swiglu(op: Op) -> Value:
+    """a · sigmoid(α·a) · b, elementwise."""
     return broadcast(op.present, op.symbols)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actcache.passes.rows.broadcasting import carry
-from actcache.passes.rows.registry import Op, known, numbers, objects, rule
+from actcache.passes.rows.registry import MICROSOFT, Op, known, numbers, objects, rule
 from actcache.passes.rows.state import (
     BATCH_SIZE,
     ROW_FREE,
@@ -75,6 +75,18 @@ def _gathered_content(op: Op, data: Value, index: Value) -> Value:
     return numbers(objects([data.content[place] for place in places], shape))
 
 
+@rule("GatherBlockQuantized", domain=MICROSOFT)
+def gather_block_quantized(op: Op) -> Value:
+    """Gather from a quantised constant, with its scales and zero points."""
+    op.row_free(0, 2, 3)
+    data, index = op.need(0), op.need(1)
+    if data.shape is None or index.shape is None:
+        raise Mixes("rank-unknown", "GatherBlockQuantized of unknown rank")
+    axis = op.axis(0, len(data.shape), "gather_axis")
+    rest = [op.symbols.fresh("?") for _ in data.shape[1:]]  # several elements may share a byte
+    return Value(_gathered(data, index, axis), (*rest[:axis], *index.shape, *rest[axis:]))
+
+
 @rule("GatherElements")
 def gather_elements(op: Op) -> Value:
     """out[…, i, …] = data[…, index[…, i, …], …]: positions agree on every axis but the one indexed."""
@@ -113,6 +125,7 @@ def _elementwise_rows(op: Op, values: list[Value], axis: int) -> Row:
 
 
 @rule("GatherND", indexes=(1,))
+@rule("GatherND", domain=MICROSOFT, indexes=(1,))
 def gather_nd(op: Op) -> Value:
     """out[b…, i…, r…] = data[b…, index[b…, i…, :], r…], the first `batch_dims` axes b in common."""
     data, index = op.need(0), op.need(1)

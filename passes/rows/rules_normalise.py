@@ -13,12 +13,13 @@ from actcache.passes.rows.state import Mixes, Value
 def batch_normalization(op: Op) -> list[Value]:
     """In inference elementwise, with constants per channel (axis 1); in training it takes means over the batch."""
     trains = op.attribute("training_mode", 0) or (op.opset < 7 and not op.attribute("is_test", 0))
-    if trains or (op.opset < 14 and len([name for name in op.node.output if name]) > 1):
+    if trains or len([name for name in op.node.output if name]) > 1:
         raise Mixes("training-mode", "BatchNormalization in training mode takes its statistics over the batch")
     op.row_free(1, 2, 3, 4)
     x = op.need(0)
-    if x.row is not None and x.row.axis == 1:
-        raise Mixes("not-batch-axis", "BatchNormalization takes axis 1 for channels, the rows lie there")
+    per_place = op.opset < 9 and not op.attribute("spatial", 1)  # constants for every channel and place
+    if x.row is not None and (x.row.axis == 1 or (per_place and x.row.axis > 0)):
+        raise Mixes("not-batch-axis", "BatchNormalization has constants along the axis of the rows")
     return [carry(x, x.shape) for _ in op.node.output]
 
 

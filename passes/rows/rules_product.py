@@ -101,7 +101,7 @@ def qgemm(op: Op) -> Value:
     return result if bias is None else broadcast([result, bias], op.symbols)
 
 
-@rule("MatMulNBits", "MatMulBnb4", domain=MICROSOFT)
+@rule("MatMulBnb4", "MatMulFpQ4", "MatMulNBits", domain=MICROSOFT)
 def matmul_packed(op: Op) -> Value:
     """A[…, k] times a packed constant [k, j]: every other axis of A stays."""
     op.row_free(*range(1, 6))
@@ -112,6 +112,12 @@ def matmul_packed(op: Op) -> Value:
         raise Mixes("rows-contracted", "the product sums over the axis of the rows")
     columns = op.attribute("N")
     return Value(a.state, (*a.shape[:-1], op.symbols.fresh("columns") if columns is None else const(columns)))
+
+
+@rule("CDist", domain=MICROSOFT)
+def pairwise_distance(op: Op) -> Value:
+    """The distance of every row of A [m, k] from every row of B [n, k]."""
+    return labelled([(op.need(0), "mk"), (op.need(1), "nk")], "mn", op.symbols)
 
 
 @rule("Einsum")

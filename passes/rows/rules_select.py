@@ -69,7 +69,7 @@ def split(op: Op) -> list[Value]:
     if x.row is not None and x.row.axis == axis:
         raise Mixes("split-rows", "Split cuts along the axis of the rows")
     parts = _parts(op, x.shape[axis], count)
-    if x.content is not None and parts[0].value is not None:
+    if x.content is not None and all(part.value is not None for part in parts):
         ends = np.cumsum([int(part.value or 0) for part in parts])[:-1]
         return [numbers(piece) for piece in np.split(x.content, ends, axis)]
     return [carry(x, (*x.shape[:axis], part, *x.shape[axis + 1 :])) for part in parts]

@@ -66,6 +66,7 @@ def identity(op: Op) -> Value:
 def cast(op: Op) -> Value:
     """Elementwise, whatever the types. Row positions survive in integer types wide enough to hold them."""
     x = op.need(0)
+    op.get(1)  # CastLike takes the type of it, not the values
     target = op.attribute("to")
     if isinstance(x.state, Positional) and target not in _INTEGERS:
         return Value(RowIndex(x.state.axis, None), x.shape)
@@ -189,9 +190,10 @@ def _reshaped_blindly(op: Op, x: Value, target: object) -> Value:
 
 
 def _target_sizes(op: Op, source: Shape, target: list[Size]) -> Shape:
-    """Resolve 0 (copy) and -1 (the rest). A computed entry that may turn out -1 or 0 in some run stands for an
-    unknown size, except where the total proves what it is.
+    """Resolve 0 (copy) and -1 (the rest). A computed entry that may turn out -1, or 0 although there are elements,
+    in some run stands for an unknown size, except where the total proves what it is.
     """
+    total = product(source)
     if op.attribute("allowzero", 0) and ZERO in target:
         raise Mixes("reshape-unknown", "Reshape to a literal size of 0")
     sizes: list[Size | None] = []
@@ -201,14 +203,15 @@ def _target_sizes(op: Op, source: Shape, target: list[Size]) -> Shape:
                 raise Mixes("malformed-node", "Reshape copies the size of an axis that is not there")
             sizes.append(source[position])
         else:
-            sizes.append(entry if entry.dimension else None)
+            held = entry.sign() == 1 or (entry.dimension and total.divided_by(entry) is not None)
+            sizes.append(entry if held else None)
     unknown = [p for p, entry in enumerate(sizes) if entry is None]
     certain = product(s for s in sizes if s is not None)
     if len(unknown) == 1:
-        sizes[unknown[0]] = _rest(op, product(source), certain)
+        sizes[unknown[0]] = _rest(op, total, certain)
     elif unknown:
         doubtful = any(target[p].batch for p in unknown)
-        cancels = product(source).block() is not None and certain.block() is not None
+        cancels = total.block() is not None and certain.block() is not None
         batch = doubtful or (not cancels and any(s.batch for s in (*source, certain)))
         sizes = [op.symbols.fresh("?", batch=batch) if s is None else s for s in sizes]
     return tuple(s for s in sizes if s is not None)
@@ -303,9 +306,11 @@ def constant_of_shape(op: Op) -> Value:
 
 
 @rule("Range", sizes=ALL)
+@rule("Range", domain=MICROSOFT, sizes=ALL)
 def range_(op: Op) -> Value:
-    """start, start + delta, …: from 0 to N by 1 it is the position of each row."""
+    """start, start + delta, …: from 0 to N by 1 it is the position of each row. A delta left out is 1."""
     start, limit, delta = ([None] if (c := op.content(i)) is None else list(c.reshape(-1)) for i in range(3))
+    delta = [ONE] if op.get(2) is None else delta
     if start[0] == ZERO and delta[0] == ONE and limit[0] == N:
         return Value(RowIndex(0), (N,))
     if any(value.state == BATCH_SIZE for value in op.present):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actcache.passes.rows.broadcasting import carry
-from actcache.passes.rows.registry import MICROSOFT, Op, normal_axis, rule
+from actcache.passes.rows.registry import MICROSOFT, Op, barrier, normal_axis, rule
 from actcache.passes.rows.rules_spatial import stay_on_axis_0
 from actcache.passes.rows.sizes import const
 from actcache.passes.rows.state import Mixes, Value
@@ -60,6 +60,19 @@ def center_crop_pad(op: Op) -> Value:
     return carry(x, tuple(given.get(a, size) for a, size in enumerate(x.shape)))
 
 
+@rule("UnfoldTensor", domain=MICROSOFT)
+def unfold(op: Op) -> Value:
+    """Windows along one axis, the entries of each on a new last axis."""
+    x = op.need(0)
+    if x.shape is None:
+        return carry(x, None)
+    axis = op.axis(-1, len(x.shape), "dim")
+    if x.row is not None and x.row.axis == axis:
+        raise Mixes("slice-rows", "UnfoldTensor takes windows of several rows")
+    windows = op.symbols.fresh("windows")
+    return carry(x, (*x.shape[:axis], windows, *x.shape[axis + 1 :], const(op.attribute("size"))))
+
+
 @rule("TfIdfVectorizer")
 def tfidf(op: Op) -> Value:
     """Counts n-grams within one row of [N, C]; a vector is one row."""
@@ -69,3 +82,8 @@ def tfidf(op: Op) -> Value:
     if x.row is None:
         return carry(x, None)
     return stay_on_axis_0(op, x, (op.symbols.fresh("terms"),))
+
+
+for _window in ("BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix"):
+    barrier(_window, "size-from-batch", f"the number of rows sets a size of {_window}, and with it all its values")
+barrier("ImageDecoder", "not-batch-axis", "ImageDecoder reads one image from one stream of bytes")

@@ -71,6 +71,13 @@ def conv_transpose(op: Op) -> Value:
     return stay_on_axis_0(op, x, (channels, *space))
 
 
+@rule("ConvTransposeWithDynamicPads", domain=MICROSOFT)
+def conv_transpose_padded(op: Op) -> Value:
+    """ConvTranspose with its pads as input 2."""
+    op.row_free(1, 2, 3)
+    return stay_on_axis_0(op, op.need(0), _fresh_like(op, op.need(0)))
+
+
 @rule("DeformConv")
 def deform_conv(op: Op) -> Value:
     """Conv that reads X[n] at offset[n], weighted by mask[n]."""
@@ -141,6 +148,7 @@ def depth_space(op: Op) -> Value:
 
 
 @rule("GridSample")
+@rule("GridSample", domain=MICROSOFT)
 def grid_sample(op: Op) -> Value:
     """Y[n] samples X[n] at grid[n]."""
     x, grid = op.need(0), op.need(1)

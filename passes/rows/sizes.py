@@ -103,6 +103,10 @@ class Size:
         """Whether the value is certainly an integer."""
         return all(symbol.integer for monomial in self.terms for symbol in monomial)
 
+    def made_before(self, mark: int) -> bool:
+        """Whether all its symbols are older than :attr:`Symbols.mark` was then."""
+        return all(symbol.order < mark for monomial in self.terms for symbol in monomial)
+
     def sign(self) -> int | None:
         """Return 1, 0 or -1 when the sign is certain in every run, else None."""
         if not self.terms:
@@ -183,6 +187,11 @@ class Symbols:
             symbol = Symbol(self._next, f"{how}#{self._next}", part.batch, dimension=False)
             self._opaque[key] = symbol
         return Size({(symbol,): 1})
+
+    @property
+    def mark(self) -> int:
+        """Symbols made from now on have at least this order."""
+        return self._next
 
     @property
     def _next(self) -> int:

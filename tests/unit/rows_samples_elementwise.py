@@ -5,7 +5,7 @@ from __future__ import annotations
 from rows_support import Sample, free, ints, literal, rows, sample, weight
 
 _ANY = (
-    "Atan Asinh Ceil Celu Cos Elu Erf Exp Floor HardSigmoid HardSwish IsInf IsNaN LeakyRelu Mish Reciprocal "
+    "Atan Asinh Ceil Celu Cos Elu Erf Exp Floor HardSigmoid HardSwish LeakyRelu Mish Reciprocal "
     "Relu Round Selu Shrink Sigmoid Sign Sin Softplus Softsign Tan Tanh ThresholdedRelu Neg Abs Identity"
 ).split()
 _INSIDE = {"Acos": (-1, 1), "Asin": (-1, 1), "Atanh": (-0.9, 0.9), "Acosh": (1, 50), "Log": (0.1, 90), "Sqrt": (0, 9)}
@@ -17,6 +17,8 @@ _REDUCE = "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare".split()
 UNARY: list[Sample] = [
     *(sample(f"y = {op}(x)", 0, x=rows(3, 4)) for op in _ANY),
     *(sample(f"y = {op}(x)", 1, x=rows(3, axis=1, low=a, high=b)) for op, (a, b) in _INSIDE.items()),
+    sample("h = Mul(x, huge) y = IsInf(h)", 0, x=rows(3), huge=literal(3e38, "float32")),
+    sample("s = Sqrt(x) y = IsNaN(s)", 0, x=rows(3)),
     sample("y = Gelu(x)", 0, opset=20, x=rows(3, 4)),
     sample("y = Swish(x)", 0, opset=24, x=rows(3, 4)),
     sample("y = Not(x)", 0, x=rows(3, dtype="bool")),
@@ -30,7 +32,12 @@ UNARY: list[Sample] = [
     sample("y = Dropout(x, r, t)", 0, x=rows(3), r=literal(0.5, "float32"), t=literal(False, "bool")),
     sample('y = RegexFullMatch<pattern = "1.*">(x)', 0, opset=20, x=rows(3, dtype="str")),
     sample("y = StringConcat(x, z)", 0, opset=20, x=rows(3, dtype="str"), z=rows(3, dtype="str")),
-    *(sample(f"y = com.microsoft.{op}(x)", 0, x=rows(3, 4)) for op in ("Gelu", "QuickGelu")),
+    sample('y = StringNormalizer<case_change_action = "UPPER", locale = "C">(x)', 0, x=rows(dtype="str")),
+    sample('y = StringNormalizer<stopwords = ["3"], locale = "C">(x)', "mixed", x=rows(dtype="str")),
+    sample("y = SwiGLU<alpha = 0.7>(x, z)", 0, opset=28, reference=True, x=rows(3), z=rows(3)),
+    *(sample(f"y = com.microsoft.{op}(x)", 0, x=rows(3, 4)) for op in ("Gelu", "QuickGelu", "SampleOp")),
+    sample("y = com.microsoft.MurmurHash3<seed = 7>(x)", 1, x=ints(3, high=99, axis=1)),
+    sample("y = com.microsoft.MurmurHash3(x)", 0, x=rows(3, dtype="str")),
     *(sample(f"y = com.microsoft.{op}(x, b)", 0, x=rows(3, 4), b=weight(4)) for op in ("BiasGelu", "FastGelu")),
 ]
 

@@ -29,6 +29,14 @@ SPATIAL: list[Sample] = [
     sample("y = GlobalMaxPool(x)", 0, x=rows(2, 6, 6)),
     sample("y = DepthToSpace<blocksize = 2>(x)", 0, x=rows(8, 3, 3)),
     sample("y = SpaceToDepth<blocksize = 2>(x)", 0, x=rows(2, 4, 6)),
+    sample(
+        "y = com.microsoft.ConvTransposeWithDynamicPads<strides = [2, 2]>(x, w, p)",
+        0,
+        x=rows(3, 4, 4),
+        w=weight(3, 2, 3, 3),
+        p=literal([0, 1, 1, 0]),
+    ),
+    sample("y = com.microsoft.GridSample(x, g)", 0, x=rows(2, 5, 5), g=rows(4, 3, 2, low=-1, high=1)),
     sample("y = GridSample(x, g)", 0, x=rows(2, 5, 5), g=rows(4, 3, 2, low=-1, high=1)),
     sample(
         "n = Shape<end = 1>(t) s = Concat<axis = 0>(n, chw) y = AffineGrid(t, s)",
@@ -51,6 +59,30 @@ SPATIAL: list[Sample] = [
     sample("y = Upsample(x, s)", 0, opset=9, x=rows(2, 4, 5), s=literal([1.0, 1.0, 2.0, 2.0], "float32")),
 ]
 
+_OWN = "n = Shape<end = 1>(x) e = Squeeze(n) i = Range(zero, e, one)"
+_BOX = rows(4, low=0, high=1)
+ROIS: list[Sample] = [
+    *(sample("y = RoiAlign<output_height = 3, output_width = 2, spatial_scale = 5.0, sampling_ratio = 2>(m, r, i)", 0,
+        opset=opset, m=weight(3, 2, 6, 6), r=_BOX, i=ints(high=2)) for opset in (10, 16)),
+    # Each row brings an image and a region of it.
+    sample(f"{_OWN} y = RoiAlign<spatial_scale = 5.0, sampling_ratio = 2>(x, r, i)", 0,
+        x=rows(2, 6, 6), r=_BOX, zero=literal(0), one=literal(1)),
+    sample("y = RoiAlign<spatial_scale = 5.0>(x, r, i)", "mixed", x=rows(2, 6, 6), r=_BOX, i=ints(high=0)),
+    sample("y = com.microsoft.CropAndResize(m, r, i, s)", 0, m=weight(3, 2, 6, 6), r=_BOX,
+        i=ints(high=2, dtype="int32"), s=literal([3, 2], "int32")),
+    sample("y = MaxRoiPool<pooled_shape = [2, 2]>(m, r)", 0, m=weight(6, 2, 6, 6), r=rows(5, low=0, high=5.9)),
+    sample("y = MaxRoiPool<pooled_shape = [2, 2]>(x, r)", "mixed", x=rows(2, 6, 6), r=rows(5, low=0, high=0)),
+    sample("y = MaxUnpool<kernel_shape = [2], strides = [2]>(x, i)", "mixed", x=rows(2, 3), i=ints(2, 3)),
+]  # fmt: skip
+
+LOSS: list[Sample] = [
+    *(sample('y = NegativeLogLikelihoodLoss<reduction = "none", ignore_index = 1>(x, c, w)', 0, opset=opset,
+        x=rows(4, 3), c=ints(3, high=3), w=weight(4, low=0.5, high=2)) for opset in (12, 13, 22)),
+    sample('y, p = SoftmaxCrossEntropyLoss<reduction = "none">(x, c)', {"y": 0, "p": 0}, x=rows(4), c=ints(high=3)),
+    sample("y, p = SoftmaxCrossEntropyLoss(x, c)", {"y": "mixed", "p": 0}, x=rows(4), c=ints(high=3)),
+    sample('y = NegativeLogLikelihoodLoss<reduction = "none">(x, c)', "mixed", x=rows(5, axis=1), c=ints()),
+]  # fmt: skip
+
 PRODUCT: list[Sample] = [
     sample("y = MatMul(x, w)", 0, x=rows(3, 4), w=weight(4, 6)),
     sample("y = MatMul(x, w)", 0, x=rows(4), w=weight(4, 6)),
@@ -70,6 +102,10 @@ PRODUCT: list[Sample] = [
         w=weight(4, 6, dtype="uint8"), a=literal(7, "uint8"), b=weight(6, dtype="uint8")),
     sample("y = MatMulInteger(x, w, a)", "mixed", x=ints(4, dtype="uint8", high=255), w=weight(4, 6, dtype="uint8"),
         a=literal([1, 2, 3, 4, 5], "uint8")),
+    *(sample(f'y = com.microsoft.CDist<metric = "{metric}">(x, w)', 0, x=rows(4), w=weight(6, 4), tolerance=1e-3)
+        for metric in ("euclidean", "sqeuclidean")),
+    sample("y = com.microsoft.CDist(w, x)", 1, x=rows(4), w=weight(6, 4), tolerance=1e-3),
+    sample("y = com.microsoft.CDist(x, z)", "mixed", x=rows(4), z=rows(4)),
     sample('y = Einsum<equation = "bij, bjk -> bik">(x, z)', 0, x=rows(3, 4), z=rows(4, 2)),
     sample('y = Einsum<equation = "...ij, jk">(x, w)', 0, x=rows(2, 3, 4), w=weight(4, 5)),
     sample('y = Einsum<equation = "bhwc, hkc -> bhwk">(x, w)', 0, x=rows(3, 2, 4), w=weight(3, 5, 4)),
@@ -150,6 +186,8 @@ ATTENTION: list[Sample] = [
 
 SAMPLES = [
     *SPATIAL,
+    *ROIS,
+    *LOSS,
     *PRODUCT,
     *QUANTISED,
     *_recurrent("LSTM", 4),

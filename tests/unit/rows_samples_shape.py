@@ -43,6 +43,8 @@ SHAPE: list[Sample] = [
         k=literal([3]),
         w=weight(1, 3),
     ),
+    sample("n = Shape<end = 1>(x) z = Squeeze(n) r = com.microsoft.Range(zero, z) y = Gather(x, r)", 0, x=rows(3),
+        zero=literal(0)),
     # ConstantOfShape → Equal → Where → Expand, as TorchScript writes expand(-1, …).
     sample(
         """s = Shape(x) c = ConstantOfShape<value = int64[1] {1}>(three) m = Mul(c, minus) e = Equal(t, m)
@@ -56,8 +58,8 @@ SHAPE: list[Sample] = [
     sample("s = Shape(x) z = ConstantOfShape(s) y = Add(x, z)", {"y": 0, "z": 0}, x=rows(3)),
     sample("y = Tile(x, r)", 0, x=rows(3), r=literal([1, 2])),
     sample(
-        "n = Shape<end = 1>(x) r = Concat<axis = 0>(n, one) y = Tile(w, r) z = Tile(v, r)",
-        {"y": 0, "z": (0, 2)},
+        "n = Shape<end = 1>(x) r = Concat<axis = 0>(n, one) y = Tile(w, r) z = Tile(v, r) s = Add(x, y)",
+        {"y": 0, "z": (0, 2), "s": 0},
         x=rows(3),
         one=literal([1]),
         w=weight(1, 3),
@@ -115,6 +117,22 @@ INDEX: list[Sample] = [
     sample("y = ScatterElements<axis = 1>(x, i, u)", 0, x=rows(6), i=ints(2), u=rows(2)),
     sample("y = Scatter<axis = 1>(x, i, u)", 0, opset=9, x=rows(6), i=ints(2), u=rows(2)),
     sample("y = GatherND(w, i)", 0, w=weight(6, 6, 2), i=ints(3, 2)),
+    sample("y = com.microsoft.GatherND(w, i)", 0, w=weight(6, 6, 2), i=ints(3, 2)),
+    sample("y = com.microsoft.GatherND(x, i)", 1, x=rows(6, axis=1), i=literal([[3], [0]])),
+    sample(
+        "y = com.microsoft.GatherBlockQuantized<block_size = 16, quantize_axis = 1, bits = 8>(w, i, s)",
+        0,
+        w=weight(9, 32, dtype="uint8"),
+        i=ints(3, high=8),
+        s=weight(9, 2),
+    ),
+    sample(
+        "y = com.microsoft.GatherBlockQuantized<block_size = 16, quantize_axis = 1, bits = 4>(w, i, s)",
+        1,
+        w=weight(9, 16, dtype="uint8"),
+        i=ints(3, high=8, axis=1),
+        s=weight(9, 2),
+    ),
     sample("y = GatherND<batch_dims = 1>(x, i)", 0, x=rows(6, 2), i=ints(3, 1)),
     sample("y = GatherND(x, i)", 1, x=rows(6, axis=1), i=literal([[3], [0]])),
     sample("y = ScatterND(x, i, u)", 1, x=rows(6, axis=1), i=literal([[3], [0]]), u=rows(2, axis=1)),
@@ -183,6 +201,9 @@ TRANSFORM: list[Sample] = [
     sample("y = DFT(x)", 0, opset=20, x=rows(8, 2), tolerance=1e-4),
     sample("y = STFT<onesided = 1>(x, step, , size)", 0, x=rows(32, 1), step=literal(8), size=literal(16),
         tolerance=1e-4),
+    sample("y = com.microsoft.UnfoldTensor<size = 3, step = 2, dim = 1>(x)", 0, x=rows(7, 2)),
+    sample("y = com.microsoft.UnfoldTensor<size = 3, dim = -1>(x)", 1, x=rows(2, 7, axis=1)),
+    sample("y = com.microsoft.UnfoldTensor<size = 1, dim = 0>(x)", "mixed", x=rows(7)),
     sample("y = Det(x)", 0, x=rows(3, 3), tolerance=1e-4),
     sample("y = com.microsoft.Inverse(x)", 0, x=rows(3, 3), tolerance=1e-3),
     sample(
@@ -201,6 +222,25 @@ BARRIERS: list[Sample] = [
     sample("y = NonMaxSuppression(b, s)", "mixed", b=rows(6, 4), s=rows(1, 6)),
     sample('y, n = StringSplit<delimiter = "1">(x)', "mixed", opset=20, x=rows(3, dtype="str")),
     sample("y = NonZero(w)", "free", w=weight(3)),
+    *(
+        sample(
+            f"y = {op}Window(s) n = Shape<end = 1>(x) m = Squeeze(n) z = {op}Window(m)",
+            {"y": "free", "z": "BatchSize"},
+            x=rows(3),
+            s=literal(8),
+        )
+        for op in ("Blackman", "Hamming", "Hann")
+    ),
+    sample(
+        "b = Size(x) y = MelWeightMatrix(b, d, r, l, u)",
+        "BatchSize",
+        x=rows(),
+        d=literal(16),
+        r=literal(8192),
+        l=literal(0.0, "float32"),
+        u=literal(4096.0, "float32"),
+    ),
+    sample("y = ImageDecoder(x)", "mixed", opset=20, x=rows(dtype="uint8")),
 ]
 
 SAMPLES = [*SHAPE, *SELECT, *INDEX, *TRANSFORM, *BARRIERS]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import onnx
 import onnx.parser
 import onnxruntime as ort
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 from actcache.passes.graph import GraphView
 from actcache.passes.rows import Mixed, Row, RowProof, State, prove_rows
@@ -109,7 +110,11 @@ def literal(values: object, dtype: str = "int64") -> Tensor:
 
 @dataclass(frozen=True)
 class Sample:
-    """A few nodes and what the analysis must say about their outputs."""
+    """A few nodes and what the analysis must say about their outputs.
+
+    Attributes:
+        reference: Run by onnx's reference implementation: this onnxruntime has no kernel of the operator.
+    """
 
     nodes: str
     claims: dict[str, Claim]
@@ -117,6 +122,7 @@ class Sample:
     opset: int = 18
     tolerance: float = 2e-5
     imports: dict[str, int] = field(default_factory=dict)
+    reference: bool = False
 
     def __str__(self) -> str:
         return " ".join(self.nodes.split())[:100] + f" @{self.opset}"
@@ -153,10 +159,18 @@ class Sample:
 
 
 def sample(
-    nodes: str, claims: Claim | dict[str, Claim], *, opset: int = 18, tolerance: float = 2e-5, **tensors: Tensor
+    nodes: str,
+    claims: Claim | dict[str, Claim],
+    *,
+    opset: int = 18,
+    tolerance: float = 2e-5,
+    ml: int = 3,
+    reference: bool = False,
+    **tensors: Tensor,
 ) -> Sample:
-    """A sample whose only output is ``y``, unless `claims` names others."""
-    return Sample(nodes, claims if isinstance(claims, dict) else {"y": claims}, tensors, opset, tolerance)
+    """A sample whose only output is ``y``, unless `claims` names others; `ml` is the opset of ai.onnx.ml."""
+    named = claims if isinstance(claims, dict) else {"y": claims}
+    return Sample(nodes, named, tensors, opset, tolerance, {"ai.onnx.ml": ml}, reference)
 
 
 def from_array(values: Array, name: str) -> onnx.TensorProto:
@@ -173,8 +187,17 @@ def described(state: State) -> Claim:
     return {"RowFree": "free"}.get(type(state).__name__, type(state).__name__)
 
 
-def session(tried: Sample) -> ort.InferenceSession:
+class Runner(Protocol):
+    """What runs a sample: a session of onnxruntime, or onnx's reference implementation."""
+
+    def run(self, names: list[str], feed: dict[str, Array]) -> list[Array]:
+        """Return the named outputs."""
+
+
+def session(tried: Sample) -> Runner:
     """The sample in onnxruntime, as it is: no fusion may replace the operator under test."""
+    if tried.reference:
+        return ReferenceEvaluator(tried.model)  # type: ignore[no-any-return]
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
@@ -188,7 +211,7 @@ def session(tried: Sample) -> ort.InferenceSession:
         raise
 
 
-def follows(tried: Sample, runner: ort.InferenceSession) -> Iterator[tuple[str, list[int], bool]]:
+def follows(tried: Sample, runner: Runner) -> Iterator[tuple[str, list[int], bool]]:
     """For every output claimed to be rows and every choice of rows: whether the result follows the choice."""
     names = list(tried.claims)
     whole = dict(zip(names, runner.run(names, tried.feed()), strict=True))

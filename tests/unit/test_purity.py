@@ -18,6 +18,19 @@ IMPURE = {
         "t = Constant<value = bool {1}>() r = Constant<value_float = 0.5>() y = Dropout(x, r, t)",
         "impure-training",
     ),
+    "training dropout of a constant": (
+        "t = Constant<value = bool {1}>() r = Constant<value_float = 0.5>() d = Dropout(r, r, t) y = Mul(x, d)",
+        "impure-training",
+    ),
+    "dropout that may train": (
+        "c = Less(x, x) r = Constant<value_float = 0.5>() y = Dropout(x, r, c)",
+        "impure-training",
+    ),
+    "random draws for a constant": (
+        "r = Constant<value_float = 0.5>() d = RandomNormalLike(r) y = Mul(x, d)",
+        "impure-random",
+    ),
+    "cache of the host": ("y = com.microsoft.PagedAttention(x)", "impure-state"),
     "random in a body": (
         """c = Constant<value = bool {1}>()
         y = If(c) <then_branch = t () => (float[N] a) { a = RandomNormalLike(x) },
@@ -30,7 +43,9 @@ IMPURE = {
 @pytest.mark.parametrize("name", IMPURE)
 def test_what_is_not_a_function_of_its_inputs_is_refused(name: str) -> None:
     nodes, rule = IMPURE[name]
-    found = impure_nodes(view(f"g (float[N] x) => (float[N] y) {{ {nodes} }}", domains='"custom" : 1'))
+    found = impure_nodes(
+        view(f"g (float[N] x) => (float[N] y) {{ {nodes} }}", domains='"custom" : 1, "com.microsoft" : 1')
+    )
     assert rule in {refusal.rule for refusal in found.values()}
 
 
@@ -41,6 +56,7 @@ def test_what_is_not_a_function_of_its_inputs_is_refused(name: str) -> None:
         "y = Dropout(x)",
         "f = Constant<value = bool {0}>() r = Constant<value_float = 0.5>() y = Dropout(x, r, f)",
         "y = com.microsoft.FastGelu(x)",
+        "y = SimplifiedLayerNormalization(x, x)",
         "c = Constant<value = bool {1}>() y = If(c) <then_branch = t () => (float[N] a) { a = Neg(x) },"
         " else_branch = e () => (float[N] b) { b = Abs(x) }>",
     ],

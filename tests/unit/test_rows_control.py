@@ -79,23 +79,6 @@ def test_branches_of_different_rank_are_followed_apart() -> None:
     assert refusal is not None and refusal.rule == "rows-misaligned"
 
 
-def test_loops_are_refused_when_rows_enter() -> None:
-    looped = """
-    looped (float[N, 4] x, float[4] w, int64 times) => (float[N, 4] y, float[4] z)
-    <bool go = {1}>
-    {
-        y = Loop(times, go, x) <body = a (int64 i, bool c, float[N, 4] p) => (bool d, float[N, 4] q)
-            { d = Identity(c) q = Relu(p) }>
-        z = Loop(times, go, w) <body = b (int64 j, bool e, float[4] r) => (bool f, float[4] s)
-            { f = Identity(e) s = Relu(r) }>
-    }
-    """
-    proof = prove_rows(view(looped), {"x": 0})
-    refusal = proof.refusal("y")
-    assert refusal is not None and refusal.rule == "loop-over-rows"
-    assert proof.state("z") == RowFree()
-
-
 IDIOMS: list[Sample] = [
     # Softmax → IsNaN → Where, as both exporters of torch guard fully masked attention.
     sample("s = Softmax(x) n = IsNaN(s) y = Where(n, z, s)", 0, x=rows(2, 3), z=literal(0.0, "float32")),

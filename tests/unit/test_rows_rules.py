@@ -5,11 +5,16 @@ The values cannot agree by accident: negative, not round, one row huge. A rule w
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import rows_samples_contrib
 import rows_samples_elementwise
 import rows_samples_layers
+import rows_samples_ml
+import rows_samples_refused
 import rows_samples_shape
+import rows_samples_tokens
+import rows_samples_versions
 from rows_support import Sample, described, follows, session
 
 from actcache.passes.rows import RULES
@@ -18,8 +23,17 @@ SAMPLES: list[Sample] = [
     *rows_samples_elementwise.SAMPLES,
     *rows_samples_shape.SAMPLES,
     *rows_samples_layers.SAMPLES,
+    *rows_samples_ml.SAMPLES,
     *rows_samples_contrib.SAMPLES,
+    *rows_samples_tokens.SAMPLES,
+    *rows_samples_refused.SAMPLES,
+    *rows_samples_versions.SAMPLES,
 ]
+
+
+def proven(tried: Sample) -> list[str]:
+    """The outputs that the sample claims to be rows."""
+    return [name for name, claim in tried.claims.items() if not isinstance(claim, str)]
 
 
 @pytest.mark.parametrize("tried", SAMPLES, ids=str)
@@ -27,17 +41,24 @@ def test_claim_is_what_onnxruntime_does(tried: Sample) -> None:
     proof = tried.proof
     states = {name: (described(proof.state(name)), proof.refusal(name)) for name in tried.claims}
     assert {name: claim for name, (claim, _) in states.items()} == tried.claims, states
-    if any(not isinstance(claim, str) for claim in tried.claims.values()):
+    if proven(tried):
         wrong = [(name, chosen) for name, chosen, same in follows(tried, session(tried)) if not same]
         assert not wrong
 
 
+@pytest.mark.parametrize("tried", [tried for tried in SAMPLES if proven(tried)], ids=str)
+def test_rows_of_a_sample_differ(tried: Sample) -> None:
+    """Equal rows would follow any choice, whatever the operator does."""
+    results = session(tried).run(proven(tried), tried.feed())
+    axes = [claim if isinstance(claim, int) else claim[0] for claim in map(tried.claims.get, proven(tried))]
+    first = [np.take(result, [0], axis) for result, axis in zip(results, axes, strict=True)]
+    assert any((np.broadcast_to(row, result.shape) != result).any() for row, result in zip(first, results, strict=True))
+
+
 def test_every_rule_has_a_sample() -> None:
-    proven = {
-        op for tried in SAMPLES for op in tried.operators if any(not isinstance(c, str) for c in tried.claims.values())
-    }
+    shown = {op for tried in SAMPLES for op in tried.operators if proven(tried)}
     refused = {op for tried in SAMPLES for op in tried.operators}
-    missing = [key for key, found in RULES.items() if key not in (refused if found.barrier else proven)]
+    missing = [key for key, found in RULES.items() if key not in (refused if found.barrier else shown)]
     assert not missing
 
 
