@@ -1,0 +1,104 @@
+"""Whether two results are the same up to rounding.
+
+onnxruntime's own results move in the last bits with the number of rows (see ``docs``), so the measure is relative to the
+largest magnitude of the same row where rows are known: a huge row must not hide what went wrong in a small one. Random
+graphs can be ill-conditioned (a difference of two nearly equal sums); what a model does to inputs that are moved by a
+millionth tells that apart from a wrong answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from actcache.verify import Array, Feed, Run
+
+#: Largest difference, relative to the largest magnitude in the row (or in the tensor).
+TOLERANCE = 2e-5
+#: Formats with few digits round more coarsely.
+COARSE = {np.dtype(np.float16): 4e-3}
+#: How far inputs are moved to see how far the outputs move, and how much further a difference must be to be wrong.
+NUDGE, FACTOR = 1e-6, 100.0
+
+
+def identical(a: Any, b: Any) -> bool:
+    """Equal bit for bit, types and shapes included."""
+    if isinstance(a, (list, tuple)):
+        return isinstance(b, (list, tuple)) and len(a) == len(b) and all(map(identical, a, b))
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(identical(a[k], b[k]) for k in a)
+    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray):
+        return type(a) is type(b) and bool(a == b or a != a)
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    return a.tolist() == b.tolist() if a.dtype.kind == "O" else a.tobytes() == b.tobytes()
+
+
+def excess(got: Any, wanted: Any, axis: int | None = None) -> float:
+    """Return the largest difference in units of what is accepted: above 1 is too much, inf not comparable.
+
+    Args:
+        got, wanted: The results.
+        axis: The axis of independent rows, if there is one.
+    """
+    if identical(got, wanted):
+        return 0.0
+    if isinstance(got, (list, tuple)) and isinstance(wanted, (list, tuple)) and len(got) == len(wanted):
+        return max(excess(a, b) for a, b in zip(got, wanted, strict=True))
+    if not isinstance(got, np.ndarray) or not isinstance(wanted, np.ndarray):
+        return float("inf")
+    if got.dtype != wanted.dtype or got.shape != wanted.shape:
+        return float("inf")
+    if got.dtype.kind not in "fc" and not _is_small_float(got.dtype):
+        return float("inf")
+    return _excess(got, wanted, axis)
+
+
+def _excess(got: Array, wanted: Array, axis: int | None) -> float:
+    wide = np.complex128 if got.dtype.kind == "c" else np.float64
+    a, b = got.astype(wide), wanted.astype(wide)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    finite = np.isfinite(a) & np.isfinite(b)
+    if not (same | finite).all():
+        return float("inf")
+    size = np.abs(np.where(np.isfinite(b), b, 0))
+    others = None if axis is None else tuple(n for n in range(b.ndim) if n != axis)
+    scale = size if others == () else size.max(axis=others, keepdims=True, initial=0.0)
+    tolerance = COARSE.get(got.dtype, 0.1 if _is_small_float(got.dtype) else TOLERANCE)
+    difference = np.abs(np.where(same, 0.0, np.where(finite, a, 0) - np.where(finite, b, 0)))
+    return float((difference / (tolerance * scale + 1e-30)).max(initial=0.0))
+
+
+def _is_small_float(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind == "V" and dtype.name.startswith(("bfloat", "float"))
+
+
+def accepted_excess(run: Run, feed: Feed) -> list[float]:
+    """Return per output how far it moves when the inputs are nudged, in units of what is accepted.
+
+    A difference that is not well above this shows an ill-conditioned model, not a wrong answer.
+    """
+    before = run(feed)
+    random = np.random.default_rng(7)
+    moved = [0.0] * len(before)
+    for _ in range(3):
+        after = run({name: _nudged(value, random) for name, value in feed.items()})
+        for position, (a, b) in enumerate(zip(after, before, strict=True)):
+            moved[position] = max(moved[position], excess(a, b))
+    return [FACTOR * each for each in moved]
+
+
+def _nudged(value: Any, random: np.random.Generator) -> Any:
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return value
+    step = max(NUDGE, 4 * float(np.finfo(value.dtype).eps) if value.dtype != np.float64 else 0.0)
+    return (value * (1 + step * random.uniform(-1, 1, value.shape))).astype(value.dtype)
+
+
+def take_blocks(array: Array, rows: Sequence[int], axis: int, block: int = 1) -> npt.NDArray[Any]:
+    """Return the given rows of an array that holds each row in `block` consecutive entries."""
+    places = [row * block + j for row in rows for j in range(block)]
+    return np.asarray(np.take(array, places, axis))

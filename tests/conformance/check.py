@@ -1,0 +1,328 @@
+"""One model: compiled in this process with the cost threshold off, and held to the original.
+
+Granularity ``auto`` (whatever it leads to), then rows and whole tensors where ``auto`` chose otherwise. Each compiled
+model runs cold, warm (bit for bit the cold answer), and for rows permuted, partly warm, with equal rows, as subsets and
+one by one; the answers are those of the original in plain onnxruntime. Compiling again must give back the same nodes,
+and onnx's checker must accept what it accepted before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.checker
+
+from actcache import runtime, verify
+from actcache.errors import ActcacheError
+from actcache.model_file import LoadedModel, load_model
+from actcache.passes.choose import Choice, Plan, choose
+from actcache.passes.cost import Costs, estimate_costs
+from actcache.passes.fingerprint import fingerprint
+from actcache.passes.graph import GraphView
+from actcache.passes.inline_regions import inline_regions
+from actcache.passes.outline import outline_in
+from actcache.passes.refusal import Refusal
+from actcache.passes.rows import prove_rows, row_hypotheses
+from actcache.verify import Case, Feed, take
+from tests.conformance.agreement import accepted_excess, excess, identical
+from tests.conformance.claims import check_claims, too_strict
+from tests.conformance.running import intermediate_values, runner, session, with_outputs
+from tests.conformance.subject import Outcome, Subject
+
+#: Called with what is about to run, so that a crash of the process can be told: of the original or of our work.
+Stage = Callable[[str], None]
+
+
+def check(subject: Subject, folder: Path, stage: Stage = lambda _: None) -> Outcome:
+    """Compile a model in every way and compare. Writes into `folder`; never raises."""
+    outcome = Outcome(subject.name, "not run")
+    stage("original")
+    try:
+        run = runner(session(subject.model))
+        feeds = [feed for feed in subject.feeds if _runs(run, feed)]
+        if not feeds:
+            run(subject.feeds[0])
+        varying = verify.varying_outputs(run, feeds[0])
+    except Exception as error:
+        outcome.rule, outcome.reason = _why_not_run(error), _short(error)
+        return outcome
+    try:
+        _Check(subject, feeds, folder, outcome, stage, run, varying).run()
+    except Exception as error:
+        outcome.problems.append(f"the compiler fails: {type(error).__name__}: {_short(error)}")
+    if outcome.problems:
+        outcome.verdict = "wrong"
+        outcome.text = printed(subject.model)
+    return outcome
+
+
+@dataclass
+class _Check:
+    subject: Subject
+    feeds: list[Feed]
+    folder: Path
+    outcome: Outcome
+    stage: Stage
+    original: verify.Run
+    varying: frozenset[int]
+
+    def run(self) -> None:
+        source = self.folder / "source.onnx"
+        source.write_bytes(self.subject.model.SerializeToString())
+        self.stage("compiling")
+        try:
+            loaded = load_model(source, self.folder)
+        except ActcacheError as error:
+            self.outcome.verdict, self.outcome.rule, self.outcome.reason = "refused", type(error).__name__, str(error)
+            return
+        view = GraphView(loaded.proto)
+        self.stage("original")
+        costs = measured_shapes(view, self.feeds[0], self.folder)
+        self.claims(view)
+        self.stage("compiling")
+        chosen = choose(view, costs, min_saving=0, name="region")
+        self.verdict(view, chosen)
+        for plan in plans(view, costs, chosen):
+            self.compiled(loaded, view, plan)
+
+    def claims(self, view: GraphView) -> None:
+        if self.subject.quick:
+            return
+        self.stage("original, by rows")
+        for place, hypothesis in enumerate(row_hypotheses(view, view.inputs)):
+            for feed in self.feeds:
+                if not _agree_on_rows(feed, hypothesis):
+                    continue
+                several = feed if verify.row_count(feed, hypothesis) > 2 else verify.more_rows(feed, hypothesis, 4)
+                problems, checks, unstable = check_claims(view, hypothesis, several, self.folder)
+                self.outcome.problems += problems[:3]
+                self.outcome.checks += checks
+                self.outcome.unstable += unstable
+                if place == 0 and feed is self.feeds[0]:
+                    self.outcome.candidates += too_strict(view, hypothesis, several, self.folder)
+
+    def verdict(self, view: GraphView, chosen: Choice) -> None:
+        """Say what granularity ``auto`` leads to, and what stopped rows."""
+        rows = [c.region for plan in chosen.plans[:1] for c in plan if c.region.granularity == "row"]
+        if rows:
+            self.outcome.verdict = "row"
+            self.outcome.operators = sorted({view.model.graph.node[i].op_type for r in rows for i in r.nodes})
+            return
+        self.outcome.verdict = "tensor" if chosen.plans else "refused"
+        refusal = _decisive(view, chosen.refusals)
+        self.outcome.rule, self.outcome.reason = refusal.rule, str(refusal)
+
+    # -- one compiled model ----------------------------------------------------------------------------
+
+    def compiled(self, loaded: LoadedModel, view: GraphView, plan: Plan) -> None:
+        how = ", ".join(dict.fromkeys(c.region.granularity for c in plan))
+        self.stage(f"compiling by {how}")
+        result = onnx.ModelProto()
+        result.CopyFrom(loaded.proto)
+        for candidate in plan:
+            region = candidate.region
+            digest = fingerprint(view, region.nodes, region.live_outs, loaded.weights.tensors)
+            outline_in(result, view, region, digest)
+        path = self.folder / "compiled.onnx"
+        path.write_bytes(result.SerializeToString())
+        self.note(_checker_problem(loaded.base, path))
+        self.note(_inline_problem(loaded.proto, result))
+        self.stage("original")
+        calls = [(axes, list(self.answers(axes))) for axes in batches(plan)]
+        self.stage(f"compiled by {how}")
+        try:
+            run = runner(session(path, actcache=True))
+        except Exception as error:
+            self.note(f"onnxruntime refuses the model compiled by {how}: {_short(error)}")
+            return
+        for axes, answers in calls:
+            proof = prove_rows(view, axes or {})
+            rows = [proof.row_axis(name) for name in view.outputs]
+            runtime.clear()
+            for case, wanted in answers:
+                self.note(self.compare(run, case, wanted, rows, how))
+
+    def answers(self, axes: dict[str, int] | None) -> Iterator[tuple[Case, list[Any]]]:
+        """Every call to make, with the original's answer; calls that it refuses are left out."""
+        samples = [feed for feed in self.feeds if axes is None or _agree_on_rows(feed, axes)]
+        for answered in verify.references(self.original, samples, axes):
+            yield from ((case, wanted) for case, wanted in answered if not isinstance(wanted, Exception))
+        further = [*_more_cases(samples, axes), *_in_a_row(self.feeds)]
+        for case in further:
+            try:
+                yield case, self.original(case.feed)
+            except Exception:
+                continue
+
+    def compare(self, run: verify.Run, case: Case, wanted: list[Any], rows: list[int | None], how: str) -> str | None:
+        where = f"compiled by {how}, {case.name}"
+        if case.prepare or case.repeat:
+            runtime.clear()
+        try:
+            for feed in case.prepare:
+                run(feed)
+            got = run(case.feed)
+            again = run(case.feed) if case.repeat else got
+        except Exception as error:
+            return f"{where}: fails: {_short(error)}"
+        self.outcome.checks += 1
+        limits: list[float] | None = None
+        for position, (mine, original) in enumerate(zip(got, wanted, strict=True)):
+            if position in self.varying:
+                continue
+            if not identical(again[position], mine):
+                return f"{where}: output {position}: the warm answer is not the cold one bit for bit"
+            size = excess(mine, original, rows[position])
+            if size <= 1.0:
+                continue
+            limits = limits or accepted_excess(self.original, case.feed)
+            if size > limits[position]:
+                return f"{where}: output {position} differs by {size:.3g} times the tolerance"
+            self.outcome.unstable += 1
+        return None
+
+    def note(self, problem: str | None) -> None:
+        if problem:
+            self.outcome.problems.append(problem)
+
+
+def plans(view: GraphView, costs: Costs, chosen: Choice) -> list[Plan]:
+    """What is compiled: the choice, whole tensors, and other cuts of the same model (random times of its nodes)."""
+    found = [*chosen.plans, *choose(view, costs, granularity="tensor", min_saving=0, name="region").plans]
+    random = np.random.default_rng(len(view.nodes))
+    for granularity in ("row", "auto"):
+        seconds = tuple(random.exponential(1e-6, len(view.nodes)))
+        priced = Costs(seconds, sum(seconds), costs.shapes, measured=False)
+        found += choose(view, priced, granularity=granularity, min_saving=1e-30, name="region").plans[:1]
+    return list({frozenset((c.region.granularity, c.region.nodes) for c in plan): plan for plan in found}.values())
+
+
+def batches(plan: Plan) -> list[dict[str, int] | None]:
+    """The axes of rows of every region, each once; None where there are only whole calls."""
+    found = [dict(c.row_axes) for c in plan if c.region.granularity == "row"]
+    return [axes for place, axes in enumerate(found) if axes not in found[:place]] or [None]
+
+
+def _more_cases(samples: list[Feed], axes: dict[str, int] | None) -> Iterator[Case]:
+    """Beyond what verification does: subsets, rows one by one, and batches put together from known ones."""
+    for sample in samples if axes else []:
+        assert axes is not None
+        count = verify.row_count(sample, axes)
+        if count < 2:
+            continue
+        rows = np.arange(count)
+        yield Case("subset", take(sample, axes, rows[1::2]), prepare=(sample,))
+        yield Case("a new row first", sample, prepare=(take(sample, axes, rows[1:]),))
+        yield Case("a known row among new ones", sample, prepare=(take(sample, axes, rows[count // 2 :][:1]),))
+        for row in rows[:3]:
+            yield Case(f"row {row} alone", take(sample, axes, rows[row : row + 1]))
+        yield Case(
+            "all rows, seen one by one", sample, prepare=tuple(take(sample, axes, rows[r : r + 1]) for r in rows)
+        )
+
+
+def _in_a_row(feeds: list[Feed]) -> Iterator[Case]:
+    """The calls one after the other without emptying the cache, twice: shapes and sizes change between them."""
+    for feed in [*feeds, *feeds[::-1]] if len(feeds) > 1 else []:
+        yield Case("calls in a row", feed)
+
+
+def measured_shapes(view: GraphView, feed: Feed, folder: Path) -> Costs:
+    """Shapes from one real run with every value as an output; the time of a node is taken to be its elements."""
+    names = [n for names in view.writes for n in names if view.is_tensor(n) is not False]
+    try:
+        values: dict[str, Any] = intermediate_values(view, names, feed, folder)
+    except Exception:
+        return estimate_costs(view)
+    shapes = {n: v.shape for n, v in {**feed, **values}.items() if isinstance(v, np.ndarray)}
+    seconds = [1e-9 * sum(1 + int(np.prod(shapes.get(n, ()))) for n in names) for names in view.writes]
+    return Costs(tuple(seconds), sum(seconds), shapes, measured=False)
+
+
+def printed(model: onnx.ModelProto) -> str:
+    """The model as text, for the report."""
+    try:
+        return onnx.printer.to_text(model)
+    except Exception:
+        return str(model)[:20_000]
+
+
+def _agree_on_rows(feed: Feed, axes: dict[str, int]) -> bool:
+    sizes = {feed[name].shape[axis] for name, axis in axes.items() if name in feed}
+    return len(sizes) == 1 and 0 not in sizes
+
+
+def _runs(run: verify.Run, feed: Feed) -> bool:
+    try:
+        run(feed)
+    except Exception:
+        return False
+    return True
+
+
+def _why_not_run(error: Exception) -> str:
+    text = str(error)
+    for sign, rule in (
+        ("NOT_IMPLEMENTED", "no kernel"),
+        ("is not a registered function/op", "operator unknown to onnxruntime"),
+        ("ONNX Runtime only *guarantees* support", "opset too new"),
+        ("Type Error", "type not supported"),
+        ("InvalidGraph", "invalid graph"),
+    ):
+        if sign in text or sign.replace("_", "") in type(error).__name__:
+            return rule
+    return type(error).__name__
+
+
+def _decisive(view: GraphView, refusals: list[Refusal]) -> Refusal:
+    """The refusal that a reader wants: what stopped the outputs, else the first one."""
+    found = [
+        r for h in row_hypotheses(view, view.inputs)[:1] for n in view.outputs if (r := prove_rows(view, h).refusal(n))
+    ]
+    impure = [r for r in refusals if r.rule.startswith(("impure", "non-tensor"))]
+    return next(iter([*impure, *found, *refusals]), Refusal("nothing-to-cache", "no node depends on an input"))
+
+
+def _checker_problem(before: Path, after: Path) -> str | None:
+    """What onnx's checker says of the compiled model, if it said nothing of the original."""
+    for full in (False, True):
+        try:
+            onnx.checker.check_model(str(before), full_check=full)
+        except Exception:
+            continue
+        try:
+            onnx.checker.check_model(str(after), full_check=full)
+        except Exception as error:
+            return f"onnx.checker (full_check={full}) refuses the compiled model: {_short(error)}"
+    return None
+
+
+def _inline_problem(before: onnx.ModelProto, compiled: onnx.ModelProto) -> str | None:
+    """Whether compiling again would start from the same nodes and constants."""
+    back = onnx.ModelProto()
+    back.CopyFrom(compiled)
+    inline_regions(back)
+    for what in ("node", "initializer", "input", "output", "sparse_initializer"):
+        if _as_set(getattr(back.graph, what)) != _as_set(getattr(before.graph, what)):
+            return f"taking the region out again does not give back the same graph.{what}"
+    if _as_set(back.opset_import) != _as_set(before.opset_import):
+        return "taking the region out again changes the opsets"
+    return None
+
+
+def _as_set(items: Any) -> Counter[bytes]:
+    return Counter(item.SerializeToString(deterministic=True) for item in items)
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 400 else text[:397] + "..."
+
+
+__all__ = ["check", "measured_shapes", "printed", "with_outputs"]
