@@ -1,22 +1,20 @@
 """One model: compiled in this process with the cost threshold off, and held to the original.
 
-Granularity ``auto`` (whatever it leads to), then rows and whole tensors where ``auto`` chose otherwise. Each compiled
-model runs cold, warm (bit for bit the cold answer), and for rows permuted, partly warm, with equal rows, as subsets and
-one by one; the answers are those of the original in plain onnxruntime. Compiling again must give back the same nodes,
-and onnx's checker must accept what it accepted before.
+Granularity ``auto`` (whatever it leads to), whole tensors, and other cuts (see :func:`plans`). Each compiled model runs
+cold, warm (bit for bit the cold answer), after calls that share some of the inputs, and for rows permuted, partly warm,
+with equal rows, as subsets and one by one; the answers are those of the original in plain onnxruntime. Compiling again
+must start from the same nodes, and onnx's checker must accept what it accepted before.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnx.checker
 
 from actcache import runtime, verify
 from actcache.errors import ActcacheError
@@ -25,14 +23,15 @@ from actcache.passes.choose import Choice, Plan, choose
 from actcache.passes.cost import Costs, estimate_costs
 from actcache.passes.fingerprint import fingerprint
 from actcache.passes.graph import GraphView
-from actcache.passes.inline_regions import inline_regions
 from actcache.passes.outline import outline_in
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows import prove_rows, row_hypotheses
-from actcache.verify import Case, Feed, take
+from actcache.verify import Case, Feed
 from tests.conformance.agreement import accepted_excess, excess, identical
+from tests.conformance.calls import agree_on_rows, answers
 from tests.conformance.claims import check_claims, too_strict
-from tests.conformance.running import intermediate_values, runner, session, with_outputs
+from tests.conformance.running import intermediate_values, runner, session
+from tests.conformance.structure import structure_problems
 from tests.conformance.subject import Outcome, Subject
 
 #: Called with what is about to run, so that a crash of the process can be told: of the original or of our work.
@@ -97,7 +96,7 @@ class _Check:
         self.stage("original, by rows")
         for place, hypothesis in enumerate(row_hypotheses(view, view.inputs)):
             for feed in self.feeds:
-                if not _agree_on_rows(feed, hypothesis):
+                if not agree_on_rows(feed, hypothesis):
                     continue
                 several = feed if verify.row_count(feed, hypothesis) > 2 else verify.more_rows(feed, hypothesis, 4)
                 problems, checks, unstable = check_claims(view, hypothesis, several, self.folder)
@@ -121,47 +120,39 @@ class _Check:
     # -- one compiled model ----------------------------------------------------------------------------
 
     def compiled(self, loaded: LoadedModel, view: GraphView, plan: Plan) -> None:
-        how = ", ".join(dict.fromkeys(c.region.granularity for c in plan))
+        how = " and ".join(f"{c.region.granularity} {c.region.id}" for c in plan)
         self.stage(f"compiling by {how}")
-        result = onnx.ModelProto()
-        result.CopyFrom(loaded.proto)
-        for candidate in plan:
-            region = candidate.region
-            digest = fingerprint(view, region.nodes, region.live_outs, loaded.weights.tensors)
-            outline_in(result, view, region, digest)
         path = self.folder / "compiled.onnx"
-        path.write_bytes(result.SerializeToString())
-        self.note(_checker_problem(loaded.base, path))
-        self.note(_inline_problem(loaded.proto, result))
-        self.stage("original")
-        calls = [(axes, list(self.answers(axes))) for axes in batches(plan)]
-        self.stage(f"compiled by {how}")
+        path.write_bytes(outlined(loaded, view, plan).SerializeToString())
+        self.outcome.problems += structure_problems(loaded.base, path)
+        self.stage("original, by rows")
+        calls = [
+            (axes, list(answers(self.original, self.feeds, axes, [c.cone for c in plan])))
+            for axes in batches(view, plan)
+        ]
+        self.stage(f"running what was compiled by {how}")
         try:
             run = runner(session(path, actcache=True))
         except Exception as error:
             self.note(f"onnxruntime refuses the model compiled by {how}: {_short(error)}")
             return
-        for axes, answers in calls:
+        for axes, answered in calls:
             proof = prove_rows(view, axes or {})
             rows = [proof.row_axis(name) for name in view.outputs]
             runtime.clear()
-            for case, wanted in answers:
-                self.note(self.compare(run, case, wanted, rows, how))
+            for case, wanted in answered:
+                problem = self.difference(run, case, wanted, rows)
+                self.note(f"compiled by {how}, {case.name}: {problem}" if problem else None)
 
-    def answers(self, axes: dict[str, int] | None) -> Iterator[tuple[Case, list[Any]]]:
-        """Every call to make, with the original's answer; calls that it refuses are left out."""
-        samples = [feed for feed in self.feeds if axes is None or _agree_on_rows(feed, axes)]
-        for answered in verify.references(self.original, samples, axes):
-            yield from ((case, wanted) for case, wanted in answered if not isinstance(wanted, Exception))
-        further = [*_more_cases(samples, axes), *_in_a_row(self.feeds)]
-        for case in further:
-            try:
-                yield case, self.original(case.feed)
-            except Exception:
-                continue
+    def difference(self, run: verify.Run, case: Case, wanted: list[Any], rows: list[int | None]) -> str | None:
+        """Make a call of the compiled model and return what is wrong with the answer.
 
-    def compare(self, run: verify.Run, case: Case, wanted: list[Any], rows: list[int | None], how: str) -> str | None:
-        where = f"compiled by {how}, {case.name}"
+        Args:
+            run: Runs the compiled model.
+            case: The call, and those before it.
+            wanted: The original's answer.
+            rows: Per output the axis of its rows, if they are known to be apart.
+        """
         if case.prepare or case.repeat:
             runtime.clear()
         try:
@@ -170,20 +161,20 @@ class _Check:
             got = run(case.feed)
             again = run(case.feed) if case.repeat else got
         except Exception as error:
-            return f"{where}: fails: {_short(error)}"
+            return f"fails: {_short(error)}"
         self.outcome.checks += 1
         limits: list[float] | None = None
         for position, (mine, original) in enumerate(zip(got, wanted, strict=True)):
             if position in self.varying:
                 continue
             if not identical(again[position], mine):
-                return f"{where}: output {position}: the warm answer is not the cold one bit for bit"
+                return f"output {position}: the warm answer is not the cold one bit for bit"
             size = excess(mine, original, rows[position])
             if size <= 1.0:
                 continue
             limits = limits or accepted_excess(self.original, case.feed)
             if size > limits[position]:
-                return f"{where}: output {position} differs by {size:.3g} times the tolerance"
+                return f"output {position} differs by {size:.3g} times the tolerance"
             self.outcome.unstable += 1
         return None
 
@@ -193,7 +184,7 @@ class _Check:
 
 
 def plans(view: GraphView, costs: Costs, chosen: Choice) -> list[Plan]:
-    """What is compiled: the choice, whole tensors, and other cuts of the same model (random times of its nodes)."""
+    """What is compiled: the choice, whole tensors, and other cuts of the same model (nodes take random times)."""
     found = [*chosen.plans, *choose(view, costs, granularity="tensor", min_saving=0, name="region").plans]
     random = np.random.default_rng(len(view.nodes))
     for granularity in ("row", "auto"):
@@ -203,34 +194,26 @@ def plans(view: GraphView, costs: Costs, chosen: Choice) -> list[Plan]:
     return list({frozenset((c.region.granularity, c.region.nodes) for c in plan): plan for plan in found}.values())
 
 
-def batches(plan: Plan) -> list[dict[str, int] | None]:
-    """The axes of rows of every region, each once; None where there are only whole calls."""
-    found = [dict(c.row_axes) for c in plan if c.region.granularity == "row"]
-    return [axes for place, axes in enumerate(found) if axes not in found[:place]] or [None]
+def batches(view: GraphView, plan: Plan) -> list[dict[str, int] | None]:
+    """The axes of rows that calls are made by: those of each row region alone, and with the rest of its batch."""
+    found: list[dict[str, int] | None] = []
+    for region_axes in (dict(c.row_axes) for c in plan if c.region.granularity == "row"):
+        whole = [h for h in row_hypotheses(view, view.inputs) if region_axes.items() <= h.items()]
+        # A region that begins behind other nodes has no axes of inputs: they are whatever leads to its rows.
+        for axes in ([region_axes] if region_axes else []) + whole:
+            if axes not in found:
+                found.append(axes)
+    return found or [None]
 
 
-def _more_cases(samples: list[Feed], axes: dict[str, int] | None) -> Iterator[Case]:
-    """Beyond what verification does: subsets, rows one by one, and batches put together from known ones."""
-    for sample in samples if axes else []:
-        assert axes is not None
-        count = verify.row_count(sample, axes)
-        if count < 2:
-            continue
-        rows = np.arange(count)
-        yield Case("subset", take(sample, axes, rows[1::2]), prepare=(sample,))
-        yield Case("a new row first", sample, prepare=(take(sample, axes, rows[1:]),))
-        yield Case("a known row among new ones", sample, prepare=(take(sample, axes, rows[count // 2 :][:1]),))
-        for row in rows[:3]:
-            yield Case(f"row {row} alone", take(sample, axes, rows[row : row + 1]))
-        yield Case(
-            "all rows, seen one by one", sample, prepare=tuple(take(sample, axes, rows[r : r + 1]) for r in rows)
-        )
-
-
-def _in_a_row(feeds: list[Feed]) -> Iterator[Case]:
-    """The calls one after the other without emptying the cache, twice: shapes and sizes change between them."""
-    for feed in [*feeds, *feeds[::-1]] if len(feeds) > 1 else []:
-        yield Case("calls in a row", feed)
+def outlined(loaded: LoadedModel, view: GraphView, plan: Plan) -> onnx.ModelProto:
+    """Return the model with the regions of a plan behind their lookups."""
+    result = onnx.ModelProto()
+    result.CopyFrom(loaded.proto)
+    for candidate in plan:
+        region = candidate.region
+        outline_in(result, view, region, fingerprint(view, region.nodes, region.live_outs, loaded.weights.tensors))
+    return result
 
 
 def measured_shapes(view: GraphView, feed: Feed, folder: Path) -> Costs:
@@ -248,14 +231,10 @@ def measured_shapes(view: GraphView, feed: Feed, folder: Path) -> Costs:
 def printed(model: onnx.ModelProto) -> str:
     """The model as text, for the report."""
     try:
-        return onnx.printer.to_text(model)
+        text: str = onnx.printer.to_text(model)
     except Exception:
-        return str(model)[:20_000]
-
-
-def _agree_on_rows(feed: Feed, axes: dict[str, int]) -> bool:
-    sizes = {feed[name].shape[axis] for name, axis in axes.items() if name in feed}
-    return len(sizes) == 1 and 0 not in sizes
+        text = str(model)
+    return text[:20_000]
 
 
 def _runs(run: verify.Run, feed: Feed) -> bool:
@@ -282,47 +261,13 @@ def _why_not_run(error: Exception) -> str:
 
 def _decisive(view: GraphView, refusals: list[Refusal]) -> Refusal:
     """The refusal that a reader wants: what stopped the outputs, else the first one."""
-    found = [
-        r for h in row_hypotheses(view, view.inputs)[:1] for n in view.outputs if (r := prove_rows(view, h).refusal(n))
-    ]
+    proofs = [prove_rows(view, hypothesis) for hypothesis in row_hypotheses(view, view.inputs)[:1]]
+    found = [r for proof in proofs for name in view.outputs if (r := proof.refusal(name))]
     impure = [r for r in refusals if r.rule.startswith(("impure", "non-tensor"))]
     return next(iter([*impure, *found, *refusals]), Refusal("nothing-to-cache", "no node depends on an input"))
-
-
-def _checker_problem(before: Path, after: Path) -> str | None:
-    """What onnx's checker says of the compiled model, if it said nothing of the original."""
-    for full in (False, True):
-        try:
-            onnx.checker.check_model(str(before), full_check=full)
-        except Exception:
-            continue
-        try:
-            onnx.checker.check_model(str(after), full_check=full)
-        except Exception as error:
-            return f"onnx.checker (full_check={full}) refuses the compiled model: {_short(error)}"
-    return None
-
-
-def _inline_problem(before: onnx.ModelProto, compiled: onnx.ModelProto) -> str | None:
-    """Whether compiling again would start from the same nodes and constants."""
-    back = onnx.ModelProto()
-    back.CopyFrom(compiled)
-    inline_regions(back)
-    for what in ("node", "initializer", "input", "output", "sparse_initializer"):
-        if _as_set(getattr(back.graph, what)) != _as_set(getattr(before.graph, what)):
-            return f"taking the region out again does not give back the same graph.{what}"
-    if _as_set(back.opset_import) != _as_set(before.opset_import):
-        return "taking the region out again changes the opsets"
-    return None
-
-
-def _as_set(items: Any) -> Counter[bytes]:
-    return Counter(item.SerializeToString(deterministic=True) for item in items)
 
 
 def _short(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 400 else text[:397] + "..."
 
-
-__all__ = ["check", "measured_shapes", "printed", "with_outputs"]

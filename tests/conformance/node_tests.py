@@ -49,7 +49,7 @@ def _loaded(case: Any) -> tuple[onnx.ModelProto, list[Feed]]:
     if case.model is not None:
         model = case.model
         inputs = [value.name for value in model.graph.input]
-        return model, [dict(zip(inputs, values, strict=False)) for values, _ in case.data_sets or [([], [])]]
+        return model, [dict(zip(inputs, map(_value, values), strict=False)) for values, _ in case.data_sets or [([], [])]]
     folder = Path(case.model_dir)
     model = onnx.load(folder / "model.onnx")
     feeds = []
@@ -61,6 +61,13 @@ def _loaded(case: Any) -> tuple[onnx.ModelProto, list[Feed]]:
                 feed[value.name] = _tensor(path, value)
         feeds.append(feed)
     return model, feeds
+
+
+def _value(given: Any) -> Any:
+    """An input as onnxruntime takes it: tests give some as numpy scalars or protobufs."""
+    if isinstance(given, onnx.TensorProto):
+        return onnx.numpy_helper.to_array(given)
+    return np.asarray(given) if isinstance(given, np.generic) else given
 
 
 def _tensor(path: Path, value: onnx.ValueInfoProto) -> Any:
