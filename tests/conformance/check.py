@@ -195,15 +195,25 @@ def plans(view: GraphView, costs: Costs, chosen: Choice) -> list[Plan]:
 
 
 def batches(view: GraphView, plan: Plan) -> list[dict[str, int] | None]:
-    """The axes of rows that calls are made by: those of each row region alone, and with the rest of its batch."""
+    """The axes of rows that calls are made by: those of each row region, and with the rest of its batch.
+
+    Axes that the model gives one name go together: a call in which they differ is no call of this model.
+    """
     found: list[dict[str, int] | None] = []
-    for region_axes in (dict(c.row_axes) for c in plan if c.region.granularity == "row"):
-        whole = [h for h in row_hypotheses(view, view.inputs) if region_axes.items() <= h.items()]
+    for own in (dict(c.row_axes) for c in plan if c.region.granularity == "row"):
+        whole = [h for h in row_hypotheses(view, view.inputs) if own.items() <= h.items()]
         # A region that begins behind other nodes has no axes of inputs: they are whatever leads to its rows.
-        for axes in ([region_axes] if region_axes else []) + whole:
+        for axes in ([_with_namesakes(view, own)] if own else []) + whole:
             if axes not in found:
                 found.append(axes)
     return found or [None]
+
+
+def _with_namesakes(view: GraphView, axes: dict[str, int]) -> dict[str, int]:
+    sizes = {name: view.shape(name) or () for name in view.inputs}
+    symbols = {sizes[name][axis] for name, axis in axes.items() if isinstance(sizes[name][axis], str)}
+    others = {n: axis for n, shape in sizes.items() for axis in range(len(shape)) if shape[axis] in symbols}
+    return {**others, **axes}
 
 
 def outlined(loaded: LoadedModel, view: GraphView, plan: Plan) -> onnx.ModelProto:

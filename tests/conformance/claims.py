@@ -1,8 +1,9 @@
 """The proof itself held to the original: what it claims of every intermediate value, under every hypothesis.
 
-A compiled model shows only the claims that its region is built on. Here every tensor that is claimed to be rows, free of
-rows, a position or a function of the batch size is computed on the batch, on permutations, subsets, single rows and
-repeats of it, and must follow. Only what is claimed is computed: if that fails on fewer rows, the claim is wrong.
+A compiled model shows only the claims that its region is built on. Here every tensor that is claimed to be rows, free
+of rows, a position or a function of the batch size is computed on the batch, on permutations, subsets, single rows and
+repeats of it, and must follow. Only what is claimed is computed: if that fails on fewer rows, the claim is wrong. A
+function of the batch size alone may be defined for some sizes only, so those are computed apart.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from actcache.passes.graph import GraphView
 from actcache.passes.rows import BatchSize, Mixed, Row, RowCoords, RowFree, RowIndex, RowProof, prove_rows
 from actcache.passes.rows.state import ALWAYS_FAILS
-from actcache.verify import Feed, row_count, take
+from actcache.verify import Feed, Run, row_count, take
 from tests.conformance.agreement import accepted_excess, excess, take_blocks
 from tests.conformance.running import runner, session_in, with_outputs
 from tests.conformance.subject import Candidate
@@ -38,37 +39,55 @@ def check_claims(
         What was wrong, how many comparisons were made, and how many differences were put down to rounding.
     """
     proof = prove_rows(view, hypothesis)
-    claimed = [name for name in _written(view) if not isinstance(proof.state(name), Mixed)]
-    if not claimed:
-        return [], 0, 0
-    loaded = session_in(with_outputs(view.model, claimed), folder, "claims.onnx")
-    run = runner(loaded)
-    try:
-        whole = run(feed)
-    except Exception:  # the region alone may refuse what the model refuses: nothing to hold it to
-        return [], 0, 0
-    problems, checks, unstable = [], 0, 0
-    for rows in choices(row_count(feed, hypothesis)):
-        chosen = take(feed, hypothesis, np.asarray(rows, np.int64))
+    states = {name: proof.state(name) for name in _written(view)}
+    sizes = [name for name, state in states.items() if isinstance(state, BatchSize)]
+    others = [name for name, state in states.items() if not isinstance(state, BatchSize | Mixed)]
+    held = _Held(proof, hypothesis, feed)
+    held.hold(view, others, folder, total=True)
+    held.hold(view, sizes, folder, total=False)
+    return held.problems, held.checks, held.unstable
+
+
+class _Held:
+    def __init__(self, proof: RowProof, hypothesis: Mapping[str, int], feed: Feed) -> None:
+        self.proof, self.hypothesis, self.feed = proof, hypothesis, feed
+        self.problems: list[str] = []
+        self.checks = self.unstable = 0
+
+    def hold(self, view: GraphView, names: list[str], folder: Path | None, *, total: bool) -> None:
+        """Compute these tensors for every choice of rows. `total`: they must be computable for each."""
+        if not names:
+            return
+        run = runner(session_in(with_outputs(view.model, names), folder, "claims.onnx"))
         try:
-            got = run(chosen)
-        except Exception as error:
-            problems.append(f"claims under {dict(hypothesis)}: rows {rows} alone fail: {_first_failure(error)}")
-            continue
+            whole = run(self.feed)
+        except Exception:  # values that no output needs may be refused: nothing to hold it to
+            return
+        for rows in choices(row_count(self.feed, self.hypothesis)):
+            try:
+                got = run(take(self.feed, self.hypothesis, np.asarray(rows, np.int64)))
+            except Exception as error:
+                if total:
+                    self.problem(f"rows {rows} alone fail: {_first_failure(error)}")
+                continue
+            self.compare(run, names, got, whole, rows)
+
+    def compare(self, run: Run, names: list[str], got: list[Any], whole: list[Any], rows: list[int]) -> None:
         limits: list[float] | None = None
-        for position, (name, mine, full) in enumerate(zip(claimed, got, whole, strict=True)):
-            for problem, size in _broken(proof, name, mine, full, rows, row_count(feed, hypothesis)):
-                checks += 1
+        for position, (name, mine, full) in enumerate(zip(names, got, whole, strict=True)):
+            for problem, size in _broken(self.proof, name, mine, full, rows, row_count(self.feed, self.hypothesis)):
+                self.checks += 1
                 if size <= 1.0:
                     continue
                 if np.isfinite(size):
-                    limits = limits or accepted_excess(run, feed)
+                    limits = limits or accepted_excess(run, self.feed)
                 if limits is not None and size <= limits[position]:
-                    unstable += 1
-                elif size > 1.0:
-                    where = f"claims under {dict(hypothesis)}: '{name}' "
-                    problems.append(f"{where}{problem} on rows {rows} ({size:.3g} times the tolerance)")
-    return problems, checks, unstable
+                    self.unstable += 1
+                else:
+                    self.problem(f"'{name}' {problem} on rows {rows} ({size:.3g} times the tolerance)")
+
+    def problem(self, text: str) -> None:
+        self.problems.append(f"claims under {dict(self.hypothesis)}: {text}")
 
 
 def _written(view: GraphView) -> list[str]:
