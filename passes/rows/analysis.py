@@ -179,11 +179,14 @@ class _Interpreter:
         """Return the values of a node's outputs; of an ``If`` whose branch is not known, those of each branch."""
         if node.op_type == "Constant" and canonical_domain(node.domain) == "":
             return [[_constant_node(node)]]
+        domain = canonical_domain(node.domain)
+        found = RULES.get((domain, node.op_type))
         inputs = [scope.get(name, _unknown(name)) if name else None for name in node.input]
+        for place in found.types if found else ():
+            inputs[place] = Value(ROW_FREE)
         for value in inputs:
             if value is not None and isinstance(value.state, Mixed):
                 return [[Value(value.state)] * len(node.output)]
-        domain = canonical_domain(node.domain)
         if (domain, node.op_type) in RANDOM:
             return [[_mixed("impure-random", f"{node.op_type} draws random numbers", label)] * len(node.output)]
         op = Op(node, self.opsets.get(domain, 1), inputs, self.symbols, self.contents)
