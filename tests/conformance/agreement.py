@@ -1,9 +1,9 @@
 """Whether two results are the same up to rounding.
 
-onnxruntime's own results move in the last bits with the number of rows (see ``docs``), so the measure is relative to the
-largest magnitude of the same row where rows are known: a huge row must not hide what went wrong in a small one. Random
-graphs can be ill-conditioned (a difference of two nearly equal sums); what a model does to inputs that are moved by a
-millionth tells that apart from a wrong answer.
+onnxruntime's own results move in the last bits with the number of rows, so the measure is relative to the largest
+magnitude of the same row where rows are known: a huge row must not hide what went wrong in a small one. A model can be
+ill-conditioned (a difference of two nearly equal sums); what it does when inputs and weights are moved by a millionth
+tells that apart from a wrong answer.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from actcache.verify import Array, Feed, Run
 
@@ -38,11 +39,9 @@ def identical(a: Any, b: Any) -> bool:
 
 
 def excess(got: Any, wanted: Any, axis: int | None = None) -> float:
-    """Return the largest difference in units of what is accepted: above 1 is too much, inf not comparable.
+    """Return the largest difference of two results, in units of what is accepted.
 
-    Args:
-        got, wanted: The results.
-        axis: The axis of independent rows, if there is one.
+    Above 1 is too much, inf not comparable. `axis` is that of independent rows, if there is one.
     """
     if identical(got, wanted):
         return 0.0
@@ -76,19 +75,33 @@ def _is_small_float(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "V" and dtype.name.startswith(("bfloat", "float"))
 
 
-def accepted_excess(run: Run, feed: Feed) -> list[float]:
-    """Return per output how far it moves when the inputs are nudged, in units of what is accepted.
+def accepted_excess(run: Run, feed: Feed, moved: Run | None = None) -> list[float]:
+    """Return per output how far it moves when the inputs and weights are nudged, in units of what is accepted.
 
     A difference that is not well above this shows an ill-conditioned model, not a wrong answer.
+
+    Args:
+        run: Runs the model.
+        feed: The inputs.
+        moved: Runs the model with nudged weights (:func:`with_moved_weights`).
     """
     before = run(feed)
     random = np.random.default_rng(7)
-    moved = [0.0] * len(before)
-    for _ in range(3):
-        after = run({name: _nudged(value, random) for name, value in feed.items()})
-        for position, (a, b) in enumerate(zip(after, before, strict=True)):
-            moved[position] = max(moved[position], excess(a, b))
-    return [FACTOR * each for each in moved]
+    results = [run({name: _nudged(value, random) for name, value in feed.items()}) for _ in range(3)]
+    results += [moved(feed)] if moved else []
+    return [FACTOR * max(map(excess, after, [a] * len(after))) for a, *after in zip(before, *results, strict=True)]
+
+
+def with_moved_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of a model, which holds its weights itself, with every float weight moved by about a millionth."""
+    random = np.random.default_rng(11)
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    for tensor in result.graph.initializer:
+        if tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE):
+            weights = _nudged(onnx.numpy_helper.to_array(tensor), random)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.asarray(weights), tensor.name))
+    return result
 
 
 def _nudged(value: Any, random: np.random.Generator) -> Any:

@@ -8,18 +8,19 @@ function of the batch size alone may be defined for some sizes only, so those ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from actcache.passes.graph import GraphView
 from actcache.passes.rows import BatchSize, Mixed, Row, RowCoords, RowFree, RowIndex, RowProof, prove_rows
 from actcache.passes.rows.state import ALWAYS_FAILS
 from actcache.verify import Feed, Run, row_count, take
-from tests.conformance.agreement import accepted_excess, excess, take_blocks
-from tests.conformance.running import runner, session_in, with_outputs
+from tests.conformance.agreement import accepted_excess, excess, take_blocks, with_moved_weights
+from tests.conformance.running import runner, session, session_in, with_outputs, with_own_weights
 from tests.conformance.subject import Candidate
 
 
@@ -43,8 +44,8 @@ def check_claims(
     sizes = [name for name, state in states.items() if isinstance(state, BatchSize)]
     others = [name for name, state in states.items() if not isinstance(state, BatchSize | Mixed)]
     held = _Held(proof, hypothesis, feed)
-    held.hold(view, others, folder, total=True)
-    held.hold(view, sizes, folder, total=False)
+    held.hold(view.model, others, folder, total=True)
+    held.hold(view.model, sizes, folder, total=False)
     return held.problems, held.checks, held.unstable
 
 
@@ -54,11 +55,12 @@ class _Held:
         self.problems: list[str] = []
         self.checks = self.unstable = 0
 
-    def hold(self, view: GraphView, names: list[str], folder: Path | None, *, total: bool) -> None:
+    def hold(self, model: onnx.ModelProto, names: list[str], folder: Path | None, *, total: bool) -> None:
         """Compute these tensors for every choice of rows. `total`: they must be computable for each."""
         if not names:
             return
-        run = runner(session_in(with_outputs(view.model, names), folder, "claims.onnx"))
+        asked = with_outputs(model, names)
+        run = runner(session_in(asked, folder, "claims.onnx"))
         try:
             whole = run(self.feed)
         except Exception:  # values that no output needs may be refused: nothing to hold it to
@@ -70,9 +72,15 @@ class _Held:
                 if total:
                     self.problem(f"rows {rows} alone fail: {_first_failure(error)}")
                 continue
-            self.compare(run, names, got, whole, rows)
+            self.compare(names, got, whole, rows, lambda: self.limits(asked, run, folder))
 
-    def compare(self, run: Run, names: list[str], got: list[Any], whole: list[Any], rows: list[int]) -> None:
+    def limits(self, model: onnx.ModelProto, run: Run, folder: Path | None) -> list[float]:
+        moved = with_moved_weights(with_own_weights(model, folder))
+        return accepted_excess(run, self.feed, runner(session(moved, optimise=False)))
+
+    def compare(
+        self, names: list[str], got: list[Any], whole: list[Any], rows: list[int], limit: Callable[[], list[float]]
+    ) -> None:
         limits: list[float] | None = None
         for position, (name, mine, full) in enumerate(zip(names, got, whole, strict=True)):
             for problem, size in _broken(self.proof, name, mine, full, rows, row_count(self.feed, self.hypothesis)):
@@ -80,7 +88,7 @@ class _Held:
                 if size <= 1.0:
                     continue
                 if np.isfinite(size):
-                    limits = limits or accepted_excess(run, self.feed)
+                    limits = limits or limit()
                 if limits is not None and size <= limits[position]:
                     self.unstable += 1
                 else:

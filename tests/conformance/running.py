@@ -68,3 +68,12 @@ def session_in(model: onnx.ModelProto, folder: Path | None, name: str) -> ort.In
     path = folder / name
     path.write_bytes(model.SerializeToString())
     return session(path, optimise=False)
+
+
+def with_own_weights(model: onnx.ModelProto, folder: Path | None) -> onnx.ModelProto:
+    """Return the model with the weights that it has in `folder` inside it."""
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    if folder is not None:
+        onnx.external_data_helper.load_external_data_for_model(result, str(folder))
+    return result

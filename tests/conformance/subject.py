@@ -9,9 +9,10 @@ import onnx
 
 from actcache.verify import Feed
 
-#: In order of gravity. ``not run``: this onnxruntime cannot run the original.
-Verdict = Literal["row", "tensor", "refused", "not run", "wrong"]
-VERDICTS: tuple[Verdict, ...] = ("row", "tensor", "refused", "not run", "wrong")
+#: What granularity ``auto`` led to: rows, regions of both kinds, whole calls, nothing. ``not run``: this onnxruntime
+#: cannot run the original. ``wrong``: whatever it led to.
+Verdict = Literal["row", "mixed", "tensor", "refused", "not run", "wrong"]
+VERDICTS: tuple[Verdict, ...] = ("row", "mixed", "tensor", "refused", "not run", "wrong")
 
 
 @dataclass
@@ -55,8 +56,8 @@ class Outcome:
 
     Attributes:
         name: The subject's.
-        verdict: What granularity ``auto`` led to, or ``wrong`` whichever part was.
-        rule: The refusal that stopped rows (``tensor``) or everything (``refused``); why it is not run.
+        verdict: See :data:`Verdict`.
+        rule: The refusal that stopped rows (``mixed``, ``tensor``) or everything (``refused``); why it is not run.
         reason: The same, in words.
         problems: What was wrong, one line each.
         checks: How many comparisons were made.
