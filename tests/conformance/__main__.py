@@ -1,9 +1,6 @@
 """``python -m tests.conformance``: every part, in worker processes; ends with 1 when anything is wrong.
 
-    --part node|catalogue     one part alone (may be repeated)
-    --filter TEXT             subjects whose name has this in it
-    --examples N --seed S     how many random graphs, and which
-    --json PATH               every outcome, one a line
+A complete run writes ``docs/conformance.md``.
 """
 
 from __future__ import annotations
@@ -11,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -31,18 +29,18 @@ def main() -> int:
     found: dict[str, list[Outcome]] = {}
     for part in asked.part or PARTS:
         names = [name for name in PARTS[part].names(asked.examples, asked.seed) if asked.filter in name]
-        found[part] = _run(part, names, asked.workers, console)
+        found[PARTS[part].title] = _run(part, names, asked.workers, console)
     report.show(found, console)
     if asked.json:
         lines = [json.dumps(o.to_json()) for outcomes_of in found.values() for o in outcomes_of]
         Path(asked.json).write_text("".join(f"{line}\n" for line in lines))
-    if not asked.filter and not asked.part:
+    if {**vars(asked), "workers": 0, "json": None} == {**vars(_arguments([])), "workers": 0}:
         DOCUMENT.parent.mkdir(exist_ok=True)
         DOCUMENT.write_text(report.document(found))
     return 1 if any(o.verdict == "wrong" for outcomes_of in found.values() for o in outcomes_of) else 0
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__.splitlines()[0])
     parser.add_argument("--part", action="append", choices=list(PARTS), help="one part alone; may be repeated")
     parser.add_argument("--filter", default="", metavar="TEXT", help="subjects whose name has this in it")
@@ -50,7 +48,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="which random graphs")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes")
     parser.add_argument("--json", metavar="PATH", help="write every outcome, one a line")
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
 def _run(part: str, names: list[str], workers: int, console: Console) -> list[Outcome]:
@@ -64,7 +62,8 @@ def _run(part: str, names: list[str], workers: int, console: Console) -> list[Ou
                 continue
             found.append(outcome)
             if outcome.verdict == "wrong":
-                console.print(f"[red]wrong[/] {outcome.name}", *outcome.problems, sep="\n  ", markup=True)
+                console.print("wrong", outcome.name, style="bold red", markup=False)
+                console.print(*outcome.problems, sep="\n", markup=False)
     return sorted(found, key=lambda outcome: outcome.name)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -19,8 +20,8 @@ from actcache.verify import Array, Feed, Run
 
 #: Largest difference, relative to the largest magnitude in the row (or in the tensor).
 TOLERANCE = 2e-5
-#: Formats with few digits round more coarsely.
-COARSE = {np.dtype(np.float16): 4e-3}
+#: Formats with few digits round more coarsely: by so many times their spacing, and no further than this.
+SPACINGS, COARSEST = 4, 0.25
 #: How far inputs are moved to see how far the outputs move, and how much further a difference must be to be wrong.
 NUDGE, FACTOR = 1e-6, 100.0
 
@@ -66,7 +67,9 @@ def _excess(got: Array, wanted: Array, axis: int | None) -> float:
     size = np.abs(np.where(np.isfinite(b), b, 0))
     others = None if axis is None else tuple(n for n in range(b.ndim) if n != axis)
     scale = size if others == () else size.max(axis=others, keepdims=True, initial=0.0)
-    tolerance = COARSE.get(got.dtype, 0.1 if _is_small_float(got.dtype) else TOLERANCE)
+    tolerance = TOLERANCE
+    if got.dtype.itemsize <= 2:
+        tolerance = min(SPACINGS * float(ml_dtypes.finfo(got.dtype).eps), COARSEST)
     difference = np.abs(np.where(same, 0.0, np.where(finite, a, 0) - np.where(finite, b, 0)))
     return float((difference / (tolerance * scale + 1e-30)).max(initial=0.0))
 

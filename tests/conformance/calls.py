@@ -9,6 +9,7 @@ import numpy as np
 
 from actcache import verify
 from actcache.verify import Case, Feed, take
+from tests.conformance.agreement import identical
 
 Axes = Mapping[str, int]
 
@@ -46,6 +47,7 @@ def answers(
 
 def _cases(feeds: Sequence[Feed], axes: Axes | None, cones: Sequence[Sequence[str]]) -> Iterator[Case]:
     for feed in feeds:
+        yield from _one_input_changed(feed)
         if axes is None:
             yield from verify.cases(feed, None, cones)
         elif agree_on_rows(feed, axes):
@@ -54,6 +56,18 @@ def _cases(feeds: Sequence[Feed], axes: Axes | None, cones: Sequence[Sequence[st
     if len(feeds) > 1:
         # One after the other without emptying the cache, and back: shapes and sizes change between them.
         yield from (Case("calls in a row", feed) for feed in [*feeds, *feeds[::-1]])
+
+
+def _one_input_changed(feed: Feed) -> Iterator[Case]:
+    """Every input must be part of the key: other values of one that the model may take, all else the same."""
+    for name, value in feed.items():
+        if not isinstance(value, np.ndarray):
+            continue
+        other = np.roll(value, 1)
+        if identical(other, value) and value.dtype.kind == "f":
+            other = (value * 1.5 + 0.25).astype(value.dtype)
+        if not identical(other, value):
+            yield Case(f"other values of {name}", {**feed, name: other}, prepare=(feed,))
 
 
 def _of_rows(feed: Feed, axes: Axes) -> Iterator[Case]:

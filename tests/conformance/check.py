@@ -263,17 +263,16 @@ def _runs(run: verify.Run, feed: Feed) -> bool:
 
 
 def _why_not_run(error: Exception) -> str:
-    text = str(error)
-    for sign, rule in (
-        ("NOT_IMPLEMENTED", "no kernel"),
-        ("is not a registered function/op", "operator unknown to onnxruntime"),
-        ("ONNX Runtime only *guarantees* support", "opset too new"),
-        ("Type Error", "type not supported"),
-        ("InvalidGraph", "invalid graph"),
-    ):
-        if sign in text or sign.replace("_", "") in type(error).__name__:
-            return rule
-    return type(error).__name__
+    signs = {
+        "NOT_IMPLEMENTED": "onnxruntime has no kernel",
+        "is not a registered function/op": "onnxruntime does not know the operator",
+        "MLDataType": "a type that cannot be fed from Python",
+        "No corresponding Numpy type": "a type that cannot be read from Python",
+        "during initialization": "onnxruntime refuses the model",
+        "ShapeInferenceError": "onnxruntime refuses the model",
+        "Non-zero status code": "onnxruntime fails on the test's own inputs",
+    }
+    return next((rule for sign, rule in signs.items() if sign in str(error)), type(error).__name__)
 
 
 def _decisive(view: GraphView, refusals: list[Refusal]) -> Refusal:

@@ -108,8 +108,6 @@ def _with_batch(name: str, source: onnx.ModelProto, feeds: list[Feed], variant: 
         return None
     model = _opened(source, axes)
     for constant in constants:
-        if feed[constant].dtype.kind == "V":
-            return None
         model.graph.initializer.append(onnx.numpy_helper.from_array(feed[constant], constant))
         kept = [v for v in model.graph.input if v.name != constant]
         del model.graph.input[:]

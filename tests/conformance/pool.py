@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import subprocess
@@ -43,9 +44,11 @@ def _serve(part: str, waiting: queue.SimpleQueue[str], done: queue.SimpleQueue[O
 class Worker:
     """One process, started when it is needed."""
 
-    def __init__(self, part: str, command: Sequence[str] = ("-m", "tests.conformance.worker")) -> None:
+    def __init__(
+        self, part: str, command: Sequence[str] = ("-m", "tests.conformance.worker"), seconds: float | None = None
+    ) -> None:
         self._command = [sys.executable, *command, part]
-        self._seconds = PARTS[part].seconds
+        self._seconds = PARTS[part].seconds if seconds is None else seconds
         self._process: subprocess.Popen[str] | None = None
 
     def check(self, name: str) -> Outcome | None:
@@ -70,16 +73,20 @@ class Worker:
                 stage = message["stage"]
         finally:
             alarm.cancel()
-        code = process.wait()
-        self._process = None
+        code = self._ended(process)
         return died(name, stage, f"takes more than {self._seconds:g} s" if late.is_set() else f"ends with {code}")
 
     def stop(self) -> None:
         """Let the process end."""
         if self._process is not None:
-            assert self._process.stdin
-            self._process.stdin.close()
-            self._process.wait()
+            self._ended(self._process)
+
+    def _ended(self, process: subprocess.Popen[str]) -> int:
+        """Close what is open to a process that ends, or has ended; return its exit code."""
+        self._process = None
+        with contextlib.suppress(BrokenPipeError):
+            process.communicate()
+        return process.returncode
 
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime as ort
 
 from actcache.passes.graph import GraphView, node_reads
 from actcache.verify import Feed, Run
+
+#: Types that numpy does not have, to onnxruntime's names: its Python interface takes and gives their bits alone.
+_STRANGE = {
+    np.dtype(onnx.helper.tensor_dtype_to_np_dtype(getattr(onnx.TensorProto, name.upper()))): name
+    for name in ("bfloat16", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz")
+}
 
 
 def session(model: onnx.ModelProto | Path, *, actcache: bool = False, optimise: bool = True) -> ort.InferenceSession:
@@ -31,7 +39,33 @@ def session(model: onnx.ModelProto | Path, *, actcache: bool = False, optimise: 
 
 def runner(loaded: ort.InferenceSession) -> Run:
     """Return a function from inputs to all outputs."""
-    return lambda feed: list(loaded.run(None, feed))
+    strange = {f"tensor({name})" for name in _STRANGE.values()}
+    out = any(value.type in strange for value in loaded.get_outputs())
+
+    def run(feed: Feed) -> list[Any]:
+        if not out and not any(isinstance(a, np.ndarray) and a.dtype in _STRANGE for a in feed.values()):
+            return list(loaded.run(None, feed))
+        given = {name: _to_ort(value) for name, value in feed.items()}
+        return [_from_ort(value) for value in loaded.run_with_ort_values(None, given)]
+
+    return run
+
+
+def _to_ort(array: Any) -> ort.OrtValue:
+    if array.dtype not in _STRANGE:
+        return ort.OrtValue.ortvalue_from_numpy(array)
+    bits = np.ascontiguousarray(array).view(np.dtype(f"u{array.dtype.itemsize}"))
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, onnx.helper.np_dtype_to_tensor_dtype(array.dtype))
+
+
+def _from_ort(value: ort.OrtValue) -> Any:
+    dtype = next((d for d, name in _STRANGE.items() if value.data_type() == f"tensor({name})"), None)
+    if dtype is None:
+        return value.numpy()
+    if 0 in value.shape():
+        return np.zeros(value.shape(), dtype)
+    data = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
+    return np.frombuffer(data, dtype).reshape(value.shape())
 
 
 def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
@@ -57,8 +91,8 @@ def intermediate_values(view: GraphView, names: Collection[str], feed: Feed, fol
     asked = list(names)
     if not asked:
         return {}
-    loaded = session_in(with_outputs(view.model, asked), folder, "values.onnx")
-    return dict(zip(asked, loaded.run(None, feed), strict=True))
+    run = runner(session_in(with_outputs(view.model, asked), folder, "values.onnx"))
+    return dict(zip(asked, run(feed), strict=True))
 
 
 def session_in(model: onnx.ModelProto, folder: Path | None, name: str) -> ort.InferenceSession:

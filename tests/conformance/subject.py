@@ -45,9 +45,9 @@ class Candidate:
     axis: int
 
     @property
-    def kind(self) -> str:
-        """What candidates are grouped by: the rule and the operator that stopped it."""
-        return f"{self.rule}: {self.node.split(' ', 1)[0] or '?'}"
+    def operator(self) -> str:
+        """The operator that stopped it."""
+        return self.node.split(" ", 1)[0] or "?"
 
 
 @dataclass
