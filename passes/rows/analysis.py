@@ -22,7 +22,7 @@ from actcache.passes.graph import INLINE_BYTES, GraphView, captured, subgraphs, 
 from actcache.passes.op_facts import RANDOM, canonical_domain
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows.joining import disagree, join
-from actcache.passes.rows.registry import MAX_CONTENT, RULES, Op, Rule, deterministic, objects
+from actcache.passes.rows.registry import MAX_CONTENT, RULES, Op, Rule, objects
 from actcache.passes.rows.sizes import ONE, N, Symbols, const
 from actcache.passes.rows.state import (
     BATCH_SIZE,
@@ -195,11 +195,12 @@ class _Interpreter:
         try:
             sides = self.control_flow(op, scope) if bodies else [_applied(op, domain)]
         except Mixes as cause:
-            if not all(value.number for value in read):
+            if not all(value.state == ROW_FREE for value in read):
                 known_cause = next((v for v in read if isinstance(v.state, Mixed)), None)
                 refused = known_cause or _mixed(cause.rule, cause.reason, label)
                 return [[Value(refused.state)] * len(node.output)]
-            sides = [deterministic(op, read)]
+            # What reads no rows is the same for all of them; with their number in it, it may be defined for some only.
+            sides = [[Value(ROW_FREE)] * len(node.output)]
         return [[_checked(value, op, label) for value in values] for values in sides]
 
     def control_flow(self, op: Op, scope: MutableMapping[str, Value]) -> list[list[Value]]:

@@ -221,9 +221,3 @@ def numbers(content: Content) -> Value:
     """Return the value of a tensor whose elements are all known as sizes."""
     state = BATCH_SIZE if any(size.batch for size in content.reshape(-1)) else ROW_FREE
     return Value(state, tuple(const(n) for n in content.shape), content)
-
-
-def deterministic(op: Op, read: Sequence[Value]) -> list[Value]:
-    """Return the outputs of an operator without a rule that reads only `read`, none of which holds rows."""
-    batch = any(isinstance(value.state, BatchSize) for value in read)
-    return [Value(BATCH_SIZE if batch else ROW_FREE) for _ in op.node.output]

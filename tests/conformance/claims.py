@@ -2,8 +2,8 @@
 
 A compiled model shows only the claims that its region is built on. Here every tensor that is claimed to be rows, free
 of rows, a position or a function of the batch size is computed on the batch, on permutations, subsets, single rows and
-repeats of it, and must follow. Only what is claimed is computed: if that fails on fewer rows, the claim is wrong. A
-function of the batch size alone may be defined for some sizes only, so those are computed apart.
+repeats of it, and must follow. Only what is claimed is computed: if that fails on fewer rows, the claim is wrong. Apart
+from that is computed what has its type from a tensor that nothing is claimed of: no region has such a node.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ def check_claims(
     """
     proof = prove_rows(view, hypothesis)
     states = {name: proof.state(name) for name in _written(view)}
-    sizes = [name for name, state in states.items() if isinstance(state, BatchSize)]
-    others = [name for name, state in states.items() if not isinstance(state, BatchSize | Mixed)]
+    claimed = [name for name, state in states.items() if not isinstance(state, Mixed)]
+    behind = _behind_mixed(view, proof)
+    partial = [name for name in claimed if name in behind]
     held = _Held(proof, hypothesis, feed)
-    held.hold(view.model, others, folder, total=True)
-    held.hold(view.model, sizes, folder, total=False)
+    held.hold(view.model, [name for name in claimed if name not in partial], folder, total=True)
+    held.hold(view.model, partial, folder, total=False)
     return held.problems, held.checks, held.unstable
 
 
@@ -100,6 +101,16 @@ class _Held:
 
 def _written(view: GraphView) -> list[str]:
     return [n for names in view.writes for n in names if n not in view.constants and view.is_tensor(n) is not False]
+
+
+def _behind_mixed(view: GraphView, proof: RowProof) -> set[str]:
+    """Tensors that cannot be computed without one that nothing is claimed of."""
+    found: set[str] = set()
+    for reads, writes in zip(view.reads, view.writes, strict=True):
+        mixed = [name for name in reads if isinstance(proof.state(name), Mixed)]
+        if mixed or found.intersection(reads):
+            found.update(writes)
+    return found
 
 
 def _first_failure(error: Exception) -> str:
