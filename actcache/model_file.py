@@ -12,10 +12,13 @@ from google.protobuf.message import DecodeError
 from actcache.errors import InvalidModel
 from actcache.memory import release_memory
 from actcache.passes.inline_regions import inline_regions
+from actcache.passes.op_facts import canonical_domain
 from actcache.passes.weights import WeightFile, move_weights
 
 #: Names inside the compiler's working folder.
 BASE_MODEL, WEIGHTS = "base.onnx", "weights.bin"
+#: Of ai.onnx, for models that import none: all onnxruntimes that are supported know it, and its If takes every type.
+DEFAULT_OPSET = 21
 
 
 @dataclass
@@ -55,6 +58,7 @@ def load_model(source: Path, directory: Path) -> LoadedModel:
     try:
         recompiled = inline_regions(proto)
         _list_inputs_only(proto)
+        _import_default_domain(proto)
         if proto.functions:
             proto = onnx.inliner.inline_local_functions(proto)
     except InvalidModel as error:
@@ -95,6 +99,12 @@ def _list_inputs_only(proto: onnx.ModelProto) -> None:
     del proto.graph.input[:]
     proto.graph.input.extend(inputs)
     proto.ir_version = 4
+
+
+def _import_default_domain(proto: onnx.ModelProto) -> None:
+    """A model of ai.onnx.ml alone may not import ai.onnx, where the operators around a region are from."""
+    if all(canonical_domain(opset.domain) for opset in proto.opset_import):
+        proto.opset_import.add(domain="", version=DEFAULT_OPSET)
 
 
 def _check(loaded: LoadedModel) -> None:

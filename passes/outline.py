@@ -44,8 +44,9 @@ def outline(view: GraphView, region: Region, fingerprint: str) -> None:
 def outline_in(model: onnx.ModelProto, view: GraphView, region: Region, fingerprint: str) -> None:
     """Outline a region found in `view` in a copy of its model, from which other regions may have been outlined."""
     current = GraphView(model)
-    written = {view.writes[index][0] for index in region.nodes}
-    nodes = {index for index, writes in enumerate(current.writes) if writes and writes[0] in written}
+    # An If of a region inside this one writes some of what its nodes wrote, in an order of its own.
+    written = {name for index in region.nodes for name in view.writes[index]}
+    nodes = {index for index, writes in enumerate(current.writes) if not written.isdisjoint(writes)}
     # A region inside this one brings its lookup along: only its If reads from that.
     for index, node in enumerate(model.graph.node):
         if node.domain == DOMAIN and nodes.issuperset(current.consumers[node.output[0]]):

@@ -23,7 +23,7 @@ from actcache.passes.op_facts import NON_TENSOR, RANDOM, canonical_domain
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows.joining import disagree, join
 from actcache.passes.rows.loops import follow_loop, follow_scan
-from actcache.passes.rows.registry import MAX_CONTENT, RULES, Op, Rule, deterministic, objects
+from actcache.passes.rows.registry import MAX_CONTENT, RULES, Op, Rule, objects
 from actcache.passes.rows.sizes import ONE, N, Symbols, const
 from actcache.passes.rows.state import (
     BATCH_SIZE,
@@ -179,11 +179,14 @@ class _Interpreter:
         """Return the values of a node's outputs; of an ``If`` whose branch is not known, those of each branch."""
         if node.op_type == "Constant" and canonical_domain(node.domain) == "":
             return [[_constant_node(node)]]
+        domain = canonical_domain(node.domain)
+        found = RULES.get((domain, node.op_type))
         inputs = [scope.get(name, _unknown(name)) if name else None for name in node.input]
+        for place in found.types if found else ():
+            inputs[place] = Value(ROW_FREE)
         for value in inputs:
             if value is not None and isinstance(value.state, Mixed):
                 return [[Value(value.state)] * len(node.output)]
-        domain = canonical_domain(node.domain)
         if (domain, node.op_type) in RANDOM:
             return [[_mixed("impure-random", f"{node.op_type} draws random numbers", label)] * len(node.output)]
         op = Op(node, self.view.opsets.get(domain, 1), inputs, self.symbols, self.contents)
@@ -193,11 +196,12 @@ class _Interpreter:
         try:
             sides = self.control_flow(op, scope) if followed else [_applied(op, domain)]
         except Mixes as cause:
-            if not all(value.number for value in read):
+            if not all(value.state == ROW_FREE for value in read):
                 known_cause = next((v for v in read if isinstance(v.state, Mixed)), None)
                 refused = known_cause or _mixed(cause.rule, cause.reason, label)
                 return [[Value(refused.state)] * len(node.output)]
-            sides = [deterministic(op, read)]
+            # What reads no rows is the same for all of them; with their number in it, it may be defined for some only.
+            sides = [[Value(ROW_FREE)] * len(node.output)]
         if followed:  # the bodies have followed each value on its own
             return [[_held(value, label) for value in values] for values in sides]
         return [[_checked(value, op, label) for value in values] for values in sides]

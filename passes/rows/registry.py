@@ -35,12 +35,14 @@ class Rule:
         apply: The function.
         sizes: Input positions where a ``BatchSize`` value may stand beside rows.
         indexes: Input positions where states that know the position of a row may stand.
+        types: Input positions that give their type and nothing else: whatever they hold, the result is the same.
         barrier: The reason, for an operator that never keeps rows apart.
     """
 
     apply: RuleFunction
     sizes: Collection[int] = ()
     indexes: Collection[int] = ()
+    types: Collection[int] = ()
     barrier: str = ""
 
 
@@ -51,7 +53,11 @@ NCHWC = "com.microsoft.nchwc"
 
 
 def rule(
-    *operators: str, domain: str = "", sizes: Collection[int] = (), indexes: Collection[int] = ()
+    *operators: str,
+    domain: str = "",
+    sizes: Collection[int] = (),
+    indexes: Collection[int] = (),
+    types: Collection[int] = (),
 ) -> Callable[[RuleFunction], RuleFunction]:
     """Register the decorated function as the rule of `operators`; see :class:`Rule`."""
 
@@ -59,7 +65,7 @@ def rule(
         for operator in operators:
             if (domain, operator) in RULES:
                 raise ValueError(f"two row rules for {domain}:{operator}")
-            RULES[domain, operator] = Rule(function, sizes, indexes)
+            RULES[domain, operator] = Rule(function, sizes, indexes, types)
         return function
 
     return register
@@ -215,9 +221,3 @@ def numbers(content: Content) -> Value:
     """Return the value of a tensor whose elements are all known as sizes."""
     state = BATCH_SIZE if any(size.batch for size in content.reshape(-1)) else ROW_FREE
     return Value(state, tuple(const(n) for n in content.shape), content)
-
-
-def deterministic(op: Op, read: Sequence[Value]) -> list[Value]:
-    """Return the outputs of an operator without a rule that reads only `read`, none of which holds rows."""
-    batch = any(isinstance(value.state, BatchSize) for value in read)
-    return [Value(BATCH_SIZE if batch else ROW_FREE) for _ in op.node.output]

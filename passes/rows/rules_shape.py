@@ -62,7 +62,8 @@ def identity(op: Op) -> Value:
     return op.need(0)
 
 
-@rule("Cast", "CastLike", "BitCast", sizes=ALL, indexes=(0,))
+@rule("Cast", "BitCast", sizes=ALL, indexes=(0,))
+@rule("CastLike", sizes=ALL, indexes=(0,), types=(1,))
 def cast(op: Op) -> Value:
     """Elementwise, whatever the types. Row positions survive in integer types wide enough to hold them."""
     x = op.need(0)

@@ -25,6 +25,8 @@ UNARY: list[Sample] = [
     sample("y = BitwiseNot(x)", 0, x=rows(3, dtype="int32")),
     sample("y = Cast<to = 7>(x)", 0, x=rows(3)),
     sample("y = CastLike(x, w)", 0, opset=19, x=rows(3), w=weight(1, dtype="int32")),
+    sample("c = CastLike(w, x) y = Mul(x, c)", {"c": "free", "y": 0}, opset=19, x=rows(3), w=weight(1, dtype="int32")),
+    sample("m = CumSum(x, zero) y = CastLike(x, m)", {"m": "mixed", "y": 0}, opset=19, x=rows(3), zero=literal(0)),
     sample("y = BitCast<to = 6>(x)", 0, opset=26, x=rows(3)),
     sample("y = Clip(x, low, high)", 0, x=rows(3), low=literal(-0.3, "float32"), high=literal(1.1, "float32")),
     sample("y = Clip<min = -0.3, max = 1.1>(x)", 0, opset=10, x=rows(3)),

@@ -225,7 +225,7 @@ BARRIERS: list[Sample] = [
     *(
         sample(
             f"y = {op}Window(s) n = Shape<end = 1>(x) m = Squeeze(n) z = {op}Window(m)",
-            {"y": "free", "z": "BatchSize"},
+            {"y": "free", "z": "mixed"},
             x=rows(3),
             s=literal(8),
         )
@@ -233,7 +233,7 @@ BARRIERS: list[Sample] = [
     ),
     sample(
         "b = Size(x) y = MelWeightMatrix(b, d, r, l, u)",
-        "BatchSize",
+        "mixed",
         x=rows(),
         d=literal(16),
         r=literal(8192),

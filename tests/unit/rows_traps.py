@@ -46,7 +46,7 @@ POSITION: dict[str, Sample] = {
         one1=literal([1]), **_ENDS),
     "batch-size-in-data N times weight": sample(f"{_COUNT} f = Cast<to=1>(m) p = Pow(f, h) y = Div(x, p)", "mixed",
         x=rows(3), h=literal(0.5, _F)),
-    "batch-size-in-data matmul ones": sample(
+    "size-from-batch matmul ones": sample(
         f"{_N} t = Concat<axis=0>(n, n) c = ConstantOfShape<value = float[1] {{1.0}}>(t) y = MatMul(c, x)", "mixed",
         x=rows(3)),
     "row-position-in-data bitshift of position": sample(

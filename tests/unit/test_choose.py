@@ -68,6 +68,20 @@ def test_a_mixing_node_ends_the_row_region() -> None:
     assert any("Softmax" in refusal.node for refusal in choice.refusals)
 
 
+def test_a_region_of_rows_computes_nothing_that_fits_one_number_of_rows() -> None:
+    """The Reshape runs for N = 4 alone: with one row missing, a region that held it would fail."""
+    fits_one = view("""g (float[N, 2] x) => (float[N, 2] y) <float[4, 2] w = {1, 2, 3, 4, 5, 6, 7, 8}, int64[1] two = {2}> {
+        a = Tanh(x)
+        n = Shape<start = 0, end = 1>(x)
+        t = Concat<axis = 0>(n, two)
+        table = Reshape(w, t)
+        y = CastLike(a, table)
+    }""")
+    by_kind = {c.region.granularity: c for c in chosen(fits_one, min_saving=0.0).plans[0]}
+    assert nodes(by_kind["row"]) == {0}
+    assert nodes(by_kind["tensor"]) == {0, 1, 2, 3, 4}
+
+
 def test_calls_are_cached_around_rows_where_rows_are_mixed_later() -> None:
     mostly = view(MIXING.replace("y = Neg(b)", "c = Exp(b) d = Exp(c) e = Exp(d) y = Exp(e)"))
     first = chosen(mostly).plans[0]

@@ -10,7 +10,7 @@ from actcache.errors import InvalidModel
 from actcache.passes.fingerprint import canonical_frontier, fingerprint
 from actcache.passes.graph import GraphView, node_attribute
 from actcache.passes.inline_regions import inline_regions, is_compiled
-from actcache.passes.outline import outline
+from actcache.passes.outline import outline, outline_in
 from actcache.passes.region import Region, convexity, live_outs, with_private_constants
 
 SHARED = """
@@ -89,6 +89,26 @@ def test_a_compiled_model_can_be_taken_back(text: str, nodes: set[int], granular
     assert list(result.opset_import) == list(proto.opset_import)
     assert list(result.metadata_props) == list(proto.metadata_props)
     assert list(result.graph.value_info) == list(proto.graph.value_info)
+
+
+def test_a_region_goes_into_a_larger_one_whichever_output_it_hands_on() -> None:
+    proto = model("""g (float[N, 4] x, float[N, 2] z) => (float[N, 2] y) {
+        unused, b = Split<axis = 1>(x)
+        c = Tanh(b)
+        y = Add(c, z)
+    }""")
+    view = GraphView(proto)
+    result = onnx.ModelProto()
+    result.CopyFrom(proto)
+    outline_in(result, view, region_of(view, {0}, name="inner"), "1" * 64)
+    outline_in(result, view, region_of(view, {0, 1}, name="outer"), "2" * 64)
+    assert [n.op_type for n in result.graph.node] == ["CacheLookup", "If", "Add"]
+    then = node_attribute(result.graph.node[1], "then_branch")
+    assert then is not None
+    assert [n.op_type for n in then.g.node] == ["CacheLookup", "If", "Tanh", "CacheStore"]
+    onnx.checker.check_model(result)
+    inline_regions(result)
+    assert [n.SerializeToString() for n in result.graph.node] == [n.SerializeToString() for n in proto.graph.node]
 
 
 def test_captured_names_are_renamed_inside_bodies() -> None:

@@ -1,0 +1,144 @@
+"""What is printed and what is written of a run. The document depends on the outcomes alone: no times, no dates."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+import onnx
+import onnxruntime as ort
+from rich.console import Console
+from rich.table import Table
+
+from tests.conformance.reviewed import review
+from tests.conformance.subject import VERDICTS, Candidate, Outcome
+
+#: Outcomes by the title of their part.
+Found: TypeAlias = Mapping[str, Sequence[Outcome]]
+_Rows: TypeAlias = list[tuple[str, ...]]
+
+_WORDS = {
+    "row": "rows",
+    "mixed": "rows and whole calls",
+    "tensor": "whole calls",
+    "refused": "refused",
+    "not run": "not runnable here",
+    "wrong": "**wrong**",
+}
+
+_HEAD = """\
+# Conformance
+
+Models that nobody here wrote, each compiled with the cost threshold off and held to the original in plain onnxruntime:
+`make conformance` runs this and writes this page (`python -m tests.conformance --help` for parts of it).
+
+Each model is compiled by granularity `auto`, by whole calls alone, and in two further cuts (nodes are given random
+times). Each result is run cold, warm (bit for bit the cold answer), with some of its inputs changed, and where it caches
+rows: permuted, as subsets, partly warm, with equal rows, row by row, and after other sizes. Answers are the original's
+up to rounding (2e-5 of the largest magnitude in the row); a larger difference counts as rounding only when moving
+inputs and weights by a millionth moves the original as far. What the row analysis claims of *every* intermediate tensor
+is held to onnxruntime in the same way, under every hypothesis about the batch. onnx's checker (full where the original
+passes that) must accept the result, and taking the regions out again must give back the same nodes and constants.
+
+"""
+
+
+def document(found: Found) -> str:
+    """Return the page that is kept in docs."""
+    outcomes = [o for part in found.values() for o in part]
+    sections = [
+        _HEAD,
+        f"Last written with onnxruntime {ort.__version__} and onnx {onnx.__version__}.\n\n",
+        "## Counts\n\n",
+        _table(_counts(found)),
+        _listed("Wrong", [f"`{o.name}`: {p}" for o in outcomes for p in o.problems[:1]]),
+        _reasons("What stopped rows, where whole calls are cached", found, ("mixed", "tensor")),
+        _reasons("What stopped everything", found, ("refused",)),
+        _reasons("Why models cannot be run here", found, ("not run",)),
+        _reviewed(outcomes),
+    ]
+    return "".join(sections)
+
+
+def show(found: Found, console: Console) -> None:
+    """Print the same counts."""
+    _print(console, "Conformance", _counts(found))
+    for title, verdicts in (("Rows stopped by", ("mixed", "tensor")), ("Refused", ("refused",)), ("Not run", ("not run",))):
+        _print(console, title, _by_rule(found, verdicts))
+
+
+def _counts(found: Found) -> _Rows:
+    head = ("", *found)
+    rows = [(_WORDS[v], *(str(sum(o.verdict == v for o in part)) for part in found.values())) for v in VERDICTS]
+    rows.append(("all", *(str(len(part)) for part in found.values())))
+    rows.append(("comparisons", *(str(sum(o.checks for o in part)) for part in found.values())))
+    rows.append(("put down to rounding", *(str(sum(o.unstable for o in part)) for part in found.values())))
+    return [head, *rows]
+
+
+def _by_rule(found: Found, verdicts: Sequence[str]) -> _Rows:
+    counted = {part: Counter(o.rule for o in outs if o.verdict in verdicts) for part, outs in found.items()}
+    total = sum(counted.values(), Counter[str]())
+    rules = sorted(total, key=lambda rule: (-total[rule], rule))
+    return [("", *found), *((rule, *(str(counted[part][rule]) for part in found)) for rule in rules)]
+
+
+def _reasons(title: str, found: Found, verdicts: Sequence[str]) -> str:
+    rows = _by_rule(found, verdicts)
+    return f"\n## {title}\n\n{_table(rows)}" if len(rows) > 1 else ""
+
+
+# -- refusals that look too strict ---------------------------------------------------------------------
+
+
+def _reviewed(outcomes: Iterable[Outcome]) -> str:
+    kinds: dict[tuple[str, str], list[tuple[str, Candidate]]] = defaultdict(list)
+    for outcome in outcomes:
+        for candidate in outcome.candidates:
+            kinds[candidate.rule, candidate.operator].append((outcome.name, candidate))
+    safe, sound, unseen = [], [], []
+    for rule, operator in sorted(kinds):
+        found, verdict = kinds[rule, operator], review(rule, operator)
+        name, candidate = min(found, key=lambda entry: entry[0])
+        models = len({name for name, _ in found})
+        text = f"{operator} (`{rule}`, {models} models, such as `{name}`): {verdict.why if verdict else candidate.reason}"
+        (unseen if verdict is None else safe if verdict.safe else sound).append(text)
+    return (
+        "\n## Refusals that look too strict\n\n"
+        "Outputs of the original that follow the rows wherever they were tried, although rows were refused. A person"
+        " looked at each kind.\n"
+        + _listed("Needless: the rows can be shown to be apart", safe)
+        + _listed("Rightly refused: they follow by accident of these inputs", sound)
+        + _listed("Not looked at yet", unseen)
+    )
+
+
+# -- layout --------------------------------------------------------------------------------------------
+
+
+def _listed(title: str, lines: Sequence[str]) -> str:
+    return f"\n### {title}\n\n" + "".join(f"- {line}\n" for line in lines) if lines else ""
+
+
+def _table(rows: _Rows) -> str:
+    return "".join(_table_lines(rows))
+
+
+def _table_lines(rows: _Rows) -> Iterator[str]:
+    yield _line(rows[0])
+    yield "|---" + "|---:" * (len(rows[0]) - 1) + "|\n"
+    yield from map(_line, rows[1:])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _print(console: Console, title: str, rows: _Rows) -> None:
+    table = Table(title=title, title_justify="left")
+    for place, name in enumerate(rows[0]):
+        table.add_column(name, justify="right" if place else "left")
+    for row in rows[1:]:
+        table.add_row(*(cell.strip("*") for cell in row))
+    console.print(table)
