@@ -177,19 +177,23 @@ def local_function(s: Sketch, op: str) -> None:
 @builds("Bernoulli", since=15, weight=1)
 @builds("Dropout", since=12, weight=1)
 def random(s: Sketch, op: str) -> None:
-    """Random numbers in the shape of a tensor, that nothing but smooth operators read from here on."""
-    x = s.pick(("float32",), range(1, 5))
+    """Random numbers in the shape of a tensor. Two runs must never agree by accident: those of few values get noise
+    of many added, and only what keeps it is done with them from here on.
+    """
+    x = s.pick(("float32",), range(1, 5), lambda k: k.smallest > 0)
+    if op == "RandomUniformLike":
+        s.mark(s.add(op, [x], seed=3.0, high=50.0), noisy=True)
+        return
+    noise = s.mark(s.add("RandomNormalLike", [x], seed=3.0, scale=50.0), noisy=True)[0]
     if op == "Bernoulli":
-        made = s.add(op, [s.add("Sigmoid", [x])[0]], seed=3.0)
-        s.mark(made, noisy=True)
+        drawn = s.mark(s.add(op, [s.add("Sigmoid", [x])[0]], seed=4.0), noisy=True)[0]
     elif op == "Dropout":
-        s.mark(s.add(op, [x, s.constant(0.5, "float32"), s.constant(True)], seed=3), noisy=True)
+        drawn = s.mark(s.add(op, [x, s.constant(0.5, "float32"), s.constant(True)], seed=4), noisy=True)[0]
     else:
-        s.mark(s.add(op, [x], seed=3.0), noisy=True)
+        return
+    s.add("Add", [drawn, noise])
 
 
 @builds("RandomNormal RandomUniform", weight=1)
 def random_of_a_shape(s: Sketch, op: str) -> None:
     s.mark(s.add(op, [], shape=[3], seed=3.0), noisy=True)
-
-

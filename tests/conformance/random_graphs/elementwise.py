@@ -22,7 +22,7 @@ UNSIGNED = ("uint8", "uint32", "uint64", "uint16")
 def unary(s: Sketch, op: str) -> None:
     parameters = {"Celu": "alpha", "Elu": "alpha", "LeakyRelu": "alpha", "ThresholdedRelu": "alpha", "Shrink": "lambd"}
     given = {parameters[op]: 0.25 + s.below(9) / 7} if op in parameters and s.chance(50) else {}
-    s.add(op, [s.pick(noisy=op in ("Tanh", "Softsign"))], **given)
+    s.add(op, [s.pick()], **given)
 
 
 @builds("Sqrt Log Acos Asin Atanh Acosh Cosh Sinh")
@@ -77,7 +77,7 @@ def bit_cast(s: Sketch, op: str) -> None:
 
 @builds("Add Sub Mul Max Min Sum Mean", weight=8)
 def arithmetic(s: Sketch, op: str) -> None:
-    x = s.pick(NUMBERS, noisy=op in ("Add", "Sub", "Mul"))
+    x = s.pick(NUMBERS, noisy=op in ("Add", "Sub"))
     operands = [x, s.partner(x)]
     if op in ("Max", "Min", "Sum", "Mean") and s.chance(30):
         operands.append(s.partner(x))
