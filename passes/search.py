@@ -9,6 +9,7 @@ from actcache.passes.cones import cones
 from actcache.passes.cost import Costs
 from actcache.passes.graph import GraphView
 from actcache.passes.refusal import Refusal
+from actcache.passes.region import live_outs
 from actcache.passes.rows import RowProof, prove_rows, row_hypotheses
 from actcache.passes.selection import Prices, best_closed_set
 
@@ -102,7 +103,9 @@ class Search:
         atoms = [candidate.region.nodes for candidate in inside]
         for share in (0.0,) if self.everything else (SHARE_PER_BYTE, 0.0):
             nodes = best_closed_set(self.view, self._prices(proof, share, _covered(inside)), outside, given, atoms)
-            if nodes and (self.everything or share or self._entry_bytes(nodes, proof) <= LARGEST_ENTRY):
+            if not live_outs(self.view, nodes):  # nothing reads what these nodes write: there is nothing to keep
+                continue
+            if self.everything or share or self._entry_bytes(nodes, proof) <= LARGEST_ENTRY:
                 return nodes
         return frozenset()
 
