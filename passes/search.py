@@ -11,6 +11,7 @@ from actcache.passes.cost import Costs
 from actcache.passes.graph import GraphView
 from actcache.passes.recording import Place
 from actcache.passes.refusal import Refusal
+from actcache.passes.region import live_outs
 from actcache.passes.rows import RowFree, RowProof, prove_rows, row_hypotheses
 from actcache.passes.selection import Prices, best_closed_set
 from actcache.passes.starts import Start, behind_cheap, behind_impure
@@ -169,7 +170,7 @@ class Search:
         for share in shares:
             prices = self._prices(proof, share, _covered(inside))
             nodes = best_closed_set(self.view, prices, outside, start.given, atoms)
-            if nodes and nodes not in found:
+            if nodes not in found and live_outs(self.view, nodes):  # else nothing reads them: there is nothing to keep
                 found.append(nodes)
         if not found and 0.0 not in shares:
             found = self._cuts(proof, start, mixed, inside, (0.0,))

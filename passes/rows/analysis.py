@@ -30,6 +30,7 @@ from actcache.passes.rows.state import (
     ROW_FREE,
     BatchSize,
     Content,
+    Draws,
     Mixed,
     Mixes,
     Positional,
@@ -196,7 +197,7 @@ class _Interpreter:
         try:
             sides = self.control_flow(op, scope) if followed else [_applied(op, domain)]
         except Mixes as cause:
-            if not all(value.state == ROW_FREE for value in read):
+            if isinstance(cause, Draws) or not all(value.state == ROW_FREE for value in read):
                 known_cause = next((v for v in read if isinstance(v.state, Mixed)), None)
                 refused = known_cause or _mixed(cause.rule, cause.reason, label)
                 return [[Value(refused.state)] * len(node.output)]

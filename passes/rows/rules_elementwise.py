@@ -10,7 +10,7 @@ import numpy as np
 from actcache.passes.rows.broadcasting import broadcast, carry
 from actcache.passes.rows.registry import ALL, MAX_CONTENT, MICROSOFT, Op, numbers, rule
 from actcache.passes.rows.sizes import ONE, ZERO, Size, Symbols
-from actcache.passes.rows.state import ROW_FREE, Content, Mixes, Row, RowCoords, RowIndex, RowOffset, Value
+from actcache.passes.rows.state import ROW_FREE, Content, Draws, Mixes, Row, RowCoords, RowIndex, RowOffset, Value
 
 UNARY = (
     "Acos Acosh Asin Asinh Atan Atanh BitwiseNot Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid HardSwish "
@@ -98,9 +98,9 @@ def dropout(op: Op) -> list[Value]:
     """In inference the identity, with a mask that is all true; in training it draws random numbers."""
     training = op.get(2)
     if training is not None and op.integers(2) != [0]:
-        raise Mixes("training-mode", "Dropout is, or may be, in training mode")
+        raise Draws("training-mode", "Dropout is, or may be, in training mode")
     if op.opset < 7 and not op.attribute("is_test", 0):
-        raise Mixes("training-mode", "Dropout is in training mode")
+        raise Draws("training-mode", "Dropout is in training mode")
     x = op.need(0)
     return [carry(x, x.shape) for _ in op.node.output]
 

@@ -150,3 +150,7 @@ class Mixes(Exception):
         super().__init__(reason)
         self.rule = rule
         self.reason = reason
+
+
+class Draws(Mixes):
+    """Raised by a rule for a node that draws random numbers: no two runs agree, whatever it reads."""

@@ -111,7 +111,7 @@ def _nudged(value: Any, random: np.random.Generator) -> Any:
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return value
     step = max(NUDGE, 4 * float(np.finfo(value.dtype).eps) if value.dtype != np.float64 else 0.0)
-    return (value * (1 + step * random.uniform(-1, 1, value.shape))).astype(value.dtype)
+    return np.asarray(value * (1 + step * random.uniform(-1, 1, value.shape)), value.dtype)
 
 
 def take_blocks(array: Array, rows: Sequence[int], axis: int, block: int = 1) -> npt.NDArray[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.conformance import catalogue, node_tests
+from tests.conformance import catalogue, node_tests, random_graphs
 from tests.conformance.subject import Subject
 
 
@@ -28,5 +28,6 @@ class Part:
 
 PARTS = {
     "node": Part("onnx's backend node tests", lambda examples, seed: node_tests.names(), node_tests.make),
+    "random": Part("random graphs", random_graphs.names, random_graphs.make),
     "catalogue": Part("catalogue models", lambda examples, seed: catalogue.names(), catalogue.make, 1200.0),
 }

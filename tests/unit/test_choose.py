@@ -52,6 +52,12 @@ def test_verification_may_fall_back_on_whole_calls() -> None:
     assert len(chosen(view(TOWERS), granularity="row").plans) == 1
 
 
+def test_nodes_that_nothing_reads_are_no_region() -> None:
+    dead = view("g (float[N, 8] x, float[N, 8] z) => (float[N, 8] y) { unread = Tanh(x) y = Exp(z) }")
+    regions = [c.region for c in chosen(dead, min_saving=0).plans[0]]
+    assert regions and all(region.live_outs == ("y",) for region in regions)
+
+
 def test_a_cheap_second_input_does_not_get_a_region() -> None:
     towers = view(TOWERS)
     costs = costs_of(towers)

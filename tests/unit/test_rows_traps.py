@@ -134,6 +134,12 @@ def test_training_mode_is_refused() -> None:
     assert isinstance(drops.proof.state("y"), Mixed)
 
 
+def test_random_numbers_are_not_the_same_for_all_rows_though_no_row_is_read() -> None:
+    drops = sample("y = Dropout(w, r, t)", "mixed", w=weight(3), r=literal(0.5, "float32"), t=literal(True, "bool"))
+    refusal = drops.proof.refusal("y")
+    assert refusal is not None and refusal.rule == "training-mode"
+
+
 def test_refusal_names_the_first_cause() -> None:
     chain = sample(
         "[one] a = Softmax<axis = 0>(x) [two] b = CumSum(a, zero) [three] y = Add(b, x)", "mixed", x=rows(3), zero=_ZERO
