@@ -334,13 +334,14 @@ class _Compilation:
         return self._accepted(sound, refusals)
 
     def _outline(self, plan: Plan) -> list[CompiledRegion]:
+        written, regions = self.loaded.functions.with_calls(self.view, [candidate.region for candidate in plan])
         self.result = onnx.ModelProto()
-        self.result.CopyFrom(self.loaded.proto)
+        self.result.CopyFrom(written.model)
         compiled = []
-        for candidate in plan:
-            region = candidate.region
-            digest = fingerprint(self.view, region.nodes, region.live_outs, self.loaded.weights.tensors)
-            outline_in(self.result, self.view, region, digest)
+        for candidate, region in zip(plan, regions, strict=True):
+            found = candidate.region
+            digest = fingerprint(self.view, found.nodes, found.live_outs, self.loaded.weights.tensors)
+            outline_in(self.result, written, region, digest)
             compiled.append(CompiledRegion(candidate, digest))
         return compiled
 

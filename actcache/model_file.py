@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-import onnx.inliner
 from google.protobuf.message import DecodeError
 
 from actcache.errors import InvalidModel
 from actcache.memory import release_memory
 from actcache.passes.inline_regions import inline_regions
+from actcache.passes.local_functions import LocalFunctions
 from actcache.passes.weights import WeightFile, move_weights
 
 #: Names inside the compiler's working folder.
@@ -24,15 +24,20 @@ class LoadedModel:
 
     Attributes:
         source: The user's file.
-        proto: The model without its large weights, local functions inlined, earlier regions taken out.
+        functions: The model without its large weights, earlier regions taken out, with its local functions.
         weights: Its large weights.
         recompiled: Whether `source` had been compiled before.
     """
 
     source: Path
-    proto: onnx.ModelProto
+    functions: LocalFunctions
     weights: WeightFile
     recompiled: bool
+
+    @property
+    def proto(self) -> onnx.ModelProto:
+        """The model that the analyses see: local functions inlined."""
+        return self.functions.inlined
 
     @property
     def directory(self) -> Path:
@@ -55,16 +60,14 @@ def load_model(source: Path, directory: Path) -> LoadedModel:
     try:
         recompiled = inline_regions(proto)
         _list_inputs_only(proto)
-        if proto.functions:
-            proto = onnx.inliner.inline_local_functions(proto)
     except InvalidModel as error:
         raise InvalidModel(error.message, file=source) from error
     weights = move_weights(proto, source, directory / WEIGHTS)
     slim = proto.SerializeToString()
     del proto  # protobuf frees the fields that were cleared only with the whole message
     release_memory()
-    loaded = LoadedModel(source, onnx.ModelProto.FromString(slim), weights, recompiled)
-    loaded.base.write_bytes(slim)
+    loaded = LoadedModel(source, LocalFunctions(onnx.ModelProto.FromString(slim)), weights, recompiled)
+    loaded.base.write_bytes(loaded.proto.SerializeToString())
     _check(loaded)
     return loaded
 
