@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError
 
@@ -43,6 +45,10 @@ class LoadedModel:
     def directory(self) -> Path:
         """The working folder: the weights are here, and models that refer to them run from here."""
         return self.weights.path.parent
+
+    def read(self, tensor: onnx.TensorProto) -> npt.NDArray[np.generic]:
+        """Return the value of a large weight."""
+        return onnx.numpy_helper.to_array(tensor, str(self.directory))
 
     @property
     def base(self) -> Path:
