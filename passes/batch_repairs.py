@@ -4,7 +4,8 @@ Each is equal to what was there when the batch has the size that the model was m
 
 * an entry B·k of a shape (``Reshape``, ``Expand``, ``Tile``, …) becomes N·k;
 * a constant that holds the same values for each of B rows becomes those values, expanded to N rows;
-* the numbers 0 … B - 1 (times a stride) become those from 0 to N - 1.
+* the numbers 0 … B - 1 (times a stride) become those from 0 to N - 1;
+* coordinates (``GatherND``), the first of which is the row's own and the others the same for each row: both of these.
 
 Which of them is right for a node is not decided here: the row analysis tells which makes it keep rows apart.
 """
@@ -94,7 +95,7 @@ class Repairs:
             return []
         if slot in _SIZES.get(node.op_type, ()):
             return list(self._sizes(name))
-        return [*self._repeated(name, shape), *self._positions(name, shape)]
+        return [*self._repeated(name, shape), *self._positions(name, shape), *self._coordinates(name, shape)]
 
     # -- sizes ---------------------------------------------------------------------------------------
 
@@ -153,20 +154,39 @@ class Repairs:
         value = self._values.value(name)
         if value is None or value.dtype != np.int64:
             return
-        flat = value.reshape(-1)
+        flat, axis = value.reshape(-1), int(np.argmax(shape))
         stride = int(flat[1] - flat[0]) if flat.size > 1 else 1
         if stride and np.array_equal(flat, np.arange(self._batch) * stride):
-            yield self._new(("positions", name), partial(self._position_nodes, stride, shape))
+            yield self._new(("positions", name), partial(self._position_nodes, stride, axis, len(shape)))
 
-    def _position_nodes(self, stride: int, shape: tuple[int, ...], made: _Maker) -> str:
+    def _coordinates(self, name: str, shape: tuple[int, ...]) -> Iterator[Replacement]:
+        axes = [a for a, size in enumerate(shape[:-1]) if size == self._batch]
+        if not axes or shape[-1] < 2 or self._opset < _RANGE_OPSET:
+            return
+        value = self._values.value(name)
+        if value is None or value.dtype != np.int64:
+            return
+        for axis in axes:
+            own = np.arange(self._batch).reshape([-1 if a == axis else 1 for a in range(len(shape) - 1)])
+            block = _block(value[..., 1:], axis, self._batch)
+            if block is not None and np.array_equal(value[..., 0], np.broadcast_to(own, shape[:-1])):
+                yield self._new(("coordinates", name, axis), partial(self._coordinate_nodes, block, axis))
+
+    def _coordinate_nodes(self, block: Array, axis: int, made: _Maker) -> str:
+        others = self._row_nodes(block, axis, made)
+        shape = [size for a, size in enumerate(block.shape) if a != axis + 1]
+        own = self._position_nodes(1, axis, len(shape), made)
+        spread = made.node("Expand", [own, made.constant(np.array([*shape[:-1], 1], np.int64))])
+        return made.node("Concat", [spread, others], axis=-1)
+
+    def _position_nodes(self, stride: int, axis: int, rank: int, made: _Maker) -> str:
         zero, one = made.constant(np.array(0, np.int64)), made.constant(np.array(1, np.int64))
         positions = made.node("Range", [zero, made.node("Squeeze", [self._size]), one])
         if stride != 1:
             positions = made.node("Mul", [positions, made.constant(np.array(stride, np.int64))])
-        if len(shape) == 1:
+        if rank == 1:
             return positions
-        axis = max(range(len(shape)), key=lambda a: shape[a])
-        target = [-1 if a == axis else 1 for a in range(len(shape))]
+        target = [-1 if a == axis else 1 for a in range(rank)]
         return made.node("Reshape", [positions, made.constant(np.array(target, np.int64))])
 
     def _new(self, key: Hashable, make: _Make) -> Replacement:

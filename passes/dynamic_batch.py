@@ -84,7 +84,6 @@ def fixed_batches(view: GraphView) -> list[FixedBatch]:
         {**second, **matrices, **states},
         first,
         matrices,
-        *({name: 0} for name in first),
     ]
     found = [FixedBatch(batch, axes) for axes in _distinct(guesses)]
     if any(node.op_type in _TIME_FIRST for node in view.model.graph.node):
@@ -141,13 +140,7 @@ class _Rewriter:
         nodes = list(self._read_size(interpreter))
         for index, node in enumerate(view.model.graph.node):
             nodes += self._repaired(interpreter, node, view.label(index))
-        before = {name for node in self.model.graph.node for name in node_reads(node)}
-        after = {name for node in nodes for name in node_reads(node)} | {v.name for v in self.model.graph.output}
-        del self.model.graph.node[:]
-        self.model.graph.node.extend(nodes)
-        kept = [t for t in self.model.graph.initializer if t.name not in before - after]
-        del self.model.graph.initializer[:]
-        self.model.graph.initializer.extend(kept)
+        self._take_over(nodes)
         return self._proven()
 
     def _read_size(self, interpreter: Interpreter) -> Iterator[onnx.NodeProto]:
@@ -189,6 +182,21 @@ class _Rewriter:
         _interpret(interpreter, replacement)
         self.model.graph.initializer.extend(replacement.initializers)
         yield from replacement.nodes
+
+    def _take_over(self, nodes: list[onnx.NodeProto]) -> None:
+        """Make `nodes` the model's, without the constants that were read before and no longer are."""
+        graph = self.model.graph
+        before = {name for node in graph.node for name in node_reads(node)}
+        needed = {value.name for value in graph.output}
+        kept = []
+        for node in reversed(nodes):
+            if needed.intersection(node.output) or not before.intersection(node.output):
+                kept.append(node)
+                needed.update(node_reads(node))
+        initializers = [t for t in graph.initializer if t.name in needed or t.name not in before]
+        del graph.node[:], graph.initializer[:]
+        graph.node.extend(reversed(kept))
+        graph.initializer.extend(initializers)
 
     def _proven(self) -> DynamicBatch | Refusal:
         """Prove the result from scratch, and describe its tensors by the proof."""
