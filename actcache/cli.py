@@ -104,6 +104,11 @@ Exit codes:
     metavar="T",
     help="How far outputs may be from the original's, relative to their largest value.",
 )
+@click.option(
+    "--dynamic-batch",
+    is_flag=True,
+    help="MODEL takes one batch size only: write a model that takes any, if its rows are proven apart.",
+)
 @click.option("--no-verify", is_flag=True, help="Do not run the result against the original.")
 @click.option(
     "--pure-op",
@@ -220,6 +225,7 @@ def _compile(stage: Callable[[str], None], **options: Any) -> CompileResult:
         granularity=options["granularity"],
         regions=regions or None,
         min_saving=options["min_saving"],
+        dynamic_batch=options["dynamic_batch"],
         verify=not options["no_verify"],
         pure_ops=options["pure_ops"],
         custom_op_libraries=options["custom_op_libraries"],

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,11 @@ from actcache.passes.candidate import Candidate
 from actcache.passes.choose import Choice, Plan, choose, likely_batches, wanted_places
 from actcache.passes.choose_traced import Considered, predicted
 from actcache.passes.cost import Costs, estimate_costs
+from actcache.passes.dynamic_batch import DynamicBatch, fixed_batches, make_dynamic
 from actcache.passes.fingerprint import fingerprint
 from actcache.passes.graph import GraphView
 from actcache.passes.inline_regions import MANIFEST_KEY
+from actcache.passes.local_functions import LocalFunctions
 from actcache.passes.named_region import choose_named
 from actcache.passes.outline import outline_in
 from actcache.passes.prediction import Predictor
@@ -132,6 +134,7 @@ def compile_model(
     regions: Sequence[RegionSpec] | None = None,
     min_saving: float | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
+    dynamic_batch: bool = False,
     verify: bool = True,
     pure_ops: Collection[str] = (),
     custom_op_libraries: Sequence[str | os.PathLike[str]] = (),
@@ -152,6 +155,8 @@ def compile_model(
         min_saving: Milliseconds that a hit has to save for a region to be worth it; None: several times what its
             lookup costs; 0: whatever is safe.
         tolerance: Largest accepted difference to the original (see :data:`actcache.verify.DEFAULT_TOLERANCE`).
+        dynamic_batch: The model takes batches of one size: make it take any (:mod:`actcache.passes.dynamic_batch`). If
+            that cannot be done, the model is compiled as it is; the refusals tell why.
         verify: Whether to run original and compiled model against each other.
         pure_ops: Operators, each ``domain:Op``, that the user vouches for.
         custom_op_libraries: Libraries with operators that the model itself needs.
@@ -173,12 +178,22 @@ def compile_model(
     with working_folder(target) as folder:
         step("reading the model")
         loaded = load_model(source, folder)
-        compilation = _Compilation(loaded, tuple(str(p) for p in custom_op_libraries), tolerance, verify, step)
         recorded = load_trace(trace) if trace else None
-        compilation.measure(samples, recorded)
-        choice = compilation.choose(granularity, regions, min_saving, pure_ops, budget_bytes)
-        compiled, report = compilation.first_accepted(choice)
-        notes = _notes(loaded, single_file)
+        libraries = tuple(str(p) for p in custom_op_libraries)
+        refusals: list[Refusal] = []
+        for dynamic in _batches(loaded, dynamic_batch, granularity, refusals):
+            compilation = _Compilation(loaded, libraries, tolerance, verify, step, dynamic)
+            compilation.measure(samples, recorded)
+            choice = compilation.choose(granularity, regions, min_saving, pure_ops, budget_bytes)
+            choice.refusals[:0] = refusals
+            try:
+                compiled, report = compilation.first_accepted(choice)
+                break
+            except NothingToCache as error:
+                if dynamic is None:
+                    raise
+                refusals += error.refusals
+        notes = _notes(loaded, single_file, compilation.dynamic)
         step("writing the compiled model")
         view, costs = compilation.view, compilation.costs
         lines = explain(view, costs, [c.candidate for c in compiled], choice.refusals)
@@ -197,12 +212,25 @@ class _Compilation:
     """State of one compilation between its steps."""
 
     def __init__(
-        self, loaded: LoadedModel, libraries: tuple[str, ...], tolerance: float, verify: bool, step: Progress
+        self,
+        loaded: LoadedModel,
+        libraries: tuple[str, ...],
+        tolerance: float,
+        verify: bool,
+        step: Progress,
+        dynamic: DynamicBatch | None = None,
     ) -> None:
-        self.loaded, self.tolerance, self.verify, self.step = loaded, tolerance, verify, step
+        self.loaded, self.tolerance, self.verify, self.step, self.dynamic = loaded, tolerance, verify, step, dynamic
         runnable = loaded.base if loaded.recompiled else loaded.source
         self.originals = model_runs.Originals(str(loaded.source), str(runnable), str(loaded.base), libraries)
-        self.view = GraphView(loaded.proto)
+        self.functions = loaded.functions
+        if dynamic is not None:
+            self.functions = LocalFunctions(dynamic.model)
+            base = loaded.directory / "dynamic.onnx"
+            base.write_bytes(self.functions.inlined.SerializeToString())
+            fixed = model_runs.FixedBatch(dynamic.size, dynamic.inputs, dynamic.outputs)
+            self.originals = replace(self.originals, base=str(base), signature=str(loaded.base), fixed=fixed)
+        self.view = GraphView(self.functions.inlined)
         self.samples: list[Path] = []
         self.runtime_version = ""
         self.costs: Costs
@@ -284,6 +312,8 @@ class _Compilation:
             NothingToCache: None does, or there is none.
         """
         for plan in choice.plans:
+            if self.dynamic and all(candidate.region.granularity != "row" for candidate in plan):
+                continue  # without rows, the model as it is does as well
             compiled, report = self._accepted(plan, choice.refusals)
             if compiled and self._pays(compiled, choice.refusals):
                 return compiled, report
@@ -347,7 +377,8 @@ class _Compilation:
         inputs that share the batch and are in no region.
         """
         own = [dict(c.row_axes) for c in plan if c.row_axes]
-        together = {name: axis for axes in own for name, axis in axes.items()}
+        together = dict(self.dynamic.inputs) if self.dynamic else {}
+        together |= {name: axis for axes in own for name, axis in axes.items()}
         wider = [h for h in row_hypotheses(self.view, self.view.inputs) if together.items() < h.items()]
         found: list[dict[str, int]] = []
         for axes in (*wider[:1], together, *own):
@@ -356,13 +387,14 @@ class _Compilation:
         return found
 
     def _outline(self, plan: Plan) -> list[CompiledRegion]:
+        written, regions = self.functions.with_calls(self.view, [candidate.region for candidate in plan])
         self.result = onnx.ModelProto()
-        self.result.CopyFrom(self.loaded.proto)
+        self.result.CopyFrom(written.model)
         compiled = []
-        for candidate in plan:
-            region = candidate.region
-            digest = fingerprint(self.view, region.nodes, region.live_outs, self.loaded.weights.tensors)
-            outline_in(self.result, self.view, region, digest)
+        for candidate, region in zip(plan, regions, strict=True):
+            found = candidate.region
+            digest = fingerprint(self.view, found.nodes, found.live_outs, self.loaded.weights.tensors)
+            outline_in(self.result, written, region, digest)
             compiled.append(CompiledRegion(candidate, digest))
         return compiled
 
@@ -379,8 +411,35 @@ def _check_options(granularity: str, min_saving: float | None, tolerance: float,
             raise InvalidOption(f"'{name}' does not name an operator", hint="write --pure-op domain:Op")
 
 
-def _notes(loaded: LoadedModel, single_file: bool) -> list[str]:
+def _batches(
+    loaded: LoadedModel, dynamic_batch: bool, granularity: str, refusals: list[Refusal]
+) -> Iterator[DynamicBatch | None]:
+    """Yield what to compile: the model with its batch made variable, if that is asked for; then the model as it is.
+
+    What stands against rows is added to `refusals`.
+    """
+    if dynamic_batch:
+        made = make_dynamic(loaded.proto, loaded.read)
+        if isinstance(made, DynamicBatch):
+            del made.model.functions[:]  # those that nothing calls any more are kept, too
+            made.model.functions.extend(loaded.functions.model.functions)
+            yield made
+        else:
+            refusals.append(made)
+    elif granularity != "tensor":
+        guess = next(iter(fixed_batches(GraphView(loaded.proto))), None)
+        if guess is not None and guess.size > 1:
+            where = ", ".join(f"axis {axis} of '{name}'" for name, axis in guess.axes.items())
+            reason = f"the batch is a constant {guess.size} ({where}): rows need a variable one, see --dynamic-batch"
+            refusals.append(Refusal("fixed-batch", reason))
+    yield None
+
+
+def _notes(loaded: LoadedModel, single_file: bool, dynamic: DynamicBatch | None) -> list[str]:
     notes = []
+    if dynamic is not None:
+        names = ", ".join(f"axis {axis} of '{name}'" for name, axis in dynamic.inputs.items())
+        notes.append(f"the batch, a constant {dynamic.size}, was made variable: {names}")
     if loaded.recompiled:
         notes.append("the model had been compiled before; its old regions were taken out first")
     if single_file and loaded.weights.size:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import onnx
-import onnx.inliner
 from google.protobuf.message import DecodeError
 
 from actcache.errors import InvalidModel
 from actcache.memory import release_memory
 from actcache.passes.inline_regions import inline_regions
+from actcache.passes.local_functions import LocalFunctions
 from actcache.passes.op_facts import canonical_domain
 from actcache.passes.weights import WeightFile, move_weights
 
@@ -27,20 +29,29 @@ class LoadedModel:
 
     Attributes:
         source: The user's file.
-        proto: The model without its large weights, local functions inlined, earlier regions taken out.
+        functions: The model without its large weights, earlier regions taken out, with its local functions.
         weights: Its large weights.
         recompiled: Whether `source` had been compiled before.
     """
 
     source: Path
-    proto: onnx.ModelProto
+    functions: LocalFunctions
     weights: WeightFile
     recompiled: bool
+
+    @property
+    def proto(self) -> onnx.ModelProto:
+        """The model that the analyses see: local functions inlined."""
+        return self.functions.inlined
 
     @property
     def directory(self) -> Path:
         """The working folder: the weights are here, and models that refer to them run from here."""
         return self.weights.path.parent
+
+    def read(self, tensor: onnx.TensorProto) -> npt.NDArray[np.generic]:
+        """Return the value of a large weight."""
+        return onnx.numpy_helper.to_array(tensor, str(self.directory))
 
     @property
     def base(self) -> Path:
@@ -59,16 +70,14 @@ def load_model(source: Path, directory: Path) -> LoadedModel:
         recompiled = inline_regions(proto)
         _list_inputs_only(proto)
         _import_default_domain(proto)
-        if proto.functions:
-            proto = onnx.inliner.inline_local_functions(proto)
     except InvalidModel as error:
         raise InvalidModel(error.message, file=source) from error
     weights = move_weights(proto, source, directory / WEIGHTS)
     slim = proto.SerializeToString()
     del proto  # protobuf frees the fields that were cleared only with the whole message
     release_memory()
-    loaded = LoadedModel(source, onnx.ModelProto.FromString(slim), weights, recompiled)
-    loaded.base.write_bytes(slim)
+    loaded = LoadedModel(source, LocalFunctions(onnx.ModelProto.FromString(slim)), weights, recompiled)
+    loaded.base.write_bytes(loaded.proto.SerializeToString())
     _check(loaded)
     return loaded
 

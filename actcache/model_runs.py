@@ -33,6 +33,21 @@ _ENVIRONMENT = {"ACTCACHE_BUDGET_BYTES": str(2 << 30), "ACTCACHE_NAMESPACE": "",
 
 
 @dataclass(frozen=True)
+class FixedBatch:
+    """The one batch size that an original takes, where the model that the passes edit takes any.
+
+    Attributes:
+        size: The size.
+        inputs: Graph input to the axis of its rows.
+        outputs: Per graph output the axis of its rows; None: it does not depend on them.
+    """
+
+    size: int
+    inputs: Mapping[str, int]
+    outputs: Sequence[int | None]
+
+
+@dataclass(frozen=True)
 class Originals:
     """Where the original model is, and what it needs.
 
@@ -41,12 +56,16 @@ class Originals:
         model: The file to run.
         base: The model in the working folder, which the passes edit.
         libraries: Custom-op libraries that the model itself needs.
+        signature: A model with the inputs of the original, which samples are made for; `base` if it is empty.
+        fixed: The batch size of the original, if `base` takes others.
     """
 
     source: str
     model: str
     base: str
     libraries: tuple[str, ...] = ()
+    signature: str = ""
+    fixed: FixedBatch | None = None
 
 
 def measure(originals: Originals, samples: Sequence[Path], directory: Path) -> tuple[list[Path], Costs, str]:

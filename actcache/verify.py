@@ -106,6 +106,42 @@ def more_rows(feed: Feed, axes: Mapping[str, int], count: int) -> Feed:
     return result
 
 
+def in_batches(run: Run, size: int, row_axes: Mapping[str, int], output_axes: Sequence[int | None]) -> Run:
+    """Return what runs a model that takes batches of one size only on any number of rows.
+
+    Rows are run in groups of `size`, the last one filled up with its last row, and put together again.
+
+    Args:
+        run: Runs the model.
+        size: The size of its batches.
+        row_axes: Input name to its row axis.
+        output_axes: Per output its row axis; None: it does not depend on the rows.
+    """
+
+    def run_groups(feed: Feed) -> list[Any]:
+        counts = {int(feed[name].shape[axis]) for name, axis in row_axes.items() if name in feed}
+        if len(counts) != 1 or counts == {0}:
+            raise ValueError(f"the inputs have {sorted(counts)} rows")
+        count = counts.pop()
+        groups = [
+            run(take(feed, row_axes, np.minimum(np.arange(s, s + size), count - 1))) for s in range(0, count, size)
+        ]
+        return [
+            _joined(parts, axis, size, count)
+            for parts, axis in zip(zip(*groups, strict=True), output_axes, strict=True)
+        ]
+
+    return run_groups
+
+
+def _joined(parts: Sequence[Any], axis: int | None, size: int, count: int) -> Any:
+    """Put one output of several groups together; a row may have several entries."""
+    if axis is None:
+        return parts[0]
+    entries = parts[0].shape[axis] // size
+    return np.take(np.concatenate(parts, axis), np.arange(count * entries), axis)
+
+
 def references(
     run: Run,
     samples: Sequence[Feed],

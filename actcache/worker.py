@@ -51,7 +51,8 @@ def _measure(request: dict[str, Any], directory: Path) -> dict[str, Any]:
         first = _load(paths[0])
         _run_sample(session, first, str(paths[0]))
     else:
-        made = make_samples(proto, _runner(session))
+        signature = request["signature"] or request["base"]
+        made = make_samples(onnx.load_model(signature, load_external_data=False), _runner(session))
         paths = [save_sample(directory / f"sample{i}.npz", feed) for i, feed in enumerate(made)]
         first = made[0]
     total = run_seconds(session, first)
@@ -74,7 +75,11 @@ def _verify(request: dict[str, Any], directory: Path) -> dict[str, Any]:
         _run_sample(session, sample, path)
 
     varying = verify.varying_outputs(_runner(session), samples[0])
-    answers = verify.references(_runner(session), samples, request["batches"], request["cones"])
+    fixed = request["fixed"]
+    run = _runner(session)
+    if fixed:
+        run = verify.in_batches(run, fixed["size"], fixed["inputs"], fixed["outputs"])
+    answers = verify.references(run, samples, request["batches"], request["cones"])
     del session  # one model in memory at a time
     release_memory()
     options = _options(request["libraries"])

@@ -11,7 +11,7 @@ and works for models whose weights are stored outside the file or exceed protobu
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -24,12 +24,15 @@ from actcache.passes.op_facts import ONNX_DOMAINS, canonical_domain
 #: Constants up to this size keep their values in the skeleton: shapes, axes, scales, bounds.
 INLINE_BYTES = 4096
 
+#: Domain, name and overload of a function, or of what a node calls.
+FunctionId = tuple[str, str, str]
+
 
 class GraphView:
     """Def-use, types and constants of a model's main graph.
 
     Args:
-        model: The model, with local functions already inlined. It is not modified.
+        model: The model; its local functions are not looked into (see ``local_functions``). It is not modified.
 
     Attributes:
         model: The protobuf this view was made from.
@@ -122,9 +125,14 @@ class GraphView:
         known = set(self.initializers)
         for node, reads, writes in zip(self.model.graph.node, self.reads, self.writes, strict=True):
             source = node.op_type == "Constant" and node.domain in ONNX_DOMAINS
-            if source or (reads and known.issuperset(reads) and not self._may_vary(node)):
+            varies = self._may_vary(node) or self.called_by(node)
+            if source or (reads and known.issuperset(reads) and not varies):
                 known.update(writes)
         return frozenset(known)
+
+    def called_by(self, node: onnx.NodeProto) -> frozenset[FunctionId]:
+        """Return the local functions that a node calls, itself or in its bodies."""
+        return self._functions.intersection(map(callee, all_nodes([node]))) if self._functions else self._functions
 
     def initializer(self, name: str) -> onnx.TensorProto | None:
         """Return the initializer called `name`, with its data, or None."""
@@ -167,6 +175,10 @@ class GraphView:
         return impurity(node, Scope(self.opsets, self.value)) is not None
 
     @cached_property
+    def _functions(self) -> frozenset[FunctionId]:
+        return frozenset(map(function_id, self.model.functions))
+
+    @cached_property
     def _initializer_index(self) -> dict[str, onnx.TensorProto]:
         return {t.name: t for t in self.model.graph.initializer}
 
@@ -201,6 +213,24 @@ def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
             yield attribute.g
         elif attribute.type == onnx.AttributeProto.GRAPHS:
             yield from attribute.graphs
+
+
+def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Yield nodes and, at any depth, those of the bodies that they carry."""
+    for node in nodes:
+        yield node
+        for body in subgraphs(node):
+            yield from all_nodes(body.node)
+
+
+def callee(node: onnx.NodeProto) -> FunctionId:
+    """Return the id of the function that a node calls, if there is such a function."""
+    return canonical_domain(node.domain), node.op_type, getattr(node, "overload", "")
+
+
+def function_id(function: onnx.FunctionProto) -> FunctionId:
+    """Return the id of a local function."""
+    return canonical_domain(function.domain), function.name, getattr(function, "overload", "")
 
 
 def captured(graph: onnx.GraphProto) -> Iterator[str]:

@@ -58,10 +58,22 @@ def impure_nodes(view: GraphView, pure_ops: Collection[str] = ()) -> dict[int, R
     found: dict[int, Refusal] = {}
     scope = Scope(view.opsets, view.value, pure_ops)
     for index, node in enumerate(view.model.graph.node):
-        problem = impurity(node, scope) or _non_tensor_problem(view, index)
+        problem = _call_problem(view, node) or impurity(node, scope) or _non_tensor_problem(view, index)
         if problem is not None:
             found[index] = Refusal(problem[0], problem[1], view.label(index))
     return found
+
+
+def _call_problem(view: GraphView, node: onnx.NodeProto) -> tuple[str, str] | None:
+    """A local function that could not be inlined: its body is part of the model, and nobody can vouch for it."""
+    called = sorted(view.called_by(node))
+    if not called:
+        return None
+    domain, name, _ = called[0]
+    return "local-function", (
+        f"it calls the local function {domain}:{name}, which imports other operator versions than the model, calls "
+        "itself, or has the name of an operator"
+    )
 
 
 def impurity(node: onnx.NodeProto, scope: Scope) -> tuple[str, str] | None:

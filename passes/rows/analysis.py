@@ -90,13 +90,15 @@ def prove_rows(
     that the equality of their sizes, which the runtime checks, is the one that was assumed. ``BatchSize`` and
     positional tensors cannot be in a frontier: computed for N rows, they are wrong for the rows that are left.
     """
-    interpreter = _Interpreter(view, dict(row_tensors or {}))
+    interpreter = Interpreter(view, dict(row_tensors or {}))
     interpreter.inputs({**(row_tensors or {}), **row_axes})
     interpreter.run(view.model.graph, interpreter.values, main=True)
     return RowProof(interpreter.values)
 
 
-class _Interpreter:
+class Interpreter:
+    """Goes through a model node by node; most callers want :func:`prove_rows`."""
+
     def __init__(self, view: GraphView, row_tensors: Mapping[str, int]) -> None:
         self.view = view
         self.row_tensors = row_tensors
@@ -106,6 +108,7 @@ class _Interpreter:
         self.contents: dict[int, tuple[Value, Content]] = {}
 
     def inputs(self, row_axes: Mapping[str, int]) -> None:
+        """Give the graph inputs their values."""
         for name in self.view.inputs:
             self.values[name] = self.input(name, row_axes.get(name))
 
@@ -130,12 +133,16 @@ class _Interpreter:
 
     def run(self, graph: onnx.GraphProto, scope: MutableMapping[str, Value], *, main: bool = False) -> None:
         """Interpret the nodes of one graph into `scope`, which already holds its inputs and captured values."""
+        self.constants(graph, scope, main=main)
+        self.rest(graph, 0, scope, main=main)
+
+    def constants(self, graph: onnx.GraphProto, scope: MutableMapping[str, Value], *, main: bool) -> None:
+        """Give the initializers of one graph their values."""
         for tensor in graph.initializer:
             if not (main and tensor.name in scope):  # the host may override those that are also inputs
                 scope[tensor.name] = _constant(tensor)
         for sparse in graph.sparse_initializer:
             scope[sparse.values.name] = Value(ROW_FREE, tuple(const(n) for n in sparse.dims))
-        self.rest(graph, 0, scope, main=main)
 
     def rest(self, graph: onnx.GraphProto, start: int, scope: MutableMapping[str, Value], *, main: bool) -> None:
         """Interpret the nodes from `start` on. Where the branches of an ``If`` leave different ranks or rows, what
@@ -161,6 +168,7 @@ class _Interpreter:
     def bind(
         self, node: onnx.NodeProto, values: Sequence[Value], scope: MutableMapping[str, Value], *, main: bool
     ) -> None:
+        """Give a node's outputs their values."""
         for name, value in zip(node.output, values, strict=True):
             if name:
                 axis = self.row_tensors.get(name) if main else None

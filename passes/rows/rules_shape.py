@@ -175,6 +175,8 @@ def reshape(op: Op) -> Value:
         target = objects([const(n) for n in op.attribute("shape")], (len(op.attribute("shape")),))
     if target is None or x.shape is None:
         return _reshaped_blindly(op, x, target)
+    if any(entry.batch for entry in target.flat) and not any(size.batch for size in x.shape):
+        raise Mixes("size-from-batch", "a tensor of a fixed size is reshaped by the number of rows: it fits one only")
     sizes = _target_sizes(op, x.shape, list(target))
     if x.content is not None and all(s.value is not None for s in sizes):
         return numbers(x.content.reshape([int(s.value or 0) for s in sizes]))

@@ -286,4 +286,3 @@ def _decisive(view: GraphView, refusals: list[Refusal]) -> Refusal:
 def _short(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 400 else text[:397] + "..."
-

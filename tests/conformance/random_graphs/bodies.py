@@ -161,9 +161,7 @@ def local_function(s: Sketch, op: str) -> None:
     if x.name not in reads or any(node.op_type in NOT_IN_FUNCTIONS for node in body.nodes):
         raise Unfit
     name = f"f{len(s.functions)}"
-    s.functions.append(
-        onnx.helper.make_function(LOCAL, name, reads, [made.name], body.nodes, opset_imports(s.opset))
-    )
+    s.functions.append(onnx.helper.make_function(LOCAL, name, reads, [made.name], body.nodes, opset_imports(s.opset)))
     try:
         for _ in range(1 + s.below(2)):
             s.add(name, [s.tensors[n] for n in reads], domain=LOCAL)

@@ -113,7 +113,9 @@ def few_bits(s: Sketch, op: str) -> None:
         inputs = [wide, s.weight([4, 1, 16], "uint8"), s.weight([4])]
         s.add(op, inputs, domain=MICROSOFT, K=32, N=4, bits=4, block_size=32)
     else:
-        s.add(op, [wide, s.weight([64], "uint8"), s.weight([4])], domain=MICROSOFT, K=32, N=4, block_size=32, quant_type=0)
+        s.add(
+            op, [wide, s.weight([64], "uint8"), s.weight([4])], domain=MICROSOFT, K=32, N=4, block_size=32, quant_type=0
+        )
 
 
 @builds("Det", since=11)

@@ -309,9 +309,7 @@ class Sketch:
 
     def indices(self, limit: int, ranks: Collection[int] = range(4), dtypes: Collection[str] = INTEGERS) -> Known:
         """Integers in 0 … limit - 1: found, made of others, or constant."""
-        found = [
-            k for k in self.known if k.dtype in dtypes and k.rank in ranks and not k.noisy and k.within(0, limit)
-        ]
+        found = [k for k in self.known if k.dtype in dtypes and k.rank in ranks and not k.noisy and k.within(0, limit)]
         if found and self.chance(60):
             return self.one_of(found)
         if self.chance(50):
