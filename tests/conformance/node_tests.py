@@ -49,7 +49,9 @@ def _loaded(case: Any) -> tuple[onnx.ModelProto, list[Feed]]:
     if case.model is not None:
         model = case.model
         inputs = [value.name for value in model.graph.input]
-        return model, [dict(zip(inputs, map(_value, values), strict=False)) for values, _ in case.data_sets or [([], [])]]
+        return model, [
+            dict(zip(inputs, map(_value, values), strict=False)) for values, _ in case.data_sets or [([], [])]
+        ]
     folder = Path(case.model_dir)
     model = onnx.load(folder / "model.onnx")
     feeds = []

@@ -64,7 +64,11 @@ def document(found: Found) -> str:
 def show(found: Found, console: Console) -> None:
     """Print the same counts."""
     _print(console, "Conformance", _counts(found))
-    for title, verdicts in (("Rows stopped by", ("mixed", "tensor")), ("Refused", ("refused",)), ("Not run", ("not run",))):
+    for title, verdicts in (
+        ("Rows stopped by", ("mixed", "tensor")),
+        ("Refused", ("refused",)),
+        ("Not run", ("not run",)),
+    ):
         _print(console, title, _by_rule(found, verdicts))
 
 
@@ -102,7 +106,9 @@ def _reviewed(outcomes: Iterable[Outcome]) -> str:
         found, verdict = kinds[rule, operator], review(rule, operator)
         name, candidate = min(found, key=lambda entry: entry[0])
         models = len({name for name, _ in found})
-        text = f"{operator} (`{rule}`, {models} models, such as `{name}`): {verdict.why if verdict else candidate.reason}"
+        text = (
+            f"{operator} (`{rule}`, {models} models, such as `{name}`): {verdict.why if verdict else candidate.reason}"
+        )
         (unseen if verdict is None else safe if verdict.safe else sound).append(text)
     return (
         "\n## Refusals that look too strict\n\n"

@@ -25,8 +25,7 @@ class Review:
     why: str
 
 
-REVIEWS: tuple[Review, ...] = (
-)
+REVIEWS: tuple[Review, ...] = ()
 
 
 def review(rule: str, operator: str) -> Review | None:

@@ -59,7 +59,9 @@ def test_rows_are_compiled_and_hold(tmp_path: Path) -> None:
 
 
 def test_a_model_that_does_not_run_says_why(tmp_path: Path) -> None:
-    outcome = checked('<ir_version: 8, opset_import: ["" : 17]> g (float[N] x) => (float[N] y) { y = Nothing(x) }', tmp_path)
+    outcome = checked(
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[N] x) => (float[N] y) { y = Nothing(x) }', tmp_path
+    )
     assert (outcome.verdict, outcome.problems) == ("not run", [])
     assert outcome.rule and "Nothing" in outcome.reason
 
