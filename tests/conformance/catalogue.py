@@ -1,4 +1,4 @@
-"""The real models of the catalogue, on a few rows of the inputs they were made for, in two sizes where they have some."""
+"""The real models of the catalogue, on a few rows of the inputs they were made for, and in two sizes."""
 
 from __future__ import annotations
 

@@ -19,12 +19,11 @@ def measured_shapes(view: GraphView, feeds: list[Feed], folder: Path) -> list[Sh
     """Shapes of all tensors per call, from real runs with every value as an output; none where that cannot be run."""
     names = [n for names in view.writes for n in names if view.is_tensor(n) is not False]
     try:
-        found = [
-            {**feed, **values} for feed, values in zip(feeds, every_value(view, names, feeds, folder), strict=True)
-        ]
+        written = every_value(view, names, feeds, folder)
     except Exception:
         return []
-    return [{n: v.shape for n, v in values.items() if isinstance(v, np.ndarray)} for values in found]
+    calls = [{**feed, **values} for feed, values in zip(feeds, written, strict=True)]
+    return [{n: v.shape for n, v in values.items() if isinstance(v, np.ndarray)} for values in calls]
 
 
 def elements(view: GraphView, shapes: Shapes) -> Costs:
@@ -34,7 +33,7 @@ def elements(view: GraphView, shapes: Shapes) -> Costs:
 
 
 def contradiction(view: GraphView, shapes: Shapes) -> str | None:
-    """What onnx's shape inference says of a tensor and onnxruntime, more lenient than the specification, does not do."""
+    """What onnx's shape inference says of a tensor and onnxruntime, more lenient than the standard, does not do."""
     for name, shape in shapes.items():
         inferred = view.shape(name)
         if inferred is None:
