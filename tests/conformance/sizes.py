@@ -1,4 +1,4 @@
-"""Sizes of all tensors, from real runs, and what that says of the model."""
+"""Sizes of all tensors, from real runs."""
 
 from __future__ import annotations
 
@@ -30,15 +30,3 @@ def elements(view: GraphView, shapes: Shapes) -> Costs:
     """Costs on one call: the time of a node is taken to be the elements that it writes."""
     seconds = [1e-9 * sum(1 + int(np.prod(shapes.get(n, ()))) for n in names) for names in view.writes]
     return Costs(tuple(seconds), sum(seconds), shapes, measured=False)
-
-
-def contradiction(view: GraphView, shapes: Shapes) -> str | None:
-    """What onnx's shape inference says of a tensor and onnxruntime, more lenient than the standard, does not do."""
-    for name, shape in shapes.items():
-        inferred = view.shape(name)
-        if inferred is None:
-            continue
-        known = [(a, b) for a, b in zip(inferred, shape, strict=False) if isinstance(a, int)]
-        if len(inferred) != len(shape) or any(a != b for a, b in known):
-            return f"'{name}' is inferred to be {list(inferred)} and is {list(shape)}"
-    return None
