@@ -1,12 +1,13 @@
 # The ways into this repository. Each target sets up what it needs first: system packages, the virtual
 # environment, the native library, models. What is done already is not done again.
 #
-#   make demo      compile real models, play real inputs, print what caching saved
-#   make test      C++ tests (plain, address and undefined-behaviour sanitizers, thread sanitizer), then pytest
-#   make check     ruff, mypy, clang-format, clang-tidy
-#   make format    write everything the way that check wants it
-#   make library   the native library alone
-#   make clean     remove everything that was built; models/cache stays
+#   make demo         compile real models, play real inputs, print what caching saved
+#   make test         C++ tests (plain, address and undefined-behaviour sanitizers, thread sanitizer), then pytest
+#   make conformance  onnx's node tests, random graphs and the catalogue, compiled and held to plain onnxruntime
+#   make check        ruff, mypy, clang-format, clang-tidy
+#   make format       write everything the way that check wants it
+#   make library      the native library alone
+#   make clean        remove everything that was built; models/cache stays
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -21,7 +22,8 @@ BUILD := $(PYTHON) custom_ops/build.py
 # The oldest onnxruntime that is supported has an environment of its own.
 OLDEST := .venv-oldest
 
-.PHONY: help demo test test-cpp test-asan test-tsan test-python check check-python check-cpp format library clean
+.PHONY: help demo test test-cpp test-asan test-tsan test-python conformance
+.PHONY: check check-python check-cpp format library clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -43,6 +45,10 @@ test-tsan: $(DONE)/test
 test-python: library $(DONE)/test $(OLDEST)/.done
 	$(PYTHON) -m models.fetch
 	$(PYTHON) -m pytest -q
+
+conformance: library $(DONE)/test
+	$(PYTHON) -m models.fetch
+	$(PYTHON) -m tests.conformance
 
 check: check-python check-cpp
 

@@ -126,7 +126,7 @@ class _Outliner:
             rename_reads(node, self.inside)
             rename_writes(node, self.inside)
         branch.node.append(self._store())
-        branch.output.extend(self._value(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
+        branch.output.extend(self._handed_on(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
         self._move_annotations(branch)
         self._move_lookup_values(branch)
         return branch
@@ -173,7 +173,7 @@ class _Outliner:
             hit.node.append(
                 onnx.helper.make_node("Identity", [f"{name}{self.mark}.cached"], [f"{name}{self.mark}.hit"])
             )
-            hit.output.append(self._value(name, f"{name}{self.mark}.hit"))
+            hit.output.append(self._handed_on(name, f"{name}{self.mark}.hit"))
         return onnx.helper.make_node(
             "If",
             [f"any_miss{self.mark}"],
@@ -200,6 +200,20 @@ class _Outliner:
                     dim.dim_value = size
                 elif size:
                     dim.dim_param = size
+        return value
+
+    def _handed_on(self, source: str, name: str) -> onnx.ValueInfoProto:
+        """Describe the output of a branch. onnxruntime allocates outputs of fixed shape before the branch runs, and
+        fails where the shape is another one; of what a model says wrongly elsewhere it only warns. So no shape is
+        stated in full.
+        """
+        value = self._value(source, name)
+        sizes = value.type.tensor_type.shape.dim
+        if all(dim.HasField("dim_value") for dim in sizes):
+            if sizes:
+                sizes[0].ClearField("value")
+            else:
+                value.type.tensor_type.ClearField("shape")
         return value
 
     def _remove_moved(self, private: set[str]) -> None:

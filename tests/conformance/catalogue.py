@@ -1,4 +1,4 @@
-"""The real models of the catalogue, each on a few rows of the inputs it was made for, in two sizes where it has some."""
+"""The real models of the catalogue, on a few rows of the inputs they were made for, and in two sizes."""
 
 from __future__ import annotations
 

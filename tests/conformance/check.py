@@ -1,6 +1,6 @@
 """One model: compiled in this process with the cost threshold off, and held to the original.
 
-Granularity ``auto`` (whatever it leads to), whole tensors, and other cuts (see :func:`plans`). Each compiled model runs
+Granularity ``auto`` (whatever it leads to), whole calls, and other cuts (see ``cuts``). Each compiled model runs
 cold, warm (bit for bit the cold answer), after calls that share some of the inputs, and for rows permuted, partly warm,
 with equal rows, as subsets and one by one; the answers are those of the original in plain onnxruntime. Compiling again
 must start from the same nodes, and onnx's checker must accept what it accepted before.
@@ -14,24 +14,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 
 from actcache import runtime, verify
 from actcache.errors import ActcacheError
 from actcache.model_file import LoadedModel, load_model
+from actcache.passes.candidate import can_be_kept
 from actcache.passes.choose import Choice, Plan, choose
-from actcache.passes.cost import Costs, estimate_costs
-from actcache.passes.fingerprint import fingerprint
+from actcache.passes.cost import estimate_costs
 from actcache.passes.graph import GraphView
-from actcache.passes.outline import outline_in
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows import prove_rows, row_hypotheses
 from actcache.verify import Case, Feed
 from tests.conformance.agreement import accepted_excess, excess, identical, with_moved_weights
 from tests.conformance.calls import agree_on_rows, answers
 from tests.conformance.claims import check_claims, too_strict
-from tests.conformance.running import intermediate_values, runner, session
+from tests.conformance.cuts import batches, outlined, plans
+from tests.conformance.running import runner, session
+from tests.conformance.sizes import elements, measured_shapes
 from tests.conformance.structure import structure_problems
 from tests.conformance.subject import Outcome, Subject
 
@@ -83,8 +83,9 @@ class _Check:
             return
         view = GraphView(loaded.proto)
         self.stage("original")
-        costs = measured_shapes(view, self.feeds[0], self.folder)
+        shapes = measured_shapes(view, self.feeds, self.folder)
         self.claims(view)
+        costs = elements(view, shapes[0]) if shapes else estimate_costs(view)
         self.stage("compiling")
         chosen = choose(view, costs, min_saving=0, name="region")
         self.verdict(view, chosen)
@@ -190,61 +191,6 @@ class _Check:
             self.outcome.problems.append(problem)
 
 
-def plans(view: GraphView, costs: Costs, chosen: Choice) -> list[Plan]:
-    """What is compiled: the choice, whole tensors, and other cuts of the same model (nodes take random times)."""
-    found = [*chosen.plans, *choose(view, costs, granularity="tensor", min_saving=0, name="region").plans]
-    random = np.random.default_rng(len(view.nodes))
-    for granularity in ("row", "auto"):
-        seconds = tuple(random.exponential(1e-6, len(view.nodes)))
-        priced = Costs(seconds, sum(seconds), costs.shapes, measured=False)
-        found += choose(view, priced, granularity=granularity, min_saving=1e-30, name="region").plans[:1]
-    return list({frozenset((c.region.granularity, c.region.nodes) for c in plan): plan for plan in found}.values())
-
-
-def batches(view: GraphView, plan: Plan) -> list[dict[str, int] | None]:
-    """The axes of rows that calls are made by: those of each row region, and with the rest of its batch.
-
-    Axes that the model gives one name go together: a call in which they differ is no call of this model.
-    """
-    found: list[dict[str, int] | None] = []
-    for own in (dict(c.row_axes) for c in plan if c.region.granularity == "row"):
-        whole = [h for h in row_hypotheses(view, view.inputs) if own.items() <= h.items()]
-        # A region that begins behind other nodes has no axes of inputs: they are whatever leads to its rows.
-        for axes in ([_with_namesakes(view, own)] if own else []) + whole:
-            if axes not in found:
-                found.append(axes)
-    return found or [None]
-
-
-def _with_namesakes(view: GraphView, axes: dict[str, int]) -> dict[str, int]:
-    sizes = {name: view.shape(name) or () for name in view.inputs}
-    symbols = {sizes[name][axis] for name, axis in axes.items() if isinstance(sizes[name][axis], str)}
-    others = {n: axis for n, shape in sizes.items() for axis in range(len(shape)) if shape[axis] in symbols}
-    return {**others, **axes}
-
-
-def outlined(loaded: LoadedModel, view: GraphView, plan: Plan) -> onnx.ModelProto:
-    """Return the model with the regions of a plan behind their lookups."""
-    result = onnx.ModelProto()
-    result.CopyFrom(loaded.proto)
-    for candidate in plan:
-        region = candidate.region
-        outline_in(result, view, region, fingerprint(view, region.nodes, region.live_outs, loaded.weights.tensors))
-    return result
-
-
-def measured_shapes(view: GraphView, feed: Feed, folder: Path) -> Costs:
-    """Shapes from one real run with every value as an output; the time of a node is taken to be its elements."""
-    names = [n for names in view.writes for n in names if view.is_tensor(n) is not False]
-    try:
-        values: dict[str, Any] = intermediate_values(view, names, feed, folder)
-    except Exception:
-        return estimate_costs(view)
-    shapes = {n: v.shape for n, v in {**feed, **values}.items() if isinstance(v, np.ndarray)}
-    seconds = [1e-9 * sum(1 + int(np.prod(shapes.get(n, ()))) for n in names) for names in view.writes]
-    return Costs(tuple(seconds), sum(seconds), shapes, measured=False)
-
-
 def printed(model: onnx.ModelProto) -> str:
     """The model as text, for the report."""
     try:
@@ -280,7 +226,10 @@ def _decisive(view: GraphView, refusals: list[Refusal]) -> Refusal:
     proofs = [prove_rows(view, hypothesis) for hypothesis in row_hypotheses(view, view.inputs)[:1]]
     found = [r for proof in proofs for name in view.outputs if (r := proof.refusal(name))]
     impure = [r for r in refusals if r.rule.startswith(("impure", "non-tensor"))]
-    return next(iter([*impure, *found, *refusals]), Refusal("nothing-to-cache", "no node depends on an input"))
+    kept = [name for name in view.outputs if can_be_kept(view, name)]
+    strings = [] if kept else [Refusal("output-type", "its outputs are of types that are not kept (strings, 4 bits)")]
+    nothing = Refusal("no-rows", "no output has rows: they depend on the number of rows alone, or on no input")
+    return next(iter([*impure, *strings, *found, *refusals, nothing]))
 
 
 def _short(error: Exception) -> str:

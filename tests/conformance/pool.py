@@ -1,4 +1,4 @@
-"""A few worker processes that take many subjects each. A crash or a hang costs one subject, and the worker starts anew."""
+"""A few worker processes that take many subjects each. A crash or a hang costs one subject and a new process."""
 
 from __future__ import annotations
 

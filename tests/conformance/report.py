@@ -34,12 +34,15 @@ Models that nobody here wrote, each compiled with the cost threshold off and hel
 `make conformance` runs this and writes this page (`python -m tests.conformance --help` for parts of it).
 
 Each model is compiled by granularity `auto`, by whole calls alone, and in two further cuts (nodes are given random
-times). Each result is run cold, warm (bit for bit the cold answer), with some of its inputs changed, and where it caches
-rows: permuted, as subsets, partly warm, with equal rows, row by row, and after other sizes. Answers are the original's
-up to rounding (2e-5 of the largest magnitude in the row); a larger difference counts as rounding only when moving
-inputs and weights by a millionth moves the original as far. What the row analysis claims of *every* intermediate tensor
+times). Each result is run cold, warm (bit for bit the cold answer), with some of its inputs changed, after other sizes,
+and where it caches rows: permuted, as subsets, partly warm, with equal rows, row by row. Answers are the original's up
+to rounding (2e-5 of the largest magnitude in the row); a larger difference counts as rounding only when moving inputs
+and weights by a millionth moves the original nearly as far. What the row analysis claims of *every* intermediate tensor
 is held to onnxruntime in the same way, under every hypothesis about the batch. onnx's checker (full where the original
 passes that) must accept the result, and taking the regions out again must give back the same nodes and constants.
+
+Node tests are run as they are, and with their batch left open on axis 0 or 1 of the inputs that agree on it, of the
+first input alone, or with other inputs as constants.
 
 """
 
@@ -64,12 +67,9 @@ def document(found: Found) -> str:
 def show(found: Found, console: Console) -> None:
     """Print the same counts."""
     _print(console, "Conformance", _counts(found))
-    for title, verdicts in (
-        ("Rows stopped by", ("mixed", "tensor")),
-        ("Refused", ("refused",)),
-        ("Not run", ("not run",)),
-    ):
-        _print(console, title, _by_rule(found, verdicts))
+    _print(console, "What stopped rows", _by_rule(found, ("mixed", "tensor")))
+    _print(console, "What stopped everything", _by_rule(found, ("refused",)))
+    _print(console, "Not runnable here", _by_rule(found, ("not run",)))
 
 
 def _counts(found: Found) -> _Rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +86,12 @@ def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProt
     return result
 
 
-def intermediate_values(view: GraphView, names: Collection[str], feed: Feed, folder: Path | None) -> dict[str, Any]:
-    """Run the model once and return the values of these tensors (its outputs, or what its nodes write)."""
-    asked = list(names)
-    if not asked:
-        return {}
-    run = runner(session_in(with_outputs(view.model, asked), folder, "values.onnx"))
-    return dict(zip(asked, run(feed), strict=True))
+def every_value(view: GraphView, names: Sequence[str], feeds: Sequence[Feed], folder: Path) -> list[dict[str, Any]]:
+    """Run the model for each feed and return the values of these tensors, whatever its outputs are."""
+    if not names:
+        return [{} for _ in feeds]
+    run = runner(session_in(with_outputs(view.model, names), folder, "values.onnx"))
+    return [dict(zip(names, run(feed), strict=True)) for feed in feeds]
 
 
 def session_in(model: onnx.ModelProto, folder: Path | None, name: str) -> ort.InferenceSession:

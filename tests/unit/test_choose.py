@@ -76,7 +76,8 @@ def test_a_mixing_node_ends_the_row_region() -> None:
 
 def test_a_region_of_rows_computes_nothing_that_fits_one_number_of_rows() -> None:
     """The Reshape runs for N = 4 alone: with one row missing, a region that held it would fail."""
-    fits_one = view("""g (float[N, 2] x) => (float[N, 2] y) <float[4, 2] w = {1, 2, 3, 4, 5, 6, 7, 8}, int64[1] two = {2}> {
+    fits_one = view("""g (float[N, 2] x) => (float[N, 2] y)
+    <float[4, 2] w = {1, 2, 3, 4, 5, 6, 7, 8}, int64[1] two = {2}> {
         a = Tanh(x)
         n = Shape<start = 0, end = 1>(x)
         t = Concat<axis = 0>(n, two)
