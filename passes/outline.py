@@ -125,7 +125,7 @@ class _Outliner:
             rename_reads(node, self.inside)
             rename_writes(node, self.inside)
         branch.node.append(self._store())
-        branch.output.extend(self._value(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
+        branch.output.extend(self._result(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
         self._move_annotations(branch)
         self._move_lookup_values(branch)
         return branch
@@ -172,7 +172,7 @@ class _Outliner:
             hit.node.append(
                 onnx.helper.make_node("Identity", [f"{name}{self.mark}.cached"], [f"{name}{self.mark}.hit"])
             )
-            hit.output.append(self._value(name, f"{name}{self.mark}.hit"))
+            hit.output.append(self._result(name, f"{name}{self.mark}.hit"))
         return onnx.helper.make_node(
             "If",
             [f"any_miss{self.mark}"],
@@ -199,6 +199,21 @@ class _Outliner:
                     dim.dim_value = size
                 elif size:
                     dim.dim_param = size
+        return value
+
+    def _result(self, source: str, name: str) -> onnx.ValueInfoProto:
+        """Describe what a branch returns, with one size left open.
+
+        Where all sizes are declared, onnxruntime allocates the result before the branch runs, and fails if the author
+        declared them for another batch (which it only warns about otherwise).
+        """
+        value = self._value(source, name)
+        sizes = value.type.tensor_type.shape.dim
+        axis = self.region.live_out_axes.get(source) or 0
+        if axis < len(sizes):
+            sizes[axis].Clear()
+        else:
+            value.type.tensor_type.ClearField("shape")
         return value
 
     def _remove_moved(self, private: set[str]) -> None:
