@@ -1,58 +1,11 @@
-"""More graphs that look like rows and are not, by what makes them so. The tests are those of the other traps."""
+"""More graphs that look like rows and are not, by what makes them so."""
 
 from __future__ import annotations
 
-from rows_support import Sample, ints, literal, rows, sample, weight
+from rows_support import Sample, free, ints, literal, rows, sample, weight
 
 _N = "n = Shape<end = 1>(x)"
-_COUNT = f"{_N} m = Squeeze(n)"
-_RANGE = f"{_COUNT} r = Range(zero, m, one)"
-_ENDS = {"zero": literal(0), "one": literal(1)}
 _F = "float32"
-
-#: Where a row stands, or how many there are, gets into its data.
-POSITION: dict[str, Sample] = {
-    "batch-size-in-data onehot depth N": sample(f"{_COUNT} y = OneHot(i, m, v)", "mixed", x=rows(3), i=ints(high=0),
-        v=literal([0.5, 1.5], _F)),
-    "row-position-in-data eyelike": sample("e = EyeLike(x) y = Add(x, e)", "mixed", x=rows(5)),
-    "row-position-in-data eyelike shape": sample(
-        f"{_N} s = Concat<axis=0>(n, three) c = ConstantOfShape(s) e = EyeLike<dtype=1>(c) y = Add(x,e)", "mixed",
-        x=rows(3), three=literal([3])),
-    "row-position-in-data trilu": sample("y = Trilu(x)", "mixed", x=rows(4)),
-    "row-position-in-data trilu batch": sample("t = Transpose<perm=[1,0,2]>(x) y = Trilu<upper=0>(t)", "mixed",
-        x=rows(2, 4)),
-    "batch-size-in-data size as value": sample("s = Size(x) f = Cast<to=1>(s) y = Div(x, f)", "mixed", x=rows(3)),
-    "batch-size-in-data shape of other input": sample("n = Shape<end=1>(q) f = Cast<to=1>(n) y = Mul(x, f)", "mixed",
-        x=rows(3), q=rows(2)),
-    "row-position-in-data mod of rows": sample(
-        f"{_RANGE} k = Mod(r, two) f = Cast<to=1>(k) u = Unsqueeze(f, one1) y = Mul(x, u)", "mixed", x=rows(3),
-        two=literal(2), one1=literal([1]), **_ENDS),
-    "row-position-in-data where rows": sample(f"{_RANGE} k = Equal(r, zero) u = Unsqueeze(k, one1) y = Where(u, w, x)",
-        "mixed", x=rows(3), w=literal(0.0, _F), one1=literal([1]), **_ENDS),
-    "batch-size-in-data rank": sample("k = Shape<end=1>(x) v, y = TopK<axis=0>(x, k)", "mixed", x=rows(3)),
-    "condition-from-rows if N": sample(
-        f"{_COUNT} c = Greater(m, two) y = If(c) <then_branch = a () => (float[N,3] p) {{ p = Neg(x) }}, "
-        f"else_branch = b () => (float[N,3] q) {{ q = Identity(x) }}>", "mixed", x=rows(3), two=literal(2)),
-    "size-from-batch slice to N": sample(f"{_N} y = Slice(x, z, n, o)", "mixed", x=rows(9), z=literal([0]),
-        o=literal([1])),
-    "batch-size-in-data slice last N-1": sample(f"{_N} k = Sub(n, o) t = Slice(w, k, n, z) y = Add(x, t)", "mixed",
-        x=rows(3), w=weight(9, 3), z=literal([0]), o=literal([1])),
-    "batch-size-in-data gather N-1": sample(f"{_N} k = Sub(n, o) t = Gather(x, k) y = Add(x, t)", "mixed", x=rows(3),
-        o=literal([1])),
-    "row-position-in-data positional embedding by row": sample(f"{_RANGE} e = Gather(w, r) y = Add(x, e)", "mixed",
-        x=rows(3), w=weight(9, 3), **_ENDS),
-    "row-position-in-data xor of positions": sample(
-        f"{_RANGE} k = Cast<to=1>(r) c = Cos(k) u = Unsqueeze(c, one1) y = Add(x, u)", "mixed", x=rows(3),
-        one1=literal([1]), **_ENDS),
-    "batch-size-in-data N times weight": sample(f"{_COUNT} f = Cast<to=1>(m) p = Pow(f, h) y = Div(x, p)", "mixed",
-        x=rows(3), h=literal(0.5, _F)),
-    "size-from-batch matmul ones": sample(
-        f"{_N} t = Concat<axis=0>(n, n) c = ConstantOfShape<value = float[1] {{1.0}}>(t) y = MatMul(c, x)", "mixed",
-        x=rows(3)),
-    "row-position-in-data bitshift of position": sample(
-        f'{_RANGE} k = Cast<to=13>(r) y0 = BitShift<direction="LEFT">(k, k) f = Cast<to=1>(y0) u = Unsqueeze(f, '
-        'one1) y = Add(x, u)', "mixed", x=rows(3), one1=literal([1]), **_ENDS),
-}  # fmt: skip
 
 #: Rows are combined, compared, sorted or moved.
 ACROSS: dict[str, Sample] = {
@@ -143,6 +96,22 @@ ACROSS: dict[str, Sample] = {
     "reshape-mixes-rows moe tokens": sample(
         'f = Reshape(r, t) y = com.microsoft.MoE<k = 1, activation_type = "relu">(x, f, a, , c)', "mixed", x=rows(2, 8),
         r=rows(2, 4, axis=1), t=literal([-1, 4]), a=weight(4, 16, 8), c=weight(4, 8, 16)),
+    "reshape-mixes-rows zero that is copied": sample(
+        f"{_N} c = Equal(k, three) e = Cast<to=7>(c) ne = Mul(n, e) t = Concat<axis=0>(ne, rest) v = Reshape(x, "
+        "t) s = Shape<end=1>(v) d = Sub(s, ne) f = Cast<to=1>(d) y = Add(x, f)", "mixed", x=rows(4),
+        k=free(1, dtype="int64", values=[7]), three=literal([3]), rest=literal([-1, 4])),
+    "scan-over-rows expand then positional": sample("s = Shape(x) a = Expand(w, s) c = CumSum(a, z) y = Add(x, c)",
+        "mixed", x=rows(3), w=weight(1, 3), z=literal(0)),
+    "scan-over-rows constantofshape nonzero": sample(
+        "s = Shape<end=1>(x) o = ConstantOfShape<value=int64[1]{1}>(s) c = CumSum(o, z) f = Cast<to=1>(c) u = "
+        "Unsqueeze(f, ax) y = Add(x, u)", "mixed", x=rows(3), z=literal(0), ax=literal([1])),
+    "reduce-over-rows mask from lengths over batch": sample(
+        "m = ReduceMax<keepdims=0>(l) r = Range(z, m, o) u = Unsqueeze(l, a) c = Less(r, u) f = Cast<to=1>(c) y = "
+        "ReduceMean(f, a)", "mixed", l=ints(low=1, high=6), z=literal(0), o=literal(1), a=literal([1])),
+    "reduce-over-rows pad to max": sample("m0 = ReduceMax(l) p = Concat<axis=0>(zz, m0) y = Pad(x, p)", "mixed",
+        x=rows(3), l=ints(low=1, high=6), zz=literal([0, 0, 0])),
+    "rows-contracted matmul 1d": sample("y0 = MatMul(w, x) y = Add(x, y0)", "mixed", x=rows(3), w=weight(5)),
+    "rows-contracted gemm transA": sample("y = Gemm<transA=1>(x, x)", "mixed", x=rows(5)),
 }  # fmt: skip
 
 #: The rows lie on another axis than the operator takes for the batch.
@@ -192,6 +161,12 @@ AXES: dict[str, Sample] = {
         "y = ai.onnx.ml.Scaler<offset=[1.0,2.0,3.0,4.0,5.0],scale=[1.0,2.0,3.0,4.0,5.0]>(x)", "mixed", x=rows()),
     "not-batch-axis feature from vector": sample('y0 = ai.onnx.ml.Normalizer<norm = "L2">(x) y = Mul(y0, y0)', "mixed",
         x=rows()),
+    "resize-rows upsample all": sample("y = Upsample(x, s)", "mixed", opset=9, x=rows(2, 3, 3),
+        s=literal([2.0, 1.0, 1.0, 1.0], _F)),
+    "resize-rows resize aspect": sample('y = Resize<keep_aspect_ratio_policy="not_larger">(x, , , t)', "mixed",
+        opset=19, x=rows(4), t=literal([3, 8])),
+    "not-batch-axis bn 1d": sample("t = Unsqueeze(x, z) g = BatchNormalization(t, s, s, s, v) y = Squeeze(g, z)",
+        "mixed", x=rows(), z=literal([0]), s=weight(5), v=weight(5, low=1, high=2)),
 }  # fmt: skip
 
 #: A parameter that counts as shared is one for each row, or comes from all rows.
@@ -232,6 +207,36 @@ SHARED: dict[str, Sample] = {
         x=rows(3, 6), w=weight(4, 3, 3), z=weight(5, 4, 4)),
     "broadcast-against-rows string concat": sample("y = StringConcat(x, w)", "mixed", opset=20, x=rows(dtype="str"),
         w=weight(5, dtype="str")),
+    "rows-misaligned gathernd coords swapped": sample(
+        "s = Shape(x) n = Gather(s, z) r = Range(z, n, o) c = Unsqueeze(r, l) i = Concat<axis=-1>(k, c) y = "
+        "GatherND(x, i)", "mixed", x=rows(5), k=ints(1, high=0), z=literal(0), o=literal(1), l=literal([-1])),
+    "rows-misaligned equal dims by coincidence": sample("t = Transpose(x) y = Add(x, t)", "mixed",
+        x=rows(5, loose=True)),
+    "broadcast-against-rows einsum repeated": sample('y = Einsum<equation="bb,bc->bc">(w, x)', "mixed", x=rows(3),
+        w=weight(5, 5)),
+    "broadcast-against-rows einsum broadcast ellipsis": sample('y = Einsum<equation="...i,...i->...">(x, w)', "mixed",
+        x=rows(3), w=weight(5, 3)),
+    "broadcast-against-rows gemm C per row": sample("y = Gemm(x, w, c)", "mixed", x=rows(3), w=weight(3, 2),
+        c=weight(5, 1)),
+    "broadcast-against-rows prelu slope per row": sample("y = PRelu(x, s)", "mixed", x=rows(3), s=weight(5, 1)),
+    "broadcast-against-rows layernorm scale per row": sample(
+        "t = Transpose(x) y0 = LayerNormalization(t, s) y = Transpose(y0)", "mixed", x=rows(3), s=weight(5)),
+    "parameter-per-row dequant default axis": sample("t = Transpose(x) y0 = DequantizeLinear(t, s) y = Transpose(y0)",
+        "mixed", x=rows(3, dtype="uint8", low=0, high=255), s=weight(5)),
+    "rows-misaligned lstm lens from free": sample("y0, y = LSTM<hidden_size=2>(x, w, r, , l)", "mixed",
+        x=rows(4, 3, axis=1), w=weight(1, 8, 3), r=weight(1, 8, 2), l=literal([1, 2, 3, 4, 2], "int32")),
+    "rows-misaligned gridsample image shared": sample("y = GridSample(x, g)", "mixed", x=rows(2, 4, 4),
+        g=weight(5, 3, 3, 2, low=-1, high=1)),
+    "rows-misaligned deform offset shared": sample("y = DeformConv(x, w, o)", "mixed", opset=19, x=rows(2, 5, 5),
+        w=weight(3, 2, 2, 2), o=weight(5, 8, 4, 4)),
+    "rows-misaligned tensorscatter shared positions": sample("y = TensorScatter(x, u, i)", "mixed", opset=24,
+        x=rows(2, 6, 3), u=rows(2, 2, 3), i=literal([0, 1, 2, 3, 4])),
+    "rows-misaligned rotary positions shared": sample("y = RotaryEmbedding(x, c, d, i)", "mixed", opset=23,
+        x=rows(2, 3, 8), c=weight(9, 4), d=weight(9, 4), i=weight(5, 3, dtype="int64", low=0, high=8)),
+    "rows-misaligned mha padding shared": sample("y = com.microsoft.MultiHeadAttention<num_heads=2>(q,k,v,,m)", "mixed",
+        q=rows(3, 8), k=rows(5, 8), v=rows(5, 8), m=literal([1, 2, 3, 4, 5], "int32")),
+    "rows-misaligned attention contrib left mask": sample("y = com.microsoft.Attention<num_heads=2>(x,w,b,m)", "mixed",
+        x=rows(3, 8), w=weight(8, 24), b=weight(24), m=literal([3] * 5 + [0, 1, 2, 0, 1], "int32")),
 }  # fmt: skip
 
-TRAPS: dict[str, Sample] = {**POSITION, **ACROSS, **AXES, **SHARED}
+TRAPS: dict[str, Sample] = {**ACROSS, **AXES, **SHARED}

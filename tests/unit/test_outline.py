@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from graphs import TOWERS, model
 
+import actcache
 from actcache.errors import InvalidModel
 from actcache.passes.fingerprint import canonical_frontier, fingerprint
 from actcache.passes.graph import GraphView, node_attribute
@@ -109,6 +112,24 @@ def test_a_region_goes_into_a_larger_one_whichever_output_it_hands_on() -> None:
     onnx.checker.check_model(result)
     inline_regions(result)
     assert [n.SerializeToString() for n in result.graph.node] == [n.SerializeToString() for n in proto.graph.node]
+
+
+@pytest.mark.parametrize("granularity", ["row", "tensor"])
+@pytest.mark.parametrize("declared", ["float[N, 4]", "float[1, 4]", "float[4]", "float"])
+def test_the_author_may_have_declared_an_output_for_another_batch(declared: str, granularity: str) -> None:
+    text = TOWERS.replace("(float[N, 4] y)", f"({declared} y)")
+    compiled = outlined(model(text), {0, 1, 2, 3}, granularity)
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.register_custom_ops_library(actcache.library_path())
+    feed = {"a": np.full((3, 8), 0.1, np.float32), "b": np.full((3, 4), 0.2, np.float32)}
+    sessions = [
+        ort.InferenceSession(m.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        for m in (model(text), compiled)
+    ]
+    (expected,), (cold,) = (session.run(None, feed) for session in sessions)
+    (warm,) = sessions[1].run(None, feed)
+    assert (expected == cold).all() and (cold == warm).all()
 
 
 def test_captured_names_are_renamed_inside_bodies() -> None:

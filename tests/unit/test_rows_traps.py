@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import rows_traps
+import rows_traps_layers
+import rows_traps_positions
 from rows_support import CHOICES, ROWS, Sample, agree, described, free, ints, literal, rows, sample, session, weight
 
 from actcache.passes.rows import Mixed
@@ -83,7 +85,7 @@ TRAPS: dict[str, Sample] = {
     "gather-rows region": sample("y = MaxRoiPool<pooled_shape = [1, 1]>(p, q)", "mixed", p=rows(1, 4, 4),
         q=rows(5, low=0, high=0)),
 }  # fmt: skip
-TRAPS |= rows_traps.TRAPS
+TRAPS |= rows_traps.TRAPS | rows_traps_layers.TRAPS | rows_traps_positions.TRAPS
 
 
 @pytest.mark.parametrize("name", TRAPS)
