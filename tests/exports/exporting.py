@@ -37,11 +37,7 @@ def export(subject: Subject, path: Path, exporter: str, opset: int) -> None:
     try:
         with _quiet(), torch.no_grad():
             if exporter == "dynamo":
-                symbols: dict[str, object] = {}
-                shapes = tuple(
-                    {a: symbols.setdefault(s, torch.export.Dim(s, min=1)) for a, s in g.axes.items()}
-                    for g in subject.inputs.values()
-                )
+                shapes = tuple(dict(given.axes) for given in subject.inputs.values())  # of `*arguments`, hence one tuple more
                 torch.onnx.export(
                     subject.module, arguments, path, dynamo=True, dynamic_shapes=(shapes,), external_data=False, **common
                 )
@@ -93,7 +89,9 @@ def _quiet():
     """Keep what the exporters print and warn about to themselves."""
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(
+            io.StringIO()
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -85,6 +85,7 @@ class Wrapped(torch.nn.Module):
         super().__init__()
         self.inner = inner
         self._call = call
+        self.eval()  # TorchScript's exporter puts every module back into the mode of the outermost one
 
     def forward(self, *arguments: torch.Tensor) -> object:
         return self._call(self.inner, *arguments)
