@@ -81,7 +81,7 @@ def decoder_with_past(model: type, config: object, layers: int, heads: int, size
 
     axes = {0: "batch", 2: "past"}
     past = {f"past.{name}": Given(torch.randn(ROWS, heads, PAST, size), axes) for name in names}
-    both = Given(torch.ones(ROWS, PAST + TOKENS, dtype=torch.int64), {0: "batch", 1: "attended"})
+    both = Given(torch.ones(ROWS, PAST + TOKENS, dtype=torch.int64), {0: "batch", 1: "past + tokens"})
     outputs = ("logits", *(f"present.{name}" for name in names))
     inputs = {"input_ids": tokens(), "attention_mask": both, **past}
     return Subject(Wrapped(made, call), inputs, outputs, batch(outputs))
