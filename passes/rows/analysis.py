@@ -3,9 +3,9 @@
 The hypothesis says which axis of which graph inputs holds the rows; the interpreter follows every tensor
 through the rules of :mod:`registry` for a symbolic number N of rows. It fails closed: what no rule proves is
 ``Mixed``, with the first cause. The proof holds for every N and every data, given what the runtime checks:
-that all row inputs have the same size on their row axes. No other size is ever taken for N, whatever
-symbols the model's author gave the axes (two other sizes may be taken for one: ``named_sizes``), and no shape is believed but those of graph inputs (onnxruntime
-checks them) and constants.
+that all row inputs have the same size on their row axes, and what :mod:`named_sizes` asks of other sizes. No
+other size is ever taken for N, whatever symbols the model's author gave the axes, and no shape is believed but
+those of graph inputs (onnxruntime checks them) and constants.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def _attention_shapes(op: Op) -> list[Shape]:
     query, key, value = (_by_heads(op, op.shape(i), name) for i, name in enumerate(("q", "kv", "kv")))
     past = op.get(4)
     length = key[2] if past is None else key[2] + known(past)[2]
-    result = (query[0], query[1], query[2], value[3])
+    result: Shape = (query[0], query[1], query[2], value[3])
     if len(op.shape(0)) == 3:
         result = (query[0], query[2], query[1] * value[3])
     keys, values = (key[0], key[1], length, key[3]), (value[0], value[1], length, value[3])

@@ -102,32 +102,41 @@ def _position(op: Op) -> Value | None:
     a flattened tensor. None for any other use of a row's position.
     """
     for index, other in (op.inputs, op.inputs[::-1]) if len(op.inputs) == 2 else ():
-        if index is None or other is None or not isinstance(index.state, RowIndex | RowOffset):
-            continue
-        state = index.state
-        if isinstance(state, RowIndex) and state.stride is None:
-            continue
-        if op.node.op_type == "Mul" and isinstance(state, RowIndex) and other.state == ROW_FREE and other.content is not None:
-            factors = set(other.content.flat)
-            scaled = broadcast([index, other], op.symbols)
-            if len(factors) == 1 and isinstance(scaled.state, RowIndex):
-                return replace(scaled, state=RowIndex(scaled.state.axis, state.stride * factors.pop()))
-        if op.node.op_type == "Add":
-            placed = _offset(op, index, other)
-            if placed is not None:
-                return placed
+        found = None
+        if index is not None and other is not None and op.node.op_type == "Mul":
+            found = _scaled(op, index, other)
+        elif index is not None and other is not None and op.node.op_type == "Add":
+            found = _moved_on(op, index, other)
+        if found is not None:
+            return found
     return None
 
 
-def _offset(op: Op, index: Value, other: Value) -> Value | None:
+def _scaled(op: Op, index: Value, factor: Value) -> Value | None:
+    """The position times one number that all rows share: the stride of a flattened tensor."""
+    state = index.state
+    if not isinstance(state, RowIndex) or state.stride is None or factor.state != ROW_FREE or factor.content is None:
+        return None
+    factors = set(factor.content.flat)
+    scaled = broadcast([index, factor], op.symbols)
+    if len(factors) != 1 or not isinstance(scaled.state, RowIndex):
+        return None
+    return replace(scaled, state=RowIndex(scaled.state.axis, state.stride * factors.pop()))
+
+
+def _moved_on(op: Op, index: Value, by: Value) -> Value | None:
     """The place of `index`, an entry of the row's own block, moved on by less than the rest of the block."""
-    state, step = index.state, bound(other)
-    assert isinstance(state, RowIndex | RowOffset)
-    block, reach = (state.stride, ONE) if isinstance(state, RowIndex) else (state.block, index.below)
-    if block is None or reach is None or step is None or not (other.row or other.state == ROW_FREE):
+    state, step = index.state, bound(by)
+    if isinstance(state, RowIndex):
+        block, reach = state.stride, ONE
+    elif isinstance(state, RowOffset) and index.below is not None:
+        block, reach = state.block, index.below
+    else:
+        return None
+    if block is None or step is None or (by.row is None and by.state != ROW_FREE):
         return None
     reach = reach + step - ONE
-    placed = broadcast([Value(Row(state.axis), index.shape), other], op.symbols)
+    placed = broadcast([Value(Row(state.axis), index.shape), by], op.symbols)
     if not (block - reach).dimension or placed.row is None or placed.row.block != ONE:
         return None
     return Value(RowOffset(placed.row.axis, block), placed.shape, below=reach)

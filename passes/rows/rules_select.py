@@ -140,7 +140,7 @@ def _reaches(end: Size, size: Size) -> bool:
 
 
 def _sliced_content(content: Content, ranges: list[tuple[Size, Size, int, Size]]) -> Value | None:
-    """Return the elements taken, None where it is not known which (a table of positions, cut to the tokens there are)."""
+    """Return the elements taken; None where it is not known which, as of positions cut to the tokens there are."""
     taken = [slice(None)] * content.ndim
     for start, end, axis, step in ranges:
         if None in (start.value, end.value, step.value):

@@ -37,10 +37,9 @@ def export(subject: Subject, path: Path, exporter: str, opset: int) -> None:
     try:
         with _quiet(), torch.no_grad():
             if exporter == "dynamo":
-                shapes = tuple(dict(given.axes) for given in subject.inputs.values())  # of `*arguments`, hence one tuple more
-                torch.onnx.export(
-                    subject.module, arguments, path, dynamo=True, dynamic_shapes=(shapes,), external_data=False, **common
-                )
+                # Of `*arguments`, hence one tuple more.
+                common["dynamic_shapes"] = (tuple(dict(given.axes) for given in subject.inputs.values()),)
+                torch.onnx.export(subject.module, arguments, path, dynamo=True, external_data=False, **common)
             else:
                 axes = {name: dict(given.axes) for name, given in subject.inputs.items()}
                 torch.onnx.export(subject.module, arguments, path, dynamo=False, dynamic_axes=axes, **common)
@@ -89,8 +88,10 @@ def _quiet():
     """Keep what the exporters print and warn about to themselves."""
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(
-            io.StringIO()
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
         ):
             warnings.simplefilter("ignore")
             yield

@@ -89,8 +89,15 @@ def decoder_with_past(model: type, config: object, layers: int, heads: int, size
 
 def gpt2_config(attention: str) -> hf.GPT2Config:
     return hf.GPT2Config(
-        vocab_size=99, n_positions=40, n_embd=64, n_layer=2, n_head=4, attn_implementation=attention, use_cache=False,
-        bos_token_id=1, eos_token_id=2,
+        vocab_size=99,
+        n_positions=40,
+        n_embd=64,
+        n_layer=2,
+        n_head=4,
+        attn_implementation=attention,
+        use_cache=False,
+        bos_token_id=1,
+        eos_token_id=2,
     )
 
 
@@ -126,13 +133,9 @@ def t5_decoder(attention: str) -> Subject:
     """T5's decoder on the states of an encoder."""
     made = hf.T5ForConditionalGeneration(t5_config()).eval()
 
-    def call(
-        inner: torch.nn.Module, ids: torch.Tensor, states: torch.Tensor, attended: torch.Tensor
-    ) -> object:
+    def call(inner: torch.nn.Module, ids: torch.Tensor, states: torch.Tensor, attended: torch.Tensor) -> object:
         given = hf.modeling_outputs.BaseModelOutput(last_hidden_state=states)
-        return inner(
-            decoder_input_ids=ids, encoder_outputs=given, attention_mask=attended, use_cache=False
-        ).logits
+        return inner(decoder_input_ids=ids, encoder_outputs=given, attention_mask=attended, use_cache=False).logits
 
     states = Given(torch.randn(ROWS, 11, 64), {0: "batch", 1: "encoded"})
     inputs = {
@@ -168,8 +171,16 @@ TEXT = {
     "electra": Architecture(partial(encoder, hf.ElectraConfig, hf.ElectraModel, embedding_size=32)),
     "mpnet": Architecture(partial(encoder, hf.MPNetConfig, hf.MPNetModel), ("eager",)),
     "modernbert": Architecture(
-        partial(encoder, hf.ModernBertConfig, hf.ModernBertModel, cls_token_id=1, sep_token_id=2, bos_token_id=1,
-                eos_token_id=2, local_attention=4)
+        partial(
+            encoder,
+            hf.ModernBertConfig,
+            hf.ModernBertModel,
+            cls_token_id=1,
+            sep_token_id=2,
+            bos_token_id=1,
+            eos_token_id=2,
+            local_attention=4,
+        )
     ),
     "gpt2": Architecture(
         lambda attention: decoder(hf.GPT2LMHeadModel, gpt2_config(attention)),

@@ -15,7 +15,9 @@ TOWER = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "nu
 MANY_OPSETS = {"dynamo": (20, 18, 23), "torchscript": (17, 14, 20)}
 
 
-def pictures(model: Callable[[str], torch.nn.Module], attention: str, *, outputs: tuple[str, ...], size: int = 32) -> Subject:
+def pictures(
+    model: Callable[[str], torch.nn.Module], attention: str, *, outputs: tuple[str, ...], size: int = 32
+) -> Subject:
     """A model of pictures; `outputs` names attributes of what it returns."""
 
     def call(inner: torch.nn.Module, pixels: torch.Tensor) -> object:
@@ -76,9 +78,7 @@ def segformer(attention: str) -> torch.nn.Module:
 def clip_config(attention: str) -> hf.CLIPConfig:
     text = {"vocab_size": 99, "max_position_embeddings": 40, "eos_token_id": 98, **TOWER}
     vision = {"image_size": 32, "patch_size": 8, **TOWER}
-    return hf.CLIPConfig(
-        text_config=text, vision_config=vision, projection_dim=32, attn_implementation=attention
-    )
+    return hf.CLIPConfig(text_config=text, vision_config=vision, projection_dim=32, attn_implementation=attention)
 
 
 def siglip_config(attention: str) -> hf.SiglipConfig:
