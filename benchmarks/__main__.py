@@ -10,6 +10,7 @@ import onnxruntime
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.analysis_time import SIZES, analysis_seconds
 from benchmarks.compile_time import compile_cost
 from benchmarks.interleaved import Ratio
 from benchmarks.memory import resident_ratio
@@ -50,6 +51,18 @@ def _measure(pairs: int, console: Console) -> list[Row]:
             "model": "one Tanh",
             "value": microseconds,
             "bar": 10.0,
+            "detail": detail,
+        }
+    )
+    with console.status("analysis"):
+        times = {size: analysis_seconds(size) for size in SIZES}
+    detail = ", ".join(f"{seconds:.2f} s for {size}" for size, seconds in times.items())
+    rows.append(
+        {
+            "what": "analysis of 2500 nodes, s",
+            "model": "a transformer encoder",
+            "value": times[2500],
+            "bar": 3.0,
             "detail": detail,
         }
     )

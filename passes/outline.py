@@ -15,7 +15,7 @@ it does in the flat model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableSequence
+from collections.abc import Callable, MutableSequence, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -154,7 +154,17 @@ class _Outliner:
         node.attribute.extend(self._identity_attributes())
         axes = [_axis(self.region.frontier_axes.get(n)) for n in self.region.frontier]
         node.attribute.append(onnx.helper.make_attribute("input_row_axes", axes))
+        node.attribute.append(_ints("size_equations", self._equations()))
         return node
+
+    def _equations(self) -> list[int]:
+        """Per equation: how many axes it has, its constant, then input and axis of the sum and of each term."""
+        flat: list[int] = []
+        for equation in self.region.size_equations:
+            axes = (equation.axis, *equation.terms)
+            places = [(self.region.frontier.index(name), axis) for name, axis in axes]
+            flat += [len(axes), equation.constant, *(number for place in places for number in place)]
+        return flat
 
     def _identity_attributes(self) -> list[onnx.AttributeProto]:
         make = onnx.helper.make_attribute
@@ -256,6 +266,10 @@ class _Outliner:
         if branch.quantization_annotation:
             del self.graph.quantization_annotation[:]
             self.graph.quantization_annotation.extend(stay)
+
+
+def _ints(name: str, values: Sequence[int]) -> onnx.AttributeProto:
+    return onnx.helper.make_attribute(name, values, attr_type=onnx.AttributeProto.INTS)  # which may be none
 
 
 def _axis(axis: int | None) -> int:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from actcache.passes.graph import GraphView
 from actcache.passes.refusal import Refusal
+from actcache.passes.rows import SizeEquation
 
 Granularity = Literal["row", "tensor"]
 
@@ -24,6 +25,8 @@ class Region:
         granularity: What one cache entry covers.
         frontier_axes: Per frontier tensor the row axis, or None: it enters every row's key.
         live_out_axes: Per live-out the row axis (None for granularity ``tensor``).
+        size_equations: What else has to hold between sizes of the frontier for its rows to be independent; a call in
+            which it does not is one entry.
     """
 
     id: str
@@ -33,6 +36,7 @@ class Region:
     granularity: Granularity
     frontier_axes: Mapping[str, int | None] = field(default_factory=dict)
     live_out_axes: Mapping[str, int | None] = field(default_factory=dict)
+    size_equations: tuple[SizeEquation, ...] = ()
 
     def row_frontier(self) -> tuple[str, ...]:
         """Return the frontier tensors that the lookup hands on compacted to the missing rows."""

@@ -138,7 +138,7 @@ class Search:
         covered = _covered(inside)
         sets = self._cuts(proof, start, mixed, inside, shares)
         found = [describe(self.view, self.costs, nodes, "row", proof, name, covered) for nodes in sets]
-        return [c for c in found if c.region.row_frontier() and all(_may_be_read(proof, n) for n in c.region.frontier)]
+        return [c for c in found if _holds(proof, c)]
 
     def _behind(self, start: Start, hypothesis: Mapping[str, int], proof: RowProof) -> tuple[RowProof, Start]:
         """Prove rows again, of what is read at a start: the proof must be about the frontier's own rows.
@@ -219,7 +219,7 @@ class Search:
     def _proof(self, hypothesis: Mapping[str, int]) -> RowProof:
         key = tuple(sorted(hypothesis.items()))
         if key not in self._proofs:
-            self._proofs[key] = prove_rows(self.view, hypothesis)
+            self._proofs[key] = prove_rows(self.view, hypothesis, named_sizes=True)
         return self._proofs[key]
 
     def _why_not_rows(self, proof: RowProof, cone: Cone) -> list[Refusal]:
@@ -237,6 +237,13 @@ def _covered(inside: Sequence[Candidate]) -> set[int]:
 
 def _may_be_read(proof: RowProof, name: str) -> bool:
     return proof.row_axis(name) is not None or isinstance(proof.state(name), RowFree)
+
+
+def _holds(proof: RowProof, candidate: Candidate) -> bool:
+    """Whether the frontier has rows, may be read, and tells whether a call is one that the proof is about."""
+    region = candidate.region
+    readable = all(_may_be_read(proof, name) for name in region.frontier)
+    return bool(region.row_frontier()) and readable and proof.size_equations(region.frontier) is not None
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -27,8 +27,10 @@ class Kernels {
                    std::int64_t axis = 0)
       : axis_(granularity == "row" ? axis : -1) {
     lookup_info_.strings = {{"region", id}, {"fingerprint", id}, {"granularity", granularity}};
-    lookup_info_.ints = {
-        {"input_row_axes", {axis_}}, {"output_row_axes", {axis_}}, {"output_types", {1}}};
+    lookup_info_.ints = {{"input_row_axes", {axis_}},
+                         {"output_row_axes", {axis_}},
+                         {"output_types", {1}},
+                         {"size_equations", {}}};
     store_info_ = lookup_info_;
     lookup_info_.inputs = {ElementType::kFloat};
     lookup_info_.outputs = {ElementType::kBool, ElementType::kUint8, ElementType::kFloat};
@@ -221,7 +223,10 @@ TEST(Kernels, AreRightWhenTheStoreHasNoMemory) {
 TEST(Kernels, ReportAFailureOfTheRuntime) {
   ort::KernelInfo info;
   info.strings = {{"region", "fails"}, {"fingerprint", "f"}, {"granularity", "row"}};
-  info.ints = {{"input_row_axes", {0}}, {"output_row_axes", {0}}, {"output_types", {1}}};
+  info.ints = {{"input_row_axes", {0}},
+               {"output_row_axes", {0}},
+               {"output_types", {1}},
+               {"size_equations", {}}};
   info.inputs = {ElementType::kFloat};
   info.outputs = {ElementType::kBool, ElementType::kUint8, ElementType::kFloat,
                   ElementType::kFloat};
@@ -241,7 +246,10 @@ TEST(Kernels, RefuseAttributesThatDoNotFitTheNode) {
   const auto make = [](const std::function<void(ort::KernelInfo*)>& change) {
     ort::KernelInfo info;
     info.strings = {{"region", "r"}, {"fingerprint", "f"}, {"granularity", "row"}};
-    info.ints = {{"input_row_axes", {0}}, {"output_row_axes", {0}}, {"output_types", {1}}};
+    info.ints = {{"input_row_axes", {0}},
+                 {"output_row_axes", {0}},
+                 {"output_types", {1}},
+                 {"size_equations", {}}};
     info.inputs = {ElementType::kFloat};
     info.outputs = {ElementType::kBool, ElementType::kUint8, ElementType::kFloat,
                     ElementType::kFloat};
@@ -264,6 +272,11 @@ TEST(Kernels, RefuseAttributesThatDoNotFitTheNode) {
       [](ort::KernelInfo* i) { i->ints["output_types"] = {21}; },
       [](ort::KernelInfo* i) { i->ints["output_types"] = {999}; },
       [](ort::KernelInfo* i) { i->ints.erase("output_types"); },
+      [](ort::KernelInfo* i) { i->ints.erase("size_equations"); },
+      [](ort::KernelInfo* i) { i->ints["size_equations"] = {2, 0, 0, 1}; },
+      [](ort::KernelInfo* i) { i->ints["size_equations"] = {0, 0}; },
+      [](ort::KernelInfo* i) { i->ints["size_equations"] = {1, 0, 1, 0}; },
+      [](ort::KernelInfo* i) { i->ints["size_equations"] = {1, 0, 0, -1}; },
       [](ort::KernelInfo* i) { i->outputs.pop_back(); },
       // The runtime would allocate 4 bytes per element where the kernel writes 8, or the reverse.
       [](ort::KernelInfo* i) { i->outputs[2] = ElementType::kDouble; },
@@ -274,10 +287,37 @@ TEST(Kernels, RefuseAttributesThatDoNotFitTheNode) {
   }
 }
 
+TEST(Kernels, TakeACallForOneEntryWhereSizesDoNotFit) {
+  ort::KernelInfo info;
+  info.strings = {{"region", "sizes"}, {"fingerprint", "f"}, {"granularity", "row"}};
+  // Input 0 is as wide as input 1 and two more.
+  info.ints = {{"input_row_axes", {0, 0}},
+               {"output_row_axes", {0}},
+               {"output_types", {1}},
+               {"size_equations", {2, 2, 0, 1, 1, 1}}};
+  info.inputs = {ElementType::kFloat, ElementType::kFloat};
+  info.outputs = {ElementType::kBool, ElementType::kUint8, ElementType::kFloat, ElementType::kFloat,
+                  ElementType::kFloat};
+  const SessionSettings session{"", 0};
+  const CacheLookup lookup(fake::Api::Get(), &info, session);
+  const auto rows_to_compute = [&](const ort::Value& wide, const ort::Value& narrow) {
+    ort::KernelContext context{&info, {wide, narrow}, std::vector<ort::Value>(5)};
+    lookup.Compute(&context);
+    return context.outputs[3].info.dims[0];
+  };
+  const ort::Value narrow = Batch({7, 7}, {2, 1});
+  EXPECT_EQ(rows_to_compute(Batch({1, 2, 3, 1, 2, 3}, {2, 3}), narrow), 1);  // equal rows once
+  EXPECT_EQ(rows_to_compute(Batch({1, 2, 1, 2}, {2, 2}), narrow), 2);
+  EXPECT_EQ(rows_to_compute(Batch({1, 1}, {2}), narrow), 2);
+}
+
 TEST(Kernels, KeepStringsWithTheirRows) {
   ort::KernelInfo info;
   info.strings = {{"region", "strings"}, {"fingerprint", "f"}, {"granularity", "row"}};
-  info.ints = {{"input_row_axes", {1}}, {"output_row_axes", {0}}, {"output_types", {1}}};
+  info.ints = {{"input_row_axes", {1}},
+               {"output_row_axes", {0}},
+               {"output_types", {1}},
+               {"size_equations", {}}};
   info.inputs = {ElementType::kString};
   info.outputs = {ElementType::kBool, ElementType::kUint8, ElementType::kFloat,
                   ElementType::kString};

@@ -5,6 +5,7 @@
 ``state``            the lattice (``Row``, ``RowFree``, ``Mixed``, …) and the abstract value of a tensor
 ``registry``         the registry of rules and what a rule sees of its node
 ``broadcasting``     rows under broadcasting and in products
+``named_sizes``      axes of inputs that have one name, and what a call has to satisfy if that is believed
 ``joining``          two branches of an ``If``
 ``loops``            the bodies of ``Loop`` and ``Scan``
 ``analysis``         the interpreter: :func:`prove_rows`
@@ -35,6 +36,7 @@ from actcache.passes.rows import (
 )
 from actcache.passes.rows.analysis import RowProof, prove_rows
 from actcache.passes.rows.hypotheses import row_hypotheses
+from actcache.passes.rows.named_sizes import SizeEquation
 from actcache.passes.rows.registry import RULES
 from actcache.passes.rows.state import BatchSize, Mixed, Row, RowCoords, RowFree, RowIndex, State
 
@@ -70,6 +72,7 @@ __all__ = [
     "RowFree",
     "RowIndex",
     "RowProof",
+    "SizeEquation",
     "State",
     "prove_rows",
     "row_hypotheses",

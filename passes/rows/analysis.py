@@ -3,15 +3,15 @@
 The hypothesis says which axis of which graph inputs holds the rows; the interpreter follows every tensor
 through the rules of :mod:`registry` for a symbolic number N of rows. It fails closed: what no rule proves is
 ``Mixed``, with the first cause. The proof holds for every N and every data, given what the runtime checks:
-that all row inputs have the same size on their row axes. No other size is ever taken for N, whatever
-symbols the model's author gave the axes, and no shape is believed but those of graph inputs (onnxruntime
-checks them) and constants.
+that all row inputs have the same size on their row axes, and what :mod:`named_sizes` asks of other sizes. No
+other size is ever taken for N, whatever symbols the model's author gave the axes, and no shape is believed but
+those of graph inputs (onnxruntime checks them) and constants.
 """
 
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,9 @@ from actcache.passes.op_facts import NON_TENSOR, RANDOM, canonical_domain
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows.joining import disagree, join
 from actcache.passes.rows.loops import follow_loop, follow_scan
+from actcache.passes.rows.named_sizes import NamedSizes, SizeEquation
 from actcache.passes.rows.registry import MAX_CONTENT, RULES, Op, Rule, objects
-from actcache.passes.rows.sizes import ONE, N, Symbols, const
+from actcache.passes.rows.sizes import ONE, N, Size, Symbols, const
 from actcache.passes.rows.state import (
     BATCH_SIZE,
     ROW_FREE,
@@ -48,8 +49,9 @@ MAX_FORKS = 3
 class RowProof:
     """What is proven about every tensor of the main graph under one hypothesis."""
 
-    def __init__(self, values: Mapping[str, Value]) -> None:
+    def __init__(self, values: Mapping[str, Value], named: NamedSizes | None = None) -> None:
         self._values = values
+        self._named = named
 
     def state(self, name: str) -> State:
         """Return the state of a tensor of the main graph; unknown names are ``Mixed``."""
@@ -71,9 +73,17 @@ class RowProof:
         value = self._values.get(name)
         return value.shape if value is not None else None
 
+    def size_equations(self, frontier: Collection[str]) -> tuple[SizeEquation, ...] | None:
+        """Return what else has to hold in a call of a region with this frontier; None: that cannot be told from it."""
+        return () if self._named is None else self._named.equations(frontier)
+
 
 def prove_rows(
-    view: GraphView, row_axes: Mapping[str, int], *, row_tensors: Mapping[str, int] | None = None
+    view: GraphView,
+    row_axes: Mapping[str, int],
+    *,
+    row_tensors: Mapping[str, int] | None = None,
+    named_sizes: bool = False,
 ) -> RowProof:
     """Prove which tensors keep the rows of the batch apart.
 
@@ -82,6 +92,8 @@ def prove_rows(
         row_axes: Graph input to the axis of its rows. All other inputs are the same for all rows.
         row_tensors: Intermediate tensors taken for rows, with the axis: the frontier of a region that does not
             begin at the graph inputs. What the graph computes before them is not used.
+        named_sizes: Take axes of graph inputs that have one name for one size. The proof then holds for calls that
+            satisfy :meth:`RowProof.size_equations`.
 
     Returns:
         The proof. It holds for calls in which all these tensors have the same size N on those axes.
@@ -91,9 +103,11 @@ def prove_rows(
     positional tensors cannot be in a frontier: computed for N rows, they are wrong for the rows that are left.
     """
     interpreter = Interpreter(view, dict(row_tensors or {}))
+    if named_sizes:
+        interpreter.named = NamedSizes(view, row_axes, interpreter.symbols)
     interpreter.inputs({**(row_tensors or {}), **row_axes})
     interpreter.run(view.model.graph, interpreter.values, main=True)
-    return RowProof(interpreter.values)
+    return RowProof(interpreter.values, interpreter.named)
 
 
 class Interpreter:
@@ -105,6 +119,7 @@ class Interpreter:
         self.values: dict[str, Value] = {}
         self.forks = 0
         self.symbols = Symbols()
+        self.named: NamedSizes | None = None
         self.contents: dict[int, tuple[Value, Content]] = {}
 
     def inputs(self, row_axes: Mapping[str, int]) -> None:
@@ -119,17 +134,20 @@ class Interpreter:
             if axis is None:
                 return Value(ROW_FREE)
             return _mixed("rank-unknown", f"the rank of '{name}' is unknown")
-        trusted = name in self.view.inputs  # onnxruntime checks those; other declarations may be stale
-        sizes = [
-            const(size) if trusted and isinstance(size, int) and size > 0 else self.symbols.fresh(f"{name}[{a}]")
-            for a, size in enumerate(declared)
-        ]
+        sizes = [self.declared(name, axis, size) for axis, size in enumerate(declared)]
         if axis is None:
             return Value(ROW_FREE, tuple(sizes))
         if not -len(sizes) <= axis < len(sizes):
             return _mixed("rank-unknown", f"'{name}' has no axis {axis}")
         sizes[axis] = N
         return Value(Row(axis % len(sizes)), tuple(sizes))
+
+    def declared(self, name: str, axis: int, size: int | str | None) -> Size:
+        trusted = name in self.view.inputs  # onnxruntime checks those; other declarations may be stale
+        if trusted and isinstance(size, int) and size > 0:
+            return const(size)
+        named = self.named.size(name, axis) if trusted and self.named else None
+        return named or self.symbols.fresh(f"{name}[{axis}]")
 
     def run(self, graph: onnx.GraphProto, scope: MutableMapping[str, Value], *, main: bool = False) -> None:
         """Interpret the nodes of one graph into `scope`, which already holds its inputs and captured values."""

@@ -36,6 +36,10 @@ def broadcast_size(sizes: Sequence[Size], symbols: Symbols) -> Size:
     fixed = [size for size in distinct if size.value is not None]
     if fixed:
         return fixed[0]
+    # A table cut to the S positions there are has min(S, T) of them: unless that is S or 1, the run fails.
+    distinct = [size for size in distinct if not any(symbols.cut_to(size, other) for other in distinct)]
+    if len(distinct) == 1:
+        return distinct[0]
     ordered = sorted(distinct, key=repr)
     return symbols.opaque("broadcast", *ordered, dimension=True)
 

@@ -203,6 +203,15 @@ def known(value: Value) -> Shape:
     return value.shape
 
 
+def bound(value: Value) -> Size | None:
+    """Return a size that all elements, integers from 0 on, are below; None when no such size is known."""
+    if value.below is not None or value.constant is None:
+        return value.below
+    if value.constant.dtype.kind not in "iu" or not value.constant.size or value.constant.min() < 0:
+        return None
+    return const(int(value.constant.max()) + 1)
+
+
 def row_of(value: Value) -> Row | None:
     """Return the value's row state; None for a row-free value. Anything else cannot be data."""
     if value.row is None and value.state != ROW_FREE:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from actcache.passes.rows.broadcasting import same_rows
 from actcache.passes.rows.registry import MICROSOFT, Op, known, rule
 from actcache.passes.rows.rules_quantise import static_scale
-from actcache.passes.rows.sizes import ONE, Size
-from actcache.passes.rows.state import ROW_FREE, Mixes, Row, Value
+from actcache.passes.rows.sizes import ONE, Size, const
+from actcache.passes.rows.state import ROW_FREE, Mixes, Row, Shape, Value
 
 
 def rows_first(op: Op, row: Row | None, like: Value, rank: int | None, axis: int = 0) -> Value:
@@ -41,9 +41,27 @@ def attention(op: Op) -> list[Value]:
     """softmax(Q Kᵀ + mask) V for each sequence; Q, K, V [N, S, H] or [N, heads, S, h], caches [N, heads, P, h]."""
     row = together(op, {0: 0, 1: 0, 2: 0, 4: 0, 5: 0, 6: 0})
     _bias(op, 3, row)
-    query = op.need(0)
-    ranks = [len(query.shape) if query.shape is not None else None, 4, 4, 4]
-    return [rows_first(op, row, query, rank) for rank, _ in zip(ranks, op.node.output, strict=False)]
+    return [Value(row or ROW_FREE, shape) for shape in _attention_shapes(op)[: len(op.node.output)]]
+
+
+def _attention_shapes(op: Op) -> list[Shape]:
+    """The sizes of Y, of both caches and of the products Q Kᵀ."""
+    query, key, value = (_by_heads(op, op.shape(i), name) for i, name in enumerate(("q", "kv", "kv")))
+    past = op.get(4)
+    length = key[2] if past is None else key[2] + known(past)[2]
+    result: Shape = (query[0], query[1], query[2], value[3])
+    if len(op.shape(0)) == 3:
+        result = (query[0], query[2], query[1] * value[3])
+    keys, values = (key[0], key[1], length, key[3]), (value[0], value[1], length, value[3])
+    return [result, keys, values, (query[0], query[1], query[2], length)]
+
+
+def _by_heads(op: Op, shape: Shape, which: str) -> Shape:
+    """[N, S, heads·h] as [N, heads, S, h]."""
+    if len(shape) == 4:
+        return shape
+    heads = const(op.attribute(f"{which}_num_heads"))
+    return shape[0], heads, shape[1], shape[2].divided_by(heads) or op.symbols.fresh("?")
 
 
 @rule("Attention", domain=MICROSOFT)

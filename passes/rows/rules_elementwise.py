@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from actcache.passes.rows.broadcasting import broadcast, carry
-from actcache.passes.rows.registry import ALL, MAX_CONTENT, MICROSOFT, Op, numbers, rule
+from actcache.passes.rows.registry import ALL, MAX_CONTENT, MICROSOFT, Op, bound, numbers, rule
 from actcache.passes.rows.sizes import ONE, ZERO, Size, Symbols
 from actcache.passes.rows.state import ROW_FREE, Content, Draws, Mixes, Row, RowCoords, RowIndex, RowOffset, Value
 
@@ -49,10 +49,10 @@ def nary(op: Op) -> Value:
     """Elementwise with numpy broadcasting: see :func:`broadcast`. Sizes are computed with, where possible."""
     if op.attribute("broadcast") or (op.opset < 7 and op.node.op_type != "Where" and _ranks_differ(op)):
         raise Mixes("old-broadcasting", "operators before opset 7 broadcast by attributes, which is not followed")
-    _no_coordinates(op)
     position = _position(op)
     if position is not None:
         return position
+    _no_coordinates(op)
     result = broadcast(op.present, op.symbols)
     arithmetic = _ON_SIZES.get(op.node.op_type)
     if arithmetic is None or not all(value.number for value in op.present):
@@ -112,23 +112,48 @@ def biased(op: Op) -> Value:
 
 
 def _position(op: Op) -> Value | None:
-    """Follow i·S and i·S + v (v of row i, 0 ≤ v < S): how exporters pick one entry of each row of a flattened
-    tensor. None for any other use of a row's position.
+    """Follow i·S and i·S + v + … (v of row i or of none, and 0 ≤ v + … < S): how exporters pick entries of each row of
+    a flattened tensor. None for any other use of a row's position.
     """
     for index, other in (op.inputs, op.inputs[::-1]) if len(op.inputs) == 2 else ():
-        if index is None or other is None or not isinstance(index.state, RowIndex) or index.state.stride is None:
-            continue
-        stride = index.state.stride
-        if op.node.op_type == "Mul" and other.state == ROW_FREE and other.content is not None:
-            factors = set(other.content.flat)
-            scaled = broadcast([index, other], op.symbols)
-            if len(factors) == 1 and isinstance(scaled.state, RowIndex):
-                return replace(scaled, state=RowIndex(scaled.state.axis, stride * factors.pop()))
-        if op.node.op_type == "Add" and other.row is not None and other.below == stride:
-            placed = broadcast([Value(Row(index.state.axis), index.shape), other], op.symbols)
-            if placed.row is not None and placed.row.block == ONE:
-                return Value(RowOffset(placed.row.axis, stride), placed.shape)
+        found = None
+        if index is not None and other is not None and op.node.op_type == "Mul":
+            found = _scaled(op, index, other)
+        elif index is not None and other is not None and op.node.op_type == "Add":
+            found = _moved_on(op, index, other)
+        if found is not None:
+            return found
     return None
+
+
+def _scaled(op: Op, index: Value, factor: Value) -> Value | None:
+    """The position times one number that all rows share: the stride of a flattened tensor."""
+    state = index.state
+    if not isinstance(state, RowIndex) or state.stride is None or factor.state != ROW_FREE or factor.content is None:
+        return None
+    factors = set(factor.content.flat)
+    scaled = broadcast([index, factor], op.symbols)
+    if len(factors) != 1 or not isinstance(scaled.state, RowIndex):
+        return None
+    return replace(scaled, state=RowIndex(scaled.state.axis, state.stride * factors.pop()))
+
+
+def _moved_on(op: Op, index: Value, by: Value) -> Value | None:
+    """The place of `index`, an entry of the row's own block, moved on by less than the rest of the block."""
+    state, step = index.state, bound(by)
+    if isinstance(state, RowIndex):
+        block, reach = state.stride, ONE
+    elif isinstance(state, RowOffset) and index.below is not None:
+        block, reach = state.block, index.below
+    else:
+        return None
+    if block is None or step is None or (by.row is None and by.state != ROW_FREE):
+        return None
+    reach = reach + step - ONE
+    placed = broadcast([Value(Row(state.axis), index.shape), by], op.symbols)
+    if not (block - reach).dimension or placed.row is None or placed.row.block != ONE:
+        return None
+    return Value(RowOffset(placed.row.axis, block), placed.shape, below=reach)
 
 
 def _no_coordinates(op: Op) -> None:

@@ -100,7 +100,9 @@ def slice_(op: Op) -> Value:
         return Value(BATCH_SIZE if any(v.state == BATCH_SIZE for v in op.present) else ROW_FREE)
     starts, ends, axes, steps = _bounds(op, len(x.shape))
     if x.content is not None:
-        return _sliced_content(x.content, list(zip(starts, ends, axes, steps, strict=True)))
+        taken = _sliced_content(x.content, list(zip(starts, ends, axes, steps, strict=True)))
+        if taken is not None:
+            return taken
     sizes = list(x.shape)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if (start, step) == (ZERO, ONE) and _reaches(end, sizes[axis]):
@@ -137,11 +139,12 @@ def _reaches(end: Size, size: Size) -> bool:
     return (end - size).dimension
 
 
-def _sliced_content(content: Content, ranges: list[tuple[Size, Size, int, Size]]) -> Value:
+def _sliced_content(content: Content, ranges: list[tuple[Size, Size, int, Size]]) -> Value | None:
+    """Return the elements taken; None where it is not known which, as of positions cut to the tokens there are."""
     taken = [slice(None)] * content.ndim
     for start, end, axis, step in ranges:
         if None in (start.value, end.value, step.value):
-            raise Mixes("axes-unknown", "part of a shape is taken at places not known")
+            return None
         taken[axis] = slice(start.value, _end(end.value, step.value), step.value)
     return numbers(content[tuple(taken)])
 
@@ -155,8 +158,8 @@ def _taken(op: Op, size: Size, start: Size, end: Size, step: Size) -> Size:
     if None not in (size.value, start.value, end.value, step.value) and step.value:
         bounds = slice(start.value, _end(end.value, step.value), step.value)
         return const(len(range(*bounds.indices(size.value or 0))))
-    if (start, step) == (ZERO, ONE) and (size - end).dimension and end.dimension:
-        return end
+    if (start, step) == (ZERO, ONE) and end.dimension:
+        return op.symbols.least(end, size)
     return op.symbols.opaque("slice", size, start, end, step, dimension=True)
 
 

@@ -167,7 +167,8 @@ def flatten(op: Op) -> Value:
 @rule("Reshape", sizes=ALL, indexes=(0,))
 def reshape(op: Op) -> Value:
     """Row-major order is kept. With P entries before the rows' axis, the rows are found again on axis p of the
-    result when the sizes before p multiply to P and size p is N·c: entry (q, i·c + j) is in row i.
+    result when the sizes before p multiply to P and size p is N·c: entry (q, i·c + j) is in row i. As the total is
+    kept, so do they when the sizes behind, with c, multiply to what a row has behind its axis.
     """
     x = op.need(0)
     target = op.content(1)
@@ -240,14 +241,15 @@ def reshaped(x: Value, sizes: Shape) -> Value:
         raise Mixes("row-position-in-data", "coordinates that hold row positions are reshaped")
     assert isinstance(state, Row | RowIndex | RowOffset)  # Mixed never reaches a rule
     source = known(x)
-    before = product(source[: state.axis])
+    before, own = product(source[: state.axis]), state.block if isinstance(state, Row) else ONE
+    behind = own * product(source[state.axis + 1 :])
     for axis, size in enumerate(sizes):
         block = size.block()
-        if block is not None and product(sizes[:axis]) == before:
+        if block is not None and (product(sizes[:axis]) == before or block * product(sizes[axis + 1 :]) == behind):
             if isinstance(state, Row):
                 return Value(Row(axis, block), sizes, below=x.below)
             if block == ONE:
-                return Value(replace(state, axis=axis), sizes)
+                return Value(replace(state, axis=axis), sizes, below=x.below)
     raise Mixes("reshape-mixes-rows", f"Reshape {_text(source)} → {_text(sizes)} does not keep the rows apart")
 
 
@@ -277,7 +279,7 @@ def expand(op: Op) -> Value:
         raise Mixes("row-position-in-data", "coordinates that hold row positions are expanded")
     if x.number:
         return _repeated(op, sizes)
-    return Value(moved(x.state, {a: a + shift for a in range(len(x.shape))}), sizes)
+    return Value(moved(x.state, {a: a + shift for a in range(len(x.shape))}), sizes, below=x.below)
 
 
 def _repeated(op: Op, sizes: Shape) -> Value:
@@ -319,7 +321,7 @@ def range_(op: Op) -> Value:
     if any(value.state == BATCH_SIZE for value in op.present):
         raise Mixes("size-from-batch", "a range is computed from the number of rows")
     if start[0] == ZERO and delta[0] == ONE and limit[0] is not None and limit[0].dimension:
-        return Value(ROW_FREE, (limit[0],))
+        return Value(ROW_FREE, (limit[0],), below=limit[0])
     return Value(ROW_FREE, (op.symbols.fresh("range"),))
 
 

@@ -160,6 +160,7 @@ class Symbols:
     """Makes the symbols of one proof and interns the opaque ones."""
 
     _opaque: dict[Hashable, Symbol] = field(default_factory=dict)
+    _least: dict[Symbol, tuple[Size, Size]] = field(default_factory=dict)
 
     def fresh(self, text: str, *, batch: bool = False, dimension: bool = True, integer: bool = True) -> Size:
         """Return a new unknown that is equal to nothing else."""
@@ -178,6 +179,22 @@ class Symbols:
             symbol = Symbol(self._next, f"{how}#{self._next}", batch, dimension, integer)
             self._opaque[key] = symbol
         return Size({(symbol,): 1})
+
+    def least(self, a: Size, b: Size) -> Size:
+        """Return the smaller one of two sizes of axes."""
+        for small, large in ((a, b), (b, a)):
+            if (large - small).dimension:
+                return small
+        result = self.opaque("least", *sorted((a, b), key=repr), dimension=True)
+        self._least[next(iter(result.terms))[0]] = (a, b)
+        return result
+
+    def cut_to(self, size: Size, whole: Size) -> bool:
+        """Return whether `size` is the smaller one of `whole` and of a size that is certainly not 0."""
+        for symbol, (a, b) in self._least.items():
+            if size == Size({(symbol,): 1}):
+                return (a == whole and b.sign() == 1) or (b == whole and a.sign() == 1)
+        return False
 
     def rounded(self, how: str, part: Size, *parameters: int) -> Size:
         """Return the integer unknown that rounding `part` gives."""

@@ -110,7 +110,7 @@ class Value:
         shape: Symbolic sizes; None when the rank is unknown. Always known for the states with an axis.
         content: The elements, for small integer tensors that are ``RowFree`` or ``BatchSize``.
         constant: The value, for small constants of any type.
-        below: For integers: all elements are known to be in 0 … below - 1.
+        below: For integers: all elements are known to be in 0 … below - 1; those of ``RowOffset`` after i·block.
     """
 
     state: State

@@ -92,7 +92,8 @@ class Region:
             {{
               {self.before}
               miss, plan, {cached}{compact} =
-                ai.actcache.CacheLookup <{shared}, input_row_axes: ints = {axes(self.frontier)}>
+                ai.actcache.CacheLookup
+                <{shared}, input_row_axes: ints = {axes(self.frontier)}, size_equations: ints = []>
                 ({listed(self.frontier)})
               {listed(self.live_outs)} = If (miss) <
                 then_branch = compute () => ({listed(self.live_outs, "_t", typed=True)}) {{
@@ -636,7 +637,8 @@ def test_a_wrong_model_is_refused_when_it_is_loaded(control: Control) -> None:
 
         return change
 
-    for name in ("region", "fingerprint", "granularity", "input_row_axes", "output_row_axes", "output_types"):
+    needed = "region fingerprint granularity input_row_axes output_row_axes output_types size_equations"
+    for name in needed.split():
         with pytest.raises(Exception, match=f'CacheLookup needs the attribute "{name}"'):
             changed(drop(name))
     with pytest.raises(Exception, match="granularity is"):

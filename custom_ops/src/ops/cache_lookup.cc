@@ -92,6 +92,8 @@ void CacheLookup::Classify(Call& call) const {
     rows = size;
   }
   if (!rows || *rows > kMaxPlanRows) return;
+  // The proof that the rows are independent is about calls in which these hold.
+  if (!Hold(attributes_.size_equations, call.inputs)) return;
   call.kind = *rows == 0 ? PlanKind::kPass : PlanKind::kRow;
   call.rows = *rows;
 }

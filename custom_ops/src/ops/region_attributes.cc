@@ -210,6 +210,10 @@ RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo
   const Reader reader("CacheLookup", api, info);
   RegionAttributes attributes = ReadShared(reader);
   attributes.input_row_axes = ToAxes(reader.Ints("input_row_axes"));
+  if (!ParseSizeEquations(reader.Ints("size_equations"), attributes.input_row_axes.size(),
+                          &attributes.size_equations)) {
+    Refuse(attributes, "size_equations is malformed");
+  }
   CheckLookupAttributes(attributes, reader.InputCount(), reader.OutputCount());
   CheckLookupTypes(reader, attributes);
   return attributes;

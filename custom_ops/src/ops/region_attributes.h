@@ -3,20 +3,23 @@
 #define ACTCACHE_OPS_REGION_ATTRIBUTES_H_
 
 #include <string>
+#include <vector>
 
 #include "abi/runtime.h"
 #include "ops/match.h"
 #include "ops/row_keys.h"
+#include "ops/size_equations.h"
 
 namespace actcache {
 
 struct RegionAttributes {
   std::string region;
   std::string fingerprint;
-  bool rows = false;          // granularity: "row", else "tensor"
-  Axes input_row_axes;        // CacheLookup only; -1: no row axis
-  Axes output_row_axes;       // per live-out; all -1 for "tensor"
-  ElementTypes output_types;  // per live-out
+  bool rows = false;                         // granularity: "row", else "tensor"
+  Axes input_row_axes;                       // CacheLookup only; -1: no row axis
+  Axes output_row_axes;                      // per live-out; all -1 for "tensor"
+  ElementTypes output_types;                 // per live-out
+  std::vector<SizeEquation> size_equations;  // CacheLookup only; none for "tensor"
 
   std::size_t live_outs() const { return output_types.size(); }
 };
