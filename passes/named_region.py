@@ -122,14 +122,14 @@ def _check_safe(view: GraphView, spec: RegionSpec, nodes: frozenset[int], pure_o
 def _prove(view: GraphView, spec: RegionSpec, nodes: frozenset[int]) -> tuple[RowProof | None, Refusal | None]:
     """Prove rows for the region: from the graph inputs, or with its frontier tensors taken as rows themselves."""
     first: Refusal | None = None
-    attempts: list[tuple[dict[str, int], dict[str, int]]] = [
-        (hypothesis, {}) for hypothesis in row_hypotheses(view, view.inputs)
+    named = (False, True) if set(view.inputs).issuperset(spec.frontier) else (False,)
+    attempts: list[tuple[dict[str, int], dict[str, int], bool]] = [
+        (hypothesis, {}, names) for names in named for hypothesis in row_hypotheses(view, view.inputs)
     ]
-    attempts.append(({}, {name: 0 for name in spec.frontier if view.shape(name)}))
+    attempts.append(({}, {name: 0 for name in spec.frontier if view.shape(name)}, False))
     outs = live_outs(view, with_private_constants(view, nodes))
-    for row_axes, row_tensors in attempts:
-        named = not row_tensors and set(view.inputs).issuperset(spec.frontier)
-        proof = prove_rows(view, row_axes, row_tensors=row_tensors, named_sizes=named)
+    for row_axes, row_tensors, names in attempts:
+        proof = prove_rows(view, row_axes, row_tensors=row_tensors, named_sizes=names)
         problem = next((proof.refusal(n) for n in (*spec.frontier, *outs) if proof.refusal(n)), None)
         rows = [name for name in spec.frontier if proof.row_axis(name) is not None]
         # What was computed for N rows, or for their positions, is wrong for the rows that are left to compute.

@@ -44,7 +44,7 @@ class Search:
         unread = {i for i, reads in enumerate(view.reads) if unknown.intersection(reads)}
         self._impure = {**{i: _unknown_type(view, i) for i in unread}, **impure}
         self._cones = cones(view)
-        self._proofs: dict[tuple[tuple[str, int], ...], RowProof] = {}
+        self._proofs: dict[tuple[object, ...], RowProof] = {}
 
     # -- granularities -------------------------------------------------------------------------------
 
@@ -82,11 +82,14 @@ class Search:
         hypotheses = row_hypotheses(self.view, cone)
         for hypothesis in hypotheses:
             proof = self._proof(hypothesis)
-            if not found:
-                reasons += self._why_not_rows(proof, cone)
             for start in starts:
                 within = self._behind(start, hypothesis, proof) if start.given else (proof, start)
                 found += self._rows(*within, name, inside, shares)
+            if self._why_not_rows(proof, cone):  # names of sizes may help, but have to hold in every call
+                proof = self._proof(hypothesis, named_sizes=True)
+                found += [c for start in starts[:1] for c in self._rows(proof, start, name, inside, shares)]
+            if hypothesis == hypotheses[0] or not found:
+                reasons += self._why_not_rows(proof, cone)
         if self._impure and cone == frozenset(self.view.inputs):
             start = behind_impure(self.view, self._impure)
             tensors = {tensor: 0 for tensor in start.given if self.view.shape(tensor)}
@@ -216,10 +219,10 @@ class Search:
         }
         return {*self._impure, *other}
 
-    def _proof(self, hypothesis: Mapping[str, int]) -> RowProof:
-        key = tuple(sorted(hypothesis.items()))
+    def _proof(self, hypothesis: Mapping[str, int], *, named_sizes: bool = False) -> RowProof:
+        key = (named_sizes, *sorted(hypothesis.items()))
         if key not in self._proofs:
-            self._proofs[key] = prove_rows(self.view, hypothesis, named_sizes=True)
+            self._proofs[key] = prove_rows(self.view, hypothesis, named_sizes=named_sizes)
         return self._proofs[key]
 
     def _why_not_rows(self, proof: RowProof, cone: Cone) -> list[Refusal]:
