@@ -10,6 +10,7 @@ import onnxruntime
 from rich.console import Console
 from rich.table import Table
 
+from actcache.trace import TraceReport
 from benchmarks.analysis_time import SIZES, analysis_seconds
 from benchmarks.compile_time import compile_cost
 from benchmarks.interleaved import Ratio
@@ -17,6 +18,7 @@ from benchmarks.memory import resident_ratio
 from benchmarks.overhead import CALLS, warm_region
 from benchmarks.reuse import Reuse
 from benchmarks.sessions import IMAGES, TEXTS
+from benchmarks.trace_prediction import TRACES, trace_report
 
 Row = dict[str, str | float]
 
@@ -25,6 +27,14 @@ def _timed(what: str, model: str, measured: Ratio, bar: float) -> Row:
     detail = f"{measured.first * 1e3:.2f} ms against {measured.second * 1e3:.2f} ms, quartiles "
     detail += f"{measured.low:.3f}–{measured.high:.3f}, {measured.pairs} pairs"
     return {"what": what, "model": model, "value": measured.ratio, "bar": bar, "detail": detail}
+
+
+def _predicted(name: str, report: TraceReport) -> Row:
+    predicted = report.predicted if report.predicted is not None else float("nan")
+    detail = f"{predicted:.3f} predicted, {report.measured:.3f} measured on {report.played} other calls; reused "
+    detail += ", ".join(f"{reuse:.0%}" for reuse in report.reuse.values())
+    value = abs(report.measured - predicted)
+    return {"what": "ratio predicted by a trace, off by", "model": name, "value": value, "bar": 0.15, "detail": detail}
 
 
 def _measure(pairs: int, console: Console) -> list[Row]:
@@ -66,6 +76,9 @@ def _measure(pairs: int, console: Console) -> list[Row]:
             "detail": detail,
         }
     )
+    for name in TRACES:
+        with console.status(f"trace {name}"):
+            rows.append(_predicted(name, trace_report(name)))
     with console.status("compiling"):
         seconds, peak, size = compile_cost(TEXTS.model)
     rows.append(
