@@ -95,9 +95,12 @@ def _all_reads(body: onnx.GraphProto) -> list[str]:
 
 def _restore_constants(graph: onnx.GraphProto, branch: onnx.GraphProto, names: Mapping[str, str]) -> None:
     """Constants come back, but for the copies of shared ones: their originals never left."""
+    still_there = {t.name for t in graph.initializer} | {name for node in graph.node for name in node.output}
     for tensor in branch.initializer:
-        if tensor.name not in names:
+        name = names.get(tensor.name, tensor.name)
+        if name not in still_there:
             graph.initializer.append(tensor)
+            graph.initializer[-1].name = name
 
 
 def _restore_annotations(graph: onnx.GraphProto, branch: onnx.GraphProto, names: Mapping[str, str]) -> None:

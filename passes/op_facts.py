@@ -6,6 +6,8 @@ com.microsoft operators in onnxruntime's documentation.
 
 from __future__ import annotations
 
+import re
+
 #: The default domain has two spellings.
 ONNX_DOMAINS = frozenset({"", "ai.onnx"})
 
@@ -68,6 +70,10 @@ NON_TENSOR = frozenset(
         ("ai.onnx.ml", "ZipMap"),
     }
 )
+
+#: Names that onnxruntime's MatMulAddFusion gives to constants that it makes, whether or not a body has such constants
+#: already, as it does in a model that was optimised before: it then fails to load.
+GENERATED_CONSTANTS = re.compile(r"gemm_(input|output)_shape(_token_\d+)?")
 
 
 def canonical_domain(domain: str) -> str:

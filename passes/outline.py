@@ -6,8 +6,8 @@
                                              └─ else: Identity(cached) ───────────────────────► live-outs
 
 The live-outs keep their names, so nothing outside the region changes. Inside the branch, whatever cannot keep its name
-(ONNX forbids shadowing) gets the suffix ``@<region>``: the compact frontier, the computed live-outs, and small
-constants that others read too.
+(ONNX forbids shadowing) gets the suffix ``@<region>``: the compact frontier, the computed live-outs, small constants
+that others read too, and constants with a name that onnxruntime's optimiser would give a second time.
 
 Constants that only the region reads move into the branch: left outside, onnxruntime would not fuse and repack them as
 it does in the flat model.
@@ -22,6 +22,7 @@ from typing import TypeVar
 import onnx
 
 from actcache.passes.graph import INLINE_BYTES, GraphView, tensor_bytes
+from actcache.passes.op_facts import GENERATED_CONSTANTS
 from actcache.passes.order import topological
 from actcache.passes.region import Region
 from actcache.passes.rename import rename_reads, rename_writes
@@ -69,7 +70,8 @@ class _Outliner:
     def run(self) -> None:
         private = self._private_initializers()
         duplicated = self._shared_small_constants()
-        self.inside |= {tensor.name: tensor.name + self.mark for tensor in duplicated}
+        renamed = {tensor.name for tensor in duplicated} | {n for n in private if GENERATED_CONSTANTS.fullmatch(n)}
+        self.inside |= {name: name + self.mark for name in renamed}
         branch = self._branch(private, duplicated)
         kept = [n for i, n in enumerate(self.graph.node) if i not in self.region.nodes]
         nodes = topological([*kept, self._lookup(), self._if(branch)])
@@ -114,12 +116,10 @@ class _Outliner:
 
     def _branch(self, private: set[str], duplicated: list[onnx.TensorProto]) -> onnx.GraphProto:
         branch = onnx.GraphProto(name=f"{self.region.id} on a miss")
-        for tensor in self.graph.initializer:
-            if tensor.name in private:
-                branch.initializer.append(tensor)
-        for tensor in duplicated:
+        moved = [tensor for tensor in self.graph.initializer if tensor.name in private]
+        for tensor in [*moved, *duplicated]:
             branch.initializer.add().CopyFrom(tensor)
-            branch.initializer[-1].name = self.inside[tensor.name]
+            branch.initializer[-1].name = self.inside.get(tensor.name, tensor.name)
         for index in sorted(self.region.nodes):
             node = branch.node.add()
             node.CopyFrom(self.graph.node[index])

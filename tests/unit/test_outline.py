@@ -171,6 +171,28 @@ def test_quantisation_annotations_move_with_their_tensors() -> None:
     assert {a.tensor_name for a in result.graph.quantization_annotation} == {"h", "s"}
 
 
+def test_constants_that_the_optimiser_names_get_other_names_in_the_branch() -> None:
+    """Onnxruntime refuses a body in which its MatMulAddFusion finds a constant of the name that it gives."""
+    text = """g (float[4, 3, 8] x) => (float[4, 3, 8] y)
+    <int64[2] gemm_input_shape = {12, 8}, int64[3] gemm_output_shape = {4, 3, 8},
+     float[8] b = {1, 2, 3, 4, 5, 6, 7, 8}> {
+        f = Reshape(x, gemm_input_shape) g = Relu(f) e = Reshape(g, gemm_output_shape) h = MatMul(e, w) y = Add(h, b)
+    }"""
+    proto = model(text)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.eye(8, dtype=np.float32), "w"))
+    result = outlined(proto, {0, 1, 2, 3, 4}, "tensor")
+    then = node_attribute(result.graph.node[1], "then_branch")
+    assert then is not None
+    assert [t.name for t in then.g.initializer] == ["gemm_input_shape@r", "gemm_output_shape@r", "b", "w"]
+    options = ort.SessionOptions()
+    actcache.register(options)
+    x = np.ones((4, 3, 8), np.float32)
+    (y,) = ort.InferenceSession(result.SerializeToString(), options).run(None, {"x": x})
+    assert np.array_equal(y, x + np.arange(1, 9, dtype=np.float32))
+    inline_regions(result)
+    assert result.graph == proto.graph
+
+
 def test_convexity_names_the_node_that_closes_the_loop() -> None:
     view = GraphView(model("g (float[N] x) => (float[N] d) { a = Neg(x) b = Abs(a) c = Tanh(b) d = Add(a, c) }"))
     assert convexity(view, frozenset({0, 1, 2})) is None
