@@ -49,9 +49,9 @@ def _cases(feeds: Sequence[Feed], axes: Axes | None, cones: Sequence[Sequence[st
     for feed in feeds:
         yield from _one_input_changed(feed)
         if axes is None:
-            yield from verify.cases(feed, None, cones)
+            yield from verify.cases(feed, [], cones)
         elif agree_on_rows(feed, axes):
-            yield from verify.cases(feed, axes, cones)
+            yield from verify.cases(feed, [axes], cones)
             yield from _of_rows(feed, axes)
     if len(feeds) > 1:
         # One after the other without emptying the cache, and back: shapes and sizes change between them.
