@@ -39,7 +39,7 @@ from actcache.passes.outline import outline_in
 from actcache.passes.prediction import Predictor
 from actcache.passes.recording import Place, places
 from actcache.passes.refusal import Refusal
-from actcache.passes.rows import row_hypotheses
+from actcache.passes.rows import row_hypotheses, with_namesakes
 from actcache.passes.time_model import TimeModel
 from actcache.region_spec import RegionSpec
 from actcache.samples import check_sample, load_sample, model_inputs
@@ -376,7 +376,7 @@ class _Compilation:
         """The ways in which verification cuts the inputs into rows: as each region does, as all of them do, and with
         inputs that share the batch and are in no region.
         """
-        own = [dict(c.row_axes) for c in plan if c.row_axes]
+        own = [with_namesakes(self.view, c.row_axes) for c in plan if c.row_axes]
         together = dict(self.dynamic.inputs) if self.dynamic else {}
         together |= {name: axis for axes in own for name, axis in axes.items()}
         wider = [h for h in row_hypotheses(self.view, self.view.inputs) if together.items() < h.items()]

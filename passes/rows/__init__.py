@@ -35,7 +35,7 @@ from actcache.passes.rows import (
     rules_state_space,
 )
 from actcache.passes.rows.analysis import RowProof, prove_rows
-from actcache.passes.rows.hypotheses import row_hypotheses
+from actcache.passes.rows.hypotheses import row_hypotheses, with_namesakes
 from actcache.passes.rows.named_sizes import SizeEquation
 from actcache.passes.rows.registry import RULES
 from actcache.passes.rows.state import BatchSize, Mixed, Row, RowCoords, RowFree, RowIndex, State
@@ -76,4 +76,5 @@ __all__ = [
     "State",
     "prove_rows",
     "row_hypotheses",
+    "with_namesakes",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Mapping
 
 from actcache.passes.graph import GraphView
 
@@ -27,6 +27,17 @@ def row_hypotheses(view: GraphView, inputs: Collection[str]) -> list[dict[str, i
             if candidate and candidate not in found:
                 found.append(candidate)
     return found[:MAX_HYPOTHESES]
+
+
+def with_namesakes(view: GraphView, axes: Mapping[str, int]) -> dict[str, int]:
+    """Return `axes` and the axes of other inputs that the model gives the same name.
+
+    onnxruntime takes axes of one name for equally long when it plans buffers: a call in which they differ may fail.
+    """
+    sizes = {name: view.shape(name) or () for name in view.inputs}
+    symbols = {sizes[name][axis] for name, axis in axes.items() if isinstance(sizes[name][axis], str)}
+    others = {n: axis for n, shape in sizes.items() for axis, size in enumerate(shape) if size in symbols}
+    return {**others, **axes}
 
 
 def _varying(view: GraphView, name: str) -> dict[int, Hashable]:

@@ -238,6 +238,18 @@ def reverse_sequence(op: Op) -> Value:
     return carry(x, x.shape)
 
 
+@rule("Compress")
+def compress(op: Op) -> Value:
+    """Keeps the entries of one axis, or of the flattened tensor, that a condition chooses."""
+    x, chosen = op.need(0), op.need(1)
+    shape = known(x)
+    axis = None if op.attribute("axis") is None else op.axis(0, len(shape))
+    if chosen.state != ROW_FREE or (x.row is not None and axis in (None, x.row.axis)):
+        raise Mixes("data-dependent-shape", "Compress chooses among the rows: its size depends on the data")
+    kept = op.symbols.fresh("kept")
+    return carry(x, (kept,) if axis is None else (*shape[:axis], kept, *shape[axis + 1 :]))
+
+
 @rule("QLinearConcat", domain=MICROSOFT)
 def qlinear_concat(op: Op) -> Value:
     """Concat of quantised tensors; inputs: scale and zero point of the result, then tensor, scale, zero point."""
@@ -256,7 +268,6 @@ def qlinear_concat(op: Op) -> Value:
 barrier("Unique", "data-dependent-shape", "Unique compares the rows of the batch", domain=MICROSOFT)
 barrier("StringSplit", "data-dependent-shape", "StringSplit pads every row to the longest split of the batch")
 barrier("NonZero", "data-dependent-shape", "NonZero lists the entries of all rows: its size depends on the data")
-barrier("Compress", "data-dependent-shape", "Compress keeps entries that the data chooses: its size depends on them")
 barrier("Unique", "data-dependent-shape", "Unique compares the rows of the batch and its size depends on the data")
 barrier(
     "NonMaxSuppression", "data-dependent-shape", "NonMaxSuppression lists boxes of all images: its size depends on them"

@@ -24,6 +24,7 @@ from actcache.passes.rows.sizes import ONE, ZERO, N, Size, const, product
 from actcache.passes.rows.state import (
     BATCH_SIZE,
     ROW_FREE,
+    Content,
     Mixes,
     Positional,
     Row,
@@ -175,22 +176,18 @@ def reshape(op: Op) -> Value:
     if op.attribute("shape") is not None:
         target = objects([const(n) for n in op.attribute("shape")], (len(op.attribute("shape")),))
     if target is None or x.shape is None:
-        return _reshaped_blindly(op, x, target)
-    if any(entry.batch for entry in target.flat) and not any(size.batch for size in x.shape):
-        raise Mixes("size-from-batch", "a tensor of a fixed size is reshaped by the number of rows: it fits one only")
+        return _reshaped_blindly(op, target)
     sizes = _target_sizes(op, x.shape, list(target))
     if x.content is not None and all(s.value is not None for s in sizes):
         return numbers(x.content.reshape([int(s.value or 0) for s in sizes]))
     return reshaped(x, sizes)
 
 
-def _reshaped_blindly(op: Op, x: Value, target: object) -> Value:
-    if not x.number:
-        raise Mixes("reshape-unknown", "rows are reshaped to sizes that are not known")
-    rank = len(target) if isinstance(target, np.ndarray) else None
-    batch = any(value.state == BATCH_SIZE for value in op.present)
-    sizes = None if rank is None or batch else tuple(op.symbols.fresh("?") for _ in range(rank))
-    return Value(BATCH_SIZE if batch else ROW_FREE, sizes)
+def _reshaped_blindly(op: Op, target: Content | None) -> Value:
+    if not all(value.state == ROW_FREE for value in op.present):
+        raise Mixes("reshape-unknown", "rows, or their number, are reshaped to sizes that are not known")
+    sizes = None if target is None else tuple(op.symbols.fresh("?") for _ in target)
+    return Value(ROW_FREE, sizes)
 
 
 def _target_sizes(op: Op, source: Shape, target: list[Size]) -> Shape:
@@ -212,7 +209,12 @@ def _target_sizes(op: Op, source: Shape, target: list[Size]) -> Shape:
     unknown = [p for p, entry in enumerate(sizes) if entry is None]
     certain = product(s for s in sizes if s is not None)
     if len(unknown) == 1:
-        sizes[unknown[0]] = _rest(op, total, certain)
+        rest = _rest(op, total, certain)
+        entry = target[unknown[0]]
+        if entry.value != -1 and (entry.batch or rest.batch):
+            # It is a size after all in some runs, and then right for one number of rows.
+            raise Mixes("size-from-batch", f"this Reshape to a size {entry} fits one number of rows only")
+        sizes[unknown[0]] = rest
     elif unknown:
         doubtful = any(target[p].batch for p in unknown)
         cancels = total.block() is not None and certain.block() is not None
@@ -257,6 +259,8 @@ def _reshaped_numbers(x: Value, sizes: Shape) -> Value:
     if x.state == ROW_FREE and any(size.batch for size in sizes):
         # A constant cut into N parts: legal for the one N that divides it, different parts for each row.
         raise Mixes("reshape-mixes-rows", "a row-free tensor is reshaped to a size that depends on N")
+    if x.state == BATCH_SIZE and product(sizes) != product(known(x)):
+        raise Mixes("size-from-batch", "this Reshape fits some numbers of rows only")
     return Value(x.state, sizes)
 
 
@@ -267,7 +271,7 @@ def expand(op: Op) -> Value:
     if target is None or x.shape is None:
         if not x.number:
             raise Mixes("shape-unknown", "rows are expanded to a shape that is not known")
-        return _reshaped_blindly(op, x, target)
+        return _reshaped_blindly(op, target)
     if any(entry.sign() == -1 for entry in target):
         raise Mixes("malformed-node", "Expand to a negative size")
     rank = max(len(target), len(x.shape))
@@ -334,7 +338,7 @@ def tile(op: Op) -> Value:
     if repeats is None or x.shape is None or len(repeats) != len(x.shape):
         if not x.number:
             raise Mixes("shape-unknown", "rows are repeated a number of times that is not known")
-        return _reshaped_blindly(op, x, repeats)
+        return _reshaped_blindly(op, repeats)
     sizes = tuple(size * times for size, times in zip(x.shape, repeats, strict=True))
     if x.number:
         return _repeated(op, sizes)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows.broadcasting import carry, same_rows
 from actcache.passes.rows.registry import MICROSOFT, NCHWC, Op, known, rule
-from actcache.passes.rows.sizes import ONE, Size, const
+from actcache.passes.rows.sizes import ONE, Size, const, product
 from actcache.passes.rows.state import BATCH_SIZE, Mixed, Mixes, Row, Shape, Value
 
 
@@ -170,11 +169,10 @@ def affine_grid(op: Op) -> Value:
 @rule("Col2Im")
 def col2im(op: Op) -> Value:
     """Adds up the columns of one image, [N, C·k, L] to [N, C, image…]."""
-    op.row_free(1, 2)
-    x, image, block = op.need(0), op.content(1), op.integers(2)
+    x, image, block = op.need(0), op.content(1), op.content(2)
     if x.shape is None or image is None or block is None:
         return stay_on_axis_0(op, x, None)
-    channels = x.shape[1].divided_by(const(math.prod(block))) or op.symbols.fresh("channels")
+    channels = x.shape[1].divided_by(product(block)) or op.symbols.fresh("channels")
     return stay_on_axis_0(op, x, (channels, *image))
 
 

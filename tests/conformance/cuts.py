@@ -11,7 +11,7 @@ from actcache.passes.cost import Costs
 from actcache.passes.fingerprint import fingerprint
 from actcache.passes.graph import GraphView
 from actcache.passes.outline import outline_in
-from actcache.passes.rows import row_hypotheses
+from actcache.passes.rows import row_hypotheses, with_namesakes
 
 
 def plans(view: GraphView, costs: Costs, chosen: Choice) -> list[Plan]:
@@ -34,17 +34,10 @@ def batches(view: GraphView, plan: Plan) -> list[dict[str, int] | None]:
     for own in (dict(c.row_axes) for c in plan if c.region.granularity == "row"):
         whole = [h for h in row_hypotheses(view, view.inputs) if own.items() <= h.items()]
         # A region that begins behind other nodes has no axes of inputs: they are whatever leads to its rows.
-        for axes in ([_with_namesakes(view, own)] if own else []) + whole:
+        for axes in ([with_namesakes(view, own)] if own else []) + whole:
             if axes not in found:
                 found.append(axes)
     return found or [None]
-
-
-def _with_namesakes(view: GraphView, axes: dict[str, int]) -> dict[str, int]:
-    sizes = {name: view.shape(name) or () for name in view.inputs}
-    symbols = {sizes[name][axis] for name, axis in axes.items() if isinstance(sizes[name][axis], str)}
-    others = {n: axis for n, shape in sizes.items() for axis in range(len(shape)) if shape[axis] in symbols}
-    return {**others, **axes}
 
 
 def outlined(loaded: LoadedModel, view: GraphView, plan: Plan) -> onnx.ModelProto:

@@ -1,4 +1,4 @@
-"""Models that state sizes which they do not have: onnxruntime warns and goes on, and so does what is compiled of them."""
+"""Models that state sizes which they do not have: onnxruntime warns and goes on, and so do the compiled ones."""
 
 from __future__ import annotations
 

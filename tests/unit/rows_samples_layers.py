@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rows_support import Sample, ints, literal, rows, sample, weight
+from rows_support import Sample, free, ints, literal, rows, sample, weight
 
 SPATIAL: list[Sample] = [
     sample("y = Conv(x, w, b)", 0, x=rows(3, 7, 6), w=weight(4, 3, 3, 2), b=weight(4)),
@@ -46,6 +46,7 @@ SPATIAL: list[Sample] = [
         chw=literal([2, 4, 5]),
     ),
     sample("y = Col2Im(x, i, b)", 0, x=rows(8, 9), i=literal([4, 4]), b=literal([2, 2])),
+    sample("y = Col2Im(x, i, b)", 0, x=rows(8, 9), i=free(dtype="int64", values=[4, 4]), b=literal([2, 2])),
     sample('y = Resize<mode = "linear">(x, , s)', 0, x=rows(2, 4, 5), s=literal([1.0, 1.0, 2.0, 1.6], "float32")),
     sample(
         "n = Shape<end = 2>(x) t = Concat<axis = 0>(n, hw) y = Resize(x, , , t)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rows_support import Sample, ints, literal, rows, sample, weight
+from rows_support import Sample, free, ints, literal, rows, sample, weight
 
 SHAPE: list[Sample] = [
     # What is computed from sizes comes back as a shape: Shape → Gather → Unsqueeze → Concat → Reshape.
@@ -217,6 +217,9 @@ TRANSFORM: list[Sample] = [
 BARRIERS: list[Sample] = [
     sample("y = NonZero(x)", "mixed", x=rows(3)),
     sample("y = Compress<axis = 0>(x, c)", "mixed", x=rows(3), c=rows(dtype="bool")),
+    sample("y = Compress(x, c)", "mixed", x=rows(3), c=free(7, dtype="bool")),
+    sample("y = Compress<axis = -1>(x, c)", 0, x=rows(3), c=free(3, dtype="bool")),
+    sample("y = Compress<axis = 0>(x, c)", 1, x=rows(3, axis=1), c=free(2, dtype="bool")),
     sample("y = Unique<axis = 0>(x)", "mixed", x=rows(3)),
     sample("y, i, n = com.microsoft.Unique(x)", "mixed", x=rows()),
     sample("y = NonMaxSuppression(b, s)", "mixed", b=rows(6, 4), s=rows(1, 6)),

@@ -10,7 +10,7 @@ import pytest
 from graphs import model, view
 from rows_support import Sample, described, follows, free, literal, rows, sample, session
 
-from actcache.passes.rows import BatchSize, Mixed, Row, RowFree, RowIndex, prove_rows, row_hypotheses
+from actcache.passes.rows import BatchSize, Mixed, Row, RowFree, RowIndex, prove_rows, row_hypotheses, with_namesakes
 
 BRANCHES = """
 branches (float[N, 4] x, bool flag, float[1] w) => (float[N, 4] y)
@@ -199,3 +199,10 @@ def test_time_grows_linearly() -> None:
         assert prove_rows(made, {"h0": 0}).row_axis(f"h{layers}") == 0
         seconds.append(time.perf_counter() - started)
     assert seconds[1] < 1.0 and seconds[1] < 12 * seconds[0]
+
+
+def test_axes_of_one_name_are_cut_together() -> None:
+    made = view("g (float[N, 4] x, float[M, N] m, float[K, 4] k, float[?, 4] u) => (float[N, 4] y) { y = Tanh(x) }")
+    assert with_namesakes(made, {"x": 0}) == {"x": 0, "m": 1}
+    assert with_namesakes(made, {"m": 0}) == {"m": 0}
+    assert with_namesakes(made, {"u": 0}) == {"u": 0}

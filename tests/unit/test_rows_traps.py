@@ -69,6 +69,8 @@ TRAPS: dict[str, Sample] = {
     "concat-rows": sample("y = Concat<axis = 0>(x, x)", "mixed", x=rows(3)),
     "rows-repeated": sample("y = Tile(x, t)", "mixed", x=rows(3), t=literal([2, 1])),
     "broadcast-against-rows": sample("y = Expand(x, t)", "mixed", x=rows(3), t=literal([5, 3])),
+    "size-from-batch given": sample("t = Concat<axis = 0>(s, three) y = Reshape(x, t)", "mixed", x=rows(3),
+        s=free(dtype="int64", values=[ROWS]), three=literal([3])),
     "size-from-batch square": sample(
         "n = Shape<end = 1>(x) t = Concat<axis = 0>(n, n) y = Expand(x, t)", "mixed", x=rows(1)),
     "rows-misaligned gram": sample("t = Transpose(x) y = MatMul(x, t)", "mixed", x=rows(3)),
