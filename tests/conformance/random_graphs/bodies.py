@@ -15,7 +15,7 @@ from tests.conformance.random_graphs.values import BOOL, FLOATS, NUMBERS, Known
 #: What bodies are made of.
 INSIDE = (
     "unary arithmetic softmax reduce matmul where cumulative concat slice_ transpose comparison centred "
-    "layer_normalisation reshape gather"
+    "layer_normalisation reshape gather random"
 ).split()
 #: onnxruntime's own, without a schema of ONNX: it ends the process on a function with one.
 NOT_IN_FUNCTIONS = ("SimplifiedLayerNormalization",)
@@ -38,7 +38,7 @@ def _grow(body: Sketch, x: Known, count: int) -> Known:
         made = fresh[-1] if fresh else made
         if len(body.nodes) - length and len(body.nodes) >= count:
             break
-    if made is None or made.noisy:
+    if made is None:
         raise Unfit
     return made
 
@@ -164,7 +164,7 @@ def local_function(s: Sketch, op: str) -> None:
     s.functions.append(onnx.helper.make_function(LOCAL, name, reads, [made.name], body.nodes, opset_imports(s.opset)))
     try:
         for _ in range(1 + s.below(2)):
-            s.add(name, [s.tensors[n] for n in reads], domain=LOCAL)
+            s.mark(s.add(name, [s.tensors[n] for n in reads], domain=LOCAL), noisy=made.noisy)
     except Unfit:
         if not any(node.op_type == name for node in s.nodes):
             s.functions.pop()

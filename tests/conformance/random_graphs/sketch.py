@@ -231,7 +231,8 @@ class Sketch:
         if any(k.name not in self.tensors for k in sources.values()):
             raise Unfit
         arrays = self._tried(node, list(sources.values()))
-        noisy = any(k.noisy for k in sources.values())
+        results = [self.tensors[v.name] for body in subgraphs(node) for v in body.output if v.name in self.tensors]
+        noisy = any(k.noisy for k in (*sources.values(), *results))
         ragged = any(k.ragged for k in sources.values())
         made = [Known(name, values, noisy=noisy, ragged=ragged) for name, values in zip(names, arrays, strict=True)]
         if not all(map(_useful, made)):
