@@ -63,18 +63,23 @@ def _condition(s: Sketch) -> Known:
 
 @builds("If", since=11, weight=4)
 def either(s: Sketch, op: str) -> None:
-    """Branches that leave a tensor of one type, of the same shape mostly."""
+    """Branches that leave a tensor of one type, of the same shape mostly. Both draw random numbers, or none does: an
+    output must be random in every call, or in none.
+    """
     if s.depth > 1:
         raise Unfit
     x = s.pick(FLOATS, range(1, 5))
     condition = _condition(s)
-    branches = []
+    branches, noisy = [], []
     for _ in range(2):
         body = s.inner()
         made = _grow(body, x, 1 + s.below(2))
         if made.dtype != x.dtype:
             made = body.add("Cast", [made], to=x.element)[0]
         branches.append(_graph(body, "branch", [], [made]))
+        noisy.append(made.noisy)
+    if noisy[0] != noisy[1]:
+        raise Unfit
     s.add(op, [condition], then_branch=branches[0], else_branch=branches[1])
 
 
