@@ -6,7 +6,7 @@
 ``families``    the registry of builders
 ``elementwise`` … ``bodies``  one file of builders per family of operators
 ``drawing``     whole graphs: :func:`graphs`, :func:`names`, :func:`make`, :func:`shrunk`
-``coverage``    what thousands of them covered: ``python -m tests.conformance.random_graphs``
+``__main__``    what they cover, and small ones of those that fail: ``python -m tests.conformance.random_graphs``
 ==============  ==================================================================================
 """
 

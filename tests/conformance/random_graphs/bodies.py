@@ -15,7 +15,7 @@ from tests.conformance.random_graphs.values import BOOL, FLOATS, NUMBERS, Known
 #: What bodies are made of.
 INSIDE = (
     "unary arithmetic softmax reduce matmul where cumulative concat slice_ transpose comparison centred "
-    "layer_normalisation reshape gather"
+    "layer_normalisation reshape gather random"
 ).split()
 #: onnxruntime's own, without a schema of ONNX: it ends the process on a function with one.
 NOT_IN_FUNCTIONS = ("SimplifiedLayerNormalization",)
@@ -38,7 +38,7 @@ def _grow(body: Sketch, x: Known, count: int) -> Known:
         made = fresh[-1] if fresh else made
         if len(body.nodes) - length and len(body.nodes) >= count:
             break
-    if made is None or made.noisy:
+    if made is None:
         raise Unfit
     return made
 
@@ -63,18 +63,23 @@ def _condition(s: Sketch) -> Known:
 
 @builds("If", since=11, weight=4)
 def either(s: Sketch, op: str) -> None:
-    """Branches that leave a tensor of one type, of the same shape mostly."""
+    """Branches that leave a tensor of one type, of the same shape mostly. Both draw random numbers, or none does: an
+    output must be random in every call, or in none.
+    """
     if s.depth > 1:
         raise Unfit
     x = s.pick(FLOATS, range(1, 5))
     condition = _condition(s)
-    branches = []
+    branches, noisy = [], []
     for _ in range(2):
         body = s.inner()
         made = _grow(body, x, 1 + s.below(2))
         if made.dtype != x.dtype:
             made = body.add("Cast", [made], to=x.element)[0]
         branches.append(_graph(body, "branch", [], [made]))
+        noisy.append(made.noisy)
+    if noisy[0] != noisy[1]:
+        raise Unfit
     s.add(op, [condition], then_branch=branches[0], else_branch=branches[1])
 
 
@@ -164,7 +169,7 @@ def local_function(s: Sketch, op: str) -> None:
     s.functions.append(onnx.helper.make_function(LOCAL, name, reads, [made.name], body.nodes, opset_imports(s.opset)))
     try:
         for _ in range(1 + s.below(2)):
-            s.add(name, [s.tensors[n] for n in reads], domain=LOCAL)
+            s.mark(s.add(name, [s.tensors[n] for n in reads], domain=LOCAL), noisy=made.noisy)
     except Unfit:
         if not any(node.op_type == name for node in s.nodes):
             s.functions.pop()

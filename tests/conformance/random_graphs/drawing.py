@@ -26,7 +26,7 @@ from tests.conformance.random_graphs import (  # noqa: F401 (imported for the bu
     spatial,
 )
 from tests.conformance.random_graphs.families import Family, deck
-from tests.conformance.random_graphs.sketch import Draw, Sketch, Unfit, ir_version, opset_imports
+from tests.conformance.random_graphs.sketch import Draw, Sketch, Unfit, drawn_below, ir_version, opset_imports
 from tests.conformance.random_graphs.values import BATCHES, Known, element_type, numbers
 from tests.conformance.subject import Subject
 
@@ -72,17 +72,20 @@ def graphs(draw: Draw, focus: str = "", most: int = MOST_STEPS) -> Graph:
     steps = 1 + sketch.below(most)
     focused = sketch.below(steps) if focus else -1
     for step in range(steps):
-        _step(sketch, focus if step == focused else "")
+        draw(_step(sketch, focus if step == focused else ""))
     return Graph(_model(sketch, inputs), [{k.name: k.arrays[f] for k, _ in inputs} for f in range(sketch.feeds)])
 
 
-def _step(s: Sketch, focus: str) -> None:
+@st.composite
+def _step(draw: Draw, s: Sketch, focus: str) -> None:
+    """Add one operator or idiom. A strategy of its own: hypothesis shrinks it as a whole, to nothing."""
     families = deck(s.opset, focus)
-    if not families:
-        return
     total = sum(weight for _, weight in families)
     for _ in range(TRIES * (4 if focus else 1)):
-        family = _weighted(families, s.below(total))
+        place = drawn_below(draw, total + 1)
+        if place == 0:
+            return
+        family = _weighted(families, place - 1)
         op = focus if focus in family.operators else s.one_of(family.operators) if family.operators else ""
         before = len(s.nodes)
         try:

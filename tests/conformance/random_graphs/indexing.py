@@ -133,9 +133,13 @@ def scatter_nd(s: Sketch, op: str) -> None:
     if axis:
         x = s.add("Transpose", [x], perm=[axis, *(a for a in range(x.rank) if a != axis)])[0]
     places = s.weight([1 + s.below(2), 1], "int64", high=_least(x, 0))
-    updates = s.add("Gather", [x, s.constant(places.arrays[0].reshape(-1))], axis=0)[0]
+    if set(x.varying) <= {0} and s.chance(50):
+        updates = s.weight([places.shape[0], *x.shape[1:]], x.dtype)
+    else:
+        updates = s.add("Gather", [x, s.constant(places.arrays[0].reshape(-1))], axis=0)[0]
+        updates = s.add("Neg", [updates])[0]
     reduction = s.one_of((None, "add")) if s.opset >= 18 else None
-    s.add(op, [x, places, s.add("Neg", [updates])[0]], reduction=reduction)
+    s.add(op, [x, places, updates], reduction=reduction)
 
 
 @builds("Gather", weight=3)

@@ -109,16 +109,13 @@ def multi_head_attention(s: Sketch, op: str) -> None:
 
 @builds("GroupQueryAttention", domain=MICROSOFT)
 def group_query_attention(s: Sketch, op: str) -> None:
-    """The first tokens of each sequence: no past, all lengths those of the sequence."""
+    """One token for each sequence, after a past of four of which some count."""
     x = _eight(s)
+    x = s.add("Slice", [x, s.integers(0), s.integers(1), s.integers(1)])[0]
     q = s.add("MatMul", [x, s.weight([8, 16])])[0]
-    steps = x.shape[1]
-    if 1 in x.varying:
-        raise Unfit
-    past = s.add("Expand", [s.weight([1, 1, 1, 8]), s.vector([s.size(x, 0), 1, steps, 1])])[0]
-    lengths = s.add("Cast", [s.add("Expand", [s.integers(steps - 1), s.size(x, 0)])[0]], to=6)[0]
-    total = s.constant(steps, "int32")
-    inputs = [q, x, x, past, past, lengths, total]
+    past = s.add("Expand", [s.weight([1, 1, 4, 8]), s.vector([s.size(x, 0), 1, 4, 1])])[0]
+    lengths = s.add("Cast", [s.add("Expand", [s.integers(1 + s.below(4)), s.size(x, 0)])[0]], to=6)[0]
+    inputs = [q, x, x, past, past, lengths, s.constant(5, "int32")]
     s.add(op, inputs, 3, domain=MICROSOFT, num_heads=2, kv_num_heads=1)
 
 

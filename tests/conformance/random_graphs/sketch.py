@@ -34,9 +34,14 @@ class Unfit(Exception):
     """No tensor at hand fits the operator, or onnxruntime refuses the node."""
 
 
-@cache
-def _integers(count: int) -> st.SearchStrategy[int]:
-    return st.integers(0, count - 1)
+#: What every choice is drawn from. Not integers: hypothesis would mix in those that it finds in the source of whatever
+#: modules are loaded, and the same name would make other graphs in other processes.
+_CHOICE = st.binary(min_size=2, max_size=2)
+
+
+def drawn_below(draw: Draw, count: int) -> int:
+    """An integer in 0 … count - 1."""
+    return int.from_bytes(draw(_CHOICE), "big") * count >> 16
 
 
 class Sketch:
@@ -78,7 +83,7 @@ class Sketch:
 
     def below(self, count: int) -> int:
         """An integer in 0 … count - 1."""
-        return int(self._draw(_integers(count))) if count > 1 else 0
+        return drawn_below(self._draw, count) if count > 1 else 0
 
     def chance(self, percent: int) -> bool:
         """True that often; shrinks to False."""
@@ -231,7 +236,8 @@ class Sketch:
         if any(k.name not in self.tensors for k in sources.values()):
             raise Unfit
         arrays = self._tried(node, list(sources.values()))
-        noisy = any(k.noisy for k in sources.values())
+        results = [self.tensors[v.name] for body in subgraphs(node) for v in body.output if v.name in self.tensors]
+        noisy = any(k.noisy for k in (*sources.values(), *results))
         ragged = any(k.ragged for k in sources.values())
         made = [Known(name, values, noisy=noisy, ragged=ragged) for name, values in zip(names, arrays, strict=True)]
         if not all(map(_useful, made)):

@@ -1,0 +1,84 @@
+"""``python -m tests.conformance.random_graphs``: what random graphs cover, and small ones of those that fail.
+
+    --examples N --seed S     which graphs: the operators in them, and those of the registry that are in none
+    --outcomes PATH           the same graphs' outcomes, as ``python -m tests.conformance --part random --json PATH`` has
+                              written them: how many came to rows
+    --shrink NAME             print a small graph that fails as the one of this name does
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import onnx.printer
+
+from actcache.passes.graph import subgraphs
+from actcache.passes.rows import RULES
+from tests.conformance.check import check
+from tests.conformance.random_graphs.drawing import make, names, shrunk
+from tests.conformance.subject import Subject
+
+
+def main() -> None:
+    """Do what the arguments ask for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance.random_graphs", description=__doc__)
+    parser.add_argument("--examples", type=int, default=1000, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--outcomes", metavar="PATH")
+    parser.add_argument("--shrink", metavar="NAME")
+    asked = parser.parse_args()
+    if asked.shrink:
+        _shrink(asked.shrink)
+    else:
+        _cover(asked.examples, asked.seed)
+    if asked.outcomes:
+        verdicts = Counter(json.loads(line)["verdict"] for line in Path(asked.outcomes).read_text().splitlines())
+        print(f"verdicts: {', '.join(f'{verdict} {count}' for verdict, count in verdicts.most_common())}")
+
+
+def operators(graph: onnx.GraphProto) -> Counter[tuple[str, str]]:
+    """Count the operators of a graph and of the bodies in it."""
+    found = Counter((node.domain, node.op_type) for node in graph.node)
+    for node in graph.node:
+        for body in subgraphs(node):
+            found += operators(body)
+    return found
+
+
+def _cover(examples: int, seed: int) -> None:
+    graphs: Counter[tuple[str, str]] = Counter()
+    nodes = 0
+    for name in names(examples, seed):
+        found = operators(make(name).model.graph)
+        nodes += found.total()
+        graphs.update(found.keys())
+    missing = [_named(key) for key in RULES if key not in graphs]
+    print(f"{examples} graphs of {nodes / examples:.1f} nodes on average, {len(graphs)} operators")
+    print(f"operators with a row rule that are in none: {', '.join(missing) or 'none'}")
+    print("graphs by operator:", ", ".join(f"{_named(key)} {count}" for key, count in graphs.most_common()))
+
+
+def _named(key: tuple[str, str]) -> str:
+    return ":".join(part for part in key if part)
+
+
+def _shrink(name: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
+
+        def wrong(subject: Subject) -> bool:
+            return check(subject, Path(folder)).verdict == "wrong"
+
+        smallest = shrunk(name, wrong)
+        outcome = check(smallest, Path(folder))
+    print(onnx.printer.to_text(smallest.model))
+    print("inputs:", [{name: value.shape for name, value in feed.items()} for feed in smallest.feeds])
+    print(*outcome.problems, sep="\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

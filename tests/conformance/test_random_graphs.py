@@ -1,0 +1,109 @@
+"""Random graphs: some hundreds are compiled and hold, and a wrong rule does not get past them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from actcache.passes.graph import GraphView
+from actcache.passes.rows import RULES, broadcasting, row_hypotheses
+from actcache.passes.rows.broadcasting import carry
+from actcache.passes.rows.registry import Op, Rule
+from actcache.passes.rows.state import ROW_FREE, State, Value
+from tests.conformance.calls import agree_on_rows
+from tests.conformance.check import check
+from tests.conformance.claims import check_claims
+from tests.conformance.pool import outcomes
+from tests.conformance.random_graphs import make, names, shrunk
+from tests.conformance.random_graphs.__main__ import operators
+from tests.conformance.random_graphs.families import FAMILIES
+from tests.conformance.subject import Subject
+
+#: A wrong rule must show in this many graphs that have its operator.
+ENOUGH = 30
+
+
+@pytest.mark.slow
+def test_graphs_compile_and_hold() -> None:
+    found = [outcome for outcome in outcomes("random", names(250, seed=2027)) if outcome is not None]
+    assert [(o.name, o.problems) for o in found if o.verdict == "wrong"] == []
+    verdicts = Counter(o.verdict for o in found)
+    assert verdicts["not run"] < 0.1 * len(found)
+    assert verdicts["row"] + verdicts["mixed"] > 0.3 * len(found)
+    assert len(found) == 250
+
+
+def test_a_name_makes_one_graph() -> None:
+    name = names(3, seed=5)[2]
+    one, two = make(name), make(name)
+    assert one.model == two.model and len(one.feeds) == len(two.feeds)
+
+
+def test_every_rule_has_a_builder() -> None:
+    built = {(family.domain, operator) for family in FAMILIES for operator in family.operators}
+    assert {key for key in RULES if key not in built} <= BUILT_BY_ANOTHER
+
+
+#: Operators that a builder of another one, or of an idiom, adds.
+BUILT_BY_ANOTHER = {
+    *((("com.microsoft.nchwc"), name) for name in ("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool")),
+    *((("com.microsoft.nchwc"), name) for name in ("ReorderInput", "ReorderOutput", "Upsample")),
+}
+
+
+# -- wrong rules are found -------------------------------------------------------------------------------
+
+
+def elementwise(op: Op) -> list[Value]:
+    """A wrong rule: the rows of the first input stay where they are, whatever the operator does along them."""
+    first = op.present[0]
+    return [carry(first, first.shape) for _ in op.node.output]
+
+
+def first_wrong(focus: str, folder: Path) -> str | None:
+    """Name the first graph with this operator of which anything is wrong."""
+    wrong = (name for name in names(ENOUGH, 0, focus) if check(make(name), folder).verdict == "wrong")
+    return next(wrong, None)
+
+
+@pytest.mark.parametrize(
+    "operator",
+    "Softmax CumSum Trilu Slice ScatterND LSTM DynamicQuantizeLinear LayerNormalization".split(),
+)
+def test_a_wrong_rule_is_found(operator: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = RULES["", operator]
+    monkeypatch.setitem(RULES, ("", operator), Rule(elementwise, found.sizes, found.indexes))
+    assert first_wrong(operator, tmp_path)
+
+
+def test_operands_whose_rows_lie_on_different_axes_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    aligned: Callable[[list[Value], int], State] = broadcasting.joint_state
+
+    def first_of(values: list[Value], rank: int) -> State:
+        return next((aligned([value], rank) for value in values if value.state != ROW_FREE), ROW_FREE)
+
+    monkeypatch.setattr(broadcasting, "joint_state", first_of)
+    assert first_wrong("arithmetic", tmp_path)
+
+
+def test_what_fails_is_shrunk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(RULES, ("", "Softmax"), Rule(elementwise))
+
+    def wrong(subject: Subject) -> bool:
+        return any(broken_claims(subject, tmp_path))
+
+    name = next(name for name in names(ENOUGH, 0, "Softmax") if wrong(make(name)))
+    smallest = shrunk(name, wrong).model
+    assert operators(smallest.graph)["", "Softmax"] == 1
+    assert len(smallest.graph.node) <= 3 < len(make(name).model.graph.node)
+
+
+def broken_claims(subject: Subject, folder: Path) -> Iterator[str]:
+    view = GraphView(subject.model)
+    for hypothesis in row_hypotheses(view, view.inputs):
+        for feed in subject.feeds:
+            if agree_on_rows(feed, hypothesis):
+                yield from check_claims(view, hypothesis, feed, folder)[0]
