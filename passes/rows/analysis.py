@@ -21,7 +21,7 @@ import onnx
 from actcache.passes.graph import INLINE_BYTES, GraphView, captured, subgraphs, tensor_bytes
 from actcache.passes.op_facts import NON_TENSOR, RANDOM, canonical_domain
 from actcache.passes.refusal import Refusal
-from actcache.passes.rows.joining import disagree, join
+from actcache.passes.rows.joining import disagree, fails, join
 from actcache.passes.rows.loops import follow_loop, follow_scan
 from actcache.passes.rows.named_sizes import NamedSizes, SizeEquation
 from actcache.passes.rows.registry import MAX_CONTENT, RULES, Op, Rule, objects
@@ -250,11 +250,20 @@ class Interpreter:
     def body(
         self, graph: onnx.GraphProto, scope: MutableMapping[str, Value], arguments: Sequence[Value] = ()
     ) -> list[Value]:
-        """Interpret a body that captures `scope`; its names are its own."""
+        """Interpret a body that captures `scope`; its names are its own.
+
+        All of a body runs, or nothing: a node in it that mixes rows may fail on fewer of them, even if nothing of what
+        it makes leaves the body.
+        """
         if len(arguments) != len(graph.input):
             raise Mixes("malformed-node", "a body is given more values, or fewer, than it takes")
         inner = ChainMap({v.name: value for v, value in zip(graph.input, arguments, strict=True)}, scope)
         self.run(graph, inner)
+        for node in graph.node:
+            made = [inner[name] for name in node.output if name]
+            mixed = next((v for v in made if isinstance(v.state, Mixed) and not fails(v)), None)
+            if mixed is not None and all(isinstance(value.state, Mixed) for value in made):
+                return [Value(mixed.state) for _ in graph.output]
         return [inner.get(value.name, _unknown(value.name)) for value in graph.output]
 
 

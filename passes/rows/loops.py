@@ -49,6 +49,8 @@ def follow_loop(op: Op, graph: onnx.GraphProto, body: Body) -> list[Value]:
     number = op.symbols.fresh("iteration")
     arguments = [_scalar(graph, 0, number), _scalar(graph, 1, ONE)]
     carried, outputs = _settled(op, initial, lambda values: body([*arguments, *values]), skip=1)
+    if isinstance(outputs[0].state, Mixed):
+        return [Value(outputs[0].state) for _ in op.node.output]
     _same_for_all_rows(op, outputs[0])
     begins, goes_on = condition is None or _certain(condition), _certain(outputs[0])
     count = trips.content.flat[0] if trips is not None and trips.content is not None else None
@@ -201,8 +203,6 @@ def _perhaps_empty(op: Op, value: Value) -> Value:
 
 def _same_for_all_rows(op: Op, value: Value) -> None:
     """Require that a number of iterations, or a condition, does not depend on the rows or on their number."""
-    if isinstance(value.state, Mixed):
-        raise Mixes(value.state.refusal.rule, value.state.refusal.reason)
     if value.state != ROW_FREE:
         what = "the number of rows decides" if value.state == BATCH_SIZE else "the rows decide"
         raise Mixes("loop-over-rows", f"{what} how often the body of {op.node.op_type} runs")

@@ -42,8 +42,9 @@ def skip_layer_normalization(op: Op) -> list[Value]:
     """LayerNormalization of input + skip + bias over the last axis; the fourth output is the sum."""
     x, skip = op.need(0), op.need(1)
     total = broadcast([x, skip], op.symbols)
-    if total.shape is not None and x.shape is not None and total.shape != x.shape:
-        raise Mixes("broadcast-against-rows", "SkipLayerNormalization broadcasts its input")
+    if total.state != x.state or (total.shape is not None and len(total.shape) != len(known(x))):
+        raise Mixes("broadcast-against-rows", "SkipLayerNormalization does not broadcast its input")
+    total = carry(x, x.shape)  # of two sizes that may be 1, the input's is the larger
     normal = _layer_norm(op, total, op.inputs[2:], 3)
     outputs = [*normal, carry(total, total.shape)]
     return outputs[: len(op.node.output)]

@@ -29,9 +29,10 @@ def stay_on_axis_0(op: Op, x: Value, rest: Sequence[Size] | None) -> Value:
 
 
 @rule("Conv")
+@rule("Conv", domain=NCHWC)
 @rule("FusedConv", domain=MICROSOFT)
 def conv(op: Op) -> Value:
-    """Y[n, m] = Σ W[m, c] * X[n, c] + B[m]: weights are shared by the batch. FusedConv may add Z[n] of Y's shape."""
+    """Y[n, m] = Σ W[m, c] * X[n, c] + B[m]: weights are shared by the batch. Fused ones may add Z[n] of Y's shape."""
     op.row_free(1, 2)
     result = stay_on_axis_0(op, op.need(0), _conv_sizes(op, op.need(0), op.need(1)))
     other = op.get(3)
@@ -118,17 +119,21 @@ def qlinear_pool(op: Op) -> Value:
     return stay_on_axis_0(op, op.need(0), _fresh_like(op, op.need(0)))
 
 
-@rule("Conv", "Upsample", domain=NCHWC)
-@rule("ReorderInput", "ReorderOutput", domain=NCHWC)
+@rule("Upsample", "ReorderInput", "ReorderOutput", domain=NCHWC)
 def blocked(op: Op) -> Value:
-    """The blocked-channel operators of onnxruntime's layout optimiser: the batch stays on axis 0."""
-    op.row_free(1, 2)
-    x = op.need(0)
-    result = stay_on_axis_0(op, x, _fresh_like(op, x))
-    other = op.get(3)
-    if other is not None:
-        same_rows([result, other], [0, 0])
-    return result
+    """To and from blocked channels, and back to all of them: onnxruntime's layout optimiser. Channels are axis 1 while
+    they are blocked, filled up to whole blocks.
+    """
+    x, kind = op.need(0), op.node.op_type
+    if x.shape is None:
+        return stay_on_axis_0(op, x, None)
+    last = bool(op.attribute("channels_last", 0))
+    space = list(x.shape[1:-1] if last and kind == "ReorderInput" else x.shape[2:])
+    if kind == "Upsample":
+        scales = op.attribute("scales", [1] * len(x.shape))
+        return stay_on_axis_0(op, x, (x.shape[1], *(s * const(n) for s, n in zip(space, scales[2:], strict=True))))
+    channels = const(op.attribute("channels")) if kind == "ReorderOutput" else op.symbols.fresh("channels")
+    return stay_on_axis_0(op, x, (*space, channels) if last and kind == "ReorderOutput" else (channels, *space))
 
 
 @rule("DepthToSpace", "SpaceToDepth")

@@ -102,8 +102,11 @@ BLOCKED: list[Sample] = [
     sample("b = com.microsoft.nchwc.ReorderInput(x) c = com.microsoft.nchwc.GlobalMaxPool(b) "
         "d = com.microsoft.nchwc.GlobalAveragePool(c) e = com.microsoft.nchwc.Upsample<scales = [1, 1, 2, 2]>(b) "
         "f = com.microsoft.nchwc.ReorderOutput<channels = 16>(d) "
-        "y = com.microsoft.nchwc.ReorderOutput<channels = 16>(e)",
-        {"y": 0, "f": 0}, x=rows(16, 4, 4)),
+        "y = com.microsoft.nchwc.ReorderOutput<channels = 16>(e) g = Reshape(f, t) h = Reshape(y, u)",
+        {"y": 0, "f": 0, "g": 0, "h": 0}, x=rows(16, 4, 4), t=literal([-1, 16]), u=literal([-1, 16, 64])),
+    sample("b = com.microsoft.nchwc.ReorderInput<channels_last = 1>(x) c = com.microsoft.nchwc.Conv(b, w, , b) "
+        "y = com.microsoft.nchwc.ReorderOutput<channels = 16, channels_last = 1>(c) z = Reshape(y, t)",
+        {"y": 0, "z": 0}, x=rows(4, 4, 16), w=weight(16, 16, 1, 1), t=literal([-1, 256])),
 ]  # fmt: skip
 
 SAMPLES = [*FUSED, *QUANTISED, *TRANSFORMER, *BLOCKED]

@@ -108,6 +108,15 @@ NORMALISE: list[Sample] = [
         s=weight(4),
         b=weight(4),
     ),
+    sample(
+        "y = com.microsoft.SkipLayerNormalization(x, z, s) r = Reshape(y, t)",
+        {"y": 0, "r": 0},
+        x=rows(3, 4, loose=True),
+        z=rows(3, 4, loose=True),
+        s=weight(4),
+        t=literal([0, -1, 2]),
+    ),
+    sample("y = com.microsoft.SkipLayerNormalization(w, x, s)", "mixed", x=rows(3, 4), w=weight(5, 3, 4), s=weight(4)),
     sample("y = com.microsoft.SkipLayerNormalization(x, w, s)", 0, x=rows(3, 4), w=weight(1, 3, 4), s=weight(4)),
     sample("y = com.microsoft.SkipSimplifiedLayerNormalization(x, z, s)", 0, x=rows(3, 4), z=rows(3, 4), s=weight(4)),
 ]

@@ -100,6 +100,8 @@ SELECT: list[Sample] = [
     sample("y = Trilu(x)", "mixed", x=rows(4)),
     sample("y = ReverseSequence<batch_axis = 0, time_axis = 1>(x, l)", 0, x=rows(6), l=ints(low=1, high=6)),
     sample("y = ReverseSequence(x, l)", 1, x=rows(6, axis=1), l=ints(low=1, high=6)),
+    sample("y = Compress<axis = 1>(x, c)", 0, x=rows(4, 2), c=literal([True, False, True], "bool")),
+    sample("y = Compress<axis = -1>(x, c)", "mixed", x=rows(4), c=rows(dtype="bool")),
     sample("y = CenterCropPad<axes = [1]>(x, t)", 0, x=rows(6), t=literal([4])),
     sample("y = EyeLike(w) z = Add(x, y)", {"y": "free", "z": 0}, x=rows(3, 3), w=weight(3, 3)),
     sample("y = EyeLike(x)", "mixed", x=rows(4)),

@@ -139,6 +139,14 @@ def test_what_a_body_refuses_its_loop_refuses(body: str, rule: str) -> None:
     assert refusal is not None and refusal.rule == rule and refusal.node
 
 
+def test_a_body_runs_as_a_whole() -> None:
+    """What it gathers by position is not used, but fails where there are fewer rows."""
+    body = "{ d = Identity(c) t = Relu(s) k = Gather(s, last) }"
+    text = f"g (float[N, 3] x, int64 m) => (float[N, 3] y) <bool go = {{1}}, int64 last = {{4}}> {{ {_EACH} {body}> }}"
+    refusal = prove_rows(view(text), {"x": 0}).refusal("y")
+    assert refusal is not None and refusal.rule == "gather-rows" and refusal.node == "Gather → k"
+
+
 def test_loops_of_what_no_row_changes_are_row_free() -> None:
     looped = f"{_EACH} {{ d = Identity(c) t = Relu(s) }}>"
     made = view(f"g (float[N, 3] x, int64 m) => (float[N, 3] y) <bool go = {{1}}> {{ {looped} }}")

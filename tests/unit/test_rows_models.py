@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import onnx
+import onnxruntime as ort
 import pytest
 
 from actcache.passes.graph import GraphView
+from actcache.passes.purity import impure_nodes
 from actcache.passes.rows import prove_rows, row_hypotheses
 
 #: Model → the natural hypothesis, and the axis of the rows of each output.
@@ -41,6 +43,23 @@ def test_rows_are_proven(name: str, model_path: Callable[[str], Path]) -> None:
     assert row_hypotheses(view, view.inputs)[0] == hypothesis
     proof = prove_rows(view, hypothesis)
     assert {output: proof.row_axis(output) for output in axes} == axes, [proof.refusal(o) for o in axes]
+
+
+@pytest.mark.parametrize("level", ["ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL"])
+@pytest.mark.parametrize("name", ["minilm_l6_int8", "rapidocr_cls_v2", "open_nsfw_resnet", "vit_s_focus", "silero_vad"])
+def test_rows_are_proven_of_what_onnxruntime_optimised(
+    name: str, level: str, model_path: Callable[[str], Path], tmp_path: Path
+) -> None:
+    options = ort.SessionOptions()
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 4
+    ort.InferenceSession(str(model_path(name)), options, providers=["CPUExecutionProvider"])
+    view = GraphView(onnx.load(tmp_path / "optimised.onnx"))
+    hypothesis, axes = PROVEN[name]
+    proof = prove_rows(view, hypothesis)
+    assert {output: proof.row_axis(output) for output in axes} == axes, [proof.refusal(o) for o in axes]
+    assert not impure_nodes(view)
 
 
 @pytest.mark.parametrize("name", REFUSED)
