@@ -2,6 +2,7 @@
 
 --filter TEXT   models whose name has this in it (several words: all of them); the document is left alone
 --keep FOLDER   where the exports are kept, and taken from if they are there
+--proofs        proofs alone: nothing is compiled, and the document is left alone
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.exports", description=__doc__.splitlines()[0])
     parser.add_argument("--filter", default="", metavar="TEXT", help="models whose name has all these words in it")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the exports are kept")
+    parser.add_argument("--proofs", action="store_true", help="proofs alone")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     verdicts: list[Verdict] = []
@@ -56,24 +58,23 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for name in names():
             if all(word in " ".join(name) for word in asked.filter.split()):
-                verdicts.append(_tried(name, folder))
+                verdicts.append(_tried(name, folder, compiled=not asked.proofs))
                 print(*name, verdicts[-1].proven, verdicts[-1].regions, *verdicts[-1].problems, sep="  ", flush=True)
     print(report.summary(verdicts))
-    if not asked.filter:
+    if not asked.filter and not asked.proofs:
         report.DOCUMENT.parent.mkdir(exist_ok=True)
         report.DOCUMENT.write_text(report.document(verdicts))
     return 1 if any(verdict.problems for verdict in verdicts) else 0
 
 
-def _tried(name: Name, folder: Path) -> Verdict:
+def _tried(name: Name, folder: Path, *, compiled: bool) -> Verdict:
     verdict = Verdict(name)
-    architecture, attention = ARCHITECTURES[name[0]], name[3]
     torch.manual_seed(0)
-    subject = architecture.build(attention)
+    subject = ARCHITECTURES[name[0]].build(name[3])
     try:
         path = _made(name, subject, folder)
         with tempfile.TemporaryDirectory() as scratch:
-            judge(verdict, subject, path, Path(scratch))
+            judge(verdict, subject, path, Path(scratch), compiled=compiled)
     except NotExportable as error:
         verdict.proven, verdict.reason = "not exported", str(error)
     return verdict

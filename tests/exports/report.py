@@ -30,7 +30,9 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 def document(verdicts: Sequence[Verdict]) -> str:
     """Return the page."""
     counts = Counter(v.proven for v in verdicts)
-    numbers = ", ".join(f"{counts[kind]} {kind}" for kind in ("row", "tensor", "refused", "not exported") if counts[kind])
+    numbers = ", ".join(
+        f"{counts[kind]} {kind}" for kind in ("row", "tensor", "refused", "not exported") if counts[kind]
+    )
     lines = [_HEAD, f"{len(verdicts)} models: {numbers}.", ""]
     lines += ["| architecture | exporter | opset | attention | form | verdict | regions |", "|---" * 7 + "|"]
     reasons: dict[str, int] = {}

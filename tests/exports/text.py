@@ -186,7 +186,9 @@ TEXT = {
         lambda attention: decoder(hf.GPT2LMHeadModel, gpt2_config(attention)),
         ("sdpa", "eager"),
         MANY_OPSETS,
-        optimiser="gpt2", forms=True),
+        optimiser="gpt2",
+        forms=True,
+    ),
     "gpt2-past": Architecture(
         lambda attention: decoder_with_past(hf.GPT2LMHeadModel, gpt2_config(attention), 2, 4, 16), ("sdpa", "eager")
     ),

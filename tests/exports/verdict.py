@@ -41,20 +41,21 @@ class Verdict:
     problems: list[str] = field(default_factory=list)
 
 
-def judge(verdict: Verdict, subject: Subject, path: Path, folder: Path) -> None:
-    """Prove, compile, run and compare; fills `verdict` in."""
+def judge(verdict: Verdict, subject: Subject, path: Path, folder: Path, *, compiled: bool = True) -> None:
+    """Prove, compile (unless told not to), run and compare; fills `verdict` in."""
     loaded = load_model(path, folder)
     view = GraphView(loaded.proto)
     for claim in subject.rows:
         problem = _unproven(view, subject, claim)
         if problem and not verdict.reason:
             verdict.proven, verdict.reason = "tensor", problem
-    _compile(verdict, subject, path, folder)
+    if compiled:
+        _compile(verdict, subject, path, folder)
     expected = "tensor" if verdict.name[-1] == "dynamic int8" else "row"
     if verdict.proven != expected:
         verdict.problems.append(f"{verdict.proven} where {expected} is right")
     rows = [region for region in verdict.regions if region.startswith("row")]
-    if verdict.proven == "row" and len(rows) < subject.regions:
+    if compiled and verdict.proven == "row" and len(rows) < subject.regions:
         verdict.problems.append(f"{subject.regions} regions of rows are there to be found")
 
 
