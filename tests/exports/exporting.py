@@ -35,7 +35,7 @@ def export(subject: Subject, path: Path, exporter: str, opset: int) -> None:
         "verbose": False,
     }
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             if exporter == "dynamo":
                 # Of `*arguments`, hence one tuple more.
                 common["dynamic_shapes"] = (tuple(dict(given.axes) for given in subject.inputs.values()),)
@@ -56,7 +56,7 @@ def _check(subject: Subject, path: Path) -> None:
     try:
         session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         for fewer in (0, 1):
-            given = {name: _without_rows(subject, name, fewer) for name in subject.inputs}
+            given = {name: without_rows(subject, name, fewer) for name in subject.inputs}
             with torch.no_grad():
                 expected = subject.module(*given.values())
             names = {i.name for i in session.get_inputs()}
@@ -72,7 +72,7 @@ def _check(subject: Subject, path: Path) -> None:
         raise NotExportable(_first_line(error)) from error
 
 
-def _without_rows(subject: Subject, name: str, fewer: int) -> torch.Tensor:
+def without_rows(subject: Subject, name: str, fewer: int) -> torch.Tensor:
     """An example input with some rows less on every batch axis."""
     given = subject.inputs[name]
     symbols = {rows.symbol for rows in subject.rows}
@@ -84,7 +84,7 @@ def _without_rows(subject: Subject, name: str, fewer: int) -> torch.Tensor:
 
 
 @contextlib.contextmanager
-def _quiet():
+def quiet():
     """Keep what the exporters print and warn about to themselves."""
     logging.disable(logging.WARNING)
     try:

@@ -123,10 +123,10 @@ def transformer(attention: str) -> Subject:
 
 
 PLAIN = {
-    "unet": Architecture(unet),
-    "lstm": Architecture(lambda _: recurrent(nn.LSTM)),
+    "unet": Architecture(unet, forms=True),
+    "lstm": Architecture(lambda _: recurrent(nn.LSTM), forms=True),
     "gru": Architecture(lambda _: recurrent(nn.GRU)),
     "gru-streaming": Architecture(streaming),
-    "two-towers": Architecture(two_towers),
+    "two-towers": Architecture(two_towers, forms=True),
     "nn-transformer": Architecture(transformer),
 }

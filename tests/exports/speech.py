@@ -80,7 +80,7 @@ def wav2vec2(attention: str) -> Subject:
 
 SPEECH = {
     "whisper-encoder": Architecture(
-        whisper_encoder, ("sdpa", "eager"), {"dynamo": (20, 18, 23), "torchscript": (17, 14, 20)}
+        whisper_encoder, ("sdpa", "eager"), {"dynamo": (20, 18, 23), "torchscript": (17, 14, 20)}, forms=True
     ),
     "whisper-decoder": Architecture(whisper_decoder, ("sdpa", "eager")),
     "wav2vec2": Architecture(wav2vec2),

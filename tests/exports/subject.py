@@ -65,12 +65,14 @@ class Architecture:
         attention: Implementations to try.
         opsets: To try with each exporter, the first with every implementation of attention.
         optimiser: ``model_type`` for onnxruntime's optimiser of transformer models; empty: it has none for this one.
+        forms: Whether the optimised and quantised forms of the first exports are tried as well.
     """
 
     build: Callable[[str], Subject]
     attention: tuple[str, ...] = ("sdpa",)
     opsets: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: {"dynamo": (20,), "torchscript": (17,)})
     optimiser: str = ""
+    forms: bool = False
 
 
 class Wrapped(torch.nn.Module):

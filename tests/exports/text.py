@@ -147,7 +147,7 @@ def t5_decoder(attention: str) -> Subject:
 
 
 TEXT = {
-    "bert": Architecture(bert_typed, ("sdpa", "eager"), MANY_OPSETS, optimiser="bert"),
+    "bert": Architecture(bert_typed, ("sdpa", "eager"), MANY_OPSETS, optimiser="bert", forms=True),
     "bert-classifier": Architecture(
         partial(encoder, hf.BertConfig, hf.BertForSequenceClassification, outputs=("logits",)), optimiser="bert"
     ),
@@ -187,6 +187,7 @@ TEXT = {
         ("sdpa", "eager"),
         MANY_OPSETS,
         optimiser="gpt2",
+        forms=True,
     ),
     "gpt2-past": Architecture(
         lambda attention: decoder_with_past(hf.GPT2LMHeadModel, gpt2_config(attention), 2, 4, 16), ("sdpa", "eager")
@@ -199,6 +200,6 @@ TEXT = {
     "llama-past": Architecture(
         lambda attention: decoder_with_past(hf.LlamaForCausalLM, llama_config(attention), 2, 2, 16)
     ),
-    "t5-encoder": Architecture(t5_encoder, ("eager",)),
+    "t5-encoder": Architecture(t5_encoder, ("eager",), forms=True),
     "t5-decoder": Architecture(t5_decoder, ("eager",)),
 }

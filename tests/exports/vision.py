@@ -136,19 +136,24 @@ def clip_vision(attention: str) -> torch.nn.Module:
 
 LOGITS = ("logits",)
 VISION = {
-    "vit": Architecture(partial(pictures, vit, outputs=LOGITS), ("sdpa", "eager"), MANY_OPSETS, optimiser="vit"),
+    "vit": Architecture(
+        partial(pictures, vit, outputs=LOGITS), ("sdpa", "eager"), MANY_OPSETS, optimiser="vit", forms=True
+    ),
     "deit": Architecture(partial(pictures, deit, outputs=LOGITS)),
     "swin": Architecture(partial(pictures, swin, outputs=LOGITS)),
-    "convnext": Architecture(partial(pictures, convnext, outputs=LOGITS)),
-    "resnet": Architecture(partial(pictures, resnet, outputs=LOGITS)),
+    "convnext": Architecture(partial(pictures, convnext, outputs=LOGITS), forms=True),
+    "resnet": Architecture(partial(pictures, resnet, outputs=LOGITS), forms=True),
     "mobilenet-v2": Architecture(partial(pictures, mobilenet, outputs=LOGITS)),
     "segformer": Architecture(partial(pictures, segformer, outputs=LOGITS, size=64)),
     "clip": Architecture(
-        partial(two_batches, lambda attention: hf.CLIPModel(clip_config(attention))), ("sdpa", "eager"), MANY_OPSETS
+        partial(two_batches, lambda attention: hf.CLIPModel(clip_config(attention))),
+        ("sdpa", "eager"),
+        MANY_OPSETS,
+        forms=True,
     ),
-    "clip-text": Architecture(clip_text, ("sdpa", "eager"), optimiser="clip"),
+    "clip-text": Architecture(clip_text, ("sdpa", "eager"), optimiser="clip", forms=True),
     "clip-vision": Architecture(
-        partial(pictures, clip_vision, outputs=("image_embeds", "last_hidden_state")), optimiser="clip"
+        partial(pictures, clip_vision, outputs=("image_embeds", "last_hidden_state")), optimiser="clip", forms=True
     ),
     "siglip": Architecture(
         partial(two_batches, lambda attention: hf.SiglipModel(siglip_config(attention)), masked=False)

@@ -1,0 +1,46 @@
+"""The table of verdicts, printed and written to docs/exports.md. It holds nothing that changes between two runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.exports.verdict import Verdict
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "exports.md"
+_HEAD = """# Models exported from PyTorch
+
+Written by `make conformance-exports`. Each architecture is made from a small random configuration, exported by both
+exporters of PyTorch, optimised and quantised by onnxruntime's own tools, and compiled with verification on.
+
+**row**: all outputs are proven to keep the rows of the batch apart, and the compiled model computes what the original
+does. **tensor**: one entry covers a whole call, for the reason given. **not exported**: the exporter, or onnxruntime's
+tool, fails on it.
+"""
+
+
+def summary(verdicts: Sequence[Verdict]) -> str:
+    """Return the counts, and everything that is wrong."""
+    lines = [f"{count} {kind}" for kind, count in sorted(Counter(v.proven for v in verdicts).items())]
+    wrong = [f"wrong: {' '.join(v.name)}: {problem}" for v in verdicts for problem in v.problems]
+    return "\n".join([", ".join(lines), *wrong])
+
+
+def document(verdicts: Sequence[Verdict]) -> str:
+    """Return the page."""
+    counts = Counter(v.proven for v in verdicts)
+    numbers = ", ".join(
+        f"{counts[kind]} {kind}" for kind in ("row", "tensor", "refused", "not exported") if counts[kind]
+    )
+    lines = [_HEAD, f"{len(verdicts)} models: {numbers}.", ""]
+    lines += ["| architecture | exporter | opset | attention | form | verdict | regions |", "|---" * 7 + "|"]
+    reasons: dict[str, int] = {}
+    for verdict in verdicts:
+        shown = verdict.proven
+        if verdict.reason:
+            shown += f" ({reasons.setdefault(verdict.reason, len(reasons) + 1)})"
+        lines.append(f"| {' | '.join((*verdict.name, shown, ', '.join(verdict.regions)))} |")
+    if reasons:
+        lines += ["", "Reasons:", "", *(f"{number}. {reason}" for reason, number in reasons.items())]
+    return "\n".join(lines) + "\n"
