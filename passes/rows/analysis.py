@@ -143,6 +143,7 @@ class Interpreter:
         return Value(Row(axis % len(sizes)), tuple(sizes))
 
     def declared(self, name: str, axis: int, size: int | str | None) -> Size:
+        """The size of an axis, as far as its declaration may be believed."""
         trusted = name in self.view.inputs  # onnxruntime checks those; other declarations may be stale
         if trusted and isinstance(size, int) and size > 0:
             return const(size)
