@@ -21,7 +21,7 @@ import onnx
 
 from actcache import __version__, model_runs
 from actcache.byte_size import DEFAULT_BUDGET
-from actcache.emit import emit, working_folder
+from actcache.emit import check_single_file, emit, working_folder
 from actcache.errors import ActcacheError, InvalidModel, InvalidOption, NothingToCache
 from actcache.explain import explain
 from actcache.model_file import LoadedModel, load_model
@@ -178,6 +178,11 @@ def compile_model(
     with working_folder(target) as folder:
         step("reading the model")
         loaded = load_model(source, folder)
+        if target.resolve() in loaded.weights.sources:
+            problem = f"the output '{target}' holds weights of the model"
+            raise InvalidOption(problem, hint="choose another file with -o")
+        if single_file:
+            check_single_file(loaded.functions.model, target)
         recorded = load_trace(trace) if trace else None
         libraries = tuple(str(p) for p in custom_op_libraries)
         refusals: list[Refusal] = []
@@ -221,8 +226,7 @@ class _Compilation:
         dynamic: DynamicBatch | None = None,
     ) -> None:
         self.loaded, self.tolerance, self.verify, self.step, self.dynamic = loaded, tolerance, verify, step, dynamic
-        runnable = loaded.base if loaded.recompiled else loaded.source
-        self.originals = model_runs.Originals(str(loaded.source), str(runnable), str(loaded.base), libraries)
+        self.originals = model_runs.Originals(str(loaded.source), str(loaded.runnable), str(loaded.base), libraries)
         self.functions = loaded.functions
         if dynamic is not None:
             self.functions = LocalFunctions(dynamic.model)
