@@ -21,7 +21,7 @@ import onnx
 
 from actcache import __version__, model_runs
 from actcache.byte_size import DEFAULT_BUDGET
-from actcache.emit import check_single_file, emit, working_folder
+from actcache.emit import emit, working_folder
 from actcache.errors import ActcacheError, InvalidModel, InvalidOption, NothingToCache
 from actcache.explain import explain
 from actcache.model_file import LoadedModel, load_model
@@ -177,12 +177,10 @@ def compile_model(
     step = progress or (lambda _: None)
     with working_folder(target) as folder:
         step("reading the model")
-        loaded = load_model(source, folder)
+        loaded = load_model(source, folder, single_file=single_file)
         if target.resolve() in loaded.weights.sources:
             problem = f"the output '{target}' holds weights of the model"
             raise InvalidOption(problem, hint="choose another file with -o")
-        if single_file:
-            check_single_file(loaded.functions.model, target)
         recorded = load_trace(trace) if trace else None
         libraries = tuple(str(p) for p in custom_op_libraries)
         refusals: list[Refusal] = []

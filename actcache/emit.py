@@ -89,12 +89,12 @@ def emit(model: onnx.ModelProto, weights: WeightFile, target: Path, *, single_fi
     return written
 
 
-def check_single_file(model: onnx.ModelProto, target: Path) -> None:
+def check_single_file(model: onnx.ModelProto, file: Path) -> None:
     """Raise OutputError if the model with its weights is too large to be one file."""
     size = external_bytes(model) + model.ByteSize()
     if size > _PROTOBUF_LIMIT:
         problem = f"the model has {size / 1e9:.1f} GB, more than the 2 GB of a single file"
-        raise OutputError(problem, file=target, hint="leave out --single-file")
+        raise OutputError(problem, file=file, hint="leave out --single-file")
 
 
 def external_bytes(model: onnx.ModelProto) -> int:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError
 
+from actcache.emit import check_single_file
 from actcache.errors import InvalidModel
 from actcache.memory import release_memory
 from actcache.passes.inline_regions import inline_regions
@@ -67,10 +68,16 @@ class LoadedModel:
         return self.directory / BASE_MODEL
 
 
-def load_model(source: Path, directory: Path) -> LoadedModel:
+def load_model(source: Path, directory: Path, *, single_file: bool = False) -> LoadedModel:
     """Read `source` and lay it out in the working folder `directory`.
 
+    Args:
+        source: The model.
+        directory: The working folder.
+        single_file: The result is to be one file: refuse a model that is too large for that.
+
     Raises:
+        OutputError: It is.
         InvalidModel: The file is missing, empty, truncated, not ONNX, or its external data is missing.
     """
     proto = _parse(source)
@@ -81,6 +88,8 @@ def load_model(source: Path, directory: Path) -> LoadedModel:
         home = _home(source, proto)
     except InvalidModel as error:
         raise InvalidModel(error.message, file=source) from error
+    if single_file:
+        check_single_file(proto, source)
     weights = move_weights(proto, home, directory / WEIGHTS)
     slim = proto.SerializeToString()
     del proto  # protobuf frees the fields that were cleared only with the whole message
