@@ -213,3 +213,25 @@ def test_external_data_in_several_files_and_folders(threshold: int, tmp_path: Pa
     assert [r.fingerprint for r in result.regions] == [
         r.fingerprint for r in actcache.compile_model(tmp_path / "m.onnx", min_saving=0, samples=[feed()]).regions
     ]
+
+
+@pytest.mark.parametrize("external", [False, True])
+@pytest.mark.parametrize("data_type", ["INT4", "UINT4", "FLOAT8E4M3FN", "INT8", "BFLOAT16", "FLOAT16"])
+def test_weights_of_narrow_types(data_type: str, external: bool, tmp_path: Path) -> None:
+    number = onnx.TensorProto.DataType.Value(data_type)
+    head = '<ir_version: 10, opset_import: ["" : 21]> g (float[N, 128] x) => (float[N, 128] y)'
+    if data_type in ("BFLOAT16", "FLOAT16"):
+        body = "{ f = Cast<to = 1>(w) h = MatMul(x, f) y = Tanh(h) }"
+    else:
+        body = "<float scale = {0.5}> { f = DequantizeLinear(w, scale) h = MatMul(x, f) y = Tanh(h) }"
+    proto = onnx.parser.parse_model(f"{head} {body}")
+    values = np.random.default_rng(0).integers(0, 4, 128 * 128)
+    proto.graph.initializer.append(onnx.helper.make_tensor("w", number, [128, 128], values.tolist()))
+    onnx.save(proto, tmp_path / "m.onnx", save_as_external_data=external, location="m.data", size_threshold=0)
+    result = actcache.compile_model(tmp_path / "m.onnx", min_saving=0)
+    assert result.regions[-1].candidate.region.granularity == "row"
+    written = onnx.load(result.output)
+    onnx.checker.check_model(written, full_check=True)
+    tensor = next(t for graph in bodies(written.graph) for t in graph.initializer if t.name == "w")
+    assert tensor.data_type == number
+    assert np.array_equal(onnx.numpy_helper.to_array(tensor).astype(np.float32).reshape(-1), values)
