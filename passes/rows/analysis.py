@@ -143,7 +143,6 @@ class Interpreter:
         return Value(Row(axis % len(sizes)), tuple(sizes))
 
     def declared(self, name: str, axis: int, size: int | str | None) -> Size:
-        """The size of an axis as it is declared: believed of graph inputs only."""
         trusted = name in self.view.inputs  # onnxruntime checks those; other declarations may be stale
         if trusted and isinstance(size, int) and size > 0:
             return const(size)
