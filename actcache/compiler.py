@@ -177,14 +177,19 @@ def compile_model(
     step = progress or (lambda _: None)
     with working_folder(target) as folder:
         step("reading the model")
-        loaded = load_model(source, folder)
+        loaded = load_model(source, folder, single_file=single_file)
+        if target.resolve() in loaded.weights.sources:
+            problem = f"the output '{target}' holds weights of the model"
+            raise InvalidOption(problem, hint="choose another file with -o")
         recorded = load_trace(trace) if trace else None
         libraries = tuple(str(p) for p in custom_op_libraries)
         refusals: list[Refusal] = []
-        for dynamic in _batches(loaded, dynamic_batch, granularity, refusals):
+        for dynamic in _batches(loaded, dynamic_batch, refusals):
             compilation = _Compilation(loaded, libraries, tolerance, verify, step, dynamic)
             compilation.measure(samples, recorded)
             choice = compilation.choose(granularity, regions, min_saving, pure_ops, budget_bytes)
+            if not dynamic_batch and granularity != "tensor":
+                refusals += _fixed_batch(compilation.view)
             choice.refusals[:0] = refusals
             try:
                 compiled, report = compilation.first_accepted(choice)
@@ -221,8 +226,7 @@ class _Compilation:
         dynamic: DynamicBatch | None = None,
     ) -> None:
         self.loaded, self.tolerance, self.verify, self.step, self.dynamic = loaded, tolerance, verify, step, dynamic
-        runnable = loaded.base if loaded.recompiled else loaded.source
-        self.originals = model_runs.Originals(str(loaded.source), str(runnable), str(loaded.base), libraries)
+        self.originals = model_runs.Originals(str(loaded.source), str(loaded.runnable), str(loaded.base), libraries)
         self.functions = loaded.functions
         if dynamic is not None:
             self.functions = LocalFunctions(dynamic.model)
@@ -411,12 +415,20 @@ def _check_options(granularity: str, min_saving: float | None, tolerance: float,
             raise InvalidOption(f"'{name}' does not name an operator", hint="write --pure-op domain:Op")
 
 
-def _batches(
-    loaded: LoadedModel, dynamic_batch: bool, granularity: str, refusals: list[Refusal]
-) -> Iterator[DynamicBatch | None]:
+def _fixed_batch(view: GraphView) -> list[Refusal]:
+    """Return why there are no rows, for a batch of constant size."""
+    guess = next(iter(fixed_batches(view)), None)
+    if guess is None or guess.size == 1:
+        return []
+    where = ", ".join(f"axis {axis} of '{name}'" for name, axis in guess.axes.items())
+    reason = f"the batch is a constant {guess.size} ({where}): rows need a variable one, see --dynamic-batch"
+    return [Refusal("fixed-batch", reason)]
+
+
+def _batches(loaded: LoadedModel, dynamic_batch: bool, refusals: list[Refusal]) -> Iterator[DynamicBatch | None]:
     """Yield what to compile: the model with its batch made variable, if that is asked for; then the model as it is.
 
-    What stands against rows is added to `refusals`.
+    What stands against a variable batch is added to `refusals`.
     """
     if dynamic_batch:
         made = make_dynamic(loaded.proto, loaded.read)
@@ -426,12 +438,6 @@ def _batches(
             yield made
         else:
             refusals.append(made)
-    elif granularity != "tensor":
-        guess = next(iter(fixed_batches(GraphView(loaded.proto))), None)
-        if guess is not None and guess.size > 1:
-            where = ", ".join(f"axis {axis} of '{name}'" for name, axis in guess.axes.items())
-            reason = f"the batch is a constant {guess.size} ({where}): rows need a variable one, see --dynamic-batch"
-            refusals.append(Refusal("fixed-batch", reason))
     yield None
 
 

@@ -19,6 +19,7 @@ from google.protobuf.message import EncodeError
 
 from actcache.errors import OutputError
 from actcache.passes.graph import tensor_bytes
+from actcache.passes.tensor_data import is_external
 from actcache.passes.weights import WeightFile, all_tensors, inline_weights, rename_weight_file
 
 #: Below this a file of its own for the weights is more trouble than the memory it saves.
@@ -61,19 +62,18 @@ def emit(model: onnx.ModelProto, weights: WeightFile, target: Path, *, single_fi
     Raises:
         OutputError: A file cannot be written, or a single file would exceed protobuf's 2 GB.
     """
-    external = sum(tensor_bytes(t) for t, _ in all_tensors(model) if t.data_location == onnx.TensorProto.EXTERNAL)
-    separate = external >= SEPARATE_BYTES and not single_file
-    superseded = _weight_files_of(target)
+    separate = external_bytes(model) >= SEPARATE_BYTES and not single_file
+    superseded = {path for path in _weight_files_of(target) if path.resolve() not in weights.sources}
     written = [target]
     data: Path | None = None
     if separate:
         data = target.with_name(f"{target.stem}.{weights.digest[:12]}.data")
         rename_weight_file(model, data.name)
         written.append(data)
-    elif external + model.ByteSize() > _PROTOBUF_LIMIT:
-        raise OutputError("the model exceeds the 2 GB of a single file", file=target, hint="leave out --single-file")
     else:
+        check_single_file(model, target)
         inline_weights(model, weights.path.parent)
+    is_new = data is not None and not data.exists()
     temporary = weights.path.with_name("compiled.tmp")
     try:
         temporary.write_bytes(model.SerializeToString())
@@ -81,12 +81,25 @@ def emit(model: onnx.ModelProto, weights: WeightFile, target: Path, *, single_fi
             weights.path.replace(data)
         temporary.replace(target)
     except (OSError, EncodeError) as error:
-        if data is not None and data not in superseded:
+        if data is not None and is_new:
             data.unlink(missing_ok=True)
         raise OutputError(f"cannot be written ({getattr(error, 'strerror', None) or error})", file=target) from error
     for old in superseded.difference(written):
         old.unlink(missing_ok=True)
     return written
+
+
+def check_single_file(model: onnx.ModelProto, file: Path) -> None:
+    """Raise OutputError if the model with its weights is too large to be one file."""
+    size = external_bytes(model) + model.ByteSize()
+    if size > _PROTOBUF_LIMIT:
+        problem = f"the model has {size / 1e9:.1f} GB, more than the 2 GB of a single file"
+        raise OutputError(problem, file=file, hint="leave out --single-file")
+
+
+def external_bytes(model: onnx.ModelProto) -> int:
+    """Return how many bytes of the model's tensors lie outside of it."""
+    return sum(tensor_bytes(tensor) for tensor, _ in all_tensors(model) if is_external(tensor))
 
 
 def _weight_files_of(target: Path) -> set[Path]:

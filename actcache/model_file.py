@@ -10,12 +10,14 @@ import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError
 
+from actcache.emit import check_single_file
 from actcache.errors import InvalidModel
 from actcache.memory import release_memory
 from actcache.passes.inline_regions import inline_regions
 from actcache.passes.local_functions import LocalFunctions
 from actcache.passes.op_facts import canonical_domain
-from actcache.passes.weights import WeightFile, move_weights
+from actcache.passes.tensor_data import external_data, is_external
+from actcache.passes.weights import WeightFile, all_tensors, move_weights
 
 #: Names inside the compiler's working folder.
 BASE_MODEL, WEIGHTS = "base.onnx", "weights.bin"
@@ -32,17 +34,24 @@ class LoadedModel:
         functions: The model without its large weights, earlier regions taken out, with its local functions.
         weights: Its large weights.
         recompiled: Whether `source` had been compiled before.
+        home: The path of `source` beside which its external data lies.
     """
 
     source: Path
     functions: LocalFunctions
     weights: WeightFile
     recompiled: bool
+    home: Path
 
     @property
     def proto(self) -> onnx.ModelProto:
         """The model that the analyses see: local functions inlined."""
         return self.functions.inlined
+
+    @property
+    def runnable(self) -> Path:
+        """The model to run as the original."""
+        return self.base if self.recompiled else self.home
 
     @property
     def directory(self) -> Path:
@@ -59,10 +68,16 @@ class LoadedModel:
         return self.directory / BASE_MODEL
 
 
-def load_model(source: Path, directory: Path) -> LoadedModel:
+def load_model(source: Path, directory: Path, *, single_file: bool = False) -> LoadedModel:
     """Read `source` and lay it out in the working folder `directory`.
 
+    Args:
+        source: The model.
+        directory: The working folder.
+        single_file: The result is to be one file: refuse a model that is too large for that.
+
     Raises:
+        OutputError: It is.
         InvalidModel: The file is missing, empty, truncated, not ONNX, or its external data is missing.
     """
     proto = _parse(source)
@@ -70,13 +85,16 @@ def load_model(source: Path, directory: Path) -> LoadedModel:
         recompiled = inline_regions(proto)
         _list_inputs_only(proto)
         _import_default_domain(proto)
+        home = _home(source, proto)
     except InvalidModel as error:
         raise InvalidModel(error.message, file=source) from error
-    weights = move_weights(proto, source, directory / WEIGHTS)
+    if single_file:
+        check_single_file(proto, source)
+    weights = move_weights(proto, home, directory / WEIGHTS)
     slim = proto.SerializeToString()
     del proto  # protobuf frees the fields that were cleared only with the whole message
     release_memory()
-    loaded = LoadedModel(source, LocalFunctions(onnx.ModelProto.FromString(slim)), weights, recompiled)
+    loaded = LoadedModel(source, LocalFunctions(onnx.ModelProto.FromString(slim)), weights, recompiled, home)
     loaded.base.write_bytes(loaded.proto.SerializeToString())
     _check(loaded)
     return loaded
@@ -97,6 +115,16 @@ def _parse(source: Path) -> onnx.ModelProto:
     if not proto.graph.node or not proto.opset_import:
         raise InvalidModel("the file holds no ONNX graph", file=source, hint="give a model in ONNX's protobuf format")
     return proto
+
+
+def _home(source: Path, proto: onnx.ModelProto) -> Path:
+    """Return the path of the model beside which its external data lies: a link to the model may stand elsewhere.
+
+    Folders are resolved: onnxruntime refuses external data below a folder that is a link.
+    """
+    locations = {external_data(tensor).location for tensor, _ in all_tensors(proto) if is_external(tensor)}
+    paths = (source.parent.resolve() / source.name, source.resolve())
+    return next((path for path in paths if all((path.parent / name).exists() for name in locations)), paths[0])
 
 
 def _list_inputs_only(proto: onnx.ModelProto) -> None:

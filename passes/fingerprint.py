@@ -15,7 +15,7 @@ import onnx
 
 from actcache.passes.graph import GraphView
 from actcache.passes.op_facts import canonical_domain
-from actcache.passes.weights import external_offset, tensor_hash
+from actcache.passes.weights import tensor_digest
 
 _VERSION = b"actcache-region-1"
 
@@ -90,17 +90,19 @@ def _constant_digest(view: GraphView, name: str, weights: Mapping[int, str]) -> 
     """Digest of a constant that the region reads from outside: its own bytes, or how it is computed."""
     tensor = view.initializer(name)
     if tensor is not None:
-        return f"c{_tensor_digest(tensor, weights)}"
+        return f"c{tensor_digest(tensor, weights)}"
     sparse = next((s for s in view.model.graph.sparse_initializer if s.values.name == name), None)
     if sparse is not None:
-        return _sparse_digest(sparse)
+        return _sparse_digest(sparse, weights)
     index = view.producer[name]
     closure = _constant_closure(view, index)
     return f"k{fingerprint(view, closure, [name], weights)}"
 
 
-def _sparse_digest(sparse: onnx.SparseTensorProto) -> str:
-    return f"s{hashlib.sha256(sparse.SerializeToString(deterministic=True)).hexdigest()}"
+def _sparse_digest(sparse: onnx.SparseTensorProto, weights: Mapping[int, str]) -> str:
+    state = hashlib.sha256()
+    _add(state, str(list(sparse.dims)), tensor_digest(sparse.values, weights), tensor_digest(sparse.indices, weights))
+    return f"s{state.hexdigest()}"
 
 
 def _constant_closure(view: GraphView, index: int) -> frozenset[int]:
@@ -113,18 +115,6 @@ def _constant_closure(view: GraphView, index: int) -> frozenset[int]:
                 found.add(producer)
                 stack.append(producer)
     return frozenset(found)
-
-
-def _tensor_digest(tensor: onnx.TensorProto, weights: Mapping[int, str]) -> str:
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        return weights[external_offset(tensor)]
-    state = tensor_hash(tensor)
-    if tensor.data_type == onnx.TensorProto.STRING:
-        for text in tensor.string_data:
-            state.update(len(text).to_bytes(8, "little") + text)
-    else:
-        state.update(onnx.numpy_helper.to_array(tensor).tobytes())
-    return state.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -156,7 +146,11 @@ def _add_attribute(
 ) -> None:
     _add(state, "attribute", attribute.name, str(attribute.type))
     if attribute.type == onnx.AttributeProto.TENSOR:
-        _add(state, _tensor_digest(attribute.t, scope.weights))
+        _add(state, tensor_digest(attribute.t, scope.weights))
+    elif attribute.type == onnx.AttributeProto.TENSORS:
+        _add(state, *(tensor_digest(tensor, scope.weights) for tensor in attribute.tensors))
+    elif attribute.type == onnx.AttributeProto.SPARSE_TENSOR:
+        _add(state, _sparse_digest(attribute.sparse_tensor, scope.weights))
     elif attribute.type == onnx.AttributeProto.GRAPH:
         _add_body(state, attribute.g, numbers, scope)
     elif attribute.type == onnx.AttributeProto.GRAPHS:
@@ -176,9 +170,9 @@ def _add_body(state: hashlib._Hash, body: onnx.GraphProto, outer: Mapping[str, s
         numbers[value.name] = f"a{inner.depth}.{position}"
         _add(state, "argument", value.type.SerializeToString(deterministic=True).hex())
     for tensor in body.initializer:
-        numbers[tensor.name] = f"c{_tensor_digest(tensor, scope.weights)}"
+        numbers[tensor.name] = f"c{tensor_digest(tensor, scope.weights)}"
     for sparse in body.sparse_initializer:
-        numbers[sparse.values.name] = _sparse_digest(sparse)
+        numbers[sparse.values.name] = _sparse_digest(sparse, scope.weights)
     for position, node in enumerate(body.node):
         _add_node(state, node, numbers, inner)
         for slot, name in enumerate(node.output):

@@ -272,6 +272,8 @@ def _bits_by_type() -> dict[int, int]:
             table[value] = 8
         elif name in ("INT4", "UINT4") or name.startswith("FLOAT4"):
             table[value] = 4
+        elif name.startswith("FLOAT6"):
+            table[value] = 6
         elif name in ("INT2", "UINT2"):
             table[value] = 2
     return {int(k): v for k, v in table.items()}

@@ -13,7 +13,7 @@ import onnx
 from actcache.errors import InvalidModel
 from actcache.passes.graph import node_attribute, subgraphs
 from actcache.passes.order import topological
-from actcache.passes.outline import DOMAIN, suffix
+from actcache.passes.outline import DOMAIN, TYPE_KEY, suffix
 from actcache.passes.rename import rename_reads, rename_writes
 
 MANIFEST_KEY = "actcache.manifest"
@@ -63,7 +63,8 @@ def _inline(graph: onnx.GraphProto, lookup: onnx.NodeProto) -> None:
     _restore_constants(graph, branch.g, names)
     _restore_annotations(graph, branch.g, names)
     described = set(lookup.output) | {f"{name}{mark}.cached" for name in branching.output}
-    info = [v for v in [*graph.value_info, *branch.g.value_info] if v.name not in described]
+    back = [_restored_value(value) for value in branch.g.value_info]
+    info = [v for v in [*graph.value_info, *back] if v.name not in described]
     del graph.value_info[:]
     graph.value_info.extend(info)
     ordered = topological([*nodes, *kept])
@@ -101,6 +102,19 @@ def _restore_constants(graph: onnx.GraphProto, branch: onnx.GraphProto, names: M
         if name not in still_there:
             graph.initializer.append(tensor)
             graph.initializer[-1].name = name
+
+
+def _restored_value(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+    """Return what was said of a tensor of the branch before it stood there."""
+    back = onnx.ValueInfoProto()
+    back.CopyFrom(value)
+    for entry in value.metadata_props:
+        if entry.key == TYPE_KEY:
+            back.type.ParseFromString(bytes.fromhex(entry.value))
+    kept = [entry for entry in value.metadata_props if entry.key != TYPE_KEY]
+    del back.metadata_props[:]
+    back.metadata_props.extend(kept)
+    return back
 
 
 def _restore_annotations(graph: onnx.GraphProto, branch: onnx.GraphProto, names: Mapping[str, str]) -> None:

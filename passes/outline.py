@@ -29,6 +29,8 @@ from actcache.passes.rename import rename_reads, rename_writes
 
 DOMAIN = "ai.actcache"
 OPSET = 1
+#: Where a branch keeps what the model said of a tensor's type, in hex.
+TYPE_KEY = "actcache.type"
 
 _T = TypeVar("_T")
 
@@ -128,7 +130,7 @@ class _Outliner:
         branch.node.append(self._store())
         branch.output.extend(self._handed_on(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
         self._move_annotations(branch)
-        self._move_lookup_values(branch)
+        self._move_values(branch)
         return branch
 
     def _store(self) -> onnx.NodeProto:
@@ -242,15 +244,20 @@ class _Outliner:
         for name in self.region.row_frontier():
             info.append(self._value(name, self.inside[name], rows=self.region.frontier_axes[name]))
 
-    def _move_lookup_values(self, branch: onnx.GraphProto) -> None:
-        """What a lookup inside this region writes has its types from value_info alone: that comes along."""
-        moved = {
-            name
-            for index in self.region.nodes
-            if self.graph.node[index].domain == DOMAIN
-            for name in self.view.writes[index]
-        }
-        branch.value_info.extend(value for value in self.graph.value_info if value.name in moved)
+    def _move_values(self, branch: onnx.GraphProto) -> None:
+        """What the model says about tensors of the region comes along. What a lookup inside it writes has its types
+        from there alone. For rows, sizes are put aside: they were said of all rows, the branch has the missing ones.
+        """
+        lookups = {n for i in self.region.nodes if self.graph.node[i].domain == DOMAIN for n in self.view.writes[i]}
+        written = {n for i in self.region.nodes for n in self.view.writes[i]} - set(self.region.live_outs)
+        for value in self.graph.value_info:
+            if value.name not in written:
+                continue
+            moved = branch.value_info.add()
+            moved.CopyFrom(value)
+            if self.region.granularity == "row" and value.name not in lookups:
+                moved.metadata_props.add(key=TYPE_KEY, value=value.type.SerializeToString(deterministic=True).hex())
+                moved.type.tensor_type.ClearField("shape")
 
     def _move_annotations(self, branch: onnx.GraphProto) -> None:
         """Quantisation annotations follow their tensors."""

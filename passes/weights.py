@@ -2,15 +2,14 @@
 
 A weight inside the branch of an ``If`` is held twice by onnxruntime when it is stored in the model file (the
 node keeps its protobuf); as external data it is mapped once. Moving weights out first also keeps the compiler's
-own memory small: every later step handles a model of a few hundred kilobytes.
+own memory small: every later step handles a model of a few hundred kilobytes. Small tensors go the other way: stored in
+the model, their values can be read by every analysis, ours and onnxruntime's.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -18,11 +17,11 @@ from typing import BinaryIO
 import onnx
 
 from actcache.errors import InvalidModel
-from actcache.passes.graph import INLINE_BYTES, tensor_bytes
+from actcache.passes.graph import INLINE_BYTES, subgraphs, tensor_bytes
+from actcache.passes.tensor_data import chunks, external_data, is_external, stored_bytes
 
 #: Weights begin on a page, so that onnxruntime can map them.
 ALIGNMENT = 4096
-_CHUNK = 1 << 22
 
 
 @dataclass
@@ -34,84 +33,83 @@ class WeightFile:
         digest: SHA-256 of the whole file, in hex.
         tensors: Offset in the file to the SHA-256 of the tensor there: element type, dims and bytes, in hex.
         size: Bytes in the file; 0 when nothing was large enough to be moved.
+        sources: The files beside the model that weights were read from.
     """
 
     path: Path
     digest: str = ""
     tensors: dict[int, str] = field(default_factory=dict)
     size: int = 0
+    sources: set[Path] = field(default_factory=set)
 
 
 def move_weights(model: onnx.ModelProto, source: Path, path: Path) -> WeightFile:
     """Write the large weights of `model` to `path` and make the model refer to them there.
 
     Args:
-        model: Edited in place: tensors above :data:`~actcache.passes.graph.INLINE_BYTES`, and whatever was stored
-            outside the model before, become external data at ``path.name``.
+        model: Edited in place: tensors above :data:`~actcache.passes.graph.INLINE_BYTES` become external data at
+            ``path.name``, smaller ones that were stored outside the model are stored in it.
         source: The model's own file; its external data is looked up beside it.
         path: The file to write.
 
     Raises:
-        InvalidModel: External data of the model is missing or shorter than the model says.
+        InvalidModel: A tensor holds more or less data than its shape needs, or its external data cannot be read.
     """
     result = WeightFile(path)
     total = hashlib.sha256()
     with path.open("wb") as file:
         for tensor, top_level in all_tensors(model):
-            if not _is_large(tensor, top_level):
-                continue
-            start = -(-file.tell() // ALIGNMENT) * ALIGNMENT
-            total.update(bytes(start - file.tell()))
-            file.write(bytes(start - file.tell()))
-            own = tensor_hash(tensor)
-            length = 0
-            for chunk in _content(tensor, source):
-                file.write(chunk)
-                own.update(chunk)
-                total.update(chunk)
-                length += len(chunk)
-            _refer(tensor, path.name, start, length)
-            result.tensors[start] = own.hexdigest()
+            try:
+                if is_external(tensor):
+                    result.sources.add((source.parent / external_data(tensor).location).resolve())
+                    if tensor_bytes(tensor) <= INLINE_BYTES:
+                        _store(tensor, b"".join(chunks(tensor, source)))
+                if _is_large(tensor, top_level):
+                    _move(tensor, source, file, total, result)
+            except InvalidModel as error:
+                where = error.file or source
+                raise InvalidModel(error.message, file=where, node=error.node, hint=error.hint) from error
         result.size = file.tell()
     result.digest = total.hexdigest()
     return result
 
 
+def _move(tensor: onnx.TensorProto, source: Path, file: BinaryIO, total: hashlib._Hash, result: WeightFile) -> None:
+    padding = bytes(-file.tell() % ALIGNMENT)
+    file.write(padding)
+    total.update(padding)
+    start = file.tell()
+    own = tensor_hash(tensor)
+    for chunk in chunks(tensor, source):
+        file.write(chunk)
+        own.update(chunk)
+        total.update(chunk)
+    _refer(tensor, result.path.name, start)
+    result.tensors[start] = own.hexdigest()
+
+
 def inline_weights(model: onnx.ModelProto, directory: Path) -> None:
     """Put external data found in `directory` back into the model (for ``--single-file``)."""
     for tensor, _ in all_tensors(model):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            data = b"".join(_external_chunks(tensor, directory))
-            del tensor.external_data[:]
-            tensor.ClearField("data_location")
-            tensor.raw_data = data
+        if is_external(tensor):
+            _store(tensor, b"".join(chunks(tensor, directory / "model")))
 
 
 def rename_weight_file(model: onnx.ModelProto, name: str) -> None:
     """Make every external tensor of the model refer to the file called `name`."""
     for tensor, _ in all_tensors(model):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        if is_external(tensor):
             for entry in tensor.external_data:
                 if entry.key == "location":
                     entry.value = name
 
 
 def all_tensors(model: onnx.ModelProto) -> Iterator[tuple[onnx.TensorProto, bool]]:
-    """Yield every tensor that holds data, and whether it is an initializer of the main graph."""
+    """Yield every tensor that holds data, and whether it is a dense initializer of the main graph."""
     for tensor in model.graph.initializer:
         yield tensor, True
-    for node in model.graph.node:
-        for tensor in _node_tensors(node):
-            yield tensor, False
-    for function in model.functions:
-        for node in function.node:
-            for tensor in _node_tensors(node):
-                yield tensor, False
-
-
-def external_offset(tensor: onnx.TensorProto) -> int:
-    """Return where the data of an external tensor begins in its file."""
-    return int(next((e.value for e in tensor.external_data if e.key == "offset"), "0"))
+    for tensor in _other_tensors(model):
+        yield tensor, False
 
 
 def tensor_hash(tensor: onnx.TensorProto) -> hashlib._Hash:
@@ -120,75 +118,81 @@ def tensor_hash(tensor: onnx.TensorProto) -> hashlib._Hash:
     return hashlib.sha256(head.encode())
 
 
+def tensor_digest(tensor: onnx.TensorProto, weights: Mapping[int, str]) -> str:
+    """Return the digest of a tensor's type, dims and values, wherever they are stored.
+
+    Args:
+        tensor: The tensor.
+        weights: Digests of those that were moved out of the model (:attr:`WeightFile.tensors`).
+    """
+    if is_external(tensor):
+        return weights[external_data(tensor).offset]
+    state = tensor_hash(tensor)
+    if tensor.data_type == onnx.TensorProto.STRING:
+        for text in tensor.string_data:
+            state.update(len(text).to_bytes(8, "little") + text)
+    else:
+        state.update(stored_bytes(tensor))
+    return state.hexdigest()
+
+
+def _other_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    yield from _sparse_tensors(model.graph.sparse_initializer)
+    for node in model.graph.node:
+        yield from _node_tensors(node)
+    for function in model.functions:
+        for node in function.node:
+            yield from _node_tensors(node)
+    for info in model.training_info:
+        yield from _graph_tensors(info.initialization)
+        yield from _graph_tensors(info.algorithm)
+
+
+def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    yield from _sparse_tensors(graph.sparse_initializer)
+    for node in graph.node:
+        yield from _node_tensors(node)
+
+
 def _node_tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.TENSOR:
             yield attribute.t
+        elif attribute.type == onnx.AttributeProto.SPARSE_TENSOR:
+            yield from _sparse_tensors([attribute.sparse_tensor])
         yield from attribute.tensors
-        bodies = [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else attribute.graphs
-        for body in bodies:
-            yield from body.initializer
-            for inner in body.node:
-                yield from _node_tensors(inner)
+        yield from _sparse_tensors(attribute.sparse_tensors)
+    for body in subgraphs(node):
+        yield from _graph_tensors(body)
+
+
+def _sparse_tensors(tensors: Iterable[onnx.SparseTensorProto]) -> Iterator[onnx.TensorProto]:
+    for tensor in tensors:
+        yield tensor.values
+        yield tensor.indices
 
 
 def _is_large(tensor: onnx.TensorProto, top_level: bool) -> bool:
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+    if is_external(tensor):
         return True
     return top_level and tensor.data_type != onnx.TensorProto.STRING and tensor_bytes(tensor) > INLINE_BYTES
 
 
-def _content(tensor: onnx.TensorProto, source: Path) -> Iterator[bytes]:
-    """Yield the little-endian bytes of a tensor, however it is stored."""
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        yield from _external_chunks(tensor, source.parent)
-        return
-    if tensor.HasField("raw_data"):
-        data = tensor.raw_data
-        if len(data) != tensor_bytes(tensor):
-            problem = f"holds {len(data)} bytes where its shape needs {tensor_bytes(tensor)}"
-            raise InvalidModel(problem, file=source, node=f"initializer '{tensor.name}'", hint="export the model again")
-    else:
-        try:
-            data = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor)).raw_data
-        except Exception as error:
-            where = f"initializer '{tensor.name}'"
-            raise InvalidModel(f"cannot be read ({error})", file=source, node=where) from error
-    for start in range(0, len(data), _CHUNK):
-        yield data[start : start + _CHUNK]
+def _refer(tensor: onnx.TensorProto, location: str, offset: int) -> None:
+    _clear(tensor)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", str(offset)), ("length", str(tensor_bytes(tensor)))):
+        tensor.external_data.add(key=key, value=value)
 
 
-def _external_chunks(tensor: onnx.TensorProto, directory: Path) -> Iterator[bytes]:
-    where = {entry.key: entry.value for entry in tensor.external_data}
-    path = directory / where.get("location", "")
-    needed = int(where["length"]) if "length" in where else math.ceil(tensor_bytes(tensor))
-    try:
-        file = _open_inside(path, directory)
-    except OSError as error:
-        problem = f"external data of initializer '{tensor.name}' cannot be read ({error.strerror or error})"
-        raise InvalidModel(problem, file=path, hint="put the file beside the model") from error
-    with file:
-        file.seek(external_offset(tensor))
-        while needed > 0:
-            chunk = file.read(min(needed, _CHUNK))
-            if not chunk:
-                problem = f"the file ends before the data of initializer '{tensor.name}'"
-                raise InvalidModel(problem, file=path, hint="copy it again")
-            needed -= len(chunk)
-            yield chunk
+def _store(tensor: onnx.TensorProto, data: bytes) -> None:
+    _clear(tensor)
+    tensor.ClearField("data_location")
+    tensor.raw_data = data
 
 
-def _open_inside(path: Path, directory: Path) -> BinaryIO:
-    """Open external data, refusing a location that leads out of the model's folder (as the ONNX checker does)."""
-    if not path.resolve().is_relative_to(directory.resolve()):
-        raise PermissionError(errno.EACCES, "it lies outside the model's folder")
-    return path.open("rb")
-
-
-def _refer(tensor: onnx.TensorProto, location: str, offset: int, length: int) -> None:
+def _clear(tensor: onnx.TensorProto) -> None:
     for name in ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data"):
         tensor.ClearField(name)
     del tensor.external_data[:]
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in (("location", location), ("offset", str(offset)), ("length", str(length))):
-        tensor.external_data.add(key=key, value=value)

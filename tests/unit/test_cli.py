@@ -75,8 +75,8 @@ def test_version_and_help() -> None:
     assert run("compile", "--version").stdout == f"actcache {actcache.__version__}\n"
     shown = run("compile", "--help").stdout
     for name in (
-        "--output --granularity --sample --region --min-saving --tolerance --no-verify --pure-op --single-file "
-        "--explain --json --quiet --debug Examples: Exit"
+        "--output --granularity --sample --region --min-saving --tolerance --dynamic-batch --no-verify --pure-op "
+        "--single-file --explain --json --quiet --debug Examples: Exit"
     ).split():
         assert name in shown
 
@@ -267,6 +267,19 @@ def test_nothing_to_cache_exits_3_with_reasons_and_writes_nothing(tmp_path: Path
     assert done.stderr.startswith(f"error: {path}: nothing in this model is worth caching")
     assert "RandomNormalLike" in done.stderr
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_fixed_batch_is_named_and_made_variable_on_request(tmp_path: Path) -> None:
+    model = encoder()
+    for value in (model.graph.input[0], model.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save_model(model, tmp_path / "m.onnx")
+    shown = run("compile", tmp_path / "m.onnx", "--min-saving", 0, "--explain").stdout
+    assert "the batch is a constant 4" in shown and "--dynamic-batch" in shown
+    done = run("compile", tmp_path / "m.onnx", "--min-saving", 0, "--dynamic-batch", "--json")
+    answer = json.loads(done.stdout)
+    assert [region["granularity"] for region in answer["regions"]] == ["row"]
+    assert any("made variable" in note for note in answer["notes"])
 
 
 def test_nothing_to_cache_as_json(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_what_depends_on_the_batch_is_refused(name: str) -> None:
 
 def test_the_model_says_where_its_rows_are() -> None:
     proto = model(BAKED["rows flattened with another axis, and back"][0])
-    proto.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "batch"
+    proto.graph.input.append(onnx.helper.make_tensor_value_info("unread", onnx.TensorProto.FLOAT, [4, "batch"]))
     for name, dims in (("f", [64, 8]), ("t", [64, 8])):
         proto.graph.value_info.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, dims))
     proto.graph.value_info[0].doc_string = "every position of every row"
@@ -154,7 +154,7 @@ def test_the_model_says_where_its_rows_are() -> None:
         return [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
 
     graph = made.model.graph
-    assert dims(graph.input[0]) == ["batch_0", "batch", 8]
+    assert [dims(value) for value in graph.input] == [["batch_0", 16, 8], ["batch_0", "batch"]]
     assert dims(graph.output[0]) == ["batch_0", 16, 8]
     assert [(v.name, dims(v)) for v in graph.value_info] == [("f", [0, 8]), ("t", [0, 8])]
     assert not graph.value_info[0].type.tensor_type.shape.dim[0].HasField("dim_value")

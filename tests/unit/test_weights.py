@@ -41,13 +41,18 @@ def test_the_same_weights_have_the_same_digest_however_they_are_stored(tmp_path:
     assert one.tensors == two.tensors and one.digest == two.digest
 
 
-def test_external_weights_are_copied_to_aligned_places(tmp_path: Path) -> None:
+def test_external_weights_are_copied_to_aligned_places_and_small_ones_brought_in(tmp_path: Path) -> None:
     proto = with_weight()
+    proto.graph.initializer.add().CopyFrom(onnx.numpy_helper.from_array(LARGE[:50] * 2, "w2"))
     path = tmp_path / "m.onnx"
     onnx.save(proto, path, save_as_external_data=True, location="m.data", size_threshold=0)
     loaded = onnx.load(path, load_external_data=False)
+    assert all(t.data_location == onnx.TensorProto.EXTERNAL for t in loaded.graph.initializer)
     moved = move_weights(loaded, path, tmp_path / "w.bin")
     assert sorted(moved.tensors) == [0, -(-LARGE.nbytes // ALIGNMENT) * ALIGNMENT]
+    assert moved.sources == {(tmp_path / "m.data").resolve()}
+    small = loaded.graph.initializer[1]
+    assert small.raw_data == LARGE[0].tobytes() and not small.external_data and not small.HasField("data_location")
     inline_weights(loaded, tmp_path)
     assert np.array_equal(onnx.numpy_helper.to_array(loaded.graph.initializer[0]), LARGE)
 
