@@ -65,7 +65,8 @@ def certain_shapes(view: GraphView, region: Region) -> frozenset[str]:
     if not fixed:
         return frozenset()
     proof = prove_rows(view, {})
-    return frozenset(n for n in fixed if tuple(size.value for size in proof.shape(n) or ()) == stated[n])
+    known = {name: shape for name in fixed if (shape := proof.shape(name)) is not None}
+    return frozenset(name for name, shape in known.items() if tuple(size.value for size in shape) == stated[name])
 
 
 def suffix(region_id: str) -> str:
@@ -232,8 +233,11 @@ class _Outliner:
         """
         value = self._value(source, name)
         sizes = value.type.tensor_type.shape.dim
-        if source not in self.certain and sizes and all(dim.HasField("dim_value") for dim in sizes):
-            sizes[0].ClearField("value")
+        if source not in self.certain and all(dim.HasField("dim_value") for dim in sizes):
+            if sizes:
+                sizes[0].ClearField("value")
+            else:
+                value.type.tensor_type.ClearField("shape")
         return value
 
     def _remove_moved(self, private: set[str]) -> None:
