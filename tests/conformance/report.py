@@ -101,7 +101,7 @@ def _reviewed(outcomes: Iterable[Outcome]) -> str:
     for outcome in outcomes:
         for candidate in outcome.candidates:
             kinds[candidate.rule, candidate.operator].append((outcome.name, candidate))
-    safe, sound, unseen = [], [], []
+    needless, sound, unseen = [], [], []
     for rule, operator in sorted(kinds):
         found, verdict = kinds[rule, operator], review(rule, operator)
         name, candidate = min(found, key=lambda entry: entry[0])
@@ -109,12 +109,12 @@ def _reviewed(outcomes: Iterable[Outcome]) -> str:
         text = (
             f"{operator} (`{rule}`, {models} models, such as `{name}`): {verdict.why if verdict else candidate.reason}"
         )
-        (unseen if verdict is None else safe if verdict.safe else sound).append(text)
+        (unseen if verdict is None else needless if verdict.needless else sound).append(text)
     return (
         "\n## Refusals that look too strict\n\n"
         "Outputs of the original that follow the rows wherever they were tried, although rows were refused. A person"
         " looked at each kind.\n"
-        + _listed("Needless: the rows can be shown to be apart", safe)
+        + _listed("Needless: the rows can be shown to be apart", needless)
         + _listed("Rightly refused: they follow by accident of these inputs", sound)
         + _listed("Not looked at yet", unseen)
     )
