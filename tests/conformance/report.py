@@ -82,7 +82,7 @@ def _counts(found: Found) -> _Rows:
 
 
 def _by_rule(found: Found, verdicts: Sequence[str]) -> _Rows:
-    counted = {part: Counter(o.rule for o in outs if o.verdict in verdicts) for part, outs in found.items()}
+    counted = {part: Counter(o.rule for o in outs if o.rule and o.verdict in verdicts) for part, outs in found.items()}
     total = sum(counted.values(), Counter[str]())
     rules = sorted(total, key=lambda rule: (-total[rule], rule))
     return [("", *found), *((rule, *(str(counted[part][rule]) for part in found)) for rule in rules)]

@@ -40,11 +40,14 @@ REVIEWS: tuple[Review, ...] = (
     Review("data-dependent-shape", "Unique", False, "no two rows are equal here"),
     Review("data-dependent-shape", "Compress", False, "the condition keeps all rows here"),
     Review("rows-misaligned", "Attention", True, "rows were put on the queries of one sequence, whose keys are shared"),
-    Review("rows-misaligned", "RotaryEmbedding", True, "rows were put on the tokens, each turned by its own angles"),
+    Review("rows-misaligned", "RotaryEmbedding", True, "rows were put on heads or tokens, which it turns one by one"),
     Review("rows-misaligned", "GridSample", True, _CHANNELS),
     Review("rows-misaligned", "TensorScatter", True, "rows were put on the heads, each written at the same places"),
     Review("not-batch-axis", ANY, True, _CHANNELS),
     Review("reshape-mixes-rows", "Flatten", True, "rows behind another axis are flattened with it and taken out again"),
+    Review("not-followed", "Scan", True, "opset 8 scans every sequence of a batch by itself"),
+    Review("row-dependent-parameter", "CausalConvWithState", False, "one channel: its kernel is taken for rows"),
+    Review("non-tensor", "SplitToSequence", False, "sequences are not kept, so nothing behind them is followed"),
     Review("training-mode", "Dropout", True, "it is in training mode, and drops nothing as its ratio is 0"),
 )
 
