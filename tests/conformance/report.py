@@ -142,6 +142,8 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _print(console: Console, title: str, rows: _Rows) -> None:
+    if len(rows) == 1:
+        return
     table = Table(title=title, title_justify="left")
     for place, name in enumerate(rows[0]):
         table.add_column(name, justify="right" if place else "left")
