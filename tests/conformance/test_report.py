@@ -31,7 +31,7 @@ def test_refusals_stand_with_what_a_person_said_of_them() -> None:
     needless, rest = text.split("### Needless")[1].split("### Rightly refused")
     right, unseen = rest.split("### Not looked at yet")
     assert "MaxPool" in needless and "Slice" in right
-    assert "Thing (`a-new-rule`, 1 models, such as `model row`): nobody knows" in unseen
+    assert "- Thing 1 (`a-new-rule`; `model row`): nobody knows\n" in unseen
 
 
 def test_the_same_outcomes_make_the_same_page() -> None:
