@@ -15,7 +15,7 @@ it does in the flat model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableSequence, Sequence
+from collections.abc import Callable, Collection, MutableSequence, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ from actcache.passes.op_facts import GENERATED_CONSTANTS
 from actcache.passes.order import topological
 from actcache.passes.region import Region
 from actcache.passes.rename import rename_reads, rename_writes
+from actcache.passes.rows import prove_rows
 
 DOMAIN = "ai.actcache"
 OPSET = 1
@@ -35,13 +36,15 @@ TYPE_KEY = "actcache.type"
 _T = TypeVar("_T")
 
 
-def outline(view: GraphView, region: Region, fingerprint: str) -> None:
+def outline(view: GraphView, region: Region, fingerprint: str, certain: Collection[str] | None = None) -> None:
     """Move `region` of ``view.model`` into a branch, in place. The view is stale afterwards.
+
+    `certain`: what :func:`certain_shapes` says of the live-outs, where that is known.
 
     REQUIRES: the region is convex and pure, its live-outs are of fixed-size types that the view knows, and no tensor
     is named with its suffix.
     """
-    _Outliner(view, region, fingerprint).run()
+    _Outliner(view, region, fingerprint, certain_shapes(view, region) if certain is None else certain).run()
 
 
 def outline_in(model: onnx.ModelProto, view: GraphView, region: Region, fingerprint: str) -> None:
@@ -54,7 +57,18 @@ def outline_in(model: onnx.ModelProto, view: GraphView, region: Region, fingerpr
     for index, node in enumerate(model.graph.node):
         if node.domain == DOMAIN and nodes.issuperset(current.consumers[node.output[0]]):
             nodes.add(index)
-    outline(current, replace(region, nodes=frozenset(nodes)), fingerprint)
+    outline(current, replace(region, nodes=frozenset(nodes)), fingerprint, certain_shapes(view, region))
+
+
+def certain_shapes(view: GraphView, region: Region) -> frozenset[str]:
+    """Return the live-outs whose fixed shape follows from the graph's inputs and constants, whatever the model says."""
+    stated = {name: view.shape(name) or () for name in region.live_outs}
+    fixed = [name for name, shape in stated.items() if all(isinstance(size, int) for size in shape)]
+    if not fixed:
+        return frozenset()
+    proof = prove_rows(view, {})
+    known = {name: shape for name in fixed if (shape := proof.shape(name)) is not None}
+    return frozenset(name for name, shape in known.items() if tuple(size.value for size in shape) == stated[name])
 
 
 def suffix(region_id: str) -> str:
@@ -63,8 +77,8 @@ def suffix(region_id: str) -> str:
 
 
 class _Outliner:
-    def __init__(self, view: GraphView, region: Region, fingerprint: str) -> None:
-        self.view, self.region, self.fingerprint = view, region, fingerprint
+    def __init__(self, view: GraphView, region: Region, fingerprint: str, certain: Collection[str]) -> None:
+        self.view, self.region, self.fingerprint, self.certain = view, region, fingerprint, certain
         self.graph = view.model.graph
         self.mark = suffix(region.id)
         self.inside = {name: name + self.mark for name in (*region.row_frontier(), *region.live_outs)}
@@ -216,12 +230,12 @@ class _Outliner:
 
     def _handed_on(self, source: str, name: str) -> onnx.ValueInfoProto:
         """Describe the output of a branch. onnxruntime allocates outputs of fixed shape before the branch runs, and
-        fails where the shape is another one; of what a model says wrongly elsewhere it only warns. So no shape is
-        stated in full.
+        fails where the shape is another one; of what a model says wrongly elsewhere it only warns. So a shape that is
+        not certain is not stated in full.
         """
         value = self._value(source, name)
         sizes = value.type.tensor_type.shape.dim
-        if all(dim.HasField("dim_value") for dim in sizes):
+        if source not in self.certain and all(dim.HasField("dim_value") for dim in sizes):
             if sizes:
                 sizes[0].ClearField("value")
             else:

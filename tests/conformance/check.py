@@ -93,8 +93,6 @@ class _Check:
             self.compiled(loaded, view, plan)
 
     def claims(self, view: GraphView) -> None:
-        if self.subject.quick:
-            return
         self.stage("original, by rows")
         for place, hypothesis in enumerate(row_hypotheses(view, view.inputs)):
             for feed in self.feeds:
@@ -115,10 +113,9 @@ class _Check:
         inside = {i for region in regions if region.granularity == "row" for i in region.nodes}
         self.outcome.operators = sorted({view.model.graph.node[i].op_type for i in inside})
         self.outcome.verdict = "mixed" if len(granularities) == 2 else next(iter(granularities), "refused")
-        if self.outcome.verdict == "row":
-            return
-        refusal = _decisive(view, chosen.refusals)
-        self.outcome.rule, self.outcome.reason = refusal.rule, str(refusal)
+        refusal = None if self.outcome.verdict == "row" else _decisive(view, chosen.refusals, some_rows=bool(inside))
+        if refusal is not None:
+            self.outcome.rule, self.outcome.reason = refusal.rule, str(refusal)
 
     @cached_property
     def moved(self) -> verify.Run:
@@ -227,15 +224,16 @@ def _why_not_run(error: Exception) -> str:
     return next((rule for sign, rule in signs.items() if sign in str(error)), type(error).__name__)
 
 
-def _decisive(view: GraphView, refusals: list[Refusal]) -> Refusal:
-    """The refusal that a reader wants: what stopped the outputs, else the first one."""
+def _decisive(view: GraphView, refusals: list[Refusal], *, some_rows: bool) -> Refusal | None:
+    """The refusal that a reader wants: what stopped the outputs, else (where no rows are cached) the first one."""
     proofs = [prove_rows(view, hypothesis) for hypothesis in row_hypotheses(view, view.inputs)[:1]]
     found = [r for proof in proofs for name in view.outputs if (r := proof.refusal(name))]
     impure = [r for r in refusals if r.rule.startswith(("impure", "non-tensor"))]
     kept = [name for name in view.outputs if can_be_kept(view, name)]
     strings = [] if kept else [Refusal("output-type", "its outputs are of types that are not kept (strings, 4 bits)")]
     nothing = Refusal("no-rows", "no output has rows: they depend on the number of rows alone, or on no input")
-    return next(iter([*impure, *strings, *found, *refusals, nothing]))
+    others = [] if some_rows else [*refusals, nothing]
+    return next(iter([*impure, *strings, *found, *others]), None)
 
 
 def _short(error: Exception) -> str:

@@ -82,7 +82,7 @@ def _counts(found: Found) -> _Rows:
 
 
 def _by_rule(found: Found, verdicts: Sequence[str]) -> _Rows:
-    counted = {part: Counter(o.rule for o in outs if o.verdict in verdicts) for part, outs in found.items()}
+    counted = {part: Counter(o.rule for o in outs if o.rule and o.verdict in verdicts) for part, outs in found.items()}
     total = sum(counted.values(), Counter[str]())
     rules = sorted(total, key=lambda rule: (-total[rule], rule))
     return [("", *found), *((rule, *(str(counted[part][rule]) for part in found)) for rule in rules)]
@@ -97,27 +97,34 @@ def _reasons(title: str, found: Found, verdicts: Sequence[str]) -> str:
 
 
 def _reviewed(outcomes: Iterable[Outcome]) -> str:
-    kinds: dict[tuple[str, str], list[tuple[str, Candidate]]] = defaultdict(list)
+    kinds: dict[tuple[str, str], dict[str, Candidate]] = defaultdict(dict)
     for outcome in outcomes:
         for candidate in outcome.candidates:
-            kinds[candidate.rule, candidate.operator].append((outcome.name, candidate))
-    safe, sound, unseen = [], [], []
-    for rule, operator in sorted(kinds):
-        found, verdict = kinds[rule, operator], review(rule, operator)
-        name, candidate = min(found, key=lambda entry: entry[0])
-        models = len({name for name, _ in found})
-        text = (
-            f"{operator} (`{rule}`, {models} models, such as `{name}`): {verdict.why if verdict else candidate.reason}"
-        )
-        (unseen if verdict is None else safe if verdict.safe else sound).append(text)
+            kinds[candidate.rule, candidate.operator].setdefault(outcome.name, candidate)
+    #: Whether needless (None: not looked at), rule, and why, to the operators and their models.
+    told: dict[tuple[bool | None, str, str], dict[str, list[str]]] = defaultdict(dict)
+    for (rule, operator), found in sorted(kinds.items()):
+        verdict, names = review(rule, operator), sorted(found)
+        why = verdict.why if verdict else found[names[0]].reason
+        told[verdict.needless if verdict else None, rule, why][operator] = names
     return (
         "\n## Refusals that look too strict\n\n"
-        "Outputs of the original that follow the rows wherever they were tried, although rows were refused. A person"
-        " looked at each kind.\n"
-        + _listed("Needless: the rows can be shown to be apart", safe)
-        + _listed("Rightly refused: they follow by accident of these inputs", sound)
-        + _listed("Not looked at yet", unseen)
+        "Outputs of the original that follow the rows wherever they were tried, although rows were refused; how many"
+        " models,\nand one of them. A person looked at each kind.\n"
+        + _listed("Needless: the rows can be shown to be apart", _told(told, True))
+        + _listed("Rightly refused: they follow by accident of these inputs", _told(told, False))
+        + _listed("Not looked at yet", _told(told, None))
     )
+
+
+def _told(told: Mapping[tuple[bool | None, str, str], Mapping[str, list[str]]], needless: bool | None) -> list[str]:
+    lines = []
+    for (verdict, rule, why), operators in told.items():
+        if verdict is needless:
+            counted = ", ".join(f"{operator} {len(names)}" for operator, names in operators.items())
+            example = min(name for names in operators.values() for name in names)
+            lines.append(f"{counted} (`{rule}`; `{example}`): {why}")
+    return lines
 
 
 # -- layout --------------------------------------------------------------------------------------------
@@ -142,6 +149,8 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _print(console: Console, title: str, rows: _Rows) -> None:
+    if len(rows) == 1:
+        return
     table = Table(title=title, title_justify="left")
     for place, name in enumerate(rows[0]):
         table.add_column(name, justify="right" if place else "left")

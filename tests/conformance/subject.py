@@ -23,15 +23,11 @@ class Subject:
         name: Unique, and enough to make it again: what ``--filter`` matches.
         model: The model.
         feeds: Inputs for single calls; the first is what shapes are measured on.
-        data: Where weights stored outside the model are, if there are any.
-        quick: Leave out what takes long on large models: every value as an output, for all hypotheses.
     """
 
     name: str
     model: onnx.ModelProto
     feeds: list[Feed]
-    data: str | None = None
-    quick: bool = False
 
 
 @dataclass

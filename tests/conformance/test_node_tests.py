@@ -7,7 +7,7 @@ import random
 from tests.conformance import node_tests
 from tests.conformance.pool import outcomes
 
-SUBJECTS = 300
+SUBJECTS = 200
 
 
 def test_a_slice_of_the_node_tests() -> None:

@@ -132,6 +132,21 @@ def test_the_author_may_have_declared_an_output_for_another_batch(declared: str,
     assert (expected == cold).all() and (cold == warm).all()
 
 
+def test_fixed_shapes_that_are_certain_are_stated() -> None:
+    proto = model("""g (float[N, 4] x, int64[2] s) => (float[2, 3] z) <float[1, 3] small = {1, 2, 3}> {
+        n = Shape(x)
+        y = Expand(small, s)
+        t = Expand(small, n)
+        z = Add(y, t)
+    }""")
+    proto.graph.value_info.append(onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2, 3]))
+    result = outlined(proto, {0, 1}, "tensor")
+    then = node_attribute(next(n for n in result.graph.node if n.op_type == "If"), "then_branch")
+    assert then is not None
+    stated = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in then.g.output}
+    assert stated == {"n@r.stored": [2], "y@r.stored": [0, 3]}  # what `y` is said to be depends on `s`
+
+
 def test_captured_names_are_renamed_inside_bodies() -> None:
     text = """g (float[N] x, bool c) => (float[N] z) {
         y = If(c) <then_branch = t () => (float[N] a) { a = Neg(x) },
