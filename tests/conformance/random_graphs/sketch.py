@@ -346,7 +346,7 @@ def _useful(made: Known) -> bool:
 
 def opset_imports(opset: int) -> list[onnx.OperatorSetIdProto]:
     """What every model imports."""
-    versions = {"": opset, "com.microsoft": 1, "com.microsoft.nchwc": 1, LOCAL: 1}
+    versions = {"": opset, "ai.onnx.ml": 5 if opset > 21 else 3, "com.microsoft": 1, "com.microsoft.nchwc": 1, LOCAL: 1}
     return [onnx.helper.make_opsetid(domain, version) for domain, version in versions.items()]
 
 
