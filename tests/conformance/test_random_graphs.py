@@ -24,7 +24,7 @@ from tests.conformance.random_graphs.families import FAMILIES
 from tests.conformance.subject import Subject
 
 #: A wrong rule must show in this many graphs that have its operator.
-ENOUGH = 30
+ENOUGH = 60
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ def first_wrong(focus: str, folder: Path) -> str | None:
 
 @pytest.mark.parametrize(
     "operator",
-    "Softmax CumSum Trilu Slice ScatterND LSTM DynamicQuantizeLinear LayerNormalization".split(),
+    "Softmax CumSum Slice ScatterND LSTM DynamicQuantizeLinear LpNormalization".split(),
 )
 def test_a_wrong_rule_is_found(operator: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = RULES["", operator]
