@@ -194,6 +194,7 @@ def random(s: Sketch, op: str) -> None:
         drawn = s.mark(s.add(op, [x, s.constant(0.5, "float32"), s.constant(True)], seed=4), noisy=True)[0]
     else:
         return
+    s.known.remove(drawn)
     s.add("Add", [drawn, noise])
 
 
