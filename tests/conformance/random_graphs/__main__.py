@@ -1,9 +1,8 @@
 """``python -m tests.conformance.random_graphs``: what random graphs cover, and small ones of those that fail.
 
-    --examples N --seed S     which graphs: the operators in them, and those of the registry that are in none
-    --outcomes PATH           the same graphs' outcomes, as ``python -m tests.conformance --part random --json PATH`` has
-                              written them: how many came to rows
-    --shrink NAME             print a small graph that fails as the one of this name does
+``--examples N --seed S``: the operators in these graphs, and those of the registry that are in none of them.
+``--outcomes PATH``: how many came to rows, from what ``python -m tests.conformance --part random --json PATH`` wrote.
+``--shrink NAME``: a small graph that fails, made from the one of this name, which does.
 """
 
 from __future__ import annotations

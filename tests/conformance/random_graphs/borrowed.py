@@ -25,7 +25,7 @@ _UNIT_TESTS = Path(__file__).parents[2] / "unit"
 
 @cache
 def samples() -> list[Any]:
-    """Samples and traps of the rule tests without bodies. Of what is refused as a whole, they have no more than the name."""
+    """Samples and traps of the rule tests without bodies. Those of refused operators are no more than a name."""
     if str(_UNIT_TESTS) not in sys.path:
         sys.path.append(str(_UNIT_TESTS))
     found = []

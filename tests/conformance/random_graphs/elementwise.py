@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.conformance.random_graphs.families import builds
 from tests.conformance.random_graphs.sketch import Sketch, Unfit
-from tests.conformance.random_graphs.values import BOOL, BYTES, FLOATS, INTEGERS, NUMBERS, STRING, WHOLE, element_type
+from tests.conformance.random_graphs.values import BOOL, BYTES, INTEGERS, NUMBERS, STRING, WHOLE, element_type
 
 MICROSOFT = "com.microsoft"
 UNSIGNED = ("uint8", "uint32", "uint64", "uint16")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from tests.conformance.random_graphs.families import builds
 from tests.conformance.random_graphs.products import columns
 from tests.conformance.random_graphs.sketch import Sketch, Unfit
-from tests.conformance.random_graphs.spatial import image
 from tests.conformance.random_graphs.values import Known
 
 MICROSOFT = "com.microsoft"

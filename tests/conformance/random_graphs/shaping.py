@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from tests.conformance.random_graphs.families import builds
-from tests.conformance.random_graphs.sketch import Sketch, Unfit
+from tests.conformance.random_graphs.sketch import Sketch
 from tests.conformance.random_graphs.values import BOOL, BYTES, INTEGERS, NUMBERS, Known
 
 ANY = (*NUMBERS, *BYTES, *BOOL)
