@@ -56,9 +56,12 @@ def _cover(examples: int, seed: int) -> None:
         found = operators(make(name).model.graph)
         nodes += found.total()
         graphs.update(found.keys())
-    missing = [_named(key) for key in RULES if key not in graphs]
+    missing = {key: rule for key, rule in RULES.items() if key not in graphs}
+    refused = [_named(key) for key, rule in missing.items() if rule.barrier]
+    missed = [_named(key) for key, rule in missing.items() if not rule.barrier]
     print(f"{examples} graphs of {nodes / examples:.1f} nodes on average, {len(graphs)} operators")
-    print(f"operators with a row rule that are in none: {', '.join(missing) or 'none'}")
+    print(f"operators with a row rule that are in none: {', '.join(missed) or 'none'}")
+    print(f"refused as a whole, and in none: {', '.join(refused) or 'none'}")
     print("graphs by operator:", ", ".join(f"{_named(key)} {count}" for key, count in graphs.most_common()))
 
 

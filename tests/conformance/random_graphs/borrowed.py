@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 
 from actcache.passes.graph import subgraphs
-from tests.conformance.random_graphs.families import builds
+from tests.conformance.random_graphs.families import FAMILIES, builds
 from tests.conformance.random_graphs.sketch import Sketch, Unfit
 from tests.conformance.random_graphs.values import FLOATS, Known, element_type
 
@@ -41,9 +41,16 @@ def _nodes(index: int) -> list[onnx.NodeProto]:
     return list(samples()[index].model.graph.node)
 
 
+@cache
+def _only_here() -> list[int]:
+    """The samples of operators that no other builder adds."""
+    built = {(family.domain, operator) for family in FAMILIES for operator in family.operators}
+    return [index for index, sample in enumerate(samples()) if not sample.operators <= built]
+
+
 @builds(weight=14)
 def borrowed(s: Sketch, op: str) -> None:
-    index = s.below(len(samples()))
+    index = s.one_of(_only_here()) if s.chance(60) else s.below(len(samples()))
     tensors = samples()[index].tensors
     source = s.pick(FLOATS, range(1, 5), lambda k: len(k.varying) == 1 and k.smallest > 0)
     counts = [array.shape[source.varying[0]] for array in source.arrays]
