@@ -26,6 +26,8 @@ from tests.conformance.random_graphs.values import (
 T = TypeVar("T")
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 LOCAL = "local"
+#: onnxruntime takes an empty operand whose sizes do not fit, and leaves its part of the result unwritten.
+UNCHECKED = ("Concat", "QLinearConcat")
 #: Numbers beyond this are not followed further: sums of them say nothing.
 LARGEST = 1e7
 
@@ -234,6 +236,8 @@ class Sketch:
         bodies = [self.tensors[n] for body in subgraphs(node) for n in sorted(set(captured(body))) if n in self.tensors]
         sources = {k.name: k for k in (*(k for k in inputs if k is not None), *bodies)}
         if any(k.name not in self.tensors for k in sources.values()):
+            raise Unfit
+        if op in UNCHECKED and not all(k.smallest for k in sources.values()):
             raise Unfit
         arrays = self._tried(node, list(sources.values()))
         results = [self.tensors[v.name] for body in subgraphs(node) for v in body.output if v.name in self.tensors]
