@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from actcache.passes.graph import GraphView
-from actcache.passes.rows import RULES, broadcasting, row_hypotheses
+from actcache.passes.rows import RULES, row_hypotheses, rules_shape
 from actcache.passes.rows.broadcasting import carry
 from actcache.passes.rows.registry import Op, Rule
-from actcache.passes.rows.state import ROW_FREE, State, Value
+from actcache.passes.rows.state import Row, Shape, Value
 from tests.conformance.calls import agree_on_rows
 from tests.conformance.check import check
 from tests.conformance.claims import check_claims
 from tests.conformance.pool import outcomes
 from tests.conformance.random_graphs import make, names, shrunk
 from tests.conformance.random_graphs.__main__ import operators
+from tests.conformance.random_graphs.borrowed import samples
 from tests.conformance.random_graphs.families import FAMILIES
 from tests.conformance.subject import Subject
 
 #: A wrong rule must show in this many graphs that have its operator.
-ENOUGH = 30
+ENOUGH = 60
 
 
 @pytest.mark.slow
 def test_graphs_compile_and_hold() -> None:
-    found = [outcome for outcome in outcomes("random", names(250, seed=2027)) if outcome is not None]
+    found = [outcome for outcome in outcomes("random", names(200, seed=2027)) if outcome is not None]
     assert [(o.name, o.problems) for o in found if o.verdict == "wrong"] == []
     verdicts = Counter(o.verdict for o in found)
     assert verdicts["not run"] < 0.1 * len(found)
     assert verdicts["row"] + verdicts["mixed"] > 0.3 * len(found)
-    assert len(found) == 250
+    assert len(found) == 200
 
 
 def test_a_name_makes_one_graph() -> None:
@@ -42,16 +43,15 @@ def test_a_name_makes_one_graph() -> None:
     assert one.model == two.model and len(one.feeds) == len(two.feeds)
 
 
-def test_every_rule_has_a_builder() -> None:
+def test_every_rule_can_appear() -> None:
     built = {(family.domain, operator) for family in FAMILIES for operator in family.operators}
-    assert {key for key in RULES if key not in built} <= BUILT_BY_ANOTHER
+    built |= {operator for sample in samples() for operator in sample.operators}
+    missing = {key for key, rule in RULES.items() if key not in built and not rule.barrier}
+    assert missing <= NO_KERNEL
 
 
-#: Operators that a builder of another one, or of an idiom, adds.
-BUILT_BY_ANOTHER = {
-    *((("com.microsoft.nchwc"), name) for name in ("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool")),
-    *((("com.microsoft.nchwc"), name) for name in ("ReorderInput", "ReorderOutput", "Upsample")),
-}
+#: onnxruntime has no kernel of these in ai.onnx: their rules are tested with onnx's reference implementation.
+NO_KERNEL = {("", "CausalConvWithState"), ("", "LinearAttention"), ("", "SwiGLU")}
 
 
 # -- wrong rules are found -------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def first_wrong(focus: str, folder: Path) -> str | None:
 
 @pytest.mark.parametrize(
     "operator",
-    "Softmax CumSum Trilu Slice ScatterND LSTM DynamicQuantizeLinear LayerNormalization".split(),
+    "Softmax CumSum Slice ScatterND LSTM DynamicQuantizeLinear LpNormalization".split(),
 )
 def test_a_wrong_rule_is_found(operator: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = RULES["", operator]
@@ -79,14 +79,14 @@ def test_a_wrong_rule_is_found(operator: str, monkeypatch: pytest.MonkeyPatch, t
     assert first_wrong(operator, tmp_path)
 
 
-def test_operands_whose_rows_lie_on_different_axes_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    aligned: Callable[[list[Value], int], State] = broadcasting.joint_state
+def test_a_reshape_that_mixes_rows_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def reshaped(x: Value, sizes: Shape) -> Value:
+        """Wrong: the rows are taken to be wherever the batch is in the result, whatever stands before it."""
+        found = [(axis, size.block()) for axis, size in enumerate(sizes) if size.block() is not None]
+        return Value(Row(*found[0]), sizes) if x.row and found else Value(x.state, sizes)
 
-    def first_of(values: list[Value], rank: int) -> State:
-        return next((aligned([value], rank) for value in values if value.state != ROW_FREE), ROW_FREE)
-
-    monkeypatch.setattr(broadcasting, "joint_state", first_of)
-    assert first_wrong("arithmetic", tmp_path)
+    monkeypatch.setattr(rules_shape, "reshaped", reshaped)
+    assert first_wrong("Reshape", tmp_path)
 
 
 def test_what_fails_is_shrunk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -95,10 +95,11 @@ def test_what_fails_is_shrunk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     def wrong(subject: Subject) -> bool:
         return any(broken_claims(subject, tmp_path))
 
-    name = next(name for name in names(ENOUGH, 0, "Softmax") if wrong(make(name)))
-    smallest = shrunk(name, wrong).model
-    assert operators(smallest.graph)["", "Softmax"] == 1
-    assert len(smallest.graph.node) <= 3 < len(make(name).model.graph.node)
+    large = (subject for subject in map(make, names(ENOUGH, 0, "Softmax")) if len(subject.model.graph.node) > 8)
+    failing = next(subject for subject in large if wrong(subject))
+    smallest = shrunk(failing.name, wrong, tries=150).model
+    assert operators(smallest.graph)["", "Softmax"] >= 1
+    assert len(smallest.graph.node) <= 3
 
 
 def broken_claims(subject: Subject, folder: Path) -> Iterator[str]:

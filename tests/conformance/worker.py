@@ -7,6 +7,7 @@ nowhere.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -25,6 +26,7 @@ def main(part: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     warnings.simplefilter("ignore")
+    gc.freeze()  # every compilation collects garbage: what has been imported is none
 
     def say(message: dict[str, Any]) -> None:
         answers.write(json.dumps(message) + "\n")

@@ -1,9 +1,8 @@
 """``python -m tests.conformance.random_graphs``: what random graphs cover, and small ones of those that fail.
 
---examples N --seed S     which graphs: the operators in them, and those of the registry that are in none
---outcomes PATH           the same graphs' outcomes, as ``python -m tests.conformance --part random --json PATH`` has
-written them: how many came to rows
---shrink NAME             print a small graph that fails as the one of this name does
+``--examples N --seed S``: the operators in these graphs, and those of the registry that are in none of them.
+``--outcomes PATH``: how many came to rows, from what ``python -m tests.conformance --part random --json PATH`` wrote.
+``--shrink NAME``: a small graph that fails, made from the one of this name, which does.
 """
 
 from __future__ import annotations
@@ -57,9 +56,12 @@ def _cover(examples: int, seed: int) -> None:
         found = operators(make(name).model.graph)
         nodes += found.total()
         graphs.update(found.keys())
-    missing = [_named(key) for key in RULES if key not in graphs]
+    missing = {key: rule for key, rule in RULES.items() if key not in graphs}
+    refused = [_named(key) for key, rule in missing.items() if rule.barrier]
+    missed = [_named(key) for key, rule in missing.items() if not rule.barrier]
     print(f"{examples} graphs of {nodes / examples:.1f} nodes on average, {len(graphs)} operators")
-    print(f"operators with a row rule that are in none: {', '.join(missing) or 'none'}")
+    print(f"operators with a row rule that are in none: {', '.join(missed) or 'none'}")
+    print(f"refused as a whole, and in none: {', '.join(refused) or 'none'}")
     print("graphs by operator:", ", ".join(f"{_named(key)} {count}" for key, count in graphs.most_common()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,10 +30,8 @@ def _grow(body: Sketch, x: Known, count: int) -> Known:
         family = body.one_of(families)
         before, length = list(body.known), len(body.nodes)
         body.known = [x if made is None else made] * 3 + body.known  # what was made last is what is read most
-        try:
+        with contextlib.suppress(Unfit):
             family.build(body, body.one_of(family.operators) if family.operators else "")
-        except Unfit:
-            pass
         fresh = [k for k in body.known if k not in before and k is not x]
         body.known = [*before, *fresh]
         made = fresh[-1] if fresh else made
@@ -194,6 +193,7 @@ def random(s: Sketch, op: str) -> None:
         drawn = s.mark(s.add(op, [x, s.constant(0.5, "float32"), s.constant(True)], seed=4), noisy=True)[0]
     else:
         return
+    s.known.remove(drawn)
     s.add("Add", [drawn, noise])
 
 

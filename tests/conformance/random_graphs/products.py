@@ -12,7 +12,7 @@ MICROSOFT = "com.microsoft"
 
 
 def columns(x: Known) -> int:
-    """The size of the last axis, which must be the same in all feeds (and not 0: integer products leave that unwritten)."""
+    """The size of the last axis: the same in all feeds, and not 0 (integer products write nothing then)."""
     if x.rank == 0 or x.rank - 1 in x.varying or not x.smallest:
         raise Unfit
     return x.shape[-1]

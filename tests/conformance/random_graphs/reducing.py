@@ -49,10 +49,7 @@ def top_k(s: Sketch, op: str) -> None:
     x = s.pick(NUMBERS, range(1, 5))
     axis = s.axis(x)
     most = min(array.shape[axis] for array in x.arrays)
-    if s.chance(10):
-        count = s.size(x, axis)
-    else:
-        count = s.integers(1 + s.below(max(most, 1)))
+    count = s.size(x, axis) if s.chance(10) else s.integers(1 + s.below(max(most, 1)))
     s.add(op, [x, count], 2, axis=s.sign(axis, x.rank), largest=s.below(2))
 
 
