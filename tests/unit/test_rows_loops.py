@@ -16,6 +16,10 @@ _TIMES = "y, z = Loop(m, go, h) <body = step (int64 i, bool c, float[N, 4] s) =>
 _W, _TRUE = weight(7, 4), literal(True, "bool")
 
 LOOPS: list[Sample] = [
+    *(sample(f"y, z = Scan(h, x) <num_scan_inputs = 1, {_STEP}>", {"y": 0, "z": 1}, opset=opset, h=rows(4),
+        x=rows(5, 3, axis=1), w=_W) for opset in (9, 11, 24)),
+    *(sample(f"{_TIMES} {{ d = Identity(c) v = Gather<axis = 0>(x, i) {_CELL} }}>", {"y": 0, "z": 1}, opset=opset,
+        h=rows(4), x=rows(5, 3, axis=1), w=_W, m=literal(5), go=_TRUE) for opset in (9, 11, 23)),
     sample(f"y, z = Scan(h, x) <num_scan_inputs = 1, {_STEP}>", {"y": 0, "z": 1}, h=rows(4), x=rows(5, 3, axis=1),
         w=_W),
     # Slices of another axis, backwards, put together on yet another.
