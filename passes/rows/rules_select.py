@@ -265,20 +265,6 @@ def qlinear_concat(op: Op) -> Value:
     return Value(row or ROW_FREE, _joined(values, axis))
 
 
-@rule("Compress")
-def compress(op: Op) -> Value:
-    """Keeps the entries of one axis that a condition chooses, the same for all rows; not rows."""
-    x, kept = op.need(0), op.symbols.fresh("kept")
-    flat = op.attribute("axis") is None
-    axis = op.axis(0, len(x.shape)) if x.shape is not None and not flat else None
-    if x.row is not None and axis in (None, x.row.axis):
-        raise Mixes("data-dependent-shape", "Compress keeps rows that the data chooses: its size depends on them")
-    op.row_free(1)
-    if x.shape is None or axis is None:
-        return carry(x, (kept,) if flat else None)
-    return carry(x, (*x.shape[:axis], kept, *x.shape[axis + 1 :]))
-
-
 barrier("Unique", "data-dependent-shape", "Unique compares the rows of the batch", domain=MICROSOFT)
 barrier("StringSplit", "data-dependent-shape", "StringSplit pads every row to the longest split of the batch")
 barrier("NonZero", "data-dependent-shape", "NonZero lists the entries of all rows: its size depends on the data")
