@@ -60,6 +60,10 @@ FORMS: Mapping[str, Callable[[Subject, Path, Path, str], None]] = {
 }
 
 
+#: The forms that round.
+QUANTISED = frozenset(name for name in FORMS if name.startswith(("dynamic", "static")))
+
+
 def make_form(form: str, subject: Subject, source: Path, target: Path, kind: str) -> None:
     """Write the form of an export.
 
