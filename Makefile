@@ -1,13 +1,14 @@
 # The ways into this repository. Each target sets up what it needs first: system packages, the virtual
 # environment, the native library, models. What is done already is not done again.
 #
-#   make demo         compile real models, play real inputs, print what caching saved
-#   make test         C++ tests (plain, address and undefined-behaviour sanitizers, thread sanitizer), then pytest
-#   make conformance  onnx's node tests, random graphs and the catalogue, compiled and held to plain onnxruntime
-#   make check        ruff, mypy, clang-format, clang-tidy
-#   make format       write everything the way that check wants it
-#   make library      the native library alone
-#   make clean        remove everything that was built; models/cache stays
+#   make demo                 compile real models, play real inputs, print what caching saved
+#   make test                 C++ tests (plain, address and undefined-behaviour sanitizers, thread sanitizer), then pytest
+#   make conformance          onnx's node tests, random graphs and the catalogue, compiled and held to plain onnxruntime
+#   make conformance-exports  models exported from PyTorch on the spot, in an environment of its own
+#   make check                ruff, mypy, clang-format, clang-tidy
+#   make format               write everything the way that check wants it
+#   make library              the native library alone
+#   make clean                remove everything that was built; models/cache stays
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -21,8 +22,10 @@ BUILD := $(PYTHON) custom_ops/build.py
 
 # The oldest onnxruntime that is supported has an environment of its own.
 OLDEST := .venv-oldest
+# So has PyTorch, which nothing else here needs.
+EXPORTS := .venv-exports
 
-.PHONY: help demo test test-cpp test-asan test-tsan test-python conformance
+.PHONY: help demo test test-cpp test-asan test-tsan test-python conformance conformance-exports
 .PHONY: check check-python check-cpp format library clean
 
 help:
@@ -50,6 +53,9 @@ conformance: library $(DONE)/test
 	$(PYTHON) -m models.fetch
 	$(PYTHON) -m tests.conformance
 
+conformance-exports: library $(EXPORTS)/.done
+	$(EXPORTS)/bin/python -m tests.exports
+
 check: check-python check-cpp
 
 check-python: $(DONE)/dev
@@ -69,7 +75,7 @@ library: $(DONE)/package
 	$(BUILD) --variant release
 
 clean:
-	rm -rf build dist custom_ops/build actcache/_native $(VENV) $(OLDEST)
+	rm -rf build dist custom_ops/build actcache/_native $(VENV) $(OLDEST) $(EXPORTS)
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -95,4 +101,8 @@ $(DONE)/demo $(DONE)/test $(DONE)/dev: $(DONE)/package
 
 $(OLDEST)/.done: scripts/oldest_onnxruntime.sh | $(DONE)/venv
 	scripts/oldest_onnxruntime.sh $(PYTHON) $(OLDEST)
+	@touch $@
+
+$(EXPORTS)/.done: scripts/exports_environment.sh | $(DONE)/venv
+	scripts/exports_environment.sh $(PYTHON) $(EXPORTS)
 	@touch $@

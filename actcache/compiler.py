@@ -371,9 +371,11 @@ class _Compilation:
             refusals.append(Refusal("verification", report.failure, plan[0].region.id))
             return [], None
         sound = tuple(c for c in plan if self._accepted((c,), refusals)[0])
-        if not sound or len(sound) == len(plan):
-            refusals.append(Refusal("verification", f"together, its regions fail: {report.failure}"))
+        if not sound:
             return [], None
+        if len(sound) == len(plan):
+            refusals.append(Refusal("verification", f"together, its regions fail: {report.failure}"))
+            sound = (max(sound, key=lambda c: c.saving),)
         return self._accepted(sound, refusals)
 
     def _batches(self, plan: Plan) -> list[dict[str, int]]:

@@ -24,7 +24,6 @@ from actcache.passes.refusal import Refusal
 from actcache.passes.rows import Mixed, Row, RowFree, RowProof, prove_rows
 from actcache.passes.rows.analysis import Interpreter
 from actcache.passes.rows.joining import join
-from actcache.passes.rows.sizes import ONE
 from actcache.passes.rows.state import Value
 
 _RULE = "fixed-batch"
@@ -263,7 +262,7 @@ def _describe(value: onnx.ValueInfoProto, proof: RowProof, symbol: str) -> None:
     dims = value.type.tensor_type.shape.dim
     if not isinstance(state, Row) or state.axis >= len(dims):
         return
-    if state.block == ONE:
+    if state.plain:
         _set_size(value, state.axis, symbol)
     else:
         dims[state.axis].Clear()

@@ -25,7 +25,7 @@ from actcache.passes.rows.joining import disagree, fails, join
 from actcache.passes.rows.loops import follow_loop, follow_scan
 from actcache.passes.rows.named_sizes import NamedSizes, SizeEquation
 from actcache.passes.rows.registry import MAX_CONTENT, RULES, Op, Rule, objects
-from actcache.passes.rows.sizes import ONE, N, Size, Symbols, const
+from actcache.passes.rows.sizes import N, Size, Symbols, const
 from actcache.passes.rows.state import (
     BATCH_SIZE,
     ROW_FREE,
@@ -61,7 +61,7 @@ class RowProof:
     def row_axis(self, name: str) -> int | None:
         """Return the axis that holds exactly the N rows of a tensor, or None."""
         state = self.state(name)
-        return state.axis if isinstance(state, Row) and state.block == ONE else None
+        return state.axis if isinstance(state, Row) and state.plain else None
 
     def refusal(self, name: str) -> Refusal | None:
         """Return, for a ``Mixed`` tensor, why and at which node its rows were first mixed."""
@@ -321,7 +321,7 @@ def _held(value: Value, label: str) -> Value:
         return value
     if shape is None or state.axis >= len(shape):
         return _mixed("rank-unknown", "the axis of the rows is lost", label)
-    expected = N * state.block if isinstance(state, Row) else N
+    expected = state.before * N * state.block if isinstance(state, Row) else N
     others = shape[: state.axis] + shape[state.axis + 1 :]
     if shape[state.axis] != expected or any(size.batch for size in others):
         return _mixed("size-from-batch", "the number of rows sets the size of another axis", label)

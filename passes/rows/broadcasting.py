@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from actcache.passes.rows.registry import known
 from actcache.passes.rows.sizes import ONE, Size, Symbols
@@ -93,7 +94,7 @@ def labelled(operands: Sequence[tuple[Value, Sequence[str]]], result: Sequence[s
     if any(value.shape is None for value, _ in operands):
         return broadcast([value for value, _ in operands], symbols)
     sizes: dict[str, list[Size]] = {}
-    rows: set[tuple[str, Size]] = set()
+    rows: set[tuple[str, Row]] = set()
     for value, labels in operands:
         shape = known(value)
         if len(shape) != len(labels):
@@ -104,17 +105,17 @@ def labelled(operands: Sequence[tuple[Value, Sequence[str]]], result: Sequence[s
             label = labels[value.row.axis]
             if list(labels).count(label) > 1:
                 raise Mixes("rows-diagonal", "a diagonal is taken over the axis of the rows")
-            rows.add((label, value.row.block))
+            rows.add((label, replace(value.row, axis=0)))
         elif value.state != ROW_FREE:
             raise Mixes("batch-size-in-data", "a value computed from the number or position of rows enters a product")
     if len(rows) > 1:
         raise Mixes("rows-misaligned", "the rows of the operands of a product lie on different axes")
     state: State = ROW_FREE
     if rows:
-        label, block = next(iter(rows))
+        label, row = next(iter(rows))
         if label not in result:
             raise Mixes("rows-contracted", "the product sums over the axis of the rows")
-        state = Row(list(result).index(label), block)
+        state = replace(row, axis=list(result).index(label))
     return Value(state, tuple(broadcast_size(sizes[label], symbols) for label in result))
 
 
@@ -131,6 +132,8 @@ def same_rows(values: Sequence[Value], axes: Sequence[int]) -> Row | None:
         if value.row is None or value.row.axis != axis:
             where = "none" if value.row is None else f"axis {value.row.axis}"
             raise Mixes("rows-misaligned", f"rows are expected on axis {axis}, an operand has them on {where}")
+        if value.row.before != ONE:
+            raise Mixes("rows-misaligned", "an operand has its rows flattened behind another axis")
         blocks.add(value.row.block)
     if len(blocks) > 1:
         raise Mixes("rows-misaligned", "the operands flatten their rows differently")
@@ -147,7 +150,7 @@ def _aligned(value: Value, rank: int) -> State:
     shift = rank - len(known(value))
     state = value.state
     if isinstance(state, Row):
-        return Row(state.axis + shift, state.block)
+        return replace(state, axis=state.axis + shift)
     if isinstance(state, RowIndex):
         return RowIndex(state.axis + shift, state.stride)
     return state

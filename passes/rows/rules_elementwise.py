@@ -151,7 +151,7 @@ def _moved_on(op: Op, index: Value, by: Value) -> Value | None:
         return None
     reach = reach + step - ONE
     placed = broadcast([Value(Row(state.axis), index.shape), by], op.symbols)
-    if not (block - reach).dimension or placed.row is None or placed.row.block != ONE:
+    if not (block - reach).dimension or placed.row is None or not placed.row.plain:
         return None
     return Value(RowOffset(placed.row.axis, block), placed.shape, below=reach)
 

@@ -168,7 +168,8 @@ def flatten(op: Op) -> Value:
 def reshape(op: Op) -> Value:
     """Row-major order is kept. With P entries before the rows' axis, the rows are found again on axis p of the
     result when the sizes before p multiply to P and size p is N·c: entry (q, i·c + j) is in row i. As the total is
-    kept, so do they when the sizes behind, with c, multiply to what a row has behind its axis.
+    kept, so do they when the sizes behind, with c, multiply to what a row has behind its axis. What is left of P when
+    the sizes before p multiply to less is flattened together with the rows.
     """
     x = op.need(0)
     target = op.content(1)
@@ -242,15 +243,21 @@ def reshaped(x: Value, sizes: Shape) -> Value:
         raise Mixes("row-position-in-data", "coordinates that hold row positions are reshaped")
     assert isinstance(state, Row | RowIndex | RowOffset)  # Mixed never reaches a rule
     source = known(x)
-    before, own = product(source[: state.axis]), state.block if isinstance(state, Row) else ONE
-    behind = own * product(source[state.axis + 1 :])
+    row = state if isinstance(state, Row) else Row(state.axis)
+    before, behind = product(source[: row.axis]) * row.before, row.block * product(source[row.axis + 1 :])
     for axis, size in enumerate(sizes):
         block = size.block()
-        if block is not None and (product(sizes[:axis]) == before or block * product(sizes[axis + 1 :]) == behind):
+        if block is None:
+            continue
+        if product(sizes[:axis]) == before or block * product(sizes[axis + 1 :]) == behind:
             if isinstance(state, Row):
                 return Value(Row(axis, block), sizes, below=x.below)
             if block == ONE:
                 return Value(replace(state, axis=axis), sizes, below=x.below)
+        parts = before.divided_by(product(sizes[:axis]))
+        within = block.divided_by(parts) if parts is not None else None
+        if isinstance(state, Row) and parts is not None and within is not None:
+            return Value(Row(axis, within, parts), sizes, below=x.below)
     raise Mixes("reshape-mixes-rows", f"Reshape {_text(source)} → {_text(sizes)} does not keep the rows apart")
 
 

@@ -6,7 +6,8 @@ that holds for every N and every choice of rows:
 ==================  =================================================================================
 ``RowFree``         neither the value nor the shape depends on the rows or on N
 ``Row(axis, b)``    axis `axis` has size N·b; the b entries from i·b on, called *row i*, depend only on
-                    row i of the inputs and on row-free values, neither on i nor on N
+                    row i of the inputs and on row-free values, neither on i nor on N. With p `before`,
+                    the size is p·N·b, and row i has b entries in each of the p parts: [S, N] flattened
 ``RowIndex(axis)``  axis `axis` has size N and the value there is i·stride, the row's position for stride 1;
                     without a stride it is some function of the position and of row-free values
 ``RowCoords(axis)`` rows along `axis`; the last axis holds coordinates: first the row's own position i,
@@ -45,10 +46,16 @@ class RowFree:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Row i along `axis`, in `block` consecutive entries, depends on row i of the inputs only."""
+    """Row i along `axis`, `block` consecutive entries in each of `before` parts, depends on row i of the inputs."""
 
     axis: int
     block: Size = ONE
+    before: Size = ONE
+
+    @property
+    def plain(self) -> bool:
+        """Whether the axis holds exactly the N rows."""
+        return self.block == ONE and self.before == ONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
+import os
+import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -84,18 +86,22 @@ def without_rows(subject: Subject, name: str, fewer: int) -> torch.Tensor:
 
 
 @contextlib.contextmanager
-def quiet():
-    """Keep what the exporters print and warn about to themselves."""
+def quiet() -> Iterator[None]:
+    """Keep what the exporters print and warn about to themselves, also what they print from C++."""
     logging.disable(logging.WARNING)
+    sys.stdout.flush()
+    kept = [(number, os.dup(number)) for number in (1, 2)]
     try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
+        with open(os.devnull, "wb") as nowhere, warnings.catch_warnings():
+            for number, _ in kept:
+                os.dup2(nowhere.fileno(), number)
             warnings.simplefilter("ignore")
             yield
     finally:
+        sys.stdout.flush()
+        for number, copy in kept:
+            os.dup2(copy, number)
+            os.close(copy)
         logging.disable(logging.NOTSET)
 
 

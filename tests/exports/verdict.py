@@ -15,11 +15,13 @@ from actcache.model_file import load_model
 from actcache.passes.graph import GraphView
 from actcache.passes.rows import prove_rows, row_hypotheses
 from tests.exports.exporting import without_rows
+from tests.exports.forms import DYNAMIC, QUANTISED
 from tests.exports.subject import Rows, Subject
 
 #: Largest difference accepted between the original and the compiled model, relative to the largest value. The kernels
-#: of onnxruntime differ by about this much between sizes of the batch.
-TOLERANCE = 2e-4
+#: of onnxruntime differ by about this much between sizes of the batch. In a quantised model a last bit may move a
+#: rounding: onnxruntime with its optimiser and without differ by up to 1.2e-2 on those made here.
+TOLERANCE, QUANTISED_TOLERANCE = 2e-4, 3e-2
 
 
 @dataclass
@@ -51,7 +53,7 @@ def judge(verdict: Verdict, subject: Subject, path: Path, folder: Path, *, compi
             verdict.proven, verdict.reason = "tensor", problem
     if compiled:
         _compile(verdict, subject, path, folder)
-    expected = "tensor" if verdict.name[-1] == "dynamic int8" else "row"
+    expected = "tensor" if verdict.name[-1] == DYNAMIC else "row"
     if verdict.proven != expected:
         verdict.problems.append(f"{verdict.proven} where {expected} is right")
     rows = [region for region in verdict.regions if region.startswith("row")]
@@ -81,13 +83,14 @@ def _unproven(view: GraphView, subject: Subject, claim: Rows) -> str:
 
 def _compile(verdict: Verdict, subject: Subject, path: Path, folder: Path) -> None:
     target = folder / "compiled.onnx"
+    tolerance = QUANTISED_TOLERANCE if verdict.name[-1] in QUANTISED else TOLERANCE
     inputs = [value.name for value in onnx.load(path, load_external_data=False).graph.input]
     feeds = [{n: without_rows(subject, n, fewer).numpy() for n in inputs} for fewer in (0, 1)]
     try:
         try:
-            result = actcache.compile_model(path, target, min_saving=0)
+            result = actcache.compile_model(path, target, min_saving=0, tolerance=tolerance)
         except InvalidSamples:
-            result = actcache.compile_model(path, target, samples=feeds[:1], min_saving=0)
+            result = actcache.compile_model(path, target, samples=feeds[:1], min_saving=0, tolerance=tolerance)
     except NothingToCache as nothing:
         verdict.proven, verdict.reason = "refused", verdict.reason or str(nothing)
         return
@@ -104,7 +107,7 @@ def _compile(verdict: Verdict, subject: Subject, path: Path, folder: Path) -> No
     for feed in (*feeds, *feeds):
         for name, left, right in zip(subject.outputs, original.run(None, feed), model.run(None, feed), strict=True):
             scale = max(1.0, float(np.abs(left).max(initial=0)))
-            if left.shape != right.shape or not np.allclose(left, right, rtol=0, atol=TOLERANCE * scale):
+            if left.shape != right.shape or not np.allclose(left, right, rtol=0, atol=tolerance * scale):
                 verdict.problems.append(f"'{name}' is not what the original gives")
 
 

@@ -22,7 +22,7 @@ SHAPE: list[Sample] = [
     sample("y = Reshape(x, t)", 0, x=rows(4, 3), t=literal([0, -1])),
     sample("y = Reshape<shape = [-1, 12]>(x)", 0, opset=1, x=rows(4, 3)),
     sample("y = Reshape(x, t)", 1, x=rows(4, 3, axis=1), t=literal([4, -1, 3])),
-    sample("y = Reshape(x, t)", "mixed", x=rows(4, 3, axis=1), t=literal([-1, 3])),  # interleaves the rows
+    sample("y = Reshape(x, t)", "parts", x=rows(4, 3, axis=1), t=literal([-1, 3])),  # interleaves the rows
     sample("y = Reshape(x, t)", "mixed", x=rows(4, 3), t=literal([4, -1, 3])),
     sample("y = Reshape(x, t)", "mixed", x=rows(4, loose=True), t=literal([-1, 4])),
     sample("y = Flatten<axis = 1>(x)", 0, x=rows(4, 3)),

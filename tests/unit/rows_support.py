@@ -25,7 +25,7 @@ CHOICES = ([4, 1, 0, 3, 2], [1, 3], [2], [0], [0, 0, 3, 3, 1, 4, 2])
 NEWEST = (1, 32)
 
 Array: TypeAlias = "npt.NDArray[np.generic]"
-#: "mixed", "free", the axis of the rows, or (axis, block).
+#: "mixed", "free", the axis of the rows, or (axis, block); "parts": rows with entries in several parts of an axis.
 Claim: TypeAlias = str | int | tuple[int, int]
 
 
@@ -182,6 +182,8 @@ def described(state: State) -> Claim:
     """A state as samples spell it."""
     if isinstance(state, Mixed):
         return "mixed"
+    if isinstance(state, Row) and state.before.value != 1:
+        return "parts"
     if isinstance(state, Row):
         return state.axis if state.block.value == 1 else (state.axis, state.block.value or -1)
     return {"RowFree": "free"}.get(type(state).__name__, type(state).__name__)

@@ -93,7 +93,7 @@ ACROSS: dict[str, Sample] = {
         text=rows(dtype="str")),
     "reshape-mixes-rows optional blockless": sample("a = Reshape(x, t) y = ReduceSum<keepdims=0>(a, z)", "mixed",
         x=rows(4), t=literal([2, -1]), z=literal([0])),
-    "reshape-mixes-rows moe tokens": sample(
+    "rows-misaligned moe tokens": sample(
         'f = Reshape(r, t) y = com.microsoft.MoE<k = 1, activation_type = "relu">(x, f, a, , c)', "mixed", x=rows(2, 8),
         r=rows(2, 4, axis=1), t=literal([-1, 4]), a=weight(4, 16, 8), c=weight(4, 8, 16)),
     "reshape-mixes-rows zero that is copied": sample(

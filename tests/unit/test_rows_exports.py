@@ -43,6 +43,11 @@ POOLED = """h = Add(e, p) is = Equal(x, end) int = Cast<to = 6>(is) first = ArgM
 #: nn.MultiheadAttention works on [S, N, E], and TorchScript writes the S of the example into the graph.
 TIME_FIRST = {"x": Tensor((6,), 1, "int64", low=0, high=9, loose=True), "table": weight(10, 8), "four": literal([4])}
 
+#: Its last projection is a product of matrices: [S, N, E] as [S·N, E].
+FLATTENED = """e = Gather(table, x) both = Reshape(e, rows_last)
+               product = MatMul(both, matrix) back = Shape(e)"""
+TIME_FLAT = {**TIME_FIRST, "matrix": weight(8, 8), "bias": weight(8), "rows_last": literal([-1, 8])}
+
 
 def strided(channels: list[int], claim: Claim) -> Sample:
     return sample(STRIDED, claim, channels=literal([[[[c]] for c in channels]]), **STRIDES)
@@ -113,8 +118,17 @@ SAMPLES: dict[str, Sample] = {
         six=literal([6]),
         **TIME_FIRST,
     ),
-    "time first, rows and tokens flattened": sample(
-        "e = Gather(table, x) y = Reshape(e, flat)", "mixed", flat=literal([-1, 8]), **TIME_FIRST
+    "time first, rows and tokens flattened for a product": sample(
+        f"{FLATTENED} sum = Add(product, bias) y = Reshape(sum, back)", 1, **TIME_FLAT
+    ),
+    "time first, taken for rows first": sample(
+        f"{FLATTENED} y = Reshape(product, wrong)", "mixed", wrong=literal([-1, 48]), **TIME_FLAT
+    ),
+    "time first, as if rows came first": sample(
+        f"""{FLATTENED} turned = Transpose<perm = [1, 0, 2]>(e) other = Reshape(turned, rows_last)
+            sum = Add(product, other) y = Reshape(sum, back)""",
+        "mixed",
+        **TIME_FLAT,
     ),
 }
 
