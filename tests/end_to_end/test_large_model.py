@@ -1,4 +1,4 @@
-"""A model over 2 GB, which no single protobuf can hold: compiled, run and hit, without holding all weights in memory."""
+"""A model over 2 GB, which no single protobuf can hold: compiled, run and hit, without all weights in memory at once."""
 
 from __future__ import annotations
 
