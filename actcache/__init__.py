@@ -24,9 +24,10 @@ from actcache.errors import (
 from actcache.region_spec import RegionSpec
 
 if TYPE_CHECKING:
-    from actcache.compiler import CompileResult, compile_model
+    from actcache.compiler import compile_model
     from actcache.passes.refusal import Refusal
     from actcache.recorder import Recorder, record
+    from actcache.result import CompileResult
     from actcache.runtime import InferenceSession, clear, configuration, configure, library_path, register, stats
 
 __version__ = "0.1.0"
@@ -58,7 +59,7 @@ __all__ = [
 
 # Loaded at first use: a serving process needs neither onnx nor the compiler, and `--version` needs nothing.
 _LAZY = {
-    "CompileResult": "actcache.compiler",
+    "CompileResult": "actcache.result",
     "compile_model": "actcache.compiler",
     "Refusal": "actcache.passes.refusal",
     "Recorder": "actcache.recorder",

@@ -35,7 +35,7 @@ from actcache.errors import (
 )
 
 if TYPE_CHECKING:
-    from actcache.compiler import CompileResult
+    from actcache.result import CompileResult
 
 _INTERRUPTED = 130
 

@@ -15,8 +15,8 @@ from actcache.byte_size import format_bytes
 from actcache.errors import ActcacheError, NothingToCache
 
 if TYPE_CHECKING:
-    from actcache.compiler import CompileResult
     from actcache.passes.refusal import Refusal
+    from actcache.result import CompileResult
     from actcache.trace import TraceReport
 
 #: Refusals printed for each reason unless everything is asked for.

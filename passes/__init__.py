@@ -7,10 +7,15 @@ The order in which the driver (``actcache.compiler``) runs them:
 ``purity``                which nodes may be skipped at all
 ``cones``                 which graph inputs each tensor depends on
 ``rows``                  which tensors are proven to keep the rows of a batch apart
-``cost``                  what each node costs, by onnxruntime's profiler
-``selection``             the region that saves most for the bytes it keeps
+``profile``, ``cost``     what each node costs, by onnxruntime's profiler
+``selection``             the region that saves most for the bytes it keeps, by a minimum cut
+``search``                regions of one cone: by rows or by whole calls, from every start (``starts``)
+``choose``                which of them, by what a hit saves …
+``choose_traced``         … or by what recorded calls would have found (``recording``, ``prediction``)
 ``outline``               moves the region into the branch of an ``If`` behind a ``CacheLookup``
 ``inline_regions``        the inverse: a compiled model back to the model it came from
 ``fingerprint``           content hash of a region
+``local_functions``       the model's own functions: inlined for the analyses, kept in the result
+``dynamic_batch``         a model for one batch size made into one for any
 ========================  ==================================================================
 """

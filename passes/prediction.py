@@ -92,7 +92,7 @@ class Predictor:
                     overhead += part.overhead
                 saved += part.saved
             total += seconds * max(1.0 - saved, 0.0) + overhead
-        return Prediction(total / max(self.recording.total, 1e-12), tuple(part.use() for part in parts))
+        return Prediction(float(total / max(self.recording.total, 1e-12)), tuple(part.use() for part in parts))
 
     def keys(self, candidate: Candidate) -> list[Hashes]:
         """Return the keys of a candidate's frontier in every call."""

@@ -1,4 +1,4 @@
-"""A model over 2 GB, which no single protobuf can hold: compiled, run and hit, without all weights in memory at once."""
+"""A model over 2 GB, which no single protobuf can hold: compiled and run without all weights in memory at once."""
 
 from __future__ import annotations
 

@@ -131,6 +131,14 @@ def test_large_results_are_not_kept_when_a_cheap_last_node_makes_them() -> None:
     assert best.region.live_outs == ("b",)
 
 
+def test_names_that_are_not_needed_for_the_proof_are_not_relied_on() -> None:
+    """Some exporters call every unknown size "?": equal by name, they differ in every real call."""
+    image = view("g (float[N, 3, H, H] x) => (float[N, 3, H, H] y) { a = Tanh(x) y = Exp(a) }")
+    costs = Costs((1e-3, 1e-3), 2e-3, dict.fromkeys("xay", (4, 3, 8, 16)), measured=True)
+    (candidate,) = choose(image, costs).plans[0]
+    assert candidate.region.granularity == "row" and candidate.region.size_equations == ()
+
+
 # -- named regions ------------------------------------------------------------------------------------
 
 

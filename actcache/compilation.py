@@ -1,0 +1,250 @@
+"""One compilation, step by step: measure → analyse and choose → outline → verify → measure on a trace."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy.typing as npt
+import onnx
+
+from actcache import model_runs
+from actcache.byte_size import DEFAULT_BUDGET
+from actcache.errors import ActcacheError, InvalidModel, NothingToCache
+from actcache.model_file import LoadedModel
+from actcache.passes.choose import Choice, Plan, choose, likely_batches, wanted_places
+from actcache.passes.choose_traced import predicted
+from actcache.passes.cost import Costs, estimate_costs
+from actcache.passes.dynamic_batch import DynamicBatch
+from actcache.passes.fingerprint import fingerprint
+from actcache.passes.graph import GraphView
+from actcache.passes.local_functions import LocalFunctions
+from actcache.passes.named_region import choose_named
+from actcache.passes.outline import outline_in
+from actcache.passes.prediction import Predictor
+from actcache.passes.recording import Place, places
+from actcache.passes.refusal import Refusal
+from actcache.passes.rows import row_hypotheses, with_namesakes
+from actcache.passes.time_model import TimeModel
+from actcache.region_spec import RegionSpec
+from actcache.result import CompiledRegion
+from actcache.samples import check_sample, load_sample, model_inputs
+from actcache.trace import Trace, TraceReport, typical_calls
+from actcache.verify import VerifyReport
+
+Sample = str | os.PathLike[str] | Mapping[str, npt.ArrayLike]
+Progress = Callable[[str], None]
+
+
+class Compilation:
+    """State of one compilation between its steps; they are called in the order in which they stand here.
+
+    Args:
+        loaded: The model.
+        libraries: Custom-op libraries that it needs.
+        tolerance: Largest accepted difference to the original.
+        verify: Whether to run the compiled model against it.
+        step: Told what is being done.
+        dynamic: The model with its batch made variable, if that is what is compiled.
+
+    Attributes:
+        view: What the analyses see.
+        costs: What its nodes cost.
+        result: The compiled model, once a plan is accepted.
+        played: What a trace predicted and measured of it.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        libraries: tuple[str, ...],
+        tolerance: float,
+        verify: bool,
+        step: Progress,
+        dynamic: DynamicBatch | None = None,
+    ) -> None:
+        self.loaded, self.tolerance, self.verify, self.step, self.dynamic = loaded, tolerance, verify, step, dynamic
+        self.originals = model_runs.Originals(str(loaded.source), str(loaded.runnable), str(loaded.base), libraries)
+        self.functions = loaded.functions
+        if dynamic is not None:
+            self.functions = LocalFunctions(dynamic.model)
+            base = loaded.directory / "dynamic.onnx"
+            base.write_bytes(self.functions.inlined.SerializeToString())
+            fixed = model_runs.FixedBatch(dynamic.size, dynamic.inputs, dynamic.outputs)
+            self.originals = replace(self.originals, base=str(base), signature=str(loaded.base), fixed=fixed)
+        self.view = GraphView(self.functions.inlined)
+        self.samples: list[Path] = []
+        self.runtime_version = ""
+        self.costs: Costs
+        self.result: onnx.ModelProto
+        self.trace: Trace | None = None
+        self.predictor: Predictor | None = None
+        self.budget = DEFAULT_BUDGET
+        self.played: TraceReport | None = None
+        self.must_pay = False
+
+    def measure(self, samples: Sequence[Sample], trace: Trace | None) -> None:
+        """Take or make samples and measure costs on the first; estimate them where nothing may be run."""
+        inputs = model_inputs(self.loaded.proto)
+        self.trace = trace
+        given = []
+        for index, sample in enumerate(samples or (typical_calls(trace, inputs) if trace else ())):
+            if isinstance(sample, (str, os.PathLike)):
+                feed = load_sample(sample, inputs)
+            else:
+                feed = check_sample(sample, inputs, f"samples[{index}]")
+            given.append(model_runs.save_sample(self.loaded.directory / f"given{index}.npz", feed))
+        self.step("measuring what each node costs")
+        try:
+            self.samples, self.costs, self.runtime_version = model_runs.measure(
+                self.originals, given, self.loaded.directory
+            )
+        except ActcacheError as error:
+            if self.verify or given or isinstance(error, InvalidModel):
+                raise
+            self.costs = estimate_costs(self.view)
+
+    def choose(
+        self,
+        granularity: str,
+        regions: Sequence[RegionSpec] | None,
+        min_saving: float | None,
+        pure_ops: Collection[str],
+        budget: int,
+    ) -> Choice:
+        """Find the regions to cache: those the user names, or by what repeats in the trace, or by what a hit saves.
+
+        Arguments as :func:`actcache.compiler.compile_model`.
+        """
+        if regions:
+            self.step("looking at the regions given")
+            choice = choose_named(self.view, self.costs, regions, granularity, pure_ops)
+            plan = choice.plans[0]
+            self._record({place for c in plan for place in places(c.region)}, [c.row_axes for c in plan], budget)
+            if self.predictor:
+                choice.considered = predicted(plan, self.predictor)
+            return choice
+        self.must_pay = min_saving is None
+        if self.trace:
+            wanted = wanted_places(self.view, self.costs, pure_ops)
+            self._record(wanted, likely_batches(self.view, self.costs), budget)
+        self.step("choosing regions")
+        return choose(
+            self.view,
+            self.costs,
+            granularity=granularity,
+            min_saving=None if min_saving is None else min_saving * 1e-3,
+            pure_ops=pure_ops,
+            name=re.sub(r"[^\w.-]", "_", self.loaded.source.name.removesuffix(".onnx").removesuffix(".cached")),
+            predictor=self.predictor,
+        )
+
+    def _record(self, wanted: Collection[Place], batches: Sequence[Mapping[str, int]], budget: int) -> None:
+        """Take from the trace what predictions need."""
+        if self.trace is None:
+            return
+        calls = self.trace.chosen_by
+        self.step(f"looking for what repeats in {len(calls)} recorded calls")
+        recording, fewer = model_runs.record(
+            self.originals, calls, self.samples[0], wanted, batches, self.loaded.directory
+        )
+        self.budget = budget
+        self.predictor = Predictor(TimeModel(self.costs, fewer), recording, budget)
+
+    def first_accepted(self, choice: Choice) -> tuple[list[CompiledRegion], VerifyReport | None]:
+        """Compile plans, best first, until one passes verification.
+
+        Raises:
+            NothingToCache: None does, or there is none.
+        """
+        for plan in choice.plans:
+            if self.dynamic and all(candidate.region.granularity != "row" for candidate in plan):
+                continue  # without rows, the model as it is does as well
+            compiled, report = self._accepted(plan, choice.refusals)
+            if compiled and self._pays(compiled, choice.refusals):
+                return compiled, report
+        hint = "--explain lists every reason; --min-saving 0 caches whatever is safe"
+        raise NothingToCache(choice.refusals, file=self.loaded.source, hint=hint)
+
+    def _pays(self, compiled: Sequence[CompiledRegion], refusals: list[Refusal]) -> bool:
+        """Measure the compiled model on the other half of the trace; False if it is wrong there, or saves nothing."""
+        if self.trace is None or self.predictor is None:
+            return True
+        calls = self.trace.measured_on
+        self.step(f"measuring the result on {len(calls)} recorded calls")
+        path = self.loaded.directory / "compiled.onnx"
+        path.write_bytes(self.result.SerializeToString())
+        answer = model_runs.replay(self.originals, path, calls, self.tolerance, self.budget)
+        names = ", ".join(c.candidate.region.id for c in compiled)
+        if answer["failure"] is not None:
+            refusals.append(Refusal("verification", answer["failure"], names))
+            return False
+        plan = [c.candidate for c in compiled]
+        known = all(map(self.predictor.can_predict, plan))
+        self.played = TraceReport(
+            calls=len(self.trace.chosen_by),
+            played=answer["calls"],
+            predicted=self.predictor.predict(plan).ratio if known else None,
+            measured=answer["compiled"] / max(answer["original"], 1e-12),
+            reuse={n: 1 - r["computed"] / r["lookups"] for n, r in answer["regions"].items() if r["lookups"]},
+            max_abs_error=answer["max_abs_error"],
+        )
+        if self.must_pay and self.played.measured >= 1:
+            reason = (
+                f"measured on the other half of the trace it takes {self.played.measured:.3f} of the original's time"
+            )
+            refusals.append(Refusal("not-worth", reason, names))
+            return False
+        return True
+
+    def _accepted(self, plan: Plan, refusals: list[Refusal]) -> tuple[list[CompiledRegion], VerifyReport | None]:
+        """Compile and verify a plan. If it fails, find the regions that fail alone and do without them."""
+        compiled = self._outline(plan)
+        if not self.verify:
+            return compiled, None
+        self.step("verifying " + ", ".join(f"'{c.region.id}' by {c.region.granularity}" for c in plan))
+        path = self.loaded.directory / "compiled.onnx"
+        path.write_bytes(self.result.SerializeToString())
+        cones, batches = [c.cone for c in plan], self._batches(plan)
+        report = model_runs.check(self.originals, path, self.samples, batches, cones, self.tolerance)
+        if report.failure is None:
+            return compiled, report
+        if len(plan) == 1:
+            refusals.append(Refusal("verification", report.failure, plan[0].region.id))
+            return [], None
+        sound = tuple(c for c in plan if self._accepted((c,), refusals)[0])
+        if not sound:
+            return [], None
+        if len(sound) == len(plan):
+            refusals.append(Refusal("verification", f"together, its regions fail: {report.failure}"))
+            sound = (max(sound, key=lambda c: c.saving),)
+        return self._accepted(sound, refusals)
+
+    def _batches(self, plan: Plan) -> list[dict[str, int]]:
+        """The ways in which verification cuts the inputs into rows: as each region does, as all of them do, and with
+        inputs that share the batch and are in no region.
+        """
+        own = [with_namesakes(self.view, c.row_axes) for c in plan if c.row_axes]
+        together = dict(self.dynamic.inputs) if self.dynamic else {}
+        together |= {name: axis for axes in own for name, axis in axes.items()}
+        wider = [h for h in row_hypotheses(self.view, self.view.inputs) if together.items() < h.items()]
+        found: list[dict[str, int]] = []
+        for axes in (*wider[:1], together, *own):
+            if axes and axes not in found:
+                found.append(axes)
+        return found
+
+    def _outline(self, plan: Plan) -> list[CompiledRegion]:
+        written, regions = self.functions.with_calls(self.view, [candidate.region for candidate in plan])
+        self.result = onnx.ModelProto()
+        self.result.CopyFrom(written.model)
+        compiled = []
+        for candidate, region in zip(plan, regions, strict=True):
+            found = candidate.region
+            digest = fingerprint(self.view, found.nodes, found.live_outs, self.loaded.weights.tensors)
+            outline_in(self.result, written, region, digest)
+            compiled.append(CompiledRegion(candidate, digest))
+        return compiled
