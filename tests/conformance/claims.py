@@ -150,15 +150,26 @@ def _rows(state: Row, got: Any, whole: Any, rows: Sequence[int]) -> Iterator[tup
     if not isinstance(got, np.ndarray) or state.axis >= got.ndim or got.shape[state.axis] % len(rows):
         yield problem, float("inf")
         return
-    block = got.shape[state.axis] // len(rows)
+    parts = state.before.value
+    if parts is None or got.shape[state.axis] % (parts * len(rows)):
+        yield problem, float("inf") if parts else 0.0  # how the axis is cut is not known as a number: nothing to hold
+        return
+    got, whole = _in_parts(got, state.axis, parts), _in_parts(whole, state.axis, parts)
+    axis = state.axis + 1
+    block = got.shape[axis] // len(rows)
     if state.block.value is not None and block != state.block.value:
         yield f"{problem}: blocks of {block}", float("inf")
         return
-    if whole.shape[state.axis] < block * (max(rows) + 1):
+    if whole.shape[axis] < block * (max(rows) + 1):
         yield f"{problem}: shape {got.shape} beside {whole.shape}", float("inf")
         return
-    expected = take_blocks(whole, rows, state.axis, block)
-    yield problem, excess(got, expected, state.axis if block == 1 else None)
+    expected = take_blocks(whole, rows, axis, block)
+    yield problem, excess(got, expected, axis if block == 1 else None)
+
+
+def _in_parts(array: Any, axis: int, parts: int) -> Any:
+    """The array with the parts of an axis, each of which holds all rows, on an axis of their own before it."""
+    return array.reshape(*array.shape[:axis], parts, array.shape[axis] // parts, *array.shape[axis + 1 :])
 
 
 def _sizes(proof: RowProof, name: str, got: Any, count: int) -> Iterator[tuple[str, float]]:
