@@ -166,7 +166,7 @@ class Compilation:
             compiled, report = self._accepted(plan, choice.refusals)
             if compiled and self._pays(compiled, choice.refusals):
                 return compiled, report
-        hint = "--explain lists every reason; --min-saving 0 caches whatever is safe"
+        hint = "--explain lists every reason" + ("; --min-saving 0 caches whatever is safe" if self.must_pay else "")
         raise NothingToCache(choice.refusals, file=self.loaded.source, hint=hint)
 
     def _pays(self, compiled: Sequence[CompiledRegion], refusals: list[Refusal]) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from actcache.passes.candidate import Candidate, worth
+from actcache.passes.candidate import Candidate, can_be_kept, worth
 from actcache.passes.choose_traced import MIN_CONE_SHARE, Considered, TracedChoice, predicted
 from actcache.passes.cones import cones
 from actcache.passes.cost import Costs
@@ -65,7 +65,7 @@ def choose(
     """
     choice = Choice()
     impure = impure_nodes(view, pure_ops)
-    choice.refusals += impure.values()
+    choice.refusals += [*impure.values(), *_outputs_not_kept(view)]
     search = Search(view, costs, impure, everything=min_saving == 0)
     if predictor is not None and min_saving is None:
         traced = TracedChoice(search, predictor, granularity, choice.refusals)
@@ -121,6 +121,13 @@ def _plan(
             call_name = f"{cone_name}.call" if taken else cone_name
             consider(search.by_tensor(cone, call_name, plan), small=not whole or taken)
     return tuple(plan)
+
+
+def _outputs_not_kept(view: GraphView) -> list[Refusal]:
+    """Return why outputs of the model that are no numbers cannot be in an entry."""
+    names = [name for name in view.outputs if name in view.producer and not can_be_kept(view, name)]
+    reason = "a result of its type (strings, elements narrower than a byte, no tensor, not known) is not kept"
+    return [Refusal("output-type", reason, view.label(view.producer[name])) for name in names]
 
 
 def wanted_places(view: GraphView, costs: Costs, pure_ops: Collection[str] = ()) -> set[Place]:

@@ -139,6 +139,12 @@ def test_names_that_are_not_needed_for_the_proof_are_not_relied_on() -> None:
     assert candidate.region.granularity == "row" and candidate.region.size_equations == ()
 
 
+def test_results_that_cannot_be_kept_are_named() -> None:
+    choice = chosen(view("g (string[N] x) => (string[N] y) { y = Identity(x) }"), min_saving=0.0)
+    assert choice.plans == []
+    assert [(r.rule, r.node) for r in choice.refusals if r.rule == "output-type"] == [("output-type", "Identity → y")]
+
+
 # -- named regions ------------------------------------------------------------------------------------
 
 
