@@ -70,6 +70,8 @@ def cast(op: Op) -> Value:
     x = op.need(0)
     target = op.attribute("to")
     if isinstance(x.state, Positional) and target not in _INTEGERS:
+        if not isinstance(x.state, RowIndex):
+            raise Mixes("row-position-in-data", "coordinates with row positions in them are cast to a type of data")
         return Value(RowIndex(x.state.axis, None), x.shape)
     if x.number and target in _INTEGERS and op.node.op_type == "Cast":
         content = op.content(0)
