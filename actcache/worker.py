@@ -80,7 +80,7 @@ def _verify(request: dict[str, Any], directory: Path) -> dict[str, Any]:
     if fixed:
         run = verify.in_batches(run, fixed["size"], fixed["inputs"], fixed["outputs"])
     answers = verify.references(run, samples, request["batches"], request["cones"])
-    del session  # one model in memory at a time
+    del session, run  # one model in memory at a time
     release_memory()
     options = _options(request["libraries"])
     runtime.register(options)
@@ -132,7 +132,7 @@ def _fewer_rows(
     row_axes: dict[str, int],
     libraries: Sequence[str],
 ) -> dict[str, Any] | None:
-    """Measure the sample with one of its rows (or with more, if it has but one); None if the model refuses that."""
+    """Measure one of the sample's rows; None if it has no other, or if the model refuses a single one."""
     axes = {name: axis for name, axis in row_axes.items() if name in sample}
     whole = verify.row_count(sample, axes) if axes else 1
     if whole == 1:

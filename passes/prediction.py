@@ -32,13 +32,11 @@ class RegionUse:
         lookups: Rows looked up (calls, for granularity ``tensor``).
         computed: Rows that had to be computed.
         within: Rows equal to another one of the same call.
-        distinct_bytes: Bytes that all its entries take together.
     """
 
     lookups: int
     computed: int
     within: int
-    distinct_bytes: float
 
     @property
     def reuse(self) -> float:
@@ -117,7 +115,6 @@ class _Part:
         everything = range(len(times.costs.seconds))
         self.all_fixed, self.all_slope = times.line(everything, candidate.row_axes, candidate.rows)
         self.lookups = self.computed = self.within = 0
-        self.distinct: set[int] = set()
         self.missed: npt.NDArray[np.bool_] = np.zeros(0, bool)
         self.saved = self.overhead = 0.0
 
@@ -138,7 +135,6 @@ class _Part:
                     continue
                 seen.add(key)
                 self.missed[row] = not store.touch((self.index, key), worth, size)
-            self.distinct |= seen
             self.lookups += int(wanted.sum())
             self.within += int(wanted.sum()) - len(seen)
         computed = int(self.missed.sum())
@@ -167,5 +163,4 @@ class _Part:
         return (self.fixed + self.slope * computed) / max(self.fixed + self.slope * rows, 1e-12)
 
     def use(self) -> RegionUse:
-        size = self.candidate.entry_bytes
-        return RegionUse(self.lookups, self.computed, self.within, len(self.distinct) * size)
+        return RegionUse(self.lookups, self.computed, self.within)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 
+from actcache.memory import release_memory
 from actcache.passes.attribution import attribute
 from actcache.passes.cost import Costs
 from actcache.passes.graph import GraphView
@@ -48,12 +49,13 @@ def measure_costs(view: GraphView, directory: Path, sample: Feed, total: float, 
     path = directory / "profiled.onnx"
     path.write_bytes(_named_copy(view.model).SerializeToString())
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
-        plain = _profile(path, Path(scratch), sample, libraries, None)
+        plain = _profile(path, Path(scratch), sample, libraries, optimise=False)
         durations, shapes = _read_profile(view, plain)
         weights = [statistics.median(d) * 1e-6 if d else 0.0 for d in durations]
-        optimised = Path(scratch) / "optimised.onnx"
-        times = _node_seconds(_profile(path, Path(scratch), sample, libraries, optimised))
-        graph = onnx.load_model(optimised, load_external_data=False).graph
+        release_memory()
+        graph = _optimised_graph(path, Path(scratch), libraries)
+        release_memory()
+        times = _node_seconds(_profile(path, Path(scratch), sample, libraries, optimise=True))
     path.unlink()
     seconds = attribute(view, graph, times, weights)
     scale = total / max(sum(seconds), 1e-9)
@@ -62,24 +64,38 @@ def measure_costs(view: GraphView, directory: Path, sample: Feed, total: float, 
 
 
 def _profile(
-    path: Path, scratch: Path, sample: Feed, libraries: Sequence[str], optimised: Path | None
+    path: Path, scratch: Path, sample: Feed, libraries: Sequence[str], *, optimise: bool
 ) -> list[dict[str, object]]:
-    """Run a model under the profiler, optimised if the optimised model is to be written to a file."""
-    options = ort.SessionOptions()
+    """Run a model under the profiler."""
+    options = _options(libraries)
     options.enable_profiling = True
-    options.log_severity_level = 4
-    options.profile_file_prefix = str(scratch / ("plain" if optimised is None else "optimised"))
-    if optimised is None:
+    options.profile_file_prefix = str(scratch / ("optimised" if optimise else "plain"))
+    if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    else:
-        options.optimized_model_filepath = str(optimised)
-        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimised.data")
-    for library in libraries:
-        options.register_custom_ops_library(library)
     profiled = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    _median_seconds(lambda: profiled.run(None, dict(sample)), _SECONDS if optimised else _SECONDS / 4)
+    _median_seconds(lambda: profiled.run(None, dict(sample)), _SECONDS if optimise else _SECONDS / 4)
     events: list[dict[str, object]] = json.loads(Path(profiled.end_profiling()).read_text())
     return events
+
+
+def _optimised_graph(path: Path, scratch: Path, libraries: Sequence[str]) -> onnx.GraphProto:
+    """Return the graph that onnxruntime makes of a model: from a session of its own, which holds all weights twice
+    while it writes them.
+    """
+    options = _options(libraries)
+    options.optimized_model_filepath = str(scratch / "optimised.onnx")
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimised.data")
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return onnx.load_model(options.optimized_model_filepath, load_external_data=False).graph
+
+
+def _options(libraries: Sequence[str]) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    for library in libraries:
+        options.register_custom_ops_library(library)
+    return options
 
 
 def _node_seconds(events: Sequence[dict[str, object]]) -> dict[str, float]:
