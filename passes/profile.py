@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +74,11 @@ def _profile(
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     profiled = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    _median_seconds(lambda: profiled.run(None, dict(sample)), _SECONDS if optimise else _SECONDS / 4)
-    events: list[dict[str, object]] = json.loads(Path(profiled.end_profiling()).read_text())
+    _median_seconds(partial(profiled.run, None, dict(sample)), _SECONDS if optimise else _SECONDS / 4)
+    written = Path(profiled.end_profiling())
+    del profiled  # thousands of events take as much memory as the model: not both at once
+    release_memory()
+    events: list[dict[str, object]] = json.loads(written.read_text())
     return events
 
 
