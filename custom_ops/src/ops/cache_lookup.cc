@@ -64,6 +64,7 @@ CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
     : api_(api),
       attributes_(ReadLookupAttributes(api, info)),
       region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
+      name_space_(session.name_space_number),
       no_input_axes_(attributes_.input_row_axes.size(), -1),
       no_output_axes_(attributes_.live_outs(), -1),
       blake3_(HashKind::kBlake3, attributes_.fingerprint, session.name_space,
@@ -133,7 +134,7 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   for (std::size_t i = 0; i < inputs; ++i) call.inputs.push_back(io.Input(i));
 
   Classify(call);
-  if (Config::Process().budget_bytes() == 0 || SecretError() != nullptr) {
+  if (!name_space_ || Config::Process().budget_bytes() == 0 || SecretError() != nullptr) {
     call.kind = PlanKind::kPass;
   }
   if (call.kind != PlanKind::kPass) {

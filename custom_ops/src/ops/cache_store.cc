@@ -44,7 +44,8 @@ CacheStore::CacheStore(const ort::Api* api, const ort::KernelInfo* info,
     : api_(api),
       attributes_(ReadStoreAttributes(api, info)),
       region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
-      tag_{session.name_space_number, region_.number},
+      // Without a number every plan is a pass, and nothing gets this tag.
+      tag_{session.name_space_number.value_or(0), region_.number},
       names_(ComputedNames(api, info, attributes_.live_outs())) {}
 
 void CacheStore::ReadPlan(const KernelIo& io, Call& call) const {
