@@ -5,6 +5,7 @@
 
 #include "actcache.h"
 #include "control/config.h"
+#include "control/fork.h"
 #include "control/registry.h"
 #include "control/stats_json.h"
 #include "store/store.h"
@@ -14,6 +15,8 @@
 #endif
 
 namespace {
+
+__attribute__((constructor)) void OnLoad() noexcept { actcache::InstallForkHandlers(); }
 
 constexpr int kAbi = 2;
 

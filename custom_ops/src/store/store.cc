@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <new>
 #include <utility>
 
 namespace actcache {
@@ -10,13 +9,6 @@ namespace actcache {
 Store::Store(std::size_t budget) noexcept : ledger_(budget) {}
 
 Store::~Store() { Clear(); }
-
-Store& Store::Process() noexcept {
-  // In static memory and never destroyed: threads may still use it while the process exits.
-  alignas(Store) static unsigned char memory[sizeof(Store)];
-  static Store* const store = new (memory) Store(kDefaultBudget);
-  return *store;
-}
 
 EntryRef Store::Find(const Key& key) noexcept {
   return EntryRef(ShardOf(key).Find(key, age_.load(std::memory_order_relaxed)));
