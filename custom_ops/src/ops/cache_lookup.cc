@@ -62,6 +62,7 @@ struct CacheLookup::Call {
 CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
                          const SessionSettings& session)
     : api_(api),
+      session_(session),
       attributes_(ReadLookupAttributes(api, info)),
       region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
       name_space_(session.name_space_number),
@@ -235,12 +236,14 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call) const {
   Plan plan;
   plan.kind = call.kind;
   plan.region = region_.number;
+  plan.name_space = name_space_.value_or(0);  // without a number every plan is a pass
   if (call.kind != PlanKind::kPass) {
     plan.rows = static_cast<std::uint32_t>(call.rows);
     plan.missing = static_cast<std::uint32_t>(call.match.missing.size());
     plan.cached_rows = static_cast<std::uint32_t>(call.match.hits.size());
     plan.keys = call.match.missing_keys.data();
     plan.sources = call.match.sources.data();
+    plan.flags = call.match.missing_flags.data();
   }
   const KernelIo::Output output =
       io.Allocate(1, ElementType::kUint8, Dims{static_cast<std::int64_t>(PlanBytes(plan))});

@@ -49,6 +49,7 @@ class CacheLookup {
   void WritePlan(const KernelIo& io, const Call& call) const;
 
   const ort::Api* api_;
+  const SessionSettings& session_;
   const RegionAttributes attributes_;
   Region& region_;
   const std::optional<std::uint32_t> name_space_;  // none: nothing is cached
