@@ -176,7 +176,7 @@ def replay(
         if played == 0:
             varying = verify.varying_outputs(lambda f: list(original.run(None, f)), feed)
             compiled.run(None, feed)
-            runtime.clear()
+            runtime.invalidate()
             before = _computed()
         elif time.monotonic() > deadline:
             break

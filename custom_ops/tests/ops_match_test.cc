@@ -25,7 +25,13 @@ void Put(Store& store, std::uint64_t n, ElementType type = ElementType::kFloat,
   std::size_t bytes = ElementBits(type) / 8;
   for (const std::int64_t dim : dims) bytes *= static_cast<std::size_t>(dim);
   const TensorSpec spec{static_cast<std::int32_t>(type), std::move(dims), bytes};
-  Draft draft = store.Reserve(KeyNumber(n), EntryTag{0, 0}, &spec, 1, 100 + n);
+  Candidate candidate{};
+  candidate.key = KeyNumber(n);
+  candidate.tag = {0, 0};
+  candidate.specs = &spec;
+  candidate.count = 1;
+  candidate.cost_ns = 100 + n;
+  Draft draft = store.Reserve(candidate);
   ASSERT_TRUE(draft);
   std::memset(draft.data(0), static_cast<int>(n), bytes);
   ASSERT_TRUE(store.Publish(std::move(draft)));
@@ -88,7 +94,7 @@ TEST(Match, HoldsItsEntriesOnlyAsLongAsItLives) {
   Put(store, 1);
   {
     const Match match = FindRows(store, KeyNumbers({1}), kTypes, kAxes);
-    store.Clear();
+    store.Invalidate({}, 0);
     EXPECT_GT(store.stats().bytes, 0u);
   }
   EXPECT_EQ(store.stats().bytes, 0u);

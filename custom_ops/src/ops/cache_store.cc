@@ -186,8 +186,14 @@ void CacheStore::Publish(const Call& call, const Parallel& parallel) const {
     Store& store = Store::Process();
     const EntryTag tag{call.plan.name_space, region_.number};
     for (std::size_t row = 0; row < call.plan.missing; ++row) {
-      Draft draft =
-          store.Reserve(call.plan.keys[row], tag, specs.data(), specs.size(), call.row_cost_ns);
+      Candidate candidate{};
+      candidate.key = call.plan.keys[row];
+      candidate.tag = tag;
+      candidate.specs = specs.data();
+      candidate.count = specs.size();
+      candidate.cost_ns = call.row_cost_ns;
+      candidate.now_ns = SteadyNow();
+      Draft draft = store.Reserve(candidate);
       if (!draft) continue;
       for (std::size_t i = 0; i < specs.size(); ++i) {
         const RowLayout dense = layouts[i].Dense();

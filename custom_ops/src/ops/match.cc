@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
+
 namespace actcache {
 namespace {
 
@@ -56,7 +58,7 @@ bool SameShapes(const Entry& a, const Entry& b) {
   for (std::size_t i = 0; i < a.tensor_count(); ++i) {
     const DimsView x = a.dims(i);
     const DimsView y = b.dims(i);
-    if (!std::equal(x.begin(), x.end(), y.begin(), y.end())) return false;
+    if (x.rank != y.rank || !std::equal(x.begin(), x.end(), y.begin())) return false;
   }
   return true;
 }
@@ -64,6 +66,7 @@ bool SameShapes(const Entry& a, const Entry& b) {
 }  // namespace
 
 Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const Axes& axes) {
+  const FindLimits limits{SteadyNow()};
   Match match;
   match.sources.resize(keys.size());
   match.hits.reserve(keys.size());
@@ -80,7 +83,7 @@ Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const 
       }
       continue;
     }
-    EntryRef entry = store.Find(keys[row]);
+    EntryRef entry = store.Find(keys[row], limits);
     if (entry && Fits(*entry, types, axes) &&
         (match.hits.empty() || SameShapes(*entry, *match.hits.front()))) {
       match.saved_ns += entry->cost_ns();
