@@ -7,11 +7,19 @@
 
 #include "ops/plan.h"
 #include "ops/row_keys.h"
+#include "ops/sampler.h"
 #include "ops/small_vector.h"
 #include "store/entry.h"
 #include "store/store.h"
 
 namespace actcache {
+
+// How a call looks its rows up.
+struct LookupRules {
+  FindLimits limits;
+  double verify_share = 0;      // of the hits that are computed all the same, to be compared
+  Sampler* verified = nullptr;  // picks them; REQUIRED if the share is not 0
+};
 
 // What is known of a call after its lookup. Holds references to the entries that were hit, so it
 // lives only inside the kernel call.
@@ -28,8 +36,10 @@ struct Match {
 };
 
 // `types` and `axes` describe the live-outs (axis -1: the entry holds the complete tensor). An
-// entry that does not fit them, or whose row shapes differ from the first hit's, counts as missing.
-Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const Axes& axes);
+// entry that does not fit them, or whose row shapes differ from the first hit's, counts as missing,
+// and what is computed takes its place.
+Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const Axes& axes,
+               const LookupRules& rules);
 
 }  // namespace actcache
 
