@@ -65,6 +65,7 @@ CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
       session_(session),
       attributes_(ReadLookupAttributes(api, info)),
       region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
+      name_space_(session.name_space_number),
       no_input_axes_(attributes_.input_row_axes.size(), -1),
       no_output_axes_(attributes_.live_outs(), -1),
       blake3_(HashKind::kBlake3, attributes_.fingerprint, session.name_space,
@@ -130,7 +131,7 @@ void CacheLookup::Count(const Call& call) const {
 }
 
 bool CacheLookup::Off() const {
-  return Config::Process().budget_bytes() == 0 || SecretError() != nullptr ||
+  return !name_space_ || Config::Process().budget_bytes() == 0 || SecretError() != nullptr ||
          region_.disabled.load(std::memory_order_relaxed);
 }
 
@@ -242,7 +243,7 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call) const {
   Plan plan;
   plan.kind = call.kind;
   plan.region = region_.number;
-  plan.name_space = session_.name_space_number;
+  plan.name_space = name_space_.value_or(0);  // without a number every plan is a pass
   if (call.kind != PlanKind::kPass) {
     plan.rows = static_cast<std::uint32_t>(call.rows);
     plan.missing = static_cast<std::uint32_t>(call.match.missing.size());
