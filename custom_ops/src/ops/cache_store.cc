@@ -214,7 +214,7 @@ void CacheStore::Keep(const KernelIo& io, const Call& call, const Parallel& para
 
 bool CacheStore::Publish(const Call& call, const Rows& rows, std::size_t row,
                          const Parallel& parallel) const {
-  Candidate candidate;
+  Candidate candidate{};
   candidate.key = call.plan.keys[row];
   candidate.tag = EntryTag{call.plan.name_space, region_.number};
   candidate.specs = rows.specs.data();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
+
 namespace actcache {
 namespace {
 
@@ -56,11 +58,10 @@ bool SameShapes(const Entry& a, const Entry& b) {
   for (std::size_t i = 0; i < a.tensor_count(); ++i) {
     const DimsView x = a.dims(i);
     const DimsView y = b.dims(i);
-    if (!std::equal(x.begin(), x.end(), y.begin(), y.end())) return false;
+    if (x.rank != y.rank || !std::equal(x.begin(), x.end(), y.begin())) return false;
   }
   return true;
 }
-
 
 // One call of FindRows().
 class Search {

@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <vector>
 
+#include "base/sampler.h"
 #include "ops/plan.h"
 #include "ops/row_keys.h"
-#include "ops/sampler.h"
 #include "ops/small_vector.h"
 #include "store/entry.h"
 #include "store/store.h"
@@ -30,6 +30,8 @@ struct Match {
   SmallVector<std::uint8_t, 16> missing_flags;  // their MissingFlags
   std::vector<EntryRef> hits;                   // of the unique rows found, in row order
   std::size_t duplicates = 0;  // rows equal to an earlier one that is to be computed
+  std::size_t expired = 0;     // rows whose entry was too old
+  std::size_t verified = 0;    // rows that were found, and are computed to be compared
   std::uint64_t saved_ns = 0;  // recompute time of the rows found in the store
 
   bool any_miss() const { return !missing.empty(); }

@@ -1,7 +1,8 @@
 // A share of hits is computed all the same, and what comes out is compared with what was kept.
 //
 // The lookup treats such a row as missing (kVerify), so that the call's results are the computed
-// ones; the store operator compares. An entry that differs is removed; the region may be turned off.
+// ones; the store operator compares. An entry that differs is removed; the region may be turned
+// off.
 #ifndef ACTCACHE_OPS_VERIFICATION_H_
 #define ACTCACHE_OPS_VERIFICATION_H_
 

@@ -1,6 +1,6 @@
 // Picks a share of events.
-#ifndef ACTCACHE_OPS_SAMPLER_H_
-#define ACTCACHE_OPS_SAMPLER_H_
+#ifndef ACTCACHE_BASE_SAMPLER_H_
+#define ACTCACHE_BASE_SAMPLER_H_
 
 #include <atomic>
 #include <cstdint>
@@ -34,4 +34,4 @@ class Sampler {
 
 }  // namespace actcache
 
-#endif  // ACTCACHE_OPS_SAMPLER_H_
+#endif  // ACTCACHE_BASE_SAMPLER_H_
