@@ -6,6 +6,7 @@
 #include "actcache.h"
 #include "base/clock.h"
 #include "control/config.h"
+#include "control/fork.h"
 #include "control/registry.h"
 #include "control/stats_json.h"
 #include "store/store.h"
@@ -15,6 +16,8 @@
 #endif
 
 namespace {
+
+__attribute__((constructor)) void OnLoad() noexcept { actcache::InstallForkHandlers(); }
 
 constexpr int kAbi = 2;
 

@@ -84,6 +84,11 @@ class Registry {
   // All regions, in the order they were first seen.
   std::vector<const Region*> Regions() const;
 
+  // For control/fork.h: hold all locks around fork(); what a child counts starts at 0.
+  void LockForFork() const;
+  void UnlockAfterFork() const;
+  void ResetCounters();
+
  private:
   mutable Mutex mutex_;
   std::deque<Region> regions_ ACTCACHE_GUARDED_BY(mutex_);  // a deque: growing moves nothing
