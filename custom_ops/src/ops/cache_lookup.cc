@@ -62,6 +62,7 @@ struct CacheLookup::Call {
 CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
                          const SessionSettings& session)
     : api_(api),
+      session_(session),
       attributes_(ReadLookupAttributes(api, info)),
       region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
       no_input_axes_(attributes_.input_row_axes.size(), -1),
@@ -234,12 +235,14 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call) const {
   Plan plan;
   plan.kind = call.kind;
   plan.region = region_.number;
+  plan.name_space = session_.name_space_number;
   if (call.kind != PlanKind::kPass) {
     plan.rows = static_cast<std::uint32_t>(call.rows);
     plan.missing = static_cast<std::uint32_t>(call.match.missing.size());
     plan.cached_rows = static_cast<std::uint32_t>(call.match.hits.size());
     plan.keys = call.match.missing_keys.data();
     plan.sources = call.match.sources.data();
+    plan.flags = call.match.missing_flags.data();
   }
   const KernelIo::Output output =
       io.Allocate(1, ElementType::kUint8, Dims{static_cast<std::int64_t>(PlanBytes(plan))});

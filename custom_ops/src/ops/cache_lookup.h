@@ -48,6 +48,7 @@ class CacheLookup {
   void WritePlan(const KernelIo& io, const Call& call) const;
 
   const ort::Api* api_;
+  const SessionSettings& session_;
   const RegionAttributes attributes_;
   Region& region_;
   const Axes no_input_axes_;   // all -1, for calls that are looked up as a whole

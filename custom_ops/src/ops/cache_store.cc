@@ -40,11 +40,10 @@ struct CacheStore::Call {
 };
 
 CacheStore::CacheStore(const ort::Api* api, const ort::KernelInfo* info,
-                       const SessionSettings& session)
+                       const SessionSettings& /*session*/)
     : api_(api),
       attributes_(ReadStoreAttributes(api, info)),
       region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
-      tag_{session.name_space_number, region_.number},
       names_(ComputedNames(api, info, attributes_.live_outs())) {}
 
 void CacheStore::ReadPlan(const KernelIo& io, Call& call) const {
@@ -185,9 +184,10 @@ void CacheStore::Publish(const Call& call, const Parallel& parallel) const {
                        layouts.back().row_bytes()});
     }
     Store& store = Store::Process();
+    const EntryTag tag{call.plan.name_space, region_.number};
     for (std::size_t row = 0; row < call.plan.missing; ++row) {
       Draft draft =
-          store.Reserve(call.plan.keys[row], tag_, specs.data(), specs.size(), call.row_cost_ns);
+          store.Reserve(call.plan.keys[row], tag, specs.data(), specs.size(), call.row_cost_ns);
       if (!draft) continue;
       for (std::size_t i = 0; i < specs.size(); ++i) {
         const RowLayout dense = layouts[i].Dense();

@@ -47,7 +47,6 @@ class CacheStore {
   const ort::Api* api_;
   const RegionAttributes attributes_;
   Region& region_;
-  const EntryTag tag_;
   std::vector<std::string> names_;  // of the computed live-outs, for messages
 };
 

@@ -90,6 +90,7 @@ Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const 
       match.sources[row] = RowSource::Computed(match.missing.size());
       match.missing.push_back(static_cast<std::uint32_t>(row));
       match.missing_keys.push_back(keys[row]);
+      match.missing_flags.push_back(0);
     }
   }
   return match;

@@ -16,12 +16,13 @@ namespace actcache {
 // What is known of a call after its lookup. Holds references to the entries that were hit, so it
 // lives only inside the kernel call.
 struct Match {
-  SmallVector<RowSource, 16> sources;      // per row
-  SmallVector<std::uint32_t, 16> missing;  // rows to compute, in order; equal rows once
-  Keys missing_keys;                       // their keys
-  std::vector<EntryRef> hits;              // of the unique rows found, in row order
-  std::size_t duplicates = 0;              // rows equal to an earlier one that is to be computed
-  std::uint64_t saved_ns = 0;              // recompute time of the rows found in the store
+  SmallVector<RowSource, 16> sources;           // per row
+  SmallVector<std::uint32_t, 16> missing;       // rows to compute, in order; equal rows once
+  Keys missing_keys;                            // their keys
+  SmallVector<std::uint8_t, 16> missing_flags;  // their MissingFlags
+  std::vector<EntryRef> hits;                   // of the unique rows found, in row order
+  std::size_t duplicates = 0;  // rows equal to an earlier one that is to be computed
+  std::uint64_t saved_ns = 0;  // recompute time of the rows found in the store
 
   bool any_miss() const { return !missing.empty(); }
 };
