@@ -54,8 +54,7 @@ def add_per_call(model: onnx.ModelProto, per_call: PerCall, regions: Sequence[st
         graph.input.append(onnx.helper.make_tensor_value_info(per_call.namespace_input, string, []))
     if per_call.control_input is not None:
         graph.input.append(onnx.helper.make_tensor_value_info(per_call.control_input, string, []))
-        default = onnx.helper.make_tensor(per_call.control_input, string, [], [CONTROL_WORDS[0].encode()])
-        graph.initializer.append(default)
+        graph.initializer.add(name=per_call.control_input, data_type=string, string_data=[CONTROL_WORDS[0].encode()])
     if per_call.account_output is not None:
         own = {lookup.output[-1] for lookup, _ in _regions(graph)}
         graph.value_info.extend(_account(name) for name in accounts.values() if name in own)

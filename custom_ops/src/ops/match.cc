@@ -61,6 +61,13 @@ bool SameShapes(const Entry& a, const Entry& b) {
   return true;
 }
 
+void AddMissing(Match& match, std::size_t row, const Key& key, std::uint8_t flags) {
+  match.sources[row] = RowSource::Computed(match.missing.size());
+  match.missing.push_back(static_cast<std::uint32_t>(row));
+  match.missing_keys.push_back(key);
+  match.missing_flags.push_back(flags);
+}
+
 }  // namespace
 
 Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const Axes& axes) {
@@ -87,10 +94,23 @@ Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const 
       match.sources[row] = RowSource::Cached(match.hits.size());
       match.hits.push_back(std::move(entry));
     } else {
-      match.sources[row] = RowSource::Computed(match.missing.size());
-      match.missing.push_back(static_cast<std::uint32_t>(row));
-      match.missing_keys.push_back(keys[row]);
-      match.missing_flags.push_back(0);
+      AddMissing(match, row, keys[row], 0);
+    }
+  }
+  return match;
+}
+
+Match RefreshRows(const Keys& keys) {
+  Match match;
+  match.sources.resize(keys.size());
+  EarlierRows earlier(keys);
+  for (std::size_t row = 0; row < keys.size(); ++row) {
+    const std::size_t first = earlier.FirstEqual(row);
+    if (first == row) {
+      AddMissing(match, row, keys[row], kReplace);
+    } else {
+      match.sources[row] = match.sources[first];
+      ++match.duplicates;
     }
   }
   return match;

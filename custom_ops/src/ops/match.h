@@ -31,6 +31,9 @@ struct Match {
 // entry that does not fit them, or whose row shapes differ from the first hit's, counts as missing.
 Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const Axes& axes);
 
+// Looks nothing up: all rows are to be computed, equal ones once, and to replace what is stored.
+Match RefreshRows(const Keys& keys);
+
 }  // namespace actcache
 
 #endif  // ACTCACHE_OPS_MATCH_H_
