@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "control/knobs.h"
 #include "control/registry.h"
 #include "ops/cache_lookup.h"
 #include "ops/cache_store.h"
@@ -100,13 +101,19 @@ TEST_F(PerCall, TheAccountAddsUp) {
 
 TEST_F(PerCall, NamespacesAreApartAndStandInThePlan) {
   const std::string odd("t\0\xc3\xbc", 4);
-  const std::string longest(100'000, 'n');
+  const std::string longest(kMaxNamespaceBytes, 'n');
   for (const std::string& name : {std::string(), std::string("a"), odd, longest}) {
     const Answer cold = Run({1, 1}, name, "use");
     EXPECT_EQ(cold.account, (Numbers{0, 1, 0}));
     EXPECT_EQ(cold.plan.name_space, Registry::Process().InternNamespace(name));
     EXPECT_EQ(Run({1, 1}, name, "use").account, (Numbers{1, 0, 0}));
   }
+}
+
+TEST_F(PerCall, ANamespaceWithoutANumberIsNotCached) {
+  const std::string too_long(kMaxNamespaceBytes + 1, 'n');
+  EXPECT_EQ(Run({1, 1}, too_long, "use").account, (Numbers{0, 0, 1}));
+  EXPECT_EQ(Run({1, 1}, too_long, "refresh").account, (Numbers{0, 0, 1}));
 }
 
 TEST_F(PerCall, BypassLeavesNothing) {

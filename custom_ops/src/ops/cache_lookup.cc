@@ -56,9 +56,9 @@ struct CacheLookup::Call {
   CallOptions options;
   std::vector<TensorView> inputs;  // the frontier
   PlanKind kind = PlanKind::kPass;
-  std::uint32_t name_space = 0;  // the registry's number
-  std::size_t rows = 0;          // N; 1 for a whole call
-  Match match;                   // empty for a pass
+  std::optional<std::uint32_t> name_space;  // whose entries it reads and makes; none: a pass
+  std::size_t rows = 0;                     // N; 1 for a whole call
+  Match match;                              // empty for a pass
   std::uint64_t hash_ns = 0;
 
   Account account() const {
@@ -73,6 +73,7 @@ CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
       session_(session),
       attributes_(ReadLookupAttributes(api, info)),
       region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
+      name_space_(session.name_space_number),
       no_input_axes_(attributes_.input_row_axes.size(), -1),
       no_output_axes_(attributes_.live_outs(), -1),
       blake3_(HashKind::kBlake3, attributes_.fingerprint, session.name_space,
@@ -110,15 +111,19 @@ void CacheLookup::Classify(Call& call) const {
 }
 
 void CacheLookup::Find(Call& call, const Parallel& parallel) const {
+  call.name_space = call.options.name_space
+                        ? Registry::Process().InternNamespace(*call.options.name_space)
+                        : name_space_;
+  if (!call.name_space) {
+    call.kind = PlanKind::kPass;
+    return;
+  }
   const std::uint64_t start = SteadyNow();
   const bool by_row = call.kind == PlanKind::kRow;
   const Keys keys =
       ComputeKeys(base(Config::Process().hash()), call.kind, call.options.name_space, call.inputs,
                   by_row ? attributes_.input_row_axes : no_input_axes_, call.rows, parallel);
   call.hash_ns = SteadyNow() - start;
-  if (call.options.name_space) {
-    call.name_space = Registry::Process().InternNamespace(*call.options.name_space);
-  }
   if (call.options.control == Control::kRefresh) {
     call.match = RefreshRows(keys);
     return;
@@ -144,7 +149,6 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   const Parallel parallel(api_, context);
   Call call;
   call.options = ReadCallOptions(io, attributes_);
-  call.name_space = session_.name_space_number;
   call.inputs.reserve(attributes_.frontier());
   for (std::size_t i = 0; i < attributes_.frontier(); ++i) call.inputs.push_back(io.Input(i));
 
@@ -252,7 +256,7 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call) const {
   Plan plan;
   plan.kind = call.kind;
   plan.region = region_.number;
-  plan.name_space = call.name_space;
+  plan.name_space = call.name_space.value_or(0);  // without a number every plan is a pass
   if (call.kind != PlanKind::kPass) {
     plan.rows = static_cast<std::uint32_t>(call.rows);
     plan.missing = static_cast<std::uint32_t>(call.match.missing.size());
