@@ -168,7 +168,9 @@ def test_refresh_computes_and_stores(texts: Model) -> None:
 @pytest.mark.parametrize("word", ["", "Use", "refresh ", "no-cache"])
 def test_another_word_fails_the_run_and_names_the_three(texts: Model, word: str) -> None:
     batch = texts.fresh(1)
-    with pytest.raises(Exception, match='control input says "' + word + '", but has to be "use", "bypass" or "refresh"'):
+    with pytest.raises(
+        Exception, match='control input says "' + word + '", but has to be "use", "bypass" or "refresh"'
+    ):
         texts.session.run(None, {**batch, **said("tenant", word)})
     assert texts.account(batch) == [[0, 1, 0]]
 
@@ -237,7 +239,10 @@ def test_every_tower_has_a_row_in_the_order_of_the_manifest(tmp_path: Path) -> N
     onnx.save(composed.two_towers(fetch("paraphrase_minilm_l3"), fetch("minilm_l6_int8")), path)
 
     def call(query: int, candidate: int) -> Feed:
-        one, two = feed("paraphrase_minilm_l3", 3, seed=query, size=24), feed("minilm_l6_int8", 4, seed=candidate, size=24)
+        one, two = (
+            feed("paraphrase_minilm_l3", 3, seed=query, size=24),
+            feed("minilm_l6_int8", 4, seed=candidate, size=24),
+        )
         return {**{f"q_{n}": a for n, a in one.items()}, **{f"c_{n}": a for n, a in two.items()}}
 
     result = actcache.compile_model(path, tmp_path / "out.onnx", samples=[call(1, 2)], **ALL)
