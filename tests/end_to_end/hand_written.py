@@ -146,6 +146,7 @@ class Control:
             function = getattr(self._library, f"actcache_{name}")
             function.restype = ctypes.c_int64
             function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_double]
+        self._configured: set[str] = set()
 
     def _json(self, function: Callable[..., int]) -> Any:
         size = 0
@@ -173,8 +174,14 @@ class Control:
         return self._json(self._library.actcache_config_json)
 
     def configure(self, name: str, value: str | None) -> None:
+        self._configured.add(name)
         if self._library.actcache_configure(name.encode(), value if value is None else value.encode()):
             raise ValueError(self._library.actcache_last_error().decode())
+
+    def take_back(self) -> None:
+        """Take back all settings that were tried."""
+        for name in self._configured & self.config().keys():
+            self.configure(name, None)
 
     def invalidate(self, namespace: str | None = None) -> int:
         return self._library.actcache_invalidate(namespace if namespace is None else namespace.encode(), None, None, 0)

@@ -7,7 +7,7 @@
 #include "base/mutex.h"
 #include "control/config.h"
 #include "control/registry.h"
-#include "hash/secret.h"
+#include "hash/hasher.h"
 #include "ops/register.h"
 #include "store/store.h"
 
@@ -42,7 +42,7 @@ void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
 void InstallForkHandlers() noexcept {
   Store::Process();
   Registry::Process();
-  SecretError();
+  Hasher(HashKind::kBlake3);  // draws the secret, and chooses the code for this processor
   // It fails for want of memory only, and then a fork is as unsafe as it is for most libraries.
   static_cast<void>(pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild));
 }

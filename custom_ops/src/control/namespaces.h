@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "store/ledger.h"
 
 namespace actcache {
 
