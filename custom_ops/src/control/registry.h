@@ -16,21 +16,25 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "flight/recompute_time.h"
 
 namespace actcache {
 
 // Counted in rows (a lookup of a whole call is one row), but for `calls` and `anomalies`. Every
 // kernel of every session adds to these, so each region's have cache lines of their own.
 //
+// `joined` are those of the hits whose result another call was computing when they were looked up.
+//
 // There is no count of lookups: it is hits + misses + bypassed by definition, also in the middle of
-// a concurrent call. Writers add hits before duplicates and readers read them the other way round,
-// so that duplicates never exceed hits.
+// a concurrent call. Writers add hits before duplicates and joined, and readers read them the other
+// way round, so that neither ever exceeds hits.
 struct alignas(64) RegionCounters {
   std::atomic<std::uint64_t> calls{0};
   std::atomic<std::uint64_t> hits{0};
   std::atomic<std::uint64_t> misses{0};
   std::atomic<std::uint64_t> bypassed{0};
   std::atomic<std::uint64_t> duplicates{0};
+  std::atomic<std::uint64_t> joined{0};
   std::atomic<std::uint64_t> stored{0};
   std::atomic<std::uint64_t> not_admitted{0};
   std::atomic<std::uint64_t> anomalies{0};
@@ -53,6 +57,7 @@ struct Region {
   const std::string id;
   const std::string fingerprint;
   RegionCounters counters;
+  RecomputeTime recompute_time;
 };
 
 // Thread-safe.

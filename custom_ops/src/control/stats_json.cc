@@ -43,6 +43,7 @@ std::uint64_t Read(const std::atomic<std::uint64_t>& counter) {
 void WriteRegion(const Region& region, const RegionUsage& usage, std::string* out) {
   const RegionCounters& counters = region.counters;
   const std::uint64_t duplicates = Read(counters.duplicates);  // before hits: see RegionCounters
+  const std::uint64_t joined = Read(counters.joined);          // likewise
   const std::uint64_t hits = Read(counters.hits);
   const std::uint64_t misses = Read(counters.misses);
   const std::uint64_t bypassed = Read(counters.bypassed);
@@ -53,6 +54,7 @@ void WriteRegion(const Region& region, const RegionUsage& usage, std::string* ou
   object.Number("misses", misses);
   object.Number("bypassed", bypassed);
   object.Number("duplicates", duplicates);
+  object.Number("joined", joined);
   object.Number("stored", Read(counters.stored));
   object.Number("not_admitted", Read(counters.not_admitted));
   object.Number("evicted", usage.evictions);

@@ -56,6 +56,7 @@ struct CacheLookup::Call {
   PlanKind kind = PlanKind::kPass;
   std::size_t rows = 0;  // N; 1 for a whole call
   Match match;           // empty for a pass
+  std::size_t joined = 0;  // rows found because others computed them meanwhile
   std::uint64_t hash_ns = 0;
 };
 
@@ -99,15 +100,24 @@ void CacheLookup::Classify(Call& call) const {
   call.rows = *rows;
 }
 
-void CacheLookup::Find(Call& call, const Parallel& parallel) const {
+void CacheLookup::Find(Call& call, SingleFlight& flight, const Parallel& parallel) const {
   const std::uint64_t start = SteadyNow();
   const bool by_row = call.kind == PlanKind::kRow;
   const Keys keys =
       ComputeKeys(base(Config::Process().hash()), call.kind, call.inputs,
                   by_row ? attributes_.input_row_axes : no_input_axes_, call.rows, parallel);
   call.hash_ns = SteadyNow() - start;
-  call.match = FindRows(Store::Process(), keys, attributes_.output_types,
-                        by_row ? attributes_.output_row_axes : no_output_axes_);
+  const bool single_flight = Config::Process().single_flight();
+  std::optional<std::size_t> absent;  // rows, at the first search
+  do {
+    flight.BeginSearch();
+    call.match = FindRows(Store::Process(), keys, attributes_.output_types,
+                          by_row ? attributes_.output_row_axes : no_output_axes_);
+    if (!absent) absent = call.match.absent();
+  } while (single_flight && flight.SearchAgain(call.match.missing_keys.data(),
+                                               call.match.missing_flags.data(),
+                                               call.match.missing.size()));
+  call.joined = *absent - std::min(*absent, call.match.absent());
 }
 
 void CacheLookup::Count(const Call& call) const {
@@ -120,6 +130,7 @@ void CacheLookup::Count(const Call& call) const {
   const std::size_t misses = call.match.missing.size();
   RegionCounters::Add(counters.hits, call.rows - misses);
   RegionCounters::Add(counters.duplicates, call.match.duplicates);
+  RegionCounters::Add(counters.joined, call.joined);
   RegionCounters::Add(counters.misses, misses);
   RegionCounters::Add(counters.saved_ns, call.match.saved_ns);
   RegionCounters::Add(counters.hash_ns, call.hash_ns);
@@ -137,9 +148,10 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   if (Config::Process().budget_bytes() == 0 || SecretError() != nullptr) {
     call.kind = PlanKind::kPass;
   }
+  SingleFlight flight(this, region_.recompute_time);
   if (call.kind != PlanKind::kPass) {
     try {
-      Find(call, parallel);
+      Find(call, flight, parallel);
     } catch (...) {
       // No memory for the keys, say. The model can still be computed.
       call.match = Match();
@@ -156,7 +168,7 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   const bool any_miss = call.kind == PlanKind::kPass || call.match.any_miss();
   const KernelIo::Output flag = io.Allocate(0, ElementType::kBool, Dims{});
   if (flag.data != nullptr) *reinterpret_cast<bool*>(flag.data) = any_miss;
-  WritePlan(io, call);
+  WritePlan(io, call, flight);
 }
 
 void CacheLookup::WriteCached(const KernelIo& io, const Call& call,
@@ -231,7 +243,7 @@ void CacheLookup::WriteCompact(const KernelIo& io, const Call& call,
   }
 }
 
-void CacheLookup::WritePlan(const KernelIo& io, const Call& call) const {
+void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& flight) const {
   Plan plan;
   plan.kind = call.kind;
   plan.region = region_.number;
@@ -247,6 +259,7 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call) const {
   const KernelIo::Output output =
       io.Allocate(1, ElementType::kUint8, Dims{static_cast<std::int64_t>(PlanBytes(plan))});
   if (output.data == nullptr) return;
+  plan.flight = flight.HandOver();
   plan.lookup_end_ns = SteadyNow();  // last: what follows is the region's time
   EncodePlan(plan, output.data);
 }

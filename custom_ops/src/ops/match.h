@@ -25,6 +25,8 @@ struct Match {
   std::uint64_t saved_ns = 0;  // recompute time of the rows found in the store
 
   bool any_miss() const { return !missing.empty(); }
+  // Rows that are not in the store.
+  std::size_t absent() const { return missing.size() + duplicates; }
 };
 
 // `types` and `axes` describe the live-outs (axis -1: the entry holds the complete tensor). An

@@ -2,9 +2,10 @@
 #ifndef ACTCACHE_OPS_SESSION_H_
 #define ACTCACHE_OPS_SESSION_H_
 
-#include <chrono>
 #include <cstdint>
 #include <string>
+
+#include "base/clock.h"  // IWYU pragma: export
 
 namespace actcache {
 
@@ -13,13 +14,6 @@ struct SessionSettings {
   std::string name_space;
   std::uint32_t name_space_number;
 };
-
-// Nanoseconds of a clock that never goes back; comparable within the process only.
-inline std::uint64_t SteadyNow() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                        std::chrono::steady_clock::now().time_since_epoch())
-                                        .count());
-}
 
 }  // namespace actcache
 
