@@ -71,8 +71,7 @@ class FlightTable {
   void End(FlightToken flight) noexcept;
 
   bool Lives(FlightToken flight) const noexcept {
-    return flight != kNoFlight &&
-           FlightOf(flight).token.load(std::memory_order_acquire) == flight;
+    return flight != kNoFlight && FlightOf(flight).token.load(std::memory_order_acquire) == flight;
   }
 
   // Returns when the flight has ended, or at `until_ns`. Ends it itself at its deadline, or if its

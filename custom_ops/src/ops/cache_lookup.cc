@@ -54,8 +54,8 @@ void CopyWhole(const KernelIo& io, const TensorView& from, const KernelIo::Outpu
 struct CacheLookup::Call {
   std::vector<TensorView> inputs;
   PlanKind kind = PlanKind::kPass;
-  std::size_t rows = 0;  // N; 1 for a whole call
-  Match match;           // empty for a pass
+  std::size_t rows = 0;    // N; 1 for a whole call
+  Match match;             // empty for a pass
   std::size_t joined = 0;  // rows found because others computed them meanwhile
   std::uint64_t hash_ns = 0;
 };
@@ -114,9 +114,9 @@ void CacheLookup::Find(Call& call, SingleFlight& flight, const Parallel& paralle
     call.match = FindRows(Store::Process(), keys, attributes_.output_types,
                           by_row ? attributes_.output_row_axes : no_output_axes_);
     if (!absent) absent = call.match.absent();
-  } while (single_flight && flight.SearchAgain(call.match.missing_keys.data(),
-                                               call.match.missing_flags.data(),
-                                               call.match.missing.size()));
+  } while (single_flight &&
+           flight.SearchAgain(call.match.missing_keys.data(), call.match.missing_flags.data(),
+                              call.match.missing.size()));
   call.joined = *absent - std::min(*absent, call.match.absent());
 }
 

@@ -76,17 +76,9 @@ const char* CheckFlags(const Plan& plan) {
 std::size_t PlanBytes(const Plan& plan) { return SizeOf(plan.rows, plan.missing); }
 
 void EncodePlan(const Plan& plan, std::byte* out) {
-  const PlanHeader header{kMagic,
-                          kVersion,
-                          plan.kind,
-                          0,
-                          plan.region,
-                          plan.name_space,
-                          plan.rows,
-                          plan.missing,
-                          plan.cached_rows,
-                          plan.flight,
-                          plan.lookup_end_ns};
+  const PlanHeader header{kMagic,           kVersion,        plan.kind,         0,
+                          plan.region,      plan.name_space, plan.rows,         plan.missing,
+                          plan.cached_rows, plan.flight,     plan.lookup_end_ns};
   std::memcpy(out, &header, sizeof(header));
   if (plan.missing == 0) return;
   out += sizeof(header);
