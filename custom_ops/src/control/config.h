@@ -60,7 +60,6 @@ class Config {
 
   // Read by every lookup, so without the lock.
   HashKind hash() const { return hash_.load(std::memory_order_relaxed); }
-  bool single_flight() const { return true; }
   std::size_t budget_bytes() const { return budget_bytes_.load(std::memory_order_relaxed); }
   std::string default_namespace() const;
 
