@@ -32,7 +32,7 @@ class Caller {
     SingleFlight flight(this, time_);
     Planned planned;
     std::vector<Key> keys;
-    std::vector<std::uint8_t> skip;
+    std::vector<std::uint8_t> flags;
     do {
       flight.BeginSearch();
       planned.missing.clear();
@@ -42,8 +42,8 @@ class Caller {
         planned.missing.push_back(n);
         keys.push_back(KeyNumber(n));
       }
-      skip.assign(keys.size(), 0);
-    } while (flight.SearchAgain(keys.data(), skip.data(), keys.size()));
+      flags.assign(keys.size(), 0);
+    } while (flight.SearchAgain(keys.data(), flags.data(), keys.size(), 0));
     planned.flight = flight.HandOver();
     return planned;
   }

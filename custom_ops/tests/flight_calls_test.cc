@@ -143,7 +143,7 @@ TEST(SingleFlight, FindsWhatWasStoredBetweenSearchAndClaim) {
   const RecomputeTime time;
   const std::uint64_t n = FreshNumber();
   const Key key = KeyNumber(n);
-  const std::uint8_t skip = 0;
+  const std::uint8_t flags = 0;
   const Caller other;
   const Planned theirs = other.LookUp({n});
   std::thread([&] {
@@ -151,10 +151,10 @@ TEST(SingleFlight, FindsWhatWasStoredBetweenSearchAndClaim) {
     flight.BeginSearch();
     ASSERT_FALSE(Has(&Store::Process(), n));
     Caller::Finish(theirs);
-    EXPECT_TRUE(flight.SearchAgain(&key, &skip, 1));
+    EXPECT_TRUE(flight.SearchAgain(&key, &flags, 1, 0));
     flight.BeginSearch();
     ASSERT_TRUE(Has(&Store::Process(), n));
-    EXPECT_FALSE(flight.SearchAgain(nullptr, nullptr, 0));
+    EXPECT_FALSE(flight.SearchAgain(nullptr, nullptr, 0, 0));
     EXPECT_EQ(flight.HandOver(), kNoFlight);
   }).join();
 }
@@ -166,10 +166,10 @@ TEST(SingleFlight, SkippedKeysAreNeitherClaimedNorWaitedFor) {
   std::thread([&] {
     const RecomputeTime time;
     const std::array<Key, 2> keys = {KeyNumber(numbers[0]), KeyNumber(numbers[1])};
-    const std::array<std::uint8_t, 2> skip = {1, 2};
+    const std::array<std::uint8_t, 2> flags = {2, 3};
     SingleFlight flight(&time, time);
     flight.BeginSearch();
-    EXPECT_FALSE(flight.SearchAgain(keys.data(), skip.data(), 2));
+    EXPECT_FALSE(flight.SearchAgain(keys.data(), flags.data(), 2, 2));
     EXPECT_EQ(flight.HandOver(), kNoFlight);
   }).join();
   Caller::Finish(theirs);
@@ -258,11 +258,11 @@ TEST_F(FailingLeader, IsOverWhenItsThreadIsIdle) {
 TEST_F(FailingLeader, IsOverWhenItsLookupFails) {
   const RecomputeTime time;
   const Key key = KeyNumber(numbers_[0]);
-  const std::uint8_t skip = 0;
+  const std::uint8_t flags = 0;
   {
     SingleFlight flight(&time, time);
     flight.BeginSearch();
-    flight.SearchAgain(&key, &skip, 1);
+    flight.SearchAgain(&key, &flags, 1, 0);
     // An exception ends the kernel here.
   }
   const Planned planned = caller_.LookUp({numbers_[0]});

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "base/sampler.h"
 #include "control/namespaces.h"
 #include "flight/recompute_time.h"
 
@@ -62,6 +63,8 @@ struct Region {
   const std::string fingerprint;
   RegionCounters counters;
   RecomputeTime recompute_time;
+  Sampler verification;               // of hits
+  std::atomic<bool> disabled{false};  // by a mismatch, until the process ends
 };
 
 // Thread-safe.

@@ -7,9 +7,10 @@
 
 namespace actcache {
 
-bool SingleFlight::SearchAgain(const Key* keys, const std::uint8_t* skip,
-                               std::size_t count) noexcept {
-  const auto wanted = static_cast<std::size_t>(std::count(skip, skip + count, 0));
+bool SingleFlight::SearchAgain(const Key* keys, const std::uint8_t* flags, std::size_t count,
+                               std::uint8_t skipped) noexcept {
+  const auto wanted = static_cast<std::size_t>(std::count_if(
+      flags, flags + count, [=](std::uint8_t bits) { return (bits & skipped) == 0; }));
   if (wanted == 0) EndFlight();  // all of it was stored between the search and the claims
   if (wanted == 0 || decided_ || open_.full()) return false;
 
@@ -20,7 +21,7 @@ bool SingleFlight::SearchAgain(const Key* keys, const std::uint8_t* skip,
   deadline_ns_ = now + WaitLimit(expected);
 
   const bool may_wait = open_.empty() && (patience_end_ns_ == 0 || now < patience_end_ns_);
-  const FlightToken holder = Claim(keys, skip, count, /*whatever_is_free=*/!may_wait);
+  const FlightToken holder = Claim(keys, flags, count, skipped, /*whatever_is_free=*/!may_wait);
   if (holder == kNoFlight || !may_wait) {
     decided_ = true;
     return table_.ended() != ended_before_;
@@ -31,11 +32,11 @@ bool SingleFlight::SearchAgain(const Key* keys, const std::uint8_t* skip,
   return true;
 }
 
-FlightToken SingleFlight::Claim(const Key* keys, const std::uint8_t* skip, std::size_t count,
-                                bool whatever_is_free) noexcept {
+FlightToken SingleFlight::Claim(const Key* keys, const std::uint8_t* flags, std::size_t count,
+                                std::uint8_t skipped, bool whatever_is_free) noexcept {
   FlightToken holder = kNoFlight;
   for (std::size_t i = 0; i < count; ++i) {
-    if (skip[i] != 0) continue;
+    if ((flags[i] & skipped) != 0) continue;
     const FlightTable::Claim claim = table_.TryClaim(keys[i], flight_);
     if (claim.outcome == FlightTable::Outcome::kClaimed) ++claims_;
     if (claim.outcome != FlightTable::Outcome::kForeign) continue;

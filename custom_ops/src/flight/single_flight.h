@@ -45,10 +45,11 @@ class SingleFlight {
 
   void BeginSearch() noexcept { ended_before_ = table_.ended(); }
 
-  // After a search that did not find `count` keys, all different. Those whose `skip[i]` is not 0
-  // are neither claimed nor waited for. May wait. True: search again; false: compute what is
-  // missing now.
-  bool SearchAgain(const Key* keys, const std::uint8_t* skip, std::size_t count) noexcept;
+  // After a search that did not find `count` keys, all different. Those whose flags have a bit of
+  // `skipped` are neither claimed nor waited for. May wait. True: search again; false: compute
+  // what is missing now.
+  bool SearchAgain(const Key* keys, const std::uint8_t* flags, std::size_t count,
+                   std::uint8_t skipped) noexcept;
 
   // The flight that holds the claims of this call, kNoFlight if it has none. Whoever gets it ends
   // it; if nobody does, OpenFlights says when it ends.
@@ -57,8 +58,8 @@ class SingleFlight {
  private:
   // Claims keys for flight_: all that are free if `whatever_is_free`, else up to the first that is
   // not. Returns a flight that holds one that is not free, or kNoFlight.
-  FlightToken Claim(const Key* keys, const std::uint8_t* skip, std::size_t count,
-                    bool whatever_is_free) noexcept;
+  FlightToken Claim(const Key* keys, const std::uint8_t* flags, std::size_t count,
+                    std::uint8_t skipped, bool whatever_is_free) noexcept;
   void EndFlight() noexcept;
 
   const void* const node_;

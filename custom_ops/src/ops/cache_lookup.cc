@@ -108,16 +108,26 @@ void CacheLookup::Find(Call& call, SingleFlight& flight, const Parallel& paralle
       ComputeKeys(base(Config::Process().hash()), call.kind, call.inputs,
                   by_row ? attributes_.input_row_axes : no_input_axes_, call.rows, parallel);
   call.hash_ns = SteadyNow() - start;
-  const bool single_flight = Config::Process().single_flight();
-  std::optional<std::size_t> absent;  // rows, at the first search
-  do {
+  Search(call, keys, start, flight);
+}
+
+void CacheLookup::Search(Call& call, const Keys& keys, std::uint64_t now_ns,
+                         SingleFlight& flight) const {
+  const Config& config = Config::Process();
+  const bool by_row = call.kind == PlanKind::kRow;
+  LookupRules rules{FindLimits{now_ns, session_.max_age_ns}, config.verify_fraction(),
+                    &region_.verification};
+  std::optional<std::size_t> absent;  // at the first search
+  for (bool search = true; search;) {
     flight.BeginSearch();
     call.match = FindRows(Store::Process(), keys, attributes_.output_types,
-                          by_row ? attributes_.output_row_axes : no_output_axes_);
+                          by_row ? attributes_.output_row_axes : no_output_axes_, rules);
     if (!absent) absent = call.match.absent();
-  } while (single_flight &&
-           flight.SearchAgain(call.match.missing_keys.data(), call.match.missing_flags.data(),
-                              call.match.missing.size()));
+    search = config.single_flight() &&
+             flight.SearchAgain(call.match.missing_keys.data(), call.match.missing_flags.data(),
+                                call.match.missing.size(), kVerify);
+    if (search) rules.limits.now_ns = SteadyNow();
+  }
   call.joined = *absent - std::min(*absent, call.match.absent());
 }
 
@@ -133,8 +143,15 @@ void CacheLookup::Count(const Call& call) const {
   RegionCounters::Add(counters.duplicates, call.match.duplicates);
   RegionCounters::Add(counters.joined, call.joined);
   RegionCounters::Add(counters.misses, misses);
+  RegionCounters::Add(counters.expired, call.match.expired);
+  RegionCounters::Add(counters.verified, call.match.verified);
   RegionCounters::Add(counters.saved_ns, call.match.saved_ns);
   RegionCounters::Add(counters.hash_ns, call.hash_ns);
+}
+
+bool CacheLookup::Off() const {
+  return !name_space_ || Config::Process().budget_bytes() == 0 || SecretError() != nullptr ||
+         region_.disabled.load(std::memory_order_relaxed);
 }
 
 void CacheLookup::Compute(ort::KernelContext* context) const {
@@ -146,9 +163,7 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   for (std::size_t i = 0; i < inputs; ++i) call.inputs.push_back(io.Input(i));
 
   Classify(call);
-  if (!name_space_ || Config::Process().budget_bytes() == 0 || SecretError() != nullptr) {
-    call.kind = PlanKind::kPass;
-  }
+  if (Off()) call.kind = PlanKind::kPass;
   SingleFlight flight(this, region_.recompute_time);
   if (call.kind != PlanKind::kPass) {
     try {

@@ -41,9 +41,13 @@ class CacheLookup {
   struct Call;
 
   const KeyBase& base(HashKind kind) const;
+  // Whether nothing is to be looked up.
+  bool Off() const;
   // How the call is looked up, and its number of rows.
   void Classify(Call& call) const;
   void Find(Call& call, SingleFlight& flight, const Parallel& parallel) const;
+  // Looks the keys up, after waiting for those that other calls compute.
+  void Search(Call& call, const Keys& keys, std::uint64_t now_ns, SingleFlight& flight) const;
   void Count(const Call& call) const;
   void WriteCached(const KernelIo& io, const Call& call, const Parallel& parallel) const;
   void WriteCompact(const KernelIo& io, const Call& call, const Parallel& parallel) const;
