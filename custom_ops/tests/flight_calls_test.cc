@@ -341,7 +341,7 @@ TEST(SingleFlight, NobodyIsStuckWhateverHappens) {
   std::atomic<bool> done{false};
   std::thread disturber([&] {
     while (!done) {
-      Store::Process().Clear();
+      Store::Process().Invalidate({}, SteadyNow());
       Sleep(1);
     }
   });
