@@ -341,7 +341,7 @@ TEST(SingleFlight, NobodyIsStuckWhateverHappens) {
   std::atomic<bool> done{false};
   std::thread disturber([&] {
     while (!done) {
-      Store::Process().Invalidate({}, 0);
+      Store::Process().Invalidate({}, SteadyNow());
       Sleep(1);
     }
   });

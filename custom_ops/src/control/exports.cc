@@ -9,6 +9,7 @@
 #include "control/fork.h"
 #include "control/registry.h"
 #include "control/stats_json.h"
+#include "flight/open_flights.h"
 #include "store/store.h"
 
 #ifndef ACTCACHE_VERSION
@@ -89,6 +90,8 @@ std::int64_t actcache_clear(const char* name_space) {
     return static_cast<std::int64_t>(store.Invalidate(selection, actcache::SteadyNow()));
   });
 }
+
+void actcache_abandon() { actcache::OpenFlights::OfThisThread().EndAll(); }
 
 const char* actcache_version() { return ACTCACHE_VERSION; }
 
