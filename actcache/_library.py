@@ -172,5 +172,7 @@ def _declare(handle: ctypes.CDLL) -> None:
         function = getattr(handle, name)
         function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_double]
         function.restype = ctypes.c_int64
+    handle.actcache_abandon.argtypes = []
+    handle.actcache_abandon.restype = None
     handle.actcache_version.argtypes = []
     handle.actcache_version.restype = ctypes.c_char_p

@@ -7,7 +7,7 @@ store; onnxruntime's sessions must be created after it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
 
@@ -73,6 +73,18 @@ class InferenceSession(onnxruntime.InferenceSession):  # type: ignore[misc, unus
         options = onnxruntime.SessionOptions() if sess_options is None else sess_options
         register(options)
         super().__init__(path_or_bytes, options, providers=providers, **kwargs)
+
+    def run(self, *arguments: Any, **options: Any) -> Any:
+        """As ``onnxruntime.InferenceSession.run``; if it fails, other threads compute what it was to compute."""
+        return _abandoning(super().run, *arguments, **options)
+
+    def run_with_iobinding(self, *arguments: Any, **options: Any) -> Any:
+        """As ``onnxruntime.InferenceSession.run_with_iobinding``; if it fails, as :meth:`run`."""
+        return _abandoning(super().run_with_iobinding, *arguments, **options)
+
+    def run_with_ort_values(self, *arguments: Any, **options: Any) -> Any:
+        """As ``onnxruntime.InferenceSession.run_with_ort_values``; if it fails, as :meth:`run`."""
+        return _abandoning(super().run_with_ort_values, *arguments, **options)
 
 
 def stats() -> dict[str, Any]:
@@ -179,6 +191,15 @@ def _for_selected(
     texts = [None if v is None else text_argument(f"'{name}'", v).encode() for name, v in selectors.items()]
     age = 0.0 if older_than is None else number_argument("'older_than'", older_than)
     return call(function, *texts, age)
+
+
+def _abandoning(run: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Call `run`; if it raises, free the threads that wait for what this one was computing."""
+    try:
+        return run(*arguments, **options)
+    except BaseException:
+        library().handle.actcache_abandon()
+        raise
 
 
 def _registered(session_options: onnxruntime.SessionOptions) -> str | None:

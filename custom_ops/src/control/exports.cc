@@ -11,6 +11,7 @@
 #include "control/registry.h"
 #include "control/select.h"
 #include "control/stats_json.h"
+#include "flight/open_flights.h"
 #include "store/store.h"
 
 #ifndef ACTCACHE_VERSION
@@ -111,6 +112,8 @@ std::int64_t actcache_unpin(const char* name_space, const char* region, const ch
                             double min_age_seconds) {
   return ForSelected({name_space, region, fingerprint, min_age_seconds}, &Store::Unpin);
 }
+
+void actcache_abandon() { actcache::OpenFlights::OfThisThread().EndAll(); }
 
 const char* actcache_version() { return ACTCACHE_VERSION; }
 

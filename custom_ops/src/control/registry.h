@@ -19,6 +19,7 @@
 #include "base/mutex.h"
 #include "base/sampler.h"
 #include "control/namespaces.h"
+#include "flight/recompute_time.h"
 
 namespace actcache {
 
@@ -61,6 +62,7 @@ struct Region {
   const std::string id;
   const std::string fingerprint;
   RegionCounters counters;
+  RecomputeTime recompute_time;
   Sampler verification;               // of hits
   std::atomic<bool> disabled{false};  // by a mismatch, until the process ends
 };
