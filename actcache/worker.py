@@ -89,7 +89,7 @@ def _verify(request: dict[str, Any], directory: Path) -> dict[str, Any]:
         raise
     except Exception as error:
         return verify.VerifyReport(failure=f"onnxruntime refuses the compiled model ({_short(error)})").to_json()
-    report = verify.compare(run, runtime.clear, answers, tolerance=request["tolerance"], ignore=varying)
+    report = verify.compare(run, runtime.invalidate, answers, tolerance=request["tolerance"], ignore=varying)
     if report.failure is None and not any(r["hits"] for r in runtime.stats()["regions"].values()):
         report.failure = "no lookup ever hit: the results of one call may be larger than the cache can hold"
     return report.to_json()
