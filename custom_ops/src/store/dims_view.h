@@ -39,8 +39,7 @@ class DimsView {
     std::size_t left_;
   };
 
-  DimsView(const unsigned char* at, std::size_t dimensions) noexcept
-      : rank(dimensions), at_(at) {}
+  DimsView(const unsigned char* at, std::size_t dimensions) noexcept : rank(dimensions), at_(at) {}
   Iterator begin() const noexcept { return {at_, rank}; }
   Iterator end() const noexcept { return {at_, 0}; }
 
