@@ -22,6 +22,7 @@ import click
 import actcache
 from actcache import report
 from actcache.byte_size import DEFAULT_BUDGET, ByteSize
+from actcache.commands.diff import diff_command
 from actcache.commands.inspect import inspect_command
 from actcache.errors import (
     EXIT_BAD_INPUT,
@@ -161,8 +162,8 @@ def umbrella() -> None:
     """A memoising compiler for ONNX Runtime."""
 
 
-umbrella.add_command(compile_command)
-umbrella.add_command(inspect_command)
+for command in (compile_command, inspect_command, diff_command):
+    umbrella.add_command(command)
 
 
 def compile_main(args: Sequence[str] | None = None) -> NoReturn:

@@ -48,17 +48,6 @@ def inspect_model(path: str | PathLike[str]) -> dict[str, Any]:
     """
     model = read_compiled(Path(path))
     manifest = model.manifest or {}
-    recorded = (
-        "schema",
-        "actcache",
-        "onnxruntime",
-        "original",
-        "policy",
-        "verify",
-        "trace",
-        "milliseconds",
-        "measured",
-    )
     weights = _weights(model)
     graph = model.view.model.graph
     return {
