@@ -22,7 +22,9 @@ from actcache.manifest import Original, Policy, add_manifest
 from actcache.model_file import LoadedModel, load_model
 from actcache.passes.dynamic_batch import DynamicBatch, fixed_batches, make_dynamic
 from actcache.passes.graph import GraphView
+from actcache.passes.per_call import check_names
 from actcache.passes.refusal import Refusal
+from actcache.per_call import PerCall
 from actcache.region_spec import RegionSpec
 from actcache.result import CompileResult
 from actcache.trace import load_trace
@@ -47,6 +49,9 @@ def compile_model(
     pure_ops: Collection[str] = (),
     custom_op_libraries: Sequence[str | os.PathLike[str]] = (),
     single_file: bool = False,
+    namespace_input: str | None = None,
+    control_input: str | None = None,
+    account_output: str | None = None,
     progress: Progress | None = None,
 ) -> CompileResult:
     """Write a model that caches what is worth it.
@@ -69,6 +74,10 @@ def compile_model(
         pure_ops: Operators, each ``domain:Op``, that the user vouches for.
         custom_op_libraries: Libraries with operators that the model itself needs.
         single_file: Keep the weights inside the model.
+        namespace_input: Name of an input of the compiled model, to be fed in every call: a string scalar, the call's
+            namespace (see :class:`actcache.per_call.PerCall`); None: it has none.
+        control_input: Name of an input that says ``use`` (its default), ``bypass`` or ``refresh`` in a call; or None.
+        account_output: Name of an output that tells what was reused in a call; or None.
         progress: Called with the name of each step as it begins.
 
     Raises:
@@ -76,6 +85,7 @@ def compile_model(
         InvalidModel, InvalidSamples, InvalidRegion, InvalidOption, OutputError, LibraryError: As they say.
     """
     _check_options(granularity, min_saving, tolerance, pure_ops, budget_bytes)
+    per_call = PerCall(namespace_input, control_input, account_output)
     source = Path(model)
     target = Path(output) if output is not None else source.with_suffix(".cached.onnx")
     if not source.exists():
@@ -86,6 +96,9 @@ def compile_model(
     with working_folder(target) as folder:
         step("reading the model")
         loaded = load_model(source, folder, single_file=single_file)
+        original = Original.of(source, loaded.weights.digest if loaded.weights.size else None)
+        check_names(loaded.functions.model, per_call)
+        check_names(loaded.proto, per_call)
         if target.resolve() in loaded.weights.sources:
             problem = f"the output '{target}' holds weights of the model"
             raise InvalidOption(problem, hint="choose another file with -o")
@@ -93,7 +106,7 @@ def compile_model(
         libraries = tuple(str(p) for p in custom_op_libraries)
         refusals: list[Refusal] = []
         for dynamic in _batches(loaded, dynamic_batch, refusals):
-            compilation = Compilation(loaded, libraries, tolerance, verify, step, dynamic)
+            compilation = Compilation(loaded, libraries, tolerance, verify, step, dynamic, per_call)
             compilation.measure(samples, recorded)
             choice = compilation.choose(granularity, regions, min_saving, pure_ops, budget_bytes)
             if not dynamic_batch and granularity != "tensor":
@@ -106,31 +119,33 @@ def compile_model(
                 if dynamic is None:
                     raise
                 refusals += error.refusals
-        notes = _notes(loaded, single_file, compilation.dynamic)
+        notes = _notes(loaded, single_file, compilation.dynamic, per_call)
         step("writing the compiled model")
         view, costs = compilation.view, compilation.costs
         lines = explain(view, costs, [c.candidate for c in compiled], choice.refusals)
         played = compilation.played
-        considered = choice.considered
+        result = CompileResult(
+            source, target, [], compiled, choice.refusals, report, notes, lines, choice.considered, played, per_call
+        )
+        chosen_by = "names" if regions else "trace" if recorded and min_saving is None else "costs"
         add_manifest(
             compilation.result,
-            original=Original.of(source, loaded.weights.digest if loaded.weights.size else None),
+            result,
+            original=original,
             policy=Policy(
-                "names" if regions else "trace" if recorded and min_saving is None else "costs",
-                granularity,
-                min_saving,
-                budget_bytes if recorded else None,
-                tolerance,
+                chosen_by=chosen_by,
+                granularity=granularity,
+                min_saving_ms=min_saving,
+                budget_bytes=budget_bytes if recorded else None,
+                tolerance=tolerance,
+                dynamic_batch=compilation.dynamic is not None,
+                pure_ops=sorted(pure_ops),
             ),
-            regions=compiled,
             costs=costs,
-            considered=considered,
-            verify=report,
-            trace=played,
             runtime_version=compilation.runtime_version,
         )
-        files = emit(compilation.result, loaded.weights, target, single_file=single_file)
-    return CompileResult(source, target, files, compiled, choice.refusals, report, notes, lines, considered, played)
+        result.files = emit(compilation.result, loaded.weights, target, single_file=single_file)
+    return result
 
 
 def _check_options(
@@ -175,8 +190,10 @@ def _batches(loaded: LoadedModel, dynamic_batch: bool, refusals: list[Refusal]) 
     yield None
 
 
-def _notes(loaded: LoadedModel, single_file: bool, dynamic: DynamicBatch | None) -> list[str]:
+def _notes(loaded: LoadedModel, single_file: bool, dynamic: DynamicBatch | None, per_call: PerCall) -> list[str]:
     notes = []
+    if per_call.namespace_input is not None:
+        notes.append(f"every call has to feed '{per_call.namespace_input}', a string scalar: its namespace")
     if dynamic is not None:
         names = ", ".join(f"axis {axis} of '{name}'" for name, axis in dynamic.inputs.items())
         notes.append(f"the batch, a constant {dynamic.size}, was made variable: {names}")

@@ -13,6 +13,8 @@ in it changes a result. Its keys in schema 2:
   shares of rows that a trace said would repeat and that did, null without one.
 - ``verify``, ``trace``: what verification and trace found (:class:`~actcache.verify.VerifyReport`,
   :class:`~actcache.trace.TraceReport`); null if they were not asked for.
+- ``per_call``: names of the inputs and outputs that steer and watch the cache (:class:`actcache.per_call.PerCall`); not
+  there without any.
 
 Schema 1 had ``version`` for ``schema``, ``tool`` for ``actcache``, and of the others only ``onnxruntime`` and parts of
 ``regions``.
@@ -31,12 +33,9 @@ import onnx
 
 from actcache import __version__
 from actcache.errors import InvalidModel
-from actcache.passes.choose_traced import Considered
 from actcache.passes.cost import Costs
 from actcache.passes.inline_regions import MANIFEST_KEY
-from actcache.result import CompiledRegion
-from actcache.trace import TraceReport
-from actcache.verify import VerifyReport
+from actcache.result import CompileResult
 
 SCHEMA = 2
 _CHUNK = 1 << 22
@@ -52,6 +51,8 @@ class Policy:
         min_saving_ms: Milliseconds that a hit had to save; None: several times what its lookup costs.
         budget_bytes: Bytes of the store that a trace was played with; None without one.
         tolerance: Largest accepted difference to the original.
+        dynamic_batch: Whether a batch of constant size was made variable.
+        pure_ops: Operators that the user vouched for.
     """
 
     chosen_by: str
@@ -59,6 +60,8 @@ class Policy:
     min_saving_ms: float | None
     budget_bytes: int | None
     tolerance: float
+    dynamic_batch: bool
+    pure_ops: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -81,21 +84,23 @@ class Original:
 
 def add_manifest(
     model: onnx.ModelProto,
+    result: CompileResult,
     *,
     original: Original,
     policy: Policy,
-    regions: Sequence[CompiledRegion],
     costs: Costs,
-    considered: Sequence[Considered],
-    verify: VerifyReport | None,
-    trace: TraceReport | None,
     runtime_version: str,
 ) -> None:
-    """Write the manifest of a compiled model into it. Arguments as the keys in the module's docstring."""
-    predicted = {
-        c.candidate.region.id: round(c.use.reuse, 4) for c in considered if c.use is not None and c.verdict == "chosen"
-    }
-    measured = {name: round(reuse, 4) for name, reuse in trace.reuse.items()} if trace else {}
+    """Write the manifest of a compiled model into it.
+
+    Args:
+        model: The compiled model.
+        result: What compiling it gave.
+        original: The model that was compiled.
+        policy: By what regions were chosen.
+        costs: What its nodes cost.
+        runtime_version: The onnxruntime that measured; empty if nothing was run.
+    """
     content = {
         "schema": SCHEMA,
         "actcache": __version__,
@@ -104,18 +109,25 @@ def add_manifest(
         "policy": asdict(policy),
         "milliseconds": round(costs.total * 1e3, 4),
         "measured": costs.measured,
-        "regions": [
-            {
-                **region.to_json(),
-                "predicted_reuse": predicted.get(region.candidate.region.id),
-                "measured_reuse": measured.get(region.candidate.region.id),
-            }
-            for region in regions
-        ],
-        "verify": verify.to_json() if verify else None,
-        "trace": trace.to_json() if trace else None,
+        "regions": _regions(result),
+        "verify": result.verify.to_json() if result.verify else None,
+        "trace": result.trace.to_json() if result.trace else None,
+        **result.per_call.to_manifest(),
     }
     model.metadata_props.add(key=MANIFEST_KEY, value=json.dumps(content, sort_keys=True))
+
+
+def _regions(result: CompileResult) -> list[dict[str, Any]]:
+    """The regions, with what a trace predicted and measured of each."""
+    uses = {c.candidate.region.id: c.use for c in result.considered if c.verdict == "chosen"}
+    predicted = {name: round(use.reuse, 4) for name, use in uses.items() if use is not None}
+    measured = {name: round(reuse, 4) for name, reuse in result.trace.reuse.items()} if result.trace else {}
+    regions = []
+    for region in result.regions:
+        name = region.candidate.region.id
+        reuse = {"predicted_reuse": predicted.get(name), "measured_reuse": measured.get(name)}
+        regions.append({**region.to_json(), **reuse})
+    return regions
 
 
 def read_manifest(model: onnx.ModelProto, file: Path) -> dict[str, Any] | None:

@@ -83,6 +83,10 @@ def _policy_line(policy: Mapping[str, Any]) -> str:
     if policy["budget_bytes"] is not None:
         parts.append(f"a store of {format_bytes(policy['budget_bytes'])}")
     parts.append(f"tolerance {policy['tolerance']:g}")
+    if policy["dynamic_batch"]:
+        parts.append("batch made variable")
+    if policy["pure_ops"]:
+        parts.append(f"vouched for {', '.join(policy['pure_ops'])}")
     return f"regions chosen by {chosen.get(policy['chosen_by'], policy['chosen_by'])}: {', '.join(parts)}"
 
 

@@ -20,6 +20,7 @@
 #define ACTCACHE_EXCLUDES(...) ACTCACHE_THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
 #define ACTCACHE_ACQUIRE(...) ACTCACHE_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
 #define ACTCACHE_RELEASE(...) ACTCACHE_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
+#define ACTCACHE_NO_THREAD_SAFETY_ANALYSIS ACTCACHE_THREAD_ANNOTATION(no_thread_safety_analysis)
 // On mutexes: the order in which they are taken.
 #define ACTCACHE_ACQUIRED_BEFORE(...) ACTCACHE_THREAD_ANNOTATION(acquired_before(__VA_ARGS__))
 
