@@ -4,6 +4,7 @@
 #include <string>
 
 #include "actcache.h"
+#include "base/clock.h"
 #include "control/config.h"
 #include "control/registry.h"
 #include "control/stats_json.h"
@@ -15,7 +16,7 @@
 
 namespace {
 
-constexpr int kAbi = 1;
+constexpr int kAbi = 2;
 
 // A fixed buffer, so that reporting "out of memory" needs none.
 thread_local char last_error[512] = "";
@@ -49,7 +50,7 @@ std::size_t CopyOut(const std::string& text, char* buffer, std::size_t capacity)
 extern "C" {
 
 int actcache_configure(const char* name, const char* value) {
-  return Guard(1, [&] {
+  return Guard(-1, [&] {
     if (name == nullptr) throw actcache::ConfigError("actcache_configure: the name is null");
     std::optional<std::string> setting;
     if (value != nullptr) setting = value;
@@ -70,16 +71,19 @@ std::size_t actcache_stats_json(char* buffer, std::size_t capacity) {
 
 std::size_t actcache_config_json(char* buffer, std::size_t capacity) {
   return Guard(std::size_t{0}, [&] {
-    return CopyOut(actcache::ConfigJson(actcache::Config::Process()), buffer, capacity);
+    return CopyOut(actcache::ConfigJson(actcache::Config::Process().values()), buffer, capacity);
   });
 }
 
 std::int64_t actcache_clear(const char* name_space) {
   return Guard(std::int64_t{-1}, [&]() -> std::int64_t {
     actcache::Store& store = actcache::Store::Process();
-    if (name_space == nullptr) return static_cast<std::int64_t>(store.Clear());
-    const auto number = actcache::Registry::Process().FindNamespace(name_space);
-    return number ? static_cast<std::int64_t>(store.ClearNamespace(*number)) : 0;
+    actcache::Selection selection;
+    if (name_space != nullptr) {
+      selection.name_space = actcache::Registry::Process().FindNamespace(name_space);
+      if (!selection.name_space) return 0;
+    }
+    return static_cast<std::int64_t>(store.Invalidate(selection, actcache::SteadyNow()));
   });
 }
 

@@ -62,8 +62,10 @@ struct CacheLookup::Call {
 CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
                          const SessionSettings& session)
     : api_(api),
+      session_(session),
       attributes_(ReadLookupAttributes(api, info)),
       region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
+      name_space_(session.name_space_number),
       no_input_axes_(attributes_.input_row_axes.size(), -1),
       no_output_axes_(attributes_.live_outs(), -1),
       blake3_(HashKind::kBlake3, attributes_.fingerprint, session.name_space,
@@ -105,8 +107,10 @@ void CacheLookup::Find(Call& call, const Parallel& parallel) const {
       ComputeKeys(base(Config::Process().hash()), call.kind, call.inputs,
                   by_row ? attributes_.input_row_axes : no_input_axes_, call.rows, parallel);
   call.hash_ns = SteadyNow() - start;
+  const LookupRules rules{FindLimits{start, session_.max_age_ns},
+                          Config::Process().verify_fraction(), &region_.verification};
   call.match = FindRows(Store::Process(), keys, attributes_.output_types,
-                        by_row ? attributes_.output_row_axes : no_output_axes_);
+                        by_row ? attributes_.output_row_axes : no_output_axes_, rules);
 }
 
 void CacheLookup::Count(const Call& call) const {
@@ -120,8 +124,15 @@ void CacheLookup::Count(const Call& call) const {
   RegionCounters::Add(counters.hits, call.rows - misses);
   RegionCounters::Add(counters.duplicates, call.match.duplicates);
   RegionCounters::Add(counters.misses, misses);
+  RegionCounters::Add(counters.expired, call.match.expired);
+  RegionCounters::Add(counters.verified, call.match.verified);
   RegionCounters::Add(counters.saved_ns, call.match.saved_ns);
   RegionCounters::Add(counters.hash_ns, call.hash_ns);
+}
+
+bool CacheLookup::Off() const {
+  return !name_space_ || Config::Process().budget_bytes() == 0 || SecretError() != nullptr ||
+         region_.disabled.load(std::memory_order_relaxed);
 }
 
 void CacheLookup::Compute(ort::KernelContext* context) const {
@@ -133,9 +144,7 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   for (std::size_t i = 0; i < inputs; ++i) call.inputs.push_back(io.Input(i));
 
   Classify(call);
-  if (Config::Process().budget_bytes() == 0 || SecretError() != nullptr) {
-    call.kind = PlanKind::kPass;
-  }
+  if (Off()) call.kind = PlanKind::kPass;
   if (call.kind != PlanKind::kPass) {
     try {
       Find(call, parallel);
@@ -234,12 +243,14 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call) const {
   Plan plan;
   plan.kind = call.kind;
   plan.region = region_.number;
+  plan.name_space = name_space_.value_or(0);  // without a number every plan is a pass
   if (call.kind != PlanKind::kPass) {
     plan.rows = static_cast<std::uint32_t>(call.rows);
     plan.missing = static_cast<std::uint32_t>(call.match.missing.size());
     plan.cached_rows = static_cast<std::uint32_t>(call.match.hits.size());
     plan.keys = call.match.missing_keys.data();
     plan.sources = call.match.sources.data();
+    plan.flags = call.match.missing_flags.data();
   }
   const KernelIo::Output output =
       io.Allocate(1, ElementType::kUint8, Dims{static_cast<std::int64_t>(PlanBytes(plan))});

@@ -13,6 +13,7 @@
 #ifndef ACTCACHE_OPS_CACHE_LOOKUP_H_
 #define ACTCACHE_OPS_CACHE_LOOKUP_H_
 
+#include <optional>
 #include <vector>
 
 #include "control/registry.h"
@@ -39,6 +40,8 @@ class CacheLookup {
   struct Call;
 
   const KeyBase& base(HashKind kind) const;
+  // Whether nothing is to be looked up.
+  bool Off() const;
   // How the call is looked up, and its number of rows.
   void Classify(Call& call) const;
   void Find(Call& call, const Parallel& parallel) const;
@@ -48,8 +51,10 @@ class CacheLookup {
   void WritePlan(const KernelIo& io, const Call& call) const;
 
   const ort::Api* api_;
+  const SessionSettings& session_;
   const RegionAttributes attributes_;
   Region& region_;
+  const std::optional<std::uint32_t> name_space_;  // none: nothing is cached
   const Axes no_input_axes_;   // all -1, for calls that are looked up as a whole
   const Axes no_output_axes_;  // likewise
   const KeyBase blake3_;
