@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "bench_keys.h"
+#include "bench_store.h"
 #include "ops/row_layout.h"
 #include "store/store.h"
 
@@ -33,10 +33,10 @@ class Batch {
     const auto specs = Bytes(row_bytes);
     for (std::size_t n = 0; n < rows_; ++n) {
       const Key key = KeyNumber(n);
-      Draft draft = store_.Reserve(key, EntryTag{0, 0}, specs.data(), 1, /*cost_ns=*/1000);
+      Draft draft = store_.Reserve(CandidateOf(key, specs, /*cost_ns=*/1000));
       std::memset(draft.data(0), static_cast<int>(n), row_bytes);
       store_.Publish(std::move(draft));
-      hits_.push_back(store_.Find(key));
+      hits_.push_back(Find(&store_, key));
     }
     std::memset(output_.get(), 1, rows_ * row_bytes);
   }

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "bench_keys.h"
+#include "bench_store.h"
 #include "store/store.h"
 
 namespace actcache::bench {
@@ -33,15 +33,15 @@ constexpr std::size_t kAtOnce = 4096;
 std::size_t Overhead() {
   Store store(std::size_t{1} << 20);
   const auto specs = Bytes(0);
-  return store.Reserve(KeyNumber(0), EntryTag{0, 0}, specs.data(), specs.size(), 0).charge();
+  return store.Reserve(CandidateOf(KeyNumber(0), specs, 0)).charge();
 }
 
 // Whether the request is a hit. Sets `no_memory` if its entry failed for want of memory.
 bool Play(Store* store, const Request& request, std::size_t overhead, bool* no_memory) {
   const Key key = KeyNumber(request.key);
-  if (store->Find(key)) return true;
+  if (Find(store, key)) return true;
   const auto specs = Bytes(request.bytes > overhead ? request.bytes - overhead : 0);
-  Draft draft = store->Reserve(key, EntryTag{0, 0}, specs.data(), specs.size(), request.cost_ns);
+  Draft draft = store->Reserve(CandidateOf(key, specs, request.cost_ns));
   if (draft) {
     store->Publish(std::move(draft));
   } else if (draft.refusal() == Refusal::kNoMemory) {

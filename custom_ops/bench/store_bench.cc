@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "bench_keys.h"
+#include "bench_store.h"
 #include "store/store.h"
 
 namespace actcache::bench {
@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::uint64_t kEntries = 4096;
 constexpr std::size_t kBytes = 256;
-constexpr EntryTag kTag{0, 0};
 
 std::vector<Key> Keys(std::uint64_t first, std::uint64_t count) {
   std::vector<Key> keys;
@@ -24,7 +23,7 @@ std::vector<Key> Keys(std::uint64_t first, std::uint64_t count) {
 }
 
 bool Put(Store* store, const Key& key, const std::vector<TensorSpec>& specs) {
-  Draft draft = store->Reserve(key, kTag, specs.data(), specs.size(), /*cost_ns=*/1000);
+  Draft draft = store->Reserve(CandidateOf(key, specs, /*cost_ns=*/1000));
   return draft && store->Publish(std::move(draft));
 }
 
@@ -52,7 +51,7 @@ void FindAll(benchmark::State& state, std::uint64_t first) {
   const std::vector<Key> keys = Shuffled(Keys(first, kEntries), state.thread_index());
   std::size_t i = 0;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(store.Find(keys[i++ % kEntries]));
+    benchmark::DoNotOptimize(Find(&store, keys[i++ % kEntries]));
   }
   state.SetItemsProcessed(state.iterations());
 }
@@ -64,14 +63,13 @@ void Miss(benchmark::State& state) { FindAll(state, kEntries); }
 void InsertEvict(benchmark::State& state) {
   const auto specs = Bytes(kBytes);
   Store probe(std::size_t{1} << 20);
-  const std::size_t charge =
-      probe.Reserve(KeyNumber(0), kTag, specs.data(), specs.size(), 0).charge();
+  const std::size_t charge = probe.Reserve(CandidateOf(KeyNumber(0), specs, 0)).charge();
   Store store(kEntries * charge);
   std::uint64_t next = 0;
   for (; next < kEntries; ++next) Put(&store, KeyNumber(next), specs);
   for (auto _ : state) {
     const Key key = KeyNumber(next++);
-    benchmark::DoNotOptimize(store.Find(key));
+    benchmark::DoNotOptimize(Find(&store, key));
     if (!Put(&store, key, specs)) state.SkipWithError("not admitted");
   }
   state.SetItemsProcessed(state.iterations());
