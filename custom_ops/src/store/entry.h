@@ -74,10 +74,6 @@ class Entry {
 
   // Hits are worth this much per byte each; 0 if fetching costs as much as computing.
   double gain() const noexcept { return gain_; }
-  bool MadeBefore(const Entry& other) const noexcept {
-    return static_cast<std::int32_t>(sequence_ - other.sequence_) < 0;
-  }
-
   // References keep the memory and its charge. The store's own is one; an entry whose count is 1
   // while its shard is locked is used by nobody, and nobody can start.
   void Ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }

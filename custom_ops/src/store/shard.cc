@@ -75,10 +75,16 @@ void Shard::VoidDrafts() noexcept {
   ++epoch_;
 }
 
-Entry* Shard::TakeSmallest(double worth) noexcept {
+void Shard::RaiseFloor() noexcept {
+  MutexLock lock(&mutex_);
+  UpdateFloor();
+}
+
+Entry* Shard::TakeFirst(double worth, const Rank& limit) noexcept {
   MutexLock lock(&mutex_);
   Entry* const entry = heap_.Smallest();
-  const bool take = entry != nullptr && entry->worth_ <= worth;
+  const bool take = entry != nullptr && entry->worth_ <= worth &&
+                    Rank{entry->worth_, entry->sequence_}.Before(limit);
   if (take) LeaveHeap(entry);
   UpdateFloor();
   return take ? entry : nullptr;
@@ -120,7 +126,8 @@ void Shard::ExposePinned(bool exposed) noexcept {
 
 void Shard::PushToHeap(Entry* entry) noexcept {
   heap_.Push(entry);
-  if (entry->worth_ < floor()) floor_.store(entry->worth_, std::memory_order_relaxed);
+  const Rank rank{entry->worth_, entry->sequence_};
+  if (rank.Before(floor())) SetFloor(rank);
 }
 
 void Shard::LeaveHeap(Entry* entry) noexcept {
@@ -128,10 +135,14 @@ void Shard::LeaveHeap(Entry* entry) noexcept {
   entry->Set(Entry::kUsed, false);
 }
 
+void Shard::SetFloor(const Rank& rank) noexcept {
+  floor_worth_.store(rank.worth, std::memory_order_relaxed);
+  floor_sequence_.store(rank.sequence, std::memory_order_relaxed);
+}
+
 void Shard::UpdateFloor() noexcept {
-  const Entry* const smallest = heap_.Smallest();
-  floor_.store(smallest == nullptr ? std::numeric_limits<double>::infinity() : smallest->worth_,
-               std::memory_order_relaxed);
+  const Entry* const first = heap_.Smallest();
+  SetFloor(first == nullptr ? Rank{} : Rank{first->worth_, first->sequence_});
 }
 
 }  // namespace actcache
