@@ -6,13 +6,15 @@ namespace actcache {
 
 Entry* Shard::Find(const Key& key, double age, const FindLimits& limits, Absence* why) noexcept {
   MutexLock lock(&mutex_);
-  sketch_.Add(key);
   Entry* const entry = table_.Find(key);
   *why = entry == nullptr                                      ? Absence::kAbsent
          : entry->Expired(limits.now_ns)                       ? Absence::kExpired
          : limits.max_age_ns < entry->AgeAtMost(limits.now_ns) ? Absence::kTooOld
                                                                : Absence::kNone;
-  if (*why != Absence::kNone) return nullptr;
+  if (*why != Absence::kNone) {
+    sketch_.Add(key);
+    return nullptr;
+  }
   if (entry->frequency_ < std::numeric_limits<std::uint16_t>::max()) ++entry->frequency_;
   // An age read before another thread raised it must not take worth away.
   entry->worth_ = std::max(entry->worth_, WorthOf(*entry, age));
@@ -31,8 +33,8 @@ Entry* Shard::Peek(const Key& key) noexcept {
 Shard::Prospect Shard::Look(const Key& key, std::uint64_t now_ns) noexcept {
   MutexLock lock(&mutex_);
   const Entry* const entry = table_.Find(key);
-  return {entry != nullptr, entry != nullptr && entry->Expired(now_ns), sketch_.Estimate(key),
-          epoch_};
+  if (entry == nullptr) return {false, false, sketch_.Estimate(key), epoch_};
+  return {true, entry->Expired(now_ns), std::max(entry->frequency_, sketch_.Estimate(key)), epoch_};
 }
 
 bool Shard::Insert(Entry* entry, double age, std::uint64_t epoch, Ledger* ledger) noexcept {
@@ -113,7 +115,7 @@ bool Shard::Drop(Entry* entry, bool even_in_use) noexcept {
   MutexLock lock(&mutex_);
   const bool used = !entry->idle() || entry->Is(Entry::kUsed);
   if (used && !even_in_use) return false;
-  table_.Remove(entry);
+  LeaveTable(entry);
   return true;
 }
 
@@ -128,6 +130,11 @@ void Shard::PushToHeap(Entry* entry) noexcept {
   heap_.Push(entry);
   const Rank rank{entry->worth_, entry->sequence_};
   if (rank.Before(floor())) SetFloor(rank);
+}
+
+void Shard::LeaveTable(Entry* entry) noexcept {
+  table_.Remove(entry);
+  sketch_.Raise(entry->key_, entry->frequency_);
 }
 
 void Shard::LeaveHeap(Entry* entry) noexcept {

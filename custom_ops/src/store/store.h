@@ -15,8 +15,8 @@
 // Worth (GreedyDual-Size-Frequency, Cherkasova 1998, with measured times)
 //   H(entry) = L + frequency * max(0, cost_ns - fetch_ns) / charge   set when stored or found
 //   L        = the largest H evicted so far, so that what is not used ages against what is
-//   frequency  counts lookups of the key, recent ones before its admission included (a sketch
-//              that remembers keys which are not stored, so it outlives eviction)
+//   frequency  counts lookups of the key, recent ones before its admission and from before its
+//              last eviction included (a sketch that remembers keys which are not stored)
 // The entry with the smallest H of the whole store goes first, wherever it is sharded; of equal
 // ones the one that was made first.
 //
