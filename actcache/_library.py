@@ -168,11 +168,11 @@ def _declare(handle: ctypes.CDLL) -> None:
         function = getattr(handle, name)
         function.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
         function.restype = ctypes.c_size_t
+    handle.actcache_abandon.argtypes = []
+    handle.actcache_abandon.restype = None
     for name in ("actcache_invalidate", "actcache_pin", "actcache_unpin"):
         function = getattr(handle, name)
         function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_double]
         function.restype = ctypes.c_int64
-    handle.actcache_abandon.argtypes = []
-    handle.actcache_abandon.restype = None
     handle.actcache_version.argtypes = []
     handle.actcache_version.restype = ctypes.c_char_p
