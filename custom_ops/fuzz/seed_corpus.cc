@@ -1,5 +1,5 @@
-// Under libFuzzer: puts the target's seeds into the first corpus folder that it is given, from where
-// libFuzzer reads them.
+// Under libFuzzer: puts the target's seeds into the first corpus folder that it is given, from
+// where libFuzzer reads them.
 #include <cstdio>
 #include <string>
 

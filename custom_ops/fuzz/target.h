@@ -20,12 +20,12 @@ using Input = std::vector<std::uint8_t>;
 std::vector<Input> Seeds();
 
 // Unlike assert(), also in a release build.
-#define ACTCACHE_FUZZ_CHECK(condition)                                                  \
-  do {                                                                                  \
-    if (!(condition)) {                                                                 \
+#define ACTCACHE_FUZZ_CHECK(condition)                                                    \
+  do {                                                                                    \
+    if (!(condition)) {                                                                   \
       std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                     \
-    }                                                                                   \
+      std::abort();                                                                       \
+    }                                                                                     \
   } while (false)
 
 }  // namespace actcache::fuzz
