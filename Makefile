@@ -4,7 +4,7 @@
 #   make demo                 compile real models, play real inputs, print what caching saved
 #   make test                 C++ tests (plain, address and undefined-behaviour sanitizers, thread sanitizer), fuzz
 #                             targets for some seconds each, then pytest
-#   make fuzz SECONDS=600     each fuzz target for so long, from where the last time ended
+#   make fuzz                 each fuzz target for ten minutes (FUZZ_SECONDS), from where it ended the last time
 #   make conformance          onnx's node tests, random graphs and the catalogue, compiled and held to plain onnxruntime
 #   make conformance-exports  models exported from PyTorch on the spot, in an environment of its own
 #   make check                ruff, mypy, clang-format, clang-tidy
@@ -51,11 +51,11 @@ test-fuzz: $(DONE)/test $(DONE)/libfuzzer
 	$(BUILD) --variant fuzz --tests
 
 # Each target's corpus is kept between runs; an input that breaks a promise is written to custom_ops/build/fuzz/fuzz.
-SECONDS := 600
+FUZZ_SECONDS := 600
 fuzz: $(DONE)/package $(DONE)/libfuzzer
 	$(BUILD) --variant fuzz
 	cd custom_ops/build/fuzz/fuzz && for target in *_fuzz; do \
-	  ./$$target -max_total_time=$(SECONDS) corpus/$${target%_fuzz} || exit 1; \
+	  ./$$target -max_total_time=$(FUZZ_SECONDS) corpus/$${target%_fuzz} || exit 1; \
 	done
 
 test-python: library $(DONE)/test $(OLDEST)/.done
