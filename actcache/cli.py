@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 from rich.console import Console
@@ -33,6 +33,9 @@ from actcache.errors import (
     InvalidOption,
     NothingToCache,
 )
+from actcache.per_call import ACCOUNT, CONTROL, NAMESPACE
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
     from actcache.result import CompileResult
@@ -57,7 +60,32 @@ Exit codes:
   2 bad input   1 a failure of actcache itself"""
 
 
-@click.command(name="compile", epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+#: Options whose value may be left out, and what it is then.
+_NAMED = {"--namespace-input": NAMESPACE, "--control-input": CONTROL, "--account-output": ACCOUNT}
+
+
+class _CompileCommand(click.Command):
+    """Takes MODEL for itself where it follows an option whose value may be left out."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter:
+            named = [f"{a}={_NAMED[a]}" if a in _NAMED else a for a in given]
+            if named == given:
+                raise
+            return super().parse_args(ctx, named)
+
+
+def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
+    default = _NAMED[option]
+    return click.option(option, is_flag=False, flag_value=default, metavar="[NAME]", help=f"{text}  [NAME: {default}]")
+
+
+@click.command(
+    name="compile", cls=_CompileCommand, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.cached.onnx]")
 @click.option(
@@ -126,6 +154,9 @@ Exit codes:
     help="A library with operators that MODEL itself needs. Repeatable.",
 )
 @click.option("--single-file", is_flag=True, help="Keep all weights in one file (more memory when it is loaded).")
+@_named_option("--namespace-input", "Give the model a string input, to be fed in every call: the call's own namespace.")
+@_named_option("--control-input", "Give it a string input that says use (default), bypass or refresh in a call.")
+@_named_option("--account-output", "Give it an int64 output [regions, 3]: hits, misses and bypassed rows of a call.")
 @click.option("--explain", is_flag=True, help="Say for every part why it is or is not cached.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
@@ -231,6 +262,9 @@ def _compile(stage: Callable[[str], None], **options: Any) -> CompileResult:
         pure_ops=options["pure_ops"],
         custom_op_libraries=options["custom_op_libraries"],
         single_file=options["single_file"],
+        namespace_input=options["namespace_input"],
+        control_input=options["control_input"],
+        account_output=options["account_output"],
         progress=stage,
         **chosen,
     )

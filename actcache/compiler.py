@@ -25,7 +25,9 @@ from actcache.model_file import LoadedModel, load_model
 from actcache.passes.dynamic_batch import DynamicBatch, fixed_batches, make_dynamic
 from actcache.passes.graph import GraphView
 from actcache.passes.inline_regions import MANIFEST_KEY
+from actcache.passes.per_call import check_names
 from actcache.passes.refusal import Refusal
+from actcache.per_call import PerCall
 from actcache.region_spec import RegionSpec
 from actcache.result import CompiledRegion, CompileResult
 from actcache.trace import load_trace
@@ -50,6 +52,9 @@ def compile_model(
     pure_ops: Collection[str] = (),
     custom_op_libraries: Sequence[str | os.PathLike[str]] = (),
     single_file: bool = False,
+    namespace_input: str | None = None,
+    control_input: str | None = None,
+    account_output: str | None = None,
     progress: Progress | None = None,
 ) -> CompileResult:
     """Write a model that caches what is worth it.
@@ -72,6 +77,10 @@ def compile_model(
         pure_ops: Operators, each ``domain:Op``, that the user vouches for.
         custom_op_libraries: Libraries with operators that the model itself needs.
         single_file: Keep the weights inside the model.
+        namespace_input: Name of an input of the compiled model, to be fed in every call: a string scalar, the call's
+            namespace (see :class:`actcache.per_call.PerCall`); None: it has none.
+        control_input: Name of an input that says ``use`` (its default), ``bypass`` or ``refresh`` in a call; or None.
+        account_output: Name of an output that tells what was reused in a call; or None.
         progress: Called with the name of each step as it begins.
 
     Raises:
@@ -79,6 +88,7 @@ def compile_model(
         InvalidModel, InvalidSamples, InvalidRegion, InvalidOption, OutputError, LibraryError: As they say.
     """
     _check_options(granularity, min_saving, tolerance, pure_ops, budget_bytes)
+    per_call = PerCall(namespace_input, control_input, account_output)
     source = Path(model)
     target = Path(output) if output is not None else source.with_suffix(".cached.onnx")
     if not source.exists():
@@ -89,6 +99,8 @@ def compile_model(
     with working_folder(target) as folder:
         step("reading the model")
         loaded = load_model(source, folder, single_file=single_file)
+        check_names(loaded.functions.model, per_call)
+        check_names(loaded.proto, per_call)
         if target.resolve() in loaded.weights.sources:
             problem = f"the output '{target}' holds weights of the model"
             raise InvalidOption(problem, hint="choose another file with -o")
@@ -96,7 +108,7 @@ def compile_model(
         libraries = tuple(str(p) for p in custom_op_libraries)
         refusals: list[Refusal] = []
         for dynamic in _batches(loaded, dynamic_batch, refusals):
-            compilation = Compilation(loaded, libraries, tolerance, verify, step, dynamic)
+            compilation = Compilation(loaded, libraries, tolerance, verify, step, dynamic, per_call)
             compilation.measure(samples, recorded)
             choice = compilation.choose(granularity, regions, min_saving, pure_ops, budget_bytes)
             if not dynamic_batch and granularity != "tensor":
@@ -109,19 +121,21 @@ def compile_model(
                 if dynamic is None:
                     raise
                 refusals += error.refusals
-        notes = _notes(loaded, single_file, compilation.dynamic)
+        notes = _notes(loaded, single_file, compilation.dynamic, per_call)
         step("writing the compiled model")
         view, costs = compilation.view, compilation.costs
         lines = explain(view, costs, [c.candidate for c in compiled], choice.refusals)
         played = compilation.played
         files = emit(
-            _with_manifest(compilation.result, compiled, compilation.runtime_version),
+            _with_manifest(compilation.result, compiled, compilation.runtime_version, per_call),
             loaded.weights,
             target,
             single_file=single_file,
         )
     considered = choice.considered
-    return CompileResult(source, target, files, compiled, choice.refusals, report, notes, lines, considered, played)
+    return CompileResult(
+        source, target, files, compiled, choice.refusals, report, notes, lines, considered, played, per_call
+    )
 
 
 def _check_options(
@@ -166,8 +180,10 @@ def _batches(loaded: LoadedModel, dynamic_batch: bool, refusals: list[Refusal]) 
     yield None
 
 
-def _notes(loaded: LoadedModel, single_file: bool, dynamic: DynamicBatch | None) -> list[str]:
+def _notes(loaded: LoadedModel, single_file: bool, dynamic: DynamicBatch | None, per_call: PerCall) -> list[str]:
     notes = []
+    if per_call.namespace_input is not None:
+        notes.append(f"every call has to feed '{per_call.namespace_input}', a string scalar: its namespace")
     if dynamic is not None:
         names = ", ".join(f"axis {axis} of '{name}'" for name, axis in dynamic.inputs.items())
         notes.append(f"the batch, a constant {dynamic.size}, was made variable: {names}")
@@ -179,12 +195,15 @@ def _notes(loaded: LoadedModel, single_file: bool, dynamic: DynamicBatch | None)
     return notes
 
 
-def _with_manifest(model: onnx.ModelProto, regions: Sequence[CompiledRegion], runtime_version: str) -> onnx.ModelProto:
+def _with_manifest(
+    model: onnx.ModelProto, regions: Sequence[CompiledRegion], runtime_version: str, per_call: PerCall
+) -> onnx.ModelProto:
     manifest = {
         "version": 1,
         "tool": f"actcache {__version__}",
         "onnxruntime": runtime_version,
         "regions": [region.to_json() for region in regions],
+        **per_call.to_manifest(),
     }
     model.metadata_props.add(key=MANIFEST_KEY, value=json.dumps(manifest, sort_keys=True))
     return model

@@ -9,6 +9,7 @@ from typing import Any
 from actcache.passes.candidate import Candidate
 from actcache.passes.choose_traced import Considered
 from actcache.passes.refusal import Refusal
+from actcache.per_call import PerCall
 from actcache.trace import TraceReport
 from actcache.verify import VerifyReport
 
@@ -56,6 +57,7 @@ class CompileResult:
         explain: Lines that tell, for every costly node, why it is cached or what stopped it.
         considered: Every candidate that was looked at, and what came of it.
         trace: What a trace predicted and measured; None without one.
+        per_call: Inputs and outputs that the compiled model has besides the original's.
     """
 
     model: Path
@@ -68,6 +70,7 @@ class CompileResult:
     explain: list[str] = field(default_factory=list)
     considered: list[Considered] = field(default_factory=list)
     trace: TraceReport | None = None
+    per_call: PerCall = field(default_factory=PerCall)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as ``--json`` prints it."""
@@ -81,4 +84,5 @@ class CompileResult:
             "candidates": [considered.to_json() for considered in self.considered],
             "trace": self.trace.to_json() if self.trace else None,
             "notes": self.notes,
+            "per_call": self.per_call.names(),
         }

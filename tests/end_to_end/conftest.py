@@ -14,5 +14,4 @@ def control() -> Iterator[Control]:
         pytest.fail(f"{LIBRARY} is missing: make library")
     interface = Control()
     yield interface
-    for knob in ("budget_bytes", "hash", "namespace"):
-        interface.configure(knob, None)
+    interface.take_back()

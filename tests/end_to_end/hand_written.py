@@ -144,6 +144,7 @@ class Control:
         self._library.actcache_version.restype = ctypes.c_char_p
         self._library.actcache_clear.restype = ctypes.c_int64
         self._library.actcache_clear.argtypes = [ctypes.c_char_p]
+        self._configured: set[str] = set()
 
     def _json(self, function: Callable[..., int]) -> Any:
         size = 0
@@ -171,8 +172,14 @@ class Control:
         return self._json(self._library.actcache_config_json)
 
     def configure(self, name: str, value: str | None) -> None:
+        self._configured.add(name)
         if self._library.actcache_configure(name.encode(), value if value is None else value.encode()):
             raise ValueError(self._library.actcache_last_error().decode())
+
+    def take_back(self) -> None:
+        """Take back all settings that were tried."""
+        for name in self._configured & self.config().keys():
+            self.configure(name, None)
 
     def clear(self, namespace: str | None = None) -> int:
         return self._library.actcache_clear(namespace if namespace is None else namespace.encode())

@@ -4,9 +4,12 @@
 #include <string>
 
 #include "actcache.h"
+#include "base/clock.h"
 #include "control/config.h"
+#include "control/fork.h"
 #include "control/registry.h"
 #include "control/stats_json.h"
+#include "flight/open_flights.h"
 #include "store/store.h"
 
 #ifndef ACTCACHE_VERSION
@@ -14,6 +17,8 @@
 #endif
 
 namespace {
+
+__attribute__((constructor)) void OnLoad() noexcept { actcache::InstallForkHandlers(); }
 
 constexpr int kAbi = 2;
 
@@ -77,11 +82,16 @@ std::size_t actcache_config_json(char* buffer, std::size_t capacity) {
 std::int64_t actcache_clear(const char* name_space) {
   return Guard(std::int64_t{-1}, [&]() -> std::int64_t {
     actcache::Store& store = actcache::Store::Process();
-    if (name_space == nullptr) return static_cast<std::int64_t>(store.Clear());
-    const auto number = actcache::Registry::Process().FindNamespace(name_space);
-    return number ? static_cast<std::int64_t>(store.ClearNamespace(*number)) : 0;
+    actcache::Selection selection;
+    if (name_space != nullptr) {
+      selection.name_space = actcache::Registry::Process().FindNamespace(name_space);
+      if (!selection.name_space) return 0;
+    }
+    return static_cast<std::int64_t>(store.Invalidate(selection, actcache::SteadyNow()));
   });
 }
+
+void actcache_abandon() { actcache::OpenFlights::OfThisThread().EndAll(); }
 
 const char* actcache_version() { return ACTCACHE_VERSION; }
 
