@@ -16,7 +16,7 @@ import onnx
 import onnx.compose
 import onnxruntime as ort
 import pytest
-from hand_written import LIBRARY, Control, Region, Tensor, session
+from hand_written import LIBRARY, Control, Region, Tensor
 
 import actcache
 from models import feed
@@ -219,7 +219,7 @@ class Race:
         failed = []
 
         def leading() -> None:
-            with pytest.raises(Exception, match="terminate|out of data bounds"):
+            with pytest.raises(Exception, match=r"terminate|out of data bounds"):
                 lead()
             failed.append(time.monotonic())
             afterwards(done)
@@ -306,5 +306,7 @@ def test_a_thread_that_calls_again_frees_those_who_wait(control: Control) -> Non
         model.run(None, {"x": known})
         spin(done)
 
-    late, _ = race.run(lambda: model.run(None, {"x": x}, stop), terminate, lambda: model.run(None, {"x": x}), call_again)
+    late, _ = race.run(
+        lambda: model.run(None, {"x": x}, stop), terminate, lambda: model.run(None, {"x": x}), call_again
+    )
     assert late < race.limit / 2
