@@ -136,7 +136,7 @@ TEST(StorePolicy, DecisionsDoNotDependOnTheBitsOfKeys) {
   EXPECT_EQ(stats[0].evictions, stats[1].evictions);
   EXPECT_EQ(stats[0].rejected, stats[1].rejected);
   EXPECT_GT(stats[0].evictions, 100u);
-  EXPECT_GT(stats[0].rejected, 10u);
+  EXPECT_GT(stats[0].rejected, 0u);
 }
 
 TEST(FrequencySketch, CountsAndForgets) {
