@@ -83,8 +83,15 @@ class Registry {
     return namespaces_.Find(name);
   }
 
+  const Namespaces& namespaces() const { return namespaces_; }
+
   // All regions, in the order they were first seen.
   std::vector<const Region*> Regions() const;
+
+  // For control/fork.h: hold all locks around fork(); what a child counts starts at 0.
+  void LockForFork() const;
+  void UnlockAfterFork() const;
+  void ResetCounters();
 
  private:
   mutable Mutex mutex_;

@@ -5,6 +5,7 @@
 
 #include "control/config.h"
 #include "hash/secret.h"
+#include "ops/per_call.h"
 #include "ops/plan.h"
 #include "ops/row_layout.h"
 
@@ -52,12 +53,19 @@ void CopyWhole(const KernelIo& io, const TensorView& from, const KernelIo::Outpu
 
 // One call, on the stack of Compute().
 struct CacheLookup::Call {
-  std::vector<TensorView> inputs;
+  CallOptions options;
+  std::vector<TensorView> inputs;  // the frontier
   PlanKind kind = PlanKind::kPass;
-  std::size_t rows = 0;    // N; 1 for a whole call
-  Match match;             // empty for a pass
-  std::size_t joined = 0;  // rows found because others computed them meanwhile
+  std::optional<std::uint32_t> name_space;  // whose entries it reads and makes; none: a pass
+  std::size_t rows = 0;                     // N; 1 for a whole call
+  Match match;                              // empty for a pass
+  std::size_t joined = 0;                   // rows found because others computed them meanwhile
   std::uint64_t hash_ns = 0;
+
+  Account account() const {
+    if (kind == PlanKind::kPass) return {0, 0, rows};
+    return {rows - match.missing.size(), match.missing.size(), 0};
+  }
 };
 
 CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
@@ -70,8 +78,10 @@ CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
       no_input_axes_(attributes_.input_row_axes.size(), -1),
       no_output_axes_(attributes_.live_outs(), -1),
       blake3_(HashKind::kBlake3, attributes_.fingerprint, session.name_space,
-              attributes_.output_types, attributes_.output_row_axes),
-      xxh3_(HashKind::kXxh3, attributes_.fingerprint, session.name_space, attributes_.output_types,
+              attributes_.namespace_input >= 0, attributes_.output_types,
+              attributes_.output_row_axes),
+      xxh3_(HashKind::kXxh3, attributes_.fingerprint, session.name_space,
+            attributes_.namespace_input >= 0, attributes_.output_types,
             attributes_.output_row_axes) {}
 
 const KeyBase& CacheLookup::base(HashKind kind) const {
@@ -102,10 +112,17 @@ void CacheLookup::Classify(Call& call) const {
 }
 
 void CacheLookup::Find(Call& call, SingleFlight& flight, const Parallel& parallel) const {
+  call.name_space = call.options.name_space
+                        ? Registry::Process().InternNamespace(*call.options.name_space)
+                        : name_space_;
+  if (!call.name_space) {
+    call.kind = PlanKind::kPass;
+    return;
+  }
   const std::uint64_t start = SteadyNow();
   const bool by_row = call.kind == PlanKind::kRow;
   const Keys keys =
-      ComputeKeys(base(Config::Process().hash()), call.kind, call.inputs,
+      ComputeKeys(base(Config::Process().hash()), call.kind, call.options.name_space, call.inputs,
                   by_row ? attributes_.input_row_axes : no_input_axes_, call.rows, parallel);
   call.hash_ns = SteadyNow() - start;
   Search(call, keys, start, flight);
@@ -116,14 +133,14 @@ void CacheLookup::Search(Call& call, const Keys& keys, std::uint64_t now_ns,
   const Config& config = Config::Process();
   const bool by_row = call.kind == PlanKind::kRow;
   LookupRules rules{FindLimits{now_ns, session_.max_age_ns}, config.verify_fraction(),
-                    &region_.verification};
+                    &region_.verification, call.options.control == Control::kRefresh};
   std::optional<std::size_t> absent;  // at the first search
   for (bool search = true; search;) {
     flight.BeginSearch();
     call.match = FindRows(Store::Process(), keys, attributes_.output_types,
                           by_row ? attributes_.output_row_axes : no_output_axes_, rules);
     if (!absent) absent = call.match.absent();
-    search = config.single_flight() &&
+    search = config.single_flight() && !rules.refresh &&
              flight.SearchAgain(call.match.missing_keys.data(), call.match.missing_flags.data(),
                                 call.match.missing.size(), kVerify);
     if (search) rules.limits.now_ns = SteadyNow();
@@ -133,16 +150,13 @@ void CacheLookup::Search(Call& call, const Keys& keys, std::uint64_t now_ns,
 
 void CacheLookup::Count(const Call& call) const {
   RegionCounters& counters = region_.counters;
+  const Account account = call.account();
   RegionCounters::Add(counters.calls, 1);
-  if (call.kind == PlanKind::kPass) {
-    RegionCounters::Add(counters.bypassed, call.rows);
-    return;
-  }
-  const std::size_t misses = call.match.missing.size();
-  RegionCounters::Add(counters.hits, call.rows - misses);
+  RegionCounters::Add(counters.bypassed, account.bypassed);
+  RegionCounters::Add(counters.hits, account.hits);
   RegionCounters::Add(counters.duplicates, call.match.duplicates);
   RegionCounters::Add(counters.joined, call.joined);
-  RegionCounters::Add(counters.misses, misses);
+  RegionCounters::Add(counters.misses, account.misses);
   RegionCounters::Add(counters.expired, call.match.expired);
   RegionCounters::Add(counters.verified, call.match.verified);
   RegionCounters::Add(counters.saved_ns, call.match.saved_ns);
@@ -150,7 +164,7 @@ void CacheLookup::Count(const Call& call) const {
 }
 
 bool CacheLookup::Off() const {
-  return !name_space_ || Config::Process().budget_bytes() == 0 || SecretError() != nullptr ||
+  return Config::Process().budget_bytes() == 0 || SecretError() != nullptr ||
          region_.disabled.load(std::memory_order_relaxed);
 }
 
@@ -158,12 +172,12 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   const KernelIo io(api_, context);
   const Parallel parallel(api_, context);
   Call call;
-  const std::size_t inputs = io.InputCount();
-  call.inputs.reserve(inputs);
-  for (std::size_t i = 0; i < inputs; ++i) call.inputs.push_back(io.Input(i));
+  call.options = ReadCallOptions(io, attributes_);
+  call.inputs.reserve(attributes_.frontier());
+  for (std::size_t i = 0; i < attributes_.frontier(); ++i) call.inputs.push_back(io.Input(i));
 
   Classify(call);
-  if (Off()) call.kind = PlanKind::kPass;
+  if (call.options.control == Control::kBypass || Off()) call.kind = PlanKind::kPass;
   SingleFlight flight(this, region_.recompute_time);
   if (call.kind != PlanKind::kPass) {
     try {
@@ -184,6 +198,7 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   const bool any_miss = call.kind == PlanKind::kPass || call.match.any_miss();
   const KernelIo::Output flag = io.Allocate(0, ElementType::kBool, Dims{});
   if (flag.data != nullptr) *reinterpret_cast<bool*>(flag.data) = any_miss;
+  WriteAccount(io, attributes_, call.account());
   WritePlan(io, call, flight);
 }
 
@@ -263,7 +278,7 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& 
   Plan plan;
   plan.kind = call.kind;
   plan.region = region_.number;
-  plan.name_space = name_space_.value_or(0);  // without a number every plan is a pass
+  plan.name_space = call.name_space.value_or(0);  // without a number every plan is a pass
   if (call.kind != PlanKind::kPass) {
     plan.rows = static_cast<std::uint32_t>(call.rows);
     plan.missing = static_cast<std::uint32_t>(call.match.missing.size());

@@ -19,6 +19,7 @@ struct LookupRules {
   FindLimits limits;
   double verify_share = 0;      // of the hits that are computed all the same, to be compared
   Sampler* verified = nullptr;  // picks them; REQUIRED if the share is not 0
+  bool refresh = false;         // look nothing up: what is computed takes the place of what is kept
 };
 
 // What is known of a call after its lookup. Holds references to the entries that were hit, so it
