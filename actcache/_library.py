@@ -156,6 +156,8 @@ def _declare(handle: ctypes.CDLL) -> None:
         function = getattr(handle, name)
         function.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
         function.restype = ctypes.c_size_t
+    handle.actcache_abandon.argtypes = []
+    handle.actcache_abandon.restype = None
     handle.actcache_clear.argtypes = [ctypes.c_char_p]
     handle.actcache_clear.restype = ctypes.c_int64
     handle.actcache_version.argtypes = []

@@ -7,7 +7,7 @@ them after it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
 
@@ -74,6 +74,18 @@ class InferenceSession(onnxruntime.InferenceSession):  # type: ignore[misc, unus
         register(options)
         super().__init__(path_or_bytes, options, providers=providers, **kwargs)
 
+    def run(self, *arguments: Any, **options: Any) -> Any:
+        """As ``onnxruntime.InferenceSession.run``; if it fails, other threads compute what it was to compute."""
+        return _abandoning(super().run, *arguments, **options)
+
+    def run_with_iobinding(self, *arguments: Any, **options: Any) -> Any:
+        """As ``onnxruntime.InferenceSession.run_with_iobinding``; if it fails, as :meth:`run`."""
+        return _abandoning(super().run_with_iobinding, *arguments, **options)
+
+    def run_with_ort_values(self, *arguments: Any, **options: Any) -> Any:
+        """As ``onnxruntime.InferenceSession.run_with_ort_values``; if it fails, as :meth:`run`."""
+        return _abandoning(super().run_with_ort_values, *arguments, **options)
+
 
 def stats() -> dict[str, Any]:
     """Return what the caches of this process have done so far.
@@ -103,6 +115,15 @@ def clear(namespace: str | None = None) -> int:
         LibraryError: As :func:`library_path`.
     """
     return call("actcache_clear", None if namespace is None else text_argument("'namespace'", namespace).encode())
+
+
+def _abandoning(run: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Call `run`; if it raises, free the threads that wait for what this one was computing."""
+    try:
+        return run(*arguments, **options)
+    except BaseException:
+        library().handle.actcache_abandon()
+        raise
 
 
 def _registered(session_options: onnxruntime.SessionOptions) -> str | None:

@@ -79,6 +79,12 @@ ACTCACHE_EXPORT size_t actcache_config_json(char* buffer, size_t capacity);
  * failure. Counters keep their values. */
 ACTCACHE_EXPORT int64_t actcache_clear(const char* name_space);
 
+/* Says that a Run on this thread has failed or was terminated. Other threads may be waiting for what
+ * it was to compute; onnxruntime does not tell the library. Without this call they go on when they
+ * see this thread idle, when it runs the model again or ends, or after a small multiple of the time
+ * that computing usually takes. Harmless at any time. */
+ACTCACHE_EXPORT void actcache_abandon(void);
+
 /* The library's version, "0.1.0". */
 ACTCACHE_EXPORT const char* actcache_version(void);
 

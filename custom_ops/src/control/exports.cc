@@ -6,8 +6,10 @@
 #include "actcache.h"
 #include "base/clock.h"
 #include "control/config.h"
+#include "control/fork.h"
 #include "control/registry.h"
 #include "control/stats_json.h"
+#include "flight/open_flights.h"
 #include "store/store.h"
 
 #ifndef ACTCACHE_VERSION
@@ -15,6 +17,8 @@
 #endif
 
 namespace {
+
+__attribute__((constructor)) void OnLoad() noexcept { actcache::InstallForkHandlers(); }
 
 constexpr int kAbi = 2;
 
@@ -86,6 +90,8 @@ std::int64_t actcache_clear(const char* name_space) {
     return static_cast<std::int64_t>(store.Invalidate(selection, actcache::SteadyNow()));
   });
 }
+
+void actcache_abandon() { actcache::OpenFlights::OfThisThread().EndAll(); }
 
 const char* actcache_version() { return ACTCACHE_VERSION; }
 

@@ -45,4 +45,7 @@ std::vector<std::string> Namespaces::Names() const {
   return names;
 }
 
+void Namespaces::LockForFork() const ACTCACHE_NO_THREAD_SAFETY_ANALYSIS { mutex_.Lock(); }
+void Namespaces::UnlockAfterFork() const ACTCACHE_NO_THREAD_SAFETY_ANALYSIS { mutex_.Unlock(); }
+
 }  // namespace actcache

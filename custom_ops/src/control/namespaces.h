@@ -36,6 +36,10 @@ class Namespaces {
   // All names, each at its number.
   std::vector<std::string> Names() const;
 
+  // For control/fork.h: no name is added meanwhile.
+  void LockForFork() const;
+  void UnlockAfterFork() const;
+
  private:
   struct Node {
     const std::string name;

@@ -19,6 +19,7 @@
 #include "base/mutex.h"
 #include "base/sampler.h"
 #include "control/namespaces.h"
+#include "flight/recompute_time.h"
 
 namespace actcache {
 
@@ -61,6 +62,7 @@ struct Region {
   const std::string id;
   const std::string fingerprint;
   RegionCounters counters;
+  RecomputeTime recompute_time;
   Sampler verification;               // of hits
   std::atomic<bool> disabled{false};  // by a mismatch, until the process ends
 };
@@ -83,6 +85,11 @@ class Registry {
 
   // All regions, in the order they were first seen.
   std::vector<const Region*> Regions() const;
+
+  // For control/fork.h: hold all locks around fork(); what a child counts starts at 0.
+  void LockForFork() const;
+  void UnlockAfterFork() const;
+  void ResetCounters();
 
  private:
   mutable Mutex mutex_;

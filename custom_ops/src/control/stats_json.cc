@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <set>
 
+#include "control/fork.h"
+
 namespace actcache {
 namespace {
 
@@ -28,6 +30,7 @@ class ObjectWriter {
     char text[32];
     Member(name)->append(text, std::to_chars(text, text + sizeof(text), value).ptr);
   }
+  void Flag(const char* name, bool value) { *Member(name) += value ? "true" : "false"; }
   void Null(const char* name) { *Member(name) += "null"; }
   void Seconds(const char* name, std::uint64_t nanoseconds) {
     char text[40];
@@ -117,6 +120,7 @@ std::string StatsJson(const Registry& registry, const Store& store) {
   std::string out;
   {
     ObjectWriter object(&out);
+    object.Flag("forked", Forked());
     WriteRegions(registry, store, object.Member("regions"));
     const StoreStats stats = store.stats();
     ObjectWriter totals(object.Member("store"));

@@ -59,6 +59,7 @@ struct CacheLookup::Call {
   std::optional<std::uint32_t> name_space;  // whose entries it reads and makes; none: a pass
   std::size_t rows = 0;                     // N; 1 for a whole call
   Match match;                              // empty for a pass
+  std::size_t joined = 0;                   // rows found because others computed them meanwhile
   std::uint64_t hash_ns = 0;
 
   Account account() const {
@@ -110,7 +111,7 @@ void CacheLookup::Classify(Call& call) const {
   call.rows = *rows;
 }
 
-void CacheLookup::Find(Call& call, const Parallel& parallel) const {
+void CacheLookup::Find(Call& call, SingleFlight& flight, const Parallel& parallel) const {
   call.name_space = call.options.name_space
                         ? Registry::Process().InternNamespace(*call.options.name_space)
                         : name_space_;
@@ -124,11 +125,27 @@ void CacheLookup::Find(Call& call, const Parallel& parallel) const {
       ComputeKeys(base(Config::Process().hash()), call.kind, call.options.name_space, call.inputs,
                   by_row ? attributes_.input_row_axes : no_input_axes_, call.rows, parallel);
   call.hash_ns = SteadyNow() - start;
-  const LookupRules rules{FindLimits{start, session_.max_age_ns},
-                          Config::Process().verify_fraction(), &region_.verification,
-                          call.options.control == Control::kRefresh};
-  call.match = FindRows(Store::Process(), keys, attributes_.output_types,
-                        by_row ? attributes_.output_row_axes : no_output_axes_, rules);
+  Search(call, keys, start, flight);
+}
+
+void CacheLookup::Search(Call& call, const Keys& keys, std::uint64_t now_ns,
+                         SingleFlight& flight) const {
+  const Config& config = Config::Process();
+  const bool by_row = call.kind == PlanKind::kRow;
+  LookupRules rules{FindLimits{now_ns, session_.max_age_ns}, config.verify_fraction(),
+                    &region_.verification, call.options.control == Control::kRefresh};
+  std::optional<std::size_t> absent;  // at the first search
+  for (bool search = true; search;) {
+    flight.BeginSearch();
+    call.match = FindRows(Store::Process(), keys, attributes_.output_types,
+                          by_row ? attributes_.output_row_axes : no_output_axes_, rules);
+    if (!absent) absent = call.match.absent();
+    search = config.single_flight() && !rules.refresh &&
+             flight.SearchAgain(call.match.missing_keys.data(), call.match.missing_flags.data(),
+                                call.match.missing.size(), kVerify);
+    if (search) rules.limits.now_ns = SteadyNow();
+  }
+  call.joined = *absent - std::min(*absent, call.match.absent());
 }
 
 void CacheLookup::Count(const Call& call) const {
@@ -138,6 +155,7 @@ void CacheLookup::Count(const Call& call) const {
   RegionCounters::Add(counters.bypassed, account.bypassed);
   RegionCounters::Add(counters.hits, account.hits);
   RegionCounters::Add(counters.duplicates, call.match.duplicates);
+  RegionCounters::Add(counters.joined, call.joined);
   RegionCounters::Add(counters.misses, account.misses);
   RegionCounters::Add(counters.expired, call.match.expired);
   RegionCounters::Add(counters.verified, call.match.verified);
@@ -160,9 +178,10 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
 
   Classify(call);
   if (call.options.control == Control::kBypass || Off()) call.kind = PlanKind::kPass;
+  SingleFlight flight(this, region_.recompute_time);
   if (call.kind != PlanKind::kPass) {
     try {
-      Find(call, parallel);
+      Find(call, flight, parallel);
     } catch (...) {
       // No memory for the keys, say. The model can still be computed.
       call.match = Match();
@@ -180,7 +199,7 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   const KernelIo::Output flag = io.Allocate(0, ElementType::kBool, Dims{});
   if (flag.data != nullptr) *reinterpret_cast<bool*>(flag.data) = any_miss;
   WriteAccount(io, attributes_, call.account());
-  WritePlan(io, call);
+  WritePlan(io, call, flight);
 }
 
 void CacheLookup::WriteCached(const KernelIo& io, const Call& call,
@@ -255,7 +274,7 @@ void CacheLookup::WriteCompact(const KernelIo& io, const Call& call,
   }
 }
 
-void CacheLookup::WritePlan(const KernelIo& io, const Call& call) const {
+void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& flight) const {
   Plan plan;
   plan.kind = call.kind;
   plan.region = region_.number;
@@ -271,6 +290,7 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call) const {
   const KernelIo::Output output =
       io.Allocate(1, ElementType::kUint8, Dims{static_cast<std::int64_t>(PlanBytes(plan))});
   if (output.data == nullptr) return;
+  plan.flight = flight.HandOver();
   plan.lookup_end_ns = SteadyNow();  // last: what follows is the region's time
   EncodePlan(plan, output.data);
 }

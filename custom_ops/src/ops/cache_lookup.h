@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "control/registry.h"
+#include "flight/single_flight.h"
 #include "ops/kernel_io.h"
 #include "ops/match.h"
 #include "ops/region_attributes.h"
@@ -47,11 +48,13 @@ class CacheLookup {
   bool Off() const;
   // How the call is looked up, and its number of rows.
   void Classify(Call& call) const;
-  void Find(Call& call, const Parallel& parallel) const;
+  void Find(Call& call, SingleFlight& flight, const Parallel& parallel) const;
+  // Looks the keys up, after waiting for those that other calls compute.
+  void Search(Call& call, const Keys& keys, std::uint64_t now_ns, SingleFlight& flight) const;
   void Count(const Call& call) const;
   void WriteCached(const KernelIo& io, const Call& call, const Parallel& parallel) const;
   void WriteCompact(const KernelIo& io, const Call& call, const Parallel& parallel) const;
-  void WritePlan(const KernelIo& io, const Call& call) const;
+  void WritePlan(const KernelIo& io, const Call& call, SingleFlight& flight) const;
 
   const ort::Api* api_;
   const SessionSettings& session_;

@@ -36,6 +36,8 @@ struct Match {
   std::uint64_t saved_ns = 0;  // recompute time of the rows found in the store
 
   bool any_miss() const { return !missing.empty(); }
+  // Rows without a usable entry.
+  std::size_t absent() const { return missing.size() - verified + duplicates; }
 };
 
 // `types` and `axes` describe the live-outs (axis -1: the entry holds the complete tensor). An

@@ -74,6 +74,9 @@ class Store {
 
   // The one the operators share. Starts with kDefaultBudget; never destroyed.
   static Store& Process() noexcept;
+  // Makes a new one for a forked child, and abandons the old. REQUIRES: no other thread exists, and
+  // this one holds no entry or draft.
+  static void ReplaceProcessStore() noexcept;
 
   // The entry of `key`, or null; `why`, if given, says why. In any case the key counts as used once
   // more. An entry that has expired is removed. The caller shares ownership of the entry.
