@@ -191,9 +191,13 @@ class _Comparison:
         return None
 
     def _nearest(self, row: int, names: Sequence[str], one: Sequence[Array], two: Sequence[Array]) -> Why:
-        """Describe a row that misses by the row of the first call that differs in the fewest elements."""
-        differing = sum(np.count_nonzero(a != b[row], axis=1) for a, b in zip(one, two, strict=True))
+        """Describe a row that misses by the row of the first call that differs in the fewest elements; of several, the
+        one in its own place.
+        """
+        differing = np.sum([np.count_nonzero(a != b[row], axis=1) for a, b in zip(one, two, strict=True)], axis=0)
         nearest = int(np.argmin(differing))
+        if row < len(differing) and differing[row] == differing[nearest]:
+            nearest = row
         pairs = zip(names, one, two, strict=True)
         name = next(name for name, a, b in pairs if np.any(a[nearest] != b[row]))
         axis = self.axes[name]
