@@ -169,3 +169,10 @@ def test_no_rows() -> None:
     none = taken(values(), [])
     assert outcomes(why(REGION, Call(values()), Call(none))) == [(None, "bypassed", "no rows")]
     all_miss(why(REGION, Call(none), Call(values())), "no rows", "the first call has no rows")
+
+
+@pytest.mark.parametrize("change", [{"namespace": "b"}, {"control": "refresh"}])
+def test_equal_rows_are_duplicates_whatever_makes_them_miss(change: dict[str, Any]) -> None:
+    records = why(REGION, Call(values()), Call(taken(values(), [1, 2, 1]), **change))
+    assert [record.outcome for record in records] == ["miss", "miss", "duplicate"]
+    assert records[2].details == {"duplicate_of": 0}
