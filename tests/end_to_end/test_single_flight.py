@@ -30,7 +30,7 @@ WIDTH = 20_000
 @pytest.fixture(autouse=True)
 def _roomy(control: Control) -> Iterator[None]:
     """Whatever other tests have left in the store is no reason not to keep something here."""
-    control.clear()
+    control.invalidate()
     yield
     control.configure("single_flight", None)
 

@@ -33,7 +33,7 @@ void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   forked.store(true, std::memory_order_relaxed);
   Store::ReplaceProcessStore();
   Registry::Process().ResetCounters();
-  Config::ReapplyForFork();
+  Config::ApplyAfterFork();
   AfterForkInParent();
 }
 

@@ -83,6 +83,8 @@ class Registry {
     return namespaces_.Find(name);
   }
 
+  const Namespaces& namespaces() const { return namespaces_; }
+
   // All regions, in the order they were first seen.
   std::vector<const Region*> Regions() const;
 
