@@ -25,10 +25,11 @@ from actcache.region_spec import RegionSpec
 
 if TYPE_CHECKING:
     from actcache.compiler import compile_model
+    from actcache.knobs import configuration, configure
     from actcache.passes.refusal import Refusal
     from actcache.recorder import Recorder, record
     from actcache.result import CompileResult
-    from actcache.runtime import InferenceSession, clear, configuration, configure, library_path, register, stats
+    from actcache.runtime import InferenceSession, clear, library_path, register, stats
 
 __version__ = "0.1.0"
 
@@ -66,8 +67,8 @@ _LAZY = {
     "record": "actcache.recorder",
     "InferenceSession": "actcache.runtime",
     "clear": "actcache.runtime",
-    "configuration": "actcache.runtime",
-    "configure": "actcache.runtime",
+    "configuration": "actcache.knobs",
+    "configure": "actcache.knobs",
     "library_path": "actcache.runtime",
     "register": "actcache.runtime",
     "stats": "actcache.runtime",

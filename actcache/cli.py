@@ -83,7 +83,8 @@ Exit codes:
     metavar="SIZE",
     default=f"{DEFAULT_BUDGET >> 20}MiB",
     show_default=True,
-    help="Bytes the store will hold where the model runs, as 512MiB; --trace chooses for it.",
+    help="Bytes the store will hold where the model runs, as 512MiB, or as 10% of the memory that can be used here;"
+    " --trace chooses for it.",
 )
 @click.option(
     "--region",

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from actcache import runtime, trace_runs, verify
+from actcache import knobs, runtime, trace_runs, verify
 from actcache.errors import ActcacheError, InvalidModel, InvalidSamples
 from actcache.made_up import make_samples
 from actcache.memory import release_memory
@@ -149,7 +149,7 @@ def _fewer_rows(
 def _replay(request: dict[str, Any], directory: Path) -> dict[str, Any]:
     """Play the calls of a trace through the original and the compiled model."""
     proto = onnx.load_model(request["base"], load_external_data=False)
-    runtime.configure(budget_bytes=request["budget"])
+    knobs.configure(budget_bytes=request["budget"])
     original = _original(request, spinning=False)
     options = _options(request["libraries"], spinning=False)
     runtime.register(options)

@@ -21,11 +21,26 @@ extern "C" {
 #define ACTCACHE_EXPORT
 #endif
 
-/* Sets a knob: "budget_bytes" (a decimal integer; 0 turns the cache off), "hash" ("blake3" or
- * "xxh3") or "namespace" (what sessions without a session config entry "actcache.namespace" get).
- * It wins over session config entries and the environment (ACTCACHE_BUDGET_BYTES, ACTCACHE_HASH,
- * ACTCACHE_NAMESPACE), but for the namespace, where a session's own entry wins. A null `value`
- * takes the setting back. Returns 0, or another number and a message in actcache_last_error(). */
+/* Sets a knob. It wins over the session config entry "actcache.<name>" and the environment variable
+ * ACTCACHE_<NAME>; but namespace, ttl_seconds and max_entry_age are a session's own, whose entry
+ * wins over what is set here.
+ *
+ *   "budget_bytes"           what the store may hold: "268435456", "512MiB", "1.5GiB", or "10%" of
+ *                            the memory this process may use; "0" turns the cache off. Default:
+ *                            256 MiB, or an eighth of that memory if it is less
+ *   "hash"                   "blake3", or "xxh3": faster, for inputs that nobody crafts
+ *   "namespace"              entries of one are never seen from another; at most 256 bytes
+ *   "ttl_seconds"            after which an entry that is stored from now on is gone; or "inf"
+ *   "max_entry_age"          seconds beyond which no entry is used; or "inf"
+ *   "verify_fraction"        share of hits, 0 to 1, that are computed and compared; default 0
+ *   "verify_tolerance"       relative difference that counts as none; default 1e-4
+ *   "on_mismatch"            "evict" the entry, or also "disable" the region
+ *   "namespace_quota_bytes"  what one namespace may hold, "10%" is of the budget; default 0: no
+ * quota "bypass"                 "auto": regions that cost more than they save stop looking up; or
+ * "off" "single_flight"          "on": concurrent calls that miss one key compute it once; or "off"
+ *
+ * A null `value` takes the setting back. Returns 0, or -1 and a message in actcache_last_error().
+ */
 ACTCACHE_EXPORT int actcache_configure(const char* name, const char* value);
 
 /* What was wrong with this thread's last call; "" if it succeeded. Never null, valid until the
@@ -55,7 +70,9 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  * A second region of the same id is called "<id>@<first 8 digits of its fingerprint>". */
 ACTCACHE_EXPORT size_t actcache_stats_json(char* buffer, size_t capacity);
 
-/* The knobs in effect for the process: {"budget_bytes", "hash", "namespace"}. As above. */
+/* The knobs in effect for the process, as one JSON object of the names above: bytes and shares as
+ * numbers, a time that is not limited as null. "memory_bytes" is the memory this process may use.
+ * As above. */
 ACTCACHE_EXPORT size_t actcache_config_json(char* buffer, size_t capacity);
 
 /* Removes the entries of a namespace, or all entries if it is null. Returns how many, -1 on

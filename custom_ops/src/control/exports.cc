@@ -15,7 +15,7 @@
 
 namespace {
 
-constexpr int kAbi = 1;
+constexpr int kAbi = 2;
 
 // A fixed buffer, so that reporting "out of memory" needs none.
 thread_local char last_error[512] = "";
@@ -49,7 +49,7 @@ std::size_t CopyOut(const std::string& text, char* buffer, std::size_t capacity)
 extern "C" {
 
 int actcache_configure(const char* name, const char* value) {
-  return Guard(1, [&] {
+  return Guard(-1, [&] {
     if (name == nullptr) throw actcache::ConfigError("actcache_configure: the name is null");
     std::optional<std::string> setting;
     if (value != nullptr) setting = value;
@@ -70,7 +70,7 @@ std::size_t actcache_stats_json(char* buffer, std::size_t capacity) {
 
 std::size_t actcache_config_json(char* buffer, std::size_t capacity) {
   return Guard(std::size_t{0}, [&] {
-    return CopyOut(actcache::ConfigJson(actcache::Config::Process()), buffer, capacity);
+    return CopyOut(actcache::ConfigJson(actcache::Config::Process().values()), buffer, capacity);
   });
 }
 

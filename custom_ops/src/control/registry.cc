@@ -17,18 +17,6 @@ Region& Registry::InternRegion(const std::string& id, const std::string& fingerp
   return *region;
 }
 
-std::uint32_t Registry::InternNamespace(const std::string& name) {
-  const MutexLock lock(&mutex_);
-  return namespaces_.emplace(name, static_cast<std::uint32_t>(namespaces_.size())).first->second;
-}
-
-std::optional<std::uint32_t> Registry::FindNamespace(const std::string& name) const {
-  const MutexLock lock(&mutex_);
-  const auto found = namespaces_.find(name);
-  if (found == namespaces_.end()) return std::nullopt;
-  return found->second;
-}
-
 std::vector<const Region*> Registry::Regions() const {
   const MutexLock lock(&mutex_);
   std::vector<const Region*> regions;

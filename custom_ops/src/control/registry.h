@@ -12,10 +12,12 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/mutex.h"
+#include "control/namespaces.h"
 
 namespace actcache {
 
@@ -23,14 +25,19 @@ namespace actcache {
 // kernel of every session adds to these, so each region's have cache lines of their own.
 //
 // There is no count of lookups: it is hits + misses + bypassed by definition, also in the middle of
-// a concurrent call. Writers add hits before duplicates and readers read them the other way round,
-// so that duplicates never exceed hits.
+// a concurrent call. Writers add a count before its parts (hits before duplicates and joined,
+// misses before expired, verified before mismatches) and readers read them the other way round, so
+// that a part never exceeds the whole.
 struct alignas(64) RegionCounters {
   std::atomic<std::uint64_t> calls{0};
-  std::atomic<std::uint64_t> hits{0};
-  std::atomic<std::uint64_t> misses{0};
+  std::atomic<std::uint64_t> hits{0};    // `duplicates` and `joined` included
+  std::atomic<std::uint64_t> misses{0};  // `expired` included
   std::atomic<std::uint64_t> bypassed{0};
-  std::atomic<std::uint64_t> duplicates{0};
+  std::atomic<std::uint64_t> duplicates{0};  // hits on an equal row of the same call
+  std::atomic<std::uint64_t> joined{0};      // hits that waited for another call's computation
+  std::atomic<std::uint64_t> expired{0};     // misses whose entry was there, but too old
+  std::atomic<std::uint64_t> verified{0};    // rows recomputed to compare them with their entry
+  std::atomic<std::uint64_t> mismatches{0};  // those of `verified` that differed
   std::atomic<std::uint64_t> stored{0};
   std::atomic<std::uint64_t> not_admitted{0};
   std::atomic<std::uint64_t> anomalies{0};
@@ -62,8 +69,14 @@ class Registry {
 
   // The one object for this id and fingerprint; never freed.
   Region& InternRegion(const std::string& id, const std::string& fingerprint);
-  std::uint32_t InternNamespace(const std::string& name);
-  std::optional<std::uint32_t> FindNamespace(const std::string& name) const;
+
+  // As Namespaces::Intern() and Find().
+  std::optional<std::uint32_t> InternNamespace(std::string_view name) {
+    return namespaces_.Intern(name);
+  }
+  std::optional<std::uint32_t> FindNamespace(std::string_view name) const {
+    return namespaces_.Find(name);
+  }
 
   // All regions, in the order they were first seen.
   std::vector<const Region*> Regions() const;
@@ -72,7 +85,7 @@ class Registry {
   mutable Mutex mutex_;
   std::deque<Region> regions_ ACTCACHE_GUARDED_BY(mutex_);  // a deque: growing moves nothing
   std::map<std::pair<std::string, std::string>, Region*> by_name_ ACTCACHE_GUARDED_BY(mutex_);
-  std::map<std::string, std::uint32_t> namespaces_ ACTCACHE_GUARDED_BY(mutex_);
+  Namespaces namespaces_;
 };
 
 }  // namespace actcache

@@ -1,5 +1,6 @@
 #include "control/stats_json.h"
 
+#include <charconv>
 #include <cstdio>
 #include <set>
 
@@ -22,6 +23,12 @@ class ObjectWriter {
   }
   void Text(const char* name, const std::string& value) { *Member(name) += JsonString(value); }
   void Number(const char* name, std::uint64_t value) { *Member(name) += std::to_string(value); }
+  // A finite number, in every locale with a point.
+  void Real(const char* name, double value) {
+    char text[32];
+    Member(name)->append(text, std::to_chars(text, text + sizeof(text), value).ptr);
+  }
+  void Null(const char* name) { *Member(name) += "null"; }
   void Seconds(const char* name, std::uint64_t nanoseconds) {
     char text[40];
     // Integer arithmetic, so that no locale puts a comma where JSON wants a point.
@@ -42,7 +49,11 @@ std::uint64_t Read(const std::atomic<std::uint64_t>& counter) {
 
 void WriteRegion(const Region& region, const RegionUsage& usage, std::string* out) {
   const RegionCounters& counters = region.counters;
-  const std::uint64_t duplicates = Read(counters.duplicates);  // before hits: see RegionCounters
+  // The parts before what they are parts of: see RegionCounters.
+  const std::uint64_t duplicates = Read(counters.duplicates);
+  const std::uint64_t joined = Read(counters.joined);
+  const std::uint64_t expired = Read(counters.expired);
+  const std::uint64_t mismatches = Read(counters.mismatches);
   const std::uint64_t hits = Read(counters.hits);
   const std::uint64_t misses = Read(counters.misses);
   const std::uint64_t bypassed = Read(counters.bypassed);
@@ -53,6 +64,10 @@ void WriteRegion(const Region& region, const RegionUsage& usage, std::string* ou
   object.Number("misses", misses);
   object.Number("bypassed", bypassed);
   object.Number("duplicates", duplicates);
+  object.Number("joined", joined);
+  object.Number("expired", expired);
+  object.Number("verified", Read(counters.verified));
+  object.Number("mismatches", mismatches);
   object.Number("stored", Read(counters.stored));
   object.Number("not_admitted", Read(counters.not_admitted));
   object.Number("evicted", usage.evictions);
@@ -115,13 +130,31 @@ std::string StatsJson(const Registry& registry, const Store& store) {
   return out;
 }
 
-std::string ConfigJson(const Config& config) {
+std::string ConfigJson(const KnobValues& values) {
+  // A time that nobody limits is null: JSON has no infinity.
+  const auto write_time = [](ObjectWriter* object, const char* name, std::uint64_t nanoseconds,
+                             std::uint64_t none) {
+    if (nanoseconds == none) {
+      object->Null(name);
+    } else {
+      object->Seconds(name, nanoseconds);
+    }
+  };
   std::string out;
   {
     ObjectWriter object(&out);
-    object.Number("budget_bytes", config.budget_bytes());
-    object.Text("hash", config.hash() == HashKind::kBlake3 ? "blake3" : "xxh3");
-    object.Text("namespace", config.default_namespace());
+    object.Number("budget_bytes", values.budget_bytes);
+    object.Text("hash", values.hash == HashKind::kBlake3 ? "blake3" : "xxh3");
+    object.Text("namespace", values.session.name_space);
+    write_time(&object, "ttl_seconds", values.session.ttl_ns, kNeverExpires);
+    write_time(&object, "max_entry_age", values.session.max_age_ns, kAnyAge);
+    object.Real("verify_fraction", values.verify_fraction);
+    object.Real("verify_tolerance", values.verify_tolerance);
+    object.Text("on_mismatch", values.on_mismatch == OnMismatch::kEvict ? "evict" : "disable");
+    object.Number("namespace_quota_bytes", values.namespace_quota_bytes);
+    object.Text("bypass", values.bypass ? "auto" : "off");
+    object.Text("single_flight", values.single_flight ? "on" : "off");
+    object.Number("memory_bytes", values.memory_bytes);
   }
   return out;
 }

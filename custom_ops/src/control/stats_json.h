@@ -4,14 +4,14 @@
 
 #include <string>
 
-#include "control/config.h"
+#include "control/knobs.h"
 #include "control/registry.h"
 #include "store/store.h"
 
 namespace actcache {
 
 std::string StatsJson(const Registry& registry, const Store& store);
-std::string ConfigJson(const Config& config);
+std::string ConfigJson(const KnobValues& values);
 
 // `text` as a JSON string, quotes included. Bytes that are not printable ASCII are escaped; bytes
 // of UTF-8 sequences pass through.

@@ -65,6 +65,7 @@ CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
       session_(session),
       attributes_(ReadLookupAttributes(api, info)),
       region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
+      name_space_(session.name_space_number),
       no_input_axes_(attributes_.input_row_axes.size(), -1),
       no_output_axes_(attributes_.live_outs(), -1),
       blake3_(HashKind::kBlake3, attributes_.fingerprint, session.name_space,
@@ -134,7 +135,7 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   for (std::size_t i = 0; i < inputs; ++i) call.inputs.push_back(io.Input(i));
 
   Classify(call);
-  if (Config::Process().budget_bytes() == 0 || SecretError() != nullptr) {
+  if (!name_space_ || Config::Process().budget_bytes() == 0 || SecretError() != nullptr) {
     call.kind = PlanKind::kPass;
   }
   if (call.kind != PlanKind::kPass) {
@@ -235,7 +236,7 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call) const {
   Plan plan;
   plan.kind = call.kind;
   plan.region = region_.number;
-  plan.name_space = session_.name_space_number;
+  plan.name_space = name_space_.value_or(0);  // without a number every plan is a pass
   if (call.kind != PlanKind::kPass) {
     plan.rows = static_cast<std::uint32_t>(call.rows);
     plan.missing = static_cast<std::uint32_t>(call.match.missing.size());

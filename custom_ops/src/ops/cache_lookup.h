@@ -13,6 +13,7 @@
 #ifndef ACTCACHE_OPS_CACHE_LOOKUP_H_
 #define ACTCACHE_OPS_CACHE_LOOKUP_H_
 
+#include <optional>
 #include <vector>
 
 #include "control/registry.h"
@@ -51,6 +52,7 @@ class CacheLookup {
   const SessionSettings& session_;
   const RegionAttributes attributes_;
   Region& region_;
+  const std::optional<std::uint32_t> name_space_;  // none: nothing is cached
   const Axes no_input_axes_;   // all -1, for calls that are looked up as a whole
   const Axes no_output_axes_;  // likewise
   const KeyBase blake3_;

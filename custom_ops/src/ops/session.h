@@ -4,14 +4,19 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "control/knobs.h"
 
 namespace actcache {
 
 // Fixed when the library is registered with the session's options; never freed.
 struct SessionSettings {
   std::string name_space;
-  std::uint32_t name_space_number;
+  std::optional<std::uint32_t> name_space_number;  // none: too many namespaces, nothing is cached
+  std::uint64_t ttl_ns = kNeverExpires;            // of the entries that the session stores
+  std::uint64_t max_age_ns = kAnyAge;              // of the entries that it uses
 };
 
 // Nanoseconds of a clock that never goes back; comparable within the process only.
