@@ -19,6 +19,7 @@
 #define ACTCACHE_REQUIRES(...) ACTCACHE_THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
 #define ACTCACHE_EXCLUDES(...) ACTCACHE_THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
 #define ACTCACHE_ACQUIRE(...) ACTCACHE_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
+#define ACTCACHE_TRY_ACQUIRE(...) ACTCACHE_THREAD_ANNOTATION(try_acquire_capability(__VA_ARGS__))
 #define ACTCACHE_RELEASE(...) ACTCACHE_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
 // On mutexes: the order in which they are taken.
 #define ACTCACHE_ACQUIRED_BEFORE(...) ACTCACHE_THREAD_ANNOTATION(acquired_before(__VA_ARGS__))
@@ -32,6 +33,8 @@ class ACTCACHE_CAPABILITY("mutex") Mutex {
   Mutex& operator=(const Mutex&) = delete;
 
   void Lock() noexcept ACTCACHE_ACQUIRE() { mutex_.lock(); }
+  // False, at once, where another thread holds it.
+  bool TryLock() noexcept ACTCACHE_TRY_ACQUIRE(true) { return mutex_.try_lock(); }
   void Unlock() noexcept ACTCACHE_RELEASE() { mutex_.unlock(); }
 
  private:
