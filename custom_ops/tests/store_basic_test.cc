@@ -20,7 +20,7 @@ TEST(StoreBasic, FindsWhatWasPublished) {
   Store store(kMiB);
   EXPECT_FALSE(Has(&store, 1));
   EXPECT_EQ(Put(&store, 1, 1000, 77, {3, 5}), Refusal::kNone);
-  const EntryRef found = store.Find(KeyNumber(1));
+  const EntryRef found = Get(&store, 1);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->key(), KeyNumber(1));
   EXPECT_EQ(found->cost_ns(), 77u);
@@ -35,12 +35,12 @@ TEST(StoreBasic, KeepsEveryTensorApart) {
   const std::vector<TensorSpec> specs = {{1, {1, 3}, 12},        {7, {}, 8},  {2, {4097}, 4097},
                                          {9, {0, 4}, 0},         {8, {1}, 1}, {1, {32, 32}, 4096},
                                          {2, {2, 1, 5, 13}, 130}};
-  Draft draft = store.Reserve(KeyNumber(1), {0, 0}, specs.data(), specs.size(), 1);
+  Draft draft = store.Reserve(CandidateOf(1, specs, 1));
   ASSERT_TRUE(draft);
   ASSERT_EQ(draft.tensor_count(), specs.size());
   for (std::size_t i = 0; i < specs.size(); ++i) Fill(KeyNumber(i), draft.data(i), draft.bytes(i));
   ASSERT_TRUE(store.Publish(std::move(draft)));
-  const EntryRef found = store.Find(KeyNumber(1));
+  const EntryRef found = Get(&store, 1);
   ASSERT_TRUE(found);
   for (std::size_t i = 0; i < specs.size(); ++i) {
     EXPECT_EQ(found->dtype(i), specs[i].dtype);
@@ -55,9 +55,9 @@ TEST(StoreBasic, KeepsEveryTensorApart) {
 
 TEST(StoreBasic, AnEntryMayHaveNoTensors) {
   Store store(kMiB);
-  Draft draft = store.Reserve(KeyNumber(1), {0, 0}, nullptr, 0, 1);
+  Draft draft = store.Reserve(CandidateOf(1, {}));
   ASSERT_TRUE(store.Publish(std::move(draft)));
-  EXPECT_EQ(store.Find(KeyNumber(1))->tensor_count(), 0u);
+  EXPECT_EQ(Get(&store, 1)->tensor_count(), 0u);
 }
 
 TEST(StoreBasic, ComparesKeysInFull) {
@@ -67,19 +67,19 @@ TEST(StoreBasic, ComparesKeysInFull) {
   for (int bit = 0; bit < 128; ++bit) {
     Key other = key;
     other.words[bit / 64] ^= std::uint64_t{1} << (bit % 64);
-    EXPECT_FALSE(store.Find(other)) << bit;
+    EXPECT_FALSE(store.Find(other, {0})) << bit;
   }
 }
 
 TEST(StoreBasic, KeepsTheFirstOfEqualKeys) {
   Store store(kMiB);
   const auto specs = Bytes(100);
-  Draft first = store.Reserve(KeyNumber(1), {0, 0}, specs.data(), 1, 1);
-  Draft second = store.Reserve(KeyNumber(1), {0, 0}, specs.data(), 1, 2);
+  Draft first = store.Reserve(CandidateOf(1, specs, 1));
+  Draft second = store.Reserve(CandidateOf(1, specs, 2));
   ASSERT_TRUE(first && second);
   EXPECT_TRUE(store.Publish(std::move(second)));
   EXPECT_FALSE(store.Publish(std::move(first)));
-  EXPECT_EQ(store.Find(KeyNumber(1))->cost_ns(), 2u);
+  EXPECT_EQ(Get(&store, 1)->cost_ns(), 2u);
   EXPECT_EQ(store.stats().bytes, ChargeOf(100));
   EXPECT_EQ(Put(&store, 1, 100, 3), Refusal::kPresent);
   EXPECT_EQ(store.stats().rejected, 0u);
@@ -89,7 +89,7 @@ TEST(StoreBasic, ADroppedDraftGivesItsBytesBack) {
   Store store(kMiB);
   const auto specs = Bytes(100);
   {
-    Draft draft = store.Reserve(KeyNumber(1), {0, 2}, specs.data(), 1, 1);
+    Draft draft = store.Reserve(CandidateOf(1, specs, 1, {0, 2}));
     EXPECT_EQ(store.stats().bytes, draft.charge());
     EXPECT_EQ(store.usage(2).bytes, draft.charge());
     EXPECT_EQ(store.stats().entries, 0u);
@@ -108,8 +108,7 @@ TEST(StoreBasic, RefusesWithAReason) {
   const std::size_t most = std::numeric_limits<std::size_t>::max();
   for (const std::size_t bytes : {most, most - 63, most - 64, most - 200, most / 2 + 1}) {
     const std::vector<TensorSpec> specs = {{1, {}, bytes}, {1, {}, bytes}};
-    EXPECT_EQ(store.Reserve(KeyNumber(1), {0, 0}, specs.data(), 2, 1).refusal(),
-              Refusal::kTooLarge);
+    EXPECT_EQ(store.Reserve(CandidateOf(1, specs, 1)).refusal(), Refusal::kTooLarge);
   }
   EXPECT_EQ(Put(&store, 1, 10, 1, {0, kMaxRegions}), Refusal::kTooLarge);
   EXPECT_EQ(store.stats().rejected, 7u);
@@ -144,7 +143,7 @@ TEST(StoreBasic, ALowerBudgetEvictsAtOnce) {
 TEST(StoreBasic, ALowerBudgetVoidsDrafts) {
   Store store(kMiB);
   const auto specs = Bytes(100000);
-  Draft draft = store.Reserve(KeyNumber(1), {0, 0}, specs.data(), 1, 1);
+  Draft draft = store.Reserve(CandidateOf(1, specs, 1));
   store.SetBudget(1000);
   EXPECT_FALSE(store.Publish(std::move(draft)));
   EXPECT_EQ(store.stats().bytes, 0u);
@@ -153,8 +152,8 @@ TEST(StoreBasic, ALowerBudgetVoidsDrafts) {
 TEST(StoreBasic, ReadersKeepEvictedEntriesAndTheirCharge) {
   Store store(kMiB);
   for (std::uint64_t i = 0; i < 10; ++i) ASSERT_EQ(Put(&store, i, 1000, 1), Refusal::kNone);
-  EntryRef a = store.Find(KeyNumber(3));
-  EntryRef b = store.Find(KeyNumber(4));
+  EntryRef a = Get(&store, 3);
+  EntryRef b = Get(&store, 4);
   const std::size_t charge = ChargeOf(1000);
   store.SetBudget(charge);  // the idle ones go; one of two in use becomes unfindable
   EXPECT_EQ(store.stats().bytes, 2 * charge);
@@ -177,12 +176,12 @@ TEST(StoreBasic, ClearsEverythingOrOneNamespace) {
   for (std::uint32_t i = 0; i < 100; ++i) {
     ASSERT_EQ(Put(&store, i, 100, 1, {i % 4, i % 3}), Refusal::kNone);
   }
-  EXPECT_EQ(store.ClearNamespace(2), 25u);
-  EXPECT_EQ(store.ClearNamespace(2), 0u);
-  EXPECT_EQ(store.ClearNamespace(9), 0u);
+  EXPECT_EQ(ClearNamespace(&store, 2), 25u);
+  EXPECT_EQ(ClearNamespace(&store, 2), 0u);
+  EXPECT_EQ(ClearNamespace(&store, 9), 0u);
   for (std::uint32_t i = 0; i < 100; ++i) EXPECT_EQ(Has(&store, i), i % 4 != 2);
-  const EntryRef held = store.Find(KeyNumber(0));
-  EXPECT_EQ(store.Clear(), 75u);
+  const EntryRef held = Get(&store, 0);
+  EXPECT_EQ(Clear(&store), 75u);
   EXPECT_TRUE(Holds(KeyNumber(0), held->data(0), held->bytes(0)));
   EXPECT_EQ(store.stats().bytes, held->charge());
   EXPECT_EQ(store.stats().entries, 0u);
@@ -192,9 +191,9 @@ TEST(StoreBasic, ClearsEverythingOrOneNamespace) {
 TEST(StoreBasic, NothingReservedBeforeAClearIsPublishedAfter) {
   Store store(kMiB);
   const auto specs = Bytes(100);
-  Draft a = store.Reserve(KeyNumber(1), {7, 0}, specs.data(), 1, 1);
-  store.ClearNamespace(7);
-  Draft b = store.Reserve(KeyNumber(1), {7, 0}, specs.data(), 1, 1);
+  Draft a = store.Reserve(CandidateOf(1, specs, 1, {7, 0}));
+  ClearNamespace(&store, 7);
+  Draft b = store.Reserve(CandidateOf(1, specs, 1, {7, 0}));
   EXPECT_FALSE(store.Publish(std::move(a)));
   EXPECT_TRUE(store.Publish(std::move(b)));
   EXPECT_TRUE(Has(&store, 1));

@@ -41,27 +41,53 @@ inline bool Holds(const Key& key, const void* data, std::size_t bytes) {
   return true;
 }
 
-// Reserves, fills and publishes; what Reserve() said.
-inline Refusal Put(Store* store, std::uint64_t n, std::size_t bytes, std::uint64_t cost_ns,
-                   EntryTag tag = {0, 0}) {
-  const Key key = KeyNumber(n);
-  const auto specs = Bytes(bytes);
-  Draft draft = store->Reserve(key, tag, specs.data(), specs.size(), cost_ns);
-  const Refusal refusal = draft.refusal();
-  if (!draft) return refusal;
-  Fill(key, draft.data(0), draft.bytes(0));
-  return store->Publish(std::move(draft)) ? refusal : Refusal::kPresent;
+// A candidate for the key of number `n` with the tensors of `specs`.
+inline Candidate CandidateOf(std::uint64_t n, const std::vector<TensorSpec>& specs,
+                             std::uint64_t cost_ns = 1, EntryTag tag = {0, 0}) {
+  Candidate candidate{};
+  candidate.key = KeyNumber(n);
+  candidate.tag = tag;
+  candidate.specs = specs.data();
+  candidate.count = specs.size();
+  candidate.cost_ns = cost_ns;
+  return candidate;
 }
 
-inline bool Has(Store* store, std::uint64_t n) {
-  return static_cast<bool>(store->Find(KeyNumber(n)));
+// Reserves, fills and publishes; what Reserve() said, and kPresent if it was not published.
+inline Refusal PutCandidate(Store* store, const Candidate& candidate) {
+  Draft draft = store->Reserve(candidate);
+  const Refusal refusal = draft.refusal();
+  if (!draft) return refusal;
+  for (std::size_t i = 0; i < draft.tensor_count(); ++i) {
+    Fill(candidate.key, draft.data(i), draft.bytes(i));
+  }
+  return store->Publish(std::move(draft)) ? refusal : Refusal::kPresent;
+}
+inline Refusal Put(Store* store, std::uint64_t n, std::size_t bytes, std::uint64_t cost_ns,
+                   EntryTag tag = {0, 0}) {
+  return PutCandidate(store, CandidateOf(n, Bytes(bytes), cost_ns, tag));
+}
+
+inline EntryRef Get(Store* store, std::uint64_t n) { return store->Find(KeyNumber(n), {0}); }
+inline bool Has(Store* store, std::uint64_t n) { return static_cast<bool>(Get(store, n)); }
+
+// Looks a key up as often as the store takes for a sign that it repeats.
+inline void Want(Store* store, std::uint64_t n) {
+  for (int lookup = 0; lookup < 2; ++lookup) store->Find(KeyNumber(n), {0});
+}
+
+inline std::size_t Clear(Store* store) { return store->Invalidate({}, 0); }
+inline std::size_t ClearNamespace(Store* store, std::uint32_t name_space) {
+  Selection selection;
+  selection.name_space = name_space;
+  return store->Invalidate(selection, 0);
 }
 
 // The charge of an entry made by Put().
 inline std::size_t ChargeOf(std::size_t bytes) {
   Store store(std::size_t{1} << 40);
   const auto specs = Bytes(bytes);
-  return store.Reserve(KeyNumber(0), {0, 0}, specs.data(), specs.size(), 0).charge();
+  return store.Reserve(CandidateOf(0, specs)).charge();
 }
 
 }  // namespace actcache::testing_support

@@ -37,7 +37,7 @@ void Check(std::uint64_t n, const Entry& entry, Tally* tally) {
 // sometimes give a draft up.
 void UseOnce(Store* store, std::mt19937_64* random, std::vector<EntryRef>* held, Tally* tally) {
   const std::uint64_t n = (*random)() % (1 + (*random)() % 400);
-  if (EntryRef found = store->Find(KeyNumber(n))) {
+  if (EntryRef found = Get(store, n)) {
     ++tally->hits;
     Check(n, *found, tally);
     if ((*random)() % 4 == 0) held->push_back(std::move(found));
@@ -46,7 +46,7 @@ void UseOnce(Store* store, std::mt19937_64* random, std::vector<EntryRef>* held,
   }
   const auto specs = Bytes(SizeOf(n));
   const EntryTag tag{static_cast<std::uint32_t>(n % 3), static_cast<std::uint32_t>(n % 5)};
-  Draft draft = store->Reserve(KeyNumber(n), tag, specs.data(), 1, Mix(n) % 100000);
+  Draft draft = store->Reserve(CandidateOf(n, specs, Mix(n) % 100000, tag));
   if (!draft) return;
   Fill(KeyNumber(n), draft.data(0), draft.bytes(0));
   if ((*random)() % 16 != 0) store->Publish(std::move(draft));
@@ -76,7 +76,7 @@ void RunUsers(Store* store, int users, int steps, Tally* tally, Control control)
 
 void ExpectEmptyable(Store* store) {
   StoreStats stats = store->stats();
-  EXPECT_EQ(store->Clear(), stats.entries);
+  EXPECT_EQ(Clear(store), stats.entries);
   stats = store->stats();
   EXPECT_EQ(stats.bytes, 0u);
   EXPECT_EQ(stats.entries, 0u);
@@ -107,10 +107,10 @@ TEST(StoreThreads, ClearAndBudgetChangesMeanwhile) {
   RunUsers(&store, 3, 20000, &tally, [&](std::mt19937_64* random) {
     switch ((*random)() % 64) {
       case 0:
-        store.Clear();
+        Clear(&store);
         break;
       case 1:
-        store.ClearNamespace(static_cast<std::uint32_t>((*random)() % 3));
+        ClearNamespace(&store, static_cast<std::uint32_t>((*random)() % 3));
         break;
       case 2:
       case 3:

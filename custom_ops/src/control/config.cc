@@ -52,6 +52,7 @@ Config& Config::Process() {
   // Never destroyed, as the store and the registry.
   static auto* const config = new Config(ReadEnvironment, MemoryLimit(), [](const KnobValues& now) {
     Store::Process().SetBudget(now.budget_bytes);
+    Store::Process().SetNamespaceQuota(now.namespace_quota_bytes);
   });
   return *config;
 }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "actcache.h"
+#include "base/clock.h"
 #include "control/config.h"
 #include "control/registry.h"
 #include "control/stats_json.h"
@@ -77,9 +78,12 @@ std::size_t actcache_config_json(char* buffer, std::size_t capacity) {
 std::int64_t actcache_clear(const char* name_space) {
   return Guard(std::int64_t{-1}, [&]() -> std::int64_t {
     actcache::Store& store = actcache::Store::Process();
-    if (name_space == nullptr) return static_cast<std::int64_t>(store.Clear());
-    const auto number = actcache::Registry::Process().FindNamespace(name_space);
-    return number ? static_cast<std::int64_t>(store.ClearNamespace(*number)) : 0;
+    actcache::Selection selection;
+    if (name_space != nullptr) {
+      selection.name_space = actcache::Registry::Process().FindNamespace(name_space);
+      if (!selection.name_space) return 0;
+    }
+    return static_cast<std::int64_t>(store.Invalidate(selection, actcache::SteadyNow()));
   });
 }
 

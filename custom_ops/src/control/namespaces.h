@@ -12,12 +12,9 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "store/ledger.h"
 
 namespace actcache {
-
-// How many a process can have, from its first call to its last; some 100 bytes each. Who has more
-// tenants than that has to share namespaces among them.
-inline constexpr std::uint32_t kMaxNamespaces = 1u << 16;
 
 // Thread-safe. A namespace may come with every call of an operator, so a name that is known is
 // found without a lock: a hash table whose chains only ever grow, at their heads.

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "base/sampler.h"
 #include "control/namespaces.h"
 
 namespace actcache {
@@ -60,6 +61,8 @@ struct Region {
   const std::string id;
   const std::string fingerprint;
   RegionCounters counters;
+  Sampler verification;               // of hits
+  std::atomic<bool> disabled{false};  // by a mismatch, until the process ends
 };
 
 // Thread-safe.

@@ -107,8 +107,10 @@ void CacheLookup::Find(Call& call, const Parallel& parallel) const {
       ComputeKeys(base(Config::Process().hash()), call.kind, call.inputs,
                   by_row ? attributes_.input_row_axes : no_input_axes_, call.rows, parallel);
   call.hash_ns = SteadyNow() - start;
+  const LookupRules rules{FindLimits{start, session_.max_age_ns},
+                          Config::Process().verify_fraction(), &region_.verification};
   call.match = FindRows(Store::Process(), keys, attributes_.output_types,
-                        by_row ? attributes_.output_row_axes : no_output_axes_);
+                        by_row ? attributes_.output_row_axes : no_output_axes_, rules);
 }
 
 void CacheLookup::Count(const Call& call) const {
@@ -122,8 +124,15 @@ void CacheLookup::Count(const Call& call) const {
   RegionCounters::Add(counters.hits, call.rows - misses);
   RegionCounters::Add(counters.duplicates, call.match.duplicates);
   RegionCounters::Add(counters.misses, misses);
+  RegionCounters::Add(counters.expired, call.match.expired);
+  RegionCounters::Add(counters.verified, call.match.verified);
   RegionCounters::Add(counters.saved_ns, call.match.saved_ns);
   RegionCounters::Add(counters.hash_ns, call.hash_ns);
+}
+
+bool CacheLookup::Off() const {
+  return !name_space_ || Config::Process().budget_bytes() == 0 || SecretError() != nullptr ||
+         region_.disabled.load(std::memory_order_relaxed);
 }
 
 void CacheLookup::Compute(ort::KernelContext* context) const {
@@ -135,9 +144,7 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   for (std::size_t i = 0; i < inputs; ++i) call.inputs.push_back(io.Input(i));
 
   Classify(call);
-  if (!name_space_ || Config::Process().budget_bytes() == 0 || SecretError() != nullptr) {
-    call.kind = PlanKind::kPass;
-  }
+  if (Off()) call.kind = PlanKind::kPass;
   if (call.kind != PlanKind::kPass) {
     try {
       Find(call, parallel);

@@ -40,6 +40,8 @@ class CacheLookup {
   struct Call;
 
   const KeyBase& base(HashKind kind) const;
+  // Whether nothing is to be looked up.
+  bool Off() const;
   // How the call is looked up, and its number of rows.
   void Classify(Call& call) const;
   void Find(Call& call, const Parallel& parallel) const;

@@ -80,4 +80,14 @@ void KernelIo::WriteString(ort::Value* output, std::size_t index, std::string_vi
   if (!text.empty()) std::memcpy(buffer, text.data(), text.size());
 }
 
+void KernelIo::Warn(const std::string& message) const noexcept {
+  const ort::Logger* logger = nullptr;
+  ort::Status* status = ort::slot::KernelContext_GetLogger(api_, context_, &logger);
+  if (status == nullptr) {
+    status = ort::slot::Logger_LogMessage(api_, logger, ort::Severity::kWarning, message.c_str(),
+                                          "actcache", 0, "");
+  }
+  if (status != nullptr) ort::slot::ReleaseStatus(api_, status);
+}
+
 }  // namespace actcache

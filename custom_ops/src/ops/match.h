@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "base/sampler.h"
 #include "ops/plan.h"
 #include "ops/row_keys.h"
 #include "ops/small_vector.h"
@@ -12,6 +13,13 @@
 #include "store/store.h"
 
 namespace actcache {
+
+// How a call looks its rows up.
+struct LookupRules {
+  FindLimits limits;
+  double verify_share = 0;      // of the hits that are computed all the same, to be compared
+  Sampler* verified = nullptr;  // picks them; REQUIRED if the share is not 0
+};
 
 // What is known of a call after its lookup. Holds references to the entries that were hit, so it
 // lives only inside the kernel call.
@@ -22,14 +30,18 @@ struct Match {
   SmallVector<std::uint8_t, 16> missing_flags;  // their MissingFlags
   std::vector<EntryRef> hits;                   // of the unique rows found, in row order
   std::size_t duplicates = 0;  // rows equal to an earlier one that is to be computed
+  std::size_t expired = 0;     // rows whose entry was too old
+  std::size_t verified = 0;    // rows that were found, and are computed to be compared
   std::uint64_t saved_ns = 0;  // recompute time of the rows found in the store
 
   bool any_miss() const { return !missing.empty(); }
 };
 
 // `types` and `axes` describe the live-outs (axis -1: the entry holds the complete tensor). An
-// entry that does not fit them, or whose row shapes differ from the first hit's, counts as missing.
-Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const Axes& axes);
+// entry that does not fit them, or whose row shapes differ from the first hit's, counts as missing,
+// and what is computed takes its place.
+Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const Axes& axes,
+               const LookupRules& rules);
 
 }  // namespace actcache
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "store/entry.h"
+#include "store/entry_ref.h"
 
 namespace actcache {
 
@@ -14,7 +15,7 @@ namespace actcache {
 enum class Refusal : std::uint8_t {
   kNone,
   kOff,       // the budget is 0
-  kTooLarge,  // larger than the whole budget
+  kTooLarge,  // larger than the whole budget, or than its namespace's quota
   kNotWorth,  // worth less per byte than something it would push out, or all that is in use
   kPresent,   // the key is in the store already
   kNoMemory,
@@ -26,21 +27,12 @@ enum class Refusal : std::uint8_t {
 class Draft {
  public:
   Draft() = default;
-  Draft(Draft&& other) noexcept
-      : entry_(std::exchange(other.entry_, nullptr)),
-        epoch_(other.epoch_),
-        refusal_(other.refusal_) {}
-  Draft& operator=(Draft&& other) noexcept {
-    std::swap(entry_, other.entry_);
-    std::swap(epoch_, other.epoch_);
-    std::swap(refusal_, other.refusal_);
-    return *this;
-  }
-  ~Draft() {
-    if (entry_ != nullptr) entry_->Unref();
-  }
+  Draft(Draft&& other) noexcept = default;
+  Draft& operator=(Draft&& other) noexcept = default;
+  Draft(const Draft&) = delete;
+  Draft& operator=(const Draft&) = delete;
 
-  explicit operator bool() const noexcept { return entry_ != nullptr; }
+  explicit operator bool() const noexcept { return static_cast<bool>(entry_); }
   // kNone exactly when the draft is true (or was, before it moved on).
   Refusal refusal() const noexcept { return refusal_; }
 
@@ -54,10 +46,12 @@ class Draft {
  private:
   friend class Store;
   explicit Draft(Refusal refusal) noexcept : refusal_(refusal) {}
-  Draft(Entry* adopted, std::uint64_t epoch) noexcept : entry_(adopted), epoch_(epoch) {}
+  Draft(EntryRef entry, std::uint64_t epoch, bool replace) noexcept
+      : entry_(std::move(entry)), epoch_(epoch), replace_(replace) {}
 
-  Entry* entry_ = nullptr;
-  std::uint64_t epoch_ = 0;  // of its shard when it was reserved; a Clear() since then voids it
+  EntryRef entry_;           // the only reference
+  std::uint64_t epoch_ = 0;  // of its shard when it was reserved; see Shard::VoidDrafts()
+  bool replace_ = false;
   Refusal refusal_ = Refusal::kNone;
 };
 

@@ -5,53 +5,37 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
-#include <vector>
 
 #include "hash/key.h"
+#include "store/array_heap.h"
+#include "store/candidate.h"
+#include "store/dims_view.h"
+#include "store/tick.h"
 
 namespace actcache {
 
-class Store;
-
-// What to reserve room for. `bytes` is the payload's size, whatever dtype and dims say (strings).
-struct TensorSpec {
-  std::int32_t dtype;  // onnx TensorProto.DataType
-  std::vector<std::int64_t> dims;
-  std::size_t bytes;
-};
-
-// Whose an entry is. Both are small ids given out from 0 by the caller.
-struct EntryTag {
-  std::uint32_t name_space;
-  std::uint32_t region;
-};
-
-// Dimensions of a cached tensor; points into the entry.
-struct DimsView {
-  const std::int64_t* data;
-  std::size_t rank;
-  const std::int64_t* begin() const noexcept { return data; }
-  const std::int64_t* end() const noexcept { return data + rank; }
-};
-
-// One allocation: this header, a record and the dims per tensor, then the payloads. A payload of
-// 4 KiB or more starts on a cache line (64 bytes); a smaller one at a multiple of 16, because there
-// the padding would cost more than it brings. Immutable once published, except for the bookkeeping
-// at the end, which is the store's. Reached through an EntryRef (or, while it is filled, a Draft).
+// One allocation: this header, a few bytes per tensor, then the payloads. A payload of 4 KiB or
+// more starts on a cache line (64 bytes); a smaller one at a multiple of 16, because there the
+// padding would cost more than it brings. Immutable once published, except for the bookkeeping,
+// which is the store's. Reached through an EntryRef (or, while it is filled, a Draft).
+//
+// The fields are as small as they may be: with one tensor of up to three dimensions, header and
+// record take 96 bytes, and with malloc's and the index's share an entry takes 128 beside its
+// payload.
 class Entry {
  public:
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;
 
   const Key& key() const noexcept { return key_; }
-  EntryTag tag() const noexcept { return tag_; }
-  // Bytes counted against the budget: the whole allocation and its share of the index.
-  std::size_t charge() const noexcept { return charge_; }
-  // What computing it took.
-  std::uint64_t cost_ns() const noexcept { return cost_ns_; }
+  EntryTag tag() const noexcept { return {name_space_, region_}; }
+  // What computing it took, to seven digits.
+  std::uint64_t cost_ns() const noexcept { return static_cast<std::uint64_t>(cost_ns_); }
+  // Bytes counted against the budget: the whole allocation and its share of the index. Takes as
+  // long as reading every tensor's record.
+  std::size_t charge() const noexcept;
 
-  std::size_t tensor_count() const noexcept { return tensor_count_; }
+  std::size_t tensor_count() const noexcept;
   // REQUIRES, for all: i < tensor_count(). Time grows with i. Pointers live as long as the entry.
   std::int32_t dtype(std::size_t i) const noexcept;
   DimsView dims(std::size_t i) const noexcept;
@@ -63,6 +47,7 @@ class Entry {
   friend class EntryList;
   friend class EntryRef;
   friend class KeyTable;
+  friend class NamespaceHeaps;
   friend class Shard;
   friend class Store;
   friend class WorthHeap;
@@ -76,75 +61,71 @@ class Entry {
   static bool Measure(const TensorSpec* specs, std::size_t count, Layout* layout) noexcept;
 
   // A new entry with one reference and uninitialised payloads, or null. REQUIRES: `layout` comes
-  // from Measure(specs, count).
-  static Entry* Make(Store* store, const Key& key, EntryTag tag, const TensorSpec* specs,
-                     std::size_t count, const Layout& layout, std::uint64_t cost_ns) noexcept;
+  // from Measure() of the candidate's tensors; its tag is within the ledger's limits.
+  static Entry* Make(const Candidate& candidate, const Layout& layout) noexcept;
   static void Free(Entry* entry) noexcept;
 
-  Entry(Store* store, const Key& key, EntryTag tag, std::size_t count, std::size_t charge,
-        std::uint64_t cost_ns) noexcept
-      : key_(key),
-        store_(store),
-        charge_(charge),
-        cost_ns_(cost_ns),
-        tag_(tag),
-        tensor_count_(static_cast<std::uint16_t>(count)) {}
+  Entry(const Candidate& candidate, std::size_t charge) noexcept;
 
-  struct Record;  // per tensor: dtype, rank, bytes; its dims follow it
-  const Record* record(std::size_t i) const noexcept;
+  static constexpr std::size_t kHeaderBytes = 81;  // up to the records
+  class RecordReader;
+  unsigned char* records() noexcept;
+  const unsigned char* records() const noexcept;
 
-  // A reference keeps the memory and its charge. The store's own is one; an entry whose count is 1
+  // Hits are worth this much per byte each; 0 if fetching costs as much as computing.
+  double gain() const noexcept { return gain_; }
+  bool MadeBefore(const Entry& other) const noexcept {
+    return static_cast<std::int32_t>(sequence_ - other.sequence_) < 0;
+  }
+
+  // References keep the memory and its charge. The store's own is one; an entry whose count is 1
   // while its shard is locked is used by nobody, and nobody can start.
   void Ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
-  void Unref() noexcept;  // the last one frees it and returns its charge to the store
+  // Whether it was the last one; the caller then destroys the entry.
+  bool Unref() noexcept { return refs_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
   bool idle() const noexcept { return refs_.load(std::memory_order_acquire) == 1; }
 
+  bool Is(std::uint8_t flag) const noexcept { return (flags_ & flag) != 0; }
+  void Set(std::uint8_t flag, bool on) noexcept {
+    flags_ = static_cast<std::uint8_t>(on ? flags_ | flag : flags_ & ~flag);
+  }
+  static constexpr std::uint8_t kPinned = 1;
+  static constexpr std::uint8_t kExpires = 2;  // expires_ counts
+  static constexpr std::uint8_t kUsed = 4;     // found since it was taken out of the heap
+
+  bool Expired(std::uint64_t now_ns) const noexcept {
+    return Is(kExpires) && TicksBetween(expires_, TickOf(now_ns)) >= 0;
+  }
+  // Not less than its age, and at most two ticks more.
+  std::uint64_t AgeAtMost(std::uint64_t now_ns) const noexcept {
+    const std::int64_t ticks = TicksBetween(created_, TickOf(now_ns));
+    return static_cast<std::uint64_t>(ticks < 0 ? 1 : ticks + 1) << kTickBits;
+  }
+
+  // Bookkeeping is guarded by the mutex of the entry's shard once published, but for refs_ and
+  // what is const. Ordered so that a lookup reads the first cache line or two.
   const Key key_;
-  Store* const store_;
-  const std::size_t charge_;
-  const std::uint64_t cost_ns_;
-  const EntryTag tag_;
-
-  // Bookkeeping, guarded by the mutex of the entry's shard once published.
-  Entry* chain_ = nullptr;    // next in its bucket of the KeyTable
-  Entry* child_ = nullptr;    // first child in the WorthHeap
-  Entry* sibling_ = nullptr;  // next child of its parent; outside the heap: next in an EntryList
-  double worth_ = 0;          // GreedyDual-Size-Frequency's H, as of the last use
-  double heap_worth_ = 0;     // H as of its last move in the heap; never above worth_
+  Entry* chain_ = nullptr;  // next in its bucket of the KeyTable
+  double worth_ = 0;        // GreedyDual-Size-Frequency's H, as of the last use
   std::atomic<std::uint32_t> refs_{1};
+  Tick expires_ = 0;
+  Tick created_ = 0;
+  const float gain_;
   std::uint16_t frequency_ = 1;
-  const std::uint16_t tensor_count_;
-};
-
-// Shared ownership of a published entry. Null or not; a reader keeps the bytes alive (and charged
-// against the budget) even if the entry is evicted meanwhile. Let go soon: the operators hold one
-// only inside a kernel call. Each EntryRef belongs to one thread at a time. REQUIRES: gone before
-// its store is.
-class EntryRef {
- public:
-  EntryRef() = default;
-  EntryRef(const EntryRef& other) noexcept : entry_(other.entry_) {
-    if (entry_ != nullptr) entry_->Ref();
-  }
-  EntryRef(EntryRef&& other) noexcept : entry_(std::exchange(other.entry_, nullptr)) {}
-  EntryRef& operator=(EntryRef other) noexcept {
-    std::swap(entry_, other.entry_);
-    return *this;
-  }
-  ~EntryRef() {
-    if (entry_ != nullptr) entry_->Unref();
-  }
-
-  explicit operator bool() const noexcept { return entry_ != nullptr; }
-  const Entry* get() const noexcept { return entry_; }
-  const Entry& operator*() const noexcept { return *entry_; }
-  const Entry* operator->() const noexcept { return entry_; }
-
- private:
-  friend class Store;
-  explicit EntryRef(Entry* adopted) noexcept : entry_(adopted) {}
-
-  Entry* entry_ = nullptr;
+  const std::uint16_t region_;
+  const std::uint32_t name_space_;
+  const float cost_ns_;
+  std::uint32_t sequence_ = 0;  // order of making, modulo 2^32; the tie-breaker
+  union {
+    double heap_worth_ = 0;  // in the WorthHeap: H as of its last move; never above worth_
+    Entry* next_;            // in an EntryList
+  };
+  std::uint32_t heap_slot_ = kNoSlot;   // in the WorthHeap
+  std::uint32_t quota_slot_ = kNoSlot;  // in its namespace's heap; guarded by the eviction mutex
+  std::uint8_t flags_ = 0;
+  // Records of the tensors begin here: varints of their count, then for each of dtype, rank, bytes
+  // and dims. The payloads follow at the next aligned addresses.
+  [[maybe_unused]] unsigned char first_record_byte_ = 0;
 };
 
 }  // namespace actcache

@@ -6,27 +6,29 @@
 
 namespace actcache {
 
-// First in, first out, linked through the entries' sibling_. Borrows them. Not thread-safe.
+// First in, first out, linked through the entries' next_, which shares its place with the order in
+// the heap. Borrows them. Not thread-safe.
 class EntryList {
  public:
+  bool empty() const noexcept { return first_ == nullptr; }
+
+  // REQUIRES: in no heap and no list.
   void Push(Entry* entry) noexcept {
-    entry->sibling_ = nullptr;
-    *(last_ == nullptr ? &first_ : &last_->sibling_) = entry;
+    entry->next_ = nullptr;
+    *(first_ == nullptr ? &first_ : &last_->next_) = entry;
     last_ = entry;
   }
 
   // The oldest, or null.
   Entry* Pop() noexcept {
-    Entry* entry = first_;
-    if (entry == nullptr) return nullptr;
-    first_ = entry->sibling_;
-    if (first_ == nullptr) last_ = nullptr;
+    Entry* const entry = first_;
+    if (entry != nullptr) first_ = entry->next_;
     return entry;
   }
 
  private:
   Entry* first_ = nullptr;
-  Entry* last_ = nullptr;
+  Entry* last_ = nullptr;  // meaningless while first_ is null
 };
 
 }  // namespace actcache

@@ -17,7 +17,7 @@ Entry* KeyTable::Find(const Key& key) const noexcept {
 }
 
 void KeyTable::Insert(Entry* entry) noexcept {
-  if (size_ >= bucket_count_ * kMeanChain) Grow();
+  if (size_ >= bucket_count_ * kMeanChain) Rehash(2 * bucket_count_);
   Entry** bucket = BucketOf(entry->key_);
   entry->chain_ = *bucket;
   *bucket = entry;
@@ -31,8 +31,13 @@ void KeyTable::Remove(Entry* entry) noexcept {
   --size_;
 }
 
-void KeyTable::Grow() noexcept {
-  const std::size_t count = bucket_count_ * 2;
+void KeyTable::Shrink() noexcept {
+  std::size_t count = bucket_count_;
+  while (count > kFirstBuckets && size_ < count / 2) count /= 2;
+  if (count < bucket_count_) Rehash(count);
+}
+
+void KeyTable::Rehash(std::size_t count) noexcept {
   auto** grown = static_cast<Entry**>(Allocate(count * sizeof(Entry*)));
   if (grown == nullptr) return;
   std::fill_n(grown, count, nullptr);

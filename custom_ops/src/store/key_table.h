@@ -10,7 +10,8 @@
 namespace actcache {
 
 // Borrows the entries. Keys are unique. Not thread-safe. Buckets double when chains reach two
-// entries on average; where there is no memory for that, chains grow longer instead.
+// entries on average; where there is no memory for that, chains grow longer
+// instead.
 class KeyTable {
  public:
   KeyTable() = default;
@@ -43,6 +44,18 @@ class KeyTable {
     }
   }
 
+  // Calls visit(entry) for every entry.
+  template <typename Visit>
+  void ForEach(Visit visit) noexcept {
+    RemoveIf([&visit](Entry* entry) {
+      visit(entry);
+      return false;
+    });
+  }
+
+  // Gives back buckets after many entries were removed, if it can.
+  void Shrink() noexcept;
+
  private:
   static constexpr std::size_t kFirstBuckets = 8;
   static constexpr std::size_t kMeanChain = 2;
@@ -51,7 +64,8 @@ class KeyTable {
   Entry** BucketOf(const Key& key) const noexcept {
     return &buckets_[static_cast<std::size_t>(key.words[1]) & (bucket_count_ - 1)];
   }
-  void Grow() noexcept;
+  // To `count` buckets, a power of two of at least kFirstBuckets, unless there is no memory.
+  void Rehash(std::size_t count) noexcept;
 
   Entry* first_[kFirstBuckets] = {};
   Entry** buckets_ = first_;

@@ -1,4 +1,4 @@
-// The store's byte account: what is held, against which budget, for which region.
+// The store's byte account: what is held, against which budget, for which region and namespace.
 #ifndef ACTCACHE_STORE_LEDGER_H_
 #define ACTCACHE_STORE_LEDGER_H_
 
@@ -6,52 +6,73 @@
 #include <cstdint>
 
 #include "base/mutex.h"
+#include "store/entry.h"
+#include "store/id_table.h"
 
 namespace actcache {
 
 inline constexpr std::uint32_t kMaxRegions = 1u << 16;
+// How many a process can have, from its first call to its last; some 100 bytes each. Who has more
+// tenants than that has to share namespaces among them.
+inline constexpr std::uint32_t kMaxNamespaces = 1u << 16;
 
-struct StoreStats {
-  std::size_t bytes = 0;    // held: published entries, drafts, and evicted ones still being read
+// What is held, and what became of the rest.
+struct RegionUsage {
+  std::size_t bytes = 0;    // held: published entries, drafts, and removed ones still being read
   std::size_t entries = 0;  // findable
-  std::size_t budget_bytes = 0;
-  std::uint64_t evictions = 0;   // for room or a lower budget; clearing does not count
-  std::uint64_t rejected = 0;    // too large, not worth it, or no memory
-  std::uint64_t insertions = 0;  // published
+  std::size_t pinned_bytes = 0;
+  std::size_t pinned_entries = 0;
+  std::uint64_t insertions = 0;   // published
+  std::uint64_t evictions = 0;    // for room, a lower budget or a quota
+  std::uint64_t expired = 0;      // asked for after their time to live
+  std::uint64_t invalidated = 0;  // by Invalidate() or Remove()
+  std::uint64_t replaced = 0;     // by a later entry of the same key
 };
 
-struct RegionUsage {
+// The same for all regions together.
+struct StoreStats : RegionUsage {
+  std::size_t budget_bytes = 0;
+  std::size_t namespace_quota_bytes = 0;  // 0: none
+  std::uint64_t rejected = 0;             // too large, not worth it, or no memory
+};
+
+struct NamespaceUsage {
   std::size_t bytes = 0;
   std::size_t entries = 0;
-  std::uint64_t evictions = 0;
 };
 
-// Thread-safe; takes no other lock. Invariant: held <= budget, except after SetBudget() lowered it
-// until the holders have let go. Charging is only possible within the budget.
+// Thread-safe; takes no other lock. Invariants: held <= budget, and held for a namespace <= quota,
+// except after SetBudget() or SetQuota() lowered them until the holders have let go. Charging is
+// only possible within both.
 class Ledger {
  public:
-  enum class Verdict { kCharged, kOff, kTooLarge, kFull, kNoMemory };
+  enum class Verdict { kCharged, kOff, kTooLarge, kFull, kOverQuota, kNoMemory };
+  // Why an entry is findable no more.
+  enum class Removal { kEvicted, kExpired, kInvalidated, kReplaced };
 
-  explicit Ledger(std::size_t budget) noexcept : budget_(budget) {}
-  ~Ledger();
+  explicit Ledger(std::size_t budget) noexcept { total_.budget_bytes = budget; }
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
 
-  // Charges `bytes` to the region. `owned` bytes of what is held are the caller's already, from
-  // evictions; they are used up, the excess returned, but only if kCharged.
-  Verdict TryCharge(std::uint32_t region, std::size_t bytes, std::size_t owned) noexcept;
-  // By how much TryCharge() would exceed the budget; 0 if it would not.
-  std::size_t Deficit(std::size_t bytes, std::size_t owned) const noexcept;
+  // Charges `bytes` to the region and the namespace. `owned` bytes of what is held are the caller's
+  // already, from evictions; they are used up, the excess returned, but only if kCharged.
+  // kOverQuota goes before kFull.
+  Verdict TryCharge(EntryTag tag, std::size_t bytes, std::size_t owned) noexcept;
+  // By how much TryCharge() would exceed the budget or the quota, whichever is more.
+  std::size_t Deficit(EntryTag tag, std::size_t bytes, std::size_t owned) const noexcept;
 
   // Ends a charge.
-  void Return(std::uint32_t region, std::size_t bytes) noexcept;
-  // Ends the region's part of a charge; the bytes are held by the caller from here on.
-  void Take(std::uint32_t region, std::size_t bytes) noexcept;
+  void Return(EntryTag tag, std::size_t bytes) noexcept;
+  // Ends the region's and the namespace's part of a charge; the bytes are held by the caller from
+  // here on.
+  void Take(EntryTag tag, std::size_t bytes) noexcept;
   // Ends what Take() left with the caller.
   void ReturnOwned(std::size_t bytes) noexcept;
 
-  void CountInserted(std::uint32_t region) noexcept;
-  void CountRemoved(std::uint32_t region, bool evicted) noexcept;
+  void CountInserted(const Entry& entry) noexcept;
+  void CountRemoved(const Entry& entry, Removal why) noexcept;
+  // It was pinned, or unpinned. REQUIRES: it is findable.
+  void CountPinned(const Entry& entry, bool pinned) noexcept;
   void CountRejected() noexcept;
 
   void SetBudget(std::size_t bytes) noexcept;
@@ -59,22 +80,25 @@ class Ledger {
   // By how much more is held than the budget allows.
   std::size_t Excess() const noexcept;
 
+  void SetQuota(std::size_t bytes) noexcept;
+  // By how much more is held for a namespace than the quota allows.
+  std::size_t QuotaExcess(std::uint32_t name_space) const noexcept;
+
   StoreStats stats() const noexcept;
   RegionUsage usage(std::uint32_t region) const noexcept;
+  NamespaceUsage namespace_usage(std::uint32_t name_space) const noexcept;
 
  private:
-  // False if there is no memory for it.
-  bool EnsureRegion(std::uint32_t region) noexcept ACTCACHE_REQUIRES(mutex_);
+  // Applies `change` to the region's account and to the total.
+  template <typename Change>
+  void Account(std::uint32_t region, Change change) noexcept ACTCACHE_REQUIRES(mutex_);
+  std::size_t OverQuota(std::uint32_t name_space, std::size_t bytes) const noexcept
+      ACTCACHE_REQUIRES(mutex_);
 
   mutable Mutex mutex_;
-  std::size_t held_ ACTCACHE_GUARDED_BY(mutex_) = 0;
-  std::size_t budget_ ACTCACHE_GUARDED_BY(mutex_);
-  std::size_t entries_ ACTCACHE_GUARDED_BY(mutex_) = 0;
-  std::uint64_t evictions_ ACTCACHE_GUARDED_BY(mutex_) = 0;
-  std::uint64_t rejected_ ACTCACHE_GUARDED_BY(mutex_) = 0;
-  std::uint64_t insertions_ ACTCACHE_GUARDED_BY(mutex_) = 0;
-  RegionUsage* regions_ ACTCACHE_GUARDED_BY(mutex_) = nullptr;  // by id; grows by doubling
-  std::size_t region_count_ ACTCACHE_GUARDED_BY(mutex_) = 0;
+  StoreStats total_ ACTCACHE_GUARDED_BY(mutex_);  // budget and quota included
+  IdTable<RegionUsage> regions_ ACTCACHE_GUARDED_BY(mutex_);
+  IdTable<NamespaceUsage> namespaces_ ACTCACHE_GUARDED_BY(mutex_);
 };
 
 }  // namespace actcache

@@ -4,37 +4,69 @@
 
 namespace actcache {
 
-double Shard::WorthOf(const Entry& entry, double age) noexcept {
-  const double per_byte = static_cast<double>(entry.cost_ns_) / static_cast<double>(entry.charge_);
-  return age + entry.frequency_ * per_byte;
-}
-
-Entry* Shard::Find(const Key& key, double age) noexcept {
+Entry* Shard::Find(const Key& key, double age, const FindLimits& limits, Absence* why) noexcept {
   MutexLock lock(&mutex_);
   sketch_.Add(key);
   Entry* const entry = table_.Find(key);
-  if (entry == nullptr) return nullptr;
+  *why = entry == nullptr                                      ? Absence::kAbsent
+         : entry->Expired(limits.now_ns)                       ? Absence::kExpired
+         : limits.max_age_ns < entry->AgeAtMost(limits.now_ns) ? Absence::kTooOld
+                                                               : Absence::kNone;
+  if (*why != Absence::kNone) return nullptr;
   if (entry->frequency_ < std::numeric_limits<std::uint16_t>::max()) ++entry->frequency_;
   // An age read before another thread raised it must not take worth away.
   entry->worth_ = std::max(entry->worth_, WorthOf(*entry, age));
+  entry->Set(Entry::kUsed, true);
   entry->Ref();
   return entry;
 }
 
-Shard::Prospect Shard::Look(const Key& key) noexcept {
+Entry* Shard::Peek(const Key& key) noexcept {
   MutexLock lock(&mutex_);
-  const std::uint8_t uses = std::max<std::uint8_t>(sketch_.Estimate(key), 1);
-  return {table_.Find(key) != nullptr, uses, epoch_};
+  Entry* const entry = table_.Find(key);
+  if (entry != nullptr) entry->Ref();
+  return entry;
+}
+
+Shard::Prospect Shard::Look(const Key& key, std::uint64_t now_ns) noexcept {
+  MutexLock lock(&mutex_);
+  const Entry* const entry = table_.Find(key);
+  return {entry != nullptr, entry != nullptr && entry->Expired(now_ns), sketch_.Estimate(key),
+          epoch_};
 }
 
 bool Shard::Insert(Entry* entry, double age, std::uint64_t epoch, Ledger* ledger) noexcept {
   MutexLock lock(&mutex_);
   if (epoch != epoch_ || table_.Find(entry->key_) != nullptr) return false;
+  return AddToTable(entry, age, ledger);
+}
+
+bool Shard::Replace(Entry* entry, double age, std::uint64_t epoch, Ledger* ledger,
+                    EntryList* replaced) noexcept {
+  MutexLock lock(&mutex_);
+  if (epoch != epoch_ || !heap_.Reserve(table_.size() + 1)) return false;
+  Entry* const old = table_.Find(entry->key_);
+  if (old != nullptr) {
+    entry->Set(Entry::kPinned, old->Is(Entry::kPinned));
+    entry->frequency_ = std::max(entry->frequency_, old->frequency_);
+    table_.Remove(old);
+    LeaveHeap(old);
+    replaced->Push(old);
+  }
+  return AddToTable(entry, age, ledger);
+}
+
+bool Shard::AddToTable(Entry* entry, double age, Ledger* ledger) noexcept {
+  if (!heap_.Reserve(table_.size() + 1)) return false;
   entry->worth_ = WorthOf(*entry, age);
   table_.Insert(entry);
-  PushToHeap(entry);
-  // Under the lock, so that nobody can count the removal first.
-  ledger->CountInserted(entry->tag_.region);
+  // Counted under the lock, so that nobody can count the removal first.
+  ledger->CountInserted(*entry);
+  if (entry->Is(Entry::kPinned)) {
+    ledger->CountPinned(*entry, true);
+  } else {
+    PushToHeap(entry);
+  }
   return true;
 }
 
@@ -47,9 +79,23 @@ Entry* Shard::TakeSmallest(double worth) noexcept {
   MutexLock lock(&mutex_);
   Entry* const entry = heap_.Smallest();
   const bool take = entry != nullptr && entry->worth_ <= worth;
-  if (take) heap_.PopSmallest();
+  if (take) LeaveHeap(entry);
   UpdateFloor();
   return take ? entry : nullptr;
+}
+
+Entry* Shard::TakeKey(const Key& key) noexcept {
+  MutexLock lock(&mutex_);
+  Entry* const entry = table_.Find(key);
+  if (entry == nullptr || !WorthHeap::Holds(*entry)) return nullptr;
+  LeaveHeap(entry);
+  return entry;
+}
+
+double Shard::TakeIf(Entry* entry, double worth) noexcept {
+  MutexLock lock(&mutex_);
+  if (entry->worth_ <= worth) LeaveHeap(entry);
+  return entry->worth_;
 }
 
 void Shard::PutBack(Entry* entry) noexcept {
@@ -59,29 +105,27 @@ void Shard::PutBack(Entry* entry) noexcept {
 
 bool Shard::Drop(Entry* entry, bool even_in_use) noexcept {
   MutexLock lock(&mutex_);
-  const bool used = !entry->idle() || entry->worth_ > entry->heap_worth_;
+  const bool used = !entry->idle() || entry->Is(Entry::kUsed);
   if (used && !even_in_use) return false;
   table_.Remove(entry);
   return true;
 }
 
-void Shard::Remove(const std::uint32_t* name_space, EntryList* list) noexcept {
+void Shard::ExposePinned(bool exposed) noexcept {
   MutexLock lock(&mutex_);
-  ++epoch_;
-  EntryList stay;
-  table_.RemoveIf([name_space, list, &stay](Entry* entry) {
-    const bool take = name_space == nullptr || entry->tag_.name_space == *name_space;
-    (take ? list : &stay)->Push(entry);
-    return take;
+  table_.ForEach([this, exposed](Entry* entry) ACTCACHE_REQUIRES(mutex_) {
+    if (entry->Is(Entry::kPinned)) exposed ? PushToHeap(entry) : LeaveHeap(entry);
   });
-  heap_.Reset();
-  while (Entry* const entry = stay.Pop()) heap_.Push(entry);
-  UpdateFloor();
 }
 
 void Shard::PushToHeap(Entry* entry) noexcept {
   heap_.Push(entry);
   if (entry->worth_ < floor()) floor_.store(entry->worth_, std::memory_order_relaxed);
+}
+
+void Shard::LeaveHeap(Entry* entry) noexcept {
+  if (WorthHeap::Holds(*entry)) heap_.Remove(entry);
+  entry->Set(Entry::kUsed, false);
 }
 
 void Shard::UpdateFloor() noexcept {

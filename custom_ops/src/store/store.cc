@@ -1,7 +1,6 @@
 #include "store/store.h"
 
 #include <algorithm>
-#include <limits>
 #include <new>
 #include <utility>
 
@@ -9,7 +8,7 @@ namespace actcache {
 
 Store::Store(std::size_t budget) noexcept : ledger_(budget) {}
 
-Store::~Store() { Clear(); }
+Store::~Store() { Invalidate({}, 0); }
 
 Store& Store::Process() noexcept {
   // In static memory and never destroyed: threads may still use it while the process exits.
@@ -18,18 +17,30 @@ Store& Store::Process() noexcept {
   return *store;
 }
 
-EntryRef Store::Find(const Key& key) noexcept {
-  return EntryRef(ShardOf(key).Find(key, age_.load(std::memory_order_relaxed)));
+EntryRef Store::Find(const Key& key, const FindLimits& limits, Absence* why) noexcept {
+  ForgetOld(limits.now_ns);
+  Absence absence;
+  Entry* const entry = ShardOf(key).Find(key, age(), limits, &absence);
+  if (absence == Absence::kExpired) RemoveExpired(key, limits.now_ns);
+  if (why != nullptr) *why = absence;
+  return {entry, this};
 }
 
-Draft Store::Reserve(const Key& key, EntryTag tag, const TensorSpec* specs, std::size_t count,
-                     std::uint64_t cost_ns) noexcept {
-  const Shard::Prospect prospect = ShardOf(key).Look(key);
-  if (prospect.present) return Draft(Refusal::kPresent);
+EntryRef Store::Peek(const Key& key) noexcept { return {ShardOf(key).Peek(key), this}; }
+
+Draft Store::Reserve(const Candidate& candidate) noexcept {
+  ForgetOld(candidate.now_ns);
+  const Shard::Prospect prospect = ShardOf(candidate.key).Look(candidate.key, candidate.now_ns);
+  if (prospect.expired) {
+    RemoveExpired(candidate.key, candidate.now_ns);
+  } else if (prospect.present && !candidate.replace) {
+    return Draft(Refusal::kPresent);
+  }
   Entry::Layout layout;
-  if (!Entry::Measure(specs, count, &layout)) return Reject(Refusal::kTooLarge);
-  const double per_byte = static_cast<double>(cost_ns) / static_cast<double>(layout.charge);
-  switch (ledger_.TryCharge(tag.region, layout.charge, 0)) {
+  if (!Entry::Measure(candidate.specs, candidate.count, &layout)) {
+    return Reject(Refusal::kTooLarge);
+  }
+  switch (ledger_.TryCharge(candidate.tag, layout.charge, 0)) {
     case Ledger::Verdict::kCharged:
       break;
     case Ledger::Verdict::kOff:
@@ -39,17 +50,20 @@ Draft Store::Reserve(const Key& key, EntryTag tag, const TensorSpec* specs, std:
     case Ledger::Verdict::kNoMemory:
       return Reject(Refusal::kNoMemory);
     case Ledger::Verdict::kFull:
-      if (!MakeRoom(tag.region, layout.charge, prospect.frequency * per_byte)) {
+    case Ledger::Verdict::kOverQuota:
+      if (!MakeRoom(candidate, layout.charge,
+                    GainOf(candidate, layout.charge, prospect.frequency))) {
         return Reject(Refusal::kNotWorth);
       }
   }
-  Entry* const entry = Entry::Make(this, key, tag, specs, count, layout, cost_ns);
+  Entry* const entry = Entry::Make(candidate, layout);
   if (entry == nullptr) {
-    ledger_.Return(tag.region, layout.charge);
+    ledger_.Return(candidate.tag, layout.charge);
     return Reject(Refusal::kNoMemory);
   }
-  entry->frequency_ = prospect.frequency;
-  return Draft(entry, prospect.epoch);
+  entry->frequency_ = std::max<std::uint16_t>(prospect.frequency, 1);
+  entry->sequence_ = made_.fetch_add(1, std::memory_order_relaxed);
+  return {EntryRef(entry, this), prospect.epoch, candidate.replace};
 }
 
 Draft Store::Reject(Refusal refusal) noexcept {
@@ -59,49 +73,59 @@ Draft Store::Reject(Refusal refusal) noexcept {
 
 bool Store::Publish(Draft&& draft) noexcept {
   Draft taken(std::move(draft));
-  Entry* const entry = taken.entry_;
-  const double age = age_.load(std::memory_order_relaxed);
-  if (!ShardOf(entry->key_).Insert(entry, age, taken.epoch_, &ledger_)) return false;
-  taken.entry_ = nullptr;  // the shard has the reference now
+  Entry* const entry = taken.entry_.entry_;
+  const bool indexed = has_quota_.load(std::memory_order_acquire);
+  const bool done = indexed || taken.replace_
+                        ? PublishIndexed(entry, taken.epoch_, taken.replace_)
+                        : ShardOf(entry->key_).Insert(entry, age(), taken.epoch_, &ledger_);
+  if (done) taken.entry_.entry_ = nullptr;  // the shard has the reference now
+  return done;
+}
+
+bool Store::PublishIndexed(Entry* entry, std::uint64_t epoch, bool replace) noexcept {
+  MutexLock lock(&eviction_mutex_);
+  const bool indexed = has_quota_.load(std::memory_order_relaxed);
+  if (indexed && !namespace_heaps_.Reserve(entry->name_space_)) return false;
+  Shard& shard = ShardOf(entry->key_);
+  EntryList replaced;
+  if (!(replace ? shard.Replace(entry, age(), epoch, &ledger_, &replaced)
+                : shard.Insert(entry, age(), epoch, &ledger_))) {
+    return false;
+  }
+  if (indexed && WorthHeap::Holds(*entry)) namespace_heaps_.Add(entry, entry->heap_worth_);
+  BuryAll(&replaced, Ledger::Removal::kReplaced);
   return true;
 }
 
-void Store::SetBudget(std::size_t bytes) noexcept {
+bool Store::Remove(const Key& key) noexcept {
   MutexLock lock(&eviction_mutex_);
-  const bool lower = bytes < ledger_.budget();
-  ledger_.SetBudget(bytes);
-  if (!lower) return;
-  // Else a draft could be published after the eviction, above the new budget.
-  for (Shard& shard : shards_) shard.VoidDrafts();
-  EvictDownToBudget();
+  Entry* const entry = ShardOf(key).RemoveKeyIf(key, [](const Entry&) { return true; });
+  if (entry == nullptr) return false;
+  Bury(entry, Ledger::Removal::kInvalidated);
+  return true;
 }
 
-std::size_t Store::budget() const noexcept { return ledger_.budget(); }
-std::size_t Store::Clear() noexcept { return Remove(nullptr); }
-std::size_t Store::ClearNamespace(std::uint32_t name_space) noexcept { return Remove(&name_space); }
-StoreStats Store::stats() const noexcept { return ledger_.stats(); }
-RegionUsage Store::usage(std::uint32_t region) const noexcept { return ledger_.usage(region); }
+void Store::RemoveExpired(const Key& key, std::uint64_t now_ns) noexcept {
+  MutexLock lock(&eviction_mutex_);
+  Entry* const entry =
+      ShardOf(key).RemoveKeyIf(key, [now_ns](const Entry& found) { return found.Expired(now_ns); });
+  if (entry != nullptr) Bury(entry, Ledger::Removal::kExpired);
+}
 
 void Store::Destroy(Entry* entry) noexcept {
-  const std::uint32_t region = entry->tag_.region;
-  const std::size_t charge = entry->charge_;
+  const EntryTag tag = entry->tag();
+  const std::size_t charge = entry->charge();
   Entry::Free(entry);
-  ledger_.Return(region, charge);
+  ledger_.Return(tag, charge);
 }
 
-std::size_t Store::Remove(const std::uint32_t* name_space) noexcept {
-  MutexLock lock(&eviction_mutex_);
-  std::size_t removed = 0;
-  for (Shard& shard : shards_) {
-    EntryList list;
-    shard.Remove(name_space, &list);
-    while (Entry* const entry = list.Pop()) {
-      ledger_.CountRemoved(entry->tag_.region, /*evicted=*/false);
-      entry->Unref();
-      ++removed;
-    }
-  }
-  return removed;
+void EntryRef::Destroy() noexcept { store_->Destroy(entry_); }
+
+std::size_t Store::budget() const noexcept { return ledger_.budget(); }
+StoreStats Store::stats() const noexcept { return ledger_.stats(); }
+RegionUsage Store::usage(std::uint32_t region) const noexcept { return ledger_.usage(region); }
+NamespaceUsage Store::namespace_usage(std::uint32_t name_space) const noexcept {
+  return ledger_.namespace_usage(name_space);
 }
 
 }  // namespace actcache

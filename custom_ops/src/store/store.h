@@ -3,18 +3,22 @@
 // Promises
 //   1. held bytes <= budget at every instant, drafts in flight included: bytes are reserved before
 //      they are allocated and returned after they are freed. Only while SetBudget() lowers the
-//      budget may more be held, and after it only what readers and drafts still hold.
+//      budget may more be held, and after it only what readers and drafts still hold. The same
+//      goes for every namespace's share and the quota.
 //   2. An entry never changes after Publish(); its bytes live while an EntryRef points at it, and
-//      stay charged as long, evicted or not.
+//      stay charged as long, removed or not.
 //   3. Keys are compared in full. A miss is always a possible answer: no memory, no room and no
 //      worth are refusals, never exceptions.
+//   4. An entry is never found after its time to live, nor by a reader who takes only younger ones.
+//      Both err by up to two ticks (17 ms) on the side of a miss.
 //
-// Worth (GreedyDual-Size-Frequency, Cherkasova 1998, with measured cost)
-//   H(entry) = L + frequency * cost_ns / charge        set when it is stored or found
+// Worth (GreedyDual-Size-Frequency, Cherkasova 1998, with measured times)
+//   H(entry) = L + frequency * max(0, cost_ns - fetch_ns) / charge   set when stored or found
 //   L        = the largest H evicted so far, so that what is not used ages against what is
 //   frequency  counts lookups of the key, recent ones before its admission included (a sketch
-//              that remembers keys which are not stored)
-// The entry with the smallest H of the whole store goes first, wherever it is sharded.
+//              that remembers keys which are not stored, so it outlives eviction)
+// The entry with the smallest H of the whole store goes first, wherever it is sharded; of equal
+// ones the one that was made first.
 //
 // Admission. With room to spare everything is stored. Otherwise a candidate with worth H may push
 // out only idle entries whose H is not above its own; they are chosen first and dropped only if
@@ -22,6 +26,15 @@
 // are passed over: dropping them would free nothing yet. A refused candidate ages the store as an
 // admitted one of its size would, though by less: L moves the fraction charge / budget of its way
 // to the smallest H. So a store full of things once dear gives way to a new load in time.
+//   - What takes as long to fetch as to compute pushes out nothing.
+//   - What takes more than an eighth of the budget pushes out nothing until its key was looked up
+//     twice lately: one large value that never repeats would cost many that do.
+//   - A candidate over its namespace's quota pushes out entries of its own namespace only.
+//   - A replacement takes the room of what it replaces first.
+//
+// Pins hold for entries that exist: one that is pinned is not evicted for room or quota, but
+// expires, can be invalidated, and hands its pin on to what replaces it. A lower budget evicts
+// pinned entries after all others.
 //
 // Locks, in this order: eviction_mutex_ (whoever takes entries out, one at a time) -> one shard's
 // mutex -> the ledger's. No two shards are ever locked together. Find() takes one shard's mutex,
@@ -40,7 +53,10 @@
 #include "store/draft.h"
 #include "store/entry.h"
 #include "store/entry_list.h"
+#include "store/entry_ref.h"
 #include "store/ledger.h"
+#include "store/namespace_heaps.h"
+#include "store/selection.h"
 #include "store/shard.h"
 
 namespace actcache {
@@ -59,37 +75,48 @@ class Store {
   // The one the operators share. Starts with kDefaultBudget; never destroyed.
   static Store& Process() noexcept;
 
-  // The entry of `key`, or null. Either way the key counts as used once more. The caller shares
-  // ownership of the entry.
-  EntryRef Find(const Key& key) noexcept;
+  // The entry of `key`, or null; `why`, if given, says why. In any case the key counts as used once
+  // more. An entry that has expired is removed. The caller shares ownership of the entry.
+  EntryRef Find(const Key& key, const FindLimits& limits, Absence* why = nullptr) noexcept;
+  // The entry of `key`, or null, whatever its age; not counted as a use. For verification.
+  EntryRef Peek(const Key& key) noexcept;
 
-  // Room for an entry with these `count` tensors, or a false Draft that says why. May evict. The
-  // caller owns the draft. REQUIRES: tag.region < kMaxRegions (else refused as too large).
-  Draft Reserve(const Key& key, EntryTag tag, const TensorSpec* specs, std::size_t count,
-                std::uint64_t cost_ns) noexcept;
+  // Room for an entry, or a false Draft that says why. May evict. The caller owns the draft.
+  Draft Reserve(const Candidate& candidate) noexcept;
 
-  // Makes a filled draft findable. False, and the draft's bytes are given back, if the key is
-  // there already (which is kept) or the store was cleared or its budget lowered since
-  // Reserve(). Takes the draft in either case. REQUIRES: `draft` is true, of this store, and all
-  // of its payloads are written.
+  // Makes a filled draft findable; with Candidate::replace, in place of the entry with its key,
+  // which readers of it keep. False, and the draft's bytes are given back, if without `replace`
+  // the key is there already (which is kept), if there is no memory, or if since Reserve() entries
+  // were invalidated, or the budget or the quota changed. Takes the draft in either case.
+  // REQUIRES: `draft` is true, of this store, and all of its payloads are written.
   bool Publish(Draft&& draft) noexcept;
+
+  // Removes the entry of `key`; false if there was none. A reader of it keeps it.
+  bool Remove(const Key& key) noexcept;
 
   // Evicts down to a lower budget before it returns, and voids drafts in flight; 0 empties the
   // store and turns it off.
   void SetBudget(std::size_t bytes) noexcept;
   std::size_t budget() const noexcept;
 
-  // Removes every entry, or those of one namespace; returns how many. Drafts reserved before are
-  // never published after. What a reader holds lives on for that reader alone.
-  std::size_t Clear() noexcept;
-  std::size_t ClearNamespace(std::uint32_t name_space) noexcept;
+  // The most that may be held for any one namespace; 0: as much as for all. Evicts down to a lower
+  // one before it returns (not what is pinned), and voids drafts in flight.
+  void SetNamespaceQuota(std::size_t bytes) noexcept;
 
-  // One consistent snapshot; cheap.
+  // All three take time proportional to the number of entries, and return how many they changed.
+  // Invalidate() removes; drafts reserved before, if they may match, are never published after,
+  // and what a reader holds lives on for that reader alone.
+  std::size_t Invalidate(const Selection& selection, std::uint64_t now_ns) noexcept;
+  std::size_t Pin(const Selection& selection, std::uint64_t now_ns) noexcept;
+  std::size_t Unpin(const Selection& selection, std::uint64_t now_ns) noexcept;
+
+  // Consistent snapshots; cheap.
   StoreStats stats() const noexcept;
   RegionUsage usage(std::uint32_t region) const noexcept;
+  NamespaceUsage namespace_usage(std::uint32_t name_space) const noexcept;
 
  private:
-  friend class Entry;  // Unref() ends in Destroy()
+  friend class EntryRef;  // the last one ends in Destroy()
 
   static constexpr std::size_t kShardBits = 4;
   static constexpr std::size_t kShards = std::size_t{1} << kShardBits;
@@ -97,38 +124,69 @@ class Store {
   Shard& ShardOf(const Key& key) noexcept {
     return shards_[static_cast<std::size_t>(key.words[0] >> (64 - kShardBits))];
   }
+  double age() const noexcept { return age_.load(std::memory_order_relaxed); }
 
   // Frees an entry that nobody refers to any more and returns its charge.
   void Destroy(Entry* entry) noexcept;
-
   // Refuses and counts it.
   Draft Reject(Refusal refusal) noexcept;
+  bool PublishIndexed(Entry* entry, std::uint64_t epoch, bool replace) noexcept
+      ACTCACHE_EXCLUDES(eviction_mutex_);
 
+  // What a candidate may push out for: its worth above L, or 0 for nothing.
+  double GainOf(const Candidate& candidate, std::size_t charge,
+                std::uint16_t frequency) const noexcept;
   // Charges `charge` bytes after evicting idle entries worth at most L + `gain`, or returns false
   // and evicts nothing (unless others used up the room in between).
-  bool MakeRoom(std::uint32_t region, std::size_t charge, double gain) noexcept
+  bool MakeRoom(const Candidate& candidate, std::size_t charge, double gain) noexcept
       ACTCACHE_EXCLUDES(eviction_mutex_);
-  // Moves the least worthy entries into `chosen` until they sum up to `bytes`; false if those
-  // worth at most `worth` do not suffice. Passes those in use over into `in_use`.
-  bool Choose(std::size_t bytes, double worth, EntryList* chosen, EntryList* in_use) noexcept
-      ACTCACHE_REQUIRES(eviction_mutex_);
+  // Moves the least worthy entries, of one namespace if not null, into `chosen` until they sum up
+  // to `bytes`; false if those worth at most `worth` do not suffice. Passes those in use over into
+  // `in_use`.
+  bool Choose(std::size_t bytes, double worth, const std::uint32_t* name_space, EntryList* chosen,
+              EntryList* in_use) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
   // Evicts those of `chosen` that were not used since they were chosen, frees them, and returns
   // their charges, which the ledger still counts. The others move into `in_use`.
   std::size_t Evict(EntryList* chosen, EntryList* in_use) noexcept
       ACTCACHE_REQUIRES(eviction_mutex_);
-  // Takes the entry with the smallest worth out of its shard's heap (it stays findable); null if
-  // none is worth at most `worth`.
+  // Take the entry with the smallest worth, of all or of one namespace, out of the heaps (it stays
+  // findable); null if none is worth at most `worth`.
   Entry* TakeSmallest(double worth) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
+  Entry* TakeSmallestOf(std::uint32_t name_space, double worth) noexcept
+      ACTCACHE_REQUIRES(eviction_mutex_);
   void PutBack(EntryList* entries) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
-  void EvictDownToBudget() noexcept ACTCACHE_REQUIRES(eviction_mutex_);
-  // Takes out all entries, or those of one namespace if it is not null.
-  std::size_t Remove(const std::uint32_t* name_space) noexcept ACTCACHE_EXCLUDES(eviction_mutex_);
+
+  // Evicts until the budget, or the quota of one namespace if not null, is kept, or will be when
+  // readers let go.
+  void EvictDown(const std::uint32_t* name_space) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
+  std::size_t Excess(const std::uint32_t* name_space) const noexcept;
+  // Builds the heaps of all namespaces anew, or takes them down if there is no quota. What there is
+  // no memory for is evicted.
+  void RebuildNamespaceHeaps() noexcept ACTCACHE_REQUIRES(eviction_mutex_);
+  std::size_t RemoveSelected(const Selection& selection, std::uint64_t now_ns,
+                             Ledger::Removal why) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
+  std::size_t SetPinned(const Selection& selection, std::uint64_t now_ns, bool pinned) noexcept
+      ACTCACHE_EXCLUDES(eviction_mutex_);
+
+  // Ends the life of entries that were taken out of their shards.
+  void Bury(Entry* entry, Ledger::Removal why) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
+  std::size_t BuryAll(EntryList* entries, Ledger::Removal why) noexcept
+      ACTCACHE_REQUIRES(eviction_mutex_);
+  void RemoveExpired(const Key& key, std::uint64_t now_ns) noexcept
+      ACTCACHE_EXCLUDES(eviction_mutex_);
+  // Removes entries so old that ticks would soon take them for young. Cheap unless it is time.
+  void ForgetOld(std::uint64_t now_ns) noexcept ACTCACHE_EXCLUDES(eviction_mutex_);
 
   void AgeTo(double worth) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
   void AgeByRefusal(std::size_t charge) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
 
   Mutex eviction_mutex_;
   std::atomic<double> age_{0};  // L; written under eviction_mutex_, read by anyone
+  std::atomic<std::uint64_t> looked_for_old_ns_{0};
+  std::atomic<std::uint32_t> made_{0};  // entries so far
+  // Whether namespace_heaps_ is kept. A draft with the epoch that began when this was set sees it.
+  std::atomic<bool> has_quota_{false};
+  NamespaceHeaps namespace_heaps_ ACTCACHE_GUARDED_BY(eviction_mutex_);
   Ledger ledger_;
   std::array<Shard, kShards> shards_;
 };

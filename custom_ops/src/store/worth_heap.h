@@ -2,32 +2,59 @@
 #ifndef ACTCACHE_STORE_WORTH_HEAP_H_
 #define ACTCACHE_STORE_WORTH_HEAP_H_
 
+#include <cstddef>
+
+#include "store/array_heap.h"
 #include "store/entry.h"
 
 namespace actcache {
 
-// A pairing heap (Fredman et al. 1986) whose links are in the entries, so that it never allocates.
-// Borrows the entries. Not thread-safe.
+// Borrows the entries. Entries of equal worth leave in the order in which they were made. Not
+// thread-safe.
 //
 // An entry's worth only grows, and it grows at every hit; so a hit leaves the heap alone, and the
-// heap moves an entry to its new place when it comes up as the smallest. Invariant: heap_worth_ of
-// an entry in the heap is at least its parent's and at most its worth_.
+// heap moves an entry to its new place when it comes up as the smallest. The heap is ordered by
+// heap_worth_, which is worth_ as of the entry's last move and never above it.
 class WorthHeap {
  public:
-  // REQUIRES: not in a heap.
-  void Push(Entry* entry) noexcept;
+  // Makes room for `count` entries in all; false if there is no memory for it.
+  bool Reserve(std::size_t count) noexcept { return heap_.Reserve(count); }
+  void Shrink(std::size_t count) noexcept { heap_.Shrink(count); }
+
+  // REQUIRES: in no heap, and room was reserved.
+  void Push(Entry* entry) noexcept {
+    entry->heap_worth_ = entry->worth_;
+    heap_.Push({entry});
+  }
+
   // The entry with the smallest worth, or null. It stays. Amortised O(log n) per hit since.
-  Entry* Smallest() noexcept;
-  // Takes out what Smallest() returned. REQUIRES: no Push() and no hit since then.
-  void PopSmallest() noexcept;
-  // Forgets all entries. Those that stay must be pushed again.
-  void Reset() noexcept { root_ = nullptr; }
+  Entry* Smallest() noexcept {
+    while (!heap_.empty()) {
+      Entry* const entry = heap_.top().entry;
+      if (entry->heap_worth_ == entry->worth_) return entry;
+      entry->heap_worth_ = entry->worth_;
+      heap_.SinkTop();
+    }
+    return nullptr;
+  }
+
+  static bool Holds(const Entry& entry) noexcept { return entry.heap_slot_ != kNoSlot; }
+  // REQUIRES: in this heap.
+  void Remove(Entry* entry) noexcept { heap_.Remove(entry->heap_slot_); }
 
  private:
-  static Entry* Meld(Entry* a, Entry* b) noexcept;
-  static Entry* MeldSiblings(Entry* first) noexcept;
+  struct Item {
+    Entry* entry;
+    bool Before(const Item& other) const noexcept {
+      if (entry->heap_worth_ != other.entry->heap_worth_) {
+        return entry->heap_worth_ < other.entry->heap_worth_;
+      }
+      return entry->MadeBefore(*other.entry);
+    }
+    void MoveTo(std::uint32_t slot) const noexcept { entry->heap_slot_ = slot; }
+  };
 
-  Entry* root_ = nullptr;
+  ArrayHeap<Item> heap_;
 };
 
 }  // namespace actcache

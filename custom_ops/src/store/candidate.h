@@ -1,0 +1,43 @@
+// What asks for room in the store.
+#ifndef ACTCACHE_STORE_CANDIDATE_H_
+#define ACTCACHE_STORE_CANDIDATE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "hash/key.h"
+
+namespace actcache {
+
+// What to reserve room for. `bytes` is the payload's size, whatever dtype and dims say (strings).
+struct TensorSpec {
+  std::int32_t dtype;  // onnx TensorProto.DataType
+  std::vector<std::int64_t> dims;
+  std::size_t bytes;
+};
+
+// Whose an entry is. Both are small ids given out from 0 by the caller.
+struct EntryTag {
+  std::uint32_t name_space;
+  std::uint32_t region;
+};
+
+struct Candidate {
+  Key key;
+  EntryTag tag;
+  const TensorSpec* specs;
+  std::size_t count;
+  std::uint64_t cost_ns;       // what computing it took
+  std::uint64_t fetch_ns = 0;  // what finding and copying it will take instead
+  std::uint64_t now_ns = 0;    // SteadyNow()
+  std::uint64_t ttl_ns = 0;    // its time to live; 0: it never expires
+  bool replace = false;        // take the place of an entry with this key, if there is one
+
+  // What one hit would save.
+  std::uint64_t saving_ns() const noexcept { return cost_ns > fetch_ns ? cost_ns - fetch_ns : 0; }
+};
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_STORE_CANDIDATE_H_
