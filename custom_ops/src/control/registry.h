@@ -19,6 +19,8 @@
 #include "base/mutex.h"
 #include "base/sampler.h"
 #include "control/namespaces.h"
+#include "policy/region_policy.h"
+#include "policy/signature_filter.h"
 
 namespace actcache {
 
@@ -46,6 +48,7 @@ struct alignas(64) RegionCounters {
   std::atomic<std::uint64_t> hash_ns{0};
   std::atomic<std::uint64_t> copy_ns{0};
   std::atomic<std::uint64_t> compute_ns{0};
+  std::atomic<std::uint64_t> overhead_ns{0};  // in both operators, `hash` and `copy` included
 
   static void Add(std::atomic<std::uint64_t>& counter, std::uint64_t amount) {
     // Most are 0 most of the time, and an atomic addition is not free.
@@ -61,6 +64,8 @@ struct Region {
   const std::string id;
   const std::string fingerprint;
   RegionCounters counters;
+  RegionPolicy policy;
+  SignatureFilter signatures;         // of the rows that the policy watches
   Sampler verification;               // of hits
   std::atomic<bool> disabled{false};  // by a mismatch, until the process ends
 };

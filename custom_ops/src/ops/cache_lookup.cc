@@ -7,6 +7,7 @@
 #include "hash/secret.h"
 #include "ops/plan.h"
 #include "ops/row_layout.h"
+#include "ops/row_signatures.h"
 
 namespace actcache {
 namespace {
@@ -56,7 +57,13 @@ struct CacheLookup::Call {
   PlanKind kind = PlanKind::kPass;
   std::size_t rows = 0;  // N; 1 for a whole call
   Match match;           // empty for a pass
+  Mode mode = Mode::kLookUp;
+  ShapeClass shape = 0;
+  std::size_t seen = 0;  // rows whose signatures were there, if the mode says to note them
+  std::uint64_t watch_ns = 0;
   std::uint64_t hash_ns = 0;
+  std::uint64_t lookup_ns = 0;  // hash_ns and the search
+  std::uint64_t fetch_ns = 0;   // copying what was found
 };
 
 CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
@@ -100,6 +107,28 @@ void CacheLookup::Classify(Call& call) const {
   call.rows = *rows;
 }
 
+void CacheLookup::Consult(Call& call) const {
+  const Axes& axes = call.kind == PlanKind::kRow ? attributes_.input_row_axes : no_input_axes_;
+  call.mode = region_.policy.Begin(Config::Process().bypass());
+  call.shape = ShapeClassOf(RowBytes(call.inputs, axes, call.rows));
+  if (Passes(call.mode)) call.kind = PlanKind::kPass;
+  if (!Notes(call.mode)) return;
+  const std::uint64_t start = SteadyNow();
+  call.seen = NoteRows(region_.signatures, *name_space_, call.inputs, axes, call.rows);
+  call.watch_ns = SteadyNow() - start;
+}
+
+void CacheLookup::Report(const Call& call) const {
+  if (Passes(call.mode)) {
+    const std::size_t watched = Notes(call.mode) ? call.rows : 0;
+    region_.policy.Passed({call.shape, watched, call.seen, call.watch_ns});
+  } else if (call.kind != PlanKind::kPass) {
+    const Match& match = call.match;
+    region_.policy.LookedUp({call.shape, call.rows, match.hits.size(), match.verified,
+                             call.lookup_ns, call.fetch_ns, match.saved_ns});
+  }
+}
+
 void CacheLookup::Find(Call& call, const Parallel& parallel) const {
   const std::uint64_t start = SteadyNow();
   const bool by_row = call.kind == PlanKind::kRow;
@@ -111,6 +140,7 @@ void CacheLookup::Find(Call& call, const Parallel& parallel) const {
                           Config::Process().verify_fraction(), &region_.verification};
   call.match = FindRows(Store::Process(), keys, attributes_.output_types,
                         by_row ? attributes_.output_row_axes : no_output_axes_, rules);
+  call.lookup_ns = SteadyNow() - start;
 }
 
 void CacheLookup::Count(const Call& call) const {
@@ -138,6 +168,7 @@ bool CacheLookup::Off() const {
 void CacheLookup::Compute(ort::KernelContext* context) const {
   const KernelIo io(api_, context);
   const Parallel parallel(api_, context);
+  const std::uint64_t start = SteadyNow();
   Call call;
   const std::size_t inputs = io.InputCount();
   call.inputs.reserve(inputs);
@@ -147,7 +178,8 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   if (Off()) call.kind = PlanKind::kPass;
   if (call.kind != PlanKind::kPass) {
     try {
-      Find(call, parallel);
+      Consult(call);
+      if (call.kind != PlanKind::kPass) Find(call, parallel);
     } catch (...) {
       // No memory for the keys, say. The model can still be computed.
       call.match = Match();
@@ -156,10 +188,14 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   }
   Count(call);
 
-  const std::uint64_t start = SteadyNow();
+  const std::uint64_t copy_start = SteadyNow();
   WriteCached(io, call, parallel);
+  if (!call.match.hits.empty()) call.fetch_ns = SteadyNow() - copy_start;
   WriteCompact(io, call, parallel);
-  RegionCounters::Add(region_.counters.copy_ns, SteadyNow() - start);
+  const std::uint64_t end = SteadyNow();
+  RegionCounters::Add(region_.counters.copy_ns, end - copy_start);
+  RegionCounters::Add(region_.counters.overhead_ns, end - start);
+  Report(call);
 
   const bool any_miss = call.kind == PlanKind::kPass || call.match.any_miss();
   const KernelIo::Output flag = io.Allocate(0, ElementType::kBool, Dims{});
@@ -242,6 +278,7 @@ void CacheLookup::WriteCompact(const KernelIo& io, const Call& call,
 void CacheLookup::WritePlan(const KernelIo& io, const Call& call) const {
   Plan plan;
   plan.kind = call.kind;
+  plan.shape = call.shape;
   plan.region = region_.number;
   plan.name_space = name_space_.value_or(0);  // without a number every plan is a pass
   if (call.kind != PlanKind::kPass) {

@@ -45,6 +45,10 @@ class CacheLookup {
   // How the call is looked up, and its number of rows.
   void Classify(Call& call) const;
   void Find(Call& call, const Parallel& parallel) const;
+  // Asks the region's policy how the call goes: it may become a pass.
+  void Consult(Call& call) const;
+  // Tells the policy how it went.
+  void Report(const Call& call) const;
   void Count(const Call& call) const;
   void WriteCached(const KernelIo& io, const Call& call, const Parallel& parallel) const;
   void WriteCompact(const KernelIo& io, const Call& call, const Parallel& parallel) const;

@@ -17,8 +17,8 @@ namespace actcache {
 inline constexpr std::size_t kSampledBytes = 2048;
 inline constexpr std::size_t kSampledPieces = 64;
 
-// `inputs`, `axes` and `rows` as for ComputeKeys(), here and below. Bytes of one row's inputs, those
-// that all rows share included; of strings, the average row's.
+// `inputs`, `axes` and `rows` as for ComputeKeys(), here and below. Bytes of one row's inputs,
+// those that all rows share included; of strings, the average row's.
 std::size_t RowBytes(const std::vector<TensorView>& inputs, const Axes& axes, std::size_t rows);
 
 // Notes all rows and returns how many were there already, earlier rows of this call included. Rows

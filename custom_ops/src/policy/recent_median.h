@@ -9,9 +9,9 @@
 
 namespace actcache {
 
-// The (lower) median of the last kSamples values: a thread that lost its processor for a while, or a
-// first call that fills caches, moves it by one rank at most, and it follows a lasting change within
-// a few samples. Not thread-safe.
+// The (lower) median of the last kSamples values: a thread that lost its processor for a while, or
+// a first call that fills caches, moves it by one rank at most, and it follows a lasting change
+// within a few samples. Not thread-safe.
 class RecentMedian {
  public:
   static constexpr std::size_t kSamples = 7;

@@ -8,13 +8,14 @@ namespace {
 // Losses and evidence are counted in average calls' overhead, so that they mean the same for a
 // region of microseconds and one of seconds.
 constexpr double kAveragedCalls = 64;
-constexpr double kLossCalls = 64;    // lost before an active region is bypassed
-constexpr double kProbeCalls = 16;   // likewise when it was tried without evidence
-constexpr double kMaxLossNs = 1e9;   // however much a call's overhead is
-constexpr double kRegretCalls = 16;  // missed before a bypassed region is tried
-constexpr std::uint64_t kMinCalls = 8;           // before any loss counts
-constexpr std::uint64_t kMinRegretted = 3;       // rows
-constexpr std::uint64_t kFirstQuietCalls = 256;  // after one failed trial; 4 times as many each time
+constexpr double kLossCalls = 64;           // lost before an active region is bypassed
+constexpr double kProbeCalls = 16;          // likewise when it was tried without evidence
+constexpr double kMaxLossNs = 1e9;          // however much a call's overhead is
+constexpr double kRegretCalls = 16;         // missed before a bypassed region is tried
+constexpr std::uint64_t kMinCalls = 8;      // before any loss counts
+constexpr std::uint64_t kMinRegretted = 3;  // rows
+constexpr std::uint64_t kFirstQuietCalls =
+    256;  // after one failed trial; 4 times as many each time
 constexpr std::uint64_t kFirstProbeCalls = 4096;  // twice as many after each failed trial
 constexpr unsigned kMaxFailures = 4;              // that count
 // "Clearly positive": what a lookup would cost is taken for more than it is.
@@ -50,8 +51,11 @@ void RegionPolicy::LookedUp(const Lookup& lookup) noexcept {
     ++calls_;
     recent_overhead_ -= recent_overhead_ / kAveragedCalls;
     recent_calls_ += 1 - recent_calls_ / kAveragedCalls;
+    // That hits are verified is no reason against the region.
+    const double verified =
+        static_cast<double>(lookup.verified) * costs_.estimate(lookup.shape).recompute.value();
     Weigh(static_cast<double>(lookup.lookup_ns + lookup.fetch_ns),
-          static_cast<double>(lookup.saved_ns));
+          static_cast<double>(lookup.saved_ns) + verified);
   }
   mutex_.Unlock();
 }
@@ -187,8 +191,7 @@ void RegionPolicy::Watch(const Pass& pass) noexcept {
 bool RegionPolicy::HasEvidence() const noexcept {
   std::uint64_t quiet = 0;
   if (failures_ > 0) quiet = kFirstQuietCalls << (2 * (failures_ - 1));
-  return calls_ >= quiet && regretted_ >= kMinRegretted &&
-         regret_ >= kRegretCalls * CallOverhead();
+  return calls_ >= quiet && regretted_ >= kMinRegretted && regret_ >= kRegretCalls * CallOverhead();
 }
 
 bool RegionPolicy::IsDueForProbe() const noexcept {

@@ -13,17 +13,17 @@
 // seven calls suffice.
 //
 // BYPASSED. Nothing is hashed, looked up or stored. The rows' signatures are watched instead (cheap
-// samples of their bytes; different ones prove different rows) and the regret is summed up likewise:
-// for each row whose signature was seen lately what a hit would have saved, minus half as much again
-// as looking all rows up would have cost. Once it is worth 16 calls' overhead and rests on several
-// rows, the region is tried. It is also tried without such evidence, once in a while, as signatures
-// do not see everything; and only so where a hit costs more than recomputing, or where watching
-// would cost a noticeable share of the recompute time.
+// samples of their bytes; different ones prove different rows) and the regret is summed up
+// likewise: for each row whose signature was seen lately what a hit would have saved, minus half as
+// much again as looking all rows up would have cost. Once it is worth 16 calls' overhead and rests
+// on several rows, the region is tried. It is also tried without such evidence, once in a while, as
+// signatures do not see everything; and only so where a hit costs more than recomputing, or where
+// watching would cost a noticeable share of the recompute time.
 //
 // TRIED. Active, until it has saved as much as it was allowed to lose. If it loses instead, the
 // signatures were wrong, or what repeats is gone before it comes again. Each failure in a row lets
-// the next trial wait longer and need more evidence, but also lets it last longer, up to a limit; so
-// all trials together cost a vanishing share of what always looking up would.
+// the next trial wait longer and need more evidence, but also lets it last longer, up to a limit;
+// so all trials together cost a vanishing share of what always looking up would.
 #ifndef ACTCACHE_POLICY_REGION_POLICY_H_
 #define ACTCACHE_POLICY_REGION_POLICY_H_
 
@@ -53,9 +53,9 @@ enum class BypassReason : std::uint8_t { kNone, kOverhead, kHitCost };
 // As a sentence's end for the user; null for kNone.
 const char* BypassReasonText(BypassReason reason) noexcept;
 
-// One region of the process. Thread-safe. What a call reports is taken in only where no other thread
-// is just reporting, so that no call ever waits for another: the sums are samples of a busy region
-// and complete for a quiet one.
+// One region of the process. Thread-safe. What a call reports is taken in only where no other
+// thread is just reporting, so that no call ever waits for another: the sums are samples of a busy
+// region and complete for a quiet one.
 class RegionPolicy {
  public:
   // How the next call goes. `automatic`: whether regions are bypassed at all; what was decided is
@@ -70,6 +70,7 @@ class RegionPolicy {
     ShapeClass shape;
     std::size_t rows;
     std::size_t found;        // unique rows, copied out of the store
+    std::size_t verified;     // rows found, but computed again to be compared, as was asked for
     std::uint64_t lookup_ns;  // hashing and searching, all rows
     std::uint64_t fetch_ns;   // copying those found
     std::uint64_t saved_ns;   // recompute time of the rows found
@@ -104,7 +105,7 @@ class RegionPolicy {
 
   struct Stats {
     bool bypassed;
-    BypassReason reason;  // kNone while active
+    BypassReason reason;     // kNone while active
     std::uint64_t switches;  // to bypassed
     std::uint64_t probes;    // trials of a bypassed region
   };
@@ -133,11 +134,11 @@ class RegionPolicy {
   RecentMedian watch_ ACTCACHE_GUARDED_BY(mutex_);  // per row
   BypassReason reason_ ACTCACHE_GUARDED_BY(mutex_) = BypassReason::kNone;
   Trial trial_ ACTCACHE_GUARDED_BY(mutex_) = Trial::kNone;
-  unsigned failures_ ACTCACHE_GUARDED_BY(mutex_) = 0;     // trials in a row that lost
-  std::uint64_t calls_ ACTCACHE_GUARDED_BY(mutex_) = 0;   // since the last switch
-  double loss_ ACTCACHE_GUARDED_BY(mutex_) = 0;           // while active
-  double gain_ ACTCACHE_GUARDED_BY(mutex_) = 0;           // since the trial began
-  double regret_ ACTCACHE_GUARDED_BY(mutex_) = 0;         // while bypassed
+  unsigned failures_ ACTCACHE_GUARDED_BY(mutex_) = 0;        // trials in a row that lost
+  std::uint64_t calls_ ACTCACHE_GUARDED_BY(mutex_) = 0;      // since the last switch
+  double loss_ ACTCACHE_GUARDED_BY(mutex_) = 0;              // while active
+  double gain_ ACTCACHE_GUARDED_BY(mutex_) = 0;              // since the trial began
+  double regret_ ACTCACHE_GUARDED_BY(mutex_) = 0;            // while bypassed
   std::uint64_t regretted_ ACTCACHE_GUARDED_BY(mutex_) = 0;  // rows seen that it rests on
   // Exponentially weighted over the calls looked up.
   double recent_overhead_ ACTCACHE_GUARDED_BY(mutex_) = 0;

@@ -38,9 +38,7 @@ struct RowCosts {
     return recompute.count() == RecentMedian::kSamples && lookup.count() > 0 && publish.count() > 0;
   }
   // What a hit saves; negative where it costs more than recomputing.
-  double saving() const noexcept {
-    return recompute.value() - lookup.value() - fetch_estimate();
-  }
+  double saving() const noexcept { return recompute.value() - lookup.value() - fetch_estimate(); }
 };
 
 // Those of each class, and of all of them together for a class that has not been measured. 7 KiB.
@@ -55,17 +53,17 @@ class RowCostTable {
   }
 
   // Adds a sample to the class and to all rows'.
-  void Add(ShapeClass shape, RecentMedian RowCosts::*cost, double ns_per_row) noexcept {
+  void Add(ShapeClass shape, RecentMedian RowCosts::* cost, double ns_per_row) noexcept {
     (classes_[shape].*cost).Add(ns_per_row);
     (all_.*cost).Add(ns_per_row);
   }
 
-  // Whether some class is known and in each that is a hit costs more than recomputing.
+  // Whether a hit costs more than recomputing in every class seen so far, each measured enough.
   bool HitsNeverPay() const noexcept {
     bool any = false;
     for (const RowCosts& costs : classes_) {
-      if (!costs.known()) continue;
-      if (costs.saving() > 0) return false;
+      if (costs.recompute.count() == 0) continue;
+      if (!costs.known() || costs.saving() > 0) return false;
       any = true;
     }
     return any;
