@@ -82,7 +82,9 @@ def stats() -> dict[str, Any]:
         ``{"regions": {id: {...}}, "store": {...}}``. Per region, in rows (a call of a tensor-granular region
         is one row): ``lookups == hits + misses + bypassed``, ``duplicates`` (hits on an equal row of the same
         batch), ``stored``, ``evicted``, ...; ``bytes`` held now; ``saved_seconds`` and the time spent hashing,
-        copying and computing. The store: ``bytes``, ``entries``, ``budget_bytes``, ``evictions``, ...
+        copying and computing; ``overhead_seconds`` in both operators altogether. A region's ``state`` is
+        ``"active"`` or, where looking up costs more than it saves (or would, see ``bypass_reason``),
+        ``"bypassed"``, until a probe succeeds: ``bypass_switches``, ``probes``. The store: ``bytes``, ``entries``, ``budget_bytes``, ``evictions``, ...
 
     Raises:
         LibraryError: As :func:`library_path`.

@@ -53,10 +53,15 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  *
  * {"regions": {id: {
  *      "fingerprint"    hexadecimal
- *      "lookups"        always hits + misses + bypassed. Rows here and below; a lookup of a whole
- * call is 1 "hits"           rows that were not computed "misses"         rows that were "bypassed"
- * rows that were computed without being looked up, as the cache was off "duplicates"     those of
- * the hits that equal a missing row of their own call "stored"         rows published in the store
+ *      "lookups"        always hits + misses + bypassed. Rows, here and
+ *                       below; a lookup of a whole call is one row
+ *      "hits"           rows that were not computed
+ *      "misses"         rows that were
+ *      "bypassed"       rows that were computed without being looked up:
+ *                       the cache was off, or the region bypassed
+ *      "duplicates"     those of the hits that equal a missing row of
+ *                       their own call
+ *      "stored"         rows published in the store
  *      "not_admitted"   rows computed and not published: too large, not worth it, or there already
  *      "evicted"        entries that made room for others
  *      "anomalies"      calls whose results were not one row per row, and so were not cached
@@ -64,6 +69,13 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  *      "bytes"          now held
  *      "saved_seconds"  what computing the hits took when they were computed
  *      "hash_seconds", "copy_seconds", "compute_seconds"   spent since the process started
+ *      "overhead_seconds"  spent in both operators, hashing and copying
+ *                       included
+ *      "state"          "active", or "bypassed": nothing is looked up,
+ *                       as it would cost more than it saves
+ *      "bypass_reason"  why, or null
+ *      "bypass_switches"  how often it became bypassed
+ *      "probes"         how often it was tried again
  *   }},
  *  "store": {"bytes", "entries", "budget_bytes", "evictions", "rejected", "insertions"}}
  *

@@ -102,8 +102,7 @@ class Region {
     totals->hits += found;
     totals->saved_ns += static_cast<double>(saved);
     totals->overhead_ns += static_cast<double>(rows * costs_.lookup + found * costs_.fetch);
-    policy.LookedUp(
-        {shape_, rows, found, 0, rows * costs_.lookup, found * costs_.fetch, saved});
+    policy.LookedUp({shape_, rows, found, 0, rows * costs_.lookup, found * costs_.fetch, saved});
     if (missing == 0) return;
     totals->overhead_ns += static_cast<double>(missing * costs_.publish);
     policy.Computed(shape_, missing, missing * costs_.recompute);
