@@ -84,7 +84,8 @@ def stats() -> dict[str, Any]:
         batch), ``stored``, ``evicted``, ...; ``bytes`` held now; ``saved_seconds`` and the time spent hashing,
         copying and computing; ``overhead_seconds`` in both operators altogether. A region's ``state`` is
         ``"active"`` or, where looking up costs more than it saves (or would, see ``bypass_reason``),
-        ``"bypassed"``, until a probe succeeds: ``bypass_switches``, ``probes``. The store: ``bytes``, ``entries``, ``budget_bytes``, ``evictions``, ...
+        ``"bypassed"``, until a probe succeeds: ``bypass_switches``, ``probes``. The store: ``bytes``,
+        ``entries``, ``budget_bytes``, ``evictions``, ...
 
     Raises:
         LibraryError: As :func:`library_path`.
