@@ -122,6 +122,16 @@ TEST(RegionPolicy, BypassesAtOnceWhereAHitCostsMore) {
   EXPECT_GE(region.policy.stats().probes, 2u);
 }
 
+TEST(RegionPolicy, FindsOutThatAHitNoLongerCostsMore) {
+  Region region{Costs{5'000, 8'000, 1'000, 2'000, 100}};
+  region.Play(Repeating(1, 50, 1), 100);
+  ASSERT_EQ(region.policy.stats().reason, BypassReason::kHitCost);
+  region.costs.recompute = 500'000;  // say, a processor that it has to share now
+  region.Play(Repeating(1, 5'000, 2), 5'000);
+  EXPECT_FALSE(region.policy.stats().bypassed);
+  EXPECT_EQ(region.policy.stats().probes, 1u);
+}
+
 TEST(RegionPolicy, OneKindOfRowThatDoesNotPaySpeaksNotForAnother) {
   RegionPolicy policy;
   const auto call = [&](ShapeClass shape, std::uint64_t recompute_ns, bool found) {

@@ -52,7 +52,7 @@ inline Stream Repeating(double share, std::uint64_t pool, std::uint64_t seed) {
 
 class Region {
  public:
-  explicit Region(const Costs& costs, ShapeClass shape = 0) : costs_(costs), shape_(shape) {}
+  explicit Region(const Costs& costs_in, ShapeClass shape = 0) : costs(costs_in), shape_(shape) {}
 
   Totals Play(const Stream& stream, std::size_t calls, std::size_t rows = 8,
               bool automatic = true) {
@@ -63,10 +63,11 @@ class Region {
 
   // What `rows` rows cost more when they are looked up and nothing is found.
   double MissOverhead(std::size_t rows = 8) const {
-    return static_cast<double>(rows * (costs_.lookup + costs_.publish));
+    return static_cast<double>(rows * (costs.lookup + costs.publish));
   }
 
   RegionPolicy policy;
+  Costs costs;
   // What of a row's identity its signature shows.
   std::uint64_t visible = ~std::uint64_t{0};
 
@@ -82,11 +83,11 @@ class Region {
     std::vector<std::uint64_t> ids(rows);
     for (std::uint64_t& id : ids) id = stream();
     totals->rows += rows;
-    totals->recompute_ns += static_cast<double>(rows * costs_.recompute);
+    totals->recompute_ns += static_cast<double>(rows * costs.recompute);
     std::size_t seen = 0;
     std::uint64_t watch_ns = 0;
     if (Notes(mode)) {
-      watch_ns = rows * costs_.watch;
+      watch_ns = rows * costs.watch;
       for (const std::uint64_t id : ids) seen += filter_.Note(Mix(id & visible)) ? 1 : 0;
     }
     totals->overhead_ns += static_cast<double>(watch_ns);
@@ -98,18 +99,17 @@ class Region {
     std::size_t found = 0;
     std::size_t missing = 0;
     for (const std::uint64_t id : ids) store_.insert(id).second ? ++missing : ++found;
-    const std::uint64_t saved = found * costs_.recompute;
+    const std::uint64_t saved = found * costs.recompute;
     totals->hits += found;
     totals->saved_ns += static_cast<double>(saved);
-    totals->overhead_ns += static_cast<double>(rows * costs_.lookup + found * costs_.fetch);
-    policy.LookedUp({shape_, rows, found, 0, rows * costs_.lookup, found * costs_.fetch, saved});
+    totals->overhead_ns += static_cast<double>(rows * costs.lookup + found * costs.fetch);
+    policy.LookedUp({shape_, rows, found, 0, rows * costs.lookup, found * costs.fetch, saved});
     if (missing == 0) return;
-    totals->overhead_ns += static_cast<double>(missing * costs_.publish);
-    policy.Computed(shape_, missing, missing * costs_.recompute);
-    policy.Published({shape_, missing, missing * costs_.publish, 0});
+    totals->overhead_ns += static_cast<double>(missing * costs.publish);
+    policy.Computed(shape_, missing, missing * costs.recompute);
+    policy.Published({shape_, missing, missing * costs.publish, 0});
   }
 
-  const Costs costs_;
   const ShapeClass shape_;
   SignatureFilter filter_;
   std::unordered_set<std::uint64_t> store_;

@@ -77,9 +77,7 @@ void RegionPolicy::Published(const Publication& publication) noexcept {
              PerRow(publication.publish_ns, publication.rows));
   if (weighing()) {
     Weigh(static_cast<double>(publication.publish_ns), static_cast<double>(publication.saved_ns));
-    const RowCosts& costs = costs_.of(publication.shape);
-    const bool in_vain = costs.known() && costs.saving() <= 0 && costs_.HitsNeverPay();
-    if (in_vain && weighing()) Bypass(BypassReason::kHitCost);
+    if (weighing() && HitsNeverPay(publication.shape)) Bypass(BypassReason::kHitCost);
   }
   mutex_.Unlock();
 }
@@ -143,6 +141,13 @@ void RegionPolicy::Weigh(double overhead, double saving) noexcept {
   // What is seen while a region loses is what a bypassed one has to recognise at once.
   mode_.store(loss_ > allowed / 4 ? Mode::kLookUpAndNote : Mode::kLookUp,
               std::memory_order_relaxed);
+}
+
+bool RegionPolicy::HitsNeverPay(ShapeClass shape) const noexcept {
+  // A region that is tried again is judged by what it costs now.
+  if (calls_ < RecentMedian::kSamples) return false;
+  const RowCosts& costs = costs_.of(shape);
+  return costs.known() && costs.saving() <= 0 && costs_.HitsNeverPay();
 }
 
 void RegionPolicy::Bypass(BypassReason reason) noexcept {

@@ -120,6 +120,7 @@ class RegionPolicy {
   double CallOverhead() const noexcept ACTCACHE_REQUIRES(mutex_);
   double AllowedLoss() const noexcept ACTCACHE_REQUIRES(mutex_);
   void Weigh(double overhead, double saving) noexcept ACTCACHE_REQUIRES(mutex_);
+  bool HitsNeverPay(ShapeClass shape) const noexcept ACTCACHE_REQUIRES(mutex_);
   void Bypass(BypassReason reason) noexcept ACTCACHE_REQUIRES(mutex_);
   void Activate(Trial trial) noexcept ACTCACHE_REQUIRES(mutex_);
   void Watch(const Pass& pass) noexcept ACTCACHE_REQUIRES(mutex_);
