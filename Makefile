@@ -69,7 +69,7 @@ check-cpp: $(DONE)/dev
 format: $(DONE)/dev
 	$(VENV)/bin/ruff check --fix-only
 	$(VENV)/bin/ruff format
-	find custom_ops/{include,src,tests} -name '*.cc' -o -name '*.h' | xargs $(VENV)/bin/clang-format -i
+	find custom_ops/{bench,include,src,tests} -name '*.cc' -o -name '*.h' | xargs $(VENV)/bin/clang-format -i
 
 library: $(DONE)/package
 	$(BUILD) --variant release

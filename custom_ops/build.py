@@ -47,6 +47,7 @@ def build(
     output: str | os.PathLike[str] | None = None,
     *,
     tests: bool = False,
+    benchmarks: bool = False,
     clang_tidy: bool = False,
     jobs: int | None = None,
     build_dir: str | os.PathLike[str] | None = None,
@@ -58,6 +59,8 @@ def build(
         output: A folder to copy the library to. Default: ``actcache/_native`` for ``release``, and
             none for the others, whose library stays in the build folder.
         tests: Also builds and runs the C++ tests; needs GoogleTest.
+        benchmarks: Also builds the programs in ``custom_ops/bench``, into the build folder's ``bench``; the timed ones
+            only if Google Benchmark is installed.
         clang_tidy: Also runs clang-tidy over the sources.
         jobs: Compile jobs at a time. Default: the machine's processors.
         build_dir: The build folder. Default: ``custom_ops/build/<variant>``.
@@ -77,6 +80,7 @@ def build(
         **find_xxhash(),
         **find_blake3(),
         "ACTCACHE_TESTS": "ON" if tests else "OFF",
+        "ACTCACHE_BENCHMARKS": "ON" if benchmarks else "OFF",
         "ACTCACHE_WERROR": "OFF" if variant == "release" else "ON",
     }
     if ort_include := os.environ.get("ACTCACHE_ORT_INCLUDE"):
@@ -220,6 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--variant", choices=list(VARIANTS), default="release", help="default: release")
     parser.add_argument("--tests", action="store_true", help="build and run the C++ tests")
+    parser.add_argument("--benchmarks", action="store_true", help="build what the benchmarks run, into BUILD/bench")
     parser.add_argument("--output", metavar="DIR", help="copy the library there (release: actcache/_native)")
     parser.add_argument("--clang-tidy", action="store_true", help="run clang-tidy over the sources")
     parser.add_argument("--jobs", type=int, metavar="N", help="compile jobs at a time")
@@ -229,6 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.variant,
             options.output,
             tests=options.tests,
+            benchmarks=options.benchmarks,
             clang_tidy=options.clang_tidy,
             jobs=options.jobs,
         )

@@ -8,7 +8,7 @@ venv=$1
 find_sources() {
   find "$@" \( -name '*.cc' -o -name '*.h' \) -print | sort
 }
-find_sources custom_ops/{include,src,tests} | xargs "$venv/bin/clang-format" --dry-run --Werror
+find_sources custom_ops/{bench,include,src,tests} | xargs "$venv/bin/clang-format" --dry-run --Werror
 
 # clang-tidy needs to know how each file is compiled; the release build says so. Its compiler also checks the
 # lock annotations, which gcc does not know.

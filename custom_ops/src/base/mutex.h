@@ -1,8 +1,11 @@
 // A mutex that clang's thread-safety analysis understands (-Wthread-safety). Other compilers see
-// a plain std::mutex.
+// a plain std::mutex. And a condition variable that goes with it.
 #ifndef ACTCACHE_BASE_MUTEX_H_
 #define ACTCACHE_BASE_MUTEX_H_
 
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
 #include <mutex>
 
 #if defined(__clang__)
@@ -21,6 +24,7 @@
 #define ACTCACHE_ACQUIRE(...) ACTCACHE_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
 #define ACTCACHE_TRY_ACQUIRE(...) ACTCACHE_THREAD_ANNOTATION(try_acquire_capability(__VA_ARGS__))
 #define ACTCACHE_RELEASE(...) ACTCACHE_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
+#define ACTCACHE_NO_THREAD_SAFETY_ANALYSIS ACTCACHE_THREAD_ANNOTATION(no_thread_safety_analysis)
 // On mutexes: the order in which they are taken.
 #define ACTCACHE_ACQUIRED_BEFORE(...) ACTCACHE_THREAD_ANNOTATION(acquired_before(__VA_ARGS__))
 
@@ -32,12 +36,33 @@ class ACTCACHE_CAPABILITY("mutex") Mutex {
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
 
-  void Lock() noexcept ACTCACHE_ACQUIRE() { mutex_.lock(); }
+  // Tries for about as long as our short critical sections take before it sleeps: waking up costs
+  // more than most of them.
+  void Lock() noexcept ACTCACHE_ACQUIRE() {
+    for (int tries = 0; tries < kTries; ++tries) {
+      if (mutex_.try_lock()) return;
+      Pause();
+    }
+    mutex_.lock();
+  }
   // False, at once, where another thread holds it.
   bool TryLock() noexcept ACTCACHE_TRY_ACQUIRE(true) { return mutex_.try_lock(); }
   void Unlock() noexcept ACTCACHE_RELEASE() { mutex_.unlock(); }
 
  private:
+  friend class Condition;
+
+  static constexpr int kTries = 32;
+
+  // Tells the processor that this is a waiting loop.
+  static void Pause() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+
   std::mutex mutex_;
 };
 
@@ -53,6 +78,26 @@ class ACTCACHE_SCOPED_CAPABILITY MutexLock {
 
  private:
   Mutex* const mutex_;
+};
+
+// Where threads wait for a change of what a mutex guards.
+class Condition {
+ public:
+  Condition() = default;
+  Condition(const Condition&) = delete;
+  Condition& operator=(const Condition&) = delete;
+
+  // Lets go of the mutex, waits for NotifyAll() but not longer than `timeout_ns`, and takes the
+  // mutex again. May return early: look at what is waited for. Always the same mutex.
+  void WaitFor(Mutex* mutex, std::uint64_t timeout_ns) noexcept ACTCACHE_REQUIRES(mutex) {
+    std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
+    condition_.wait_for(lock, std::chrono::nanoseconds(timeout_ns));
+    lock.release();  // stays locked
+  }
+  void NotifyAll() noexcept { condition_.notify_all(); }
+
+ private:
+  std::condition_variable condition_;
 };
 
 }  // namespace actcache

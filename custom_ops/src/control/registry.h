@@ -19,6 +19,7 @@
 #include "base/mutex.h"
 #include "base/sampler.h"
 #include "control/namespaces.h"
+#include "flight/recompute_time.h"
 #include "policy/region_policy.h"
 #include "policy/signature_filter.h"
 
@@ -65,7 +66,8 @@ struct Region {
   const std::string fingerprint;
   RegionCounters counters;
   RegionPolicy policy;
-  SignatureFilter signatures;         // of the rows that the policy watches
+  SignatureFilter signatures;  // of the rows that the policy watches
+  RecomputeTime recompute_time;
   Sampler verification;               // of hits
   std::atomic<bool> disabled{false};  // by a mismatch, until the process ends
 };
@@ -86,8 +88,15 @@ class Registry {
     return namespaces_.Find(name);
   }
 
+  const Namespaces& namespaces() const { return namespaces_; }
+
   // All regions, in the order they were first seen.
   std::vector<const Region*> Regions() const;
+
+  // For control/fork.h: hold all locks around fork(); what a child counts starts at 0.
+  void LockForFork() const;
+  void UnlockAfterFork() const;
+  void ResetCounters();
 
  private:
   mutable Mutex mutex_;

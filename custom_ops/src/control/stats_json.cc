@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <set>
 
+#include "control/fork.h"
+
 namespace actcache {
 namespace {
 
@@ -31,6 +33,7 @@ class ObjectWriter {
     char text[32];
     Member(name)->append(text, std::to_chars(text, text + sizeof(text), value).ptr);
   }
+  void Flag(const char* name, bool value) { *Member(name) += value ? "true" : "false"; }
   void Null(const char* name) { *Member(name) += "null"; }
   void Seconds(const char* name, std::uint64_t nanoseconds) {
     char text[40];
@@ -77,6 +80,7 @@ void WriteRegion(const Region& region, const RegionUsage& usage, std::string* ou
   object.Number("anomalies", Read(counters.anomalies));
   object.Number("calls", Read(counters.calls));
   object.Number("bytes", usage.bytes);
+  object.Number("pinned_bytes", usage.pinned_bytes);
   object.Seconds("saved_seconds", Read(counters.saved_ns));
   object.Seconds("hash_seconds", Read(counters.hash_ns));
   object.Seconds("copy_seconds", Read(counters.copy_ns));
@@ -98,6 +102,35 @@ void WriteRegions(const Registry& registry, const Store& store, std::string* out
     const std::string name =
         first ? region->id : region->id + "@" + region->fingerprint.substr(0, 8);
     WriteRegion(*region, store.usage(region->number), object.Member(name));
+  }
+}
+
+void WriteStore(const StoreStats& stats, std::string* out) {
+  ObjectWriter object(out);
+  object.Number("bytes", stats.bytes);
+  object.Number("entries", stats.entries);
+  object.Number("budget_bytes", stats.budget_bytes);
+  object.Number("namespace_quota_bytes", stats.namespace_quota_bytes);
+  object.Number("pinned_bytes", stats.pinned_bytes);
+  object.Number("pinned_entries", stats.pinned_entries);
+  object.Number("insertions", stats.insertions);
+  object.Number("rejected", stats.rejected);
+  object.Number("evictions", stats.evictions);
+  object.Number("expired", stats.expired);
+  object.Number("invalidated", stats.invalidated);
+  object.Number("replaced", stats.replaced);
+}
+
+// Of thousands of tenants few hold something; the others are left out.
+void WriteNamespaces(const Namespaces& namespaces, const Store& store, std::string* out) {
+  ObjectWriter object(out);
+  std::uint32_t number = 0;
+  for (const std::string& name : namespaces.Names()) {
+    const NamespaceUsage usage = store.namespace_usage(number++);
+    if (usage.bytes == 0) continue;
+    ObjectWriter share(object.Member(name));
+    share.Number("bytes", usage.bytes);
+    share.Number("entries", usage.entries);
   }
 }
 
@@ -126,15 +159,10 @@ std::string StatsJson(const Registry& registry, const Store& store) {
   std::string out;
   {
     ObjectWriter object(&out);
+    object.Flag("forked", Forked());
     WriteRegions(registry, store, object.Member("regions"));
-    const StoreStats stats = store.stats();
-    ObjectWriter totals(object.Member("store"));
-    totals.Number("bytes", stats.bytes);
-    totals.Number("entries", stats.entries);
-    totals.Number("budget_bytes", stats.budget_bytes);
-    totals.Number("evictions", stats.evictions);
-    totals.Number("rejected", stats.rejected);
-    totals.Number("insertions", stats.insertions);
+    WriteStore(store.stats(), object.Member("store"));
+    WriteNamespaces(registry.namespaces(), store, object.Member("namespaces"));
   }
   return out;
 }

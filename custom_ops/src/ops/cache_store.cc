@@ -10,6 +10,18 @@
 namespace actcache {
 namespace {
 
+// Ends a flight at the end of a scope.
+class FlightEnd {
+ public:
+  explicit FlightEnd(FlightToken flight) : flight_(flight) {}
+  ~FlightEnd() { FlightTable::Process().End(flight_); }
+  FlightEnd(const FlightEnd&) = delete;
+  FlightEnd& operator=(const FlightEnd&) = delete;
+
+ private:
+  const FlightToken flight_;
+};
+
 std::vector<std::string> ComputedNames(const ort::Api* api, const ort::KernelInfo* info,
                                        std::size_t live_outs) {
   std::vector<std::string> names;
@@ -90,6 +102,7 @@ void CacheStore::Compute(ort::KernelContext* context) const {
   RegionCounters& counters = region_.counters;
   Call call;
   ReadPlan(io, call);
+  const FlightEnd flight_end(call.plan.flight);  // whatever happens; after Publish() if it does
   const Plan& plan = call.plan;
   const std::size_t live_outs = attributes_.live_outs();
   call.cached.reserve(live_outs);
@@ -119,6 +132,7 @@ void CacheStore::Compute(ort::KernelContext* context) const {
   if (plan.kind != PlanKind::kPass) {
     const std::uint64_t elapsed = call.start_ns - std::min(call.start_ns, plan.lookup_end_ns);
     RegionCounters::Add(counters.compute_ns, elapsed);
+    region_.recompute_time.Add(plan.missing, elapsed);
     call.row_cost = region_.policy.Computed(plan.shape, plan.missing, elapsed);
     const std::size_t reused = static_cast<std::size_t>(
         std::count_if(plan.sources, plan.sources + plan.rows,

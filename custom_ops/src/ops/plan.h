@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "flight/flight_table.h"
 #include "hash/key.h"
 #include "policy/row_costs.h"
 
@@ -45,9 +46,8 @@ class RowSource {
 enum MissingFlags : std::uint8_t {
   kReplace = 1,  // what is stored takes the place of an entry with the key
   kVerify = 2,   // the row was found: compare what is computed with the entry
-  kClaimed = 4,  // other calls wait for this result
 };
-inline constexpr std::uint8_t kAllMissingFlags = kReplace | kVerify | kClaimed;
+inline constexpr std::uint8_t kAllMissingFlags = kReplace | kVerify;
 
 struct PlanHeader {
   std::uint32_t magic;
@@ -60,7 +60,7 @@ struct PlanHeader {
   std::uint32_t rows;
   std::uint32_t missing;      // unique rows to compute: M
   std::uint32_t cached_rows;  // rows of the `cached` tensors: H
-  std::uint32_t reserved_too;
+  FlightToken flight;         // others wait for missing rows until it ends; kNoFlight: nobody does
   std::uint64_t lookup_end_ns;
 };
 static_assert(sizeof(PlanHeader) == 40 && alignof(PlanHeader) == 8, "plan bytes have no padding");
@@ -77,6 +77,7 @@ struct Plan {
   std::uint32_t rows = 0;
   std::uint32_t missing = 0;
   std::uint32_t cached_rows = 0;
+  FlightToken flight = kNoFlight;
   std::uint64_t lookup_end_ns = 0;
   const Key* keys = nullptr;            // `missing` of them
   const RowSource* sources = nullptr;   // `rows` of them if missing > 0, else none

@@ -1,7 +1,6 @@
 #include "store/store.h"
 
 #include <algorithm>
-#include <new>
 #include <utility>
 
 namespace actcache {
@@ -9,13 +8,6 @@ namespace actcache {
 Store::Store(std::size_t budget) noexcept : ledger_(budget) {}
 
 Store::~Store() { Invalidate({}, 0); }
-
-Store& Store::Process() noexcept {
-  // In static memory and never destroyed: threads may still use it while the process exits.
-  alignas(Store) static unsigned char memory[sizeof(Store)];
-  static Store* const store = new (memory) Store(kDefaultBudget);
-  return *store;
-}
 
 EntryRef Store::Find(const Key& key, const FindLimits& limits, Absence* why) noexcept {
   ForgetOld(limits.now_ns);
