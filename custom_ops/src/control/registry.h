@@ -93,7 +93,7 @@ class Registry {
   // All regions, in the order they were first seen.
   std::vector<const Region*> Regions() const;
 
-  // For control/fork.h: hold all locks around fork(); what a child counts starts at 0.
+  // For control/fork.h: hold all locks around fork(); what a child counts and weighs starts anew.
   void LockForFork() const;
   void UnlockAfterFork() const;
   void ResetCounters();
