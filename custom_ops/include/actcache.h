@@ -74,6 +74,11 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  *      "bytes", "pinned_bytes"   now held
  *      "saved_seconds"   what computing the hits took when they were computed
  *      "hash_seconds", "copy_seconds", "compute_seconds"   spent since the process started
+ *      "overhead_seconds"   spent in both operators, hashing and copying included
+ *      "state"           "active", or "bypassed": nothing is looked up, as it would not pay
+ *      "bypass_reason"   why, or null
+ *      "bypass_switches" how often it became bypassed
+ *      "probes"          how often it was tried again
  *   }},
  *  "store": {"bytes", "entries", "budget_bytes", "namespace_quota_bytes", "pinned_bytes",
  *            "pinned_entries": now; "insertions", "rejected", "evictions", "expired",
@@ -104,10 +109,10 @@ ACTCACHE_EXPORT int64_t actcache_pin(const char* name_space, const char* region,
 ACTCACHE_EXPORT int64_t actcache_unpin(const char* name_space, const char* region,
                                        const char* fingerprint, double min_age_seconds);
 
-/* Says that a Run on this thread has failed or was terminated. Other threads may be waiting for what
- * it was to compute; onnxruntime does not tell the library. Without this call they go on when they
- * see this thread idle, when it runs the model again or ends, or after a small multiple of the time
- * that computing usually takes. Harmless at any time. */
+/* Says that a Run on this thread has failed or was terminated. Other threads may be waiting for
+ * what it was to compute; onnxruntime does not tell the library. Without this call they go on when
+ * they see this thread idle, when it runs the model again or ends, or after a small multiple of the
+ * time that computing usually takes. Harmless at any time. */
 ACTCACHE_EXPORT void actcache_abandon(void);
 
 /* The library's version, "0.1.0". */
