@@ -253,6 +253,7 @@ class Compilation:
             found = candidate.region
             digest = fingerprint(self.view, found.nodes, found.live_outs, self.loaded.weights.tensors)
             outline_in(self.result, written, region, digest)
-            compiled.append(CompiledRegion(candidate, digest))
+            seconds = sum(self.costs.seconds[index] for index in found.nodes)
+            compiled.append(CompiledRegion(candidate, digest, seconds))
         add_per_call(self.result, self.per_call, [region.id for region in regions])
         return compiled

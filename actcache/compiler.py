@@ -7,29 +7,26 @@ measured on the second.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 
-from actcache import __version__
 from actcache.byte_size import DEFAULT_BUDGET
 from actcache.compilation import Compilation, Progress, Sample
 from actcache.emit import emit, working_folder
 from actcache.errors import InvalidModel, InvalidOption, NothingToCache
 from actcache.explain import explain
+from actcache.manifest import Original, Policy, add_manifest
 from actcache.model_file import LoadedModel, load_model
 from actcache.passes.dynamic_batch import DynamicBatch, fixed_batches, make_dynamic
 from actcache.passes.graph import GraphView
-from actcache.passes.inline_regions import MANIFEST_KEY
 from actcache.passes.per_call import check_names
 from actcache.passes.refusal import Refusal
 from actcache.per_call import PerCall
 from actcache.region_spec import RegionSpec
-from actcache.result import CompiledRegion, CompileResult
+from actcache.result import CompileResult
 from actcache.trace import load_trace
 from actcache.verify import DEFAULT_TOLERANCE
 
@@ -99,6 +96,7 @@ def compile_model(
     with working_folder(target) as folder:
         step("reading the model")
         loaded = load_model(source, folder, single_file=single_file)
+        original = Original.of(source, loaded.weights.digest if loaded.weights.size else None)
         check_names(loaded.functions.model, per_call)
         check_names(loaded.proto, per_call)
         if target.resolve() in loaded.weights.sources:
@@ -126,16 +124,28 @@ def compile_model(
         view, costs = compilation.view, compilation.costs
         lines = explain(view, costs, [c.candidate for c in compiled], choice.refusals)
         played = compilation.played
-        files = emit(
-            _with_manifest(compilation.result, compiled, compilation.runtime_version, per_call),
-            loaded.weights,
-            target,
-            single_file=single_file,
+        result = CompileResult(
+            source, target, [], compiled, choice.refusals, report, notes, lines, choice.considered, played, per_call
         )
-    considered = choice.considered
-    return CompileResult(
-        source, target, files, compiled, choice.refusals, report, notes, lines, considered, played, per_call
-    )
+        chosen_by = "names" if regions else "trace" if recorded and min_saving is None else "costs"
+        add_manifest(
+            compilation.result,
+            result,
+            original=original,
+            policy=Policy(
+                chosen_by=chosen_by,
+                granularity=granularity,
+                min_saving_ms=min_saving,
+                budget_bytes=budget_bytes if recorded else None,
+                tolerance=tolerance,
+                dynamic_batch=compilation.dynamic is not None,
+                pure_ops=sorted(pure_ops),
+            ),
+            costs=costs,
+            runtime_version=compilation.runtime_version,
+        )
+        result.files = emit(compilation.result, loaded.weights, target, single_file=single_file)
+    return result
 
 
 def _check_options(
@@ -193,17 +203,3 @@ def _notes(loaded: LoadedModel, single_file: bool, dynamic: DynamicBatch | None,
         size = loaded.weights.size / 2**20
         notes.append(f"single file: onnxruntime keeps weights inside a branch twice, up to {size:.0f} MiB more memory")
     return notes
-
-
-def _with_manifest(
-    model: onnx.ModelProto, regions: Sequence[CompiledRegion], runtime_version: str, per_call: PerCall
-) -> onnx.ModelProto:
-    manifest = {
-        "version": 1,
-        "tool": f"actcache {__version__}",
-        "onnxruntime": runtime_version,
-        "regions": [region.to_json() for region in regions],
-        **per_call.to_manifest(),
-    }
-    model.metadata_props.add(key=MANIFEST_KEY, value=json.dumps(manifest, sort_keys=True))
-    return model

@@ -97,7 +97,7 @@ def measure(originals: Originals, samples: Sequence[Path], directory: Path) -> t
         InvalidSamples: The model refuses a sample, or none could be made up.
     """
     request = {"task": "measure", **asdict(originals), "samples": [str(s) for s in samples]}
-    answer = _call(request, directory, originals.source)
+    answer = call(request, directory, originals.source)
     shapes = {name: tuple(shape) for name, shape in answer["shapes"].items()}
     costs = Costs(tuple(answer["seconds"]), answer["total"], shapes, measured=True)
     return [Path(s) for s in answer["samples"]], costs, answer["onnxruntime"]
@@ -120,7 +120,7 @@ def check(
     request |= compiled.request()
     request |= {"batches": [dict(axes) for axes in batches], "cones": [list(cone) for cone in cones]}
     request["tolerance"] = tolerance
-    answer = _call(request, compiled.path.parent, originals.source)
+    answer = call(request, compiled.path.parent, originals.source)
     return VerifyReport(**answer)
 
 
@@ -149,7 +149,7 @@ def record(
     wanted, target = sorted(places, key=str), directory / "recording.npz"
     request = {"task": "record", **asdict(originals), "calls": [str(c) for c in calls], "samples": [str(sample)]}
     request |= {"places": wanted, "batches": [dict(axes) for axes in batches], "recording": str(target)}
-    answer = _call(request, directory, originals.source)
+    answer = call(request, directory, originals.source)
     with np.load(target) as arrays:
         seconds = arrays["seconds"]
         hashes = {
@@ -173,10 +173,20 @@ def replay(
     """
     request = {"task": "replay", **asdict(originals), **compiled.request(), "calls": [str(c) for c in calls]}
     request |= {"tolerance": tolerance, "budget": budget}
-    return _call(request, compiled.path.parent, originals.source)
+    return call(request, compiled.path.parent, originals.source)
 
 
-def _call(request: dict[str, Any], directory: Path, source: str) -> dict[str, Any]:
+def call(request: dict[str, Any], directory: Path, source: str) -> dict[str, Any]:
+    """Have a request carried out by the other process and return its answer.
+
+    Args:
+        request: Its ``task`` and what that needs (:data:`actcache.worker.TASKS`).
+        directory: A folder for request and answer.
+        source: What messages call the model.
+
+    Raises:
+        InvalidModel, InvalidSamples, LibraryError: The task raised it; InvalidModel also if onnxruntime crashes.
+    """
     path = directory / "request.json"
     path.write_text(json.dumps(request))
     answer_path = directory / ANSWER

@@ -174,7 +174,7 @@ def replay(original: verify.Run, compiled: verify.Run, calls: Calls, tolerance: 
         if played == 0:
             varying = verify.varying_outputs(original, feed)
             compiled(feed)
-            runtime.clear()
+            runtime.invalidate()
             before = _computed()
         elif time.monotonic() > deadline:
             break

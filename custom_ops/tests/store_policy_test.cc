@@ -1,4 +1,4 @@
-// What is evicted, what is admitted, and what happens without memory.
+// What is evicted and what is admitted.
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/memory.h"
 #include "store/frequency_sketch.h"
 #include "store_testing.h"
 
@@ -115,25 +114,29 @@ TEST(StorePolicy, SizesMayBeMixedWithoutEndingOverBudget) {
   EXPECT_EQ(store.stats().bytes, 0u);
 }
 
-TEST(StorePolicy, EveryAllocationMayFail) {
-  for (std::uint64_t nth = 1; nth < 400; nth += nth < 20 ? 1 : 23) {
-    Store store(1 << 20);
-    FailAllocationsFromForTest(nth);
-    std::size_t stored = 0;
-    for (std::uint64_t i = 0; i < 300; ++i) {
-      const Refusal refusal = Put(&store, i, 100, 1000, {0, static_cast<std::uint32_t>(i % 50)});
-      ASSERT_TRUE(refusal == Refusal::kNone || refusal == Refusal::kNoMemory ||
-                  refusal == Refusal::kPresent);  // no memory to publish it
-      stored += refusal == Refusal::kNone;
+// The same operations under other secrets, which give every key other bits, decide the same.
+TEST(StorePolicy, DecisionsDoNotDependOnTheBitsOfKeys) {
+  std::vector<bool> present[2];
+  StoreStats stats[2];
+  for (std::uint64_t secret = 0; secret < 2; ++secret) {
+    Store store(100 * ChargeOf(1000));
+    std::mt19937_64 random(7);
+    for (int step = 0; step < 6000; ++step) {
+      const std::uint64_t n = random() % (1 + random() % 600);
+      const std::uint64_t number = n + 100000 * secret;
+      // Many ties: three sizes, four costs.
+      if (!Has(&store, number)) Put(&store, number, 500 + n % 3 * 900, 1000 * (1 + n % 4));
     }
-    FailAllocationsFromForTest(0);
-    EXPECT_EQ(store.stats().entries, stored);
-    EXPECT_EQ(store.stats().bytes, stored * ChargeOf(100));
-    for (std::uint64_t i = 0; i < 300; ++i) EXPECT_EQ(Has(&store, i), i < stored) << nth;
-    // With memory back, everything works again.
-    for (std::uint64_t i = 0; i < 300; ++i) Put(&store, i, 100, 1000);
-    EXPECT_EQ(store.stats().entries, 300u);
+    for (std::uint64_t n = 0; n < 600; ++n) {
+      present[secret].push_back(static_cast<bool>(store.Peek(KeyNumber(n + 100000 * secret))));
+    }
+    stats[secret] = store.stats();
   }
+  EXPECT_EQ(present[0], present[1]);
+  EXPECT_EQ(stats[0].evictions, stats[1].evictions);
+  EXPECT_EQ(stats[0].rejected, stats[1].rejected);
+  EXPECT_GT(stats[0].evictions, 100u);
+  EXPECT_GT(stats[0].rejected, 0u);
 }
 
 TEST(FrequencySketch, CountsAndForgets) {

@@ -124,7 +124,7 @@ def test_the_namespace_of_a_call_never_meets_one_of_a_session(texts: Model, tmp_
         assert texts.account(batch, namespace, within=within) == [[0, 2, 0]]
     for within, namespace in [(None, "x"), (in_x, ""), (in_x, "y"), (in_y, "x"), (in_x, "x"), (in_y, "y")]:
         assert texts.account(batch, namespace, within=within) == [[2, 0, 0]]
-    assert actcache.clear("x") >= 2 * 4  # of the session without calls' namespaces, and of three calls
+    assert actcache.invalidate(namespace="x") >= 2 * 4  # of the session without calls' namespaces, and of three calls
     assert texts.account(batch, "x") == [[0, 2, 0]]
     assert texts.account(batch, "y", within=in_x) == [[2, 0, 0]]
 
@@ -209,7 +209,7 @@ def test_the_account_of_every_state_of_the_cache(texts: Model) -> None:
     assert texts.account(take(batch, [2, 1, 3])) == [[1, 2, 0]]
     new = texts.fresh(2)
     assert texts.account(take(new, [0, 1, 0, 0])) == [[2, 2, 0]]  # equal rows are computed once
-    actcache.clear()
+    actcache.invalidate()
     actcache.configure(budget_bytes=0)
     try:
         assert texts.account(batch) == [[0, 0, 4]]

@@ -3,6 +3,10 @@
 #include <atomic>
 #include <cstdlib>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 namespace actcache {
 namespace {
 
@@ -27,6 +31,12 @@ void* Allocate(std::size_t bytes) noexcept {
 }
 
 void Free(void* memory) noexcept { std::free(memory); }
+
+void ReturnFreeMemory() noexcept {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
 
 void FailAllocationsFromForTest(std::uint64_t nth) noexcept {
   fail_from.store(nth, std::memory_order_relaxed);

@@ -19,6 +19,9 @@ constexpr std::size_t AlignUp(std::size_t bytes, std::size_t alignment) noexcept
 void* Allocate(std::size_t bytes) noexcept;
 void Free(void* memory) noexcept;
 
+// Gives memory that was freed back to the system, where the C library keeps it. Takes a while.
+void ReturnFreeMemory() noexcept;
+
 // What an allocation takes from the heap: glibc puts 8 bytes before it and rounds up to 16.
 constexpr std::size_t AllocationFootprint(std::size_t bytes) noexcept {
   return AlignUp(bytes + 8, 16);

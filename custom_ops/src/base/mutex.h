@@ -22,6 +22,7 @@
 #define ACTCACHE_REQUIRES(...) ACTCACHE_THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
 #define ACTCACHE_EXCLUDES(...) ACTCACHE_THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
 #define ACTCACHE_ACQUIRE(...) ACTCACHE_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
+#define ACTCACHE_TRY_ACQUIRE(...) ACTCACHE_THREAD_ANNOTATION(try_acquire_capability(__VA_ARGS__))
 #define ACTCACHE_RELEASE(...) ACTCACHE_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
 #define ACTCACHE_NO_THREAD_SAFETY_ANALYSIS ACTCACHE_THREAD_ANNOTATION(no_thread_safety_analysis)
 // On mutexes: the order in which they are taken.
@@ -35,11 +36,33 @@ class ACTCACHE_CAPABILITY("mutex") Mutex {
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
 
-  void Lock() noexcept ACTCACHE_ACQUIRE() { mutex_.lock(); }
+  // Tries for about as long as our short critical sections take before it sleeps: waking up costs
+  // more than most of them.
+  void Lock() noexcept ACTCACHE_ACQUIRE() {
+    for (int tries = 0; tries < kTries; ++tries) {
+      if (mutex_.try_lock()) return;
+      Pause();
+    }
+    mutex_.lock();
+  }
+  // False, at once, where another thread holds it.
+  bool TryLock() noexcept ACTCACHE_TRY_ACQUIRE(true) { return mutex_.try_lock(); }
   void Unlock() noexcept ACTCACHE_RELEASE() { mutex_.unlock(); }
 
  private:
   friend class Condition;
+
+  static constexpr int kTries = 32;
+
+  // Tells the processor that this is a waiting loop.
+  static void Pause() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+
   std::mutex mutex_;
 };
 

@@ -137,8 +137,13 @@ void Config::Apply() {
   on_mismatch_.store(values.on_mismatch, kRelaxed);
   bypass_.store(values.bypass, kRelaxed);
   single_flight_.store(values.single_flight, kRelaxed);
-  namespace_quota_bytes_.store(values.namespace_quota_bytes, kRelaxed);
-  apply_(values.budget_bytes, values.namespace_quota_bytes);
+  const Limits limits{values.budget_bytes, values.namespace_quota_bytes};
+  if (applied_ && applied_->budget_bytes == limits.budget_bytes &&
+      applied_->namespace_quota_bytes == limits.namespace_quota_bytes) {
+    return;  // the store would void what is being computed
+  }
+  applied_ = limits;
+  apply_(limits.budget_bytes, limits.namespace_quota_bytes);
 }
 
 void Config::LockForFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
@@ -152,10 +157,11 @@ void Config::UnlockAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   process_mutex.Unlock();
 }
 
-void Config::ReapplyForFork() {
+// REQUIRES, which the analysis cannot see: the locks, from LockForFork().
+void Config::ApplyAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   const Config* const config = process_config.load(std::memory_order_relaxed);
-  if (config == nullptr) return;
-  config->apply_(Read(config->budget_bytes_), Read(config->namespace_quota_bytes_));
+  if (config == nullptr || !config->applied_) return;
+  config->apply_(config->applied_->budget_bytes, config->applied_->namespace_quota_bytes);
 }
 
 }  // namespace actcache

@@ -35,7 +35,7 @@ class Config {
   using Sink = std::function<void(std::size_t budget_bytes, std::size_t namespace_quota_bytes)>;
 
   // `environment` reads a variable; `memory_bytes` is what this process may use; `apply` is told
-  // the store's limits at every change, under the configuration's lock. Throws ConfigError for an
+  // the store's limits when they change, under the configuration's lock. Throws ConfigError for an
   // environment variable that means nothing.
   Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply);
 
@@ -64,7 +64,7 @@ class Config {
   // tell the store of a child its limits.
   static void LockForFork();
   static void UnlockAfterFork();
-  static void ReapplyForFork();
+  static void ApplyAfterFork();
 
  private:
   enum Layer : std::size_t { kConfigured, kSession, kEnvironment, kLayerCount };
@@ -83,8 +83,12 @@ class Config {
   const Sink apply_;
   mutable Mutex mutex_;
   std::array<Settings, kLayerCount> layers_ ACTCACHE_GUARDED_BY(mutex_);
+  struct Limits {
+    std::size_t budget_bytes;
+    std::size_t namespace_quota_bytes;
+  };
+  std::optional<Limits> applied_ ACTCACHE_GUARDED_BY(mutex_);
   std::atomic<std::size_t> budget_bytes_{0};
-  std::atomic<std::size_t> namespace_quota_bytes_{0};
   std::atomic<HashKind> hash_{};
   std::atomic<double> verify_fraction_{};
   std::atomic<double> verify_tolerance_{};

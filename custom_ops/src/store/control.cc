@@ -1,6 +1,7 @@
 // Store: operations on many entries at once, and limits.
 #include <algorithm>
 
+#include "base/memory.h"
 #include "store/store.h"
 
 namespace actcache {
@@ -8,6 +9,9 @@ namespace {
 
 // Ticks wrap; entries older than this are removed, looked for twice in that time.
 constexpr std::uint64_t kOldNs = (kMostTicks / 2) << kTickBits;
+
+// So much is freed before it is worth while to give it back to the system.
+constexpr std::size_t kReturnBytes = std::size_t{32} << 20;
 
 }  // namespace
 
@@ -21,8 +25,14 @@ bool Shard::Selects(const Selection& selection, const Entry& entry, std::uint64_
 }
 
 std::size_t Store::Invalidate(const Selection& selection, std::uint64_t now_ns) noexcept {
-  MutexLock lock(&eviction_mutex_);
-  return RemoveSelected(selection, now_ns, Ledger::Removal::kInvalidated);
+  const std::size_t before = ledger_.stats().bytes;
+  std::size_t removed = 0;
+  {
+    MutexLock lock(&eviction_mutex_);
+    removed = RemoveSelected(selection, now_ns, Ledger::Removal::kInvalidated);
+  }
+  ReturnMemory(before);
+  return removed;
 }
 
 std::size_t Store::RemoveSelected(const Selection& selection, std::uint64_t now_ns,
@@ -61,18 +71,33 @@ std::size_t Store::SetPinned(const Selection& selection, std::uint64_t now_ns,
 }
 
 void Store::SetBudget(std::size_t bytes) noexcept {
-  MutexLock lock(&eviction_mutex_);
-  const bool lower = bytes < ledger_.budget();
-  ledger_.SetBudget(bytes);
-  if (!lower) return;
+  const std::size_t before = ledger_.stats().bytes;
+  {
+    MutexLock lock(&eviction_mutex_);
+    const bool lower = bytes < ledger_.budget();
+    ledger_.SetBudget(bytes);
+    if (lower) EvictDownToBudget();
+  }
+  ReturnMemory(before);
+}
+
+void Store::EvictDownToBudget() noexcept {
   // Else a draft could be published after the eviction, above the new budget.
   for (Shard& shard : shards_) shard.VoidDrafts();
-  EvictDown(nullptr);
-  if (ledger_.Excess() == 0 || ledger_.stats().pinned_entries == 0) return;
+  const std::size_t leaving = EvictDown(nullptr, 0);
+  if (ledger_.Excess() <= leaving) return;
   for (Shard& shard : shards_) shard.ExposePinned(true);
-  EvictDown(nullptr);
+  EvictDown(nullptr, leaving);
   for (Shard& shard : shards_) shard.ExposePinned(false);
-  RebuildNamespaceHeaps();
+}
+
+void Store::ReturnMemory(std::size_t before) noexcept {
+  const std::size_t after = ledger_.stats().bytes;
+  if (after >= before) return;
+  const std::size_t freed = freed_.fetch_add(before - after, std::memory_order_relaxed);
+  if (freed + (before - after) < kReturnBytes) return;
+  freed_.store(0, std::memory_order_relaxed);
+  ReturnFreeMemory();
 }
 
 void Store::SetNamespaceQuota(std::size_t bytes) noexcept {
@@ -82,7 +107,7 @@ void Store::SetNamespaceQuota(std::size_t bytes) noexcept {
   has_quota_.store(bytes != 0, std::memory_order_release);
   for (Shard& shard : shards_) shard.VoidDrafts();
   RebuildNamespaceHeaps();
-  for (std::uint32_t i = 0; i < namespace_heaps_.size(); ++i) EvictDown(&i);
+  for (std::uint32_t i = 0; i < namespace_heaps_.size(); ++i) EvictDown(&i, 0);
 }
 
 void Store::RebuildNamespaceHeaps() noexcept {
@@ -100,10 +125,14 @@ void Store::RebuildNamespaceHeaps() noexcept {
   }
 }
 
+void Store::Count(const Entry& entry, Ledger::Removal why) noexcept {
+  if (entry.Is(Entry::kPinned)) ledger_.CountPinned(entry, false);
+  ledger_.CountRemoved(entry, why);
+}
+
 void Store::Bury(Entry* entry, Ledger::Removal why) noexcept {
   namespace_heaps_.Remove(entry);
-  if (entry->Is(Entry::kPinned)) ledger_.CountPinned(*entry, false);
-  ledger_.CountRemoved(*entry, why);
+  Count(*entry, why);
   if (entry->Unref()) Destroy(entry);
 }
 

@@ -15,8 +15,7 @@ constexpr std::size_t kUnprovenShare = 8;
 double Store::GainOf(const Candidate& candidate, std::size_t charge,
                      std::uint16_t frequency) const noexcept {
   if (charge > ledger_.budget() / kUnprovenShare && frequency < 2) return 0;
-  return std::max<std::uint16_t>(frequency, 1) * static_cast<double>(candidate.saving_ns()) /
-         static_cast<double>(charge);
+  return std::max<std::uint16_t>(frequency, 1) * static_cast<double>(candidate.gain(charge));
 }
 
 bool Store::MakeRoom(const Candidate& candidate, std::size_t charge, double gain) noexcept {
@@ -25,14 +24,7 @@ bool Store::MakeRoom(const Candidate& candidate, std::size_t charge, double gain
   EntryList chosen;
   EntryList in_use;
   std::size_t owned = 0;
-  if (candidate.replace) {
-    Entry* const old = ShardOf(candidate.key).TakeKey(candidate.key);
-    if (old != nullptr) {
-      namespace_heaps_.Remove(old);
-      chosen.Push(old);
-      owned += Evict(&chosen, &in_use);
-    }
-  }
+  if (candidate.replace) owned = EvictReplaced(candidate.key);
   Ledger::Verdict verdict;
   for (;;) {
     verdict = ledger_.TryCharge(candidate.tag, charge, owned);
@@ -48,7 +40,10 @@ bool Store::MakeRoom(const Candidate& candidate, std::size_t charge, double gain
   PutBack(&in_use);
   if (verdict == Ledger::Verdict::kCharged) return true;
   ledger_.ReturnOwned(owned);
-  if (verdict == Ledger::Verdict::kFull && gain > 0) AgeByRefusal(charge);
+  if (gain > 0 && verdict == Ledger::Verdict::kFull) AgeByRefusal(charge, nullptr);
+  if (gain > 0 && verdict == Ledger::Verdict::kOverQuota) {
+    AgeByRefusal(charge, &candidate.tag.name_space);
+  }
   return false;
 }
 
@@ -76,35 +71,49 @@ std::size_t Store::Evict(EntryList* chosen, EntryList* in_use) noexcept {
       continue;
     }
     AgeTo(entry->worth_);
-    const std::size_t charge = entry->charge();
-    if (entry->Is(Entry::kPinned)) ledger_.CountPinned(*entry, false);
-    ledger_.CountRemoved(*entry, Ledger::Removal::kEvicted);
-    ledger_.Take(entry->tag(), charge);
-    owned += charge;
-    Entry::Free(entry);
+    owned += Seize(entry, Ledger::Removal::kEvicted);
   }
   return owned;
+}
+
+std::size_t Store::EvictReplaced(const Key& key) noexcept {
+  Entry* const entry = ShardOf(key).TakeKey(key);
+  if (entry == nullptr) return 0;
+  namespace_heaps_.Remove(entry);
+  if (ShardOf(key).Drop(entry, /*even_in_use=*/false)) {
+    return Seize(entry, Ledger::Removal::kReplaced);
+  }
+  PutBack(entry);
+  return 0;
+}
+
+std::size_t Store::Seize(Entry* entry, Ledger::Removal why) noexcept {
+  const std::size_t charge = entry->charge();
+  Count(*entry, why);
+  ledger_.Take(entry->tag(), charge);
+  Entry::Free(entry);
+  return charge;
 }
 
 Entry* Store::TakeSmallest(double worth) noexcept {
   for (;;) {
     Shard* best = nullptr;
-    double lowest = std::numeric_limits<double>::infinity();
-    double second = lowest;
+    Rank first;
+    Rank second;
     for (Shard& shard : shards_) {
-      const double floor = shard.floor();
-      if (floor < lowest) {
-        second = lowest;
-        lowest = floor;
+      const Rank floor = shard.floor();
+      if (floor.Before(first)) {
+        second = first;
+        first = floor;
         best = &shard;
-      } else {
-        second = std::min(second, floor);
+      } else if (floor.Before(second)) {
+        second = floor;
       }
     }
-    if (best == nullptr || lowest > worth) return nullptr;
+    if (best == nullptr || first.worth > worth) return nullptr;
     // The floor may be out of date (hits since); then nothing is taken, it is brought up to date,
     // and the next round looks again.
-    if (Entry* const entry = best->TakeSmallest(std::min(worth, second))) {
+    if (Entry* const entry = best->TakeFirst(worth, second)) {
       namespace_heaps_.Remove(entry);
       return entry;
     }
@@ -126,29 +135,29 @@ Entry* Store::TakeSmallestOf(std::uint32_t name_space, double worth) noexcept {
 }
 
 void Store::PutBack(EntryList* entries) noexcept {
-  const bool has_quota = has_quota_.load(std::memory_order_relaxed);
-  while (Entry* const entry = entries->Pop()) {
-    ShardOf(entry->key_).PutBack(entry);
-    if (has_quota) namespace_heaps_.Add(entry, entry->heap_worth_);
-  }
+  while (Entry* const entry = entries->Pop()) PutBack(entry);
 }
 
-std::size_t Store::Excess(const std::uint32_t* name_space) const noexcept {
-  return name_space == nullptr ? ledger_.Excess() : ledger_.QuotaExcess(*name_space);
+void Store::PutBack(Entry* entry) noexcept {
+  ShardOf(entry->key_).PutBack(entry);
+  const bool indexed = has_quota_.load(std::memory_order_relaxed) && !entry->Is(Entry::kPinned);
+  if (indexed) namespace_heaps_.Add(entry, entry->heap_worth_);
 }
 
-void Store::EvictDown(const std::uint32_t* name_space) noexcept {
+std::size_t Store::EvictDown(const std::uint32_t* name_space, std::size_t leaving) noexcept {
   const double any = std::numeric_limits<double>::max();
+  const auto excess = [this, name_space] {
+    return name_space == nullptr ? ledger_.Excess() : ledger_.QuotaExcess(*name_space);
+  };
   EntryList in_use;
-  while (Excess(name_space) > 0) {
+  for (std::size_t over; (over = excess()) > leaving;) {
     EntryList chosen;
-    const bool enough = Choose(Excess(name_space), any, name_space, &chosen, &in_use);
+    const bool enough = Choose(over - leaving, any, name_space, &chosen, &in_use);
     ledger_.ReturnOwned(Evict(&chosen, &in_use));
     if (!enough) break;
   }
   // Only entries in use are left: make them unfindable, so that they go when their readers do.
-  const std::size_t excess = Excess(name_space);
-  for (std::size_t leaving = 0; leaving < excess;) {
+  for (const std::size_t over = excess(); leaving < over;) {
     Entry* const entry = in_use.Pop();
     if (entry == nullptr) break;
     ShardOf(entry->key_).Drop(entry, /*even_in_use=*/true);
@@ -156,18 +165,36 @@ void Store::EvictDown(const std::uint32_t* name_space) noexcept {
     Bury(entry, Ledger::Removal::kEvicted);
   }
   PutBack(&in_use);
+  return leaving;
 }
 
 void Store::AgeTo(double worth) noexcept {
-  if (worth > age_.load(std::memory_order_relaxed)) age_.store(worth, std::memory_order_relaxed);
+  if (worth > age()) age_.store(worth, std::memory_order_relaxed);
 }
 
-void Store::AgeByRefusal(std::size_t charge) noexcept {
+double Store::SmallestWorth() noexcept {
+  for (;;) {
+    Shard* const best = &*std::min_element(
+        shards_.begin(), shards_.end(),
+        [](const Shard& a, const Shard& b) { return a.floor().Before(b.floor()); });
+    const double floor = best->floor().worth;
+    best->RaiseFloor();
+    if (best->floor().worth <= floor) return floor;
+  }
+}
+
+void Store::AgeByRefusal(std::size_t charge, const std::uint32_t* name_space) noexcept {
   double lowest = std::numeric_limits<double>::infinity();
-  for (const Shard& shard : shards_) lowest = std::min(lowest, shard.floor());
-  const double age = age_.load(std::memory_order_relaxed);
+  std::size_t room = ledger_.budget();
+  if (name_space == nullptr) {
+    lowest = SmallestWorth();
+  } else {
+    namespace_heaps_.Smallest(*name_space, &lowest);
+    room = ledger_.stats().namespace_quota_bytes;
+  }
+  const double age = this->age();
   if (lowest == std::numeric_limits<double>::infinity() || lowest <= age) return;
-  const double share = static_cast<double>(charge) / static_cast<double>(ledger_.budget());
+  const double share = static_cast<double>(charge) / static_cast<double>(room);
   age_.store(age + (lowest - age) * std::min(share, 1.0), std::memory_order_relaxed);
 }
 

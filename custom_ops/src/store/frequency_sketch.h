@@ -1,4 +1,4 @@
-// How often keys were looked up lately, whether they are stored or not.
+// How often keys that are not stored were looked up lately.
 #ifndef ACTCACHE_STORE_FREQUENCY_SKETCH_H_
 #define ACTCACHE_STORE_FREQUENCY_SKETCH_H_
 
@@ -17,14 +17,16 @@ namespace actcache {
 class FrequencySketch {
  public:
   void Add(const Key& key) noexcept;
-  std::uint8_t Estimate(const Key& key) const noexcept;
+  // As if there had been so many Add()s (up to 255), if there were fewer.
+  void Raise(const Key& key, std::uint16_t uses) noexcept;
+  std::uint16_t Estimate(const Key& key) const noexcept;
 
  private:
   static constexpr std::size_t kCounters = 16384;
   static constexpr std::size_t kProbes = 4;
   // Adds between halvings. An Add raises at most kProbes counters, so that most stay 0 or 1 and
   // four collisions at once are rare even if every key is new.
-  static constexpr std::uint32_t kPeriod = kCounters / 4;
+  static constexpr std::uint32_t kPeriod = kCounters / 8;
 
   static std::array<std::uint16_t, kProbes> Probe(const Key& key) noexcept;
   void Halve() noexcept;

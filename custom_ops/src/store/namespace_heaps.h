@@ -7,6 +7,7 @@
 #include "store/array_heap.h"
 #include "store/entry.h"
 #include "store/id_table.h"
+#include "store/worth_heap.h"
 
 namespace actcache {
 
@@ -54,7 +55,7 @@ class NamespaceHeaps {
     Entry* entry;
     double worth;
     bool Before(const Item& other) const noexcept {
-      return worth != other.worth ? worth < other.worth : entry->MadeBefore(*other.entry);
+      return Rank{worth, entry->sequence_}.Before({other.worth, other.entry->sequence_});
     }
     void MoveTo(std::uint32_t slot) const noexcept { entry->quota_slot_ = slot; }
   };

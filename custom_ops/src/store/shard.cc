@@ -6,13 +6,15 @@ namespace actcache {
 
 Entry* Shard::Find(const Key& key, double age, const FindLimits& limits, Absence* why) noexcept {
   MutexLock lock(&mutex_);
-  sketch_.Add(key);
   Entry* const entry = table_.Find(key);
   *why = entry == nullptr                                      ? Absence::kAbsent
          : entry->Expired(limits.now_ns)                       ? Absence::kExpired
          : limits.max_age_ns < entry->AgeAtMost(limits.now_ns) ? Absence::kTooOld
                                                                : Absence::kNone;
-  if (*why != Absence::kNone) return nullptr;
+  if (*why != Absence::kNone) {
+    sketch_.Add(key);
+    return nullptr;
+  }
   if (entry->frequency_ < std::numeric_limits<std::uint16_t>::max()) ++entry->frequency_;
   // An age read before another thread raised it must not take worth away.
   entry->worth_ = std::max(entry->worth_, WorthOf(*entry, age));
@@ -31,8 +33,8 @@ Entry* Shard::Peek(const Key& key) noexcept {
 Shard::Prospect Shard::Look(const Key& key, std::uint64_t now_ns) noexcept {
   MutexLock lock(&mutex_);
   const Entry* const entry = table_.Find(key);
-  return {entry != nullptr, entry != nullptr && entry->Expired(now_ns), sketch_.Estimate(key),
-          epoch_};
+  if (entry == nullptr) return {false, false, sketch_.Estimate(key), epoch_};
+  return {true, entry->Expired(now_ns), std::max(entry->frequency_, sketch_.Estimate(key)), epoch_};
 }
 
 bool Shard::Insert(Entry* entry, double age, std::uint64_t epoch, Ledger* ledger) noexcept {
@@ -75,10 +77,16 @@ void Shard::VoidDrafts() noexcept {
   ++epoch_;
 }
 
-Entry* Shard::TakeSmallest(double worth) noexcept {
+void Shard::RaiseFloor() noexcept {
+  MutexLock lock(&mutex_);
+  UpdateFloor();
+}
+
+Entry* Shard::TakeFirst(double worth, const Rank& limit) noexcept {
   MutexLock lock(&mutex_);
   Entry* const entry = heap_.Smallest();
-  const bool take = entry != nullptr && entry->worth_ <= worth;
+  const bool take = entry != nullptr && entry->worth_ <= worth &&
+                    Rank{entry->worth_, entry->sequence_}.Before(limit);
   if (take) LeaveHeap(entry);
   UpdateFloor();
   return take ? entry : nullptr;
@@ -107,7 +115,7 @@ bool Shard::Drop(Entry* entry, bool even_in_use) noexcept {
   MutexLock lock(&mutex_);
   const bool used = !entry->idle() || entry->Is(Entry::kUsed);
   if (used && !even_in_use) return false;
-  table_.Remove(entry);
+  LeaveTable(entry);
   return true;
 }
 
@@ -120,7 +128,13 @@ void Shard::ExposePinned(bool exposed) noexcept {
 
 void Shard::PushToHeap(Entry* entry) noexcept {
   heap_.Push(entry);
-  if (entry->worth_ < floor()) floor_.store(entry->worth_, std::memory_order_relaxed);
+  const Rank rank{entry->worth_, entry->sequence_};
+  if (rank.Before(floor())) SetFloor(rank);
+}
+
+void Shard::LeaveTable(Entry* entry) noexcept {
+  table_.Remove(entry);
+  sketch_.Raise(entry->key_, entry->frequency_);
 }
 
 void Shard::LeaveHeap(Entry* entry) noexcept {
@@ -128,10 +142,14 @@ void Shard::LeaveHeap(Entry* entry) noexcept {
   entry->Set(Entry::kUsed, false);
 }
 
+void Shard::SetFloor(const Rank& rank) noexcept {
+  floor_worth_.store(rank.worth, std::memory_order_relaxed);
+  floor_sequence_.store(rank.sequence, std::memory_order_relaxed);
+}
+
 void Shard::UpdateFloor() noexcept {
-  const Entry* const smallest = heap_.Smallest();
-  floor_.store(smallest == nullptr ? std::numeric_limits<double>::infinity() : smallest->worth_,
-               std::memory_order_relaxed);
+  const Entry* const first = heap_.Smallest();
+  SetFloor(first == nullptr ? Rank{} : Rank{first->worth_, first->sequence_});
 }
 
 }  // namespace actcache

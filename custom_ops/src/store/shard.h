@@ -65,12 +65,18 @@ class alignas(64) Shard {
   // Drafts that looked before this are not inserted after it.
   void VoidDrafts() noexcept;
 
-  // Not above the worth of any entry in the heap; infinite if there is none. Without the lock.
-  double floor() const noexcept { return floor_.load(std::memory_order_relaxed); }
+  // Not after the rank of any entry in the heap. Without the lock; in two parts, which may be of
+  // two entries while others insert.
+  Rank floor() const noexcept {
+    return {floor_worth_.load(std::memory_order_relaxed),
+            floor_sequence_.load(std::memory_order_relaxed)};
+  }
+  // (eviction) Brings floor() up to date: to the rank of the first entry in the heap.
+  void RaiseFloor() noexcept;
 
-  // (eviction) Takes the smallest out of the heap if it is worth at most `worth`, else returns
-  // null and brings floor() up to date. The entry stays in the table.
-  Entry* TakeSmallest(double worth) noexcept;
+  // (eviction) Takes the first out of the heap if it is worth at most `worth` and ranks before
+  // `limit`, else returns null; brings floor() up to date. The entry stays in the table.
+  Entry* TakeFirst(double worth, const Rank& limit) noexcept;
   // (eviction) Takes the entry of `key` out of the heap if there is one in it.
   Entry* TakeKey(const Key& key) noexcept;
   // (eviction) Takes an entry out of the heap if it is worth at most `worth`; returns what it is
@@ -89,7 +95,7 @@ class alignas(64) Shard {
     MutexLock lock(&mutex_);
     Entry* const entry = table_.Find(key);
     if (entry == nullptr || !take(*entry)) return nullptr;
-    table_.Remove(entry);
+    LeaveTable(entry);
     LeaveHeap(entry);
     return entry;
   }
@@ -134,7 +140,10 @@ class alignas(64) Shard {
   }
   bool AddToTable(Entry* entry, double age, Ledger* ledger) noexcept ACTCACHE_REQUIRES(mutex_);
   void PushToHeap(Entry* entry) noexcept ACTCACHE_REQUIRES(mutex_);
+  // The sketch remembers how often it was used.
+  void LeaveTable(Entry* entry) noexcept ACTCACHE_REQUIRES(mutex_);
   void LeaveHeap(Entry* entry) noexcept ACTCACHE_REQUIRES(mutex_);
+  void SetFloor(const Rank& rank) noexcept ACTCACHE_REQUIRES(mutex_);
   void UpdateFloor() noexcept ACTCACHE_REQUIRES(mutex_);
 
   Mutex mutex_;
@@ -142,7 +151,8 @@ class alignas(64) Shard {
   WorthHeap heap_ ACTCACHE_GUARDED_BY(mutex_);  // has room for every entry of the table
   FrequencySketch sketch_ ACTCACHE_GUARDED_BY(mutex_);
   std::uint64_t epoch_ ACTCACHE_GUARDED_BY(mutex_) = 0;
-  std::atomic<double> floor_{std::numeric_limits<double>::infinity()};
+  std::atomic<double> floor_worth_{Rank{}.worth};
+  std::atomic<std::uint32_t> floor_sequence_{0};
 };
 
 }  // namespace actcache

@@ -15,8 +15,8 @@
 // Worth (GreedyDual-Size-Frequency, Cherkasova 1998, with measured times)
 //   H(entry) = L + frequency * max(0, cost_ns - fetch_ns) / charge   set when stored or found
 //   L        = the largest H evicted so far, so that what is not used ages against what is
-//   frequency  counts lookups of the key, recent ones before its admission included (a sketch
-//              that remembers keys which are not stored, so it outlives eviction)
+//   frequency  counts lookups of the key, recent ones before its admission and from before its
+//              last eviction included (a sketch that remembers keys which are not stored)
 // The entry with the smallest H of the whole store goes first, wherever it is sharded; of equal
 // ones the one that was made first.
 //
@@ -25,7 +25,8 @@
 // together they make room, so that a refused candidate costs nobody. Entries that a reader holds
 // are passed over: dropping them would free nothing yet. A refused candidate ages the store as an
 // admitted one of its size would, though by less: L moves the fraction charge / budget of its way
-// to the smallest H. So a store full of things once dear gives way to a new load in time.
+// to the smallest H (over its quota: charge / quota, to the smallest of its namespace). So a store
+// full of things once dear gives way to a new load in time.
 //   - What takes as long to fetch as to compute pushes out nothing.
 //   - What takes more than an eighth of the budget pushes out nothing until its key was looked up
 //     twice lately: one large value that never repeats would cost many that do.
@@ -74,9 +75,8 @@ class Store {
 
   // The one the operators share. Starts with kDefaultBudget; never destroyed.
   static Store& Process() noexcept;
-  // Makes a new one for a forked child, and abandons the old. REQUIRES: no other thread exists, and
-  // this one holds no entry or draft.
-  static void ReplaceProcessStore() noexcept;
+  // What control/fork.h does. REQUIRES: no other thread, and no entry or draft held by this one.
+  static void ReplaceInForkedChild() noexcept;
 
   // The entry of `key`, or null; `why`, if given, says why. In any case the key counts as used once
   // more. An entry that has expired is removed. The caller shares ownership of the entry.
@@ -152,25 +152,37 @@ class Store {
   // their charges, which the ledger still counts. The others move into `in_use`.
   std::size_t Evict(EntryList* chosen, EntryList* in_use) noexcept
       ACTCACHE_REQUIRES(eviction_mutex_);
+  // Evicts what a candidate is to replace, if nobody uses it and it is not pinned; the same.
+  std::size_t EvictReplaced(const Key& key) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
+  // Frees an entry that nobody refers to and returns its charge, which the ledger still counts.
+  std::size_t Seize(Entry* entry, Ledger::Removal why) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
   // Take the entry with the smallest worth, of all or of one namespace, out of the heaps (it stays
   // findable); null if none is worth at most `worth`.
   Entry* TakeSmallest(double worth) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
   Entry* TakeSmallestOf(std::uint32_t name_space, double worth) noexcept
       ACTCACHE_REQUIRES(eviction_mutex_);
   void PutBack(EntryList* entries) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
+  void PutBack(Entry* entry) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
 
-  // Evicts until the budget, or the quota of one namespace if not null, is kept, or will be when
-  // readers let go.
-  void EvictDown(const std::uint32_t* name_space) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
-  std::size_t Excess(const std::uint32_t* name_space) const noexcept;
+  // Evicts until the budget, or the quota of one namespace if not null, is exceeded by no more than
+  // the `leaving` bytes that readers still hold; returns how many those are then. Pinned entries do
+  // not count unless they are exposed.
+  std::size_t EvictDown(const std::uint32_t* name_space, std::size_t leaving) noexcept
+      ACTCACHE_REQUIRES(eviction_mutex_);
   // Builds the heaps of all namespaces anew, or takes them down if there is no quota. What there is
   // no memory for is evicted.
   void RebuildNamespaceHeaps() noexcept ACTCACHE_REQUIRES(eviction_mutex_);
+  void EvictDownToBudget() noexcept ACTCACHE_REQUIRES(eviction_mutex_);
+  // Gives freed memory back to the system if the control functions have freed much since the last
+  // time. `before` is what was held before.
+  void ReturnMemory(std::size_t before) noexcept ACTCACHE_EXCLUDES(eviction_mutex_);
   std::size_t RemoveSelected(const Selection& selection, std::uint64_t now_ns,
                              Ledger::Removal why) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
   std::size_t SetPinned(const Selection& selection, std::uint64_t now_ns, bool pinned) noexcept
       ACTCACHE_EXCLUDES(eviction_mutex_);
 
+  // Counts that an entry is findable no more.
+  void Count(const Entry& entry, Ledger::Removal why) noexcept;
   // Ends the life of entries that were taken out of their shards.
   void Bury(Entry* entry, Ledger::Removal why) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
   std::size_t BuryAll(EntryList* entries, Ledger::Removal why) noexcept
@@ -181,11 +193,16 @@ class Store {
   void ForgetOld(std::uint64_t now_ns) noexcept ACTCACHE_EXCLUDES(eviction_mutex_);
 
   void AgeTo(double worth) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
-  void AgeByRefusal(std::size_t charge) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
+  // For a refused candidate of `charge` bytes, for lack of budget or of a namespace's quota.
+  void AgeByRefusal(std::size_t charge, const std::uint32_t* name_space) noexcept
+      ACTCACHE_REQUIRES(eviction_mutex_);
+  // Of all that can be evicted; infinite if there is nothing.
+  double SmallestWorth() noexcept ACTCACHE_REQUIRES(eviction_mutex_);
 
   Mutex eviction_mutex_;
   std::atomic<double> age_{0};  // L; written under eviction_mutex_, read by anyone
   std::atomic<std::uint64_t> looked_for_old_ns_{0};
+  std::atomic<std::size_t> freed_{0};   // by control functions, and not yet given back
   std::atomic<std::uint32_t> made_{0};  // entries so far
   // Whether namespace_heaps_ is kept. A draft with the epoch that began when this was set sees it.
   std::atomic<bool> has_quota_{false};

@@ -3,14 +3,27 @@
 #define ACTCACHE_STORE_WORTH_HEAP_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 
 #include "store/array_heap.h"
 #include "store/entry.h"
 
 namespace actcache {
 
-// Borrows the entries. Entries of equal worth leave in the order in which they were made. Not
-// thread-safe.
+// A place in the order of eviction. Of equal worth, what was made first goes first; so the order
+// does not depend on how entries are sharded.
+struct Rank {
+  double worth = std::numeric_limits<double>::infinity();
+  std::uint32_t sequence = 0;
+
+  bool Before(const Rank& other) const noexcept {
+    if (worth != other.worth) return worth < other.worth;
+    return static_cast<std::int32_t>(sequence - other.sequence) < 0;
+  }
+};
+
+// Borrows the entries. Not thread-safe.
 //
 // An entry's worth only grows, and it grows at every hit; so a hit leaves the heap alone, and the
 // heap moves an entry to its new place when it comes up as the smallest. The heap is ordered by
@@ -46,10 +59,8 @@ class WorthHeap {
   struct Item {
     Entry* entry;
     bool Before(const Item& other) const noexcept {
-      if (entry->heap_worth_ != other.entry->heap_worth_) {
-        return entry->heap_worth_ < other.entry->heap_worth_;
-      }
-      return entry->MadeBefore(*other.entry);
+      return Rank{entry->heap_worth_, entry->sequence_}.Before(
+          {other.entry->heap_worth_, other.entry->sequence_});
     }
     void MoveTo(std::uint32_t slot) const noexcept { entry->heap_slot_ = slot; }
   };
