@@ -11,7 +11,7 @@ from graphs import TOWERS, model
 from test_cli import encoder
 from test_fidelity import described_model
 from test_outline import region_of
-from test_per_call import ALL, CHAIN, outlined
+from test_per_call_inputs import ALL, CHAIN, outlined
 
 import actcache
 from actcache.compiled_model import CompiledModel, read_compiled
