@@ -62,6 +62,7 @@ def test_size_equations(tmp_path: Path) -> None:
     outline(view, region, "f" * 64)
     (lookup,) = read_compiled(saved(view.model, tmp_path)).lookups
     assert lookup.size_equations == ((3, ((1, 1), (0, 1))), (7, ((0, 1),)))
+    assert lookup.equation_texts() == ["b[1] = a[1] + 3", "a[1] = 7"]
 
 
 @pytest.mark.parametrize("granularity", ["row", "tensor"])
