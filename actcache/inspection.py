@@ -78,9 +78,7 @@ def _region(model: CompiledModel, lookup: Lookup) -> dict[str, Any]:
         "live_outs": _tensors(model, lookup.live_outs, lookup.live_out_axes),
         "size_equations": lookup.equation_texts(),
         "nodes": len(nodes),
-        "operators": dict(
-            Counter(_operator(model.view.model.graph.node[index]) for index in sorted(nodes)).most_common()
-        ),
+        "operators": dict(operators.most_common()),
         "inside": lookup.outer,
         "contains": [other.id for other in model.lookups if other.outer == lookup.id],
         **{key: entry.get(key) for key in _MEASURED},
