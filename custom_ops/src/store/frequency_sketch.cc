@@ -21,15 +21,15 @@ std::array<std::uint16_t, FrequencySketch::kProbes> FrequencySketch::Probe(
 }
 
 void FrequencySketch::Add(const Key& key) noexcept {
-  const auto slots = Probe(key);
-  const std::uint8_t least = Estimate(key);
-  if (least < std::numeric_limits<std::uint8_t>::max()) {
-    // Conservative: a counter above the estimate was raised by other keys; leave it.
-    for (const std::uint16_t slot : slots) {
-      if (counters_[slot] == least) counters_[slot] = static_cast<std::uint8_t>(least + 1);
-    }
-  }
-  if (++adds_ == kPeriod) Halve();
+  // Conservative: a counter above the estimate was raised by other keys; leave it.
+  Raise(key, static_cast<std::uint16_t>(Estimate(key) + 1));
+}
+
+void FrequencySketch::Raise(const Key& key, std::uint16_t uses) noexcept {
+  const auto least = static_cast<std::uint8_t>(
+      std::min<std::uint16_t>(uses, std::numeric_limits<std::uint8_t>::max()));
+  for (const std::uint16_t slot : Probe(key)) counters_[slot] = std::max(counters_[slot], least);
+  HalveInTime();
 }
 
 std::uint8_t FrequencySketch::Estimate(const Key& key) const noexcept {
@@ -38,9 +38,10 @@ std::uint8_t FrequencySketch::Estimate(const Key& key) const noexcept {
   return least;
 }
 
-void FrequencySketch::Halve() noexcept {
+void FrequencySketch::HalveInTime() noexcept {
+  if (++changes_ < kPeriod) return;
   for (std::uint8_t& counter : counters_) counter = static_cast<std::uint8_t>(counter >> 1);
-  adds_ = 0;
+  changes_ = 0;
 }
 
 }  // namespace actcache

@@ -6,8 +6,8 @@ namespace actcache {
 
 Entry* Shard::Find(const Key& key, double age, const FindLimits& limits, Absence* why) noexcept {
   MutexLock lock(&mutex_);
-  sketch_.Add(key);
   Entry* const entry = table_.Find(key);
+  if (entry == nullptr) sketch_.Add(key);
   *why = entry == nullptr                                      ? Absence::kAbsent
          : entry->Expired(limits.now_ns)                       ? Absence::kExpired
          : limits.max_age_ns < entry->AgeAtMost(limits.now_ns) ? Absence::kTooOld
@@ -31,8 +31,12 @@ Entry* Shard::Peek(const Key& key) noexcept {
 Shard::Prospect Shard::Look(const Key& key, std::uint64_t now_ns) noexcept {
   MutexLock lock(&mutex_);
   const Entry* const entry = table_.Find(key);
-  return {entry != nullptr, entry != nullptr && entry->Expired(now_ns), sketch_.Estimate(key),
-          epoch_};
+  Prospect prospect{entry != nullptr, false, sketch_.Estimate(key), epoch_};
+  if (entry != nullptr) {
+    prospect.expired = entry->Expired(now_ns);
+    prospect.frequency = std::max(prospect.frequency, entry->frequency_);
+  }
+  return prospect;
 }
 
 bool Shard::Insert(Entry* entry, double age, std::uint64_t epoch, Ledger* ledger) noexcept {
@@ -48,7 +52,7 @@ bool Shard::Replace(Entry* entry, double age, std::uint64_t epoch, Ledger* ledge
   Entry* const old = table_.Find(entry->key_);
   if (old != nullptr) {
     entry->Set(Entry::kPinned, old->Is(Entry::kPinned));
-    entry->frequency_ = std::max(entry->frequency_, old->frequency_);
+    entry->frequency_ = std::max(entry->frequency_, old->frequency_);  // hits since Reserve()
     table_.Remove(old);
     LeaveHeap(old);
     replaced->Push(old);
@@ -113,7 +117,7 @@ bool Shard::Drop(Entry* entry, bool even_in_use) noexcept {
   MutexLock lock(&mutex_);
   const bool used = !entry->idle() || entry->Is(Entry::kUsed);
   if (used && !even_in_use) return false;
-  table_.Remove(entry);
+  LeaveTable(entry);
   return true;
 }
 
@@ -128,6 +132,11 @@ void Shard::PushToHeap(Entry* entry) noexcept {
   heap_.Push(entry);
   const Rank rank{entry->worth_, entry->sequence_};
   if (rank.Before(floor())) SetFloor(rank);
+}
+
+void Shard::LeaveTable(Entry* entry) noexcept {
+  table_.Remove(entry);
+  sketch_.Raise(entry->key_, entry->frequency_);
 }
 
 void Shard::LeaveHeap(Entry* entry) noexcept {

@@ -95,7 +95,7 @@ class alignas(64) Shard {
     MutexLock lock(&mutex_);
     Entry* const entry = table_.Find(key);
     if (entry == nullptr || !take(*entry)) return nullptr;
-    table_.Remove(entry);
+    LeaveTable(entry);
     LeaveHeap(entry);
     return entry;
   }
@@ -140,6 +140,8 @@ class alignas(64) Shard {
   }
   bool AddToTable(Entry* entry, double age, Ledger* ledger) noexcept ACTCACHE_REQUIRES(mutex_);
   void PushToHeap(Entry* entry) noexcept ACTCACHE_REQUIRES(mutex_);
+  // Its uses so far are remembered.
+  void LeaveTable(Entry* entry) noexcept ACTCACHE_REQUIRES(mutex_);
   void LeaveHeap(Entry* entry) noexcept ACTCACHE_REQUIRES(mutex_);
   void SetFloor(const Rank& rank) noexcept ACTCACHE_REQUIRES(mutex_);
   void UpdateFloor() noexcept ACTCACHE_REQUIRES(mutex_);
