@@ -7,17 +7,20 @@ store, and what it holds, alive between sessions.
 from __future__ import annotations
 
 import ctypes
+import json
+import numbers
 import os
 import platform
 import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from actcache.errors import LibraryError
+from actcache.errors import InvalidOption, LibraryError
 
 #: Version of the control functions that this package was written for (``actcache_abi()``).
-ABI = 1
+ABI = 2
 
 #: Environment variable that names another build of the library.
 ENVIRONMENT = "ACTCACHE_LIBRARY"
@@ -49,6 +52,65 @@ def library() -> Library:
     """
     override = os.environ.get(ENVIRONMENT)
     return _load(os.path.abspath(override) if override else str(_packaged()))
+
+
+def call(function: str, *arguments: object) -> int:
+    """Call a control function that answers with a negative number if it refuses, and return its answer.
+
+    Raises:
+        InvalidOption: The library refuses the arguments, or what the environment says.
+        LibraryError: As :func:`library`.
+    """
+    handle = library().handle
+    answer = int(getattr(handle, function)(*arguments))
+    if answer < 0:
+        raise _refusal(handle)
+    return answer
+
+
+def read_json(function: str) -> dict[str, Any]:
+    """Call a control function that writes JSON, with a buffer as large as it asks for.
+
+    Raises:
+        InvalidOption: What the environment says means nothing.
+        LibraryError: As :func:`library`.
+    """
+    handle = library().handle
+    capacity = 4096
+    while True:
+        buffer = ctypes.create_string_buffer(capacity)
+        needed = int(getattr(handle, function)(buffer, capacity))
+        if needed == 0:
+            raise _refusal(handle)
+        if needed <= capacity:
+            return dict(json.loads(buffer.value))
+        capacity = needed + 1024  # other threads may add regions before the next try
+
+
+def text_argument(what: str, value: object) -> str:
+    """Return `value` if it is a text that C can take.
+
+    Raises:
+        InvalidOption: It is not.
+    """
+    if not isinstance(value, str) or "\0" in value:
+        raise InvalidOption(f"{what} is {value!r}", hint="give a string without NUL characters")
+    return value
+
+
+def number_argument(what: str, value: object) -> float:
+    """Return `value` if it is a real number (numpy's are).
+
+    Raises:
+        InvalidOption: It is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise InvalidOption(f"{what} is {value!r}", hint="give a number")
+    return float(value)
+
+
+def _refusal(handle: ctypes.CDLL) -> InvalidOption:
+    return InvalidOption(handle.actcache_last_error().decode(errors="replace").removeprefix("actcache: "))
 
 
 def _packaged() -> Path:
@@ -106,7 +168,11 @@ def _declare(handle: ctypes.CDLL) -> None:
         function = getattr(handle, name)
         function.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
         function.restype = ctypes.c_size_t
-    handle.actcache_clear.argtypes = [ctypes.c_char_p]
-    handle.actcache_clear.restype = ctypes.c_int64
+    handle.actcache_abandon.argtypes = []
+    handle.actcache_abandon.restype = None
+    for name in ("actcache_invalidate", "actcache_pin", "actcache_unpin"):
+        function = getattr(handle, name)
+        function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_double]
+        function.restype = ctypes.c_int64
     handle.actcache_version.argtypes = []
     handle.actcache_version.restype = ctypes.c_char_p

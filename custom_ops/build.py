@@ -33,6 +33,13 @@ VARIANTS: Mapping[str, Mapping[str, str]] = {
         "ACTCACHE_SANITIZE": "address,undefined",
     },
     "tsan": {"CMAKE_BUILD_TYPE": "Debug", "CMAKE_CXX_FLAGS_DEBUG": "-O1 -g", "ACTCACHE_SANITIZE": "thread"},
+    # The fuzz targets of fuzz/ instead of the tests. clang has libFuzzer; elsewhere a driver of ours runs them.
+    "fuzz": {
+        "CMAKE_BUILD_TYPE": "Debug",
+        "CMAKE_CXX_FLAGS_DEBUG": "-O1 -g",
+        "ACTCACHE_SANITIZE": "address,undefined",
+        "ACTCACHE_FUZZ": "ON",
+    },
     # clang's checks of the lock annotations (-Wthread-safety), which gcc does not have.
     "clang": {"CMAKE_BUILD_TYPE": "Debug", "CMAKE_CXX_COMPILER": "clang++", "CMAKE_C_COMPILER": "clang"},
 }
@@ -47,6 +54,7 @@ def build(
     output: str | os.PathLike[str] | None = None,
     *,
     tests: bool = False,
+    benchmarks: bool = False,
     clang_tidy: bool = False,
     jobs: int | None = None,
     build_dir: str | os.PathLike[str] | None = None,
@@ -58,6 +66,8 @@ def build(
         output: A folder to copy the library to. Default: ``actcache/_native`` for ``release``, and
             none for the others, whose library stays in the build folder.
         tests: Also builds and runs the C++ tests; needs GoogleTest.
+        benchmarks: Also builds the programs in ``custom_ops/bench``, into the build folder's ``bench``; the timed ones
+            only if Google Benchmark is installed.
         clang_tidy: Also runs clang-tidy over the sources.
         jobs: Compile jobs at a time. Default: the machine's processors.
         build_dir: The build folder. Default: ``custom_ops/build/<variant>``.
@@ -77,7 +87,8 @@ def build(
         **find_xxhash(),
         **find_blake3(),
         "ACTCACHE_TESTS": "ON" if tests else "OFF",
-        "ACTCACHE_WERROR": "OFF" if variant == "release" else "ON",
+        "ACTCACHE_BENCHMARKS": "ON" if benchmarks else "OFF",
+        "ACTCACHE_WERROR": "OFF" if variant in ("release", "fuzz") else "ON",
     }
     if ort_include := os.environ.get("ACTCACHE_ORT_INCLUDE"):
         settings["ACTCACHE_ORT_INCLUDE"] = ort_include
@@ -168,6 +179,8 @@ def find_cmake() -> str:
 
 def find_compiler(variant: str) -> dict[str, str]:
     """Checks that there is a compiler; CMake's own message for that is two screens long."""
+    if variant == "fuzz" and "CXX" not in os.environ and shutil.which("clang++") and shutil.which("clang"):
+        return {"CMAKE_CXX_COMPILER": "clang++", "CMAKE_C_COMPILER": "clang"}
     wanted = VARIANTS[variant].get("CMAKE_CXX_COMPILER")
     candidates = [wanted] if wanted else [os.environ.get("CXX", "c++"), "g++", "clang++"]
     for candidate in candidates:
@@ -220,6 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--variant", choices=list(VARIANTS), default="release", help="default: release")
     parser.add_argument("--tests", action="store_true", help="build and run the C++ tests")
+    parser.add_argument("--benchmarks", action="store_true", help="build what the benchmarks run, into BUILD/bench")
     parser.add_argument("--output", metavar="DIR", help="copy the library there (release: actcache/_native)")
     parser.add_argument("--clang-tidy", action="store_true", help="run clang-tidy over the sources")
     parser.add_argument("--jobs", type=int, metavar="N", help="compile jobs at a time")
@@ -229,6 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.variant,
             options.output,
             tests=options.tests,
+            benchmarks=options.benchmarks,
             clang_tidy=options.clang_tidy,
             jobs=options.jobs,
         )

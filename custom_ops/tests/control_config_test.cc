@@ -1,10 +1,12 @@
-// Which of several settings of a knob counts.
+// Which of several settings of a knob counts, and what each knob takes.
 #include "control/config.h"
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "control/stats_json.h"
 
@@ -12,6 +14,8 @@ namespace actcache {
 namespace {
 
 using Entries = std::map<std::string, std::string>;
+
+constexpr std::uint64_t kMemory = 1000;
 
 Config::Lookup Reading(const Entries& entries) {
   return [entries](const std::string& name) -> std::optional<std::string> {
@@ -23,16 +27,34 @@ Config::Lookup Reading(const Entries& entries) {
 
 struct Fixture {
   explicit Fixture(const Entries& environment = {})
-      : config(Reading(environment), [this](std::size_t bytes) { budget = bytes; }) {}
-  std::size_t budget = 1;  // declared first: the constructor of `config` reports to it
+      : config(Reading(environment), kMemory, [this](std::size_t bytes, std::size_t share) {
+          budget = bytes;
+          quota = share;
+        }) {}
+  std::size_t budget = 1;  // declared first: the constructor of `config` reports to them
+  std::size_t quota = 1;
   Config config;
 };
 
 TEST(Config, StartsWithTheDefaults) {
   Fixture f;
-  EXPECT_EQ(f.budget, kDefaultBudgetBytes);
+  EXPECT_EQ(f.budget, kMemory / 8);
+  EXPECT_EQ(f.quota, 0u);
   EXPECT_EQ(f.config.hash(), HashKind::kBlake3);
-  EXPECT_EQ(f.config.default_namespace(), "");
+  EXPECT_EQ(f.config.verify_fraction(), 0);
+  EXPECT_EQ(f.config.verify_tolerance(), 1e-4);
+  EXPECT_EQ(f.config.on_mismatch(), OnMismatch::kEvict);
+  EXPECT_TRUE(f.config.bypass());
+  EXPECT_TRUE(f.config.single_flight());
+  const SessionKnobs session = f.config.RegisterSession(Reading({}));
+  EXPECT_EQ(session.name_space, "");
+  EXPECT_EQ(session.ttl_ns, kNeverExpires);
+  EXPECT_EQ(session.max_age_ns, kAnyAge);
+}
+
+TEST(Config, TheDefaultBudgetIsModestOnLargeMachinesAndSmallOnSmallOnes) {
+  EXPECT_EQ(DefaultBudget(std::uint64_t{64} << 30), std::size_t{256} << 20);
+  EXPECT_EQ(DefaultBudget(std::uint64_t{512} << 20), std::size_t{64} << 20);
 }
 
 TEST(Config, TheFirstOfConfigureSessionAndEnvironmentWins) {
@@ -51,50 +73,104 @@ TEST(Config, TheFirstOfConfigureSessionAndEnvironmentWins) {
   EXPECT_EQ(f.config.budget_bytes(), 40u);
 }
 
-TEST(Config, TheNamespaceIsTheSessionsOwn) {
-  Fixture f(Entries{{"ACTCACHE_NAMESPACE", "environment"}});
-  EXPECT_EQ(f.config.RegisterSession(Reading({})), "environment");
+TEST(Config, SomeKnobsAreTheSessionsOwn) {
+  Fixture f(Entries{{"ACTCACHE_NAMESPACE", "environment"}, {"ACTCACHE_TTL_SECONDS", "7"}});
+  EXPECT_EQ(f.config.RegisterSession(Reading({})).name_space, "environment");
   f.config.Configure("namespace", "configured");
-  EXPECT_EQ(f.config.RegisterSession(Reading({})), "configured");
-  EXPECT_EQ(f.config.RegisterSession(Reading({{"actcache.namespace", "own"}})), "own");
-  EXPECT_EQ(f.config.RegisterSession(Reading({{"actcache.namespace", ""}})), "");
-  EXPECT_EQ(f.config.RegisterSession(Reading({})), "configured");
+  f.config.Configure("max_entry_age", "2");
+  const auto own = f.config.RegisterSession(Reading({{"actcache.namespace", ""},
+                                                     {"actcache.ttl_seconds", "0.5"},
+                                                     {"actcache.max_entry_age", "inf"}}));
+  EXPECT_EQ(own.name_space, "");
+  EXPECT_EQ(own.ttl_ns, 500000000u);
+  EXPECT_EQ(own.max_age_ns, kAnyAge);
+  const auto other = f.config.RegisterSession(Reading({}));
+  EXPECT_EQ(other.name_space, "configured");
+  EXPECT_EQ(other.ttl_ns, 7000000000u);
+  EXPECT_EQ(other.max_age_ns, 2000000000u);
+}
+
+TEST(Config, EveryKnobReachesItsReaders) {
+  Fixture f;
+  f.config.Configure("verify_fraction", "0.25");
+  f.config.Configure("verify_tolerance", "1e-6");
+  f.config.Configure("on_mismatch", "disable");
+  f.config.Configure("bypass", "off");
+  f.config.Configure("single_flight", "off");
+  f.config.Configure("namespace_quota_bytes", "10%");
+  EXPECT_EQ(f.config.verify_fraction(), 0.25);
+  EXPECT_EQ(f.config.verify_tolerance(), 1e-6);
+  EXPECT_EQ(f.config.on_mismatch(), OnMismatch::kDisable);
+  EXPECT_FALSE(f.config.bypass());
+  EXPECT_FALSE(f.config.single_flight());
+  EXPECT_EQ(f.quota, kMemory / 8 / 10);
+}
+
+TEST(Config, PercentagesFollowWhatTheyAreOf) {
+  Fixture f;
+  f.config.Configure("namespace_quota_bytes", "10%");
+  f.config.Configure("budget_bytes", "50%");
+  EXPECT_EQ(f.budget, kMemory / 2);
+  EXPECT_EQ(f.quota, kMemory / 20);
 }
 
 TEST(Config, RefusesWhatItCannotReadAndChangesNothing) {
+  const std::map<std::string, std::vector<std::string>> refused = {
+      {"budget_bytes", {"", "-1", "1k", "1.", ".5", "101%", "1 0", "99999999999999999999999"}},
+      {"hash", {"", "md5", "BLAKE3"}},
+      {"namespace", {std::string(257, 'n')}},
+      {"ttl_seconds", {"", "0", "-1", "nan", "1s", " 1"}},
+      {"max_entry_age", {"", "0", "-inf", "1e999"}},
+      {"verify_fraction", {"", "-0.1", "1.1", "nan", "5%"}},
+      {"verify_tolerance", {"", "-1", "inf", "nan"}},
+      {"on_mismatch", {"", "log"}},
+      {"namespace_quota_bytes", {"", "-1", "x"}},
+      {"bypass", {"", "on"}},
+      {"single_flight", {"", "auto"}}};
   Fixture f;
-  for (const char* bad : {"", "-1", "1k", " 1", "1.5", "99999999999999999999999"}) {
-    EXPECT_THROW(f.config.Configure("budget_bytes", bad), ConfigError) << bad;
-    EXPECT_THROW(f.config.RegisterSession(
-                     Reading({{"actcache.hash", "xxh3"}, {"actcache.budget_bytes", bad}})),
-                 ConfigError);
+  const std::string before = ConfigJson(f.config.values());
+  ASSERT_EQ(refused.size(), kKnobCount);
+  for (const auto& [name, texts] : refused) {
+    for (const std::string& text : texts) {
+      EXPECT_THROW(f.config.Configure(name, text), ConfigError) << name << " " << text;
+      const Entries entries{{"actcache." + name, text}, {"actcache.budget_bytes", "1"}};
+      EXPECT_THROW(f.config.RegisterSession(Reading(entries)), ConfigError) << name << " " << text;
+    }
   }
-  EXPECT_THROW(f.config.Configure("hash", "md5"), ConfigError);
-  EXPECT_THROW(f.config.Configure("budget", "1"), ConfigError);
-  EXPECT_EQ(f.budget, kDefaultBudgetBytes);
-  EXPECT_EQ(f.config.hash(), HashKind::kBlake3);
+  EXPECT_EQ(ConfigJson(f.config.values()), before);
   EXPECT_THROW(Fixture(Entries{{"ACTCACHE_HASH", "md5"}}), ConfigError);
+}
+
+std::string ComplaintOf(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "nothing";
 }
 
 TEST(Config, SaysWhatIsWrongAndWhatItTakes) {
   Fixture f;
-  try {
-    f.config.RegisterSession(Reading({{"actcache.hash", "md5"}}));
-    FAIL();
-  } catch (const ConfigError& error) {
-    EXPECT_STREQ(
-        error.what(),
-        "actcache: session config entry actcache.hash is \"md5\", but has to be \"blake3\" "
-        "or \"xxh3\"");
-  }
+  EXPECT_EQ(ComplaintOf([&] { f.config.RegisterSession(Reading({{"actcache.hash", "md5"}})); }),
+            "actcache: session config entry actcache.hash is \"md5\", but has to be \"blake3\" or "
+            "\"xxh3\"");
+  EXPECT_EQ(ComplaintOf([&] { f.config.Configure("budget", "1"); }),
+            "actcache: there is no knob \"budget\"; the knobs are budget_bytes, hash, namespace, "
+            "ttl_seconds, max_entry_age, verify_fraction, verify_tolerance, on_mismatch, "
+            "namespace_quota_bytes, bypass and single_flight");
 }
 
 TEST(Config, WritesJson) {
   Fixture f;
   f.config.Configure("namespace", "a\"b\n");
-  EXPECT_EQ(
-      ConfigJson(f.config),
-      "{\"budget_bytes\": 268435456, \"hash\": \"blake3\", \"namespace\": \"a\\\"b\\u000a\"}");
+  f.config.Configure("ttl_seconds", "1.5");
+  EXPECT_EQ(ConfigJson(f.config.values()),
+            "{\"budget_bytes\": 125, \"hash\": \"blake3\", \"namespace\": \"a\\\"b\\u000a\", "
+            "\"ttl_seconds\": 1.500000000, \"max_entry_age\": null, \"verify_fraction\": 0, "
+            "\"verify_tolerance\": 1e-04, \"on_mismatch\": \"evict\", "
+            "\"namespace_quota_bytes\": 0, \"bypass\": \"auto\", \"single_flight\": \"on\", "
+            "\"memory_bytes\": 1000}");
 }
 
 }  // namespace

@@ -32,15 +32,6 @@ TEST(Registry, KeepsOneRegionPerIdAndFingerprint) {
   EXPECT_TRUE(Contains(json, "\"encoder@bbbbbbbb\": {\"fingerprint\": \"bbbbbbbbbb\""));
 }
 
-TEST(Registry, NumbersNamespaces) {
-  Registry registry;
-  EXPECT_FALSE(registry.FindNamespace("a"));
-  const std::uint32_t a = registry.InternNamespace("a");
-  EXPECT_NE(a, registry.InternNamespace(""));
-  EXPECT_EQ(registry.InternNamespace("a"), a);
-  EXPECT_EQ(registry.FindNamespace("a"), a);
-}
-
 TEST(Stats, SecondsAreDecimalPointsInEveryLocale) {
   Registry registry;
   Region& region = registry.InternRegion("r", "f");
@@ -59,7 +50,11 @@ TEST(Stats, AreConsistentWhileTheyAreCounted) {
       while (!done) {
         RegionCounters::Add(region.counters.hits, 3);
         RegionCounters::Add(region.counters.duplicates, 2);
+        RegionCounters::Add(region.counters.joined, 1);
         RegionCounters::Add(region.counters.misses, 1);
+        RegionCounters::Add(region.counters.expired, 1);
+        RegionCounters::Add(region.counters.verified, 1);
+        RegionCounters::Add(region.counters.mismatches, 1);
       }
     });
   }
@@ -69,6 +64,9 @@ TEST(Stats, AreConsistentWhileTheyAreCounted) {
         NumberAfter(json, "lookups"),
         NumberAfter(json, "hits") + NumberAfter(json, "misses") + NumberAfter(json, "bypassed"));
     EXPECT_LE(NumberAfter(json, "duplicates"), NumberAfter(json, "hits"));
+    EXPECT_LE(NumberAfter(json, "joined"), NumberAfter(json, "hits"));
+    EXPECT_LE(NumberAfter(json, "expired"), NumberAfter(json, "misses"));
+    EXPECT_LE(NumberAfter(json, "mismatches"), NumberAfter(json, "verified"));
   }
   done = true;
   for (std::thread& writer : writers) writer.join();

@@ -6,11 +6,14 @@
 #include <cstring>
 #include <vector>
 
+#include "base/clock.h"
+
 namespace actcache {
 namespace {
 
 const ElementTypes kTypes{ElementType::kFloat};
 const Axes kAxes{0};
+const LookupRules kRules{FindLimits{SteadyNow()}};
 
 Key KeyNumber(std::uint64_t n) { return Key{{n * 0x9e3779b97f4a7c15u + 1, n}}; }
 
@@ -50,7 +53,7 @@ TEST(Match, NumbersFoundAndMissingRowsInOrderOfAppearance) {
   Store store(1 << 20);
   Put(store, 2);
   Put(store, 4);
-  const Match match = FindRows(store, KeyNumbers({1, 2, 3, 1, 4, 2, 3}), kTypes, kAxes);
+  const Match match = FindRows(store, KeyNumbers({1, 2, 3, 1, 4, 2, 3}), kTypes, kAxes, kRules);
   EXPECT_EQ(Sources(match), (std::vector<int>{0, ~0, 1, 0, ~1, ~0, 1}));
   ASSERT_EQ(match.missing.size(), 2u);
   EXPECT_EQ(match.missing[0], 0u);
@@ -65,7 +68,7 @@ TEST(Match, ManyRowsGiveTheSameAsFew) {
   Store store(1 << 24);
   Keys keys;
   for (std::uint64_t n = 0; n < 3000; ++n) keys.push_back(KeyNumber(n * 7 % 1000));
-  const Match match = FindRows(store, keys, kTypes, kAxes);
+  const Match match = FindRows(store, keys, kTypes, kAxes, kRules);
   EXPECT_EQ(match.missing.size(), 1000u);
   EXPECT_EQ(match.duplicates, 2000u);
   for (std::size_t row = 0; row < keys.size(); ++row) {
@@ -78,22 +81,22 @@ TEST(Match, AnEntryOfAnotherTypeOrRowShapeIsAMiss) {
   Put(store, 1);
   Put(store, 2, ElementType::kInt32);
   Put(store, 3, ElementType::kFloat, {3});
-  const Match match = FindRows(store, KeyNumbers({1, 2, 3}), kTypes, kAxes);
+  const Match match = FindRows(store, KeyNumbers({1, 2, 3}), kTypes, kAxes, kRules);
   EXPECT_EQ(Sources(match), (std::vector<int>{~0, 0, 1}));
 }
 
 TEST(Match, AnEntryTooFlatForTheRowAxisIsAMiss) {
   Store store(1 << 20);
   Put(store, 1, ElementType::kFloat, {2});
-  EXPECT_FALSE(FindRows(store, KeyNumbers({1}), kTypes, Axes{1}).any_miss());
-  EXPECT_TRUE(FindRows(store, KeyNumbers({1}), kTypes, Axes{2}).any_miss());
+  EXPECT_FALSE(FindRows(store, KeyNumbers({1}), kTypes, Axes{1}, kRules).any_miss());
+  EXPECT_TRUE(FindRows(store, KeyNumbers({1}), kTypes, Axes{2}, kRules).any_miss());
 }
 
 TEST(Match, HoldsItsEntriesOnlyAsLongAsItLives) {
   Store store(1 << 20);
   Put(store, 1);
   {
-    const Match match = FindRows(store, KeyNumbers({1}), kTypes, kAxes);
+    const Match match = FindRows(store, KeyNumbers({1}), kTypes, kAxes, kRules);
     store.Invalidate({}, 0);
     EXPECT_GT(store.stats().bytes, 0u);
   }

@@ -1,32 +1,18 @@
-"""Runtime control: finding the library, knobs, statistics. Each test that sets knobs runs in a process of its own."""
+"""Runtime control: finding the library, sessions, statistics."""
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import onnxruntime as ort
 import pytest
+from processes import run_python
 
 import actcache
-
-
-def run_python(code: str, **environment: str) -> str:
-    """Runs `code` in a fresh interpreter and returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def test_library_path_is_a_file_that_onnxruntime_takes() -> None:
@@ -110,58 +96,41 @@ def test_library_of_another_age(tmp_path: Path, code: str, says: str) -> None:
     assert "build it again" in said
 
 
-# -- knobs -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("knobs", "says"),
-    [
-        ({"budget": 1}, "unknown knob 'budget'; the knobs are budget_bytes, hash, namespace"),
-        ({"budget_bytes": -1}, "whole number of bytes"),
-        ({"budget_bytes": 1.5}, "whole number of bytes"),
-        ({"budget_bytes": "1G"}, "whole number of bytes"),
-        ({"budget_bytes": True}, "whole number of bytes"),
-        ({"hash": "md5"}, "'blake3' or 'xxh3'"),
-        ({"namespace": 7}, "'namespace' is 7"),
-        ({"namespace": "a\0b"}, "NUL"),
-    ],
-)
-def test_configure_refuses_what_means_nothing(knobs: dict[str, object], says: str) -> None:
-    before = actcache.configuration()
-    with pytest.raises(actcache.InvalidOption, match=says):
-        actcache.configure(**knobs)  # type: ignore[arg-type]
-    assert actcache.configuration() == before
-
-
-def test_configure_wins_over_the_environment() -> None:
-    code = """
-        import actcache
-        print(actcache.configuration()["budget_bytes"], actcache.configuration()["hash"])
-        actcache.configure(budget_bytes=5 << 20, hash="xxh3", namespace="tenant-ä")
-        print(actcache.stats()["store"]["budget_bytes"], actcache.configuration()["hash"])
-        print(actcache.configuration()["namespace"])
-    """
-    said = run_python(code, ACTCACHE_BUDGET_BYTES="1000000", ACTCACHE_HASH="blake3", PYTHONIOENCODING="utf-8")
-    assert said.splitlines() == ["1000000 blake3", "5242880 xxh3", "tenant-ä"]
-
-
-def test_numpy_integers_are_integers() -> None:
-    code = "import actcache, numpy; actcache.configure(budget_bytes=numpy.int64(7)); print(actcache.stats()['store'])"
-    assert "'budget_bytes': 7" in run_python(code)
+# -- statistics and clearing --------------------------------------------------------------------------
 
 
 def test_statistics_of_a_fresh_process() -> None:
-    said = run_python("import actcache, json; print(json.dumps(actcache.stats())); print(actcache.clear())")
+    said = run_python("import actcache, json; print(json.dumps(actcache.stats())); print(actcache.invalidate())")
     stats, cleared = said.splitlines()
     assert '"regions": {}' in stats
     assert '"entries": 0' in stats
     assert cleared == "0"
 
 
-def test_clear_takes_a_namespace_or_nothing() -> None:
-    assert run_python("import actcache; print(actcache.clear('tenant'), actcache.clear(''))") == "0 0"
-    with pytest.raises(actcache.InvalidOption, match="namespace"):
-        actcache.clear(3)  # type: ignore[arg-type]
+def test_selectors_that_name_nothing_select_nothing() -> None:
+    code = """
+        import actcache
+        for function in (actcache.invalidate, actcache.pin, actcache.unpin):
+            print(function("tenant"), function(region="r"), function(fingerprint="f"), function(older_than=1))
+    """
+    assert run_python(code).splitlines() == ["0 0 0 0"] * 3
+
+
+@pytest.mark.parametrize(
+    ("selectors", "says"),
+    [
+        ({"namespace": 3}, "'namespace' is 3"),
+        ({"region": b"r"}, "'region' is b'r'"),
+        ({"fingerprint": "a\0"}, "NUL"),
+        ({"older_than": "1"}, "'older_than' is '1'"),
+        ({"older_than": -1}, "an age has to be a number of seconds, 0 or more"),
+        ({"older_than": float("nan")}, "an age has to be a number of seconds, 0 or more"),
+    ],
+)
+def test_selectors_that_mean_nothing_are_refused(selectors: dict[str, object], says: str) -> None:
+    for function in (actcache.invalidate, actcache.pin, actcache.unpin):
+        with pytest.raises(actcache.InvalidOption, match=says):
+            function(**selectors)  # type: ignore[arg-type]
 
 
 # -- registration ------------------------------------------------------------------------------------

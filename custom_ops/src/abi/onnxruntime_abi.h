@@ -26,6 +26,7 @@ struct Api;
 struct CustomOpDomain;
 struct KernelContext;
 struct KernelInfo;
+struct Logger;
 struct SessionOptions;
 struct ShapeInferContext;
 struct Status;
@@ -68,6 +69,7 @@ enum class ElementType : int {
   kInt4 = 22,
 };
 
+enum class Severity : int { kWarning = 2, kError = 3 };
 enum class Characteristic : int { kRequired = 0, kOptional = 1, kVariadic = 2 };
 enum class MemType : int { kCpuInput = -2, kDefault = 0 };
 
@@ -140,9 +142,10 @@ struct Slot<Index, Result(Args...)> {
   X(61,  GetDimensionsCount, Status*(const TensorInfo*, std::size_t* out))                         \
   X(62,  GetDimensions, Status*(const TensorInfo*, std::int64_t* out, std::size_t rank))           \
   X(65,  GetTensorTypeAndShape, Status*(const Value*, TensorInfo** out))                           \
+  X(86,  KernelInfoGetAttribute_int64, Status*(const KernelInfo*, const char* name,                \
+                                               std::int64_t* out))                                 \
   X(87,  KernelInfoGetAttribute_string, Status*(const KernelInfo*, const char* name, char* out,    \
                                                 std::size_t* size))                                \
-  X(88,  KernelContext_GetInputCount, Status*(const KernelContext*, std::size_t* out))             \
   X(89,  KernelContext_GetOutputCount, Status*(const KernelContext*, std::size_t* out))            \
   X(90,  KernelContext_GetInput, Status*(const KernelContext*, std::size_t index,                  \
                                          const Value** out))                                       \
@@ -165,6 +168,9 @@ struct Slot<Index, Result(Args...)> {
   X(237, HasSessionConfigEntry, Status*(const SessionOptions*, const char* key, int* out))         \
   X(238, GetSessionConfigEntry, Status*(const SessionOptions*, const char* key, char* out,         \
                                         std::size_t* size))                                        \
+  X(246, KernelContext_GetLogger, Status*(const KernelContext*, const Logger** out))               \
+  X(247, Logger_LogMessage, Status*(const Logger*, Severity, const char* message,                  \
+                                    const char* file, int line, const char* function))             \
   X(252, GetResizedStringTensorElementBuffer, Status*(Value*, std::size_t index,                   \
                                                       std::size_t byte_count, char** out))         \
   X(274, KernelContext_ParallelFor, Status*(const KernelContext*, void (*fn)(void*, std::size_t),  \

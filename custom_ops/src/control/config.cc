@@ -1,40 +1,15 @@
 #include "control/config.h"
 
+#include <atomic>
 #include <cctype>
-#include <charconv>
 #include <cstdlib>
 #include <utility>
 
+#include "base/memory_limit.h"
 #include "store/store.h"
 
 namespace actcache {
 namespace {
-
-std::optional<std::size_t> ParseBytes(const std::string& text) {
-  std::size_t value = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (text.empty() || error != std::errc() || stop != end) return std::nullopt;
-  return value;
-}
-
-std::optional<HashKind> ParseHash(const std::string& text) {
-  if (text == "blake3") return HashKind::kBlake3;
-  if (text == "xxh3") return HashKind::kXxh3;
-  return std::nullopt;
-}
-
-std::string DefaultOf(Knob knob) {
-  switch (knob) {
-    case Knob::kBudgetBytes:
-      return std::to_string(kDefaultBudgetBytes);
-    case Knob::kHash:
-      return "blake3";
-    case Knob::kNamespace:
-      break;
-  }
-  return "";
-}
 
 std::string EnvironmentName(const char* knob) {
   std::string name = "ACTCACHE_";
@@ -50,84 +25,143 @@ std::optional<std::string> ReadEnvironment(const std::string& name) {
   return std::string(value);
 }
 
+std::string KnobNames() {
+  std::string names;
+  for (std::size_t i = 0; i < kKnobCount; ++i) {
+    if (i > 0) names += i + 1 < kKnobCount ? ", " : " and ";
+    names += kKnobs[i].name;
+  }
+  return names;
+}
+
+// No function-local static: a fork() while another thread initialises it would leave the child
+// waiting for that thread.
+Mutex process_mutex;  // held to make the process's configuration
+std::atomic<Config*> process_config{nullptr};
+
 }  // namespace
 
-Config::Config(const Lookup& environment, BudgetSink apply_budget)
-    : apply_budget_(std::move(apply_budget)) {
+Config::Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply)
+    : memory_bytes_(memory_bytes), apply_(std::move(apply)) {
   const MutexLock lock(&mutex_);
   for (std::size_t i = 0; i < kKnobCount; ++i) {
-    const std::string name = EnvironmentName(kKnobNames[i]);
+    const std::string name = EnvironmentName(kKnobs[i].name);
     const std::optional<std::string> value = environment(name);
     if (!value) continue;
-    Validate(static_cast<Knob>(i), *value, "environment variable " + name);
+    Validate(kKnobs[i], *value, "environment variable " + name);
     layers_[kEnvironment][i] = value;
   }
   Apply();
 }
 
 Config& Config::Process() {
-  // Never destroyed, as the store and the registry.
-  static auto* const config =
-      new Config(ReadEnvironment, [](std::size_t budget) { Store::Process().SetBudget(budget); });
+  if (Config* const config = process_config.load(std::memory_order_acquire)) return *config;
+  const MutexLock lock(&process_mutex);
+  Config* config = process_config.load(std::memory_order_relaxed);
+  if (config == nullptr) {
+    // Never destroyed, as the store and the registry.
+    config = new Config(ReadEnvironment, MemoryLimit(), [](std::size_t budget, std::size_t quota) {
+      Store::Process().SetBudget(budget);
+      Store::Process().SetNamespaceQuota(quota);
+    });
+    process_config.store(config, std::memory_order_release);
+  }
   return *config;
 }
 
-void Config::Validate(Knob knob, const std::string& value, const std::string& where) {
-  const auto refuse = [&](const char* wanted) {
-    throw ConfigError("actcache: " + where + " is \"" + value + "\", but has to be " + wanted);
-  };
-  if (knob == Knob::kBudgetBytes && !ParseBytes(value)) refuse("a whole number of bytes");
-  if (knob == Knob::kHash && !ParseHash(value)) refuse("\"blake3\" or \"xxh3\"");
+void Config::Validate(const Knob& knob, const std::string& value, const std::string& where) const {
+  KnobValues unused(memory_bytes_);
+  if (knob.read(value, &unused)) return;
+  throw ConfigError("actcache: " + where + " is \"" + value + "\", but has to be " + knob.takes);
 }
 
 void Config::Configure(const std::string& name, const std::optional<std::string>& value) {
   for (std::size_t i = 0; i < kKnobCount; ++i) {
-    if (name != kKnobNames[i]) continue;
-    if (value) Validate(static_cast<Knob>(i), *value, "actcache_configure: " + name);
+    if (name != kKnobs[i].name) continue;
+    if (value) Validate(kKnobs[i], *value, "knob " + name);
     const MutexLock lock(&mutex_);
     layers_[kConfigured][i] = value;
     Apply();
     return;
   }
-  throw ConfigError("actcache: there is no knob \"" + name +
-                    "\"; the knobs are budget_bytes, hash and namespace");
+  throw ConfigError("actcache: there is no knob \"" + name + "\"; the knobs are " + KnobNames());
 }
 
-std::string Config::RegisterSession(const Lookup& entry) {
+SessionKnobs Config::RegisterSession(const Lookup& entry) {
   Settings settings;
   for (std::size_t i = 0; i < kKnobCount; ++i) {
-    const std::string key = std::string("actcache.") + kKnobNames[i];
+    const std::string key = std::string("actcache.") + kKnobs[i].name;
     settings[i] = entry(key);
-    if (settings[i]) Validate(static_cast<Knob>(i), *settings[i], "session config entry " + key);
+    if (settings[i]) Validate(kKnobs[i], *settings[i], "session config entry " + key);
   }
   const MutexLock lock(&mutex_);
-  for (const Knob knob : {Knob::kBudgetBytes, Knob::kHash}) {
-    const auto i = static_cast<std::size_t>(knob);
-    if (settings[i]) layers_[kSession][i] = settings[i];
+  for (std::size_t i = 0; i < kKnobCount; ++i) {
+    if (kKnobs[i].scope == Knob::Scope::kProcess && settings[i]) {
+      layers_[kSession][i] = settings[i];
+    }
   }
   Apply();
-  const auto& own = settings[static_cast<std::size_t>(Knob::kNamespace)];
-  return own ? *own : Effective(Knob::kNamespace);
+  KnobValues own = Effective();
+  for (std::size_t i = 0; i < kKnobCount; ++i) {
+    if (kKnobs[i].scope == Knob::Scope::kSession && settings[i]) {
+      kKnobs[i].read(*settings[i], &own);
+    }
+  }
+  return own.session;
 }
 
-std::string Config::Effective(Knob knob) const {
-  for (const Settings& layer : layers_) {
-    const auto& value = layer[static_cast<std::size_t>(knob)];
-    if (value) return *value;
+KnobValues Config::values() const {
+  const MutexLock lock(&mutex_);
+  return Effective();
+}
+
+KnobValues Config::Effective() const {
+  KnobValues values(memory_bytes_);
+  for (std::size_t i = 0; i < kKnobCount; ++i) {
+    for (const Settings& layer : layers_) {
+      if (!layer[i]) continue;
+      kKnobs[i].read(*layer[i], &values);
+      break;
+    }
   }
-  return DefaultOf(knob);
+  return values;
 }
 
 void Config::Apply() {
-  hash_.store(*ParseHash(Effective(Knob::kHash)), std::memory_order_relaxed);
-  const std::size_t budget = *ParseBytes(Effective(Knob::kBudgetBytes));
-  budget_bytes_.store(budget, std::memory_order_relaxed);
-  apply_budget_(budget);
+  const KnobValues values = Effective();
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  budget_bytes_.store(values.budget_bytes, kRelaxed);
+  hash_.store(values.hash, kRelaxed);
+  verify_fraction_.store(values.verify_fraction, kRelaxed);
+  verify_tolerance_.store(values.verify_tolerance, kRelaxed);
+  on_mismatch_.store(values.on_mismatch, kRelaxed);
+  bypass_.store(values.bypass, kRelaxed);
+  single_flight_.store(values.single_flight, kRelaxed);
+  const Limits limits{values.budget_bytes, values.namespace_quota_bytes};
+  if (applied_ && applied_->budget_bytes == limits.budget_bytes &&
+      applied_->namespace_quota_bytes == limits.namespace_quota_bytes) {
+    return;  // the store would void what is being computed
+  }
+  applied_ = limits;
+  apply_(limits.budget_bytes, limits.namespace_quota_bytes);
 }
 
-std::string Config::default_namespace() const {
-  const MutexLock lock(&mutex_);
-  return Effective(Knob::kNamespace);
+void Config::LockForFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  process_mutex.Lock();
+  if (Config* const config = process_config.load(std::memory_order_relaxed)) config->mutex_.Lock();
+}
+
+void Config::UnlockAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  if (Config* const config = process_config.load(std::memory_order_relaxed))
+    config->mutex_.Unlock();
+  process_mutex.Unlock();
+}
+
+// REQUIRES, which the analysis cannot see: the locks, from LockForFork().
+void Config::ApplyAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  const Config* const config = process_config.load(std::memory_order_relaxed);
+  if (config == nullptr || !config->applied_) return;
+  config->apply_(config->applied_->budget_bytes, config->applied_->namespace_quota_bytes);
 }
 
 }  // namespace actcache

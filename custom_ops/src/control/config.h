@@ -1,32 +1,26 @@
-// The knobs, and which of several settings of one knob counts.
-//
-//   name          value                        holds for
-//   budget_bytes  bytes, a decimal integer;    the process
-//                 0 turns the cache off
-//   hash          "blake3" or "xxh3"           the process
-//   namespace     any text                     a session
+// Which of several settings of one knob counts, and what is in effect.
 //
 // First wins: actcache_configure(), the session config entry "actcache.<name>" (of the session that
-// was registered last), the environment variable ACTCACHE_<NAME>, the default. As the namespace is
-// a session's own, its session config entry comes before actcache_configure(), which sets what
-// sessions without an entry get.
+// was registered last), the environment variable ACTCACHE_<NAME>, the default. Where a knob holds
+// for a session (knobs.h), the session's own entry comes before actcache_configure(), which sets
+// what sessions without an entry get.
 #ifndef ACTCACHE_CONTROL_CONFIG_H_
 #define ACTCACHE_CONTROL_CONFIG_H_
 
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
 
 #include "base/mutex.h"
+#include "control/knobs.h"
 #include "hash/hasher.h"
 
 namespace actcache {
-
-inline constexpr std::size_t kDefaultBudgetBytes = std::size_t{256} << 20;
 
 // A value or a name that a knob does not take; the message says which and what it takes instead.
 class ConfigError : public std::runtime_error {
@@ -34,48 +28,73 @@ class ConfigError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-enum class Knob : std::size_t { kBudgetBytes, kHash, kNamespace };
-inline constexpr std::size_t kKnobCount = 3;
-inline constexpr std::array<const char*, kKnobCount> kKnobNames = {"budget_bytes", "hash",
-                                                                   "namespace"};
-
 // Thread-safe. All setters throw ConfigError, and change nothing then.
 class Config {
  public:
   using Lookup = std::function<std::optional<std::string>(const std::string& name)>;
-  using BudgetSink = std::function<void(std::size_t)>;
+  using Sink = std::function<void(std::size_t budget_bytes, std::size_t namespace_quota_bytes)>;
 
-  // `environment` reads a variable; `apply_budget` is told every new budget. Throws ConfigError for
-  // an environment variable that does not parse.
-  Config(const Lookup& environment, BudgetSink apply_budget);
+  // `environment` reads a variable; `memory_bytes` is what this process may use; `apply` is told
+  // the store's limits when they change, under the configuration's lock. Throws ConfigError for an
+  // environment variable that means nothing.
+  Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply);
 
-  // The configuration of the process, whose budget is the process store's.
+  // The configuration of the process, whose budget and quota are the process store's.
   static Config& Process();
 
   // What actcache_configure() does. nullopt takes the setting back.
   void Configure(const std::string& name, const std::optional<std::string>& value);
 
-  // Reads a session's entries ("actcache.<name>") and returns the session's namespace.
-  std::string RegisterSession(const Lookup& entry);
+  // Reads a session's entries ("actcache.<name>") and returns what holds for that session.
+  SessionKnobs RegisterSession(const Lookup& entry);
 
-  // Read by every lookup, so without the lock.
-  HashKind hash() const { return hash_.load(std::memory_order_relaxed); }
-  std::size_t budget_bytes() const { return budget_bytes_.load(std::memory_order_relaxed); }
-  std::string default_namespace() const;
+  // What is in effect for the process, and for sessions without entries of their own.
+  KnobValues values() const;
+
+  // Read by every call of an operator, so without the lock.
+  std::size_t budget_bytes() const { return Read(budget_bytes_); }
+  HashKind hash() const { return Read(hash_); }
+  double verify_fraction() const { return Read(verify_fraction_); }
+  double verify_tolerance() const { return Read(verify_tolerance_); }
+  OnMismatch on_mismatch() const { return Read(on_mismatch_); }
+  bool bypass() const { return Read(bypass_); }  // "auto"
+  bool single_flight() const { return Read(single_flight_); }
+
+  // For control/fork.h: hold all locks of the process's configuration, if it exists, around fork();
+  // tell the store of a child its limits.
+  static void LockForFork();
+  static void UnlockAfterFork();
+  static void ApplyAfterFork();
 
  private:
   enum Layer : std::size_t { kConfigured, kSession, kEnvironment, kLayerCount };
   using Settings = std::array<std::optional<std::string>, kKnobCount>;
 
-  static void Validate(Knob knob, const std::string& value, const std::string& where);
-  std::string Effective(Knob knob) const ACTCACHE_REQUIRES(mutex_);
+  template <typename Value>
+  static Value Read(const std::atomic<Value>& value) {
+    return value.load(std::memory_order_relaxed);
+  }
+
+  void Validate(const Knob& knob, const std::string& value, const std::string& where) const;
+  KnobValues Effective() const ACTCACHE_REQUIRES(mutex_);
   void Apply() ACTCACHE_REQUIRES(mutex_);
 
+  const std::uint64_t memory_bytes_;
+  const Sink apply_;
   mutable Mutex mutex_;
   std::array<Settings, kLayerCount> layers_ ACTCACHE_GUARDED_BY(mutex_);
-  const BudgetSink apply_budget_;
-  std::atomic<HashKind> hash_{HashKind::kBlake3};
-  std::atomic<std::size_t> budget_bytes_{kDefaultBudgetBytes};
+  struct Limits {
+    std::size_t budget_bytes;
+    std::size_t namespace_quota_bytes;
+  };
+  std::optional<Limits> applied_ ACTCACHE_GUARDED_BY(mutex_);
+  std::atomic<std::size_t> budget_bytes_{0};
+  std::atomic<HashKind> hash_{};
+  std::atomic<double> verify_fraction_{};
+  std::atomic<double> verify_tolerance_{};
+  std::atomic<OnMismatch> on_mismatch_{};
+  std::atomic<bool> bypass_{};
+  std::atomic<bool> single_flight_{};
 };
 
 }  // namespace actcache

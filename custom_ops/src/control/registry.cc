@@ -1,5 +1,7 @@
 #include "control/registry.h"
 
+#include <new>
+
 namespace actcache {
 
 Registry& Registry::Process() {
@@ -17,24 +19,31 @@ Region& Registry::InternRegion(const std::string& id, const std::string& fingerp
   return *region;
 }
 
-std::uint32_t Registry::InternNamespace(const std::string& name) {
-  const MutexLock lock(&mutex_);
-  return namespaces_.emplace(name, static_cast<std::uint32_t>(namespaces_.size())).first->second;
-}
-
-std::optional<std::uint32_t> Registry::FindNamespace(const std::string& name) const {
-  const MutexLock lock(&mutex_);
-  const auto found = namespaces_.find(name);
-  if (found == namespaces_.end()) return std::nullopt;
-  return found->second;
-}
-
 std::vector<const Region*> Registry::Regions() const {
   const MutexLock lock(&mutex_);
   std::vector<const Region*> regions;
   regions.reserve(regions_.size());
   for (const Region& region : regions_) regions.push_back(&region);
   return regions;
+}
+
+void Registry::LockForFork() const ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  mutex_.Lock();
+  namespaces_.LockForFork();
+}
+
+void Registry::UnlockAfterFork() const ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  namespaces_.UnlockAfterFork();
+  mutex_.Unlock();
+}
+
+// REQUIRES, which the analysis cannot see: the lock, from LockForFork().
+void Registry::ResetCounters() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  for (Region& region : regions_) {
+    new (&region.counters) RegionCounters;
+    // Its lock may have been held by a thread that the child does not have.
+    new (&region.policy) RegionPolicy;
+  }
 }
 
 }  // namespace actcache

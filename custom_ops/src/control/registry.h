@@ -12,10 +12,16 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/mutex.h"
+#include "base/sampler.h"
+#include "control/namespaces.h"
+#include "flight/recompute_time.h"
+#include "policy/region_policy.h"
+#include "policy/signature_filter.h"
 
 namespace actcache {
 
@@ -23,14 +29,19 @@ namespace actcache {
 // kernel of every session adds to these, so each region's have cache lines of their own.
 //
 // There is no count of lookups: it is hits + misses + bypassed by definition, also in the middle of
-// a concurrent call. Writers add hits before duplicates and readers read them the other way round,
-// so that duplicates never exceed hits.
+// a concurrent call. Writers add a count before its parts (hits before duplicates and joined,
+// misses before expired, verified before mismatches) and readers read them the other way round, so
+// that a part never exceeds the whole.
 struct alignas(64) RegionCounters {
   std::atomic<std::uint64_t> calls{0};
-  std::atomic<std::uint64_t> hits{0};
-  std::atomic<std::uint64_t> misses{0};
+  std::atomic<std::uint64_t> hits{0};    // `duplicates` and `joined` included
+  std::atomic<std::uint64_t> misses{0};  // `expired` included
   std::atomic<std::uint64_t> bypassed{0};
-  std::atomic<std::uint64_t> duplicates{0};
+  std::atomic<std::uint64_t> duplicates{0};  // hits on an equal row of the same call
+  std::atomic<std::uint64_t> joined{0};      // hits that waited for another call's computation
+  std::atomic<std::uint64_t> expired{0};     // misses whose entry was there, but too old
+  std::atomic<std::uint64_t> verified{0};    // rows recomputed to compare them with their entry
+  std::atomic<std::uint64_t> mismatches{0};  // those of `verified` that differed
   std::atomic<std::uint64_t> stored{0};
   std::atomic<std::uint64_t> not_admitted{0};
   std::atomic<std::uint64_t> anomalies{0};
@@ -38,6 +49,7 @@ struct alignas(64) RegionCounters {
   std::atomic<std::uint64_t> hash_ns{0};
   std::atomic<std::uint64_t> copy_ns{0};
   std::atomic<std::uint64_t> compute_ns{0};
+  std::atomic<std::uint64_t> overhead_ns{0};  // in both operators, `hash` and `copy` included
 
   static void Add(std::atomic<std::uint64_t>& counter, std::uint64_t amount) {
     // Most are 0 most of the time, and an atomic addition is not free.
@@ -53,6 +65,11 @@ struct Region {
   const std::string id;
   const std::string fingerprint;
   RegionCounters counters;
+  RegionPolicy policy;
+  SignatureFilter signatures;  // of the rows that the policy watches
+  RecomputeTime recompute_time;
+  Sampler verification;               // of hits
+  std::atomic<bool> disabled{false};  // by a mismatch, until the process ends
 };
 
 // Thread-safe.
@@ -62,17 +79,30 @@ class Registry {
 
   // The one object for this id and fingerprint; never freed.
   Region& InternRegion(const std::string& id, const std::string& fingerprint);
-  std::uint32_t InternNamespace(const std::string& name);
-  std::optional<std::uint32_t> FindNamespace(const std::string& name) const;
+
+  // As Namespaces::Intern() and Find().
+  std::optional<std::uint32_t> InternNamespace(std::string_view name) {
+    return namespaces_.Intern(name);
+  }
+  std::optional<std::uint32_t> FindNamespace(std::string_view name) const {
+    return namespaces_.Find(name);
+  }
+
+  const Namespaces& namespaces() const { return namespaces_; }
 
   // All regions, in the order they were first seen.
   std::vector<const Region*> Regions() const;
+
+  // For control/fork.h: hold all locks around fork(); what a child counts and weighs starts anew.
+  void LockForFork() const;
+  void UnlockAfterFork() const;
+  void ResetCounters();
 
  private:
   mutable Mutex mutex_;
   std::deque<Region> regions_ ACTCACHE_GUARDED_BY(mutex_);  // a deque: growing moves nothing
   std::map<std::pair<std::string, std::string>, Region*> by_name_ ACTCACHE_GUARDED_BY(mutex_);
-  std::map<std::string, std::uint32_t> namespaces_ ACTCACHE_GUARDED_BY(mutex_);
+  Namespaces namespaces_;
 };
 
 }  // namespace actcache

@@ -1,11 +1,26 @@
 #include "ops/cache_store.h"
 
 #include <algorithm>
+#include <sstream>
 
+#include "control/config.h"
 #include "ops/parallel.h"
+#include "ops/verification.h"
 
 namespace actcache {
 namespace {
+
+// Ends a flight at the end of a scope.
+class FlightEnd {
+ public:
+  explicit FlightEnd(FlightToken flight) : flight_(flight) {}
+  ~FlightEnd() { FlightTable::Process().End(flight_); }
+  FlightEnd(const FlightEnd&) = delete;
+  FlightEnd& operator=(const FlightEnd&) = delete;
+
+ private:
+  const FlightToken flight_;
+};
 
 std::vector<std::string> ComputedNames(const ort::Api* api, const ort::KernelInfo* info,
                                        std::size_t live_outs) {
@@ -32,19 +47,21 @@ std::string ShapeText(const Dims& dims) {
 
 // One call, on the stack of Compute().
 struct CacheStore::Call {
+  std::uint64_t start_ns = SteadyNow();
   TensorView plan_tensor;
   Plan plan;  // points into plan_tensor
   std::vector<TensorView> cached;
   std::vector<TensorView> computed;
-  std::uint64_t row_cost_ns = 0;
+  RegionPolicy::EntryCost row_cost{};
+  std::uint64_t saved_ns = 0;  // by computing equal rows once
 };
 
 CacheStore::CacheStore(const ort::Api* api, const ort::KernelInfo* info,
                        const SessionSettings& session)
     : api_(api),
+      session_(session),
       attributes_(ReadStoreAttributes(api, info)),
       region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
-      tag_{session.name_space_number, region_.number},
       names_(ComputedNames(api, info, attributes_.live_outs())) {}
 
 void CacheStore::ReadPlan(const KernelIo& io, Call& call) const {
@@ -82,10 +99,10 @@ std::string CacheStore::CheckRows(const Call& call, std::size_t i) const {
 void CacheStore::Compute(ort::KernelContext* context) const {
   const KernelIo io(api_, context);
   const Parallel parallel(api_, context);
-  const std::uint64_t start = SteadyNow();
   RegionCounters& counters = region_.counters;
   Call call;
   ReadPlan(io, call);
+  const FlightEnd flight_end(call.plan.flight);  // whatever happens; after Publish() if it does
   const Plan& plan = call.plan;
   const std::size_t live_outs = attributes_.live_outs();
   call.cached.reserve(live_outs);
@@ -113,16 +130,24 @@ void CacheStore::Compute(ort::KernelContext* context) const {
     WriteMerged(io, call, parallel);
   }
   if (plan.kind != PlanKind::kPass) {
-    const std::uint64_t elapsed = start - std::min(start, plan.lookup_end_ns);
+    const std::uint64_t elapsed = call.start_ns - std::min(call.start_ns, plan.lookup_end_ns);
     RegionCounters::Add(counters.compute_ns, elapsed);
-    call.row_cost_ns = elapsed / plan.missing;
+    region_.recompute_time.Add(plan.missing, elapsed);
+    call.row_cost = region_.policy.Computed(plan.shape, plan.missing, elapsed);
     const std::size_t reused = static_cast<std::size_t>(
         std::count_if(plan.sources, plan.sources + plan.rows,
                       [](const RowSource& source) { return !source.cached(); }));
-    RegionCounters::Add(counters.saved_ns, (reused - plan.missing) * call.row_cost_ns);
+    call.saved_ns = (reused - plan.missing) * call.row_cost.recompute_ns;
+    RegionCounters::Add(counters.saved_ns, call.saved_ns);
   }
-  RegionCounters::Add(counters.copy_ns, SteadyNow() - start);
-  if (plan.kind != PlanKind::kPass && problem.empty()) Publish(call, parallel);
+  const std::uint64_t copy_end = SteadyNow();
+  RegionCounters::Add(counters.copy_ns, copy_end - call.start_ns);
+  if (plan.kind != PlanKind::kPass && problem.empty()) Keep(io, call, parallel);
+  const std::uint64_t end = SteadyNow();
+  RegionCounters::Add(counters.overhead_ns, end - call.start_ns);
+  if (plan.kind != PlanKind::kPass) {
+    region_.policy.Published({plan.shape, plan.missing, end - copy_end, call.saved_ns});
+  }
 }
 
 void CacheStore::WriteComputed(const KernelIo& io, const Call& call,
@@ -164,53 +189,95 @@ void CacheStore::WriteMerged(const KernelIo& io, const Call& call, const Paralle
   }
 }
 
-void CacheStore::Publish(const Call& call, const Parallel& parallel) const {
-  const bool by_row = call.plan.kind == PlanKind::kRow;
-  std::uint64_t stored = 0;
-  try {
-    std::vector<TensorSpec> specs;
-    std::vector<RowLayout> layouts;
-    for (std::size_t i = 0; i < call.computed.size(); ++i) {
-      const TensorView& computed = call.computed[i];
-      Dims dims = computed.dims;
-      if (by_row) {
-        const auto axis = static_cast<std::size_t>(attributes_.output_row_axes[i]);
-        layouts.push_back(RowLayout::Of(dims, axis, ElementBits(computed.type) / 8));
-        dims.erase(axis);
-      } else {
-        layouts.push_back(RowLayout::Whole(computed.bytes));
-      }
-      specs.push_back({static_cast<std::int32_t>(computed.type),
-                       std::vector<std::int64_t>(dims.begin(), dims.end()),
-                       layouts.back().row_bytes()});
+// The rows of the computed live-outs, as entries hold them.
+struct CacheStore::Rows {
+  std::vector<TensorSpec> specs;
+  std::vector<RowLayout> layouts;
+};
+
+CacheStore::Rows CacheStore::RowsOf(const Call& call) const {
+  Rows rows;
+  for (std::size_t i = 0; i < call.computed.size(); ++i) {
+    const TensorView& computed = call.computed[i];
+    Dims dims = computed.dims;
+    if (call.plan.kind == PlanKind::kRow) {
+      const auto axis = static_cast<std::size_t>(attributes_.output_row_axes[i]);
+      rows.layouts.push_back(RowLayout::Of(dims, axis, ElementBits(computed.type) / 8));
+      dims.erase(axis);
+    } else {
+      rows.layouts.push_back(RowLayout::Whole(computed.bytes));
     }
-    Store& store = Store::Process();
+    rows.specs.push_back({static_cast<std::int32_t>(computed.type),
+                          std::vector<std::int64_t>(dims.begin(), dims.end()),
+                          rows.layouts.back().row_bytes()});
+  }
+  return rows;
+}
+
+void CacheStore::Keep(const KernelIo& io, const Call& call, const Parallel& parallel) const {
+  std::uint64_t stored = 0;
+  std::uint64_t verified = 0;
+  try {
+    const Rows rows = RowsOf(call);
     for (std::size_t row = 0; row < call.plan.missing; ++row) {
-      Candidate candidate{};
-      candidate.key = call.plan.keys[row];
-      candidate.tag = tag_;
-      candidate.specs = specs.data();
-      candidate.count = specs.size();
-      candidate.cost_ns = call.row_cost_ns;
-      candidate.now_ns = SteadyNow();
-      Draft draft = store.Reserve(candidate);
-      if (!draft) continue;
-      for (std::size_t i = 0; i < specs.size(); ++i) {
-        const RowLayout dense = layouts[i].Dense();
-        CopyRows(
-            parallel, 1, specs[i].bytes,
-            [&](std::size_t) { return ConstRow{call.computed[i].data, layouts[i], row}; },
-            [&](std::size_t) {
-              return MutableRow{static_cast<std::byte*>(draft.data(i)), dense, 0};
-            });
+      if ((call.plan.flags[row] & kVerify) != 0) {
+        ++verified;
+        Verify(io, call, rows, row);
+      } else if (Publish(call, rows, row, parallel)) {
+        ++stored;
       }
-      if (store.Publish(std::move(draft))) ++stored;
     }
   } catch (...) {
     // The results are written already; what could not be stored is merely computed again.
   }
   RegionCounters::Add(region_.counters.stored, stored);
-  RegionCounters::Add(region_.counters.not_admitted, call.plan.missing - stored);
+  RegionCounters::Add(region_.counters.not_admitted, call.plan.missing - stored - verified);
+}
+
+bool CacheStore::Publish(const Call& call, const Rows& rows, std::size_t row,
+                         const Parallel& parallel) const {
+  Candidate candidate{};
+  candidate.key = call.plan.keys[row];
+  candidate.tag = EntryTag{call.plan.name_space, region_.number};
+  candidate.specs = rows.specs.data();
+  candidate.count = rows.specs.size();
+  candidate.cost_ns = call.row_cost.recompute_ns;
+  candidate.fetch_ns = call.row_cost.fetch_ns;
+  candidate.now_ns = call.start_ns;
+  candidate.ttl_ns = session_.ttl_ns;
+  candidate.replace = (call.plan.flags[row] & kReplace) != 0;
+  Store& store = Store::Process();
+  Draft draft = store.Reserve(candidate);
+  if (!draft) return false;
+  for (std::size_t i = 0; i < rows.specs.size(); ++i) {
+    const RowLayout dense = rows.layouts[i].Dense();
+    CopyRows(
+        parallel, 1, rows.specs[i].bytes,
+        [&](std::size_t) { return ConstRow{call.computed[i].data, rows.layouts[i], row}; },
+        [&](std::size_t) { return MutableRow{static_cast<std::byte*>(draft.data(i)), dense, 0}; });
+  }
+  return store.Publish(std::move(draft));
+}
+
+void CacheStore::Verify(const KernelIo& io, const Call& call, const Rows& rows,
+                        std::size_t row) const {
+  Store& store = Store::Process();
+  const Config& config = Config::Process();
+  const Key& key = call.plan.keys[row];
+  const EntryRef entry = store.Peek(key);
+  if (!entry) return;  // evicted or invalidated since: nothing to compare with, or to remove
+  const double difference = DifferenceFrom(*entry, call.computed, rows.layouts, rows.specs, row);
+  if (difference <= config.verify_tolerance()) return;
+  store.Remove(key);
+  RegionCounters::Add(region_.counters.mismatches, 1);
+  const bool disable = config.on_mismatch() == OnMismatch::kDisable;
+  if (disable) region_.disabled.store(true, std::memory_order_relaxed);
+  std::ostringstream text;
+  text << "actcache: region \"" << attributes_.region << "\": a row that was computed again is "
+       << difference << " (relative) away from what was cached, more than the tolerance of "
+       << config.verify_tolerance() << "; the entry is removed"
+       << (disable ? " and the region turned off" : "");
+  io.Warn(text.str());
 }
 
 }  // namespace actcache

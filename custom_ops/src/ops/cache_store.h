@@ -36,18 +36,24 @@ class CacheStore {
 
  private:
   struct Call;
+  struct Rows;
 
   void ReadPlan(const KernelIo& io, Call& call) const;
   // What is wrong with live-out i of a row call; "" if its rows can be merged and stored.
   std::string CheckRows(const Call& call, std::size_t i) const;
   void WriteComputed(const KernelIo& io, const Call& call, const Parallel& parallel) const;
   void WriteMerged(const KernelIo& io, const Call& call, const Parallel& parallel) const;
-  void Publish(const Call& call, const Parallel& parallel) const;
+  Rows RowsOf(const Call& call) const;
+  // What becomes of each computed row: it is stored, or compared with its entry.
+  void Keep(const KernelIo& io, const Call& call, const Parallel& parallel) const;
+  // False if the store does not take it.
+  bool Publish(const Call& call, const Rows& rows, std::size_t row, const Parallel& parallel) const;
+  void Verify(const KernelIo& io, const Call& call, const Rows& rows, std::size_t row) const;
 
   const ort::Api* api_;
+  const SessionSettings& session_;
   const RegionAttributes attributes_;
   Region& region_;
-  const EntryTag tag_;
   std::vector<std::string> names_;  // of the computed live-outs, for messages
 };
 

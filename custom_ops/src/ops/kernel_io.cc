@@ -7,12 +7,6 @@ namespace actcache {
 
 namespace slot = ort::slot;
 
-std::size_t KernelIo::InputCount() const {
-  std::size_t count = 0;
-  ort::Call(api_, slot::KernelContext_GetInputCount, context_, &count);
-  return count;
-}
-
 StringContent KernelIo::ReadStrings(const ort::Value* value, std::size_t count) const {
   std::size_t total = 0;
   ort::Call(api_, slot::GetStringTensorDataLength, value, &total);
@@ -78,6 +72,16 @@ void KernelIo::WriteString(ort::Value* output, std::size_t index, std::string_vi
   // FillStringTensorElement stops at the first NUL; this one does not.
   ort::Call(api_, slot::GetResizedStringTensorElementBuffer, output, index, text.size(), &buffer);
   if (!text.empty()) std::memcpy(buffer, text.data(), text.size());
+}
+
+void KernelIo::Warn(const std::string& message) const noexcept {
+  const ort::Logger* logger = nullptr;
+  ort::Status* status = ort::slot::KernelContext_GetLogger(api_, context_, &logger);
+  if (status == nullptr) {
+    status = ort::slot::Logger_LogMessage(api_, logger, ort::Severity::kWarning, message.c_str(),
+                                          "actcache", 0, "");
+  }
+  if (status != nullptr) ort::slot::ReleaseStatus(api_, status);
 }
 
 }  // namespace actcache

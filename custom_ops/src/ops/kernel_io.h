@@ -3,6 +3,7 @@
 #define ACTCACHE_OPS_KERNEL_IO_H_
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,7 +18,6 @@ class KernelIo {
  public:
   KernelIo(const ort::Api* api, ort::KernelContext* context) : api_(api), context_(context) {}
 
-  std::size_t InputCount() const;
   // Type, shape and bytes of input `index`; strings are copied.
   TensorView Input(std::size_t index) const;
 
@@ -28,6 +28,9 @@ class KernelIo {
   };
   Output Allocate(std::size_t index, ElementType type, const Dims& dims) const;
   void WriteString(ort::Value* output, std::size_t index, std::string_view text) const;
+
+  // A warning in the session's log. Best effort: a log that fails is no reason for a Run to.
+  void Warn(const std::string& message) const noexcept;
 
   const ort::Api* api() const { return api_; }
   ort::KernelContext* context() const { return context_; }

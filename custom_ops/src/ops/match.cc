@@ -63,39 +63,86 @@ bool SameShapes(const Entry& a, const Entry& b) {
   return true;
 }
 
-}  // namespace
+// One call of FindRows().
+class Search {
+ public:
+  Search(Store& store, const ElementTypes& types, const Axes& axes, const LookupRules& rules)
+      : store_(store), types_(types), axes_(axes), rules_(rules) {}
 
-Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const Axes& axes) {
-  const FindLimits limits{SteadyNow()};
-  Match match;
-  match.sources.resize(keys.size());
-  match.hits.reserve(keys.size());
-  EarlierRows earlier(keys);
-  for (std::size_t row = 0; row < keys.size(); ++row) {
-    const std::size_t first = earlier.FirstEqual(row);
-    if (first != row) {
-      const RowSource source = match.sources[first];
-      match.sources[row] = source;
-      if (source.cached()) {
-        match.saved_ns += match.hits[source.index()]->cost_ns();
-      } else {
-        ++match.duplicates;
-      }
-      continue;
+  // Looks row `row`, the first with its key, up.
+  void Add(std::size_t row, const Key& key) {
+    if (rules_.refresh) {
+      Miss(row, key, kReplace);
+      return;
     }
-    EntryRef entry = store.Find(keys[row], limits);
-    if (entry && Fits(*entry, types, axes) &&
-        (match.hits.empty() || SameShapes(*entry, *match.hits.front()))) {
-      match.saved_ns += entry->cost_ns();
-      match.sources[row] = RowSource::Cached(match.hits.size());
-      match.hits.push_back(std::move(entry));
+    Absence absence = Absence::kNone;
+    EntryRef entry = store_.Find(key, rules_.limits, &absence);
+    if (!entry) {
+      if (absence != Absence::kAbsent) ++match_.expired;
+      Miss(row, key, absence == Absence::kTooOld ? kReplace : 0);
+    } else if (!Usable(*entry)) {
+      Miss(row, key, kReplace);
+    } else if (rules_.verify_share > 0 && rules_.verified->Pick(rules_.verify_share)) {
+      ++match_.verified;
+      Miss(row, key, kVerify);
     } else {
-      match.sources[row] = RowSource::Computed(match.missing.size());
-      match.missing.push_back(static_cast<std::uint32_t>(row));
-      match.missing_keys.push_back(keys[row]);
+      match_.saved_ns += entry->cost_ns();
+      match_.sources[row] = RowSource::Cached(match_.hits.size());
+      match_.hits.push_back(std::move(entry));
     }
   }
-  return match;
+
+  // Row `row` has the key of `first`.
+  void AddEqual(std::size_t row, std::size_t first) {
+    const RowSource source = match_.sources[first];
+    match_.sources[row] = source;
+    if (source.cached()) {
+      match_.saved_ns += match_.hits[source.index()]->cost_ns();
+    } else {
+      ++match_.duplicates;
+    }
+  }
+
+  Match Run(const Keys& keys) {
+    match_.sources.resize(keys.size());
+    match_.hits.reserve(keys.size());
+    EarlierRows earlier(keys);
+    for (std::size_t row = 0; row < keys.size(); ++row) {
+      const std::size_t first = earlier.FirstEqual(row);
+      if (first == row) {
+        Add(row, keys[row]);
+      } else {
+        AddEqual(row, first);
+      }
+    }
+    return std::move(match_);
+  }
+
+ private:
+  bool Usable(const Entry& entry) const {
+    return Fits(entry, types_, axes_) &&
+           (match_.hits.empty() || SameShapes(entry, *match_.hits.front()));
+  }
+
+  void Miss(std::size_t row, const Key& key, std::uint8_t flags) {
+    match_.sources[row] = RowSource::Computed(match_.missing.size());
+    match_.missing.push_back(static_cast<std::uint32_t>(row));
+    match_.missing_keys.push_back(key);
+    match_.missing_flags.push_back(flags);
+  }
+
+  Store& store_;
+  const ElementTypes& types_;
+  const Axes& axes_;
+  const LookupRules& rules_;
+  Match match_;
+};
+
+}  // namespace
+
+Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const Axes& axes,
+               const LookupRules& rules) {
+  return Search(store, types, axes, rules).Run(keys);
 }
 
 }  // namespace actcache

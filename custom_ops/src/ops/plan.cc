@@ -8,7 +8,7 @@ namespace actcache {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x504c4341;  // "ACLP"
-constexpr std::uint16_t kVersion = 1;
+constexpr std::uint16_t kVersion = 2;
 
 static_assert(std::is_trivially_copyable_v<Key> && sizeof(Key) == 16);
 static_assert(std::is_trivially_copyable_v<RowSource> && sizeof(RowSource) == 4);
@@ -16,12 +16,12 @@ static_assert(std::is_trivially_copyable_v<RowSource> && sizeof(RowSource) == 4)
 std::size_t SourceCount(std::size_t rows, std::size_t missing) { return missing > 0 ? rows : 0; }
 
 std::size_t SizeOf(std::size_t rows, std::size_t missing) {
-  return sizeof(PlanHeader) + missing * sizeof(Key) +
+  return sizeof(PlanHeader) + missing * (sizeof(Key) + sizeof(std::uint8_t)) +
          SourceCount(rows, missing) * sizeof(RowSource);
 }
 
 const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_t region) {
-  if (header.magic != kMagic || header.version != kVersion || header.reserved != 0) {
+  if (header.magic != kMagic || header.version != kVersion || header.shape >= kShapeClasses) {
     return "it was not written by CacheLookup of this version";
   }
   if (header.region != region) return "it belongs to another region";
@@ -29,6 +29,7 @@ const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_
       header.cached_rows > header.rows - header.missing) {
     return "its row counts are inconsistent";
   }
+  if (header.flight != kNoFlight && header.missing == 0) return "nobody can wait for it";
   switch (header.kind) {
     case PlanKind::kPass:
       if (header.rows != 0) return "a pass has no rows";
@@ -63,20 +64,29 @@ const char* CheckSources(const Plan& plan) {
   return seen == plan.missing ? nullptr : "a missing row is not used";
 }
 
+const char* CheckFlags(const Plan& plan) {
+  const bool known = std::all_of(plan.flags, plan.flags + plan.missing, [](std::uint8_t flags) {
+    return (flags & ~kAllMissingFlags) == 0;
+  });
+  return known ? nullptr : "a missing row has an unknown flag";
+}
+
 }  // namespace
 
 std::size_t PlanBytes(const Plan& plan) { return SizeOf(plan.rows, plan.missing); }
 
 void EncodePlan(const Plan& plan, std::byte* out) {
-  const PlanHeader header{
-      kMagic,       kVersion,         plan.kind,         0, plan.region, plan.rows,
-      plan.missing, plan.cached_rows, plan.lookup_end_ns};
+  const PlanHeader header{kMagic,           kVersion,        plan.kind,         plan.shape,
+                          plan.region,      plan.name_space, plan.rows,         plan.missing,
+                          plan.cached_rows, plan.flight,     plan.lookup_end_ns};
   std::memcpy(out, &header, sizeof(header));
   if (plan.missing == 0) return;
   out += sizeof(header);
   std::memcpy(out, plan.keys, plan.missing * sizeof(Key));
   out += plan.missing * sizeof(Key);
   std::memcpy(out, plan.sources, plan.rows * sizeof(RowSource));
+  out += plan.rows * sizeof(RowSource);
+  std::memcpy(out, plan.flags, plan.missing);
 }
 
 const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t region, Plan* plan) {
@@ -87,15 +97,22 @@ const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t r
   if (const char* problem = CheckHeader(header, size, region)) return problem;
 
   plan->kind = header.kind;
+  plan->shape = header.shape;
   plan->region = header.region;
+  plan->name_space = header.name_space;
   plan->rows = header.rows;
   plan->missing = header.missing;
   plan->cached_rows = header.cached_rows;
+  plan->flight = header.flight;
   plan->lookup_end_ns = header.lookup_end_ns;
   const std::byte* keys = bytes + sizeof(PlanHeader);
   plan->keys = reinterpret_cast<const Key*>(keys);
-  plan->sources = reinterpret_cast<const RowSource*>(keys + header.missing * sizeof(Key));
-  return CheckSources(*plan);
+  const std::byte* sources = keys + header.missing * sizeof(Key);
+  plan->sources = reinterpret_cast<const RowSource*>(sources);
+  plan->flags = reinterpret_cast<const std::uint8_t*>(
+      sources + SourceCount(header.rows, header.missing) * sizeof(RowSource));
+  const char* problem = CheckSources(*plan);
+  return problem != nullptr ? problem : CheckFlags(*plan);
 }
 
 }  // namespace actcache

@@ -3,7 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
+#include <tuple>
 
 #include "abi/runtime.h"
 #include "actcache.h"
@@ -12,6 +12,7 @@
 #include "control/registry.h"
 #include "ops/cache_lookup.h"
 #include "ops/cache_store.h"
+#include "ops/register.h"
 #include "ops/session.h"
 
 namespace actcache {
@@ -104,11 +105,12 @@ struct StoreOperator : Operator<CacheStore> {
   }
 };
 
-// The operators and their domain for sessions of one namespace. Sessions refer to these objects,
-// and nothing says when the last of them is gone, so they are made once per namespace and kept.
+// The operators and their domain for sessions of the same settings. Sessions refer to these
+// objects, and nothing says when the last of them is gone, so they are made once and kept.
 struct OperatorSet {
-  OperatorSet(const ort::Api* api, const std::string& name_space)
-      : session{name_space, Registry::Process().InternNamespace(name_space)},
+  OperatorSet(const ort::Api* api, const SessionKnobs& knobs)
+      : session{knobs.name_space, Registry::Process().InternNamespace(knobs.name_space),
+                knobs.ttl_ns, knobs.max_age_ns},
         lookup(api, session),
         store(api, session) {
     ort::Call(api, slot::CreateCustomOpDomain, kDomain, &domain);
@@ -123,13 +125,15 @@ struct OperatorSet {
 };
 
 // Keyed by the runtime too: a process can hold two of them, with domains of different layout.
-OperatorSet& InternOperators(const ort::Api* api, const std::string& name_space) {
-  using Sets = std::map<std::pair<const ort::Api*, std::string>, std::unique_ptr<OperatorSet>>;
-  static auto* const mutex = new Mutex;
-  static auto* const sets = new Sets;
-  const MutexLock lock(mutex);
-  std::unique_ptr<OperatorSet>& set = (*sets)[{api, name_space}];
-  if (!set) set = std::make_unique<OperatorSet>(api, name_space);
+OperatorSet& InternOperators(const ort::Api* api, const SessionKnobs& knobs) {
+  using Settings = std::tuple<const ort::Api*, std::string, std::uint64_t, std::uint64_t>;
+  using Sets = std::map<Settings, std::unique_ptr<OperatorSet>>;
+  static Sets* sets = nullptr;  // never freed; no initialiser that fork() could interrupt
+  const MutexLock lock(&operators_mutex);
+  if (sets == nullptr) sets = new Sets;
+  std::unique_ptr<OperatorSet>& set =
+      (*sets)[{api, knobs.name_space, knobs.ttl_ns, knobs.max_age_ns}];
+  if (!set) set = std::make_unique<OperatorSet>(api, knobs);
   return *set;
 }
 
@@ -166,9 +170,9 @@ extern "C" ACTCACHE_EXPORT actcache::ort::Status* RegisterCustomOps(
   const ort::Api* api = base->get_api(ort::kApiVersion);
   if (api == nullptr) return RefuseOldRuntime(base);
   return ort::Guard(api, [&] {
-    const std::string name_space = Config::Process().RegisterSession(
+    const SessionKnobs knobs = Config::Process().RegisterSession(
         [&](const std::string& key) { return SessionEntry(api, options, key); });
-    OperatorSet& operators = InternOperators(api, name_space);
+    OperatorSet& operators = InternOperators(api, knobs);
     ort::Call(api, slot::AddCustomOpDomain, options, operators.domain);
   });
 }

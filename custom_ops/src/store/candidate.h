@@ -36,6 +36,10 @@ struct Candidate {
 
   // What one hit would save.
   std::uint64_t saving_ns() const noexcept { return cost_ns > fetch_ns ? cost_ns - fetch_ns : 0; }
+  // And for each byte held, rounded as entries keep it: else equals would not be worth the same.
+  float gain(std::size_t charge) const noexcept {
+    return static_cast<float>(static_cast<double>(saving_ns()) / static_cast<double>(charge));
+  }
 };
 
 }  // namespace actcache

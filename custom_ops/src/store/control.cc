@@ -102,6 +102,7 @@ void Store::ReturnMemory(std::size_t before) noexcept {
 
 void Store::SetNamespaceQuota(std::size_t bytes) noexcept {
   MutexLock lock(&eviction_mutex_);
+  if (bytes == ledger_.stats().namespace_quota_bytes) return;
   ledger_.SetQuota(bytes);
   has_quota_.store(bytes != 0, std::memory_order_release);
   for (Shard& shard : shards_) shard.VoidDrafts();

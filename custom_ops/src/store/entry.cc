@@ -138,8 +138,7 @@ bool Entry::Measure(const TensorSpec* specs, std::size_t count, Layout* layout) 
 Entry::Entry(const Candidate& candidate, std::size_t charge) noexcept
     : key_(candidate.key),
       created_(TickOf(candidate.now_ns)),
-      gain_(static_cast<float>(static_cast<double>(candidate.saving_ns()) /
-                               static_cast<double>(charge))),
+      gain_(candidate.gain(charge)),
       region_(static_cast<std::uint16_t>(candidate.tag.region)),
       name_space_(candidate.tag.name_space),
       cost_ns_(static_cast<float>(candidate.cost_ns)) {

@@ -15,8 +15,7 @@ constexpr std::size_t kUnprovenShare = 8;
 double Store::GainOf(const Candidate& candidate, std::size_t charge,
                      std::uint16_t frequency) const noexcept {
   if (charge > ledger_.budget() / kUnprovenShare && frequency < 2) return 0;
-  return std::max<std::uint16_t>(frequency, 1) * static_cast<double>(candidate.saving_ns()) /
-         static_cast<double>(charge);
+  return std::max<std::uint16_t>(frequency, 1) * static_cast<double>(candidate.gain(charge));
 }
 
 bool Store::MakeRoom(const Candidate& candidate, std::size_t charge, double gain) noexcept {

@@ -21,27 +21,26 @@ std::array<std::uint16_t, FrequencySketch::kProbes> FrequencySketch::Probe(
 }
 
 void FrequencySketch::Add(const Key& key) noexcept {
-  // Conservative: a counter above the estimate was raised by other keys; leave it.
+  // Conservative: counters above the estimate were raised by other keys, and stay.
   Raise(key, static_cast<std::uint16_t>(Estimate(key) + 1));
+  if (++adds_ == kPeriod) Halve();
 }
 
 void FrequencySketch::Raise(const Key& key, std::uint16_t uses) noexcept {
   const auto least = static_cast<std::uint8_t>(
       std::min<std::uint16_t>(uses, std::numeric_limits<std::uint8_t>::max()));
   for (const std::uint16_t slot : Probe(key)) counters_[slot] = std::max(counters_[slot], least);
-  HalveInTime();
 }
 
-std::uint8_t FrequencySketch::Estimate(const Key& key) const noexcept {
+std::uint16_t FrequencySketch::Estimate(const Key& key) const noexcept {
   std::uint8_t least = std::numeric_limits<std::uint8_t>::max();
   for (const std::uint16_t slot : Probe(key)) least = std::min(least, counters_[slot]);
   return least;
 }
 
-void FrequencySketch::HalveInTime() noexcept {
-  if (++changes_ < kPeriod) return;
+void FrequencySketch::Halve() noexcept {
   for (std::uint8_t& counter : counters_) counter = static_cast<std::uint8_t>(counter >> 1);
-  changes_ = 0;
+  adds_ = 0;
 }
 
 }  // namespace actcache

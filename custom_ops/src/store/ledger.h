@@ -12,7 +12,9 @@
 namespace actcache {
 
 inline constexpr std::uint32_t kMaxRegions = 1u << 16;
-inline constexpr std::uint32_t kMaxNamespaces = 1u << 20;
+// How many a process can have, from its first call to its last; some 100 bytes each. Who has more
+// tenants than that has to share namespaces among them.
+inline constexpr std::uint32_t kMaxNamespaces = 1u << 16;
 
 // What is held, and what became of the rest.
 struct RegionUsage {

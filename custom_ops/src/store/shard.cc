@@ -7,12 +7,14 @@ namespace actcache {
 Entry* Shard::Find(const Key& key, double age, const FindLimits& limits, Absence* why) noexcept {
   MutexLock lock(&mutex_);
   Entry* const entry = table_.Find(key);
-  if (entry == nullptr) sketch_.Add(key);
   *why = entry == nullptr                                      ? Absence::kAbsent
          : entry->Expired(limits.now_ns)                       ? Absence::kExpired
          : limits.max_age_ns < entry->AgeAtMost(limits.now_ns) ? Absence::kTooOld
                                                                : Absence::kNone;
-  if (*why != Absence::kNone) return nullptr;
+  if (*why != Absence::kNone) {
+    sketch_.Add(key);
+    return nullptr;
+  }
   if (entry->frequency_ < std::numeric_limits<std::uint16_t>::max()) ++entry->frequency_;
   // An age read before another thread raised it must not take worth away.
   entry->worth_ = std::max(entry->worth_, WorthOf(*entry, age));
@@ -31,12 +33,8 @@ Entry* Shard::Peek(const Key& key) noexcept {
 Shard::Prospect Shard::Look(const Key& key, std::uint64_t now_ns) noexcept {
   MutexLock lock(&mutex_);
   const Entry* const entry = table_.Find(key);
-  Prospect prospect{entry != nullptr, false, sketch_.Estimate(key), epoch_};
-  if (entry != nullptr) {
-    prospect.expired = entry->Expired(now_ns);
-    prospect.frequency = std::max(prospect.frequency, entry->frequency_);
-  }
-  return prospect;
+  if (entry == nullptr) return {false, false, sketch_.Estimate(key), epoch_};
+  return {true, entry->Expired(now_ns), std::max(entry->frequency_, sketch_.Estimate(key)), epoch_};
 }
 
 bool Shard::Insert(Entry* entry, double age, std::uint64_t epoch, Ledger* ledger) noexcept {
@@ -52,7 +50,7 @@ bool Shard::Replace(Entry* entry, double age, std::uint64_t epoch, Ledger* ledge
   Entry* const old = table_.Find(entry->key_);
   if (old != nullptr) {
     entry->Set(Entry::kPinned, old->Is(Entry::kPinned));
-    entry->frequency_ = std::max(entry->frequency_, old->frequency_);  // hits since Reserve()
+    entry->frequency_ = std::max(entry->frequency_, old->frequency_);
     table_.Remove(old);
     LeaveHeap(old);
     replaced->Push(old);

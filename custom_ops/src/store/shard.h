@@ -140,7 +140,7 @@ class alignas(64) Shard {
   }
   bool AddToTable(Entry* entry, double age, Ledger* ledger) noexcept ACTCACHE_REQUIRES(mutex_);
   void PushToHeap(Entry* entry) noexcept ACTCACHE_REQUIRES(mutex_);
-  // Its uses so far are remembered.
+  // The sketch remembers how often it was used.
   void LeaveTable(Entry* entry) noexcept ACTCACHE_REQUIRES(mutex_);
   void LeaveHeap(Entry* entry) noexcept ACTCACHE_REQUIRES(mutex_);
   void SetFloor(const Rank& rank) noexcept ACTCACHE_REQUIRES(mutex_);

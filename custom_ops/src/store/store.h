@@ -15,8 +15,8 @@
 // Worth (GreedyDual-Size-Frequency, Cherkasova 1998, with measured times)
 //   H(entry) = L + frequency * max(0, cost_ns - fetch_ns) / charge   set when stored or found
 //   L        = the largest H evicted so far, so that what is not used ages against what is
-//   frequency  counts lookups of the key, recent ones before its admission included: a sketch
-//              remembers keys that are not stored, those of former entries too, and forgets
+//   frequency  counts lookups of the key, recent ones before its admission and from before its
+//              last eviction included (a sketch that remembers keys which are not stored)
 // The entry with the smallest H of the whole store goes first, wherever it is sharded; of equal
 // ones the one that was made first. So the same operations in the same order, with the same times,
 // decide the same, whatever the bits of the keys; but for frequencies of keys that are not stored,
@@ -78,6 +78,8 @@ class Store {
 
   // The one the operators share. Starts with kDefaultBudget; never destroyed.
   static Store& Process() noexcept;
+  // What control/fork.h does. REQUIRES: no other thread, and no entry or draft held by this one.
+  static void ReplaceInForkedChild() noexcept;
 
   // The entry of `key`, or null; `why`, if given, says why. In any case the key counts as used once
   // more. An entry that has expired is removed. The caller shares ownership of the entry.

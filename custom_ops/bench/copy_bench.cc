@@ -1,0 +1,110 @@
+// Rows copied out of entries into a batched tensor, as a lookup that hits does it, against memcpy
+// of the same bytes from the same places to the same places.
+//
+// Arguments: bytes per row; the row axis's chunks per row (1 for axis 0).
+#include <benchmark/benchmark.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "bench_store.h"
+#include "ops/row_layout.h"
+#include "store/store.h"
+
+namespace actcache::bench {
+namespace {
+
+// In all, small enough for the second-level cache where rows are small, as a warm batch is; a row
+// of 1 MB and more comes from memory.
+constexpr std::size_t kBatchBytes = std::size_t{1} << 20;
+
+// A batch of entries, and the tensor that they are gathered into.
+class Batch {
+ public:
+  Batch(std::size_t row_bytes, std::size_t chunks)
+      : rows_(row_bytes >= kBatchBytes ? 2 : kBatchBytes / row_bytes),
+        store_(std::size_t{1} << 30),
+        output_(new std::byte[rows_ * row_bytes]),
+        layout_{chunks, rows_, row_bytes / chunks} {
+    const auto specs = Bytes(row_bytes);
+    for (std::size_t n = 0; n < rows_; ++n) {
+      const Key key = KeyNumber(n);
+      Draft draft = store_.Reserve(CandidateOf(key, specs, /*cost_ns=*/1000));
+      std::memset(draft.data(0), static_cast<int>(n), row_bytes);
+      store_.Publish(std::move(draft));
+      hits_.push_back(Find(&store_, key));
+    }
+    std::memset(output_.get(), 1, rows_ * row_bytes);
+  }
+
+  std::size_t rows() const { return rows_; }
+  const RowLayout& layout() const { return layout_; }
+  const std::byte* entry(std::size_t row) const {
+    return static_cast<const std::byte*>(hits_[row]->data(0));
+  }
+  std::byte* output() const { return output_.get(); }
+
+ private:
+  const std::size_t rows_;
+  Store store_;
+  std::vector<EntryRef> hits_;  // after store_: gone before it
+  const std::unique_ptr<std::byte[]> output_;
+  const RowLayout layout_;
+};
+
+void CountBytes(benchmark::State& state, const Batch& batch) {
+  state.SetBytesProcessed(state.iterations() *
+                          static_cast<std::int64_t>(batch.rows() * batch.layout().row_bytes()));
+}
+
+void CopyHits(benchmark::State& state) {
+  const Batch batch(static_cast<std::size_t>(state.range(0)),
+                    static_cast<std::size_t>(state.range(1)));
+  const RowLayout& layout = batch.layout();
+  for (auto _ : state) {
+    CopyRows(
+        Parallel(), batch.rows(), layout.row_bytes(),
+        [&](std::size_t row) { return ConstRow{batch.entry(row), layout.Dense(), 0}; },
+        [&](std::size_t row) { return MutableRow{batch.output(), layout, row}; });
+    benchmark::ClobberMemory();
+  }
+  CountBytes(state, batch);
+}
+
+void Memcpy(benchmark::State& state) {
+  const Batch batch(static_cast<std::size_t>(state.range(0)),
+                    static_cast<std::size_t>(state.range(1)));
+  const RowLayout& layout = batch.layout();
+  std::vector<const std::byte*> entries;
+  for (std::size_t row = 0; row < batch.rows(); ++row) entries.push_back(batch.entry(row));
+  for (auto _ : state) {
+    for (std::size_t row = 0; row < batch.rows(); ++row) {
+      for (std::size_t chunk = 0; chunk < layout.outer; ++chunk) {
+        std::memcpy(batch.output() + layout.offset(row, chunk), entries[row] + chunk * layout.inner,
+                    layout.inner);
+      }
+    }
+    benchmark::ClobberMemory();
+  }
+  CountBytes(state, batch);
+}
+
+void Sizes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgNames({"bytes", "chunks"});
+  for (const std::int64_t bytes :
+       {1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20}) {
+    benchmark->Args({bytes, 1});
+  }
+  // Row axis 1 of a tensor with 8 blocks.
+  for (const std::int64_t bytes : {4 << 10, 64 << 10, 1 << 20}) benchmark->Args({bytes, 8});
+}
+
+BENCHMARK(CopyHits)->Apply(Sizes);
+BENCHMARK(Memcpy)->Apply(Sizes);
+
+}  // namespace
+}  // namespace actcache::bench

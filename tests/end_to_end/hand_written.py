@@ -1,0 +1,190 @@
+"""Models of one region, written by hand as ``onnx.parser`` text, and the library's control functions with ctypes.
+
+Nothing of the Python package is used. The store is one per process, so each test has a region of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx.parser
+import onnxruntime as ort
+
+LIBRARY = Path(
+    os.environ.get("ACTCACHE_LIBRARY")
+    or Path(__file__).resolve().parents[2] / "actcache" / "_native" / "libactcache.so"
+)
+_REGIONS = itertools.count()
+Array = np.ndarray[Any, Any]
+
+
+# -- Models -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Tensor:
+    """A frontier tensor or a live-out: its type, its shape in the parser's syntax, and its row axis (-1: none)."""
+
+    name: str
+    type: str = "float"
+    shape: str = "[N, 3]"
+    axis: int = 0
+
+
+@dataclass
+class Region:
+    """A model that is one region between CacheLookup and CacheStore.
+
+    ``body`` is the region's nodes. They read a frontier tensor ``x`` that has rows as ``x_c``, one that has none as
+    ``x``, and write a live-out ``y`` as ``y_m``.
+    """
+
+    frontier: Sequence[Tensor]
+    live_outs: Sequence[Tensor]
+    body: str
+    granularity: str = "row"
+    # Entries are shared by what regions compute, so that tests need different ones.
+    fingerprint: str = field(default_factory=lambda: f"{next(_REGIONS):016x}")
+    opset: int = 17
+    before: str = ""  # nodes that make frontier tensors which are not inputs
+    inputs: Sequence[Tensor] | None = None
+    after: str = ""
+    outputs: Sequence[Tensor] | None = None
+    id: str = field(default_factory=lambda: f"region{next(_REGIONS)}")
+
+    def proto(self) -> onnx.ModelProto:
+        def axes(tensors: Sequence[Tensor]) -> str:
+            return "[" + ", ".join(str(t.axis if self.granularity == "row" else -1) for t in tensors) + "]"
+
+        def listed(tensors: Sequence[Tensor], suffix: str = "", typed: bool = False, shape: bool = False) -> str:
+            return ", ".join(
+                f"{t.type}{t.shape if shape else '[]'} {t.name}{suffix}" if typed else t.name + suffix for t in tensors
+            )
+
+        types = ", ".join(str(getattr(onnx.TensorProto, t.type.upper())) for t in self.live_outs)
+        shared = (
+            f'region: string = "{self.id}", fingerprint: string = "{self.fingerprint}", '
+            f'granularity: string = "{self.granularity}", '
+            f"output_row_axes: ints = {axes(self.live_outs)}, output_types: ints = [{types}]"
+        )
+        rows = [t for t in self.frontier if self.granularity == "row" and t.axis >= 0]
+        cached, computed = listed(self.live_outs, "_k"), listed(self.live_outs, "_m")
+        compact = "".join(f", {t.name}_c" for t in rows)
+        info = [listed(self.live_outs, "_k", typed=True)] + ([listed(rows, "_c", typed=True)] if rows else [])
+        text = f"""
+            <ir_version: 9, opset_import: ["": {self.opset}, "ai.actcache": 1]>
+            model ({listed(self.inputs or self.frontier, typed=True, shape=True)})
+              => ({listed(self.outputs or self.live_outs, typed=True, shape=True)})
+            <{", ".join(info)}>
+            {{
+              {self.before}
+              miss, plan, {cached}{compact} =
+                ai.actcache.CacheLookup
+                <{shared}, input_row_axes: ints = {axes(self.frontier)}, size_equations: ints = []>
+                ({listed(self.frontier)})
+              {listed(self.live_outs)} = If (miss) <
+                then_branch = compute () => ({listed(self.live_outs, "_t", typed=True)}) {{
+                  {self.body}
+                  {listed(self.live_outs, "_t")} =
+                    ai.actcache.CacheStore <{shared}> (plan, {cached}, {computed})
+                }},
+                else_branch = reuse () => ({listed(self.live_outs, "_e", typed=True)}) {{
+                  {" ".join(f"{t.name}_e = Identity({t.name}_k)" for t in self.live_outs)}
+                }}>
+              {self.after}
+            }}"""
+        return onnx.parser.parse_model(text)
+
+    def session(self, threads: int = 1, **entries: str) -> ort.InferenceSession:
+        return session(self.proto(), threads, **entries)
+
+
+def session(model: onnx.ModelProto, threads: int = 1, **entries: str) -> ort.InferenceSession:
+    """A session of a model; ``entries`` are session config entries without their "actcache."."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    for name, value in entries.items():
+        options.add_session_config_entry(f"actcache.{name}", value)
+    options.register_custom_ops_library(str(LIBRARY))
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def squares(**settings: Any) -> Region:
+    """y = x², row by row."""
+    return Region([Tensor("x")], [Tensor("y")], "y_m = Mul(x_c, x_c)", **settings)
+
+
+def batch(*rows: float, width: int = 3) -> Array:
+    """Rows that differ where their numbers do."""
+    return np.array([[row + k / 8 for k in range(width)] for row in rows], dtype=np.float32).reshape(-1, width)
+
+
+# -- Control functions ------------------------------------------------------------------------------------------------
+
+
+class Control:
+    """The library's C interface."""
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(str(LIBRARY))
+        self._library.actcache_stats_json.restype = ctypes.c_size_t
+        self._library.actcache_stats_json.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+        self._library.actcache_config_json.restype = ctypes.c_size_t
+        self._library.actcache_config_json.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+        self._library.actcache_configure.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+        self._library.actcache_last_error.restype = ctypes.c_char_p
+        self._library.actcache_version.restype = ctypes.c_char_p
+        for name in ("invalidate", "pin", "unpin"):
+            function = getattr(self._library, f"actcache_{name}")
+            function.restype = ctypes.c_int64
+            function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_double]
+        self._configured: set[str] = set()
+
+    def _json(self, function: Callable[..., int]) -> Any:
+        size = 0
+        while True:
+            buffer = ctypes.create_string_buffer(max(size, 1))
+            size = function(buffer, len(buffer))
+            if size <= len(buffer):
+                return json.loads(buffer.value)
+
+    def stats(self, region: Region) -> dict[str, Any]:
+        """The region's counters, which always have to add up."""
+        counters = self._json(self._library.actcache_stats_json)["regions"][region.id]
+        assert counters["lookups"] == counters["hits"] + counters["misses"] + counters["bypassed"]
+        assert counters["duplicates"] <= counters["hits"]
+        return counters
+
+    def counts(self, region: Region, *names: str) -> tuple[int, ...]:
+        counters = self.stats(region)
+        return tuple(counters[name] for name in names)
+
+    def store(self) -> dict[str, int]:
+        return self._json(self._library.actcache_stats_json)["store"]
+
+    def config(self) -> dict[str, Any]:
+        return self._json(self._library.actcache_config_json)
+
+    def configure(self, name: str, value: str | None) -> None:
+        self._configured.add(name)
+        if self._library.actcache_configure(name.encode(), value if value is None else value.encode()):
+            raise ValueError(self._library.actcache_last_error().decode())
+
+    def take_back(self) -> None:
+        """Take back all settings that were tried."""
+        for name in self._configured & self.config().keys():
+            self.configure(name, None)
+
+    def invalidate(self, namespace: str | None = None) -> int:
+        return self._library.actcache_invalidate(namespace if namespace is None else namespace.encode(), None, None, 0)
+
+    def version(self) -> str:
+        return self._library.actcache_version().decode()

@@ -1,0 +1,35 @@
+"""ttl_seconds and max_entry_age: nothing older is used, by anyone or by the session that says so."""
+
+from __future__ import annotations
+
+import time
+
+from hand_written import Control, batch, squares
+
+
+def test_an_expired_entry_is_computed_again(control: Control) -> None:
+    region = squares()
+    model = region.session(ttl_seconds="0.2")
+    for _ in range(2):
+        model.run(None, {"x": batch(1, 2)})
+    assert control.counts(region, "hits", "misses", "expired") == (2, 2, 0)
+    time.sleep(0.3)
+    for _ in range(2):
+        model.run(None, {"x": batch(1, 2)})
+    assert control.counts(region, "hits", "misses", "expired", "stored") == (4, 4, 2, 4)
+
+
+def test_a_reader_that_wants_young_entries_renews_them_for_all(control: Control) -> None:
+    region = squares()
+    patient, impatient = region.session(), region.session(max_entry_age="0.2")
+    patient.run(None, {"x": batch(1)})
+    impatient.run(None, {"x": batch(1)})
+    assert control.counts(region, "hits", "misses", "expired") == (1, 1, 0)
+    time.sleep(0.3)
+    patient.run(None, {"x": batch(1)})
+    assert control.counts(region, "hits", "misses", "expired") == (2, 1, 0)
+    impatient.run(None, {"x": batch(1)})
+    assert control.counts(region, "hits", "misses", "expired", "stored") == (2, 2, 1, 2)
+    for model in (impatient, patient):
+        model.run(None, {"x": batch(1)})
+    assert control.counts(region, "hits", "misses") == (4, 2)
