@@ -1,8 +1,9 @@
 """actcache: a memoising compiler for ONNX Runtime.
 
 ``compile_model`` finds the expensive parts of a model whose results can be reused and writes a model that
-caches them; ``InferenceSession`` (or ``register`` with plain onnxruntime) runs it; ``stats``, ``clear`` and
-``configure`` control the store of this process; ``record`` writes down calls for the compiler to choose by.
+caches them; ``InferenceSession`` (or ``register`` with plain onnxruntime) runs it; ``stats``, ``configure``,
+``invalidate`` and ``pin`` control the store of this process; ``record`` writes down calls for the compiler to choose
+by.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from actcache.passes.refusal import Refusal
     from actcache.recorder import Recorder, record
     from actcache.result import CompileResult
-    from actcache.runtime import InferenceSession, clear, library_path, register, stats
+    from actcache.runtime import InferenceSession, invalidate, library_path, pin, register, stats, unpin
 
 __version__ = "0.1.0"
 
@@ -48,14 +49,16 @@ __all__ = [
     "Recorder",
     "Refusal",
     "RegionSpec",
-    "clear",
     "compile_model",
     "configuration",
     "configure",
+    "invalidate",
     "library_path",
+    "pin",
     "record",
     "register",
     "stats",
+    "unpin",
 ]
 
 # Loaded at first use: a serving process needs neither onnx nor the compiler, and `--version` needs nothing.
@@ -66,12 +69,14 @@ _LAZY = {
     "Recorder": "actcache.recorder",
     "record": "actcache.recorder",
     "InferenceSession": "actcache.runtime",
-    "clear": "actcache.runtime",
     "configuration": "actcache.knobs",
     "configure": "actcache.knobs",
+    "invalidate": "actcache.runtime",
     "library_path": "actcache.runtime",
+    "pin": "actcache.runtime",
     "register": "actcache.runtime",
     "stats": "actcache.runtime",
+    "unpin": "actcache.runtime",
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import numbers
 import os
 import platform
 import sys
@@ -97,6 +98,17 @@ def text_argument(what: str, value: object) -> str:
     return value
 
 
+def number_argument(what: str, value: object) -> float:
+    """Return `value` if it is a real number (numpy's are).
+
+    Raises:
+        InvalidOption: It is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise InvalidOption(f"{what} is {value!r}", hint="give a number")
+    return float(value)
+
+
 def _refusal(handle: ctypes.CDLL) -> InvalidOption:
     return InvalidOption(handle.actcache_last_error().decode(errors="replace").removeprefix("actcache: "))
 
@@ -156,7 +168,11 @@ def _declare(handle: ctypes.CDLL) -> None:
         function = getattr(handle, name)
         function.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
         function.restype = ctypes.c_size_t
-    handle.actcache_clear.argtypes = [ctypes.c_char_p]
-    handle.actcache_clear.restype = ctypes.c_int64
+    handle.actcache_abandon.argtypes = []
+    handle.actcache_abandon.restype = None
+    for name in ("actcache_invalidate", "actcache_pin", "actcache_unpin"):
+        function = getattr(handle, name)
+        function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_double]
+        function.restype = ctypes.c_int64
     handle.actcache_version.argtypes = []
     handle.actcache_version.restype = ctypes.c_char_p

@@ -1,4 +1,5 @@
-"""The command line: ``actcache-compile``, and ``actcache`` with ``compile`` as its first sub-command.
+"""The command line: ``actcache-compile``, and ``actcache`` with ``compile`` as its first sub-command; the others are in
+``actcache.commands``.
 
 Written with click: the same command object serves both programs, wrong usage exits with 2 as ours does, and
 options are declared once, with their types, where they are documented.
@@ -12,27 +13,29 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
-from rich.console import Console
 
 import actcache
 from actcache import report
 from actcache.byte_size import DEFAULT_BUDGET, ByteSize
+from actcache.commands.diff import diff_command
+from actcache.commands.explain_miss import explain_miss_command
+from actcache.commands.inspect import inspect_command
 from actcache.errors import (
     EXIT_BAD_INPUT,
     EXIT_OUR_FAILURE,
     ActcacheError,
     InternalError,
     InvalidOption,
-    NothingToCache,
 )
+from actcache.per_call import ACCOUNT, CONTROL, NAMESPACE
+from actcache.terminal import describe, fail, new_console, progress, stdout
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
     from actcache.result import CompileResult
@@ -57,7 +60,32 @@ Exit codes:
   2 bad input   1 a failure of actcache itself"""
 
 
-@click.command(name="compile", epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+#: Options whose value may be left out, and what it is then.
+_NAMED = {"--namespace-input": NAMESPACE, "--control-input": CONTROL, "--account-output": ACCOUNT}
+
+
+class _CompileCommand(click.Command):
+    """Takes MODEL for itself where it follows an option whose value may be left out."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter:
+            named = [f"{a}={_NAMED[a]}" if a in _NAMED else a for a in given]
+            if named == given:
+                raise
+            return super().parse_args(ctx, named)
+
+
+def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
+    default = _NAMED[option]
+    return click.option(option, is_flag=False, flag_value=default, metavar="[NAME]", help=f"{text}  [NAME: {default}]")
+
+
+@click.command(
+    name="compile", cls=_CompileCommand, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.cached.onnx]")
 @click.option(
@@ -126,6 +154,9 @@ Exit codes:
     help="A library with operators that MODEL itself needs. Repeatable.",
 )
 @click.option("--single-file", is_flag=True, help="Keep all weights in one file (more memory when it is loaded).")
+@_named_option("--namespace-input", "Give the model a string input, to be fed in every call: the call's own namespace.")
+@_named_option("--control-input", "Give it a string input that says use (default), bypass or refresh in a call.")
+@_named_option("--account-output", "Give it an int64 output [regions, 3]: hits, misses and bypassed rows of a call.")
 @click.option("--explain", is_flag=True, help="Say for every part why it is or is not cached.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
@@ -137,24 +168,24 @@ def compile_command(as_json: bool, quiet: bool, debug: bool, explain: bool, **op
     The result runs in plain onnxruntime with actcache's custom-op library; its outputs are those of MODEL.
     """
     model: Path = options["model"]
-    output = _stdout(as_json)
+    output = stdout(as_json)
     try:
-        with _progress(quiet or as_json) as stage:
+        with progress(quiet or as_json) as stage:
             result = _compile(stage, **options)
     except ActcacheError as error:
         if as_json:
             output(report.failure_json(error, model))
-        _fail(error, debug, explain and not as_json)
+        fail(error, debug, explain and not as_json)
     except (KeyboardInterrupt, click.exceptions.Exit):
         raise
     except Exception as error:  # anything else is our own failure: never a bare traceback
         if as_json:
-            output(report.failure_json(InternalError(_describe(error)), model))
-        _fail(error, debug, explain=False)
+            output(report.failure_json(InternalError(describe(error)), model))
+        fail(error, debug)
     if as_json:
         output(report.to_json(result.to_json()))
     elif not quiet:
-        report.print_result(_console(), result, explain)
+        report.print_result(new_console(), result, explain)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -163,7 +194,8 @@ def umbrella() -> None:
     """A memoising compiler for ONNX Runtime."""
 
 
-umbrella.add_command(compile_command)
+for command in (compile_command, inspect_command, diff_command, explain_miss_command):
+    umbrella.add_command(command)
 
 
 def compile_main(args: Sequence[str] | None = None) -> NoReturn:
@@ -231,71 +263,9 @@ def _compile(stage: Callable[[str], None], **options: Any) -> CompileResult:
         pure_ops=options["pure_ops"],
         custom_op_libraries=options["custom_op_libraries"],
         single_file=options["single_file"],
+        namespace_input=options["namespace_input"],
+        control_input=options["control_input"],
+        account_output=options["account_output"],
         progress=stage,
         **chosen,
     )
-
-
-@contextmanager
-def _progress(silent: bool) -> Iterator[Callable[[str], None]]:
-    """Show the stage that is being worked on, if stderr is a terminal."""
-    console = _console(stderr=True)
-    if silent or not console.is_terminal:
-        yield lambda _stage: None
-        return
-    with console.status("starting") as status:
-        yield lambda stage: status.update(stage)
-
-
-def _fail(error: Exception, debug: bool, explain: bool) -> NoReturn:
-    """Print one line about `error` (and the refusals, where those are the answer) and exit."""
-    console = _console(stderr=True)
-    code = error.exit_code if isinstance(error, ActcacheError) else EXIT_OUR_FAILURE
-    if code == EXIT_OUR_FAILURE:
-        if debug:
-            traceback.print_exception(error)
-        where = "the traceback is above" if debug else f"details are in {_keep_traceback(error)}"
-        print(f"error: {_describe(error)}; this is a bug in actcache, please report it; {where}", file=sys.stderr)
-    else:
-        print(f"error: {error}", file=sys.stderr)
-    if isinstance(error, NothingToCache):
-        report.print_refusals(console, error.refusals, everything=explain)
-    sys.exit(code)
-
-
-def _describe(error: Exception) -> str:
-    if isinstance(error, ActcacheError):
-        return str(error)
-    first_line = next(iter(str(error).splitlines()), "")
-    return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
-
-
-def _keep_traceback(error: Exception) -> str:
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="actcache-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
-    ) as file:
-        file.write(f"actcache {actcache.__version__}, arguments {sys.argv[1:]}\n")
-        traceback.print_exception(error, file=file)
-    return file.name
-
-
-def _stdout(reserved: bool) -> Callable[[str], None]:
-    """Return what prints the answer. If stdout is reserved for it, libraries that print get stderr instead."""
-    if not reserved:
-        return print
-    sys.stdout.flush()
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-
-    def write(text: str) -> None:
-        print(text, file=answer, flush=True)
-
-    return write
-
-
-def _console(stderr: bool = False) -> Console:
-    """A console that prints tensor names as they are, and uses long lines where nobody's terminal wraps them."""
-    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = 160
-    return console

@@ -24,11 +24,13 @@ from actcache.passes.graph import GraphView
 from actcache.passes.local_functions import LocalFunctions
 from actcache.passes.named_region import choose_named
 from actcache.passes.outline import outline_in
+from actcache.passes.per_call import add_per_call
 from actcache.passes.prediction import Predictor
 from actcache.passes.recording import Place, places
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows import row_hypotheses, with_namesakes
 from actcache.passes.time_model import TimeModel
+from actcache.per_call import PerCall
 from actcache.region_spec import RegionSpec
 from actcache.result import CompiledRegion
 from actcache.samples import check_sample, load_sample, model_inputs
@@ -49,6 +51,7 @@ class Compilation:
         verify: Whether to run the compiled model against it.
         step: Told what is being done.
         dynamic: The model with its batch made variable, if that is what is compiled.
+        per_call: Inputs and outputs that the compiled model has besides.
 
     Attributes:
         view: What the analyses see.
@@ -65,7 +68,9 @@ class Compilation:
         verify: bool,
         step: Progress,
         dynamic: DynamicBatch | None = None,
+        per_call: PerCall | None = None,
     ) -> None:
+        self.per_call = per_call or PerCall()
         self.loaded, self.tolerance, self.verify, self.step, self.dynamic = loaded, tolerance, verify, step, dynamic
         self.originals = model_runs.Originals(str(loaded.source), str(loaded.runnable), str(loaded.base), libraries)
         self.functions = loaded.functions
@@ -175,9 +180,7 @@ class Compilation:
             return True
         calls = self.trace.measured_on
         self.step(f"measuring the result on {len(calls)} recorded calls")
-        path = self.loaded.directory / "compiled.onnx"
-        path.write_bytes(self.result.SerializeToString())
-        answer = model_runs.replay(self.originals, path, calls, self.tolerance, self.budget)
+        answer = model_runs.replay(self.originals, self._written(), calls, self.tolerance, self.budget)
         names = ", ".join(c.candidate.region.id for c in compiled)
         if answer["failure"] is not None:
             refusals.append(Refusal("verification", answer["failure"], names))
@@ -206,10 +209,8 @@ class Compilation:
         if not self.verify:
             return compiled, None
         self.step("verifying " + ", ".join(f"'{c.region.id}' by {c.region.granularity}" for c in plan))
-        path = self.loaded.directory / "compiled.onnx"
-        path.write_bytes(self.result.SerializeToString())
         cones, batches = [c.cone for c in plan], self._batches(plan)
-        report = model_runs.check(self.originals, path, self.samples, batches, cones, self.tolerance)
+        report = model_runs.check(self.originals, self._written(), self.samples, batches, cones, self.tolerance)
         if report.failure is None:
             return compiled, report
         if len(plan) == 1:
@@ -237,6 +238,12 @@ class Compilation:
                 found.append(axes)
         return found
 
+    def _written(self) -> model_runs.Compiled:
+        """Write the compiled model into the working folder."""
+        path = self.loaded.directory / "compiled.onnx"
+        path.write_bytes(self.result.SerializeToString())
+        return model_runs.Compiled(path, self.per_call)
+
     def _outline(self, plan: Plan) -> list[CompiledRegion]:
         written, regions = self.functions.with_calls(self.view, [candidate.region for candidate in plan])
         self.result = onnx.ModelProto()
@@ -246,5 +253,7 @@ class Compilation:
             found = candidate.region
             digest = fingerprint(self.view, found.nodes, found.live_outs, self.loaded.weights.tensors)
             outline_in(self.result, written, region, digest)
-            compiled.append(CompiledRegion(candidate, digest))
+            seconds = sum(self.costs.seconds[index] for index in found.nodes)
+            compiled.append(CompiledRegion(candidate, digest, seconds))
+        add_per_call(self.result, self.per_call, [region.id for region in regions])
         return compiled

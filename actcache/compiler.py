@@ -7,27 +7,26 @@ measured on the second.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 
-from actcache import __version__
 from actcache.byte_size import DEFAULT_BUDGET
 from actcache.compilation import Compilation, Progress, Sample
 from actcache.emit import emit, working_folder
 from actcache.errors import InvalidModel, InvalidOption, NothingToCache
 from actcache.explain import explain
+from actcache.manifest import Original, Policy, add_manifest
 from actcache.model_file import LoadedModel, load_model
 from actcache.passes.dynamic_batch import DynamicBatch, fixed_batches, make_dynamic
 from actcache.passes.graph import GraphView
-from actcache.passes.inline_regions import MANIFEST_KEY
+from actcache.passes.per_call import check_names
 from actcache.passes.refusal import Refusal
+from actcache.per_call import PerCall
 from actcache.region_spec import RegionSpec
-from actcache.result import CompiledRegion, CompileResult
+from actcache.result import CompileResult
 from actcache.trace import load_trace
 from actcache.verify import DEFAULT_TOLERANCE
 
@@ -50,6 +49,9 @@ def compile_model(
     pure_ops: Collection[str] = (),
     custom_op_libraries: Sequence[str | os.PathLike[str]] = (),
     single_file: bool = False,
+    namespace_input: str | None = None,
+    control_input: str | None = None,
+    account_output: str | None = None,
     progress: Progress | None = None,
 ) -> CompileResult:
     """Write a model that caches what is worth it.
@@ -72,6 +74,10 @@ def compile_model(
         pure_ops: Operators, each ``domain:Op``, that the user vouches for.
         custom_op_libraries: Libraries with operators that the model itself needs.
         single_file: Keep the weights inside the model.
+        namespace_input: Name of an input of the compiled model, to be fed in every call: a string scalar, the call's
+            namespace (see :class:`actcache.per_call.PerCall`); None: it has none.
+        control_input: Name of an input that says ``use`` (its default), ``bypass`` or ``refresh`` in a call; or None.
+        account_output: Name of an output that tells what was reused in a call; or None.
         progress: Called with the name of each step as it begins.
 
     Raises:
@@ -79,6 +85,7 @@ def compile_model(
         InvalidModel, InvalidSamples, InvalidRegion, InvalidOption, OutputError, LibraryError: As they say.
     """
     _check_options(granularity, min_saving, tolerance, pure_ops, budget_bytes)
+    per_call = PerCall(namespace_input, control_input, account_output)
     source = Path(model)
     target = Path(output) if output is not None else source.with_suffix(".cached.onnx")
     if not source.exists():
@@ -89,6 +96,9 @@ def compile_model(
     with working_folder(target) as folder:
         step("reading the model")
         loaded = load_model(source, folder, single_file=single_file)
+        original = Original.of(source, loaded.weights.digest if loaded.weights.size else None)
+        check_names(loaded.functions.model, per_call)
+        check_names(loaded.proto, per_call)
         if target.resolve() in loaded.weights.sources:
             problem = f"the output '{target}' holds weights of the model"
             raise InvalidOption(problem, hint="choose another file with -o")
@@ -96,7 +106,7 @@ def compile_model(
         libraries = tuple(str(p) for p in custom_op_libraries)
         refusals: list[Refusal] = []
         for dynamic in _batches(loaded, dynamic_batch, refusals):
-            compilation = Compilation(loaded, libraries, tolerance, verify, step, dynamic)
+            compilation = Compilation(loaded, libraries, tolerance, verify, step, dynamic, per_call)
             compilation.measure(samples, recorded)
             choice = compilation.choose(granularity, regions, min_saving, pure_ops, budget_bytes)
             if not dynamic_batch and granularity != "tensor":
@@ -109,19 +119,33 @@ def compile_model(
                 if dynamic is None:
                     raise
                 refusals += error.refusals
-        notes = _notes(loaded, single_file, compilation.dynamic)
+        notes = _notes(loaded, single_file, compilation.dynamic, per_call)
         step("writing the compiled model")
         view, costs = compilation.view, compilation.costs
         lines = explain(view, costs, [c.candidate for c in compiled], choice.refusals)
         played = compilation.played
-        files = emit(
-            _with_manifest(compilation.result, compiled, compilation.runtime_version),
-            loaded.weights,
-            target,
-            single_file=single_file,
+        result = CompileResult(
+            source, target, [], compiled, choice.refusals, report, notes, lines, choice.considered, played, per_call
         )
-    considered = choice.considered
-    return CompileResult(source, target, files, compiled, choice.refusals, report, notes, lines, considered, played)
+        chosen_by = "names" if regions else "trace" if recorded and min_saving is None else "costs"
+        add_manifest(
+            compilation.result,
+            result,
+            original=original,
+            policy=Policy(
+                chosen_by=chosen_by,
+                granularity=granularity,
+                min_saving_ms=min_saving,
+                budget_bytes=budget_bytes if recorded else None,
+                tolerance=tolerance,
+                dynamic_batch=compilation.dynamic is not None,
+                pure_ops=sorted(pure_ops),
+            ),
+            costs=costs,
+            runtime_version=compilation.runtime_version,
+        )
+        result.files = emit(compilation.result, loaded.weights, target, single_file=single_file)
+    return result
 
 
 def _check_options(
@@ -166,8 +190,10 @@ def _batches(loaded: LoadedModel, dynamic_batch: bool, refusals: list[Refusal]) 
     yield None
 
 
-def _notes(loaded: LoadedModel, single_file: bool, dynamic: DynamicBatch | None) -> list[str]:
+def _notes(loaded: LoadedModel, single_file: bool, dynamic: DynamicBatch | None, per_call: PerCall) -> list[str]:
     notes = []
+    if per_call.namespace_input is not None:
+        notes.append(f"every call has to feed '{per_call.namespace_input}', a string scalar: its namespace")
     if dynamic is not None:
         names = ", ".join(f"axis {axis} of '{name}'" for name, axis in dynamic.inputs.items())
         notes.append(f"the batch, a constant {dynamic.size}, was made variable: {names}")
@@ -177,14 +203,3 @@ def _notes(loaded: LoadedModel, single_file: bool, dynamic: DynamicBatch | None)
         size = loaded.weights.size / 2**20
         notes.append(f"single file: onnxruntime keeps weights inside a branch twice, up to {size:.0f} MiB more memory")
     return notes
-
-
-def _with_manifest(model: onnx.ModelProto, regions: Sequence[CompiledRegion], runtime_version: str) -> onnx.ModelProto:
-    manifest = {
-        "version": 1,
-        "tool": f"actcache {__version__}",
-        "onnxruntime": runtime_version,
-        "regions": [region.to_json() for region in regions],
-    }
-    model.metadata_props.add(key=MANIFEST_KEY, value=json.dumps(manifest, sort_keys=True))
-    return model

@@ -5,11 +5,10 @@ What each takes is checked by the library (``custom_ops/src/control/knobs.h``), 
 
 from __future__ import annotations
 
-import numbers
 import operator
 from typing import Any
 
-from actcache._library import call, read_json, text_argument
+from actcache._library import call, number_argument, read_json, text_argument
 from actcache.errors import InvalidOption
 
 
@@ -109,8 +108,4 @@ def _bytes(name: str, value: object) -> str | None:
 
 
 def _number(name: str, value: object) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise InvalidOption(f"knob '{name}' is {value!r}", hint="give a number")
-    return repr(float(value))
+    return None if value is None else repr(number_argument(f"knob '{name}'", value))

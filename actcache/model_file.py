@@ -80,12 +80,12 @@ def load_model(source: Path, directory: Path, *, single_file: bool = False) -> L
         OutputError: It is.
         InvalidModel: The file is missing, empty, truncated, not ONNX, or its external data is missing.
     """
-    proto = _parse(source)
+    proto = parse_model(source)
     try:
         recompiled = inline_regions(proto)
         _list_inputs_only(proto)
         _import_default_domain(proto)
-        home = _home(source, proto)
+        home = data_home(source, proto)
     except InvalidModel as error:
         raise InvalidModel(error.message, file=source) from error
     if single_file:
@@ -100,7 +100,12 @@ def load_model(source: Path, directory: Path, *, single_file: bool = False) -> L
     return loaded
 
 
-def _parse(source: Path) -> onnx.ModelProto:
+def parse_model(source: Path) -> onnx.ModelProto:
+    """Read the protobuf of a model, without its external data.
+
+    Raises:
+        InvalidModel: The file is missing, empty, truncated, or not ONNX.
+    """
     try:
         if not source.is_file():
             raise InvalidModel("no such file" if not source.exists() else "this is not a file", file=source)
@@ -117,7 +122,7 @@ def _parse(source: Path) -> onnx.ModelProto:
     return proto
 
 
-def _home(source: Path, proto: onnx.ModelProto) -> Path:
+def data_home(source: Path, proto: onnx.ModelProto) -> Path:
     """Return the path of the model beside which its external data lies: a link to the model may stand elsewhere.
 
     Folders are resolved: onnxruntime refuses external data below a folder that is a link.

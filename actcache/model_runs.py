@@ -22,6 +22,7 @@ from actcache.errors import ActcacheError, InternalError, InvalidModel, InvalidS
 from actcache.passes.cost import Costs
 from actcache.passes.recording import Place, Recording
 from actcache.passes.time_model import FewRows
+from actcache.per_call import PerCall
 from actcache.verify import VerifyReport
 
 #: Name of the answer, beside the request.
@@ -68,6 +69,23 @@ class Originals:
     fixed: FixedBatch | None = None
 
 
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled model to be run in place of the original.
+
+    Attributes:
+        path: Its file, in the working folder.
+        per_call: Inputs and outputs that it has besides the original's.
+    """
+
+    path: Path
+    per_call: PerCall
+
+    def request(self) -> dict[str, Any]:
+        """Return what the worker is told of it."""
+        return {"compiled": str(self.path), "per_call": self.per_call.names()}
+
+
 def measure(originals: Originals, samples: Sequence[Path], directory: Path) -> tuple[list[Path], Costs, str]:
     """Measure the model on the first sample; without samples, make some up first.
 
@@ -79,7 +97,7 @@ def measure(originals: Originals, samples: Sequence[Path], directory: Path) -> t
         InvalidSamples: The model refuses a sample, or none could be made up.
     """
     request = {"task": "measure", **asdict(originals), "samples": [str(s) for s in samples]}
-    answer = _call(request, directory, originals.source)
+    answer = call(request, directory, originals.source)
     shapes = {name: tuple(shape) for name, shape in answer["shapes"].items()}
     costs = Costs(tuple(answer["seconds"]), answer["total"], shapes, measured=True)
     return [Path(s) for s in answer["samples"]], costs, answer["onnxruntime"]
@@ -87,21 +105,22 @@ def measure(originals: Originals, samples: Sequence[Path], directory: Path) -> t
 
 def check(
     originals: Originals,
-    compiled: Path,
+    compiled: Compiled,
     samples: Sequence[Path],
     batches: Sequence[Mapping[str, int]],
     cones: Sequence[Sequence[str]],
     tolerance: float,
 ) -> VerifyReport:
-    """Verify a compiled model in the working folder against the original.
+    """Verify a compiled model against the original.
 
     Raises:
         InvalidModel, InvalidSamples, LibraryError: As :func:`measure`, and the native library cannot be used.
     """
     request = {"task": "verify", **asdict(originals), "samples": [str(s) for s in samples]}
-    request |= {"compiled": str(compiled), "batches": [dict(axes) for axes in batches], "tolerance": tolerance}
-    request["cones"] = [list(cone) for cone in cones]
-    answer = _call(request, compiled.parent, originals.source)
+    request |= compiled.request()
+    request |= {"batches": [dict(axes) for axes in batches], "cones": [list(cone) for cone in cones]}
+    request["tolerance"] = tolerance
+    answer = call(request, compiled.path.parent, originals.source)
     return VerifyReport(**answer)
 
 
@@ -130,7 +149,7 @@ def record(
     wanted, target = sorted(places, key=str), directory / "recording.npz"
     request = {"task": "record", **asdict(originals), "calls": [str(c) for c in calls], "samples": [str(sample)]}
     request |= {"places": wanted, "batches": [dict(axes) for axes in batches], "recording": str(target)}
-    answer = _call(request, directory, originals.source)
+    answer = call(request, directory, originals.source)
     with np.load(target) as arrays:
         seconds = arrays["seconds"]
         hashes = {
@@ -145,19 +164,29 @@ def record(
 
 
 def replay(
-    originals: Originals, compiled: Path, calls: Sequence[Path], tolerance: float, budget: int
+    originals: Originals, compiled: Compiled, calls: Sequence[Path], tolerance: float, budget: int
 ) -> dict[str, Any]:
     """Play recorded calls through the original and the compiled model; see :func:`actcache.trace_runs.replay`.
 
     Raises:
         InvalidModel, InvalidSamples, LibraryError: As :func:`record`.
     """
-    request = {"task": "replay", **asdict(originals), "compiled": str(compiled), "calls": [str(c) for c in calls]}
+    request = {"task": "replay", **asdict(originals), **compiled.request(), "calls": [str(c) for c in calls]}
     request |= {"tolerance": tolerance, "budget": budget}
-    return _call(request, compiled.parent, originals.source)
+    return call(request, compiled.path.parent, originals.source)
 
 
-def _call(request: dict[str, Any], directory: Path, source: str) -> dict[str, Any]:
+def call(request: dict[str, Any], directory: Path, source: str) -> dict[str, Any]:
+    """Have a request carried out by the other process and return its answer.
+
+    Args:
+        request: Its ``task`` and what that needs (:data:`actcache.worker.TASKS`).
+        directory: A folder for request and answer.
+        source: What messages call the model.
+
+    Raises:
+        InvalidModel, InvalidSamples, LibraryError: The task raised it; InvalidModel also if onnxruntime crashes.
+    """
     path = directory / "request.json"
     path.write_text(json.dumps(request))
     answer_path = directory / ANSWER

@@ -15,6 +15,8 @@ import onnxruntime
 
 from actcache.errors import InvalidOption, OutputError
 from actcache.model_runs import save_sample
+from actcache.passes.inline_regions import MANIFEST_KEY
+from actcache.per_call import PerCall
 
 #: Calls are sampled in stretches of this many: what repeats between neighbours is what a trace is for.
 STRETCH = 64
@@ -36,6 +38,7 @@ class Recorder:
         self, session: onnxruntime.InferenceSession, folder: Path, max_calls: int, max_bytes: int, sample: float
     ) -> None:
         self._session, self._folder = session, folder
+        self._not_inputs = set(_per_call(session).names().values())
         self._max_calls, self._max_bytes, self._sample = max_calls, max_bytes, sample
         self._lock = threading.Lock()
         self._random = np.random.default_rng(0)
@@ -60,8 +63,9 @@ class Recorder:
         if self._calls % STRETCH == 0 and self._calls:
             self._stretch_is_recorded = bool(self._random.random() < self._sample)
         self._calls += 1
-        arrays = {name: value for name, value in feed.items() if isinstance(value, np.ndarray)}
-        if self.full or not self._stretch_is_recorded or len(arrays) < len(feed):
+        inputs = {name: value for name, value in feed.items() if name not in self._not_inputs}
+        arrays = {name: value for name, value in inputs.items() if isinstance(value, np.ndarray)}
+        if self.full or not self._stretch_is_recorded or len(arrays) < len(inputs):
             return  # sequences, maps and device values cannot be keys either
         size = sum(array.nbytes for array in arrays.values())
         if self.recorded >= self._max_calls or self.bytes + size > self._max_bytes:
@@ -81,6 +85,11 @@ class Recorder:
         self.bytes += path.stat().st_size
 
 
+def _per_call(session: onnxruntime.InferenceSession) -> PerCall:
+    """Return what a compiled model takes besides the inputs of its original."""
+    return PerCall.from_manifest(session.get_modelmeta().custom_metadata_map.get(MANIFEST_KEY, ""))
+
+
 def record(
     session: onnxruntime.InferenceSession,
     path: str | PathLike[str],
@@ -92,7 +101,7 @@ def record(
     """Wrap a session so that its calls are written to a folder, for ``actcache-compile --trace``.
 
     Args:
-        session: A session of the original model, or of a compiled one.
+        session: A session of the original model, or of a compiled one (of which the original's inputs are written).
         path: The folder; made if it does not exist.
         max_calls: Recording stops after this many calls.
         max_bytes: Recording stops before the folder holds more bytes.

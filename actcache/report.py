@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from actcache.errors import ActcacheError, NothingToCache
 if TYPE_CHECKING:
     from actcache.passes.refusal import Refusal
     from actcache.result import CompileResult
-    from actcache.trace import TraceReport
 
 #: Refusals printed for each reason unless everything is asked for.
 _SHOWN = 2
@@ -31,18 +30,22 @@ def to_json(content: dict[str, Any]) -> str:
 def failure_json(error: ActcacheError, model: Path | None) -> str:
     """Write a failure as the one JSON object of ``--json``: the keys of a result, and ``error``."""
     refusals = [refusal.to_json() for refusal in error.refusals] if isinstance(error, NothingToCache) else []
-    problem = {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
     empty = {"output": None, "regions": [], "refusals": refusals, "verify": None}
-    return to_json({"model": str(model) if model else None, **empty, "error": problem})
+    return to_json({"model": str(model) if model else None, **empty, "error": problem(error)})
+
+
+def problem(error: ActcacheError) -> dict[str, Any]:
+    """Return an error as ``--json`` tells it."""
+    return {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
 
 
 def print_result(console: Console, result: CompileResult, explain: bool) -> None:
     """Print what was cached, how it was checked, and how to load it."""
     answer = result.to_json()
     console.print(_region_table(answer["regions"]))
-    console.print(_verify_line(answer.get("verify")))
-    if result.trace:
-        console.print(_trace_line(result.trace))
+    console.print(verify_line(answer["verify"]))
+    if answer["trace"]:
+        console.print(trace_line(answer["trace"]))
     for note in result.notes:
         console.print(f"note: {note}")
     if explain:
@@ -124,16 +127,18 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} more"
 
 
-def _trace_line(trace: TraceReport) -> str:
-    reuse = ", ".join(f"'{name}' {share:.1%}" for name, share in sorted(trace.reuse.items()))
-    expected = "" if trace.predicted is None else f"{trace.predicted:.3f} of the original's time expected, "
+def trace_line(trace: Mapping[str, Any]) -> str:
+    """Say in one line what a trace predicted and measured (:class:`actcache.trace.TraceReport` as JSON)."""
+    reuse = ", ".join(f"'{name}' {share:.1%}" for name, share in sorted(trace["reuse"].items()))
+    expected = "" if trace["predicted"] is None else f"{trace['predicted']:.3f} of the original's time expected, "
     return (
-        f"trace: {expected}{trace.measured:.3f} measured on {trace.played} other calls, from an empty store; "
+        f"trace: {expected}{trace['measured']:.3f} measured on {trace['played']} other calls, from an empty store; "
         f"reused: {reuse or 'nothing'}"
     )
 
 
-def _verify_line(verify: dict[str, Any] | None) -> str:
+def verify_line(verify: Mapping[str, Any] | None) -> str:
+    """Say in one line what verification found (:class:`actcache.verify.VerifyReport` as JSON; None: not done)."""
     if not verify:
         return "not verified (--no-verify)"
     checked = f"verified against the original: {verify['cases']} cases"

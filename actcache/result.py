@@ -9,6 +9,7 @@ from typing import Any
 from actcache.passes.candidate import Candidate
 from actcache.passes.choose_traced import Considered
 from actcache.passes.refusal import Refusal
+from actcache.per_call import PerCall
 from actcache.trace import TraceReport
 from actcache.verify import VerifyReport
 
@@ -20,13 +21,20 @@ class CompiledRegion:
     Attributes:
         candidate: The region and what it is expected to save.
         fingerprint: Content hash of the region, 64 hex digits.
+        seconds: What its nodes take in one call on the sample, those of regions inside it included.
     """
 
     candidate: Candidate
     fingerprint: str
+    seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the region as it stands in ``--json`` output and in the manifest."""
+        """Return the region as it stands in ``--json`` output and in the manifest.
+
+        ``inputs``: its cone. ``nodes``: how many. ``milliseconds``: of the call on the sample, which had ``rows`` rows
+        (1 for granularity ``tensor``); ``saving_ms``, ``read_bytes`` and ``entry_bytes`` (bytes of frontier and
+        live-outs) are per row.
+        """
         region = self.candidate.region
         return {
             "id": region.id,
@@ -36,7 +44,11 @@ class CompiledRegion:
             "live_outs": list(region.live_outs),
             "nodes": len(region.nodes),
             "time_share": round(self.candidate.time_share, 4),
+            "milliseconds": round(self.seconds * 1e3, 4),
             "saving_ms": round(self.candidate.saving * 1e3, 4),
+            "rows": self.candidate.rows,
+            "read_bytes": round(self.candidate.read_bytes),
+            "entry_bytes": round(self.candidate.entry_bytes),
             "fingerprint": self.fingerprint,
         }
 
@@ -56,6 +68,7 @@ class CompileResult:
         explain: Lines that tell, for every costly node, why it is cached or what stopped it.
         considered: Every candidate that was looked at, and what came of it.
         trace: What a trace predicted and measured; None without one.
+        per_call: Inputs and outputs that the compiled model has besides the original's.
     """
 
     model: Path
@@ -68,6 +81,7 @@ class CompileResult:
     explain: list[str] = field(default_factory=list)
     considered: list[Considered] = field(default_factory=list)
     trace: TraceReport | None = None
+    per_call: PerCall = field(default_factory=PerCall)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as ``--json`` prints it."""
@@ -81,4 +95,5 @@ class CompileResult:
             "candidates": [considered.to_json() for considered in self.considered],
             "trace": self.trace.to_json() if self.trace else None,
             "notes": self.notes,
+            "per_call": self.per_call.names(),
         }

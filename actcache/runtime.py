@@ -1,19 +1,19 @@
-"""What a host program calls while it serves a compiled model: registration and statistics.
+"""What a host program calls while it serves a compiled model: registration, statistics, what to forget.
 
-All of it talks to the one store of this process. A host in another language has the same through the C
-functions in ``custom_ops/include/actcache.h``. Sessions and their store must not cross ``fork()``: create
-them after it.
+All of it talks to the one store of this process (its knobs are in ``knobs.py``). A host in another language has
+the same through the C functions in ``custom_ops/include/actcache.h``. A child of ``fork()`` starts with an empty
+store; onnxruntime's sessions must be created after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
 
 import onnxruntime
 
-from actcache._library import call, library, read_json, text_argument
+from actcache._library import call, library, number_argument, read_json, text_argument
 from actcache.errors import LibraryError
 
 #: Session config entry that remembers the registration; session options take no attributes.
@@ -74,15 +74,37 @@ class InferenceSession(onnxruntime.InferenceSession):  # type: ignore[misc, unus
         register(options)
         super().__init__(path_or_bytes, options, providers=providers, **kwargs)
 
+    def run(self, *arguments: Any, **options: Any) -> Any:
+        """As ``onnxruntime.InferenceSession.run``; if it fails, other threads compute what it was to compute."""
+        return _abandoning(super().run, *arguments, **options)
+
+    def run_with_iobinding(self, *arguments: Any, **options: Any) -> Any:
+        """As ``onnxruntime.InferenceSession.run_with_iobinding``; if it fails, as :meth:`run`."""
+        return _abandoning(super().run_with_iobinding, *arguments, **options)
+
+    def run_with_ort_values(self, *arguments: Any, **options: Any) -> Any:
+        """As ``onnxruntime.InferenceSession.run_with_ort_values``; if it fails, as :meth:`run`."""
+        return _abandoning(super().run_with_ort_values, *arguments, **options)
+
 
 def stats() -> dict[str, Any]:
     """Return what the caches of this process have done so far.
 
     Returns:
-        ``{"regions": {id: {...}}, "store": {...}}``. Per region, in rows (a call of a tensor-granular region
-        is one row): ``lookups == hits + misses + bypassed``, ``duplicates`` (hits on an equal row of the same
-        batch), ``stored``, ``evicted``, ...; ``bytes`` held now; ``saved_seconds`` and the time spent hashing,
-        copying and computing. The store: ``bytes``, ``entries``, ``budget_bytes``, ``evictions``, ...
+        ``{"forked": bool, "regions": {id: {...}}, "store": {...}, "namespaces": {name: {...}}}``.
+
+        Per region, in rows (a call of a tensor-granular region is one row): ``lookups == hits + misses + bypassed``;
+        of the hits, ``duplicates`` equal a row of the same batch and ``joined`` waited for another call; of the
+        misses, ``expired`` had an entry that was too old; ``verified`` rows were compared with their entry and
+        ``mismatches`` differed; ``stored``, ``not_admitted``, ``evicted``; ``bytes`` and ``pinned_bytes`` held now;
+        ``saved_seconds`` and the time spent hashing, copying and computing; ``overhead_seconds`` in both operators
+        altogether. A region's ``state`` is ``"active"`` or, where looking up costs more than it saves (or would, as
+        ``bypass_reason`` says), ``"bypassed"`` until a probe succeeds: ``bypass_switches``, ``probes``.
+
+        The store: ``bytes``, ``entries``, ``budget_bytes``, ``pinned_bytes``, ... as they are now, and how many
+        entries were inserted, evicted, expired, invalidated, ... so far. Per namespace that holds something:
+        ``bytes`` and ``entries``. ``forked`` tells a child of ``os.fork()``, which counts from 0.
+        ``custom_ops/include/actcache.h`` has the complete list.
 
     Raises:
         LibraryError: As :func:`library_path`.
@@ -90,19 +112,96 @@ def stats() -> dict[str, Any]:
     return read_json("actcache_stats_json")
 
 
-def clear(namespace: str | None = None) -> int:
-    """Forget what is cached, in one namespace or everywhere.
+def invalidate(
+    namespace: str | None = None,
+    *,
+    region: str | None = None,
+    fingerprint: str | None = None,
+    older_than: float | None = None,
+) -> int:
+    """Forget what is cached: everything, or what meets every selector that is given.
+
+    Weights and operators are part of every key, so a changed model never needs this. Data that a model reads beside
+    its inputs would. What is being computed meanwhile is not stored.
 
     Args:
-        namespace: The namespace to clear; None clears everything. ``""`` is the default namespace.
+        namespace: Of this namespace; ``""`` is the one of sessions that name none.
+        region: Of the regions of this id, as ``stats()["regions"]`` lists them; of several models, maybe.
+        fingerprint: Of the regions of this content hash, as ``stats()["regions"][id]["fingerprint"]`` gives it.
+        older_than: Stored at least so many seconds ago.
 
     Returns:
-        How many entries were removed.
+        How many entries were removed; 0 if there is no such namespace or region.
 
     Raises:
+        InvalidOption: A selector means nothing.
         LibraryError: As :func:`library_path`.
     """
-    return call("actcache_clear", None if namespace is None else text_argument("'namespace'", namespace).encode())
+    return _for_selected("actcache_invalidate", namespace, region, fingerprint, older_than)
+
+
+def pin(
+    namespace: str | None = None,
+    *,
+    region: str | None = None,
+    fingerprint: str | None = None,
+    older_than: float | None = None,
+) -> int:
+    """Keep what is cached now from being evicted for room or for a quota.
+
+    It still expires and can be invalidated; a budget lower than what is pinned evicts it too.
+
+    Args:
+        namespace: As :func:`invalidate`.
+        region: As :func:`invalidate`.
+        fingerprint: As :func:`invalidate`.
+        older_than: As :func:`invalidate`.
+
+    Returns:
+        How many entries were pinned that were not.
+
+    Raises:
+        InvalidOption: A selector means nothing.
+        LibraryError: As :func:`library_path`.
+    """
+    return _for_selected("actcache_pin", namespace, region, fingerprint, older_than)
+
+
+def unpin(
+    namespace: str | None = None,
+    *,
+    region: str | None = None,
+    fingerprint: str | None = None,
+    older_than: float | None = None,
+) -> int:
+    """Take pins back, as :func:`pin` sets them.
+
+    Returns:
+        How many entries were pinned and are no more.
+
+    Raises:
+        InvalidOption: A selector means nothing.
+        LibraryError: As :func:`library_path`.
+    """
+    return _for_selected("actcache_unpin", namespace, region, fingerprint, older_than)
+
+
+def _for_selected(
+    function: str, namespace: str | None, region: str | None, fingerprint: str | None, older_than: float | None
+) -> int:
+    selectors = {"namespace": namespace, "region": region, "fingerprint": fingerprint}
+    texts = [None if v is None else text_argument(f"'{name}'", v).encode() for name, v in selectors.items()]
+    age = 0.0 if older_than is None else number_argument("'older_than'", older_than)
+    return call(function, *texts, age)
+
+
+def _abandoning(run: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Call `run`; if it raises, free the threads that wait for what this one was computing."""
+    try:
+        return run(*arguments, **options)
+    except BaseException:
+        library().handle.actcache_abandon()
+        raise
 
 
 def _registered(session_options: onnxruntime.SessionOptions) -> str | None:

@@ -159,9 +159,7 @@ def upstream_model(model: onnx.ModelProto, names: Collection[str]) -> onnx.Model
 # -- playing it ---------------------------------------------------------------------------------------
 
 
-def replay(
-    original: ort.InferenceSession, compiled: ort.InferenceSession, calls: Calls, tolerance: float
-) -> dict[str, Any]:
+def replay(original: verify.Run, compiled: verify.Run, calls: Calls, tolerance: float) -> dict[str, Any]:
     """Play calls through both models in turn, from an empty store, until all are played or the time is up.
 
     Returns:
@@ -174,16 +172,16 @@ def replay(
     deadline = time.monotonic() + _REPLAY_SECONDS
     for feed in calls:
         if played == 0:
-            varying = verify.varying_outputs(lambda f: list(original.run(None, f)), feed)
-            compiled.run(None, feed)
-            runtime.clear()
+            varying = verify.varying_outputs(original, feed)
+            compiled(feed)
+            runtime.invalidate()
             before = _computed()
         elif time.monotonic() > deadline:
             break
         answers: list[Any] = [None, None]
         for which in (0, 1) if played % 2 else (1, 0):
             start = time.perf_counter()
-            answers[which] = (original, compiled)[which].run(None, feed)
+            answers[which] = (original, compiled)[which](feed)
             seconds[which] += time.perf_counter() - start
         played += 1
         failure = verify.differences(f"call {played} of the trace", answers[1], answers[0], tolerance, varying, report)

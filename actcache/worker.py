@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +21,13 @@ from actcache.model_runs import ANSWER, ERRORS, save_sample
 from actcache.passes.graph import GraphView
 from actcache.passes.profile import measure_costs, run_seconds
 from actcache.passes.recording import Place
+from actcache.per_call import PerCall
 
 
 def main(path: Path) -> None:
     """Carry out one request and write the answer beside it."""
+    # What is verified and measured here is the cache, however little these calls repeat.
+    os.environ["ACTCACHE_BYPASS"] = "off"
     request = json.loads(path.read_text())
     try:
         answer = TASKS[request["task"]](request, path.parent)
@@ -82,13 +86,13 @@ def _verify(request: dict[str, Any], directory: Path) -> dict[str, Any]:
     answers = verify.references(run, samples, request["batches"], request["cones"])
     del session, run  # one model in memory at a time
     release_memory()
-    options = _options(request["libraries"])
-    runtime.register(options)
     try:
-        session = ort.InferenceSession(request["compiled"], options, providers=["CPUExecutionProvider"])
+        run = _compiled(request)
+    except ActcacheError:
+        raise
     except Exception as error:
         return verify.VerifyReport(failure=f"onnxruntime refuses the compiled model ({_short(error)})").to_json()
-    report = verify.compare(_runner(session), runtime.clear, answers, tolerance=request["tolerance"], ignore=varying)
+    report = verify.compare(run, runtime.invalidate, answers, tolerance=request["tolerance"], ignore=varying)
     if report.failure is None and not any(r["hits"] for r in runtime.stats()["regions"].values()):
         report.failure = "no lookup ever hit: the results of one call may be larger than the cache can hold"
     return report.to_json()
@@ -150,11 +154,29 @@ def _replay(request: dict[str, Any], directory: Path) -> dict[str, Any]:
     """Play the calls of a trace through the original and the compiled model."""
     proto = onnx.load_model(request["base"], load_external_data=False)
     knobs.configure(budget_bytes=request["budget"])
-    original = _original(request, spinning=False)
-    options = _options(request["libraries"], spinning=False)
-    runtime.register(options)
-    compiled = ort.InferenceSession(request["compiled"], options, providers=["CPUExecutionProvider"])
+    original, compiled = _runner(_original(request, spinning=False)), _compiled(request, spinning=False)
     return trace_runs.replay(original, compiled, trace_runs.Calls(proto, request["calls"]), request["tolerance"])
+
+
+def _frontiers(request: dict[str, Any], _: Path) -> dict[str, Any]:
+    """Run parts of a compiled model on calls, one after the other, and keep what they compute."""
+    calls = [_load(Path(call["feed"])) for call in request["calls"]]
+    found: list[verify.Feed] = [{} for _ in calls]
+    for part in request["parts"]:
+        options = _options(request["libraries"])
+        runtime.register(options)
+        session = ort.InferenceSession(part, options, providers=["CPUExecutionProvider"])
+        names = [value.name for value in session.get_outputs()]
+        taken = {value.name for value in session.get_inputs() + session.get_overridable_initializers()}
+        for call, feed, values in zip(request["calls"], calls, found, strict=True):
+            wanted = {name: array for name, array in feed.items() if name in taken}
+            try:
+                values |= zip(names, session.run(names, wanted), strict=True)
+            except Exception as error:
+                raise InvalidSamples(f"the model refuses this call ({_short(error)})", file=call["name"]) from error
+    for call, values in zip(request["calls"], found, strict=True):
+        save_sample(Path(call["values"]), values)
+    return {}
 
 
 def _load(path: Path) -> verify.Feed:
@@ -179,6 +201,17 @@ def _options(libraries: Sequence[str], *, spinning: bool = True) -> ort.SessionO
 
 def _runner(session: ort.InferenceSession) -> verify.Run:
     return lambda feed: list(session.run(None, feed))
+
+
+def _compiled(request: dict[str, Any], *, spinning: bool = True) -> verify.Run:
+    """Load the compiled model and return what runs it as the original: with the inputs and outputs of that."""
+    options = _options(request["libraries"], spinning=spinning)
+    runtime.register(options)
+    session = ort.InferenceSession(request["compiled"], options, providers=["CPUExecutionProvider"])
+    per_call = PerCall(**request["per_call"])
+    added = {} if per_call.namespace_input is None else {per_call.namespace_input: np.array("")}
+    outputs = [value.name for value in session.get_outputs() if value.name != per_call.account_output]
+    return lambda feed: list(session.run(outputs, {**feed, **added}))
 
 
 def _original(request: dict[str, Any], *, spinning: bool = True) -> ort.InferenceSession:
@@ -207,7 +240,7 @@ def _short(error: Exception) -> str:
     return text if len(text) <= 300 else text[:297] + "..."
 
 
-TASKS = {"measure": _measure, "verify": _verify, "record": _record, "replay": _replay}
+TASKS = {"measure": _measure, "verify": _verify, "record": _record, "replay": _replay, "frontiers": _frontiers}
 
 
 if __name__ == "__main__":

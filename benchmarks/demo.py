@@ -150,7 +150,7 @@ def _demonstrate(chosen: Sequence[Workload], count: int, rows: int, folder: Path
         pair = pairs[workload.model]
         for session in (pair.original, pair.compiled):
             session.run(None, batches[0])  # onnxruntime allocates on the first run of a shape
-        actcache.clear()
+        actcache.invalidate()
         for title in (workload.name, f"{workload.name}, again"):
             shown = track(batches, title, console=console, transient=True, disable=not console.is_terminal)
             _add(table, title, play(pair, shown))

@@ -49,7 +49,7 @@ def main() -> None:
     if kind == "compiled":
         import actcache
 
-        actcache.clear()
+        actcache.invalidate()
     print(_resident())
 
 

@@ -13,6 +13,7 @@ The order in which the driver (``actcache.compiler``) runs them:
 ``choose``                which of them, by what a hit saves …
 ``choose_traced``         … or by what recorded calls would have found (``recording``, ``prediction``)
 ``outline``               moves the region into the branch of an ``If`` behind a ``CacheLookup``
+``per_call``              inputs that steer the cache call by call, and an output that tells what was reused
 ``inline_regions``        the inverse: a compiled model back to the model it came from
 ``fingerprint``           content hash of a region
 ``local_functions``       the model's own functions: inlined for the analyses, kept in the result

@@ -23,7 +23,7 @@ _VERSION = b"actcache-region-1"
 def canonical_frontier(view: GraphView, nodes: frozenset[int], live_outs: Sequence[str]) -> list[str]:
     """Return what the region reads and is not constant, in the order a walk from its live-outs meets it."""
     order: list[str] = []
-    for name in _walk(view, nodes, live_outs)[0]:
+    for name in canonical_walk(view, nodes, live_outs)[0]:
         if name not in view.constants:
             order.append(name)
     return order
@@ -38,13 +38,13 @@ def fingerprint(view: GraphView, nodes: frozenset[int], live_outs: Sequence[str]
         live_outs: Its live-outs, in order.
         weights: Digests of the initializers that were moved out of the model (``WeightFile.tensors``).
     """
-    leaves, order = _walk(view, nodes, live_outs)
+    leaves, order = canonical_walk(view, nodes, live_outs)
     numbers = {name: f"in{i}" for i, name in enumerate(n for n in leaves if n not in view.constants)}
     state = hashlib.sha256(_VERSION)
     scope = _Scope(view.opsets, weights)
     for name in leaves:
         if name in view.constants:
-            numbers[name] = _constant_digest(view, name, weights)
+            numbers[name] = constant_digest(view, name, weights)
         else:
             _add(state, "frontier", numbers[name], str(view.dtype(name)))
     for position, index in enumerate(order):
@@ -58,7 +58,7 @@ def fingerprint(view: GraphView, nodes: frozenset[int], live_outs: Sequence[str]
     return state.hexdigest()
 
 
-def _walk(view: GraphView, nodes: frozenset[int], live_outs: Sequence[str]) -> tuple[list[str], list[int]]:
+def canonical_walk(view: GraphView, nodes: frozenset[int], live_outs: Sequence[str]) -> tuple[list[str], list[int]]:
     """Return the region's leaves in order of first meeting, and its nodes in post-order from the live-outs."""
     leaves: dict[str, None] = {}
     order: list[int] = []
@@ -86,8 +86,24 @@ def _walk(view: GraphView, nodes: frozenset[int], live_outs: Sequence[str]) -> t
     return list(leaves), order
 
 
-def _constant_digest(view: GraphView, name: str, weights: Mapping[int, str]) -> str:
-    """Digest of a constant that the region reads from outside: its own bytes, or how it is computed."""
+def attribute_digest(
+    view: GraphView, attribute: onnx.AttributeProto, numbers: Mapping[str, str], weights: Mapping[int, str]
+) -> str:
+    """Return what an attribute adds to a fingerprint, in hex.
+
+    Args:
+        view: The model.
+        attribute: The attribute of one of its nodes.
+        numbers: What stands for the tensors that its bodies capture.
+        weights: As for :func:`fingerprint`.
+    """
+    state = hashlib.sha256()
+    _add_attribute(state, attribute, numbers, _Scope(view.opsets, weights))
+    return state.hexdigest()
+
+
+def constant_digest(view: GraphView, name: str, weights: Mapping[int, str]) -> str:
+    """Return what a constant that a region reads from outside adds: its own bytes, or how it is computed."""
     tensor = view.initializer(name)
     if tensor is not None:
         return f"c{tensor_digest(tensor, weights)}"

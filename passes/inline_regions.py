@@ -14,6 +14,7 @@ from actcache.errors import InvalidModel
 from actcache.passes.graph import node_attribute, subgraphs
 from actcache.passes.order import topological
 from actcache.passes.outline import DOMAIN, TYPE_KEY, suffix
+from actcache.passes.per_call import remove_per_call
 from actcache.passes.rename import rename_reads, rename_writes
 
 MANIFEST_KEY = "actcache.manifest"
@@ -35,6 +36,7 @@ def inline_regions(model: onnx.ModelProto) -> bool:
     """
     if not is_compiled(model):
         return False
+    remove_per_call(model.graph)
     while (lookup := next((n for n in model.graph.node if _is_lookup(n)), None)) is not None:
         _inline(model.graph, lookup)  # a region inside it comes to light
     if any(_mentions_domain(node) for node in model.graph.node):

@@ -2,8 +2,8 @@
  *
  * The library is loaded by onnxruntime (RegisterCustomOps) and stays loaded until the process ends.
  * There is one store per process, whichever sessions and models use it. All functions are
- * thread-safe, may be called before any session exists, and never throw. Do not call them in a
- * child made by fork() from a process that already ran inference.
+ * thread-safe, may be called before any session exists and in a child made by fork(), and never
+ * throw. onnxruntime's sessions must be created after the fork.
  */
 #ifndef ACTCACHE_H_
 #define ACTCACHE_H_
@@ -51,21 +51,40 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  * bytes needed either way (0 only on failure). They can grow between two calls: ask again if the
  * second answer is larger than the buffer.
  *
- * {"regions": {id: {
- *      "fingerprint"    hexadecimal
- *      "lookups"        always hits + misses + bypassed. Rows here and below; a lookup of a whole
- * call is 1 "hits"           rows that were not computed "misses"         rows that were "bypassed"
- * rows that were computed without being looked up, as the cache was off "duplicates"     those of
- * the hits that equal a missing row of their own call "stored"         rows published in the store
- *      "not_admitted"   rows computed and not published: too large, not worth it, or there already
- *      "evicted"        entries that made room for others
- *      "anomalies"      calls whose results were not one row per row, and so were not cached
- *      "calls"          calls of the lookup
- *      "bytes"          now held
- *      "saved_seconds"  what computing the hits took when they were computed
+ * {"forked": true in a child made by fork(), which starts with an empty store and counts from 0
+ *  "regions": {id: {
+ *      "fingerprint"     hexadecimal
+ *
+ *      in rows, where a lookup of a whole call is one row:
+ *      "lookups"         always hits + misses + bypassed
+ *      "hits"            were not computed
+ *      "misses"          were computed
+ *      "bypassed"        were computed without being looked up
+ *      "duplicates"      those of the hits that equal a missing row of their own call
+ *      "joined"          those of the hits that waited for another call to compute them
+ *      "expired"         those of the misses whose entry was there, but too old
+ *      "verified"        were computed to be compared with their entry
+ *      "mismatches"      those of the verified that differed
+ *      "stored"          were published in the store
+ *      "not_admitted"    were computed and not published: too large, not worth it, there already
+ *
+ *      "evicted"         entries that made room for others
+ *      "anomalies"       calls whose results were not one row per row, and so were not cached
+ *      "calls"           calls of the lookup
+ *      "bytes", "pinned_bytes"   now held
+ *      "saved_seconds"   what computing the hits took when they were computed
  *      "hash_seconds", "copy_seconds", "compute_seconds"   spent since the process started
+ *      "overhead_seconds"   spent in both operators, hashing and copying included
+ *      "state"           "active", or "bypassed": nothing is looked up, as it would not pay
+ *      "bypass_reason"   why, or null
+ *      "bypass_switches" how often it became bypassed
+ *      "probes"          how often it was tried again
  *   }},
- *  "store": {"bytes", "entries", "budget_bytes", "evictions", "rejected", "insertions"}}
+ *  "store": {"bytes", "entries", "budget_bytes", "namespace_quota_bytes", "pinned_bytes",
+ *            "pinned_entries": now; "insertions", "rejected", "evictions", "expired",
+ *            "invalidated", "replaced": so far, in entries},
+ *  "namespaces": {name: {"bytes", "entries"}}, of those that hold something
+ * }
  *
  * A second region of the same id is called "<id>@<first 8 digits of its fingerprint>". */
 ACTCACHE_EXPORT size_t actcache_stats_json(char* buffer, size_t capacity);
@@ -75,9 +94,26 @@ ACTCACHE_EXPORT size_t actcache_stats_json(char* buffer, size_t capacity);
  * As above. */
 ACTCACHE_EXPORT size_t actcache_config_json(char* buffer, size_t capacity);
 
-/* Removes the entries of a namespace, or all entries if it is null. Returns how many, -1 on
- * failure. Counters keep their values. */
-ACTCACHE_EXPORT int64_t actcache_clear(const char* name_space);
+/* These remove entries, or pin them, or take their pins back, and return how many they changed; -1
+ * on failure. Entries are meant that meet every selector: of the namespace, of the regions of that
+ * id (of several models, maybe), of the regions of that fingerprint, and stored at least so many
+ * seconds ago (up to 17 ms less). Null, and an age of 0, select all.
+ *
+ * What is being computed while actcache_invalidate() is called is not stored. A pinned entry is
+ * not evicted for room or for a quota; it expires and is invalidated like any other, and a budget
+ * lower than what is pinned evicts it too. Counters keep their values. */
+ACTCACHE_EXPORT int64_t actcache_invalidate(const char* name_space, const char* region,
+                                            const char* fingerprint, double min_age_seconds);
+ACTCACHE_EXPORT int64_t actcache_pin(const char* name_space, const char* region,
+                                     const char* fingerprint, double min_age_seconds);
+ACTCACHE_EXPORT int64_t actcache_unpin(const char* name_space, const char* region,
+                                       const char* fingerprint, double min_age_seconds);
+
+/* Says that a Run on this thread has failed or was terminated. Other threads may be waiting for
+ * what it was to compute; onnxruntime does not tell the library. Without this call they go on when
+ * they see this thread idle, when it runs the model again or ends, or after a small multiple of the
+ * time that computing usually takes. Harmless at any time. */
+ACTCACHE_EXPORT void actcache_abandon(void);
 
 /* The library's version, "0.1.0". */
 ACTCACHE_EXPORT const char* actcache_version(void);

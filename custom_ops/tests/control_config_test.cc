@@ -27,9 +27,9 @@ Config::Lookup Reading(const Entries& entries) {
 
 struct Fixture {
   explicit Fixture(const Entries& environment = {})
-      : config(Reading(environment), kMemory, [this](const KnobValues& now) {
-          budget = now.budget_bytes;
-          quota = now.namespace_quota_bytes;
+      : config(Reading(environment), kMemory, [this](std::size_t bytes, std::size_t share) {
+          budget = bytes;
+          quota = share;
         }) {}
   std::size_t budget = 1;  // declared first: the constructor of `config` reports to them
   std::size_t quota = 1;

@@ -29,12 +29,12 @@ TEST(Namespaces, AreBounded) {
   Namespaces namespaces;
   EXPECT_FALSE(namespaces.Intern(std::string(kMaxNamespaceBytes + 1, 'n')));
   EXPECT_TRUE(namespaces.Intern(std::string(kMaxNamespaceBytes, 'n')));
-  for (std::uint32_t i = 1; i < kMaxNamespaces; ++i) {
+  for (std::uint32_t i = 1; i < Namespaces::kMost; ++i) {
     ASSERT_EQ(namespaces.Intern("tenant-" + std::to_string(i)), i);
   }
   EXPECT_FALSE(namespaces.Intern("one too many"));
   EXPECT_EQ(namespaces.Intern("tenant-7"), 7u);
-  EXPECT_EQ(namespaces.Names().size(), kMaxNamespaces);
+  EXPECT_EQ(namespaces.Names().size(), Namespaces::kMost);
 }
 
 TEST(Namespaces, ThreadsAgreeOnEveryNumber) {

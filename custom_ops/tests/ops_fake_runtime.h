@@ -40,6 +40,7 @@ struct Value {
 struct KernelInfo {
   std::map<std::string, std::string> strings;
   std::map<std::string, std::vector<std::int64_t>> ints;
+  std::map<std::string, std::int64_t> numbers;
   std::vector<ElementType> inputs;
   std::vector<ElementType> outputs;
 };
@@ -178,6 +179,13 @@ class Api {
       if (found == info->ints.end()) return Fail("no such attribute");
       return CopyCounted(found->second.data(), found->second.size(), out, size);
     });
+    Set(slot::KernelInfoGetAttribute_int64,
+        [](const KernelInfo* info, const char* name, std::int64_t* out) noexcept -> Status* {
+          const auto found = info->numbers.find(name);
+          if (found == info->numbers.end()) return Fail("no such attribute");
+          *out = found->second;
+          return nullptr;
+        });
     Set(slot::KernelInfo_GetInputCount,
         [](const KernelInfo* info, std::size_t* out) noexcept -> Status* {
           *out = info->inputs.size();
@@ -214,11 +222,6 @@ class Api {
   void SetContext() {
     namespace slot = ort::slot;
     using ort::KernelContext, ort::Status, ort::Value;
-    Set(slot::KernelContext_GetInputCount,
-        [](const KernelContext* context, std::size_t* out) noexcept -> Status* {
-          *out = context->inputs.size();
-          return nullptr;
-        });
     Set(slot::KernelContext_GetInput,
         [](const KernelContext* context, std::size_t index, const Value** out) noexcept -> Status* {
           *out = &context->inputs.at(index);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -15,8 +16,8 @@ const ElementTypes kTypes{ElementType::kFloat};
 const Axes kOutputAxes{0};
 
 KeyBase Base(HashKind kind = HashKind::kBlake3, const char* fingerprint = "f1",
-             const char* name_space = "") {
-  return KeyBase(kind, fingerprint, name_space, kTypes, kOutputAxes);
+             const char* name_space = "", bool per_call = false) {
+  return KeyBase(kind, fingerprint, name_space, per_call, kTypes, kOutputAxes);
 }
 
 // A tensor over `data`, which the test keeps.
@@ -46,12 +47,12 @@ TensorView Strings(const Dims& dims, const std::vector<std::string>& texts) {
 }
 
 Key Whole(const std::vector<TensorView>& inputs, const KeyBase& base = Base()) {
-  return ComputeKeys(base, PlanKind::kWhole, inputs, Axes(inputs.size(), -1), 1, Parallel())[0];
+  return ComputeKeys(base, PlanKind::kWhole, {}, inputs, Axes(inputs.size(), -1), 1, Parallel())[0];
 }
 
 std::vector<Key> Rows(const std::vector<TensorView>& inputs, const Axes& axes, std::size_t rows,
                       const KeyBase& base = Base()) {
-  const Keys keys = ComputeKeys(base, PlanKind::kRow, inputs, axes, rows, Parallel());
+  const Keys keys = ComputeKeys(base, PlanKind::kRow, {}, inputs, axes, rows, Parallel());
   return {keys.begin(), keys.end()};
 }
 
@@ -84,8 +85,27 @@ TEST(Keys, SeparateFingerprintsNamespacesKindsAndHashes) {
   EXPECT_NE(key, Whole(inputs, Base(HashKind::kBlake3, "", "f1")));
   EXPECT_NE(key, Whole(inputs, Base(HashKind::kXxh3)));
   EXPECT_NE(key, Rows(inputs, {-1}, 1)[0]);
-  EXPECT_NE(key, Whole(inputs, KeyBase(HashKind::kBlake3, "f1", "",
+  EXPECT_NE(key, Whole(inputs, KeyBase(HashKind::kBlake3, "f1", "", false,
                                        ElementTypes{ElementType::kInt32}, kOutputAxes)));
+}
+
+TEST(Keys, SeparateTheNamespacesOfCalls) {
+  const std::vector<TensorView> inputs = {Tensor(ElementType::kFloat, {1, 3}, kBytes.data())};
+  // Session's namespace and the call's, if calls have one.
+  const auto key = [&](const char* session, const std::optional<std::string>& call) {
+    const KeyBase base = Base(HashKind::kBlake3, "f1", session, call.has_value());
+    return ComputeKeys(base, PlanKind::kWhole, call, inputs, {-1}, 1, Parallel())[0];
+  };
+  EXPECT_EQ(key("", "a"), key("", "a"));
+  EXPECT_EQ(key("", std::nullopt), Whole(inputs));
+  const std::vector<Key> keys = {key("", std::nullopt), key("a", std::nullopt),
+                                 key("", ""),           key("", "a"),
+                                 key("a", ""),          key("a", "a"),
+                                 key("", "ab"),         key("a", "b"),
+                                 key("b", "a"),         key("", std::string("a\0", 2))};
+  std::set<std::uint64_t> seen;
+  for (const Key& each : keys) seen.insert(each.words[0]);
+  EXPECT_EQ(seen.size(), keys.size());
 }
 
 TEST(Keys, FrameEveryPart) {

@@ -24,6 +24,7 @@ class PlanTest : public ::testing::Test {
     plan_.rows = 5;
     plan_.missing = 2;
     plan_.cached_rows = 2;
+    plan_.flight = 5;
     plan_.lookup_end_ns = 123456789;
     plan_.keys = keys_;
     plan_.sources = sources_;
@@ -44,7 +45,7 @@ class PlanTest : public ::testing::Test {
   const Key keys_[2] = {Key{{1, 2}}, Key{{3, 4}}};
   RowSource sources_[5] = {RowSource::Computed(0), RowSource::Cached(0), RowSource::Computed(1),
                            RowSource::Computed(0), RowSource::Cached(1)};
-  std::uint8_t flags_[2] = {kReplace | kClaimed, 0};
+  std::uint8_t flags_[2] = {kReplace | kVerify, 0};
   Plan plan_;
   Plan decoded_;
   std::vector<std::uint64_t> words_;
@@ -58,21 +59,26 @@ TEST_F(PlanTest, ReadsBackWhatWasWritten) {
   EXPECT_EQ(decoded_.rows, 5u);
   EXPECT_EQ(decoded_.missing, 2u);
   EXPECT_EQ(decoded_.cached_rows, 2u);
+  EXPECT_EQ(decoded_.flight, 5u);
   EXPECT_EQ(decoded_.lookup_end_ns, 123456789u);
   EXPECT_EQ(decoded_.keys[1], keys_[1]);
   EXPECT_TRUE(decoded_.sources[4].cached());
   EXPECT_EQ(decoded_.sources[4].index(), 1u);
   EXPECT_FALSE(decoded_.sources[3].cached());
-  EXPECT_EQ(decoded_.flags[0], kReplace | kClaimed);
+  EXPECT_EQ(decoded_.flags[0], kReplace | kVerify);
   EXPECT_EQ(decoded_.flags[1], 0);
 }
 
 TEST_F(PlanTest, WithoutMissesThereAreNoSources) {
   plan_.missing = 0;
   plan_.cached_rows = 5;
+  plan_.flight = kNoFlight;
   Encode();
   EXPECT_EQ(size_, sizeof(PlanHeader));
   EXPECT_EQ(Decode(), nullptr);
+  plan_.flight = 5;  // but nobody can wait for nothing
+  Encode();
+  EXPECT_NE(Decode(), nullptr);
 }
 
 TEST_F(PlanTest, RefusesAnotherRegion) { EXPECT_NE(Decode(kRegion + 1), nullptr); }

@@ -149,7 +149,7 @@ class _Check:
         for axes, answered in calls:
             proof = prove_rows(view, axes or {})
             rows = [proof.row_axis(name) for name in view.outputs]
-            runtime.clear()
+            runtime.invalidate()
             for case, wanted in answered:
                 problem = self.difference(run, case, wanted, rows)
                 self.note(f"compiled by {how}, {case.name}: {problem}" if problem else None)
@@ -164,7 +164,7 @@ class _Check:
             rows: Per output the axis of its rows, if they are known to be apart.
         """
         if case.prepare or case.repeat:
-            runtime.clear()
+            runtime.invalidate()
         try:
             for feed in case.prepare:
                 run(feed)

@@ -142,8 +142,10 @@ class Control:
         self._library.actcache_configure.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
         self._library.actcache_last_error.restype = ctypes.c_char_p
         self._library.actcache_version.restype = ctypes.c_char_p
-        self._library.actcache_clear.restype = ctypes.c_int64
-        self._library.actcache_clear.argtypes = [ctypes.c_char_p]
+        for name in ("invalidate", "pin", "unpin"):
+            function = getattr(self._library, f"actcache_{name}")
+            function.restype = ctypes.c_int64
+            function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_double]
         self._configured: set[str] = set()
 
     def _json(self, function: Callable[..., int]) -> Any:
@@ -181,8 +183,8 @@ class Control:
         for name in self._configured & self.config().keys():
             self.configure(name, None)
 
-    def clear(self, namespace: str | None = None) -> int:
-        return self._library.actcache_clear(namespace if namespace is None else namespace.encode())
+    def invalidate(self, namespace: str | None = None) -> int:
+        return self._library.actcache_invalidate(namespace if namespace is None else namespace.encode(), None, None, 0)
 
     def version(self) -> str:
         return self._library.actcache_version().decode()

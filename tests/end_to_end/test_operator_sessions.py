@@ -76,13 +76,13 @@ def test_namespaces_are_separate(control: Control) -> None:
     for model in (a, b, default):
         model.run(None, {"x": x})
     assert control.counts(region, "misses", "hits") == (6, 0)
-    assert control.clear("a") == 2
-    assert control.clear("nobody's") == 0
+    assert control.invalidate("a") == 2
+    assert control.invalidate("nobody's") == 0
     for model, misses, hits in ((a, 8, 0), (b, 8, 2), (default, 8, 4)):
         assert np.array_equal(model.run(None, {"x": x})[0], x * x)
         assert control.counts(region, "misses", "hits") == (misses, hits)
-    assert control.clear("shared") == 2
-    assert control.clear() >= 4
+    assert control.invalidate("shared") == 2
+    assert control.invalidate() >= 4
     assert control.store()["entries"] == 0
 
 
@@ -190,7 +190,7 @@ def test_clear_takes_effect_at_once(control: Control) -> None:
     region = squares()
     model = region.session()
     model.run(None, {"x": batch(1, 2)})
-    assert control.clear() >= 2
+    assert control.invalidate() >= 2
     model.run(None, {"x": batch(1, 2)})
     assert control.counts(region, "misses", "hits", "bytes")[:2] == (4, 0)
 
@@ -220,7 +220,7 @@ def test_a_wrong_model_is_refused_when_it_is_loaded(control: Control) -> None:
             changed(drop(name))
     with pytest.raises(Exception, match="granularity is"):
         changed(replace("granularity", "tile"))
-    with pytest.raises(Exception, match="input_row_axes has 2 entries for 1 inputs"):
+    with pytest.raises(Exception, match="input_row_axes has 2 entries, and CacheLookup 1 inputs"):
         changed(replace("input_row_axes", [0, 0]))
     with pytest.raises(Exception, match="of element type 1 in the model, but 11 by the attributes"):
         changed(replace("output_types", [onnx.TensorProto.DOUBLE]))
@@ -271,6 +271,6 @@ def test_the_library_exports_its_interface_and_nothing_else(control: Control) ->
     if listing.returncode != 0:
         pytest.skip(f"nm does not work here: {listing.stderr}")
     names = {line.split()[-1] for line in listing.stdout.splitlines()}
-    control_functions = "configure last_error stats_json config_json clear version abi".split()
+    control_functions = "configure last_error stats_json config_json invalidate pin unpin abandon version abi".split()
     assert names == {"RegisterCustomOps", *(f"actcache_{name}" for name in control_functions)}
     assert control.version() == "0.1.0"

@@ -100,17 +100,37 @@ def test_library_of_another_age(tmp_path: Path, code: str, says: str) -> None:
 
 
 def test_statistics_of_a_fresh_process() -> None:
-    said = run_python("import actcache, json; print(json.dumps(actcache.stats())); print(actcache.clear())")
+    said = run_python("import actcache, json; print(json.dumps(actcache.stats())); print(actcache.invalidate())")
     stats, cleared = said.splitlines()
     assert '"regions": {}' in stats
     assert '"entries": 0' in stats
     assert cleared == "0"
 
 
-def test_clear_takes_a_namespace_or_nothing() -> None:
-    assert run_python("import actcache; print(actcache.clear('tenant'), actcache.clear(''))") == "0 0"
-    with pytest.raises(actcache.InvalidOption, match="namespace"):
-        actcache.clear(3)  # type: ignore[arg-type]
+def test_selectors_that_name_nothing_select_nothing() -> None:
+    code = """
+        import actcache
+        for function in (actcache.invalidate, actcache.pin, actcache.unpin):
+            print(function("tenant"), function(region="r"), function(fingerprint="f"), function(older_than=1))
+    """
+    assert run_python(code).splitlines() == ["0 0 0 0"] * 3
+
+
+@pytest.mark.parametrize(
+    ("selectors", "says"),
+    [
+        ({"namespace": 3}, "'namespace' is 3"),
+        ({"region": b"r"}, "'region' is b'r'"),
+        ({"fingerprint": "a\0"}, "NUL"),
+        ({"older_than": "1"}, "'older_than' is '1'"),
+        ({"older_than": -1}, "an age has to be a number of seconds, 0 or more"),
+        ({"older_than": float("nan")}, "an age has to be a number of seconds, 0 or more"),
+    ],
+)
+def test_selectors_that_mean_nothing_are_refused(selectors: dict[str, object], says: str) -> None:
+    for function in (actcache.invalidate, actcache.pin, actcache.unpin):
+        with pytest.raises(actcache.InvalidOption, match=says):
+            function(**selectors)  # type: ignore[arg-type]
 
 
 # -- registration ------------------------------------------------------------------------------------

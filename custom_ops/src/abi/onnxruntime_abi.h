@@ -142,9 +142,10 @@ struct Slot<Index, Result(Args...)> {
   X(61,  GetDimensionsCount, Status*(const TensorInfo*, std::size_t* out))                         \
   X(62,  GetDimensions, Status*(const TensorInfo*, std::int64_t* out, std::size_t rank))           \
   X(65,  GetTensorTypeAndShape, Status*(const Value*, TensorInfo** out))                           \
+  X(86,  KernelInfoGetAttribute_int64, Status*(const KernelInfo*, const char* name,                \
+                                               std::int64_t* out))                                 \
   X(87,  KernelInfoGetAttribute_string, Status*(const KernelInfo*, const char* name, char* out,    \
                                                 std::size_t* size))                                \
-  X(88,  KernelContext_GetInputCount, Status*(const KernelContext*, std::size_t* out))             \
   X(89,  KernelContext_GetOutputCount, Status*(const KernelContext*, std::size_t* out))            \
   X(90,  KernelContext_GetInput, Status*(const KernelContext*, std::size_t index,                  \
                                          const Value** out))                                       \

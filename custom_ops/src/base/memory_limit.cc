@@ -5,13 +5,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 
 namespace actcache {
 namespace {
 
 // The number that a file of a control group holds; "max" and a file that is not there are no limit.
-std::uint64_t ReadLimit(const std::string& path) {
+std::uint64_t ReadLimit(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::string word;
   file >> word;
@@ -24,12 +25,13 @@ std::uint64_t ReadLimit(const std::string& path) {
 // The least limit of the group `path` ("/a/b") and of all that it lies in, up to the root. In a
 // container `path` may be the host's name of a group that is the root here; then only the root's
 // file is there, and it is the container's.
-std::uint64_t LeastOnPath(const std::string& hierarchy, std::string path, const std::string& file) {
-  std::uint64_t least = ReadLimit(hierarchy + "/" + file);
-  while (!path.empty() && path != "/") {
-    least = std::min(least, ReadLimit(hierarchy + path + "/" + file));
-    const std::size_t parent = path.rfind('/');
-    path.resize(parent == std::string::npos ? 0 : parent);
+std::uint64_t LeastOnPath(const std::filesystem::path& hierarchy, const std::string& path,
+                          const char* file) {
+  std::filesystem::path group = hierarchy;
+  std::uint64_t least = ReadLimit(group / file);
+  for (const std::filesystem::path& part : std::filesystem::path(path).relative_path()) {
+    group /= part;
+    least = std::min(least, ReadLimit(group / file));
   }
   return least;
 }
@@ -55,7 +57,7 @@ std::uint64_t PhysicalMemory() {
 }  // namespace
 
 std::uint64_t ControlGroupMemoryLimit(const std::string& root) {
-  const std::string mount = root + "/sys/fs/cgroup";
+  const std::filesystem::path mount = root + "/sys/fs/cgroup";
   std::uint64_t least = kNoMemoryLimit;
   // A line is "hierarchy:controllers:path"; version 2's is "0::path". See cgroups(7).
   std::ifstream groups(root + "/proc/self/cgroup");
@@ -69,7 +71,7 @@ std::uint64_t ControlGroupMemoryLimit(const std::string& root) {
     if (controllers.empty()) {
       least = std::min(least, LeastOnPath(mount, path, "memory.max"));
     } else if (NamesMemory(controllers)) {
-      least = std::min(least, LeastOnPath(mount + "/memory", path, "memory.limit_in_bytes"));
+      least = std::min(least, LeastOnPath(mount / "memory", path, "memory.limit_in_bytes"));
     }
   }
   return least;

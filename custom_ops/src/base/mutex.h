@@ -1,8 +1,11 @@
 // A mutex that clang's thread-safety analysis understands (-Wthread-safety). Other compilers see
-// a plain std::mutex.
+// a plain std::mutex. And a condition variable that goes with it.
 #ifndef ACTCACHE_BASE_MUTEX_H_
 #define ACTCACHE_BASE_MUTEX_H_
 
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
 #include <mutex>
 
 #if defined(__clang__)
@@ -19,7 +22,9 @@
 #define ACTCACHE_REQUIRES(...) ACTCACHE_THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
 #define ACTCACHE_EXCLUDES(...) ACTCACHE_THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
 #define ACTCACHE_ACQUIRE(...) ACTCACHE_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
+#define ACTCACHE_TRY_ACQUIRE(...) ACTCACHE_THREAD_ANNOTATION(try_acquire_capability(__VA_ARGS__))
 #define ACTCACHE_RELEASE(...) ACTCACHE_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
+#define ACTCACHE_NO_THREAD_SAFETY_ANALYSIS ACTCACHE_THREAD_ANNOTATION(no_thread_safety_analysis)
 // On mutexes: the order in which they are taken.
 #define ACTCACHE_ACQUIRED_BEFORE(...) ACTCACHE_THREAD_ANNOTATION(acquired_before(__VA_ARGS__))
 
@@ -40,9 +45,13 @@ class ACTCACHE_CAPABILITY("mutex") Mutex {
     }
     mutex_.lock();
   }
+  // False, at once, where another thread holds it.
+  bool TryLock() noexcept ACTCACHE_TRY_ACQUIRE(true) { return mutex_.try_lock(); }
   void Unlock() noexcept ACTCACHE_RELEASE() { mutex_.unlock(); }
 
  private:
+  friend class Condition;
+
   static constexpr int kTries = 32;
 
   // Tells the processor that this is a waiting loop.
@@ -69,6 +78,26 @@ class ACTCACHE_SCOPED_CAPABILITY MutexLock {
 
  private:
   Mutex* const mutex_;
+};
+
+// Where threads wait for a change of what a mutex guards.
+class Condition {
+ public:
+  Condition() = default;
+  Condition(const Condition&) = delete;
+  Condition& operator=(const Condition&) = delete;
+
+  // Lets go of the mutex, waits for NotifyAll() but not longer than `timeout_ns`, and takes the
+  // mutex again. May return early: look at what is waited for. Always the same mutex.
+  void WaitFor(Mutex* mutex, std::uint64_t timeout_ns) noexcept ACTCACHE_REQUIRES(mutex) {
+    std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
+    condition_.wait_for(lock, std::chrono::nanoseconds(timeout_ns));
+    lock.release();  // stays locked
+  }
+  void NotifyAll() noexcept { condition_.notify_all(); }
+
+ private:
+  std::condition_variable condition_;
 };
 
 }  // namespace actcache

@@ -11,13 +11,13 @@ namespace {
 constexpr std::string_view kBlank = " \t\r\n\v\f";
 constexpr std::string_view kDigits = "0123456789";
 
-std::string_view Trimmed(std::string_view text) {
+std::string Trimmed(const std::string& text) {
   const std::size_t first = text.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return {};
+  if (first == std::string::npos) return {};
   return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
 }
 
-std::size_t DigitsEnd(std::string_view text, std::size_t from) {
+std::size_t DigitsEnd(const std::string& text, std::size_t from) {
   return std::min(text.find_first_not_of(kDigits, from), text.size());
 }
 
@@ -28,7 +28,7 @@ struct Decimal {
 };
 
 // Takes `digits` or `digits.digits` from the front of `text`.
-std::optional<Decimal> TakeDecimal(std::string_view* text) {
+std::optional<Decimal> TakeDecimal(std::string* text) {
   Decimal number;
   std::size_t end = DigitsEnd(*text, 0);
   if (std::from_chars(text->data(), text->data() + end, number.whole).ec != std::errc()) {
@@ -40,11 +40,11 @@ std::optional<Decimal> TakeDecimal(std::string_view* text) {
     if (end == point + 1) return std::nullopt;
     std::from_chars(text->data() + point, text->data() + end, number.fraction);
   }
-  text->remove_prefix(end);
+  text->erase(0, end);
   return number;
 }
 
-std::optional<std::uint64_t> UnitBytes(std::string_view unit) {
+std::optional<std::uint64_t> UnitBytes(const std::string& unit) {
   std::string lower;
   for (const char c : unit) lower += (c >= 'A' && c <= 'Z') ? static_cast<char>(c - 'A' + 'a') : c;
   if (lower.empty() || lower == "b") return 1;
@@ -65,7 +65,7 @@ std::optional<std::uint64_t> ShareOf(std::uint64_t whole, const Decimal& percent
 }  // namespace
 
 std::optional<std::uint64_t> ParseByteSize(const std::string& text, std::uint64_t whole) {
-  std::string_view rest = Trimmed(text);
+  std::string rest = Trimmed(text);
   const std::optional<Decimal> number = TakeDecimal(&rest);
   if (!number) return std::nullopt;
   rest = Trimmed(rest);

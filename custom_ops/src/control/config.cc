@@ -1,5 +1,6 @@
 #include "control/config.h"
 
+#include <atomic>
 #include <cctype>
 #include <cstdlib>
 #include <utility>
@@ -33,6 +34,11 @@ std::string KnobNames() {
   return names;
 }
 
+// No function-local static: a fork() while another thread initialises it would leave the child
+// waiting for that thread.
+Mutex process_mutex;  // held to make the process's configuration
+std::atomic<Config*> process_config{nullptr};
+
 }  // namespace
 
 Config::Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply)
@@ -49,11 +55,17 @@ Config::Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply
 }
 
 Config& Config::Process() {
-  // Never destroyed, as the store and the registry.
-  static auto* const config = new Config(ReadEnvironment, MemoryLimit(), [](const KnobValues& now) {
-    Store::Process().SetBudget(now.budget_bytes);
-    Store::Process().SetNamespaceQuota(now.namespace_quota_bytes);
-  });
+  if (Config* const config = process_config.load(std::memory_order_acquire)) return *config;
+  const MutexLock lock(&process_mutex);
+  Config* config = process_config.load(std::memory_order_relaxed);
+  if (config == nullptr) {
+    // Never destroyed, as the store and the registry.
+    config = new Config(ReadEnvironment, MemoryLimit(), [](std::size_t budget, std::size_t quota) {
+      Store::Process().SetBudget(budget);
+      Store::Process().SetNamespaceQuota(quota);
+    });
+    process_config.store(config, std::memory_order_release);
+  }
   return *config;
 }
 
@@ -125,7 +137,31 @@ void Config::Apply() {
   on_mismatch_.store(values.on_mismatch, kRelaxed);
   bypass_.store(values.bypass, kRelaxed);
   single_flight_.store(values.single_flight, kRelaxed);
-  apply_(values);
+  const Limits limits{values.budget_bytes, values.namespace_quota_bytes};
+  if (applied_ && applied_->budget_bytes == limits.budget_bytes &&
+      applied_->namespace_quota_bytes == limits.namespace_quota_bytes) {
+    return;  // the store would void what is being computed
+  }
+  applied_ = limits;
+  apply_(limits.budget_bytes, limits.namespace_quota_bytes);
+}
+
+void Config::LockForFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  process_mutex.Lock();
+  if (Config* const config = process_config.load(std::memory_order_relaxed)) config->mutex_.Lock();
+}
+
+void Config::UnlockAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  if (Config* const config = process_config.load(std::memory_order_relaxed))
+    config->mutex_.Unlock();
+  process_mutex.Unlock();
+}
+
+// REQUIRES, which the analysis cannot see: the locks, from LockForFork().
+void Config::ApplyAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  const Config* const config = process_config.load(std::memory_order_relaxed);
+  if (config == nullptr || !config->applied_) return;
+  config->apply_(config->applied_->budget_bytes, config->applied_->namespace_quota_bytes);
 }
 
 }  // namespace actcache

@@ -32,10 +32,10 @@ class ConfigError : public std::runtime_error {
 class Config {
  public:
   using Lookup = std::function<std::optional<std::string>(const std::string& name)>;
-  using Sink = std::function<void(const KnobValues&)>;
+  using Sink = std::function<void(std::size_t budget_bytes, std::size_t namespace_quota_bytes)>;
 
   // `environment` reads a variable; `memory_bytes` is what this process may use; `apply` is told
-  // the values at every change, under the configuration's lock. Throws ConfigError for an
+  // the store's limits when they change, under the configuration's lock. Throws ConfigError for an
   // environment variable that means nothing.
   Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply);
 
@@ -60,6 +60,12 @@ class Config {
   bool bypass() const { return Read(bypass_); }  // "auto"
   bool single_flight() const { return Read(single_flight_); }
 
+  // For control/fork.h: hold all locks of the process's configuration, if it exists, around fork();
+  // tell the store of a child its limits.
+  static void LockForFork();
+  static void UnlockAfterFork();
+  static void ApplyAfterFork();
+
  private:
   enum Layer : std::size_t { kConfigured, kSession, kEnvironment, kLayerCount };
   using Settings = std::array<std::optional<std::string>, kKnobCount>;
@@ -77,6 +83,11 @@ class Config {
   const Sink apply_;
   mutable Mutex mutex_;
   std::array<Settings, kLayerCount> layers_ ACTCACHE_GUARDED_BY(mutex_);
+  struct Limits {
+    std::size_t budget_bytes;
+    std::size_t namespace_quota_bytes;
+  };
+  std::optional<Limits> applied_ ACTCACHE_GUARDED_BY(mutex_);
   std::atomic<std::size_t> budget_bytes_{0};
   std::atomic<HashKind> hash_{};
   std::atomic<double> verify_fraction_{};

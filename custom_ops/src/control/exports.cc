@@ -1,13 +1,17 @@
 // The exported control functions: no logic, only the edge of the library, where exceptions end.
 #include <cstring>
 #include <exception>
+#include <optional>
 #include <string>
 
 #include "actcache.h"
 #include "base/clock.h"
 #include "control/config.h"
+#include "control/fork.h"
 #include "control/registry.h"
+#include "control/select.h"
 #include "control/stats_json.h"
+#include "flight/open_flights.h"
 #include "store/store.h"
 
 #ifndef ACTCACHE_VERSION
@@ -15,6 +19,16 @@
 #endif
 
 namespace {
+
+using actcache::Config;
+using actcache::Registry;
+using actcache::Select;
+using actcache::Selection;
+using actcache::Selectors;
+using actcache::SteadyNow;
+using actcache::Store;
+
+__attribute__((constructor)) void OnLoad() noexcept { actcache::InstallForkHandlers(); }
 
 constexpr int kAbi = 2;
 
@@ -45,6 +59,16 @@ std::size_t CopyOut(const std::string& text, char* buffer, std::size_t capacity)
   return needed;
 }
 
+// Does it to the entries that are meant, and returns how many it changed.
+using Operation = std::size_t (Store::*)(const Selection&, std::uint64_t now_ns) noexcept;
+std::int64_t ForSelected(const Selectors& selectors, Operation operation) {
+  return Guard(std::int64_t{-1}, [&]() -> std::int64_t {
+    const std::optional<Selection> selection = Select(Registry::Process(), selectors);
+    if (!selection) return 0;
+    return static_cast<std::int64_t>((Store::Process().*operation)(*selection, SteadyNow()));
+  });
+}
+
 }  // namespace
 
 extern "C" {
@@ -54,7 +78,7 @@ int actcache_configure(const char* name, const char* value) {
     if (name == nullptr) throw actcache::ConfigError("actcache_configure: the name is null");
     std::optional<std::string> setting;
     if (value != nullptr) setting = value;
-    actcache::Config::Process().Configure(name, setting);
+    Config::Process().Configure(name, setting);
     return 0;
   });
 }
@@ -63,29 +87,33 @@ const char* actcache_last_error() { return last_error; }
 
 std::size_t actcache_stats_json(char* buffer, std::size_t capacity) {
   return Guard(std::size_t{0}, [&] {
-    actcache::Config::Process();  // so that the store has its budget
-    return CopyOut(actcache::StatsJson(actcache::Registry::Process(), actcache::Store::Process()),
-                   buffer, capacity);
+    Config::Process();  // so that the store has its budget
+    return CopyOut(actcache::StatsJson(Registry::Process(), Store::Process()), buffer, capacity);
   });
 }
 
 std::size_t actcache_config_json(char* buffer, std::size_t capacity) {
   return Guard(std::size_t{0}, [&] {
-    return CopyOut(actcache::ConfigJson(actcache::Config::Process().values()), buffer, capacity);
+    return CopyOut(actcache::ConfigJson(Config::Process().values()), buffer, capacity);
   });
 }
 
-std::int64_t actcache_clear(const char* name_space) {
-  return Guard(std::int64_t{-1}, [&]() -> std::int64_t {
-    actcache::Store& store = actcache::Store::Process();
-    actcache::Selection selection;
-    if (name_space != nullptr) {
-      selection.name_space = actcache::Registry::Process().FindNamespace(name_space);
-      if (!selection.name_space) return 0;
-    }
-    return static_cast<std::int64_t>(store.Invalidate(selection, actcache::SteadyNow()));
-  });
+std::int64_t actcache_invalidate(const char* name_space, const char* region,
+                                 const char* fingerprint, double min_age_seconds) {
+  return ForSelected({name_space, region, fingerprint, min_age_seconds}, &Store::Invalidate);
 }
+
+std::int64_t actcache_pin(const char* name_space, const char* region, const char* fingerprint,
+                          double min_age_seconds) {
+  return ForSelected({name_space, region, fingerprint, min_age_seconds}, &Store::Pin);
+}
+
+std::int64_t actcache_unpin(const char* name_space, const char* region, const char* fingerprint,
+                            double min_age_seconds) {
+  return ForSelected({name_space, region, fingerprint, min_age_seconds}, &Store::Unpin);
+}
+
+void actcache_abandon() { actcache::OpenFlights::OfThisThread().EndAll(); }
 
 const char* actcache_version() { return ACTCACHE_VERSION; }
 

@@ -4,8 +4,11 @@
 #include <memory>
 
 #include "control/knobs.h"
+#include "store/ledger.h"
 
 namespace actcache {
+
+static_assert(Namespaces::kMost <= kMaxNamespaces, "the store takes each as a tag");
 
 Namespaces::~Namespaces() {
   for (const Node* node : by_number_) delete node;
@@ -27,7 +30,7 @@ std::optional<std::uint32_t> Namespaces::Intern(std::string_view name) {
   if (const auto known = Find(name)) return known;
   const MutexLock lock(&mutex_);
   if (const auto known = Find(name)) return known;  // another thread was faster
-  if (name.size() > kMaxNamespaceBytes || by_number_.size() == kMaxNamespaces) return std::nullopt;
+  if (name.size() > kMaxNamespaceBytes || by_number_.size() == kMost) return std::nullopt;
   Bucket& bucket = buckets_[BucketOf(name)];
   const auto number = static_cast<std::uint32_t>(by_number_.size());
   auto node = std::make_unique<const Node>(
@@ -44,5 +47,8 @@ std::vector<std::string> Namespaces::Names() const {
   for (const Node* node : by_number_) names.push_back(node->name);
   return names;
 }
+
+void Namespaces::LockForFork() const ACTCACHE_NO_THREAD_SAFETY_ANALYSIS { mutex_.Lock(); }
+void Namespaces::UnlockAfterFork() const ACTCACHE_NO_THREAD_SAFETY_ANALYSIS { mutex_.Unlock(); }
 
 }  // namespace actcache

@@ -20,13 +20,17 @@ namespace actcache {
 // found without a lock: a hash table whose chains only ever grow, at their heads.
 class Namespaces {
  public:
+  // How many a process can have, from its first call to its last; some 100 bytes each. Who has more
+  // tenants than that has to share namespaces among them.
+  static constexpr std::uint32_t kMost = 1u << 16;
+
   Namespaces() = default;
   ~Namespaces();
   Namespaces(const Namespaces&) = delete;
   Namespaces& operator=(const Namespaces&) = delete;
 
   // The number of `name`, counted from 0, which is given to it if it has none. Nothing if the name
-  // is longer than kMaxNamespaceBytes or there are kMaxNamespaces others: what is called so is not
+  // is longer than kMaxNamespaceBytes or there are kMost others: what is called so is not
   // cached. May throw std::bad_alloc for a new name, and changes nothing then.
   std::optional<std::uint32_t> Intern(std::string_view name);
 
@@ -35,6 +39,10 @@ class Namespaces {
 
   // All names, each at its number.
   std::vector<std::string> Names() const;
+
+  // For control/fork.h: no name is added meanwhile.
+  void LockForFork() const;
+  void UnlockAfterFork() const;
 
  private:
   struct Node {

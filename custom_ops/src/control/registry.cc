@@ -1,5 +1,7 @@
 #include "control/registry.h"
 
+#include <new>
+
 namespace actcache {
 
 Registry& Registry::Process() {
@@ -23,6 +25,25 @@ std::vector<const Region*> Registry::Regions() const {
   regions.reserve(regions_.size());
   for (const Region& region : regions_) regions.push_back(&region);
   return regions;
+}
+
+void Registry::LockForFork() const ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  mutex_.Lock();
+  namespaces_.LockForFork();
+}
+
+void Registry::UnlockAfterFork() const ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  namespaces_.UnlockAfterFork();
+  mutex_.Unlock();
+}
+
+// REQUIRES, which the analysis cannot see: the lock, from LockForFork().
+void Registry::ResetCounters() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  for (Region& region : regions_) {
+    new (&region.counters) RegionCounters;
+    // Its lock may have been held by a thread that the child does not have.
+    new (&region.policy) RegionPolicy;
+  }
 }
 
 }  // namespace actcache

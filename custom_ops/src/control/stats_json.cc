@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <set>
 
+#include "control/fork.h"
+
 namespace actcache {
 namespace {
 
@@ -22,12 +24,16 @@ class ObjectWriter {
     return out_;
   }
   void Text(const char* name, const std::string& value) { *Member(name) += JsonString(value); }
+  void TextOrNull(const char* name, const char* value) {
+    *Member(name) += value != nullptr ? JsonString(value) : "null";
+  }
   void Number(const char* name, std::uint64_t value) { *Member(name) += std::to_string(value); }
   // A finite number, in every locale with a point.
   void Real(const char* name, double value) {
     char text[32];
     Member(name)->append(text, std::to_chars(text, text + sizeof(text), value).ptr);
   }
+  void Flag(const char* name, bool value) { *Member(name) += value ? "true" : "false"; }
   void Null(const char* name) { *Member(name) += "null"; }
   void Seconds(const char* name, std::uint64_t nanoseconds) {
     char text[40];
@@ -74,40 +80,103 @@ void WriteRegion(const Region& region, const RegionUsage& usage, std::string* ou
   object.Number("anomalies", Read(counters.anomalies));
   object.Number("calls", Read(counters.calls));
   object.Number("bytes", usage.bytes);
+  object.Number("pinned_bytes", usage.pinned_bytes);
   object.Seconds("saved_seconds", Read(counters.saved_ns));
   object.Seconds("hash_seconds", Read(counters.hash_ns));
   object.Seconds("copy_seconds", Read(counters.copy_ns));
   object.Seconds("compute_seconds", Read(counters.compute_ns));
+  object.Seconds("overhead_seconds", Read(counters.overhead_ns));
+  const RegionPolicy::Stats policy = region.policy.stats();
+  object.Text("state", policy.bypassed ? "bypassed" : "active");
+  object.TextOrNull("bypass_reason", BypassReasonText(policy.reason));
+  object.Number("bypass_switches", policy.switches);
+  object.Number("probes", policy.probes);
 }
 
 void WriteRegions(const Registry& registry, const Store& store, std::string* out) {
   ObjectWriter object(out);
-  std::set<std::string> ids;
+  std::set<std::string> written;
   for (const Region* region : registry.Regions()) {
     // Two models may name different regions alike; the first keeps the plain name.
-    const bool first = ids.insert(region->id).second;
-    const std::string name =
-        first ? region->id : region->id + "@" + region->fingerprint.substr(0, 8);
+    std::string name = region->id;
+    while (!written.insert(JsonString(name)).second) {
+      name += "@" + region->fingerprint.substr(0, 8);
+    }
     WriteRegion(*region, store.usage(region->number), object.Member(name));
   }
+}
+
+void WriteStore(const StoreStats& stats, std::string* out) {
+  ObjectWriter object(out);
+  object.Number("bytes", stats.bytes);
+  object.Number("entries", stats.entries);
+  object.Number("budget_bytes", stats.budget_bytes);
+  object.Number("namespace_quota_bytes", stats.namespace_quota_bytes);
+  object.Number("pinned_bytes", stats.pinned_bytes);
+  object.Number("pinned_entries", stats.pinned_entries);
+  object.Number("insertions", stats.insertions);
+  object.Number("rejected", stats.rejected);
+  object.Number("evictions", stats.evictions);
+  object.Number("expired", stats.expired);
+  object.Number("invalidated", stats.invalidated);
+  object.Number("replaced", stats.replaced);
+}
+
+// Of thousands of tenants few hold something; the others are left out.
+void WriteNamespaces(const Namespaces& namespaces, const Store& store, std::string* out) {
+  ObjectWriter object(out);
+  std::uint32_t number = 0;
+  for (const std::string& name : namespaces.Names()) {
+    const NamespaceUsage usage = store.namespace_usage(number++);
+    if (usage.bytes == 0) continue;
+    ObjectWriter share(object.Member(name));
+    share.Number("bytes", usage.bytes);
+    share.Number("entries", usage.entries);
+  }
+}
+
+// The bytes of the UTF-8 character that begins at `at`; 0 if none does (Unicode 15, table 3-7: no
+// overlong forms, no surrogates, nothing above U+10FFFF).
+std::size_t CharacterBytes(const std::string& text, std::size_t at) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(at);
+  if (lead < 0x80) return 1;
+  const std::size_t size = lead < 0xc2   ? 0
+                           : lead < 0xe0 ? 2
+                           : lead < 0xf0 ? 3
+                           : lead < 0xf5 ? 4
+                                         : 0;
+  if (size == 0 || size > text.size() - at) return 0;
+  // The second byte has a narrower range after some first ones.
+  const unsigned char least = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+  const unsigned char most = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+  if (byte(at + 1) < least || byte(at + 1) > most) return 0;
+  for (std::size_t i = 2; i < size; ++i) {
+    if (byte(at + i) < 0x80 || byte(at + i) > 0xbf) return 0;
+  }
+  return size;
 }
 
 }  // namespace
 
 std::string JsonString(const std::string& text) {
   std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t size = CharacterBytes(text, at);
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (size == 0) {
+      out += "\xef\xbf\xbd";  // U+FFFD
+    } else if (byte == '"' || byte == '\\') {
       out += '\\';
-      out += c;
+      out += text[at];
     } else if (byte < 0x20 || byte == 0x7f) {
       char escape[8];
       std::snprintf(escape, sizeof(escape), "\\u%04x", byte);
       out += escape;
     } else {
-      out += c;
+      out.append(text, at, size);
     }
+    at += size == 0 ? 1 : size;
   }
   out += '"';
   return out;
@@ -117,15 +186,10 @@ std::string StatsJson(const Registry& registry, const Store& store) {
   std::string out;
   {
     ObjectWriter object(&out);
+    object.Flag("forked", Forked());
     WriteRegions(registry, store, object.Member("regions"));
-    const StoreStats stats = store.stats();
-    ObjectWriter totals(object.Member("store"));
-    totals.Number("bytes", stats.bytes);
-    totals.Number("entries", stats.entries);
-    totals.Number("budget_bytes", stats.budget_bytes);
-    totals.Number("evictions", stats.evictions);
-    totals.Number("rejected", stats.rejected);
-    totals.Number("insertions", stats.insertions);
+    WriteStore(store.stats(), object.Member("store"));
+    WriteNamespaces(registry.namespaces(), store, object.Member("namespaces"));
   }
   return out;
 }

@@ -5,8 +5,10 @@
 
 #include "control/config.h"
 #include "hash/secret.h"
+#include "ops/per_call.h"
 #include "ops/plan.h"
 #include "ops/row_layout.h"
+#include "ops/row_signatures.h"
 
 namespace actcache {
 namespace {
@@ -52,11 +54,26 @@ void CopyWhole(const KernelIo& io, const TensorView& from, const KernelIo::Outpu
 
 // One call, on the stack of Compute().
 struct CacheLookup::Call {
-  std::vector<TensorView> inputs;
+  CallOptions options;
+  std::vector<TensorView> inputs;  // the frontier
   PlanKind kind = PlanKind::kPass;
-  std::size_t rows = 0;  // N; 1 for a whole call
-  Match match;           // empty for a pass
+  std::optional<std::uint32_t> name_space;  // whose entries it reads and makes; none: a pass
+  std::size_t rows = 0;                     // N; 1 for a whole call
+  Match match;                              // empty for a pass
+  std::size_t joined = 0;                   // rows found because others computed them meanwhile
+  Mode mode = Mode::kLookUp;
+  ShapeClass shape = 0;
+  std::size_t seen = 0;  // rows whose signatures were there, if the mode says to note them
+  std::uint64_t watch_ns = 0;
   std::uint64_t hash_ns = 0;
+  std::uint64_t lookup_ns = 0;  // hash_ns and the first search
+  std::uint64_t waited_ns = 0;  // for other calls, and searching again after them
+  std::uint64_t fetch_ns = 0;   // copying what was found
+
+  Account account() const {
+    if (kind == PlanKind::kPass) return {0, 0, rows};
+    return {rows - match.missing.size(), match.missing.size(), 0};
+  }
 };
 
 CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
@@ -69,8 +86,10 @@ CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
       no_input_axes_(attributes_.input_row_axes.size(), -1),
       no_output_axes_(attributes_.live_outs(), -1),
       blake3_(HashKind::kBlake3, attributes_.fingerprint, session.name_space,
-              attributes_.output_types, attributes_.output_row_axes),
-      xxh3_(HashKind::kXxh3, attributes_.fingerprint, session.name_space, attributes_.output_types,
+              attributes_.namespace_input >= 0, attributes_.output_types,
+              attributes_.output_row_axes),
+      xxh3_(HashKind::kXxh3, attributes_.fingerprint, session.name_space,
+            attributes_.namespace_input >= 0, attributes_.output_types,
             attributes_.output_row_axes) {}
 
 const KeyBase& CacheLookup::base(HashKind kind) const {
@@ -100,30 +119,80 @@ void CacheLookup::Classify(Call& call) const {
   call.rows = *rows;
 }
 
-void CacheLookup::Find(Call& call, const Parallel& parallel) const {
+void CacheLookup::ChooseNamespace(Call& call) const {
+  call.name_space = call.options.name_space
+                        ? Registry::Process().InternNamespace(*call.options.name_space)
+                        : name_space_;
+  if (!call.name_space) call.kind = PlanKind::kPass;
+}
+
+void CacheLookup::Consult(Call& call) const {
+  const Axes& axes = call.kind == PlanKind::kRow ? attributes_.input_row_axes : no_input_axes_;
+  call.shape = ShapeClassOf(RowBytes(call.inputs, axes, call.rows));
+  // What the caller wants replaced is replaced, whatever it costs.
+  if (call.options.control == Control::kRefresh) return;
+  call.mode = region_.policy.Begin(Config::Process().bypass());
+  if (Passes(call.mode)) call.kind = PlanKind::kPass;
+  if (!Notes(call.mode)) return;
+  const std::uint64_t start = SteadyNow();
+  call.seen = NoteRows(region_.signatures, *call.name_space, call.inputs, axes, call.rows);
+  call.watch_ns = SteadyNow() - start;
+}
+
+void CacheLookup::Report(const Call& call) const {
+  if (Passes(call.mode)) {
+    const std::size_t watched = Notes(call.mode) ? call.rows : 0;
+    region_.policy.Passed({call.shape, watched, call.seen, call.watch_ns});
+  } else if (call.kind != PlanKind::kPass && call.options.control != Control::kRefresh) {
+    const Match& match = call.match;
+    region_.policy.LookedUp({call.shape, call.rows, match.hits.size(), match.verified,
+                             call.lookup_ns, call.fetch_ns, match.saved_ns});
+  }
+}
+
+void CacheLookup::Find(Call& call, SingleFlight& flight, const Parallel& parallel) const {
   const std::uint64_t start = SteadyNow();
   const bool by_row = call.kind == PlanKind::kRow;
   const Keys keys =
-      ComputeKeys(base(Config::Process().hash()), call.kind, call.inputs,
+      ComputeKeys(base(Config::Process().hash()), call.kind, call.options.name_space, call.inputs,
                   by_row ? attributes_.input_row_axes : no_input_axes_, call.rows, parallel);
   call.hash_ns = SteadyNow() - start;
-  const LookupRules rules{FindLimits{start, session_.max_age_ns},
-                          Config::Process().verify_fraction(), &region_.verification};
-  call.match = FindRows(Store::Process(), keys, attributes_.output_types,
-                        by_row ? attributes_.output_row_axes : no_output_axes_, rules);
+  Search(call, keys, start, flight);
+}
+
+void CacheLookup::Search(Call& call, const Keys& keys, std::uint64_t now_ns,
+                         SingleFlight& flight) const {
+  const Config& config = Config::Process();
+  const bool by_row = call.kind == PlanKind::kRow;
+  LookupRules rules{FindLimits{now_ns, session_.max_age_ns}, config.verify_fraction(),
+                    &region_.verification, call.options.control == Control::kRefresh};
+  std::optional<std::size_t> absent;  // at the first search
+  for (bool search = true; search;) {
+    flight.BeginSearch();
+    call.match = FindRows(Store::Process(), keys, attributes_.output_types,
+                          by_row ? attributes_.output_row_axes : no_output_axes_, rules);
+    if (!absent) {
+      absent = call.match.absent();
+      call.lookup_ns = SteadyNow() - now_ns;  // waiting for other calls is not looking up
+    }
+    search = config.single_flight() && !rules.refresh &&
+             flight.SearchAgain(call.match.missing_keys.data(), call.match.missing_flags.data(),
+                                call.match.missing.size(), kVerify);
+    if (search) rules.limits.now_ns = SteadyNow();
+  }
+  if (rules.limits.now_ns != now_ns) call.waited_ns = SteadyNow() - now_ns - call.lookup_ns;
+  call.joined = *absent - std::min(*absent, call.match.absent());
 }
 
 void CacheLookup::Count(const Call& call) const {
   RegionCounters& counters = region_.counters;
+  const Account account = call.account();
   RegionCounters::Add(counters.calls, 1);
-  if (call.kind == PlanKind::kPass) {
-    RegionCounters::Add(counters.bypassed, call.rows);
-    return;
-  }
-  const std::size_t misses = call.match.missing.size();
-  RegionCounters::Add(counters.hits, call.rows - misses);
+  RegionCounters::Add(counters.bypassed, account.bypassed);
+  RegionCounters::Add(counters.hits, account.hits);
   RegionCounters::Add(counters.duplicates, call.match.duplicates);
-  RegionCounters::Add(counters.misses, misses);
+  RegionCounters::Add(counters.joined, call.joined);
+  RegionCounters::Add(counters.misses, account.misses);
   RegionCounters::Add(counters.expired, call.match.expired);
   RegionCounters::Add(counters.verified, call.match.verified);
   RegionCounters::Add(counters.saved_ns, call.match.saved_ns);
@@ -131,23 +200,27 @@ void CacheLookup::Count(const Call& call) const {
 }
 
 bool CacheLookup::Off() const {
-  return !name_space_ || Config::Process().budget_bytes() == 0 || SecretError() != nullptr ||
+  return Config::Process().budget_bytes() == 0 || SecretError() != nullptr ||
          region_.disabled.load(std::memory_order_relaxed);
 }
 
 void CacheLookup::Compute(ort::KernelContext* context) const {
   const KernelIo io(api_, context);
   const Parallel parallel(api_, context);
+  const std::uint64_t start = SteadyNow();
   Call call;
-  const std::size_t inputs = io.InputCount();
-  call.inputs.reserve(inputs);
-  for (std::size_t i = 0; i < inputs; ++i) call.inputs.push_back(io.Input(i));
+  call.options = ReadCallOptions(io, attributes_);
+  call.inputs.reserve(attributes_.frontier());
+  for (std::size_t i = 0; i < attributes_.frontier(); ++i) call.inputs.push_back(io.Input(i));
 
   Classify(call);
-  if (Off()) call.kind = PlanKind::kPass;
+  if (call.options.control == Control::kBypass || Off()) call.kind = PlanKind::kPass;
+  SingleFlight flight(this, region_.recompute_time);
   if (call.kind != PlanKind::kPass) {
     try {
-      Find(call, parallel);
+      ChooseNamespace(call);
+      if (call.kind != PlanKind::kPass) Consult(call);
+      if (call.kind != PlanKind::kPass) Find(call, flight, parallel);
     } catch (...) {
       // No memory for the keys, say. The model can still be computed.
       call.match = Match();
@@ -156,15 +229,20 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   }
   Count(call);
 
-  const std::uint64_t start = SteadyNow();
+  const std::uint64_t copy_start = SteadyNow();
   WriteCached(io, call, parallel);
+  if (!call.match.hits.empty()) call.fetch_ns = SteadyNow() - copy_start;
   WriteCompact(io, call, parallel);
-  RegionCounters::Add(region_.counters.copy_ns, SteadyNow() - start);
+  const std::uint64_t end = SteadyNow();
+  RegionCounters::Add(region_.counters.copy_ns, end - copy_start);
+  RegionCounters::Add(region_.counters.overhead_ns, end - start - call.waited_ns);
+  Report(call);
 
   const bool any_miss = call.kind == PlanKind::kPass || call.match.any_miss();
   const KernelIo::Output flag = io.Allocate(0, ElementType::kBool, Dims{});
   if (flag.data != nullptr) *reinterpret_cast<bool*>(flag.data) = any_miss;
-  WritePlan(io, call);
+  WriteAccount(io, attributes_, call.account());
+  WritePlan(io, call, flight);
 }
 
 void CacheLookup::WriteCached(const KernelIo& io, const Call& call,
@@ -239,11 +317,12 @@ void CacheLookup::WriteCompact(const KernelIo& io, const Call& call,
   }
 }
 
-void CacheLookup::WritePlan(const KernelIo& io, const Call& call) const {
+void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& flight) const {
   Plan plan;
   plan.kind = call.kind;
+  plan.shape = call.shape;
   plan.region = region_.number;
-  plan.name_space = name_space_.value_or(0);  // without a number every plan is a pass
+  plan.name_space = call.name_space.value_or(0);  // without a number every plan is a pass
   if (call.kind != PlanKind::kPass) {
     plan.rows = static_cast<std::uint32_t>(call.rows);
     plan.missing = static_cast<std::uint32_t>(call.match.missing.size());
@@ -255,6 +334,7 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call) const {
   const KernelIo::Output output =
       io.Allocate(1, ElementType::kUint8, Dims{static_cast<std::int64_t>(PlanBytes(plan))});
   if (output.data == nullptr) return;
+  plan.flight = flight.HandOver();
   plan.lookup_end_ns = SteadyNow();  // last: what follows is the region's time
   EncodePlan(plan, output.data);
 }

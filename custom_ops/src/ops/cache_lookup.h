@@ -1,7 +1,8 @@
 // CacheLookup: looks the rows of a region's frontier up and hands out what is known of its
 // live-outs, together with the rows that still have to be computed.
 //
-// inputs:  the frontier (any number of tensors, any types)
+// inputs:  the frontier (any number of tensors, any types); then, if the model was compiled with
+//          them, the call's namespace and its control word (per_call.h)
 // outputs: any_miss  bool []
 //          plan      uint8 [P], for CacheStore (plan.h)
 //          cached    one per live-out: all rows if there is no miss; else the rows that were found,
@@ -9,6 +10,7 @@
 //                    row order; shape [0] if none was
 //          compact   one per input with a row axis: the rows to compute, equal ones once; without a
 //                    miss, zero rows
+//          account   int64 [1, 3], if the model was compiled with it (per_call.h)
 // attributes: region_attributes.h
 #ifndef ACTCACHE_OPS_CACHE_LOOKUP_H_
 #define ACTCACHE_OPS_CACHE_LOOKUP_H_
@@ -17,6 +19,7 @@
 #include <vector>
 
 #include "control/registry.h"
+#include "flight/single_flight.h"
 #include "ops/kernel_io.h"
 #include "ops/match.h"
 #include "ops/region_attributes.h"
@@ -33,7 +36,8 @@ class CacheLookup {
   // Throws ort::Error.
   CacheLookup(const ort::Api* api, const ort::KernelInfo* info, const SessionSettings& session);
 
-  // Throws ort::Error only if onnxruntime fails; any fault of the cache makes the call a pass.
+  // Throws ort::Error only if onnxruntime fails or the call's wishes make no sense; any fault of
+  // the cache makes the call a pass.
   void Compute(ort::KernelContext* context) const;
 
  private:
@@ -44,11 +48,19 @@ class CacheLookup {
   bool Off() const;
   // How the call is looked up, and its number of rows.
   void Classify(Call& call) const;
-  void Find(Call& call, const Parallel& parallel) const;
+  // Whose entries the call reads and makes; a pass if there are too many namespaces.
+  void ChooseNamespace(Call& call) const;
+  // Asks the region's policy how the call goes: it may become a pass.
+  void Consult(Call& call) const;
+  // Tells the policy how it went.
+  void Report(const Call& call) const;
+  void Find(Call& call, SingleFlight& flight, const Parallel& parallel) const;
+  // Looks the keys up, after waiting for those that other calls compute.
+  void Search(Call& call, const Keys& keys, std::uint64_t now_ns, SingleFlight& flight) const;
   void Count(const Call& call) const;
   void WriteCached(const KernelIo& io, const Call& call, const Parallel& parallel) const;
   void WriteCompact(const KernelIo& io, const Call& call, const Parallel& parallel) const;
-  void WritePlan(const KernelIo& io, const Call& call) const;
+  void WritePlan(const KernelIo& io, const Call& call, SingleFlight& flight) const;
 
   const ort::Api* api_;
   const SessionSettings& session_;

@@ -10,6 +10,18 @@
 namespace actcache {
 namespace {
 
+// Ends a flight at the end of a scope.
+class FlightEnd {
+ public:
+  explicit FlightEnd(FlightToken flight) : flight_(flight) {}
+  ~FlightEnd() { FlightTable::Process().End(flight_); }
+  FlightEnd(const FlightEnd&) = delete;
+  FlightEnd& operator=(const FlightEnd&) = delete;
+
+ private:
+  const FlightToken flight_;
+};
+
 std::vector<std::string> ComputedNames(const ort::Api* api, const ort::KernelInfo* info,
                                        std::size_t live_outs) {
   std::vector<std::string> names;
@@ -40,7 +52,8 @@ struct CacheStore::Call {
   Plan plan;  // points into plan_tensor
   std::vector<TensorView> cached;
   std::vector<TensorView> computed;
-  std::uint64_t row_cost_ns = 0;
+  RegionPolicy::EntryCost row_cost{};
+  std::uint64_t saved_ns = 0;  // by computing equal rows once
 };
 
 CacheStore::CacheStore(const ort::Api* api, const ort::KernelInfo* info,
@@ -89,6 +102,7 @@ void CacheStore::Compute(ort::KernelContext* context) const {
   RegionCounters& counters = region_.counters;
   Call call;
   ReadPlan(io, call);
+  const FlightEnd flight_end(call.plan.flight);  // whatever happens; after Publish() if it does
   const Plan& plan = call.plan;
   const std::size_t live_outs = attributes_.live_outs();
   call.cached.reserve(live_outs);
@@ -118,14 +132,22 @@ void CacheStore::Compute(ort::KernelContext* context) const {
   if (plan.kind != PlanKind::kPass) {
     const std::uint64_t elapsed = call.start_ns - std::min(call.start_ns, plan.lookup_end_ns);
     RegionCounters::Add(counters.compute_ns, elapsed);
-    call.row_cost_ns = elapsed / plan.missing;
+    region_.recompute_time.Add(plan.missing, elapsed);
+    call.row_cost = region_.policy.Computed(plan.shape, plan.missing, elapsed);
     const std::size_t reused = static_cast<std::size_t>(
         std::count_if(plan.sources, plan.sources + plan.rows,
                       [](const RowSource& source) { return !source.cached(); }));
-    RegionCounters::Add(counters.saved_ns, (reused - plan.missing) * call.row_cost_ns);
+    call.saved_ns = (reused - plan.missing) * call.row_cost.recompute_ns;
+    RegionCounters::Add(counters.saved_ns, call.saved_ns);
   }
-  RegionCounters::Add(counters.copy_ns, SteadyNow() - call.start_ns);
+  const std::uint64_t copy_end = SteadyNow();
+  RegionCounters::Add(counters.copy_ns, copy_end - call.start_ns);
   if (plan.kind != PlanKind::kPass && problem.empty()) Keep(io, call, parallel);
+  const std::uint64_t end = SteadyNow();
+  RegionCounters::Add(counters.overhead_ns, end - call.start_ns);
+  if (plan.kind != PlanKind::kPass) {
+    region_.policy.Published({plan.shape, plan.missing, end - copy_end, call.saved_ns});
+  }
 }
 
 void CacheStore::WriteComputed(const KernelIo& io, const Call& call,
@@ -219,7 +241,8 @@ bool CacheStore::Publish(const Call& call, const Rows& rows, std::size_t row,
   candidate.tag = EntryTag{call.plan.name_space, region_.number};
   candidate.specs = rows.specs.data();
   candidate.count = rows.specs.size();
-  candidate.cost_ns = call.row_cost_ns;
+  candidate.cost_ns = call.row_cost.recompute_ns;
+  candidate.fetch_ns = call.row_cost.fetch_ns;
   candidate.now_ns = call.start_ns;
   candidate.ttl_ns = session_.ttl_ns;
   candidate.replace = (call.plan.flags[row] & kReplace) != 0;

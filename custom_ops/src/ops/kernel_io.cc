@@ -7,12 +7,6 @@ namespace actcache {
 
 namespace slot = ort::slot;
 
-std::size_t KernelIo::InputCount() const {
-  std::size_t count = 0;
-  ort::Call(api_, slot::KernelContext_GetInputCount, context_, &count);
-  return count;
-}
-
 StringContent KernelIo::ReadStrings(const ort::Value* value, std::size_t count) const {
   std::size_t total = 0;
   ort::Call(api_, slot::GetStringTensorDataLength, value, &total);

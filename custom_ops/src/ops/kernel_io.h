@@ -18,7 +18,6 @@ class KernelIo {
  public:
   KernelIo(const ort::Api* api, ort::KernelContext* context) : api_(api), context_(context) {}
 
-  std::size_t InputCount() const;
   // Type, shape and bytes of input `index`; strings are copied.
   TensorView Input(std::size_t index) const;
 

@@ -71,6 +71,10 @@ class Search {
 
   // Looks row `row`, the first with its key, up.
   void Add(std::size_t row, const Key& key) {
+    if (rules_.refresh) {
+      Miss(row, key, kReplace);
+      return;
+    }
     Absence absence = Absence::kNone;
     EntryRef entry = store_.Find(key, rules_.limits, &absence);
     if (!entry) {

@@ -19,6 +19,7 @@ struct LookupRules {
   FindLimits limits;
   double verify_share = 0;      // of the hits that are computed all the same, to be compared
   Sampler* verified = nullptr;  // picks them; REQUIRED if the share is not 0
+  bool refresh = false;         // look nothing up: what is computed takes the place of what is kept
 };
 
 // What is known of a call after its lookup. Holds references to the entries that were hit, so it
@@ -35,6 +36,8 @@ struct Match {
   std::uint64_t saved_ns = 0;  // recompute time of the rows found in the store
 
   bool any_miss() const { return !missing.empty(); }
+  // Rows without a usable entry.
+  std::size_t absent() const { return missing.size() - verified + duplicates; }
 };
 
 // `types` and `axes` describe the live-outs (axis -1: the entry holds the complete tensor). An

@@ -21,8 +21,7 @@ std::size_t SizeOf(std::size_t rows, std::size_t missing) {
 }
 
 const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_t region) {
-  if (header.magic != kMagic || header.version != kVersion || header.reserved != 0 ||
-      header.reserved_too != 0) {
+  if (header.magic != kMagic || header.version != kVersion || header.shape >= kShapeClasses) {
     return "it was not written by CacheLookup of this version";
   }
   if (header.region != region) return "it belongs to another region";
@@ -30,6 +29,7 @@ const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_
       header.cached_rows > header.rows - header.missing) {
     return "its row counts are inconsistent";
   }
+  if (header.flight != kNoFlight && header.missing == 0) return "nobody can wait for it";
   switch (header.kind) {
     case PlanKind::kPass:
       if (header.rows != 0) return "a pass has no rows";
@@ -76,9 +76,9 @@ const char* CheckFlags(const Plan& plan) {
 std::size_t PlanBytes(const Plan& plan) { return SizeOf(plan.rows, plan.missing); }
 
 void EncodePlan(const Plan& plan, std::byte* out) {
-  const PlanHeader header{
-      kMagic,    kVersion,     plan.kind,        0, plan.region,       plan.name_space,
-      plan.rows, plan.missing, plan.cached_rows, 0, plan.lookup_end_ns};
+  const PlanHeader header{kMagic,           kVersion,        plan.kind,         plan.shape,
+                          plan.region,      plan.name_space, plan.rows,         plan.missing,
+                          plan.cached_rows, plan.flight,     plan.lookup_end_ns};
   std::memcpy(out, &header, sizeof(header));
   if (plan.missing == 0) return;
   out += sizeof(header);
@@ -97,11 +97,13 @@ const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t r
   if (const char* problem = CheckHeader(header, size, region)) return problem;
 
   plan->kind = header.kind;
+  plan->shape = header.shape;
   plan->region = header.region;
   plan->name_space = header.name_space;
   plan->rows = header.rows;
   plan->missing = header.missing;
   plan->cached_rows = header.cached_rows;
+  plan->flight = header.flight;
   plan->lookup_end_ns = header.lookup_end_ns;
   const std::byte* keys = bytes + sizeof(PlanHeader);
   plan->keys = reinterpret_cast<const Key*>(keys);

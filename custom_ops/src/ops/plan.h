@@ -14,7 +14,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "flight/flight_table.h"
 #include "hash/key.h"
+#include "policy/row_costs.h"
 
 namespace actcache {
 
@@ -44,22 +46,21 @@ class RowSource {
 enum MissingFlags : std::uint8_t {
   kReplace = 1,  // what is stored takes the place of an entry with the key
   kVerify = 2,   // the row was found: compare what is computed with the entry
-  kClaimed = 4,  // other calls wait for this result
 };
-inline constexpr std::uint8_t kAllMissingFlags = kReplace | kVerify | kClaimed;
+inline constexpr std::uint8_t kAllMissingFlags = kReplace | kVerify;
 
 struct PlanHeader {
   std::uint32_t magic;
   std::uint16_t version;
   PlanKind kind;
-  std::uint8_t reserved;
+  ShapeClass shape;
   // The registry's number, so that a plan cannot reach another region's store.
   std::uint32_t region;
   std::uint32_t name_space;  // the registry's number; whose the entries will be
   std::uint32_t rows;
   std::uint32_t missing;      // unique rows to compute: M
   std::uint32_t cached_rows;  // rows of the `cached` tensors: H
-  std::uint32_t reserved_too;
+  FlightToken flight;         // others wait for missing rows until it ends; kNoFlight: nobody does
   std::uint64_t lookup_end_ns;
 };
 static_assert(sizeof(PlanHeader) == 40 && alignof(PlanHeader) == 8, "plan bytes have no padding");
@@ -70,11 +71,13 @@ inline constexpr std::size_t kMaxPlanRows = 0x7fffffff;
 // A plan before or after its trip through the graph. Does not own the arrays.
 struct Plan {
   PlanKind kind = PlanKind::kPass;
+  ShapeClass shape = 0;  // of the rows' inputs, by which their costs are kept
   std::uint32_t region = 0;
   std::uint32_t name_space = 0;
   std::uint32_t rows = 0;
   std::uint32_t missing = 0;
   std::uint32_t cached_rows = 0;
+  FlightToken flight = kNoFlight;
   std::uint64_t lookup_end_ns = 0;
   const Key* keys = nullptr;            // `missing` of them
   const RowSource* sources = nullptr;   // `rows` of them if missing > 0, else none

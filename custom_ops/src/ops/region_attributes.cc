@@ -38,6 +38,16 @@ class Reader {
     });
   }
 
+  std::int64_t IntOr(const char* name, std::int64_t absent) const {
+    std::int64_t value = absent;
+    try {
+      ort::Call(api_, slot::KernelInfoGetAttribute_int64, info_, name, &value);
+    } catch (const ort::Error&) {
+      return absent;
+    }
+    return value;
+  }
+
   ElementType InputType(std::size_t index) const {
     return DeclaredType(slot::KernelInfo_GetInputTypeInfo, index);
   }
@@ -130,6 +140,16 @@ void CheckLookupTypes(const Reader& reader, const RegionAttributes& attributes) 
                 reader.InputType(i));
     ++output;
   }
+  for (const std::int64_t input : {attributes.namespace_input, attributes.control_input}) {
+    if (input < 0) continue;
+    const auto index = static_cast<std::size_t>(input);
+    RequireType(attributes, "CacheLookup's input", index, reader.InputType(index),
+                ElementType::kString);
+  }
+  if (attributes.account) {
+    RequireType(attributes, "CacheLookup's output", output, reader.OutputType(output),
+                ElementType::kInt64);
+  }
 }
 
 void CheckStoreTypes(const Reader& reader, const RegionAttributes& attributes) {
@@ -173,23 +193,41 @@ void CheckShared(const RegionAttributes& attributes) {
   }
 }
 
+// The frontier comes first, then what a call says: every input is one or the other.
+void CheckCallInputs(const RegionAttributes& attributes, std::size_t inputs) {
+  std::size_t expected = attributes.frontier();
+  for (const std::int64_t input : {attributes.namespace_input, attributes.control_input}) {
+    if (input < 0) continue;
+    ++expected;
+    if (static_cast<std::size_t>(input) < attributes.frontier() ||
+        static_cast<std::size_t>(input) >= inputs) {
+      Refuse(attributes, "namespace_input or control_input names no input behind the frontier");
+    }
+  }
+  if (attributes.namespace_input >= 0 && attributes.namespace_input == attributes.control_input) {
+    Refuse(attributes, "namespace_input and control_input name the same input");
+  }
+  if (expected == inputs) return;
+  Refuse(attributes, "input_row_axes has " + std::to_string(attributes.frontier()) +
+                         " entries, and CacheLookup " + std::to_string(inputs) + " inputs");
+}
+
 }  // namespace
+
+std::size_t RegionAttributes::row_inputs() const {
+  return static_cast<std::size_t>(std::count_if(input_row_axes.begin(), input_row_axes.end(),
+                                                [](std::int64_t axis) { return axis >= 0; }));
+}
 
 void CheckLookupAttributes(const RegionAttributes& attributes, std::size_t inputs,
                            std::size_t outputs) {
   CheckShared(attributes);
-  if (attributes.input_row_axes.size() != inputs) {
-    Refuse(attributes, "input_row_axes has " + std::to_string(attributes.input_row_axes.size()) +
-                           " entries for " + std::to_string(inputs) + " inputs");
-  }
+  CheckCallInputs(attributes, inputs);
   CheckAxes(attributes, "input_row_axes", attributes.input_row_axes);
-  const auto compact =
-      std::count_if(attributes.input_row_axes.begin(), attributes.input_row_axes.end(),
-                    [](std::int64_t axis) { return axis >= 0; });
-  if (attributes.rows && compact == 0) {
+  if (attributes.rows && attributes.row_inputs() == 0) {
     Refuse(attributes, "some input needs a row axis for granularity \"row\"");
   }
-  const std::size_t wanted = 2 + attributes.live_outs() + static_cast<std::size_t>(compact);
+  const std::size_t wanted = attributes.account_output() + (attributes.account ? 1 : 0);
   if (outputs != wanted) {
     Refuse(attributes, "CacheLookup has " + std::to_string(outputs) +
                            " outputs, but its attributes make " + std::to_string(wanted));
@@ -214,6 +252,9 @@ RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo
                           &attributes.size_equations)) {
     Refuse(attributes, "size_equations is malformed");
   }
+  attributes.namespace_input = reader.IntOr("namespace_input", -1);
+  attributes.control_input = reader.IntOr("control_input", -1);
+  attributes.account = reader.IntOr("account", 0) != 0;
   CheckLookupAttributes(attributes, reader.InputCount(), reader.OutputCount());
   CheckLookupTypes(reader, attributes);
   return attributes;

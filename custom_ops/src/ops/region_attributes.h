@@ -2,6 +2,8 @@
 #ifndef ACTCACHE_OPS_REGION_ATTRIBUTES_H_
 #define ACTCACHE_OPS_REGION_ATTRIBUTES_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -21,7 +23,17 @@ struct RegionAttributes {
   ElementTypes output_types;                 // per live-out
   std::vector<SizeEquation> size_equations;  // CacheLookup only; none for "tensor"
 
+  // CacheLookup only, and absent in models that were compiled without them: the inputs behind the
+  // frontier (per_call.h), and whether the last output is the account.
+  std::int64_t namespace_input = -1;
+  std::int64_t control_input = -1;
+  bool account = false;
+
   std::size_t live_outs() const { return output_types.size(); }
+  // How many inputs are the frontier; they come first.
+  std::size_t frontier() const { return input_row_axes.size(); }
+  std::size_t row_inputs() const;
+  std::size_t account_output() const { return 2 + live_outs() + row_inputs(); }
 };
 
 // Both throw ort::Error with a message that names the operator and the attribute.

@@ -12,6 +12,7 @@
 #include "control/registry.h"
 #include "ops/cache_lookup.h"
 #include "ops/cache_store.h"
+#include "ops/register.h"
 #include "ops/session.h"
 
 namespace actcache {
@@ -127,9 +128,9 @@ struct OperatorSet {
 OperatorSet& InternOperators(const ort::Api* api, const SessionKnobs& knobs) {
   using Settings = std::tuple<const ort::Api*, std::string, std::uint64_t, std::uint64_t>;
   using Sets = std::map<Settings, std::unique_ptr<OperatorSet>>;
-  static auto* const mutex = new Mutex;
-  static auto* const sets = new Sets;
-  const MutexLock lock(mutex);
+  static Sets* sets = nullptr;  // never freed; no initialiser that fork() could interrupt
+  const MutexLock lock(&operators_mutex);
+  if (sets == nullptr) sets = new Sets;
   std::unique_ptr<OperatorSet>& set =
       (*sets)[{api, knobs.name_space, knobs.ttl_ns, knobs.max_age_ns}];
   if (!set) set = std::make_unique<OperatorSet>(api, knobs);

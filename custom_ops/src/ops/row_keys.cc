@@ -7,7 +7,7 @@
 namespace actcache {
 namespace {
 
-constexpr std::uint64_t kFormatVersion = 1;
+constexpr std::uint64_t kFormatVersion = 2;
 
 // What starting and finishing a key takes, in bytes that could be hashed meanwhile.
 constexpr std::size_t kKeyOverhead = 1024;
@@ -108,10 +108,10 @@ void AddContent(Hasher& hasher, const Part& part, std::size_t row,
 }  // namespace
 
 KeyBase::KeyBase(HashKind kind, std::string_view fingerprint, std::string_view name_space,
-                 const ElementTypes& output_types, const Axes& output_row_axes)
+                 bool per_call, const ElementTypes& output_types, const Axes& output_row_axes)
     : row(kind), whole(kind), segment(kind) {
   const auto start = [&](Hasher& hasher, std::uint64_t purpose) {
-    const std::uint64_t words[] = {kFormatVersion, purpose};
+    const std::uint64_t words[] = {kFormatVersion, purpose, per_call ? 1U : 0U};
     hasher.Frame(words, sizeof(words));
   };
   start(row, static_cast<std::uint64_t>(PlanKind::kRow));
@@ -125,13 +125,16 @@ KeyBase::KeyBase(HashKind kind, std::string_view fingerprint, std::string_view n
   }
 }
 
-Keys ComputeKeys(const KeyBase& base, PlanKind kind, const std::vector<TensorView>& inputs,
-                 const Axes& axes, std::size_t rows, const Parallel& parallel) {
+Keys ComputeKeys(const KeyBase& base, PlanKind kind,
+                 const std::optional<std::string>& call_namespace,
+                 const std::vector<TensorView>& inputs, const Axes& axes, std::size_t rows,
+                 const Parallel& parallel) {
   Parts parts = MakeParts(inputs, axes);
   const std::vector<Key> digests = DigestSegments(base.segment, parts, parallel);
 
   // What all rows share is hashed once: the descriptions, and the inputs without rows.
   Hasher shared = base.of(kind);
+  if (call_namespace) shared.Frame(call_namespace->data(), call_namespace->size());
   std::size_t row_bytes = 0;
   bool any_rows = false;
   for (std::size_t i = 0; i < parts.size(); ++i) {

@@ -1,7 +1,8 @@
 // The keys of a call: one per row of the batch, or one for all of it.
 //
-// A key covers, each part framed by its length: format version, kind, fingerprint, namespace, the
-// live-outs' types and row axes; then for every frontier tensor its type, rank, row axis and
+// A key covers, each part framed by its length: format version, kind, whether calls name their own
+// namespace, fingerprint, the session's namespace, the live-outs' types and row axes; the call's
+// own namespace, if there is one; then for every frontier tensor its type, rank, row axis and
 // dimensions (without the row axis) and the bytes: of the whole tensor where it has no row axis, of
 // the row where it has one. So tensors with equal bytes and different shapes do not meet, nor do
 // strings that concatenate to the same text.
@@ -10,6 +11,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -32,7 +35,10 @@ struct KeyBase {
   Hasher whole;
   Hasher segment;
 
-  KeyBase(HashKind kind, std::string_view fingerprint, std::string_view name_space,
+  // `per_call`: every call names a namespace, too. It does not replace the session's: entries are
+  // shared where both are equal. As this is part of the key, a call's namespace never meets a
+  // session's of the same name, nor an empty one a missing one.
+  KeyBase(HashKind kind, std::string_view fingerprint, std::string_view name_space, bool per_call,
           const ElementTypes& output_types, const Axes& output_row_axes);
 
   const Hasher& of(PlanKind kind) const { return kind == PlanKind::kRow ? row : whole; }
@@ -45,9 +51,11 @@ inline constexpr std::size_t kSegment = 256 * 1024;
 
 // Computes `rows` keys. `axes[i]` is the row axis of inputs[i], -1 for none; where it is not -1,
 // inputs[i].dims[axes[i]] == rows and the type has byte rows. For PlanKind::kWhole: rows == 1, and
-// no input has a row axis.
-Keys ComputeKeys(const KeyBase& base, PlanKind kind, const std::vector<TensorView>& inputs,
-                 const Axes& axes, std::size_t rows, const Parallel& parallel);
+// no input has a row axis. `call_namespace` has a value exactly if `base` was made `per_call`.
+Keys ComputeKeys(const KeyBase& base, PlanKind kind,
+                 const std::optional<std::string>& call_namespace,
+                 const std::vector<TensorView>& inputs, const Axes& axes, std::size_t rows,
+                 const Parallel& parallel);
 
 }  // namespace actcache
 

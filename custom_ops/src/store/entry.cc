@@ -14,26 +14,25 @@ namespace {
 constexpr std::size_t kIndexBytes = 16;
 
 constexpr std::size_t kCacheLine = 64;
-constexpr std::size_t kBigPayload = 4096;
+constexpr std::size_t kBigPayload = std::size_t{64} << 10;
 
+// A copy from the caches is up to a tenth faster from a cache line's start; from memory it makes no
+// difference. So only payloads beside which the padding is nothing begin there.
 std::size_t AlignmentOf(std::size_t payload_bytes) noexcept {
   return payload_bytes >= kBigPayload ? kCacheLine : kAlignment;
 }
 
-// Adds and rounds up to kAlignment; false on overflow, kept far enough away for later roundings.
-bool Add(std::size_t* sum, std::size_t more) noexcept {
-  if (more > std::numeric_limits<std::size_t>::max() - 4 * kCacheLine - *sum) return false;
-  *sum = AlignUp(*sum + more, kAlignment);
+// Adds a payload to an allocation that ends at `*end`, wherever the allocation lies; false on
+// overflow, kept far enough away for later roundings.
+bool AddPayload(std::size_t* end, std::size_t bytes) noexcept {
+  if (bytes > std::numeric_limits<std::size_t>::max() - 4 * kCacheLine - *end) return false;
+  // Up to here an allocation is a multiple of kAlignment away from a cache line.
+  *end = AlignUp(*end, kAlignment) + (AlignmentOf(bytes) - kAlignment) + bytes;
   return true;
 }
 
-// Every payload starts at a multiple of kAlignment at least, as the allocation does.
-bool AddPayload(std::size_t* sum, std::size_t bytes) noexcept {
-  return Add(sum, bytes) && Add(sum, AlignmentOf(bytes) - kAlignment);
-}
-
 std::size_t ChargeOf(std::size_t allocation) noexcept {
-  return AllocationFootprint(allocation) + kIndexBytes;
+  return AllocationFootprint(std::max(allocation, sizeof(Entry))) + kIndexBytes;
 }
 
 std::size_t RecordBytes(const TensorSpec& spec) noexcept {
@@ -113,28 +112,26 @@ const void* Entry::data(std::size_t i) const noexcept {
 }
 
 std::size_t Entry::charge() const noexcept {
+  RecordReader all(*this);
+  for (std::size_t i = 0; i < all.count(); ++i) all.Next();
+  auto end = static_cast<std::size_t>(all.end() - reinterpret_cast<const unsigned char*>(this));
   RecordReader record(*this);
-  std::size_t payloads = 0;
   for (std::size_t i = 0; i < record.count(); ++i) {
     record.Next();
-    AddPayload(&payloads, record.bytes);
+    AddPayload(&end, record.bytes);
   }
-  const auto header =
-      static_cast<std::size_t>(record.end() - reinterpret_cast<const unsigned char*>(this));
-  return ChargeOf(payloads + AlignUp(header, kAlignment));
+  return ChargeOf(end);
 }
 
 bool Entry::Measure(const TensorSpec* specs, std::size_t count, Layout* layout) noexcept {
   static_assert(offsetof(Entry, first_record_byte_) == kHeaderBytes, "records follow the fields");
-  std::size_t header = kHeaderBytes + VarintBytes(count);
-  std::size_t payloads = 0;
+  std::size_t end = kHeaderBytes + VarintBytes(count);
+  for (std::size_t i = 0; i < count; ++i) end += RecordBytes(specs[i]);
   for (std::size_t i = 0; i < count; ++i) {
-    header += RecordBytes(specs[i]);
-    if (!AddPayload(&payloads, specs[i].bytes)) return false;
+    if (!AddPayload(&end, specs[i].bytes)) return false;
   }
-  if (!Add(&payloads, header)) return false;
-  layout->allocation = payloads;
-  layout->charge = ChargeOf(payloads);
+  layout->allocation = std::max(end, sizeof(Entry));
+  layout->charge = ChargeOf(end);
   return true;
 }
 
@@ -152,7 +149,7 @@ Entry::Entry(const Candidate& candidate, std::size_t charge) noexcept
 }
 
 Entry* Entry::Make(const Candidate& candidate, const Layout& layout) noexcept {
-  void* const memory = Allocate(std::max(layout.allocation, sizeof(Entry)));
+  void* const memory = Allocate(layout.allocation);
   if (memory == nullptr) return nullptr;
   auto* const entry = new (memory) Entry(candidate, layout.charge);
   unsigned char* at = WriteVarint(entry->records(), candidate.count);

@@ -14,14 +14,14 @@
 
 namespace actcache {
 
-// One allocation: this header, a few bytes per tensor, then the payloads. A payload of 4 KiB or
-// more starts on a cache line (64 bytes); a smaller one at a multiple of 16, because there the
+// One allocation: this header, a few bytes per tensor, then the payloads. A payload of 64 KiB
+// or more starts on a cache line (64 bytes); a smaller one at a multiple of 16, because there the
 // padding would cost more than it brings. Immutable once published, except for the bookkeeping,
 // which is the store's. Reached through an EntryRef (or, while it is filled, a Draft).
 //
 // The fields are as small as they may be: with one tensor of up to three dimensions, header and
-// record take 96 bytes, and with malloc's and the index's share an entry takes 128 beside its
-// payload.
+// record take 96 bytes. With malloc's header and the index's share an entry takes 128 beside its
+// payload, if that is a multiple of 16 or up to 8 more; other sizes malloc rounds up, by 7 at most.
 class Entry {
  public:
   Entry(const Entry&) = delete;

@@ -1,8 +1,9 @@
 #include "store/store.h"
 
 #include <algorithm>
-#include <new>
 #include <utility>
+
+#include "base/process_object.h"
 
 namespace actcache {
 
@@ -10,12 +11,17 @@ Store::Store(std::size_t budget) noexcept : ledger_(budget) {}
 
 Store::~Store() { Invalidate({}, 0); }
 
-Store& Store::Process() noexcept {
-  // In static memory and never destroyed: threads may still use it while the process exits.
-  alignas(Store) static unsigned char memory[sizeof(Store)];
-  static Store* const store = new (memory) Store(kDefaultBudget);
-  return *store;
+namespace {
+
+ProcessObject<Store>& ProcessStore() noexcept {
+  static ProcessObject<Store> store(Store::kDefaultBudget);
+  return store;
 }
+
+}  // namespace
+
+Store& Store::Process() noexcept { return ProcessStore().get(); }
+void Store::ReplaceInForkedChild() noexcept { ProcessStore().Replace(kDefaultBudget); }
 
 EntryRef Store::Find(const Key& key, const FindLimits& limits, Absence* why) noexcept {
   ForgetOld(limits.now_ns);

@@ -1,0 +1,77 @@
+"""``actcache diff``: whether two compiled models share entries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from actcache.commands import options
+from actcache.terminal import respond
+
+#: Changes of one ingredient that are printed; --json has all.
+_SHOWN = 10
+
+_EPILOG = f"""\b
+Examples:
+  actcache diff encoder.v1.cached.onnx encoder.v2.cached.onnx
+      which regions share entries, and what changed in those that do not
+  actcache diff A B --json | jq .shared
+      true if all entries of either are found by the other
+
+{options.EXIT_CODES}"""
+
+
+@click.command(name="diff", epilog=_EPILOG, context_settings=options.HELP_NAMES)
+@click.argument("first", type=options.READ)
+@click.argument("second", type=options.READ)
+@options.as_json
+@options.debug
+def diff_command(first: Path, second: Path, as_json: bool, debug: bool) -> None:
+    """Say whether the compiled models FIRST and SECOND share entries in one process and namespace.
+
+    Where they do not, say which part of a region changed: operators, opsets, attributes, weights, what it reads and
+    gives, or how its rows are cut. Names do not matter, nor do the versions of actcache and onnxruntime.
+    """
+
+    def find() -> Mapping[str, Any]:
+        from actcache.model_diff import diff_models
+
+        return diff_models(first, second)
+
+    respond(find, _show, as_json=as_json, debug=debug)
+
+
+def _show(console: Console, answer: Mapping[str, Any]) -> None:
+    console.print(f"first:  {answer['first']}\nsecond: {answer['second']}", soft_wrap=True)
+    for what, (one, two) in answer["versions"].items():
+        if one != two:
+            console.print(f"compiled with {what} {one or '?'} and {two or '?'} (no part of any key)")
+    for pair in answer["regions"]:
+        _show_pair(console, pair)
+    for which in ("first", "second"):
+        for name in answer[f"only_{which}"]:
+            console.print(f"\n'{name}' is in the {which} only", soft_wrap=True)
+
+
+def _show_pair(console: Console, pair: Mapping[str, Any]) -> None:
+    same_name = pair["first"] == pair["second"]
+    names = f"'{pair['first']}'" if same_name else f"'{pair['first']}' and '{pair['second']}'"
+    if pair["shared"]:
+        console.print(f"\n{names}: entries are shared", soft_wrap=True)
+        return
+    console.print(f"\n{names} (matched by {pair['matched_by']}): entries are not shared", soft_wrap=True)
+    console.print(f"  same:      {', '.join(pair['same']) or 'nothing'}", soft_wrap=True)
+    console.print(f"  different: {', '.join(pair['different'])}", soft_wrap=True)
+    shown: Counter[str] = Counter()
+    for change in pair["changes"]:
+        shown[change["ingredient"]] += 1
+        if shown[change["ingredient"]] <= _SHOWN:
+            console.print(f"  - {change['ingredient']}: {change['text']}", soft_wrap=True)
+    hidden = sum(max(0, count - _SHOWN) for count in shown.values())
+    if hidden:
+        console.print(f"  ... and {hidden} more of these kinds; --json has all of them")

@@ -1,0 +1,69 @@
+"""``actcache explain-miss``: why a call would not be found after another one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from actcache.commands import options
+from actcache.terminal import respond
+
+#: Rows of a region that are printed; --json has all.
+_SHOWN = 20
+
+_EPILOG = f"""\b
+Examples:
+  actcache explain-miss encoder.cached.onnx monday.npz tuesday.npz
+      for every row of tuesday.npz: whether it hits after monday.npz, or what is different
+  actcache explain-miss clip.cached.onnx a.npz b.npz --region clip.pixel_values --json
+
+{options.EXIT_CODES}"""
+
+
+@click.command(name="explain-miss", epilog=_EPILOG, context_settings=options.HELP_NAMES)
+@click.argument("model", type=options.READ)
+@click.argument("first", type=options.READ, metavar="FIRST.npz")
+@click.argument("second", type=options.READ, metavar="SECOND.npz")
+@click.option("--region", metavar="ID", help="Look at this region only.")
+@click.option(
+    "--custom-op-library",
+    "libraries",
+    multiple=True,
+    metavar="FILE",
+    help="A library with operators that MODEL itself needs. Repeatable.",
+)
+@options.as_json
+@options.debug
+def explain_miss_command(
+    model: Path, first: Path, second: Path, region: str | None, libraries: Sequence[str], as_json: bool, debug: bool
+) -> None:
+    """Say for every region and row whether SECOND hits in the compiled MODEL after FIRST, and if not, why.
+
+    Named are the tensor, the row of FIRST that comes nearest, the first element that differs from it, and by how much;
+    or what else keeps entries apart. Both are .npz files of inputs (numpy.savez), called one after the other in one
+    session with an empty store: what was evicted or expired in between is not known here.
+    """
+
+    def find() -> Mapping[str, Any]:
+        from actcache.explain_miss import explain_inputs, to_json
+
+        records = explain_inputs(model, first, second, region=region, libraries=libraries)
+        return {"model": str(model), "first": str(first), "second": str(second), **to_json(records)}
+
+    respond(find, _show, as_json=as_json, debug=debug)
+
+
+def _show(console: Console, answer: Mapping[str, Any]) -> None:
+    for region, counts in answer["regions"].items():
+        total = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        console.print(f"{region}: {total}", soft_wrap=True)
+        records = [record for record in answer["rows"] if record["region"] == region]
+        for record in records[:_SHOWN]:
+            what = "the call" if record["row"] is None else f"row {record['row']}"
+            console.print(f"  {what}: {record['outcome']}: {record['text']}", soft_wrap=True)
+        if len(records) > _SHOWN:
+            console.print(f"  ... and {len(records) - _SHOWN} more rows; --json has all of them")

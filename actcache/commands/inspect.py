@@ -1,0 +1,156 @@
+"""``actcache inspect``: what a compiled model caches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from actcache import report
+from actcache.byte_size import format_bytes
+from actcache.commands import options
+from actcache.terminal import respond
+
+_EPILOG = f"""\b
+Examples:
+  actcache inspect encoder.cached.onnx
+      regions, what each reads, saves and keeps, its operators and fingerprint
+  actcache inspect encoder.cached.onnx --json | jq '.regions[].fingerprint'
+      what entries are shared by: equal in two models, equal entries
+
+{options.EXIT_CODES}"""
+
+
+@click.command(name="inspect", epilog=_EPILOG, context_settings=options.HELP_NAMES)
+@click.argument("model", type=options.READ)
+@options.as_json
+@options.debug
+def inspect_command(model: Path, as_json: bool, debug: bool) -> None:
+    """Show what MODEL, which actcache has compiled, caches. Nothing is run; its weights may be missing."""
+
+    def find() -> Mapping[str, Any]:
+        from actcache.inspection import inspect_model
+
+        return inspect_model(model)
+
+    respond(find, _show, as_json=as_json, debug=debug)
+
+
+def _show(console: Console, answer: Mapping[str, Any]) -> None:
+    for line in _head(answer):
+        console.print(line, soft_wrap=True)
+    console.print(_region_table(answer["regions"]))
+    console.print(_tensor_table(answer["regions"]))
+    console.print(_inside_table(answer["regions"]))
+    for note in answer["notes"]:
+        console.print(f"note: {note}", soft_wrap=True)
+
+
+def _head(answer: Mapping[str, Any]) -> Iterator[str]:
+    yield answer["model"]
+    if answer["schema"] is not None:
+        measured = f", onnxruntime {answer['onnxruntime']}" if answer["onnxruntime"] else ""
+        yield f"compiled by actcache {answer['actcache']}{measured}; manifest schema {answer['schema']}"
+    if answer["original"]:
+        weights = answer["original"]["weights_sha256"]
+        beside = f", its weights {weights[:16]}…" if weights else ""
+        yield f"from {answer['original']['file']}, sha256 {answer['original']['sha256'][:16]}…{beside}"
+    if answer["policy"]:
+        yield _policy_line(answer["policy"])
+    if answer["milliseconds"] is not None:
+        how = "measured" if answer["measured"] else "estimated"
+        yield f"one call of the original on the sample: {answer['milliseconds']:.3g} ms ({how})"
+    if answer["schema"] is not None and answer["schema"] > 1:
+        yield report.verify_line(answer["verify"])
+    if answer["trace"]:
+        yield report.trace_line(answer["trace"])
+    for what, name in answer["per_call"].items():
+        if name:
+            yield f"{what.replace('_', ' ')}: {name}"
+    for entry in answer["weights"]:
+        yield f"weights: {entry['file']}, {format_bytes(entry['bytes'])}{'' if entry['present'] else ' (missing)'}"
+
+
+def _policy_line(policy: Mapping[str, Any]) -> str:
+    chosen = {"costs": "what a hit saves", "trace": "recorded calls", "names": "name (--region)"}
+    parts = [f"granularity {policy['granularity']}"]
+    if policy["min_saving_ms"] is not None:
+        parts.append(f"{policy['min_saving_ms']:g} ms saved by a hit or more")
+    if policy["budget_bytes"] is not None:
+        parts.append(f"a store of {format_bytes(policy['budget_bytes'])}")
+    parts.append(f"tolerance {policy['tolerance']:g}")
+    if policy["dynamic_batch"]:
+        parts.append("batch made variable")
+    if policy["pure_ops"]:
+        parts.append(f"vouched for {', '.join(policy['pure_ops'])}")
+    return f"regions chosen by {chosen.get(policy['chosen_by'], policy['chosen_by'])}: {', '.join(parts)}"
+
+
+def _region_table(regions: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("Cached regions", "region", "entry", "depends on")
+    for name in ("share of time", "a call takes", "a hit saves", "an entry keeps", "reuse"):
+        table.add_column(name, justify="right")
+    for region in regions:
+        table.add_row(
+            f"{region['id']}\n(inside {region['inside']})" if region["inside"] else region["id"],
+            f"per {region['granularity']}",
+            ", ".join(region["cone"]),
+            _number(region["time_share"], "{:.1%}"),
+            _number(region["milliseconds"], "{:.3g} ms"),
+            _number(region["saving_ms"], "{:.3g} ms"),
+            "–" if region["entry_bytes"] is None else format_bytes(region["entry_bytes"]),
+            _reuse(region),
+        )
+    return table
+
+
+def _tensor_table(regions: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("What they read and give", "region", "", "tensor", "type and shape", "rows")
+    for region in regions:
+        for what, tensors in (("reads", region["frontier"]), ("gives", region["live_outs"])):
+            for tensor in tensors:
+                axis = tensor["row_axis"]
+                by = "–" if axis is None else f"axis {axis}"
+                table.add_row(region["id"], what, tensor["name"], type_and_shape(tensor), by)
+        for text in region["size_equations"]:
+            table.add_row(region["id"], "rows if", text)
+    return table
+
+
+def _inside_table(regions: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("What is inside", "region", "nodes", "operators", "fingerprint")
+    for region in regions:
+        operators = ", ".join(f"{count} {name}" for name, count in region["operators"].items())
+        contains = f"\nregions: {', '.join(region['contains'])}" if region["contains"] else ""
+        table.add_row(region["id"], str(region["nodes"]), operators + contains, region["fingerprint"])
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=f"\n{title}", title_justify="left", title_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def type_and_shape(tensor: Mapping[str, Any]) -> str:
+    """Write ``int64[N, 32]``."""
+    shape = tensor["shape"]
+    if shape is None:
+        return f"{tensor['type'] or '?'} of any rank"
+    return f"{tensor['type'] or '?'}[{', '.join('?' if size is None else str(size) for size in shape)}]"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else form.format(value)
+
+
+def _reuse(region: Mapping[str, Any]) -> str:
+    if region["predicted_reuse"] is None:
+        return "–"
+    measured = region["measured_reuse"]
+    return f"{region['predicted_reuse']:.1%} expected" + ("" if measured is None else f"\n{measured:.1%} measured")

@@ -1,0 +1,57 @@
+#include "control/fork.h"
+
+#include <pthread.h>
+
+#include <atomic>
+
+#include "base/mutex.h"
+#include "control/config.h"
+#include "control/registry.h"
+#include "flight/flight_table.h"
+#include "flight/thread_activity.h"
+#include "hash/hasher.h"
+#include "ops/register.h"
+#include "store/store.h"
+
+namespace actcache {
+namespace {
+
+std::atomic<bool> forked{false};
+
+// The analysis follows no lock from one function into another.
+void BeforeFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  operators_mutex.Lock();
+  Config::LockForFork();
+  Registry::Process().LockForFork();
+}
+
+void AfterForkInParent() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  Registry::Process().UnlockAfterFork();
+  Config::UnlockAfterFork();
+  operators_mutex.Unlock();
+}
+
+void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  forked.store(true, std::memory_order_relaxed);
+  RenumberForkedThread();
+  FlightTable::ReplaceInForkedChild();
+  Store::ReplaceInForkedChild();
+  Registry::Process().ResetCounters();
+  Config::ApplyAfterFork();
+  AfterForkInParent();
+}
+
+}  // namespace
+
+void InstallForkHandlers() noexcept {
+  Store::Process();
+  FlightTable::Process();
+  Registry::Process();
+  Hasher(HashKind::kBlake3);  // draws the secret, and chooses the code for this processor
+  // It fails for want of memory only, and then a fork is as unsafe as it is for most libraries.
+  static_cast<void>(pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild));
+}
+
+bool Forked() noexcept { return forked.load(std::memory_order_relaxed); }
+
+}  // namespace actcache

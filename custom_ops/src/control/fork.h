@@ -1,0 +1,32 @@
+// fork() while the library is in use.
+//
+// In the child only the thread that forked lives on; what the others held stays locked or half
+// written for ever. So:
+//   - The store and the table of flights, which change all the time, are not taken along: the child
+//     gets empty ones and never touches the parent's again. The entries stay in its memory as all
+//     else that it inherits, shared with the parent until one of them writes; nothing is charged.
+//   - The registry, the configuration and the operator sets, which change rarely, are taken along,
+//     as inherited kernels refer to them: fork() waits for whoever changes them. Counters start at
+//     0.
+//   - The hash secret stays, and so does every setting.
+// Locks are taken in the order operators_mutex -> configuration -> registry -> namespaces, in which
+// all other code takes them too; none of it calls out while it holds one of the last three, other
+// than to the store. So fork() waits for a bounded time, and the child finds all of them free.
+//
+// The thread that forks holds no lock, entry or draft: none is held while a program's code runs.
+// Function-local statics of ours are initialised when the library is loaded, since a child would
+// wait for ever for the initialisation that another thread had begun.
+#ifndef ACTCACHE_CONTROL_FORK_H_
+#define ACTCACHE_CONTROL_FORK_H_
+
+namespace actcache {
+
+// Called once, while the library is loaded.
+void InstallForkHandlers() noexcept;
+
+// True in a child that was forked after InstallForkHandlers(), and in its children.
+bool Forked() noexcept;
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_CONTROL_FORK_H_

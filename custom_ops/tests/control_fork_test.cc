@@ -1,0 +1,77 @@
+// fork() while threads use the store, the registry and the configuration.
+#include "control/fork.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "control/config.h"
+#include "control/registry.h"
+#include "store/store.h"
+#include "store_testing.h"
+
+namespace actcache {
+namespace {
+
+// What `work` returns in a child, where a hang ends in SIGALRM.
+int ExitStatusInChild(const std::function<bool()>& work) {
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(60);
+    _exit(work() ? 0 : 1);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  return status;
+}
+
+bool ChildWorks(std::size_t budget) {
+  Store& store = Store::Process();
+  if (!Forked() || store.stats().bytes != 0 || store.budget() != budget) return false;
+  if (Registry::Process().Regions().front()->counters.hits != 0) return false;
+  Config::Process().Configure("budget_bytes", std::to_string(budget / 2));
+  if (store.budget() != budget / 2) return false;
+  Registry::Process().InternNamespace("the child's");
+  testing_support::Put(&store, 1, 100, 1);
+  return testing_support::Has(&store, 1) && store.Invalidate({}, 0) == 1;
+}
+
+TEST(Fork, AChildStartsAnewWhateverTheOtherThreadsWereDoing) {
+  constexpr std::size_t kBudget = std::size_t{1} << 14;
+  static const bool installed = (InstallForkHandlers(), true);
+  ASSERT_TRUE(installed);
+  Config::Process().Configure("budget_bytes", std::to_string(kBudget));
+  Region& region = Registry::Process().InternRegion("fork", "f");
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  const auto repeat = [&](const std::function<void(std::uint64_t)>& action) {
+    threads.emplace_back([&done, action] {
+      for (std::uint64_t i = 0; !done; ++i) action(i);
+    });
+  };
+  for (std::uint64_t thread = 0; thread < 2; ++thread) {
+    repeat([&region, thread](std::uint64_t i) {
+      testing_support::Put(&Store::Process(), thread << 32 | i, 100 + i % 500, i % 100);
+      RegionCounters::Add(region.counters.hits, 1);
+    });
+  }
+  repeat([](std::uint64_t i) { Registry::Process().InternNamespace(std::to_string(i % 50000)); });
+  repeat([](std::uint64_t i) { Registry::Process().InternRegion(std::to_string(i % 500), "f"); });
+  repeat([](std::uint64_t i) { Config::Process().Configure("hash", i % 2 ? "xxh3" : "blake3"); });
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(ExitStatusInChild([] { return ChildWorks(kBudget); }), 0);
+  done = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(Forked());
+  EXPECT_GT(region.counters.hits, 0u);
+  Config::Process().Configure("budget_bytes", std::nullopt);
+  Config::Process().Configure("hash", std::nullopt);
+}
+
+}  // namespace
+}  // namespace actcache
