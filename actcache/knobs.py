@@ -6,6 +6,7 @@ What each takes is checked by the library (``custom_ops/src/control/knobs.h``), 
 from __future__ import annotations
 
 import operator
+import os
 from typing import Any
 
 from actcache._library import call, number_argument, read_json, text_argument
@@ -25,6 +26,10 @@ def configure(
     namespace_quota_bytes: int | str | None = None,
     bypass: str | None = None,
     single_flight: str | None = None,
+    audit_path: str | os.PathLike[str] | None = None,
+    audit_max_bytes: int | str | None = None,
+    audit_files: int | None = None,
+    audit_buffer_bytes: int | str | None = None,
     **unknown: object,
 ) -> None:
     """Set knobs of this process; those that are None stay as they are.
@@ -49,10 +54,18 @@ def configure(
         bypass: ``"auto"`` lets a region that costs more than it saves stop looking up; ``"off"`` does not.
         single_flight: ``"on"`` lets one of several concurrent calls that miss the same key compute it; ``"off"``
             lets each.
+        audit_path: File that is told what becomes of every row (``docs/audit.md``); ``""`` for none. When this returns,
+            what happened before is in the file that was named before.
+        audit_max_bytes: Size at which that file is renamed to ``<audit_path>.1`` and a new one begun; at least 64 KiB.
+            Default: 256 MiB.
+        audit_files: How many renamed files are kept. Default: 4.
+        audit_buffer_bytes: Memory for what is not written yet, at least 64 KiB; what does not fit is not recorded, and
+            counted. Default: 8 MiB.
         **unknown: Refused.
 
     Raises:
-        InvalidOption: A knob is unknown or its value means nothing. Knobs named before it stay set.
+        InvalidOption: A knob is unknown, its value means nothing, or the file of `audit_path` cannot be opened. Knobs
+            named before it stay set.
         LibraryError: As :func:`actcache.library_path`.
     """
     for name in unknown:
@@ -69,6 +82,10 @@ def configure(
         "namespace_quota_bytes": _bytes("namespace_quota_bytes", namespace_quota_bytes),
         "bypass": _text("bypass", bypass),
         "single_flight": _text("single_flight", single_flight),
+        "audit_max_bytes": _bytes("audit_max_bytes", audit_max_bytes),
+        "audit_files": _count("audit_files", audit_files),
+        "audit_buffer_bytes": _bytes("audit_buffer_bytes", audit_buffer_bytes),
+        "audit_path": _text("audit_path", os.fspath(audit_path) if isinstance(audit_path, os.PathLike) else audit_path),
     }
     for name, value in given.items():
         if value is not None:
@@ -96,14 +113,19 @@ def _text(name: str, value: object) -> str | None:
 
 
 def _bytes(name: str, value: object) -> str | None:
-    if value is None or isinstance(value, str):
+    if isinstance(value, str):
         return _text(name, value)
+    return _count(name, value, "give a whole number of bytes, or a text as 512MiB or 10%")
+
+
+def _count(name: str, value: object, hint: str = "give a whole number") -> str | None:
+    if value is None:
+        return None
     try:
         if isinstance(value, bool):
             raise TypeError
         return str(operator.index(value))  # type: ignore[arg-type]
     except TypeError:
-        hint = "give a whole number of bytes, or a text as 512MiB or 10%"
         raise InvalidOption(f"knob '{name}' is {value!r}", hint=hint) from None
 
 

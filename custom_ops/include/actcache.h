@@ -35,9 +35,14 @@ extern "C" {
  *   "verify_fraction"        share of hits, 0 to 1, that are computed and compared; default 0
  *   "verify_tolerance"       relative difference that counts as none; default 1e-4
  *   "on_mismatch"            "evict" the entry, or also "disable" the region
- *   "namespace_quota_bytes"  what one namespace may hold, "10%" is of the budget; default 0: no
- * quota "bypass"                 "auto": regions that cost more than they save stop looking up; or
- * "off" "single_flight"          "on": concurrent calls that miss one key compute it once; or "off"
+ *   "namespace_quota_bytes"  what one namespace may hold, "10%" is of the budget; default 0: all
+ *   "bypass"                 "auto": regions that cost more than they save stop looking up; or "off"
+ *   "single_flight"          "on": concurrent calls that miss one key compute it once; or "off"
+ *   "audit_path"             file that is told what becomes of every row (docs/audit.md); "": none.
+ *                            What happened before is in its file when this returns
+ *   "audit_max_bytes"        size at which that file is renamed and a new one begun
+ *   "audit_files"            how many renamed ones are kept
+ *   "audit_buffer_bytes"     memory for what is not written yet; what does not fit is dropped
  *
  * A null `value` takes the setting back. Returns 0, or -1 and a message in actcache_last_error().
  */
@@ -85,6 +90,7 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  *            "pinned_entries": now; "insertions", "rejected", "evictions", "expired",
  *            "invalidated", "replaced": so far, in entries},
  *  "namespaces": {name: {"bytes", "entries"}}, of those that hold something
+ *  "audit": {"written", "dropped": events of the audit log so far; "bytes": in its files}
  * }
  *
  * A second region of the same id is called "<id>@<first 8 digits of its fingerprint>". */

@@ -35,6 +35,11 @@ from actcache.byte_size import DEFAULT_BUDGET, parse_bytes
         ({"namespace_quota_bytes": "x"}, "0 for no quota"),
         ({"bypass": "on"}, '"auto" or "off"'),
         ({"single_flight": "auto"}, '"on" or "off"'),
+        ({"audit_path": 7}, "'audit_path' is 7"),
+        ({"audit_path": "/no/such/folder/audit.jsonl"}, "/no/such/folder/audit.jsonl cannot be opened: No such file"),
+        ({"audit_max_bytes": 1000}, "at least 64KiB"),
+        ({"audit_files": 1.5}, "give a whole number"),
+        ({"audit_buffer_bytes": "10%"}, "at least 64KiB"),
     ],
 )
 def test_configure_refuses_what_means_nothing(knobs: dict[str, object], says: str) -> None:
@@ -46,11 +51,13 @@ def test_configure_refuses_what_means_nothing(knobs: dict[str, object], says: st
 
 def test_every_knob_is_set_and_shown() -> None:
     code = """
-        import actcache, json, numpy
+        import actcache, json, numpy, os, pathlib, tempfile
+        os.chdir(tempfile.mkdtemp())
         actcache.configure(
             budget_bytes=numpy.int64(1 << 20), hash="xxh3", namespace="tenant-ä", ttl_seconds=60, max_entry_age=1.5,
             verify_fraction=numpy.float32(0.25), verify_tolerance=1e-6, on_mismatch="disable",
-            namespace_quota_bytes="50%", bypass="off", single_flight="off")
+            namespace_quota_bytes="50%", bypass="off", single_flight="off", audit_path=pathlib.Path("audit.jsonl"),
+            audit_max_bytes="1MiB", audit_files=2, audit_buffer_bytes=1 << 16)
         print(json.dumps(actcache.configuration()), actcache.stats()["store"]["budget_bytes"])
     """
     shown, budget = run_python(code).rsplit(" ", 1)
@@ -68,6 +75,10 @@ def test_every_knob_is_set_and_shown() -> None:
         "namespace_quota_bytes": 1 << 19,
         "bypass": "off",
         "single_flight": "off",
+        "audit_path": "audit.jsonl",
+        "audit_max_bytes": 1 << 20,
+        "audit_files": 2,
+        "audit_buffer_bytes": 1 << 16,
     }
     assert budget == str(1 << 20)
 

@@ -5,7 +5,10 @@
 #include <cstdlib>
 #include <utility>
 
+#include "audit/audit_log.h"
+#include "audit/removals.h"
 #include "base/memory_limit.h"
+#include "control/stats_json.h"
 #include "store/store.h"
 
 namespace actcache {
@@ -34,6 +37,24 @@ std::string KnobNames() {
   return names;
 }
 
+// What does not change, the store and the log leave alone.
+void ApplyToStore(std::size_t budget_bytes, std::size_t namespace_quota_bytes) {
+  Store::Process().SetBudget(budget_bytes);
+  Store::Process().SetNamespaceQuota(namespace_quota_bytes);
+}
+
+void ApplyToProcess(const KnobValues& values) {
+  // First what may fail.
+  try {
+    AuditLog& log = AuditLog::Process();
+    log.Configure(values.audit, {HashName(values.hash), ConfigJson(values)});
+    Store::Process().SetRemovalListener(log.on() ? &AuditRemoval : nullptr);
+  } catch (const std::exception& error) {
+    throw ConfigError(std::string("actcache: ") + error.what());
+  }
+  ApplyToStore(values.budget_bytes, values.namespace_quota_bytes);
+}
+
 // No function-local static: a fork() while another thread initialises it would leave the child
 // waiting for that thread.
 Mutex process_mutex;  // held to make the process's configuration
@@ -60,10 +81,7 @@ Config& Config::Process() {
   Config* config = process_config.load(std::memory_order_relaxed);
   if (config == nullptr) {
     // Never destroyed, as the store and the registry.
-    config = new Config(ReadEnvironment, MemoryLimit(), [](std::size_t budget, std::size_t quota) {
-      Store::Process().SetBudget(budget);
-      Store::Process().SetNamespaceQuota(quota);
-    });
+    config = new Config(ReadEnvironment, MemoryLimit(), &ApplyToProcess);
     process_config.store(config, std::memory_order_release);
   }
   return *config;
@@ -80,8 +98,9 @@ void Config::Configure(const std::string& name, const std::optional<std::string>
     if (name != kKnobs[i].name) continue;
     if (value) Validate(kKnobs[i], *value, "knob " + name);
     const MutexLock lock(&mutex_);
-    layers_[kConfigured][i] = value;
-    Apply();
+    Layers layers = layers_;
+    layers[kConfigured][i] = value;
+    Replace(std::move(layers));
     return;
   }
   throw ConfigError("actcache: there is no knob \"" + name + "\"; the knobs are " + KnobNames());
@@ -95,12 +114,11 @@ SessionKnobs Config::RegisterSession(const Lookup& entry) {
     if (settings[i]) Validate(kKnobs[i], *settings[i], "session config entry " + key);
   }
   const MutexLock lock(&mutex_);
+  Layers layers = layers_;
   for (std::size_t i = 0; i < kKnobCount; ++i) {
-    if (kKnobs[i].scope == Knob::Scope::kProcess && settings[i]) {
-      layers_[kSession][i] = settings[i];
-    }
+    if (kKnobs[i].scope == Knob::Scope::kProcess && settings[i]) layers[kSession][i] = settings[i];
   }
-  Apply();
+  Replace(std::move(layers));
   KnobValues own = Effective();
   for (std::size_t i = 0; i < kKnobCount; ++i) {
     if (kKnobs[i].scope == Knob::Scope::kSession && settings[i]) {
@@ -127,8 +145,19 @@ KnobValues Config::Effective() const {
   return values;
 }
 
+void Config::Replace(Layers layers) {
+  std::swap(layers, layers_);
+  try {
+    Apply();
+  } catch (...) {
+    layers_ = std::move(layers);
+    throw;
+  }
+}
+
 void Config::Apply() {
   const KnobValues values = Effective();
+  apply_(values);
   constexpr auto kRelaxed = std::memory_order_relaxed;
   budget_bytes_.store(values.budget_bytes, kRelaxed);
   hash_.store(values.hash, kRelaxed);
@@ -137,13 +166,7 @@ void Config::Apply() {
   on_mismatch_.store(values.on_mismatch, kRelaxed);
   bypass_.store(values.bypass, kRelaxed);
   single_flight_.store(values.single_flight, kRelaxed);
-  const Limits limits{values.budget_bytes, values.namespace_quota_bytes};
-  if (applied_ && applied_->budget_bytes == limits.budget_bytes &&
-      applied_->namespace_quota_bytes == limits.namespace_quota_bytes) {
-    return;  // the store would void what is being computed
-  }
-  applied_ = limits;
-  apply_(limits.budget_bytes, limits.namespace_quota_bytes);
+  namespace_quota_bytes_ = values.namespace_quota_bytes;
 }
 
 void Config::LockForFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
@@ -160,8 +183,7 @@ void Config::UnlockAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
 // REQUIRES, which the analysis cannot see: the locks, from LockForFork().
 void Config::ApplyAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   const Config* const config = process_config.load(std::memory_order_relaxed);
-  if (config == nullptr || !config->applied_) return;
-  config->apply_(config->applied_->budget_bytes, config->applied_->namespace_quota_bytes);
+  if (config != nullptr) ApplyToStore(config->budget_bytes(), config->namespace_quota_bytes_);
 }
 
 }  // namespace actcache

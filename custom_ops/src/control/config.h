@@ -28,18 +28,18 @@ class ConfigError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Thread-safe. All setters throw ConfigError, and change nothing then.
+// Thread-safe. All setters throw ConfigError, or what `apply` throws, and change nothing then.
 class Config {
  public:
   using Lookup = std::function<std::optional<std::string>(const std::string& name)>;
-  using Sink = std::function<void(std::size_t budget_bytes, std::size_t namespace_quota_bytes)>;
+  using Sink = std::function<void(const KnobValues&)>;
 
   // `environment` reads a variable; `memory_bytes` is what this process may use; `apply` is told
-  // the store's limits when they change, under the configuration's lock. Throws ConfigError for an
-  // environment variable that means nothing.
+  // the values whenever one may have changed, under the configuration's lock, and throws if it
+  // cannot do as they say. Throws ConfigError for an environment variable that means nothing.
   Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply);
 
-  // The configuration of the process, whose budget and quota are the process store's.
+  // The configuration of the process, which is that of its store and its audit log.
   static Config& Process();
 
   // What actcache_configure() does. nullopt takes the setting back.
@@ -69,11 +69,7 @@ class Config {
  private:
   enum Layer : std::size_t { kConfigured, kSession, kEnvironment, kLayerCount };
   using Settings = std::array<std::optional<std::string>, kKnobCount>;
-
-  struct Limits {
-    std::size_t budget_bytes;
-    std::size_t namespace_quota_bytes;
-  };
+  using Layers = std::array<Settings, kLayerCount>;
 
   template <typename Value>
   static Value Read(const std::atomic<Value>& value) {
@@ -83,12 +79,14 @@ class Config {
   void Validate(const Knob& knob, const std::string& value, const std::string& where) const;
   KnobValues Effective() const ACTCACHE_REQUIRES(mutex_);
   void Apply() ACTCACHE_REQUIRES(mutex_);
+  // Applies `layers`, or leaves everything as it was and throws.
+  void Replace(Layers layers) ACTCACHE_REQUIRES(mutex_);
 
   const std::uint64_t memory_bytes_;
   const Sink apply_;
   mutable Mutex mutex_;
-  std::array<Settings, kLayerCount> layers_ ACTCACHE_GUARDED_BY(mutex_);
-  std::optional<Limits> applied_ ACTCACHE_GUARDED_BY(mutex_);
+  Layers layers_ ACTCACHE_GUARDED_BY(mutex_);
+  std::size_t namespace_quota_bytes_ ACTCACHE_GUARDED_BY(mutex_) = 0;
   std::atomic<std::size_t> budget_bytes_{0};
   std::atomic<HashKind> hash_{};
   std::atomic<double> verify_fraction_{};

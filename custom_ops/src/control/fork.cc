@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "audit/audit_log.h"
 #include "base/mutex.h"
 #include "control/config.h"
 #include "control/registry.h"
@@ -22,13 +23,20 @@ std::atomic<bool> forked{false};
 void BeforeFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   operators_mutex.Lock();
   Config::LockForFork();
+  AuditLog::LockForFork();
   Registry::Process().LockForFork();
 }
 
-void AfterForkInParent() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+// What parent and child do alike.
+void Unlock() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   Registry::Process().UnlockAfterFork();
   Config::UnlockAfterFork();
   operators_mutex.Unlock();
+}
+
+void AfterForkInParent() {
+  AuditLog::UnlockAfterForkInParent();
+  Unlock();
 }
 
 void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
@@ -38,7 +46,8 @@ void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   Store::ReplaceInForkedChild();
   Registry::Process().ResetCounters();
   Config::ApplyAfterFork();
-  AfterForkInParent();
+  AuditLog::ReplaceInForkedChild();
+  Unlock();
 }
 
 }  // namespace
@@ -47,6 +56,7 @@ void InstallForkHandlers() noexcept {
   Store::Process();
   FlightTable::Process();
   Registry::Process();
+  AuditLog::Process();
   for (const HashKind kind : {HashKind::kBlake3, HashKind::kXxh3}) {
     Hasher{kind};  // draws the secret, and chooses the code for this processor
   }

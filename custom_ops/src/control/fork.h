@@ -8,8 +8,11 @@
 //   - The registry, the configuration and the operator sets, which change rarely, are taken along,
 //     as inherited kernels refer to them: fork() waits for whoever changes them. Counts start at 0.
 //   - The hash secret stays, and so does every setting.
-// Locks are taken in the order operators_mutex -> configuration -> registry -> namespaces, in which
-// all other code takes them too; none of it calls out while it holds one of the last three, other
+//   - The audit log stays the parent's. A child whose settings name one begins its own when it is
+//     configured or creates its first session.
+// Locks are taken in the order operators_mutex -> configuration -> audit file -> registry ->
+// namespaces, in which
+// all other code takes them too; none of it calls out while it holds one of the last four, other
 // than to the store. So fork() waits for a bounded time, and the child finds all of them free.
 //
 // The thread that forks holds no lock, entry or draft: none is held while a program's code runs.

@@ -22,6 +22,11 @@
 //                          it saves stops looking up; or "off"
 //   single_flight          "on": concurrent calls that miss the   on             the process
 //                          same key compute it once; or "off"
+//   audit_path             file that is told what becomes of      "": none       the process
+//                          every row (docs/audit.md)
+//   audit_max_bytes        size at which it is rotated            256 MiB        the process
+//   audit_files            how many rotated ones are kept         4              the process
+//   audit_buffer_bytes     memory for what is not written yet     8 MiB          the process
 #ifndef ACTCACHE_CONTROL_KNOBS_H_
 #define ACTCACHE_CONTROL_KNOBS_H_
 
@@ -30,6 +35,7 @@
 #include <cstdint>
 #include <string>
 
+#include "audit/settings.h"
 #include "hash/hasher.h"
 
 namespace actcache {
@@ -45,6 +51,11 @@ inline constexpr std::size_t kMaxDefaultBudget = std::size_t{256} << 20;
 constexpr std::size_t DefaultBudget(std::uint64_t memory_bytes) {
   const std::uint64_t share = memory_bytes / 8;
   return share < kMaxDefaultBudget ? static_cast<std::size_t>(share) : kMaxDefaultBudget;
+}
+
+// As the knob calls it.
+constexpr const char* HashName(HashKind kind) {
+  return kind == HashKind::kBlake3 ? "blake3" : "xxh3";
 }
 
 enum class OnMismatch : std::uint8_t { kEvict, kDisable };
@@ -71,6 +82,7 @@ struct KnobValues {
   std::size_t namespace_quota_bytes = 0;
   bool bypass = true;
   bool single_flight = true;
+  AuditSettings audit;
 };
 
 struct Knob {
@@ -84,7 +96,7 @@ struct Knob {
   bool (*read)(const std::string& text, KnobValues* values);
 };
 
-inline constexpr std::size_t kKnobCount = 11;
+inline constexpr std::size_t kKnobCount = 15;
 extern const std::array<Knob, kKnobCount> kKnobs;
 
 }  // namespace actcache

@@ -4,6 +4,18 @@
 
 namespace actcache {
 
+const char* RegionStateText(RegionState state) noexcept {
+  switch (state) {
+    case RegionState::kActive:
+      return "active";
+    case RegionState::kBypassed:
+      return "bypassed";
+    case RegionState::kDisabled:
+      break;
+  }
+  return "disabled";
+}
+
 Registry& Registry::Process() {
   // Never destroyed: kernels of sessions that outlive main() may still count.
   static auto* const registry = new Registry;
@@ -43,6 +55,7 @@ void Registry::ResetCounters() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
     new (&region.counters) RegionCounters;
     // Its lock may have been held by a thread that the child does not have.
     new (&region.policy) RegionPolicy;
+    region.audited_state.store(RegionState::kActive, std::memory_order_relaxed);
   }
 }
 

@@ -57,9 +57,20 @@ struct alignas(64) RegionCounters {
   }
 };
 
+enum class RegionState : std::uint8_t { kActive, kBypassed, kDisabled };
+
+// As the statistics call it.
+const char* RegionStateText(RegionState state) noexcept;
+
 struct Region {
   Region(std::uint32_t number_in, std::string id_in, std::string fingerprint_in)
       : number(number_in), id(std::move(id_in)), fingerprint(std::move(fingerprint_in)) {}
+
+  // Whether it looks anything up, now.
+  RegionState state() const noexcept {
+    if (disabled.load(std::memory_order_relaxed)) return RegionState::kDisabled;
+    return policy.bypassed() ? RegionState::kBypassed : RegionState::kActive;
+  }
 
   const std::uint32_t number;
   const std::string id;
@@ -70,6 +81,9 @@ struct Region {
   RecomputeTime recompute_time;
   Sampler verification;               // of hits
   std::atomic<bool> disabled{false};  // by a mismatch, until the process ends
+  // For the audit log: whether its rows are entries of their own, and what was last said of it.
+  std::atomic<bool> by_row{false};
+  std::atomic<RegionState> audited_state{RegionState::kActive};
 };
 
 // Thread-safe.

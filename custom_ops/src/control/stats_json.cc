@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <set>
 
+#include "audit/audit_log.h"
 #include "control/fork.h"
 
 namespace actcache {
@@ -87,8 +88,7 @@ void WriteRegion(const Region& region, const RegionUsage& usage, std::string* ou
   object.Seconds("compute_seconds", Read(counters.compute_ns));
   object.Seconds("overhead_seconds", Read(counters.overhead_ns));
   const RegionPolicy::Stats policy = region.policy.stats();
-  const bool disabled = region.disabled.load(std::memory_order_relaxed);
-  object.Text("state", disabled ? "disabled" : policy.bypassed ? "bypassed" : "active");
+  object.Text("state", RegionStateText(region.state()));
   object.TextOrNull("bypass_reason", BypassReasonText(policy.reason));
   object.Number("bypass_switches", policy.switches);
   object.Number("probes", policy.probes);
@@ -121,6 +121,13 @@ void WriteStore(const StoreStats& stats, std::string* out) {
   object.Number("expired", stats.expired);
   object.Number("invalidated", stats.invalidated);
   object.Number("replaced", stats.replaced);
+}
+
+void WriteAudit(const AuditCounts& counts, std::string* out) {
+  ObjectWriter object(out);
+  object.Number("written", Read(counts.written));
+  object.Number("dropped", Read(counts.dropped));
+  object.Number("bytes", Read(counts.bytes));
 }
 
 // Of thousands of tenants few hold something; the others are left out.
@@ -191,6 +198,7 @@ std::string StatsJson(const Registry& registry, const Store& store) {
     WriteRegions(registry, store, object.Member("regions"));
     WriteStore(store.stats(), object.Member("store"));
     WriteNamespaces(registry.namespaces(), store, object.Member("namespaces"));
+    WriteAudit(AuditLog::Process().counts(), object.Member("audit"));
   }
   return out;
 }
@@ -209,7 +217,7 @@ std::string ConfigJson(const KnobValues& values) {
   {
     ObjectWriter object(&out);
     object.Number("budget_bytes", values.budget_bytes);
-    object.Text("hash", values.hash == HashKind::kBlake3 ? "blake3" : "xxh3");
+    object.Text("hash", HashName(values.hash));
     object.Text("namespace", values.session.name_space);
     write_time(&object, "ttl_seconds", values.session.ttl_ns, kNeverExpires);
     write_time(&object, "max_entry_age", values.session.max_age_ns, kAnyAge);
@@ -219,6 +227,10 @@ std::string ConfigJson(const KnobValues& values) {
     object.Number("namespace_quota_bytes", values.namespace_quota_bytes);
     object.Text("bypass", values.bypass ? "auto" : "off");
     object.Text("single_flight", values.single_flight ? "on" : "off");
+    object.Text("audit_path", values.audit.path);
+    object.Number("audit_max_bytes", values.audit.max_bytes);
+    object.Number("audit_files", values.audit.files);
+    object.Number("audit_buffer_bytes", values.audit.buffer_bytes);
     object.Number("memory_bytes", values.memory_bytes);
   }
   return out;
