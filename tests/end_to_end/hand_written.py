@@ -170,6 +170,9 @@ class Control:
     def store(self) -> dict[str, int]:
         return self._json(self._library.actcache_stats_json)["store"]
 
+    def audit(self) -> dict[str, int]:
+        return self._json(self._library.actcache_stats_json)["audit"]
+
     def config(self) -> dict[str, Any]:
         return self._json(self._library.actcache_config_json)
 
