@@ -153,7 +153,7 @@ TEST_F(AuditLogTest, ThreadsAddWhileItIsSwitched) {
   AuditSettings settings = To(folder_ / "a");
   for (int i = 0; i < 20; ++i) {
     settings.path = folder_ / (i % 2 == 0 ? "a" : "b");
-    settings.buffer_bytes = std::size_t{64 + i} << 10;
+    settings.buffer_bytes = static_cast<std::size_t>(64 + i) << 10;
     Configure(settings);
     std::this_thread::yield();
     if (i % 5 == 0) Configure(To(""));

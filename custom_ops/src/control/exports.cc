@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "control/config.h"
 #include "control/fork.h"
+#include "control/recording.h"
 #include "control/registry.h"
 #include "control/select.h"
 #include "control/stats_json.h"
@@ -135,6 +136,20 @@ std::int64_t actcache_pin(const char* name_space, const char* region, const char
 std::int64_t actcache_unpin(const char* name_space, const char* region, const char* fingerprint,
                             double min_age_seconds) {
   return ForSelected("unpin", {name_space, region, fingerprint, min_age_seconds}, &Store::Unpin);
+}
+
+int actcache_replay(const char* fingerprint, std::uint64_t lookup_ns, std::uint64_t store_ns,
+                    std::uint64_t cost_ns, std::uint64_t fetch_ns, int passed) {
+  return Guard(-1, [&] {
+    if (fingerprint == nullptr) throw actcache::ConfigError("actcache_replay: whose call is it?");
+    const bool any = actcache::AppendRecorded(
+        Registry::Process(), fingerprint, {lookup_ns, store_ns, cost_ns, fetch_ns, passed != 0});
+    if (!any) {
+      throw actcache::ConfigError(
+          std::string("actcache: no session has had a region of the fingerprint ") + fingerprint);
+    }
+    return 0;
+  });
 }
 
 void actcache_abandon() { actcache::OpenFlights::OfThisThread().EndAll(); }

@@ -19,6 +19,7 @@
 #include "base/mutex.h"
 #include "base/sampler.h"
 #include "control/namespaces.h"
+#include "control/recording.h"
 #include "flight/recompute_time.h"
 #include "policy/region_policy.h"
 #include "policy/signature_filter.h"
@@ -79,6 +80,7 @@ struct Region {
   RegionPolicy policy;
   SignatureFilter signatures;  // of the rows that the policy watches
   RecomputeTime recompute_time;
+  Recording recording;                // for a replay
   Sampler verification;               // of hits
   std::atomic<bool> disabled{false};  // by a mismatch, until the process ends
   // For the audit log: whether its rows are entries of their own, and what was last said of it.
@@ -106,6 +108,9 @@ class Registry {
 
   // All regions, in the order they were first seen.
   std::vector<const Region*> Regions() const;
+
+  // To all regions of that fingerprint; false if there are none.
+  bool AppendRecorded(const std::string& fingerprint, const RecordedCall& call);
 
   // For control/fork.h: hold all locks around fork(); what a child counts and weighs starts anew.
   void LockForFork() const;

@@ -74,12 +74,13 @@ struct CacheLookup::Call {
   Keys keys;                                // of all rows; empty for a pass
   Sources first_sources;                    // at the first search, if there were several
   std::size_t joined = 0;                   // rows found because others computed them meanwhile
+  std::optional<RecordedCall> recorded;     // in a replay
   Mode mode = Mode::kLookUp;
   ShapeClass shape = 0;
   std::size_t seen = 0;  // rows whose signatures were there, if the mode says to note them
   std::uint64_t watch_ns = 0;
-  std::uint64_t now_ns = SteadyNow();  // when it began, then: when the store was last asked
-  std::uint64_t number = 0;            // AuditLog's
+  std::uint64_t now_ns = 0;  // when it began, then: when the store was last asked
+  std::uint64_t number = 0;  // AuditLog's
   std::uint64_t hash_ns = 0;
   std::uint64_t lookup_ns = 0;  // hash_ns and the first search
   std::uint64_t waited_ns = 0;  // for other calls, and searching again after them
@@ -149,6 +150,10 @@ void CacheLookup::Consult(Call& call) const {
   call.shape = ShapeClassOf(RowBytes(call.inputs, axes, call.rows));
   // What the caller wants replaced is replaced, whatever it costs.
   if (call.options.control == Control::kRefresh) return;
+  if (call.recorded) {
+    if (call.recorded->passed) call.kind = PlanKind::kPass;
+    return;
+  }
   call.mode = region_.policy.Begin(Config::Process().bypass());
   if (Passes(call.mode)) call.kind = PlanKind::kPass;
   if (!Notes(call.mode)) return;
@@ -158,6 +163,7 @@ void CacheLookup::Consult(Call& call) const {
 }
 
 void CacheLookup::Report(const Call& call) const {
+  if (call.recorded) return;
   if (Passes(call.mode)) {
     const std::size_t watched = Notes(call.mode) ? call.rows : 0;
     region_.policy.Passed({call.shape, watched, call.seen, call.watch_ns});
@@ -178,9 +184,10 @@ void CacheLookup::Find(Call& call, SingleFlight& flight, const Parallel& paralle
   Search(call, start, flight);
 }
 
-void CacheLookup::Search(Call& call, std::uint64_t now_ns, SingleFlight& flight) const {
+void CacheLookup::Search(Call& call, std::uint64_t start_ns, SingleFlight& flight) const {
   const Config& config = Config::Process();
   const bool by_row = call.kind == PlanKind::kRow;
+  const std::uint64_t now_ns = call.recorded ? call.recorded->lookup_ns : start_ns;
   LookupRules rules{FindLimits{now_ns, session_.max_age_ns}, config.verify_fraction(),
                     &region_.verification, call.options.control == Control::kRefresh};
   for (;;) {
@@ -189,17 +196,17 @@ void CacheLookup::Search(Call& call, std::uint64_t now_ns, SingleFlight& flight)
                           by_row ? attributes_.output_row_axes : no_output_axes_, rules);
     call.now_ns = rules.limits.now_ns;
     // Waiting for other calls is not looking up.
-    if (call.first_sources.empty()) call.lookup_ns = SteadyNow() - now_ns;
+    if (call.first_sources.empty()) call.lookup_ns = SteadyNow() - start_ns;
     const bool search =
         config.single_flight() && !rules.refresh &&
         flight.SearchAgain(call.match.missing_keys.data(), call.match.missing_flags.data(),
                            call.match.missing.size(), kVerify);
     if (!search) break;
-    rules.limits.now_ns = SteadyNow();
+    if (!call.recorded) rules.limits.now_ns = SteadyNow();
     if (call.first_sources.empty()) call.first_sources = std::move(call.match.sources);
   }
   if (call.first_sources.empty()) return;
-  call.waited_ns = SteadyNow() - now_ns - call.lookup_ns;
+  call.waited_ns = SteadyNow() - start_ns - call.lookup_ns;
   for (std::size_t row = 0; row < call.rows; ++row) {
     if (Joined(call.match, call.first_sources, row)) ++call.joined;
   }
@@ -255,6 +262,8 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   const Parallel parallel(api_, context);
   const std::uint64_t start = SteadyNow();
   Call call;
+  call.now_ns = start;
+  call.recorded = region_.recording.Next();
   call.options = ReadCallOptions(io, attributes_);
   call.inputs.reserve(attributes_.frontier());
   for (std::size_t i = 0; i < attributes_.frontier(); ++i) call.inputs.push_back(io.Input(i));

@@ -1,6 +1,7 @@
 #include "ops/cache_store.h"
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
 
 #include "audit/audit_log.h"
@@ -61,6 +62,7 @@ enum class CacheStore::Outcome : char {
 // One call, on the stack of Compute().
 struct CacheStore::Call {
   std::uint64_t start_ns = SteadyNow();
+  std::optional<RecordedCall> recorded;  // in a replay
   TensorView plan_tensor;
   Plan plan;  // points into plan_tensor
   std::vector<TensorView> cached;
@@ -71,6 +73,9 @@ struct CacheStore::Call {
   std::uint64_t saved_ns = 0;  // by computing equal rows once
   std::uint64_t stored_bytes = 0;
   SmallVector<Outcome, 64> outcomes;  // of the computed rows, as far as they were seen to
+
+  // What the store is told.
+  std::uint64_t now_ns() const { return recorded ? recorded->store_ns : start_ns; }
 };
 
 CacheStore::CacheStore(const ort::Api* api, const ort::KernelInfo* info,
@@ -151,7 +156,10 @@ void CacheStore::Compute(ort::KernelContext* context) const {
     call.compute_ns = elapsed;
     RegionCounters::Add(counters.compute_ns, elapsed);
     region_.recompute_time.Add(plan.missing, elapsed);
-    call.row_cost = region_.policy.Computed(plan.shape, plan.missing, elapsed);
+    call.recorded = region_.recording.Current();
+    call.row_cost = call.recorded
+                        ? RegionPolicy::EntryCost{call.recorded->cost_ns, call.recorded->fetch_ns}
+                        : region_.policy.Computed(plan.shape, plan.missing, elapsed);
     const std::size_t reused = static_cast<std::size_t>(
         std::count_if(plan.sources, plan.sources + plan.rows,
                       [](const RowSource& source) { return !source.cached(); }));
@@ -165,7 +173,9 @@ void CacheStore::Compute(ort::KernelContext* context) const {
   const std::uint64_t end = SteadyNow();
   RegionCounters::Add(counters.overhead_ns, end - call.start_ns);
   if (plan.kind != PlanKind::kPass) {
-    region_.policy.Published({plan.shape, plan.missing, end - copy_end, call.saved_ns});
+    if (!call.recorded) {
+      region_.policy.Published({plan.shape, plan.missing, end - copy_end, call.saved_ns});
+    }
     Audit(call);
     AuditRegionState(region_);
   }
@@ -176,7 +186,7 @@ void CacheStore::Audit(const Call& call) const {
   if (plan.call == 0) return;
   const AuditLog::Slot<StoreRecord> slot(AuditLog::Process(), sizeof(StoreRecord) + plan.missing);
   if (!slot) return;
-  slot->now_ns = call.start_ns;
+  slot->now_ns = call.now_ns();
   slot->call = plan.call;
   slot->rows = plan.missing;
   slot->stored_bytes = call.stored_bytes;
@@ -289,7 +299,7 @@ CacheStore::Outcome CacheStore::Publish(const Call& call, const Rows& rows, std:
   candidate.count = rows.specs.size();
   candidate.cost_ns = call.row_cost.recompute_ns;
   candidate.fetch_ns = call.row_cost.fetch_ns;
-  candidate.now_ns = call.start_ns;
+  candidate.now_ns = call.now_ns();
   candidate.ttl_ns = session_.ttl_ns;
   candidate.replace = (call.plan.flags[row] & kReplace) != 0;
   Store& store = Store::Process();
