@@ -124,7 +124,7 @@ class Store {
  private:
   friend class EntryRef;  // the last one ends in Destroy()
 
-  static constexpr std::size_t kShardBits = 4;
+  static constexpr std::size_t kShardBits = 6;
   static constexpr std::size_t kShards = std::size_t{1} << kShardBits;
 
   Shard& ShardOf(const Key& key) noexcept {
