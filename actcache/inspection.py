@@ -67,7 +67,7 @@ def _per_call(lookups: Sequence[Lookup], manifest: Mapping[str, Any]) -> dict[st
     return {
         "namespace_input": lookups[0].namespace_input,
         "control_input": lookups[0].control_input,
-        "account_output": manifest.get("per_call", {}).get("account_output"),
+        "account_output": manifest["per_call"].get("account_output") if manifest else None,
     }
 
 

@@ -75,9 +75,8 @@ class Store {
 
   // The one the operators share. Starts with kDefaultBudget; never destroyed.
   static Store& Process() noexcept;
-  // Makes a new one for a forked child, and abandons the old. REQUIRES: no other thread exists, and
-  // this one holds no entry or draft.
-  static void ReplaceProcessStore() noexcept;
+  // What control/fork.h does. REQUIRES: no other thread, and no entry or draft held by this one.
+  static void ReplaceInForkedChild() noexcept;
 
   // The entry of `key`, or null; `why`, if given, says why. In any case the key counts as used once
   // more. An entry that has expired is removed. The caller shares ownership of the entry.
