@@ -11,10 +11,10 @@
 namespace actcache {
 
 // Below this many bytes of work, waking threads costs more than it saves.
-inline constexpr std::size_t kParallelBytes = 64 * 1024;
+inline constexpr std::size_t kParallelBytes = std::size_t{64} * 1024;
 
 // What one task should be worth, so that many small rows become few tasks.
-inline constexpr std::size_t kTaskBytes = 64 * 1024;
+inline constexpr std::size_t kTaskBytes = std::size_t{64} * 1024;
 
 class Parallel {
  public:
