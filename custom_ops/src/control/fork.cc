@@ -47,7 +47,8 @@ void InstallForkHandlers() noexcept {
   Store::Process();
   FlightTable::Process();
   Registry::Process();
-  const Hasher unused(HashKind::kBlake3);  // draws the secret, and chooses the code for this processor
+  const Hasher unused(
+      HashKind::kBlake3);  // draws the secret, and chooses the code for this processor
   // It fails for want of memory only, and then a fork is as unsafe as it is for most libraries.
   static_cast<void>(pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild));
 }
