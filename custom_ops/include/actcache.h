@@ -74,6 +74,11 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  *      "bytes", "pinned_bytes"   now held
  *      "saved_seconds"   what computing the hits took when they were computed
  *      "hash_seconds", "copy_seconds", "compute_seconds"   spent since the process started
+ *      "overhead_seconds"   spent in both operators, hashing and copying included
+ *      "state"           "active", or "bypassed": nothing is looked up, as it would not pay
+ *      "bypass_reason"   why, or null
+ *      "bypass_switches" how often it became bypassed
+ *      "probes"          how often it was tried again
  *   }},
  *  "store": {"bytes", "entries", "budget_bytes", "namespace_quota_bytes", "pinned_bytes",
  *            "pinned_entries": now; "insertions", "rejected", "evictions", "expired",

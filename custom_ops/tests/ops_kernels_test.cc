@@ -40,6 +40,8 @@ class Kernels {
     lookup_ = std::make_unique<CacheLookup>(fake::Api::Get(), &lookup_info_, session_);
     store_ = std::make_unique<CacheStore>(fake::Api::Get(), &store_info_, session_);
     region_ = &Registry::Process().InternRegion(id, id);
+    // Squaring two numbers costs less than any lookup, which is not the point here.
+    Config::Process().Configure("bypass", "off");
   }
 
   ort::KernelContext Look(const ort::Value& x) const {
@@ -71,6 +73,7 @@ class Kernels {
   }
 
   const RegionCounters& counters() const { return region_->counters; }
+  const RegionPolicy& policy() const { return region_->policy; }
   int computed_rows() const { return computed_rows_; }
 
  private:
@@ -330,6 +333,24 @@ TEST(Kernels, KeepStringsWithTheirRows) {
   lookup.Compute(&context);
   EXPECT_EQ(context.outputs[3].info.dims, (Dims{2, 2}));
   EXPECT_EQ(context.outputs[3].strings, (std::vector<std::string>{"a", "b", nul, ""}));
+}
+
+TEST(Kernels, PassWhereLookingUpDoesNotPay) {
+  Kernels kernels("bypassed");
+  Config::Process().Configure("bypass", "auto");
+  for (int i = 0; i < 200; ++i) {
+    const ort::Value x = Pairs({static_cast<float>(i), 1, static_cast<float>(i), 2});
+    ExpectSquare(kernels.Run(x), x);
+  }
+  const RegionPolicy::Stats stats = kernels.policy().stats();
+  EXPECT_TRUE(stats.bypassed);
+  EXPECT_EQ(stats.switches, 1u);
+  EXPECT_GE(kernels.counters().bypassed, 100u);
+  EXPECT_EQ(kernels.counters().bypassed + kernels.counters().misses, 400u);
+  const ort::Value again = Pairs({0, 1, 0, 1});
+  ExpectSquare(kernels.Run(again), again);
+  EXPECT_EQ(kernels.computed_rows(), 2);  // not even equal rows are merged
+  EXPECT_EQ(kernels.counters().hits, 0u);
 }
 
 TEST(Kernels, ServeManyThreadsAtOnce) {

@@ -23,6 +23,7 @@ from tests.conformance.subject import Outcome
 
 def main(part: str) -> None:
     """Check subjects until there are no more names."""
+    os.environ["ACTCACHE_BYPASS"] = "off"  # what is checked is the cache, on however small a model
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     warnings.simplefilter("ignore")

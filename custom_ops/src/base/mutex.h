@@ -22,6 +22,7 @@
 #define ACTCACHE_REQUIRES(...) ACTCACHE_THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
 #define ACTCACHE_EXCLUDES(...) ACTCACHE_THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
 #define ACTCACHE_ACQUIRE(...) ACTCACHE_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
+#define ACTCACHE_TRY_ACQUIRE(...) ACTCACHE_THREAD_ANNOTATION(try_acquire_capability(__VA_ARGS__))
 #define ACTCACHE_RELEASE(...) ACTCACHE_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
 #define ACTCACHE_ASSERT_HELD(...) ACTCACHE_THREAD_ANNOTATION(assert_capability(__VA_ARGS__))
 #define ACTCACHE_NO_THREAD_SAFETY_ANALYSIS ACTCACHE_THREAD_ANNOTATION(no_thread_safety_analysis)
@@ -45,6 +46,8 @@ class ACTCACHE_CAPABILITY("mutex") Mutex {
     }
     mutex_.lock();
   }
+  // False, at once, where another thread holds it.
+  bool TryLock() noexcept ACTCACHE_TRY_ACQUIRE(true) { return mutex_.try_lock(); }
   void Unlock() noexcept ACTCACHE_RELEASE() { mutex_.unlock(); }
 
   // For lambdas that run while their maker holds the mutex: the analysis does not follow them.

@@ -39,7 +39,11 @@ void Registry::UnlockAfterFork() const ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
 
 // REQUIRES, which the analysis cannot see: the lock, from LockForFork().
 void Registry::ResetCounters() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
-  for (Region& region : regions_) new (&region.counters) RegionCounters;
+  for (Region& region : regions_) {
+    new (&region.counters) RegionCounters;
+    // Its lock may have been held by a thread that the child does not have.
+    new (&region.policy) RegionPolicy;
+  }
 }
 
 }  // namespace actcache

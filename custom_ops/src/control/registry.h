@@ -20,6 +20,8 @@
 #include "base/sampler.h"
 #include "control/namespaces.h"
 #include "flight/recompute_time.h"
+#include "policy/region_policy.h"
+#include "policy/signature_filter.h"
 
 namespace actcache {
 
@@ -47,6 +49,7 @@ struct alignas(64) RegionCounters {
   std::atomic<std::uint64_t> hash_ns{0};
   std::atomic<std::uint64_t> copy_ns{0};
   std::atomic<std::uint64_t> compute_ns{0};
+  std::atomic<std::uint64_t> overhead_ns{0};  // in both operators, `hash` and `copy` included
 
   static void Add(std::atomic<std::uint64_t>& counter, std::uint64_t amount) {
     // Most are 0 most of the time, and an atomic addition is not free.
@@ -62,6 +65,8 @@ struct Region {
   const std::string id;
   const std::string fingerprint;
   RegionCounters counters;
+  RegionPolicy policy;
+  SignatureFilter signatures;  // of the rows that the policy watches
   RecomputeTime recompute_time;
   Sampler verification;               // of hits
   std::atomic<bool> disabled{false};  // by a mismatch, until the process ends
@@ -88,7 +93,7 @@ class Registry {
   // All regions, in the order they were first seen.
   std::vector<const Region*> Regions() const;
 
-  // For control/fork.h: hold all locks around fork(); what a child counts starts at 0.
+  // For control/fork.h: hold all locks around fork(); what a child counts and weighs starts anew.
   void LockForFork() const;
   void UnlockAfterFork() const;
   void ResetCounters();

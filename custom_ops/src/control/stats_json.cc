@@ -24,6 +24,9 @@ class ObjectWriter {
     return out_;
   }
   void Text(const char* name, const std::string& value) { *Member(name) += JsonString(value); }
+  void TextOrNull(const char* name, const char* value) {
+    *Member(name) += value != nullptr ? JsonString(value) : "null";
+  }
   void Number(const char* name, std::uint64_t value) { *Member(name) += std::to_string(value); }
   // A finite number, in every locale with a point.
   void Real(const char* name, double value) {
@@ -82,6 +85,12 @@ void WriteRegion(const Region& region, const RegionUsage& usage, std::string* ou
   object.Seconds("hash_seconds", Read(counters.hash_ns));
   object.Seconds("copy_seconds", Read(counters.copy_ns));
   object.Seconds("compute_seconds", Read(counters.compute_ns));
+  object.Seconds("overhead_seconds", Read(counters.overhead_ns));
+  const RegionPolicy::Stats policy = region.policy.stats();
+  object.Text("state", policy.bypassed ? "bypassed" : "active");
+  object.TextOrNull("bypass_reason", BypassReasonText(policy.reason));
+  object.Number("bypass_switches", policy.switches);
+  object.Number("probes", policy.probes);
 }
 
 void WriteRegions(const Registry& registry, const Store& store, std::string* out) {

@@ -8,6 +8,7 @@
 #include "ops/per_call.h"
 #include "ops/plan.h"
 #include "ops/row_layout.h"
+#include "ops/row_signatures.h"
 
 namespace actcache {
 namespace {
@@ -60,7 +61,14 @@ struct CacheLookup::Call {
   std::size_t rows = 0;                     // N; 1 for a whole call
   Match match;                              // empty for a pass
   std::size_t joined = 0;                   // rows found because others computed them meanwhile
+  Mode mode = Mode::kLookUp;
+  ShapeClass shape = 0;
+  std::size_t seen = 0;  // rows whose signatures were there, if the mode says to note them
+  std::uint64_t watch_ns = 0;
   std::uint64_t hash_ns = 0;
+  std::uint64_t lookup_ns = 0;  // hash_ns and the first search
+  std::uint64_t waited_ns = 0;  // for other calls, and searching again after them
+  std::uint64_t fetch_ns = 0;   // copying what was found
 
   Account account() const {
     if (kind == PlanKind::kPass) return {0, 0, rows};
@@ -111,14 +119,38 @@ void CacheLookup::Classify(Call& call) const {
   call.rows = *rows;
 }
 
-void CacheLookup::Find(Call& call, SingleFlight& flight, const Parallel& parallel) const {
+void CacheLookup::ChooseNamespace(Call& call) const {
   call.name_space = call.options.name_space
                         ? Registry::Process().InternNamespace(*call.options.name_space)
                         : name_space_;
-  if (!call.name_space) {
-    call.kind = PlanKind::kPass;
-    return;
+  if (!call.name_space) call.kind = PlanKind::kPass;
+}
+
+void CacheLookup::Consult(Call& call) const {
+  const Axes& axes = call.kind == PlanKind::kRow ? attributes_.input_row_axes : no_input_axes_;
+  call.shape = ShapeClassOf(RowBytes(call.inputs, axes, call.rows));
+  // What the caller wants replaced is replaced, whatever it costs.
+  if (call.options.control == Control::kRefresh) return;
+  call.mode = region_.policy.Begin(Config::Process().bypass());
+  if (Passes(call.mode)) call.kind = PlanKind::kPass;
+  if (!Notes(call.mode)) return;
+  const std::uint64_t start = SteadyNow();
+  call.seen = NoteRows(region_.signatures, *call.name_space, call.inputs, axes, call.rows);
+  call.watch_ns = SteadyNow() - start;
+}
+
+void CacheLookup::Report(const Call& call) const {
+  if (Passes(call.mode)) {
+    const std::size_t watched = Notes(call.mode) ? call.rows : 0;
+    region_.policy.Passed({call.shape, watched, call.seen, call.watch_ns});
+  } else if (call.kind != PlanKind::kPass && call.options.control != Control::kRefresh) {
+    const Match& match = call.match;
+    region_.policy.LookedUp({call.shape, call.rows, match.hits.size(), match.verified,
+                             call.lookup_ns, call.fetch_ns, match.saved_ns});
   }
+}
+
+void CacheLookup::Find(Call& call, SingleFlight& flight, const Parallel& parallel) const {
   const std::uint64_t start = SteadyNow();
   const bool by_row = call.kind == PlanKind::kRow;
   const Keys keys =
@@ -139,12 +171,16 @@ void CacheLookup::Search(Call& call, const Keys& keys, std::uint64_t now_ns,
     flight.BeginSearch();
     call.match = FindRows(Store::Process(), keys, attributes_.output_types,
                           by_row ? attributes_.output_row_axes : no_output_axes_, rules);
-    if (!absent) absent = call.match.absent();
+    if (!absent) {
+      absent = call.match.absent();
+      call.lookup_ns = SteadyNow() - now_ns;  // waiting for other calls is not looking up
+    }
     search = config.single_flight() && !rules.refresh &&
              flight.SearchAgain(call.match.missing_keys.data(), call.match.missing_flags.data(),
                                 call.match.missing.size(), kVerify);
     if (search) rules.limits.now_ns = SteadyNow();
   }
+  if (rules.limits.now_ns != now_ns) call.waited_ns = SteadyNow() - now_ns - call.lookup_ns;
   call.joined = *absent - std::min(*absent, call.match.absent());
 }
 
@@ -171,6 +207,7 @@ bool CacheLookup::Off() const {
 void CacheLookup::Compute(ort::KernelContext* context) const {
   const KernelIo io(api_, context);
   const Parallel parallel(api_, context);
+  const std::uint64_t start = SteadyNow();
   Call call;
   call.options = ReadCallOptions(io, attributes_);
   call.inputs.reserve(attributes_.frontier());
@@ -181,7 +218,9 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   SingleFlight flight(this, region_.recompute_time);
   if (call.kind != PlanKind::kPass) {
     try {
-      Find(call, flight, parallel);
+      ChooseNamespace(call);
+      if (call.kind != PlanKind::kPass) Consult(call);
+      if (call.kind != PlanKind::kPass) Find(call, flight, parallel);
     } catch (...) {
       // No memory for the keys, say. The model can still be computed.
       call.match = Match();
@@ -190,10 +229,14 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   }
   Count(call);
 
-  const std::uint64_t start = SteadyNow();
+  const std::uint64_t copy_start = SteadyNow();
   WriteCached(io, call, parallel);
+  if (!call.match.hits.empty()) call.fetch_ns = SteadyNow() - copy_start;
   WriteCompact(io, call, parallel);
-  RegionCounters::Add(region_.counters.copy_ns, SteadyNow() - start);
+  const std::uint64_t end = SteadyNow();
+  RegionCounters::Add(region_.counters.copy_ns, end - copy_start);
+  RegionCounters::Add(region_.counters.overhead_ns, end - start - call.waited_ns);
+  Report(call);
 
   const bool any_miss = call.kind == PlanKind::kPass || call.match.any_miss();
   const KernelIo::Output flag = io.Allocate(0, ElementType::kBool, Dims{});
@@ -277,6 +320,7 @@ void CacheLookup::WriteCompact(const KernelIo& io, const Call& call,
 void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& flight) const {
   Plan plan;
   plan.kind = call.kind;
+  plan.shape = call.shape;
   plan.region = region_.number;
   plan.name_space = call.name_space.value_or(0);  // without a number every plan is a pass
   if (call.kind != PlanKind::kPass) {

@@ -48,6 +48,12 @@ class CacheLookup {
   bool Off() const;
   // How the call is looked up, and its number of rows.
   void Classify(Call& call) const;
+  // Whose entries the call reads and makes; a pass if there are too many namespaces.
+  void ChooseNamespace(Call& call) const;
+  // Asks the region's policy how the call goes: it may become a pass.
+  void Consult(Call& call) const;
+  // Tells the policy how it went.
+  void Report(const Call& call) const;
   void Find(Call& call, SingleFlight& flight, const Parallel& parallel) const;
   // Looks the keys up, after waiting for those that other calls compute.
   void Search(Call& call, const Keys& keys, std::uint64_t now_ns, SingleFlight& flight) const;

@@ -52,7 +52,8 @@ struct CacheStore::Call {
   Plan plan;  // points into plan_tensor
   std::vector<TensorView> cached;
   std::vector<TensorView> computed;
-  std::uint64_t row_cost_ns = 0;
+  RegionPolicy::EntryCost row_cost{};
+  std::uint64_t saved_ns = 0;  // by computing equal rows once
 };
 
 CacheStore::CacheStore(const ort::Api* api, const ort::KernelInfo* info,
@@ -132,14 +133,21 @@ void CacheStore::Compute(ort::KernelContext* context) const {
     const std::uint64_t elapsed = call.start_ns - std::min(call.start_ns, plan.lookup_end_ns);
     RegionCounters::Add(counters.compute_ns, elapsed);
     region_.recompute_time.Add(plan.missing, elapsed);
-    call.row_cost_ns = elapsed / plan.missing;
+    call.row_cost = region_.policy.Computed(plan.shape, plan.missing, elapsed);
     const std::size_t reused = static_cast<std::size_t>(
         std::count_if(plan.sources, plan.sources + plan.rows,
                       [](const RowSource& source) { return !source.cached(); }));
-    RegionCounters::Add(counters.saved_ns, (reused - plan.missing) * call.row_cost_ns);
+    call.saved_ns = (reused - plan.missing) * call.row_cost.recompute_ns;
+    RegionCounters::Add(counters.saved_ns, call.saved_ns);
   }
-  RegionCounters::Add(counters.copy_ns, SteadyNow() - call.start_ns);
+  const std::uint64_t copy_end = SteadyNow();
+  RegionCounters::Add(counters.copy_ns, copy_end - call.start_ns);
   if (plan.kind != PlanKind::kPass && problem.empty()) Keep(io, call, parallel);
+  const std::uint64_t end = SteadyNow();
+  RegionCounters::Add(counters.overhead_ns, end - call.start_ns);
+  if (plan.kind != PlanKind::kPass) {
+    region_.policy.Published({plan.shape, plan.missing, end - copy_end, call.saved_ns});
+  }
 }
 
 void CacheStore::WriteComputed(const KernelIo& io, const Call& call,
@@ -233,7 +241,8 @@ bool CacheStore::Publish(const Call& call, const Rows& rows, std::size_t row,
   candidate.tag = EntryTag{call.plan.name_space, region_.number};
   candidate.specs = rows.specs.data();
   candidate.count = rows.specs.size();
-  candidate.cost_ns = call.row_cost_ns;
+  candidate.cost_ns = call.row_cost.recompute_ns;
+  candidate.fetch_ns = call.row_cost.fetch_ns;
   candidate.now_ns = call.start_ns;
   candidate.ttl_ns = session_.ttl_ns;
   candidate.replace = (call.plan.flags[row] & kReplace) != 0;

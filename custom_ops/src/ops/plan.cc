@@ -21,7 +21,7 @@ std::size_t SizeOf(std::size_t rows, std::size_t missing) {
 }
 
 const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_t region) {
-  if (header.magic != kMagic || header.version != kVersion || header.reserved != 0) {
+  if (header.magic != kMagic || header.version != kVersion || header.shape >= kShapeClasses) {
     return "it was not written by CacheLookup of this version";
   }
   if (header.region != region) return "it belongs to another region";
@@ -76,7 +76,7 @@ const char* CheckFlags(const Plan& plan) {
 std::size_t PlanBytes(const Plan& plan) { return SizeOf(plan.rows, plan.missing); }
 
 void EncodePlan(const Plan& plan, std::byte* out) {
-  const PlanHeader header{kMagic,           kVersion,        plan.kind,         0,
+  const PlanHeader header{kMagic,           kVersion,        plan.kind,         plan.shape,
                           plan.region,      plan.name_space, plan.rows,         plan.missing,
                           plan.cached_rows, plan.flight,     plan.lookup_end_ns};
   std::memcpy(out, &header, sizeof(header));
@@ -97,6 +97,7 @@ const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t r
   if (const char* problem = CheckHeader(header, size, region)) return problem;
 
   plan->kind = header.kind;
+  plan->shape = header.shape;
   plan->region = header.region;
   plan->name_space = header.name_space;
   plan->rows = header.rows;

@@ -16,6 +16,7 @@
 
 #include "flight/flight_table.h"
 #include "hash/key.h"
+#include "policy/row_costs.h"
 
 namespace actcache {
 
@@ -52,7 +53,7 @@ struct PlanHeader {
   std::uint32_t magic;
   std::uint16_t version;
   PlanKind kind;
-  std::uint8_t reserved;
+  ShapeClass shape;
   // The registry's number, so that a plan cannot reach another region's store.
   std::uint32_t region;
   std::uint32_t name_space;  // the registry's number; whose the entries will be
@@ -70,6 +71,7 @@ inline constexpr std::size_t kMaxPlanRows = 0x7fffffff;
 // A plan before or after its trip through the graph. Does not own the arrays.
 struct Plan {
   PlanKind kind = PlanKind::kPass;
+  ShapeClass shape = 0;  // of the rows' inputs, by which their costs are kept
   std::uint32_t region = 0;
   std::uint32_t name_space = 0;
   std::uint32_t rows = 0;

@@ -1,0 +1,134 @@
+"""What a region costs that does not pay, and how soon it is back: ``python -m benchmarks.bypass [--pairs N]``."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from rich.console import Console
+from rich.table import Table
+
+import actcache
+from benchmarks.interleaved import Call, Ratio, interleaved
+from benchmarks.sessions import IMAGES, TEXTS, Workload, compiled_path, session
+from models import Feed
+from models.fetch import fetch
+
+WORKLOADS = (
+    IMAGES,
+    TEXTS,
+    Workload("minilm_l6_int8", 8, 64),
+    Workload("vit_s_focus", 2),
+    Workload("rapidocr_rec_v6s", 4, 160),
+    Workload("rapidocr_cls_v2", 8),
+    Workload("magika_v3_3", 16),
+    Workload("silero_vad", 16),
+)
+
+#: Pairs while the region still looks up: it is bypassed after 64 calls, two of which warm up.
+LEARNING_PAIRS = 60
+
+#: The stream that starts to repeat: a call is one of so many with this probability, for so many calls.
+POOL, SHARE, LATE_CALLS = 8, 0.75, 150
+
+
+class Bypass:
+    """Both sessions of one workload, whose region starts anew."""
+
+    def __init__(self, workload: Workload) -> None:
+        self.workload = workload
+        self.original = session(fetch(workload.model), compiled=False)
+        self.compiled = session(compiled_path(workload), compiled=True)
+        self._seeds = itertools.count(1_000_000)
+        actcache.configure(bypass="off")
+        actcache.configure(bypass="auto")
+
+    def nothing_repeats(self, pairs: int) -> Ratio:
+        """Every batch is new to both."""
+        feeds = [self._fresh() for _ in range(pairs + 2)]
+        return interleaved(
+            lambda i: self._call(self.compiled, feeds[i]), lambda i: self._call(self.original, feeds[i]), pairs
+        )
+
+    def calls_until_bypassed(self, limit: int = 1000) -> int:
+        """Play new batches until the region is bypassed; return how many calls it has had then."""
+        for _ in range(limit):
+            statistics = self.statistics()
+            if statistics["state"] == "bypassed":
+                break
+            self.compiled.run(None, self._fresh())
+        return int(statistics["calls"])
+
+    def regained(self) -> float:
+        """Reuse of a stream that starts to repeat now, as a share of what a cache that looked up from its start had."""
+        before = self.statistics()["hits"]
+        generator = np.random.default_rng(0)
+        pool = [self._fresh() for _ in range(POOL)]
+        seen: set[int] = set()
+        possible = 0
+        for _ in range(LATE_CALLS):
+            number = int(generator.integers(POOL))
+            if generator.random() >= SHARE:
+                self.compiled.run(None, self._fresh())
+                continue
+            possible += self.workload.rows if number in seen else 0
+            seen.add(number)
+            self.compiled.run(None, pool[number])
+        return float((self.statistics()["hits"] - before) / possible)
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters of the region, which is the one that was seen last."""
+        regions: dict[str, dict[str, Any]] = actcache.stats()["regions"]
+        return list(regions.values())[-1]
+
+    def _fresh(self) -> Feed:
+        return self.workload.feed(self.workload.rows, next(self._seeds))
+
+    @staticmethod
+    def _call(runner: onnxruntime.InferenceSession, feed: Feed) -> Call:
+        return lambda: runner.run(None, feed)
+
+
+def _ratio(measured: Ratio) -> str:
+    return f"{measured.ratio:.3f} ({measured.low:.3f}–{measured.high:.3f})"
+
+
+def _rows(workloads: list[Workload], pairs: int, console: Console) -> Iterator[list[str]]:
+    for workload in workloads:
+        with console.status(workload.title):
+            bypass = Bypass(workload)
+            learning = bypass.nothing_repeats(min(pairs, LEARNING_PAIRS))
+            calls = bypass.calls_until_bypassed()
+            bypassed = bypass.nothing_repeats(pairs)
+            yield [
+                workload.title,
+                f"{bypassed.second * 1e3:.2f} ms",
+                _ratio(learning),
+                str(calls),
+                _ratio(bypassed),
+                f"{bypass.regained():.0%}",
+            ]
+
+
+def main() -> None:
+    """Measure every workload, or those of the models named, and print one table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bypass", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=100, help="interleaved pairs per measurement (default: 100)")
+    parser.add_argument("--model", action="append", help="only this model of the catalogue; may be repeated")
+    options = parser.parse_args()
+    chosen = [w for w in WORKLOADS if not options.model or w.model in options.model]
+    console = Console(width=180)
+    table = Table(title="Nothing repeats: compiled / original, medians of interleaved pairs (quartiles)")
+    for column in ("model", "original", "learning", "calls until bypassed", "bypassed", "reuse regained later"):
+        table.add_column(column)
+    for row in _rows(chosen, options.pairs, Console(stderr=True)):
+        table.add_row(*row)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+#include "policy/region_policy.h"
+
+#include <algorithm>
+
+namespace actcache {
+namespace {
+
+// Losses and evidence are counted in average calls' overhead, so that they mean the same for a
+// region of microseconds and one of seconds.
+constexpr double kAveragedCalls = 64;
+constexpr double kLossCalls = 64;           // lost before an active region is bypassed
+constexpr double kProbeCalls = 16;          // likewise when it was tried without evidence
+constexpr double kMaxLossNs = 1e9;          // however much a call's overhead is
+constexpr double kRegretCalls = 16;         // missed before a bypassed region is tried
+constexpr std::uint64_t kMinCalls = 8;      // before any loss counts
+constexpr std::uint64_t kMinRegretted = 3;  // rows
+constexpr std::uint64_t kFirstQuietCalls =
+    256;  // after one failed trial; 4 times as many each time
+constexpr std::uint64_t kFirstProbeCalls = 4096;  // twice as many after each failed trial
+constexpr unsigned kMaxFailures = 4;              // that count
+// "Clearly positive": what a lookup would cost is taken for more than it is.
+constexpr double kCaution = 1.5;
+// The largest share of the recompute time that watching may take.
+constexpr double kMaxWatchShare = 0.005;
+
+double PerRow(std::uint64_t ns, std::size_t rows) {
+  return static_cast<double>(ns) / static_cast<double>(rows);
+}
+
+}  // namespace
+
+const char* BypassReasonText(BypassReason reason) noexcept {
+  switch (reason) {
+    case BypassReason::kOverhead:
+      return "overhead exceeds saving";
+    case BypassReason::kHitCost:
+      return "hit costs more than recomputing";
+    case BypassReason::kNone:
+      break;
+  }
+  return nullptr;
+}
+
+void RegionPolicy::LookedUp(const Lookup& lookup) noexcept {
+  if (!mutex_.TryLock()) return;
+  costs_.Add(lookup.shape, &RowCosts::lookup, PerRow(lookup.lookup_ns, lookup.rows));
+  if (lookup.found > 0) {
+    costs_.Add(lookup.shape, &RowCosts::fetch, PerRow(lookup.fetch_ns, lookup.found));
+  }
+  if (weighing()) {
+    ++calls_;
+    recent_overhead_ -= recent_overhead_ / kAveragedCalls;
+    recent_calls_ += 1 - recent_calls_ / kAveragedCalls;
+    // That hits are verified is no reason against the region.
+    const double verified =
+        static_cast<double>(lookup.verified) * costs_.estimate(lookup.shape).recompute.value();
+    Weigh(static_cast<double>(lookup.lookup_ns + lookup.fetch_ns),
+          static_cast<double>(lookup.saved_ns) + verified);
+  }
+  mutex_.Unlock();
+}
+
+RegionPolicy::EntryCost RegionPolicy::Computed(ShapeClass shape, std::size_t rows,
+                                               std::uint64_t elapsed_ns) noexcept {
+  if (!mutex_.TryLock()) return EntryCost{elapsed_ns / rows, 0};
+  costs_.Add(shape, &RowCosts::recompute, PerRow(elapsed_ns, rows));
+  const RowCosts& costs = costs_.of(shape);
+  const EntryCost cost{static_cast<std::uint64_t>(costs.recompute.value()),
+                       static_cast<std::uint64_t>(costs.fetch_estimate())};
+  mutex_.Unlock();
+  return cost;
+}
+
+void RegionPolicy::Published(const Publication& publication) noexcept {
+  if (!mutex_.TryLock()) return;
+  costs_.Add(publication.shape, &RowCosts::publish,
+             PerRow(publication.publish_ns, publication.rows));
+  if (weighing()) {
+    Weigh(static_cast<double>(publication.publish_ns), static_cast<double>(publication.saved_ns));
+    if (weighing() && HitsNeverPay(publication.shape)) Bypass(BypassReason::kHitCost);
+  }
+  mutex_.Unlock();
+}
+
+void RegionPolicy::Passed(const Pass& pass) noexcept {
+  if (!mutex_.TryLock()) return;
+  if (Passes(mode_.load(std::memory_order_relaxed))) {
+    ++calls_;
+    if (pass.rows > 0) Watch(pass);
+    if (HasEvidence()) {
+      Activate(Trial::kEvidence);
+    } else if (IsDueForProbe()) {
+      Activate(Trial::kProbe);
+    }
+  }
+  mutex_.Unlock();
+}
+
+RegionPolicy::Stats RegionPolicy::stats() const noexcept {
+  const MutexLock lock(&mutex_);
+  return Stats{Passes(mode_.load(std::memory_order_relaxed)), reason_, switches_, probes_};
+}
+
+void RegionPolicy::Turn(bool automatic) noexcept {
+  const MutexLock lock(&mutex_);
+  automatic_.store(automatic, std::memory_order_relaxed);
+  failures_ = 0;
+  Activate(Trial::kNone);
+}
+
+// A call that began before the last switch may still report after it; it only tells costs.
+bool RegionPolicy::weighing() const noexcept {
+  return automatic_.load(std::memory_order_relaxed) &&
+         !Passes(mode_.load(std::memory_order_relaxed));
+}
+
+double RegionPolicy::CallOverhead() const noexcept {
+  return recent_calls_ > 0 ? recent_overhead_ / recent_calls_ : 0;
+}
+
+double RegionPolicy::AllowedLoss() const noexcept {
+  double calls = kLossCalls;
+  if (trial_ == Trial::kEvidence) calls *= static_cast<double>(1U << std::min(failures_, 3U));
+  if (trial_ == Trial::kProbe) calls = kProbeCalls;
+  return std::min(calls * CallOverhead(), kMaxLossNs);
+}
+
+void RegionPolicy::Weigh(double overhead, double saving) noexcept {
+  recent_overhead_ += overhead;
+  loss_ = std::max(0.0, loss_ + overhead - saving);
+  gain_ += saving - overhead;
+  const double allowed = AllowedLoss();
+  if (calls_ >= kMinCalls && loss_ >= allowed) {
+    Bypass(BypassReason::kOverhead);
+    return;
+  }
+  if (trial_ != Trial::kNone && gain_ >= allowed) {
+    trial_ = Trial::kNone;
+    failures_ = 0;
+  }
+  // What is seen while a region loses is what a bypassed one has to recognise at once.
+  mode_.store(loss_ > allowed / 4 ? Mode::kLookUpAndNote : Mode::kLookUp,
+              std::memory_order_relaxed);
+}
+
+bool RegionPolicy::HitsNeverPay(ShapeClass shape) const noexcept {
+  // A region that is tried again is judged by what it costs now.
+  if (calls_ < RecentMedian::kSamples) return false;
+  const RowCosts& costs = costs_.of(shape);
+  return costs.known() && costs.saving() <= 0 && costs_.HitsNeverPay();
+}
+
+void RegionPolicy::Bypass(BypassReason reason) noexcept {
+  if (trial_ != Trial::kNone) failures_ = std::min(failures_ + 1, kMaxFailures);
+  trial_ = Trial::kNone;
+  reason_ = reason;
+  calls_ = 0;
+  regret_ = 0;
+  regretted_ = 0;
+  ++switches_;
+  // No row that comes again changes that a hit costs more.
+  mode_.store(reason == BypassReason::kHitCost ? Mode::kPass : Mode::kPassAndWatch,
+              std::memory_order_relaxed);
+}
+
+void RegionPolicy::Activate(Trial trial) noexcept {
+  if (trial != Trial::kNone) ++probes_;
+  trial_ = trial;
+  reason_ = BypassReason::kNone;
+  calls_ = 0;
+  loss_ = 0;
+  gain_ = 0;
+  mode_.store(Mode::kLookUp, std::memory_order_relaxed);
+}
+
+void RegionPolicy::Watch(const Pass& pass) noexcept {
+  const RowCosts& costs = costs_.estimate(pass.shape);
+  const double hit_saves = costs.recompute.value() - costs.fetch_estimate();
+  const double row_costs = costs.lookup.value() + costs.publish.value();
+  const double saving = static_cast<double>(pass.seen) * std::max(0.0, hit_saves);
+  regret_ += saving - kCaution * row_costs * static_cast<double>(pass.rows);
+  regretted_ += pass.seen;
+  if (regret_ <= 0) {
+    regret_ = 0;
+    regretted_ = 0;
+  }
+  // What is waited for is a stream that repeats now, not one that did during a quiet time.
+  regret_ = std::min(regret_, 4 * kRegretCalls * CallOverhead());
+
+  watch_.Add(PerRow(pass.watch_ns, pass.rows));
+  if (watch_.value() > kMaxWatchShare * costs.recompute.value()) {
+    mode_.store(Mode::kPass, std::memory_order_relaxed);
+  }
+}
+
+bool RegionPolicy::HasEvidence() const noexcept {
+  std::uint64_t quiet = 0;
+  if (failures_ > 0) quiet = kFirstQuietCalls << (2 * (failures_ - 1));
+  return calls_ >= quiet && regretted_ >= kMinRegretted && regret_ >= kRegretCalls * CallOverhead();
+}
+
+bool RegionPolicy::IsDueForProbe() const noexcept {
+  return calls_ >= kFirstProbeCalls << failures_;
+}
+
+}  // namespace actcache
