@@ -10,8 +10,8 @@ The budget is `share` of what the whole population takes, so the store is full a
 A line each minute (of short runs more often) says what was seen since the last. At the end comes the verdict; the exit
 status is 0 if it is good:
 
-- no output differed from the original's by more than :data:`TOLERANCE`, relative to its largest magnitude, and no call
-  failed;
+- no output differed from the original's by more than the subject's tolerance, no verified hit from what was computed,
+  and no call failed;
 - the store never held more than its budget, and holds nothing after it was emptied;
 - memory is flat: a line fitted to the resident bytes of the second half rises by less than :data:`GROWTH` of their
   mean over that half.
@@ -32,11 +32,8 @@ import onnxruntime as ort
 import actcache
 from actcache.byte_size import format_bytes
 from benchmarks.memory import resident_bytes
-from benchmarks.soak_subjects import Subject, subjects
+from benchmarks.soak_subjects import Subject, difference, subjects
 
-#: Largest difference to the original, relative to its largest magnitude: rows computed in batches of other sizes differ
-#: by rounding, by 1e-5 in the worst case seen.
-TOLERANCE = 1e-4
 #: How much the resident memory may rise over the second half, as a share of it.
 GROWTH = 0.02
 #: Seconds between two readings of the resident memory.
@@ -89,19 +86,8 @@ class Traffic:
         outputs = subject.session.run(None, subject.take(rows))
         for name, got, expected in zip(subject.outputs, outputs, subject.expected(rows), strict=True):
             off = difference(got, expected)
-            if off > TOLERANCE:
+            if off > subject.tolerance:
                 self.tally.add_problem(f"{subject.name}, rows {rows}: {name} is off by {off:.3g}")
-
-
-def difference(got: np.ndarray, expected: np.ndarray) -> float:
-    """Return the largest difference, relative to the largest magnitude; infinite if it cannot be told."""
-    if got.shape != expected.shape or got.dtype != expected.dtype:
-        return float("inf")
-    if got.tobytes() == expected.tobytes() or got.size == 0:
-        return 0.0
-    scale = max(1.0, float(np.abs(expected).max()))
-    off = float(np.abs(got.astype(np.float64) - expected).max()) / scale
-    return off if off == off else float("inf")
 
 
 class Operator:
@@ -226,6 +212,8 @@ def warm_up(among: Sequence[Subject], share: float) -> int:
             subject.session.run(None, subject.take([row]))
     taken = int(actcache.stats()["store"]["bytes"])
     actcache.configure(bypass="auto")
+    for subject in among:
+        print(f"{subject.name}: {subject.population} rows, tolerance {subject.tolerance:.1e}")
     print(f"all {sum(subject.population for subject in among)} rows take {format_bytes(taken)}", flush=True)
     return int(taken * share)
 
@@ -235,13 +223,14 @@ def soak(minutes: float, threads: int, share: float) -> bool:
     print(f"onnxruntime {ort.__version__}, {threads} threads, {minutes:g} minutes", flush=True)
     among = subjects()
     budget = warm_up(among, share)
-    actcache.configure(budget_bytes=budget)
+    actcache.configure(budget_bytes=budget, verify_tolerance=max(subject.tolerance for subject in among))
     stop = threading.Event()
     traffic = [Traffic(number, among, stop) for number in range(threads)]
     operator = Operator(among, budget, stop)
     meter = Meter(traffic)
-    for worker in (*traffic, operator):
-        worker.thread.start()
+    threads_of_all = [*(worker.thread for worker in traffic), operator.thread]
+    for thread in threads_of_all:
+        thread.start()
     seconds, interval = minutes * 60, min(60.0, minutes * 60 / 8)
     due = interval
     while time.monotonic() - meter.start < seconds:
@@ -251,8 +240,8 @@ def soak(minutes: float, threads: int, share: float) -> bool:
             meter.report()
             due += interval
     stop.set()
-    for worker in (*traffic, operator):
-        worker.thread.join()
+    for thread in threads_of_all:
+        thread.join()
     return verdict(meter, [*(worker.tally for worker in traffic), operator.tally])
 
 

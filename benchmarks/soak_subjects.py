@@ -28,6 +28,8 @@ class Subject:
         population: How many different rows (calls) there are.
         most_rows: The most that one call takes.
         outputs: Names of its outputs.
+        tolerance: How much its outputs may be off, relative to the largest magnitude: four times what the original's
+            rows differ by between batches of other sizes.
         session: The compiled model, loaded. Replaced now and then; take it once per call.
     """
 
@@ -49,6 +51,7 @@ class Subject:
         self._feeds = [rows_of(3 if whole else 1, seed) for seed in range(1, population + 1)]
         plain = ort.InferenceSession(str(original), _options(), providers=["CPUExecutionProvider"])
         self._expected = [plain.run(None, row) for row in self._feeds]
+        self.tolerance = self._rounding(plain) * 4 + 1e-6
         self.outputs = [output.name for output in plain.get_outputs()]
         self.open_session()
 
@@ -58,6 +61,13 @@ class Subject:
         options.register_custom_ops_library(actcache.library_path())
         self.session = ort.InferenceSession(str(self._compiled), options, providers=["CPUExecutionProvider"])
 
+    def _rounding(self, plain: ort.InferenceSession) -> float:
+        worst = 0.0
+        for rows in ([*range(first, first + self.most_rows)] for first in range(0, self.population // 8 * 8, 8)):
+            for got, expected in zip(plain.run(None, self.take(rows)), self.expected(rows), strict=True):
+                worst = max(worst, difference(got, expected))
+        return worst
+
     def take(self, rows: list[int]) -> Feed:
         """Return the inputs of a call on these rows."""
         return {name: np.concatenate([self._feeds[row][name] for row in rows]) for name in self._feeds[0]}
@@ -65,6 +75,17 @@ class Subject:
     def expected(self, rows: list[int]) -> list[Array]:
         """Return what the original gives for them."""
         return [np.concatenate(parts) for parts in zip(*(self._expected[row] for row in rows), strict=True)]
+
+
+def difference(got: Array, expected: Array) -> float:
+    """Return the largest difference, relative to the largest magnitude; infinite if it cannot be told."""
+    if got.shape != expected.shape or got.dtype != expected.dtype:
+        return float("inf")
+    if got.tobytes() == expected.tobytes() or got.size == 0:
+        return 0.0
+    scale = max(1.0, float(np.abs(expected).max()))
+    off = float(np.abs(got.astype(np.float64) - expected).max()) / scale
+    return off if off == off else float("inf")
 
 
 def subjects() -> list[Subject]:
