@@ -72,7 +72,7 @@ class Traffic:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            subject = self._subjects[self._random.integers(len(self._subjects))]
+            subject = self._subjects[int(self._random.integers(len(self._subjects)))]
             drawn = self._random.zipf(ZIPF, int(self._random.integers(1, subject.most_rows + 1)))
             rows = ((drawn - 1) % subject.population).tolist()
             try:
@@ -152,7 +152,7 @@ class Operator:
         actcache.configure(verify_fraction=float(self._random.choice([0.0, 0.0, 0.02])))
 
     def _replace_session(self) -> None:
-        self._subjects[self._random.integers(len(self._subjects))].open_session()
+        self._subjects[int(self._random.integers(len(self._subjects)))].open_session()
 
 
 @dataclass
