@@ -94,7 +94,7 @@ TEST_P(Allocation, OfTheOperatorsFailsOnceEach) {
     ExpectSound(&script, "after allocation " + std::to_string(nth) + " failed");
     ASSERT_FALSE(HasFailure());
   }
-  EXPECT_GT(nth, 100u);  // else they were not seen
+  EXPECT_GT(nth, 50u);  // else they were not seen
 }
 
 // Memory is gone for good in the middle of a call. What began before may go on to the end.
