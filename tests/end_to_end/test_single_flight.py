@@ -16,7 +16,7 @@ import onnx
 import onnx.compose
 import onnxruntime as ort
 import pytest
-from hand_written import LIBRARY, Control, Region, Tensor
+from hand_written import LIBRARY, Control, Region, Tensor, session
 
 import actcache
 from models import feed
