@@ -106,7 +106,8 @@ void Store::RebuildNamespaceHeaps() noexcept {
   if (!has_quota_.load(std::memory_order_relaxed)) return;
   for (Shard& shard : shards_) {
     EntryList list;
-    shard.RemoveIf(&list, [this](Entry* entry) ACTCACHE_REQUIRES(eviction_mutex_) {
+    shard.RemoveIf(&list, [this](Entry* entry) {
+      eviction_mutex_.AssertHeld();
       if (!WorthHeap::Holds(*entry)) return false;
       if (!namespace_heaps_.Reserve(entry->name_space_)) return true;
       namespace_heaps_.Add(entry, entry->heap_worth_);

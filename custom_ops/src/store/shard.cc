@@ -131,7 +131,8 @@ bool Shard::Drop(Entry* entry, bool even_in_use) noexcept {
 
 void Shard::ExposePinned(bool exposed) noexcept {
   MutexLock lock(&mutex_);
-  table_.ForEach([this, exposed](Entry* entry) ACTCACHE_REQUIRES(mutex_) {
+  table_.ForEach([this, exposed](Entry* entry) {
+    mutex_.AssertHeld();
     if (entry->Is(Entry::kPinned)) exposed ? PushToHeap(entry) : LeaveHeap(entry);
   });
 }

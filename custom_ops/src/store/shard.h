@@ -105,6 +105,7 @@ class alignas(64) Shard {
   void RemoveIf(EntryList* list, Take take) noexcept {
     MutexLock lock(&mutex_);
     table_.RemoveIf([this, list, &take](Entry* entry) {
+      mutex_.AssertHeld();
       if (!take(entry)) return false;
       LeaveHeap(entry);
       list->Push(entry);
@@ -124,6 +125,7 @@ class alignas(64) Shard {
     std::size_t changed = 0;
     MutexLock lock(&mutex_);
     table_.ForEach([&](Entry* entry) {
+      mutex_.AssertHeld();
       if (entry->Is(Entry::kPinned) == pinned || !selects(*entry)) return;
       entry->Set(Entry::kPinned, pinned);
       pinned ? LeaveHeap(entry) : PushToHeap(entry);
