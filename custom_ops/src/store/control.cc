@@ -15,15 +15,6 @@ constexpr std::size_t kReturnBytes = std::size_t{32} << 20;
 
 }  // namespace
 
-bool Shard::Selects(const Selection& selection, const Entry& entry, std::uint64_t now_ns) noexcept {
-  const std::vector<std::uint32_t>& regions = selection.regions;
-  const EntryTag tag = entry.tag();
-  return (!selection.name_space || *selection.name_space == tag.name_space) &&
-         (regions.empty() ||
-          std::find(regions.begin(), regions.end(), tag.region) != regions.end()) &&
-         (!selection.min_age_ns || *selection.min_age_ns <= entry.AgeAtMost(now_ns));
-}
-
 std::size_t Store::Invalidate(const Selection& selection, std::uint64_t now_ns) noexcept {
   const std::size_t before = ledger_.stats().bytes;
   std::size_t removed = 0;

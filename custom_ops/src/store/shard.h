@@ -116,6 +116,7 @@ class alignas(64) Shard {
     UpdateFloor();
   }
 
+  // Whether a selection takes in an entry. REQUIRES: called back by RemoveIf() or Pin().
   static bool Selects(const Selection& selection, const Entry& entry,
                       std::uint64_t now_ns) noexcept;
   // (eviction) Pins or unpins every entry for which `selects(entry)`; returns how many changed.
