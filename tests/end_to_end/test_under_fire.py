@@ -244,5 +244,6 @@ for seed in range(10**6):
             assert process.stdout.readline() == f"{11 * 4}\n"
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
-        assert list(tmp_path.iterdir()) == []
+        left = {file.name for file in tmp_path.iterdir()}
+        assert left <= {".ses", ".cache"}  # onnxruntime's own
         assert not [file for file in set(Path("/dev/shm").iterdir()) - shared_before if "actcache" in file.name]
