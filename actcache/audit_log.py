@@ -205,7 +205,7 @@ _KNOWN = {"start", "region", "lookup", "store", "evict", "control", "policy", "d
 
 
 class AuditLog:
-    """An audit log with its rotated parts, all opened at once: what is rotated meanwhile is neither missed nor repeated.
+    """An audit log with its rotated parts, opened at once: what is rotated meanwhile is neither missed nor repeated.
 
     Args:
         path: The file that the knob ``audit_path`` named.

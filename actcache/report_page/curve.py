@@ -77,8 +77,8 @@ class KeySample:
         keys, regions, sizes = (np.concatenate(columns) for columns in zip(*self._parts, strict=True))
         return keys, regions, sizes
 
-    def _threshold(self) -> np.uint64:
-        return np.uint64(min(int(self.rate * 2.0**64), 2**64 - 1))
+    def _threshold(self) -> int:
+        return min(int(self.rate * 2.0**64), 2**64 - 1)
 
     def _halve(self) -> None:
         keys, regions, sizes = self.references()
@@ -94,10 +94,11 @@ class KeySample:
 
 def spread(keys: Keys) -> Keys:
     """Hash keys: which are sampled must not depend on how keys were made (the finaliser of splitmix64)."""
-    mixed = keys + np.uint64(0x9E3779B97F4A7C15)
+    mixed: Keys = keys + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
 @dataclass(frozen=True)
@@ -154,13 +155,16 @@ class _Played:
     cost: Floats
 
 
-def miss_ratio_curve(sample: KeySample, regions: Sequence[RegionSums], budget: int | None) -> Curve | None:
-    """Play a sample with budgets from a sixteenth of `budget` to the one that holds everything.
+def miss_ratio_curve(
+    sample: KeySample, regions: Sequence[RegionSums], budget: int | None, also: Sequence[int] = ()
+) -> Curve | None:
+    """Play a sample with budgets from a sixteenth of `budget` to one that holds everything.
 
     Args:
         sample: References, of the numbers in `regions`.
         regions: What their rows cost.
         budget: Bytes of the store; None: unknown.
+        also: Further budgets.
 
     Returns:
         None if the log has no keys.
@@ -174,7 +178,7 @@ def miss_ratio_curve(sample: KeySample, regions: Sequence[RegionSums], budget: i
     played = _Played(keys, np.maximum(costs - fetches, 0.0)[region], known, costs[region])
     _, first = np.unique(keys, return_index=True)
     working_set = int((known[first] + ENTRY_OVERHEAD).sum() / sample.rate)
-    points = [_point(played, sample, budget) for budget in _budgets(budget, working_set)]
+    points = [_point(played, sample, size) for size in sorted({*_budgets(budget, working_set), *also} - {0})]
     return Curve(points, working_set, sample.rate, len(first), len(keys), sample.rows, not sample.full)
 
 
@@ -188,12 +192,12 @@ def _known_sizes(keys: Keys, region: Ints, sizes: Floats, regions: Sequence[Regi
     return by_key[place]
 
 
-def _budgets(budget: int | None, working_set: int) -> list[int]:
-    """Powers of two around the budget, up to twice it or to the working set; that one last."""
+def _budgets(budget: int | None, working_set: int) -> set[int]:
+    """Budget and working set times powers of two, from a sixteenth of the smaller to twice what is of interest."""
     middle = budget or working_set
     doublings = max(1, math.ceil(math.log2(max(working_set / middle, 1.0))))
-    found = [middle << step for step in range(min(doublings, 8) + 1)]
-    return sorted({*found, *(middle >> step for step in range(1, 5)), middle * 3 // 2} - {0})
+    halvings = 4 + max(0, math.floor(math.log2(max(middle / working_set, 1.0))))
+    return {*(middle << step for step in range(min(doublings, 8) + 1)), *(middle >> s for s in range(1, halvings + 1))}
 
 
 def _point(played: _Played, sample: KeySample, budget: int) -> CurvePoint:

@@ -77,8 +77,8 @@ class RegionSums:
 
     @property
     def overhead_seconds(self) -> float:
-        """Spent on keys, in the store, and on copying in and out."""
-        parts = ("hash_ns", "lookup_ns", "copy_ns", "store_copy_ns")
+        """Spent on keys, in the store, waiting for other calls, and on copying in and out."""
+        parts = ("hash_ns", "lookup_ns", "wait_ns", "copy_ns", "store_copy_ns")
         return sum(self.times[part] for part in parts) * _NANOSECOND
 
     @property

@@ -100,10 +100,9 @@ def summarise(log: AuditLog) -> Summary:
     """
     reader = _Reader()
     for event in log.events():
-        kind = type(event)
-        if kind is Lookup:
+        if isinstance(event, Lookup):
             reader.lookup(event)
-        elif kind is Store:
+        elif isinstance(event, Store):
             reader.stores.append(event)
         else:
             reader.other(event)
@@ -205,14 +204,14 @@ def _whole(value: object, otherwise: int | None) -> int | None:
 
 def _count_outcomes(summary: Summary, rows: Rows, region: Ints) -> None:
     counts = np.bincount(region[rows.line] * 256 + rows.outcome, minlength=len(summary.regions) * 256)
-    for index, letter in zip(*np.nonzero(counts.reshape(-1, 256)), strict=True):
-        summary.regions[index].outcomes[chr(letter)] += int(counts[index * 256 + letter])
+    for place in map(int, np.flatnonzero(counts)):
+        summary.regions[place // 256].outcomes[chr(place % 256)] += int(counts[place])
 
 
 def _count_times(summary: Summary, lookups: Sequence[Lookup], region: Ints) -> None:
     for name in ("hash_ns", "lookup_ns", "wait_ns", "copy_ns", "saved_ns", "bytes"):
         sums = np.bincount(region, weights=column(lookups, name))
-        for index in np.flatnonzero(sums):
+        for index in map(int, np.flatnonzero(sums)):
             if name == "bytes":
                 summary.regions[index].copied_bytes += int(sums[index])
             else:
