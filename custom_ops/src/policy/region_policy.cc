@@ -32,7 +32,7 @@ constexpr std::uint64_t kFirstProbeCalls = 4096;
 constexpr double kCaution = 1.5;
 
 // The largest share of the recompute time that watching may take.
-constexpr double kMaxWatchShare = 0.005;
+constexpr double kMaxWatchShare = 0.01;
 
 double PerRow(std::uint64_t ns, std::size_t rows) {
   return static_cast<double>(ns) / static_cast<double>(rows);
