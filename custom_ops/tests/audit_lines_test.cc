@@ -55,6 +55,7 @@ class JsonLinesTest : public testing::Test {
 
   static LookupRecord Lookup() {
     LookupRecord record{};
+    record.now_ns = 6;
     record.call = 7;
     record.bytes = 18446744073709551615u;
     record.hash_ns = 1;
@@ -95,7 +96,7 @@ TEST_F(JsonLinesTest, ALookupTellsOfEachRow) {
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines[0], kRegion);
   EXPECT_EQ(lines[1],
-            "{\"event\":\"lookup\",\"t\":T,\"call\":7,\"region\":0,"
+            "{\"event\":\"lookup\",\"t\":T,\"now_ns\":6,\"call\":7,\"region\":0,"
             "\"namespace\":\"tenant \\\\\\u000a\xef\xbf\xbd \xc3\xa4\",\"rows\":3,"
             "\"outcomes\":\"mhj\","
             "\"keys\":[\"0123456789abcdef\",\"0000000000000000\",\"ffffffffffffffff\"],"
@@ -110,12 +111,14 @@ TEST_F(JsonLinesTest, ALookupThatPassedHasNoKeys) {
   record.region = 1;
   record.name_space = kNoNamespace;
   Add(record);
-  EXPECT_EQ(Take(), (std::vector<std::string>{
-                        R"({"event":"region","t":T,"region":1,"id":"other","fingerprint":"f2",)"
-                        R"("granularity":"tensor"})",
-                        R"({"event":"lookup","t":T,"call":7,"region":1,"namespace":null,"rows":4,)"
-                        R"("outcomes":"bbbb","keys":null,"ages":null,"bytes":18446744073709551615,)"
-                        R"("hash_ns":1,"lookup_ns":2,"wait_ns":3,"copy_ns":4,"saved_ns":5})"}));
+  EXPECT_EQ(
+      Take(),
+      (std::vector<std::string>{
+          R"({"event":"region","t":T,"region":1,"id":"other","fingerprint":"f2",)"
+          R"("granularity":"tensor"})",
+          R"({"event":"lookup","t":T,"now_ns":6,"call":7,"region":1,"namespace":null,"rows":4,)"
+          R"("outcomes":"bbbb","keys":null,"ages":null,"bytes":18446744073709551615,)"
+          R"("hash_ns":1,"lookup_ns":2,"wait_ns":3,"copy_ns":4,"saved_ns":5})"}));
 }
 
 TEST_F(JsonLinesTest, AStoreCountsItsOutcomes) {
@@ -127,10 +130,11 @@ TEST_F(JsonLinesTest, AStoreCountsItsOutcomes) {
   std::vector<std::byte> rest(6);
   std::memcpy(rest.data(), "ssr=xn", 6);
   Add(record, rest);
-  EXPECT_EQ(Take().back(),
-            R"({"event":"store","t":T,"call":8,"region":0,"stored":2,"refused":1,"bytes":24,)"
-            R"("compute_ns":0,"copy_ns":0,"saved_ns":0,"cost_ns":100,"fetch_ns":0,)"
-            R"("outcomes":"ssr=xn"})");
+  EXPECT_EQ(
+      Take().back(),
+      R"({"event":"store","t":T,"now_ns":0,"call":8,"region":0,"stored":2,"refused":1,"bytes":24,)"
+      R"("compute_ns":0,"copy_ns":0,"saved_ns":0,"cost_ns":100,"fetch_ns":0,)"
+      R"("outcomes":"ssr=xn"})");
 }
 
 TEST_F(JsonLinesTest, EvictionsControlAndPolicy) {

@@ -133,6 +133,7 @@ void JsonLines::Append(const LookupRecord& record, const std::byte* rest) {
   const std::size_t per_row = 1 + LineText::kHex + 3 + LineText::kDecimal;
   text_.Reserve(kFixedPart + name_space.size() + record.rows * (record.passed ? 1 : per_row));
   AppendHead("lookup", record.now_ns);
+  AppendMember("now_ns", record.now_ns);
   AppendMember("call", record.call);
   AppendMember("region", record.region);
   text_.Append(",\"namespace\":");
@@ -184,6 +185,7 @@ void JsonLines::Append(const StoreRecord& record, const std::byte* rest) {
   }
   text_.Reserve(kFixedPart + outcomes.size());
   AppendHead("store", record.now_ns);
+  AppendMember("now_ns", record.now_ns);
   AppendMember("call", record.call);
   AppendMember("region", record.region);
   AppendMember("stored", stored);

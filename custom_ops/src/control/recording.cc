@@ -2,16 +2,18 @@
 
 #include "base/clock.h"
 #include "control/registry.h"
+#include "store/tick.h"
 
 namespace actcache {
 namespace {
 
-// What the times of all recorded calls count from; 0 before the first.
+// What the times of all recorded calls count from; 0 before the first. A multiple of a tick, so
+// that times which were of one tick still are.
 std::atomic<std::uint64_t> beginning_ns{0};
 
 std::uint64_t Beginning() {
   std::uint64_t beginning = 0;
-  const std::uint64_t now = SteadyNow();
+  const std::uint64_t now = SteadyNow() >> kTickBits << kTickBits;
   return beginning_ns.compare_exchange_strong(beginning, now) ? now : beginning;
 }
 

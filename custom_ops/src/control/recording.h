@@ -58,8 +58,8 @@ class Recording {
 
 class Registry;
 
-// Appends `call`, whose times count from any moment that all calls of a replay share, to the
-// regions of that fingerprint. False if there are none.
+// Appends `call`, whose times are the log's, to the regions of that fingerprint. False if there are
+// none.
 bool AppendRecorded(Registry& registry, const std::string& fingerprint, RecordedCall call);
 
 }  // namespace actcache
