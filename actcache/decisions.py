@@ -99,6 +99,7 @@ class History:
         regions: All regions that are described.
         overlapping: Lookups that ended while an earlier one of their region was not stored yet.
         dropped: Events that the log lacks, as it says itself.
+        lost: Lookups that it lacks, as their numbers say.
         processes: How many have written to the log.
         broken: Lines that cannot be read.
     """
@@ -109,6 +110,7 @@ class History:
     regions: set[RegionName] = field(default_factory=set)
     overlapping: int = 0
     dropped: int = 0
+    lost: int = 0
     processes: int = 1
     broken: int = 0
 
@@ -135,8 +137,9 @@ def read_history(path: str | PathLike[str]) -> History:
         broken = log.broken
     if reader is None or not any(isinstance(step, Decision) for step in reader.history.steps):
         raise UnsupportedAudit("the log tells of no lookup: no compiled model was run", file=Path(path))
-    reader.history.processes, reader.history.broken = processes, broken
-    return reader.history
+    history = reader.end()
+    history.processes, history.broken = processes, broken
+    return history
 
 
 class _Reader:
@@ -167,6 +170,19 @@ class _Reader:
         elif isinstance(event, Dropped):
             self.history.dropped += event.events
 
+    def end(self) -> History:
+        """Return what the lines said, once all are read."""
+        decisions = [step for step in self.history.steps if isinstance(step, Decision)]
+        calls = [decision.call for decision in decisions]
+        self.history.lost = max(calls, default=0) - len(calls)
+        for decision in self._open.values():
+            if decision is not decisions[-1]:
+                computed = len(decision.computed)
+                decision.contradiction = (
+                    f"its lookup line has {computed} computed rows, and no store line is about them"
+                )
+        return self.history
+
     def _lookup(self, line: Lookup) -> None:
         region = self._regions.get(line.region, (f"number {line.region}", ""))
         names = _keys(line)
@@ -192,7 +208,7 @@ class _Reader:
         if computed != letters:
             decision.contradiction = f"its lookup line has {computed} computed rows, its store line {letters}"
         elif line.stored != line.outcomes.count("s"):
-            decision.contradiction = f"its store line says {line.stored} rows were stored, and that these are others"
+            decision.contradiction = f"its store line says {line.stored} rows were stored, its letters say others"
 
     def _control(self, line: Control) -> None:
         if line.what == "configure" and set(line.arguments) <= set(RECORDERS):

@@ -87,7 +87,7 @@ def replay_audit(
     recorded = [step for run in taken for step in ([run] if isinstance(run, Change) else run)]
     difference = first_difference(history, recorded, again.of_regions(names))
     if difference is None:
-        difference = calls_differ(sum(not isinstance(run, Change) for run in runs(steps)), len(calls))
+        difference = calls_differ(history, sum(not isinstance(run, Change) for run in runs(steps)), len(calls))
     decisions = [step for step in recorded if isinstance(step, Decision)]
     return {
         "audit": str(audit),
@@ -167,6 +167,8 @@ def _notes(history: History, steps: list[Step], names: set[RegionName]) -> list[
         notes.append(f"{history.processes} processes wrote to the log; this is the last one")
     if history.dropped:
         notes.append(f"{history.dropped} events are missing in the log: they did not fit audit_buffer_bytes")
+    if history.lost:
+        notes.append(f"{history.lost} lookups are missing in the log, as its numbers have gaps or begin later")
     if history.broken:
         notes.append(f"{history.broken} lines of the log are broken")
     others = len(history.steps) - len(steps)

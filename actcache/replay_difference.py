@@ -93,13 +93,13 @@ def first_difference(history: History, recorded: Sequence[Step], replayed: Seque
     return None
 
 
-def calls_differ(log: int, trace: int) -> Difference | None:
+def calls_differ(history: History, log: int, trace: int) -> Difference | None:
     """Say whether the log and the trace have different numbers of calls, of which the first ones are the same."""
     if log == trace:
         return None
     text = f"the log has {log} calls, the trace {trace}; the first {min(log, trace)} are the same"
     if log < trace:
-        why = "the log begins later or was cut off, or the session was not recorded in it to the end"
+        why = _missing(history) or "the log was cut off, or ends before the trace does"
     else:
         why = "the trace ends earlier, as at its max_calls or max_bytes, or has a sample of the calls"
     return Difference("calls", min(log, trace) + 1, None, None, text, why)
@@ -126,10 +126,10 @@ def _of_decision(theirs: Decision, ours: Decision) -> tuple[str, str] | None:
             return "keys", f"row {row} is equal to another row of these calls in the log than in the trace"
         if one.replace("j", "h") != two.replace("j", "h"):
             return "outcomes", f"row {row} was {_word(_WORDS, one)} in the log, {_word(_WORDS, two)} in the replay"
-    if theirs.contradiction is not None:
-        return "stored", theirs.contradiction
     if theirs.stored != ours.stored:
         return "stored", _stored(theirs, ours)
+    if theirs.contradiction is not None:
+        return "stored", theirs.contradiction
     if theirs.evicted != ours.evicted:
         return "evicted", _evicted(theirs, ours)
     return None
@@ -180,16 +180,17 @@ class _Past:
         self.complete = True  # nothing was invalidated, which names no keys
 
     def decision(self, step: Decision) -> None:
+        self.held.difference_update(number for reason, number in step.evicted if reason == "expired")
         if step.stored is not None and step.keys is not None:
             letters = zip(step.computed, step.stored, strict=False)
             self.held.update(step.keys[row] for row, letter in letters if letter in "sp=")
-        self.held.difference_update(number for reason, number in step.evicted if reason != "replaced")
+        self.held.difference_update(n for reason, n in step.evicted if reason not in ("expired", "replaced"))
 
     def change(self) -> None:
         self.complete = False
 
-    def contradiction(self, step: Decision) -> str | None:
-        """What cannot be true of the outcomes of the next lookup."""
+    def gap(self, step: Decision) -> str | None:
+        """What of the outcomes of the next lookup does not follow from the lines before it."""
         if not self.complete or step.keys is None:
             return None
         for row, (letter, key) in enumerate(zip(step.outcomes, step.keys, strict=True)):
@@ -201,22 +202,22 @@ class _Past:
 
 
 def _why(history: History, past: _Past, kind: str, theirs: Decision | None, ours: Decision | None) -> str:
-    if kind == "end":
-        broken = f" ({history.broken} lines are broken)" if history.broken else ""
-        return f"the log was cut off, or the process ended without writing all of it{broken}"
     missing = _missing(history)
+    if kind == "end":
+        return missing or "the log was cut off, or the process ended without writing all of it"
     if kind in ("rows", "keys", "regions"):
         if history.overlapping:
             return _overlap(history)
         return missing or "the trace has other calls than the log, or in another order"
     if theirs is not None and ours is not None:
-        contradiction = theirs.contradiction or past.contradiction(theirs)
-        if contradiction is not None:
-            what = "the log contradicts itself" if theirs.contradiction else "the log does not explain it"
-            cause = missing or "the store was not empty when it began, or the log was changed"
-            return f"{what}: {contradiction}; {cause}"
-        by_knob = _by_knob(history, theirs, ours)
-        if kind == "outcomes" and by_knob is not None:
+        if theirs.contradiction is not None:
+            return f"the log contradicts itself: {theirs.contradiction}; {missing or 'its lines were changed'}"
+        gap = past.gap(theirs)
+        if gap is not None:
+            cause = missing or "the store was not empty when the log began, or its lines were changed"
+            return f"the log does not explain it: {gap}; {cause}"
+        by_knob = _by_knob(history, theirs, ours) if kind == "outcomes" else None
+        if by_knob is not None:
             return by_knob
     if history.overlapping:
         return _overlap(history)
@@ -224,7 +225,7 @@ def _why(history: History, past: _Past, kind: str, theirs: Decision | None, ours
     return missing or (
         f"the calls ran with another configuration than the log's first line says (budget_bytes {budget},"
         f" namespace_quota_bytes {quota}), as after a session's own entries; else two keys collide in the estimate of"
-        " how often each was asked for, which is another one in every process"
+        " how often each was asked for, which is another one in every process, or lines of the log were changed"
     )
 
 
@@ -245,6 +246,8 @@ def _by_knob(history: History, theirs: Decision, ours: Decision) -> str | None:
 def _missing(history: History) -> str | None:
     if history.dropped:
         return f"{history.dropped} events are missing in the log: they did not fit audit_buffer_bytes"
+    if history.lost:
+        return f"{history.lost} lookups are missing in the log, as its numbers have gaps or begin later"
     if history.broken:
         return f"{history.broken} lines of the log are broken"
     return None

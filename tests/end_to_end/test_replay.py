@@ -1,4 +1,4 @@
-"""``actcache replay`` on a real model: what was recorded is decided likewise again; what was changed is found and named."""
+"""``actcache replay`` on a real model: what was recorded is decided likewise again, and what was changed is named."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from models.fetch import fetch
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "paraphrase_minilm_l3"
-CALLS = 60
+CALLS = 120
 
 #: Calls with rows that repeat, in a store with room for a fifth of them.
 RECORD = """
@@ -37,14 +37,14 @@ RECORD = """
     import actcache
     from models import feed
     model, audit, trace = sys.argv[1:4]
-    actcache.configure(budget_bytes="24KiB", verify_fraction=0.1, audit_path=audit)
+    actcache.configure(budget_bytes="128KiB", verify_fraction=0.2, audit_path=audit)
     session = actcache.InferenceSession(model, providers=["CPUExecutionProvider"])
     session = actcache.record(session, trace)
     pool = feed("paraphrase_minilm_l3", 60, seed=0, size=8)
     random = np.random.default_rng(0)
     for call in range(int(sys.argv[4])):
         rows = random.zipf(1.4, random.integers(1, 6)).clip(1, 60) - 1
-        if call == 40:
+        if call == 80:
             actcache.invalidate(region=list(actcache.stats()["regions"])[0])
         session.run(None, {name: array[rows] for name, array in pool.items()})
     actcache.configure(audit_path="")
