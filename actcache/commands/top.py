@@ -74,17 +74,17 @@ def _screens(path: Path, watts: float | None) -> Iterator[Group]:
     """Yield what is there now, again and again; a file that becomes unreadable after the first time is a notice."""
     meter = Meter()
     before, now = None, read_snapshot(path)
+    notice = staleness(now)
     while True:
-        notice = staleness(now)
         yield _screen(before, now, power(meter, watts), notice)
         try:
             found = read_snapshot(path)
         except InvalidMetrics as error:
             notice = str(error)
-            yield _screen(before, now, power(meter, watts), notice)
             continue
         if found.time != now.time:  # else the same snapshot again
             before, now = now, found
+        notice = staleness(now)
 
 
 def _screen(before: Snapshot | None, now: Snapshot, drawn: Power | None, notice: str | None) -> Group:
@@ -138,7 +138,7 @@ def _region_table(before: Snapshot | None, now: Snapshot) -> Table:
         table.add_column(name, justify="right")
     for name, region in now.regions.items():
         table.add_row(
-            Text(name),
+            "".join(c if c.isprintable() else "?" for c in name),  # a model named it, not this user
             Text(region["state"], style=_STATE_STYLES.get(region["state"], "")),
             *_rates(activity(before, now, name)),
             f"{saved_seconds(region):.1f}",
