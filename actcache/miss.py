@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from actcache.compiled_model import Lookup
 from actcache.difference import Element, first_difference, row_bits
-from actcache.inspection import equation_texts
 
 Array = npt.NDArray[Any]
 
@@ -89,7 +88,7 @@ def entries_of(lookup: Lookup, values: Mapping[str, Array]) -> Entries:
         rows[name] = values[name].shape[axis]
     if len(set(rows.values())) > 1:
         return Entries(None, f"its inputs have different numbers of rows: {_sizes(rows)}")
-    for (constant, places), text in zip(lookup.size_equations, equation_texts(lookup), strict=True):
+    for (constant, places), text in zip(lookup.size_equations, lookup.equation_texts(), strict=True):
         shapes = [values[lookup.frontier[number]].shape for number, _ in places]
         if any(axis >= len(shape) for shape, (_, axis) in zip(shapes, places, strict=True)):
             return Entries(None, f"{text} does not hold: an axis is missing")

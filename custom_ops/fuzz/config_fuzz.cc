@@ -81,7 +81,7 @@ bool Apply(Config* config, const Setting& setting) {
         break;
       default: {
         const Config fresh(Only(EnvironmentName(setting.name), setting.value), kMemory,
-                           [](const KnobValues&) {});
+                           [](std::size_t, std::size_t) {});
         CheckValues(fresh);
       }
     }
@@ -134,7 +134,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::Reader reader(data, size);
   std::size_t told = 0;
   Config config([](const std::string&) { return std::nullopt; }, kMemory,
-                [&](const KnobValues& values) { told = values.budget_bytes; });
+                [&](std::size_t budget, std::size_t) { told = budget; });
   while (!reader.empty()) {
     const Setting setting = ReadSetting(&reader);
     CheckByteSize(setting.value);
@@ -143,8 +143,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     CheckValues(config);
     ACTCACHE_FUZZ_CHECK(told == config.budget_bytes());
   }
-  const std::string with_all = Described(config);
-  for (const Knob& knob : kKnobs) config.Configure(knob.name, std::nullopt);
   for (const Knob& knob : kKnobs) config.Configure(knob.name, std::nullopt);
   CheckValues(config);
   return 0;

@@ -8,6 +8,7 @@
 
 #include <iterator>
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -30,6 +31,7 @@ struct Tensor {
 struct Call {
   std::string fingerprint;
   std::string name_space;
+  std::optional<std::string> own_namespace;
   PlanKind kind = PlanKind::kWhole;
   std::size_t rows = 1;
   std::vector<Tensor> tensors;
@@ -98,6 +100,7 @@ Call ReadCall(fuzz::Reader* reader) {
   Call call;
   call.fingerprint = reader->Text(2);
   call.name_space = reader->Text(2);
+  if (reader->Below(4) == 1) call.own_namespace = reader->Text(2);
   const bool big = reader->Below(64) == 63;
   call.kind = reader->Below(2) == 0 ? PlanKind::kWhole : PlanKind::kRow;
   if (call.kind == PlanKind::kRow) call.rows = reader->Below(big ? 3 : 20);
@@ -146,6 +149,7 @@ std::string Describe(const Call& call, std::size_t row) {
   std::string text = call.kind == PlanKind::kRow ? "row" : "whole";
   AddFramed(&text, call.fingerprint);
   AddFramed(&text, call.name_space);
+  if (call.own_namespace) AddFramed(&text += "own", *call.own_namespace);
   for (std::size_t i = 0; i < call.tensors.size(); ++i) {
     const TensorView& view = call.tensors[i].view;
     std::string shape =
@@ -163,9 +167,10 @@ std::string Describe(const Call& call, std::size_t row) {
 using Described = std::vector<std::pair<std::string, Key>>;
 
 void AddRows(const Call& call, HashKind hash, Described* rows) {
-  const KeyBase base(hash, call.fingerprint, call.name_space, ElementTypes{ElementType::kFloat},
-                     Axes{0});
-  const Keys keys = ComputeKeys(base, call.kind, call.views(), call.axes, call.rows, Parallel());
+  const KeyBase base(hash, call.fingerprint, call.name_space, call.own_namespace.has_value(),
+                     ElementTypes{ElementType::kFloat}, Axes{0});
+  const Keys keys = ComputeKeys(base, call.kind, call.own_namespace, call.views(), call.axes,
+                                call.rows, Parallel());
   ACTCACHE_FUZZ_CHECK(keys.size() == call.rows);
   for (std::size_t row = 0; row < call.rows; ++row) {
     rows->emplace_back(Describe(call, row), keys[row]);
@@ -175,12 +180,12 @@ void AddRows(const Call& call, HashKind hash, Described* rows) {
 }  // namespace
 
 std::vector<fuzz::Input> fuzz::Seeds() {
-  return {{0, 0, 1, 'f', 0, 0, 1, 6, 2, 1, 0, 0, 2, 2, 0, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1},
-          {9, 3, 1, 'f', 0, 0, 1, 6, 1, 2, 0, 2, 3, 0, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1},
-          {0, 0, 0, 1, 'n', 0, 1, 4, 2, 1, 6, 1, 0, 2, 0, 1, 2, 3, 4, 5, 0, 1, 2, 3},
-          {6, 1, 1, 'f', 1, 'n', 0, 0, 3, 0, 3, 2, 2, 2, 0, 0, 1, 1},
-          {8, 1, 1, 'f', 0, 63, 1, 2, 1, 1, 0, 0, 2, 1, 2, 9, 9, 9, 0, 7, 7, 7, 0},
-          {0, 0, 1, 'f', 0, 63, 0, 1, 0, 0, 2, 1, 9, 9, 9, 0}};
+  return {{0, 0, 1, 'f', 0, 0, 0, 1, 6, 2, 1, 0, 0, 2, 2, 0, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1},
+          {9, 3, 1, 'f', 0, 1, 1, 'o', 0, 1, 6, 1, 2, 0, 2, 3, 0, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1},
+          {0, 0, 0, 1, 'n', 0, 0, 1, 4, 2, 1, 6, 1, 0, 2, 0, 1, 2, 3, 4, 5, 0, 1, 2, 3},
+          {6, 1, 1, 'f', 1, 'n', 1, 0, 0, 0, 3, 0, 3, 2, 2, 2, 0, 0, 1, 1},
+          {8, 1, 1, 'f', 0, 0, 63, 1, 2, 1, 1, 0, 0, 2, 1, 2, 9, 9, 9, 0, 7, 7, 7, 0},
+          {0, 0, 1, 'f', 0, 0, 63, 0, 1, 0, 0, 2, 1, 9, 9, 9, 0}};
 }
 
 }  // namespace actcache

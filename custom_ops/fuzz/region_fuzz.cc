@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "flight/open_flights.h"
 #include "ops/cache_lookup.h"
 #include "ops/cache_store.h"
 #include "ops_fake_runtime.h"
@@ -35,6 +36,19 @@ struct Nodes {
   ort::KernelInfo lookup;
   ort::KernelInfo store;
 };
+
+// Inputs behind the frontier by which a call chooses, and the output that accounts for it.
+void AddPerCall(fuzz::Reader* reader, ort::KernelInfo* lookup) {
+  const std::size_t wanted = reader->Below(16);
+  for (const char* name : {"namespace_input", "control_input"}) {
+    if (wanted < 12) continue;
+    lookup->numbers[name] = static_cast<std::int64_t>(lookup->inputs.size());
+    lookup->inputs.push_back(wanted == 12 ? ElementType::kFloat : ElementType::kString);
+  }
+  if (wanted < 14) return;
+  lookup->numbers["account"] = 1;
+  lookup->outputs.push_back(wanted == 14 ? ElementType::kInt64 : ElementType::kInt32);
+}
 
 // Mostly what a compiler would write, so that most get past the checks.
 Nodes ReadNodes(fuzz::Reader* reader) {
@@ -69,6 +83,7 @@ Nodes ReadNodes(fuzz::Reader* reader) {
     nodes.store.inputs.insert(nodes.store.inputs.end(), nodes.store.outputs.begin(),
                               nodes.store.outputs.end());
   }
+  AddPerCall(reader, &lookup);
   if (reader->Below(16) == 15) lookup.outputs.pop_back();
   if (reader->Below(16) == 15) nodes.store.inputs.push_back(ElementType::kFloat);
   return nodes;
@@ -188,7 +203,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   RunCalls(&reader, nodes, *lookup, *store);
-  Store::Process().Clear();
+  // A call that was refused between its operators leaves its claims to its thread.
+  OpenFlights::OfThisThread().EndAll();
+  Store::Process().Invalidate(Selection{}, SteadyNow());
   ACTCACHE_FUZZ_CHECK(Store::Process().stats().bytes == 0);
   return 0;
 }

@@ -75,7 +75,8 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  *      "saved_seconds"   what computing the hits took when they were computed
  *      "hash_seconds", "copy_seconds", "compute_seconds"   spent since the process started
  *      "overhead_seconds"   spent in both operators, hashing and copying included
- *      "state"           "active", or "bypassed": nothing is looked up, as it would not pay
+ *      "state"           "active"; "bypassed": nothing is looked up, as it would not pay; or
+ *                        "disabled" for good, by a mismatch
  *      "bypass_reason"   why, or null
  *      "bypass_switches" how often it became bypassed
  *      "probes"          how often it was tried again

@@ -159,7 +159,7 @@ TEST(RegionPolicy, IsNotFooledForLongByRowsThatOnlyLookAlike) {
 }
 
 TEST(RegionPolicy, DoesNotWatchWhereWatchingCostsANoticeableShare) {
-  Region region{Costs{15'000, 8'000, 1'000, 2'000, 100}};  // 100 ns are 0.7 %
+  Region region{Costs{15'000, 8'000, 1'000, 2'000, 200}};  // 200 ns are 1.3 %
   region.Play(Fresh(), 100);
   ASSERT_TRUE(region.policy.stats().bypassed);
   EXPECT_EQ(region.policy.Begin(true), Mode::kPass);

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from graphs import TOWERS, model
 from test_cli import encoder, refused, run
-from test_per_call import ALL, CHAIN, outlined
+from test_per_call_inputs import ALL, CHAIN, outlined
 
 import actcache
 from actcache.inspection import inspect_model

@@ -11,7 +11,7 @@ from graphs import TOWERS, model
 from test_cli import encoder
 from test_fidelity import described_model
 from test_outline import region_of
-from test_per_call import ALL, CHAIN, outlined
+from test_per_call_inputs import ALL, CHAIN, outlined
 
 import actcache
 from actcache.compiled_model import CompiledModel, read_compiled
@@ -62,6 +62,7 @@ def test_size_equations(tmp_path: Path) -> None:
     outline(view, region, "f" * 64)
     (lookup,) = read_compiled(saved(view.model, tmp_path)).lookups
     assert lookup.size_equations == ((3, ((1, 1), (0, 1))), (7, ((0, 1),)))
+    assert lookup.equation_texts() == ["b[1] = a[1] + 3", "a[1] = 7"]
 
 
 @pytest.mark.parametrize("granularity", ["row", "tensor"])

@@ -16,7 +16,7 @@ import pytest
 from graphs import TOWERS, model
 from test_cli import encoder, refused, run
 from test_outline import region_of
-from test_per_call import ALL, outlined
+from test_per_call_inputs import ALL, outlined
 
 import actcache
 from actcache.compiled_model import read_compiled
@@ -217,6 +217,16 @@ def test_bad_input_is_one_sentence(compiled: Path, tmp_path: Path) -> None:
     assert "Examples:" in run("explain-miss", "--help").stdout
     with pytest.raises(InvalidRegion):
         explain_inputs(compiled, first, first, region="")
+
+
+def test_operators_that_onnxruntime_lacks(tmp_path: Path) -> None:
+    proto = model("g (float[N, 2] x) => (float[N, 2] y) { h = far.away.Op(x) y = Tanh(h) }", domains='"far.away" : 1')
+    proto.graph.value_info.append(onnx.helper.make_tensor_value_info("h", onnx.TensorProto.FLOAT, ["N", 2]))
+    view = GraphView(proto)
+    outline(view, region_of(view, {1}), "a" * 64)
+    (call,) = calls(tmp_path, {"x": rows(1, 2, 2)})
+    done = run("explain-miss", written(view.model, tmp_path), call, call)
+    refused(done, "model.onnx: onnxruntime", "cannot load what comes before its regions", "--custom-op-library")
 
 
 def test_a_call_that_the_model_refuses(tmp_path: Path) -> None:

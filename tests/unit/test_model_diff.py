@@ -16,7 +16,7 @@ import pytest
 from graphs import TOWERS, model
 from test_cli import encoder, refused, run
 from test_outline import region_of
-from test_per_call import ALL
+from test_per_call_inputs import ALL
 
 import actcache
 from actcache.model_diff import diff_models

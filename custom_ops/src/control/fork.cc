@@ -47,7 +47,14 @@ void InstallForkHandlers() noexcept {
   Store::Process();
   FlightTable::Process();
   Registry::Process();
-  Hasher(HashKind::kBlake3);  // draws the secret, and chooses the code for this processor
+<<<<<<< HEAD
+  const Hasher unused(
+      HashKind::kBlake3);  // draws the secret, and chooses the code for this processor
+=======
+  for (const HashKind kind : {HashKind::kBlake3, HashKind::kXxh3}) {
+    Hasher{kind};  // draws the secret, and chooses the code for this processor
+  }
+>>>>>>> main
   // It fails for want of memory only, and then a fork is as unsafe as it is for most libraries.
   static_cast<void>(pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild));
 }

@@ -87,7 +87,8 @@ void WriteRegion(const Region& region, const RegionUsage& usage, std::string* ou
   object.Seconds("compute_seconds", Read(counters.compute_ns));
   object.Seconds("overhead_seconds", Read(counters.overhead_ns));
   const RegionPolicy::Stats policy = region.policy.stats();
-  object.Text("state", policy.bypassed ? "bypassed" : "active");
+  const bool disabled = region.disabled.load(std::memory_order_relaxed);
+  object.Text("state", disabled ? "disabled" : policy.bypassed ? "bypassed" : "active");
   object.TextOrNull("bypass_reason", BypassReasonText(policy.reason));
   object.Number("bypass_switches", policy.switches);
   object.Number("probes", policy.probes);

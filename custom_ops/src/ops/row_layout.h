@@ -92,7 +92,13 @@ inline void CopyRowBytes(const ConstRow& from, const MutableRow& to, std::size_t
 template <typename From, typename To>
 void CopyRows(const Parallel& parallel, std::size_t count, std::size_t row_bytes, const From& from,
               const To& to) {
-  constexpr std::size_t kCut = 256 * 1024;
+  constexpr std::size_t kCut = std::size_t{256} * 1024;
+  // kParallelBytes is about hashing, which takes several times as long as a copy.
+  constexpr std::size_t kParallelCopyBytes = 8 * kParallelBytes;
+  if (count * row_bytes < kParallelCopyBytes) {
+    for (std::size_t row = 0; row < count; ++row) CopyRowBytes(from(row), to(row), 0, row_bytes);
+    return;
+  }
   const std::size_t cuts = std::max<std::size_t>(1, row_bytes / kCut);
   parallel.For(count * cuts, count * row_bytes, [&](std::size_t task) {
     const std::size_t row = task / cuts;

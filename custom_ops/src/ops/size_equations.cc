@@ -6,8 +6,8 @@ namespace actcache {
 namespace {
 
 bool Holds(const SizeEquation& equation, const std::vector<TensorView>& inputs) {
-  // Unsigned, as the constant can be anything: modulo 2^64 the sizes of tensors that fit into memory
-  // are still told apart.
+  // Unsigned, as the constant can be anything: modulo 2^64 the sizes of tensors that fit into
+  // memory are still told apart.
   auto rest = std::uint64_t{0} - static_cast<std::uint64_t>(equation.constant);
   for (std::size_t i = 0; i < equation.axes.size(); ++i) {
     const auto [input, axis] = equation.axes[i];

@@ -8,20 +8,31 @@ namespace {
 // Losses and evidence are counted in average calls' overhead, so that they mean the same for a
 // region of microseconds and one of seconds.
 constexpr double kAveragedCalls = 64;
-constexpr double kLossCalls = 64;           // lost before an active region is bypassed
-constexpr double kProbeCalls = 16;          // likewise when it was tried without evidence
-constexpr double kMaxLossNs = 1e9;          // however much a call's overhead is
-constexpr double kRegretCalls = 16;         // missed before a bypassed region is tried
-constexpr std::uint64_t kMinCalls = 8;      // before any loss counts
-constexpr std::uint64_t kMinRegretted = 3;  // rows
-constexpr std::uint64_t kFirstQuietCalls =
-    256;  // after one failed trial; 4 times as many each time
-constexpr std::uint64_t kFirstProbeCalls = 4096;  // twice as many after each failed trial
-constexpr unsigned kMaxFailures = 4;              // that count
-// "Clearly positive": what a lookup would cost is taken for more than it is.
+
+// What an active region may lose before it is bypassed; less where it was tried without evidence.
+constexpr double kLossCalls = 64;
+constexpr double kProbeCalls = 16;
+constexpr double kMaxLossNs = 1e9;
+constexpr std::uint64_t kMinCalls = 8;
+
+// What a bypassed region must have missed before it is tried, and from how many rows. Both double
+// with each failed trial in a row, of which at most kMaxFailures count.
+constexpr double kRegretCalls = 16;
+constexpr std::uint64_t kMinRegretted = 3;
+constexpr unsigned kMaxFailures = 4;
+
+// Calls that a region stays bypassed after one failed trial, whatever it sees; four times as many
+// after each further one.
+constexpr std::uint64_t kFirstQuietCalls = 256;
+
+// Calls until a bypassed region is tried without evidence; twice as many after each failed trial.
+constexpr std::uint64_t kFirstProbeCalls = 4096;
+
+// Evidence has to be clear: what looking up would have cost is taken for more than it is.
 constexpr double kCaution = 1.5;
+
 // The largest share of the recompute time that watching may take.
-constexpr double kMaxWatchShare = 0.005;
+constexpr double kMaxWatchShare = 0.01;
 
 double PerRow(std::uint64_t ns, std::size_t rows) {
   return static_cast<double>(ns) / static_cast<double>(rows);
@@ -185,7 +196,7 @@ void RegionPolicy::Watch(const Pass& pass) noexcept {
     regretted_ = 0;
   }
   // What is waited for is a stream that repeats now, not one that did during a quiet time.
-  regret_ = std::min(regret_, 4 * kRegretCalls * CallOverhead());
+  regret_ = std::min(regret_, 4 * NeededRegret());
 
   watch_.Add(PerRow(pass.watch_ns, pass.rows));
   if (watch_.value() > kMaxWatchShare * costs.recompute.value()) {
@@ -193,10 +204,14 @@ void RegionPolicy::Watch(const Pass& pass) noexcept {
   }
 }
 
+double RegionPolicy::NeededRegret() const noexcept {
+  return kRegretCalls * static_cast<double>(1U << failures_) * CallOverhead();
+}
+
 bool RegionPolicy::HasEvidence() const noexcept {
   std::uint64_t quiet = 0;
   if (failures_ > 0) quiet = kFirstQuietCalls << (2 * (failures_ - 1));
-  return calls_ >= quiet && regretted_ >= kMinRegretted && regret_ >= kRegretCalls * CallOverhead();
+  return calls_ >= quiet && regretted_ >= kMinRegretted << failures_ && regret_ >= NeededRegret();
 }
 
 bool RegionPolicy::IsDueForProbe() const noexcept {

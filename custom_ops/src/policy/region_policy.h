@@ -124,6 +124,7 @@ class RegionPolicy {
   void Bypass(BypassReason reason) noexcept ACTCACHE_REQUIRES(mutex_);
   void Activate(Trial trial) noexcept ACTCACHE_REQUIRES(mutex_);
   void Watch(const Pass& pass) noexcept ACTCACHE_REQUIRES(mutex_);
+  double NeededRegret() const noexcept ACTCACHE_REQUIRES(mutex_);
   bool HasEvidence() const noexcept ACTCACHE_REQUIRES(mutex_);
   bool IsDueForProbe() const noexcept ACTCACHE_REQUIRES(mutex_);
 
