@@ -2,7 +2,9 @@
 # environment, the native library, models. What is done already is not done again.
 #
 #   make demo                 compile real models, play real inputs, print what caching saved
-#   make test                 C++ tests (plain, address and undefined-behaviour sanitizers, thread sanitizer), then pytest
+#   make test                 C++ tests (plain, address and undefined-behaviour sanitizers, thread sanitizer), fuzz
+#                             targets for some seconds each, then pytest
+#   make fuzz                 each fuzz target for ten minutes (FUZZ_SECONDS), from where it ended the last time
 #   make conformance          onnx's node tests, random graphs and the catalogue, compiled and held to plain onnxruntime
 #   make conformance-exports  models exported from PyTorch on the spot, in an environment of its own
 #   make check                ruff, mypy, clang-format, clang-tidy
@@ -25,7 +27,7 @@ OLDEST := .venv-oldest
 # So has PyTorch, which nothing else here needs.
 EXPORTS := .venv-exports
 
-.PHONY: help demo test test-cpp test-asan test-tsan test-python conformance conformance-exports
+.PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python fuzz conformance conformance-exports
 .PHONY: check check-python check-cpp format library clean
 
 help:
@@ -34,7 +36,7 @@ help:
 demo: library $(DONE)/demo
 	$(PYTHON) -m benchmarks.demo
 
-test: test-cpp test-asan test-tsan test-python
+test: test-cpp test-asan test-tsan test-fuzz test-python
 
 test-cpp: $(DONE)/test
 	$(BUILD) --variant release --tests
@@ -44,6 +46,17 @@ test-asan: $(DONE)/test
 
 test-tsan: $(DONE)/test
 	$(BUILD) --variant tsan --tests
+
+test-fuzz: $(DONE)/test $(DONE)/libfuzzer
+	$(BUILD) --variant fuzz --tests
+
+# Each target's corpus is kept between runs; an input that breaks a promise is written to custom_ops/build/fuzz/fuzz.
+FUZZ_SECONDS := 600
+fuzz: $(DONE)/package $(DONE)/libfuzzer
+	$(BUILD) --variant fuzz
+	cd custom_ops/build/fuzz/fuzz && for target in *_fuzz; do \
+	  ./$$target -max_total_time=$(FUZZ_SECONDS) corpus/$${target%_fuzz} || exit 1; \
+	done
 
 test-python: library $(DONE)/test $(OLDEST)/.done
 	$(PYTHON) -m models.fetch
@@ -69,7 +82,7 @@ check-cpp: $(DONE)/dev
 format: $(DONE)/dev
 	$(VENV)/bin/ruff check --fix-only
 	$(VENV)/bin/ruff format
-	find custom_ops/{bench,include,src,tests} -name '*.cc' -o -name '*.h' | xargs $(VENV)/bin/clang-format -i
+	find custom_ops/{bench,fuzz,include,src,tests} -name '*.cc' -o -name '*.h' | xargs $(VENV)/bin/clang-format -i
 
 library: $(DONE)/package
 	$(BUILD) --variant release
@@ -85,6 +98,10 @@ $(DONE)/venv: scripts/bootstrap.sh
 	scripts/bootstrap.sh $(VENV)
 	$(PIP) install --upgrade pip
 	@mkdir -p $(@D) && touch $@
+
+$(DONE)/libfuzzer: | $(DONE)/venv
+	scripts/bootstrap.sh $(VENV) libfuzzer
+	@touch $@
 
 # What pyproject.toml asks of a build, installed here: pip would fetch it anew for every editable install.
 $(DONE)/build-tools: $(DONE)/venv

@@ -56,6 +56,16 @@ class Lookup:
     control_input: str | None = None
     outer: str | None = None
 
+    def equation_texts(self) -> list[str]:
+        """Return what has to hold between sizes for the rows of a call to be entries: ``mask[1] = ids[1] + 1``."""
+        texts = []
+        for constant, places in self.size_equations:
+            total, *terms = (f"{self.frontier[number]}[{axis}]" for number, axis in places)
+            if constant or not terms:
+                terms.append(str(constant))
+            texts.append(f"{total} = {' + '.join(terms)}")
+        return texts
+
 
 @dataclass(frozen=True)
 class CompiledModel:

@@ -28,7 +28,9 @@ def explain_inputs(
 ) -> list[Why]:
     """Return what would happen to every row of the second call, made after the first in one session, store empty.
 
-    What is evicted, expires or is bypassed while a model is in use cannot be seen in two inputs.
+    What is evicted, expires or is bypassed while a model is in use cannot be seen in two inputs. A region inside
+    another is judged by all rows of the call; in truth it sees those that the other one misses, which matters if it
+    keeps whole calls.
 
     Args:
         model: A compiled model.

@@ -65,8 +65,8 @@ def frontier_values(
             }
             for number, (name, feed) in enumerate(feeds)
         ]
-        request = {"task": "frontiers", "parts": parts, "calls": calls, "libraries": [str(path) for path in libraries]}
-        call(request, directory, str(model.path))
+        request = {"task": "frontiers", "source": str(model.path), "parts": parts, "calls": calls}
+        call(request | {"libraries": [str(path) for path in libraries]}, directory, str(model.path))
         return [values | _load(Path(entry["values"])) for values, entry in zip(known, calls, strict=True)]
 
 

@@ -16,14 +16,8 @@ from actcache.passes.cones import cones
 from actcache.passes.op_facts import canonical_domain
 
 #: What only the manifest knows: of the model, and of a region.
-_RECORDED = (
-    *("schema", "actcache", "onnxruntime", "original", "policy", "verify", "trace"),
-    *("milliseconds", "measured"),
-)
-_MEASURED = (
-    *("time_share", "milliseconds", "saving_ms", "rows", "read_bytes", "entry_bytes"),
-    *("predicted_reuse", "measured_reuse"),
-)
+_RECORDED = "schema actcache onnxruntime original policy verify trace milliseconds measured".split()
+_MEASURED = "time_share milliseconds saving_ms rows read_bytes entry_bytes predicted_reuse measured_reuse".split()
 
 
 def inspect_model(path: str | PathLike[str]) -> dict[str, Any]:
@@ -67,12 +61,13 @@ def _per_call(lookups: Sequence[Lookup], manifest: Mapping[str, Any]) -> dict[st
     return {
         "namespace_input": lookups[0].namespace_input,
         "control_input": lookups[0].control_input,
-        "account_output": manifest.get("per_call", {}).get("account_output"),
+        "account_output": manifest["per_call"].get("account_output") if manifest else None,
     }
 
 
 def _region(model: CompiledModel, lookup: Lookup) -> dict[str, Any]:
     nodes = model.nodes(lookup)
+    operators = Counter(_operator(model.view.model.graph.node[index]) for index in sorted(nodes))
     entry = region_entry(model.manifest, lookup.id)
     return {
         "id": lookup.id,
@@ -81,9 +76,9 @@ def _region(model: CompiledModel, lookup: Lookup) -> dict[str, Any]:
         "cone": _cone(model, lookup),
         "frontier": _tensors(model, lookup.frontier, lookup.frontier_axes),
         "live_outs": _tensors(model, lookup.live_outs, lookup.live_out_axes),
-        "size_equations": equation_texts(lookup),
+        "size_equations": lookup.equation_texts(),
         "nodes": len(nodes),
-        "operators": dict(Counter(_operator(model.view.model.graph.node[index]) for index in nodes).most_common()),
+        "operators": dict(operators.most_common()),
         "inside": lookup.outer,
         "contains": [other.id for other in model.lookups if other.outer == lookup.id],
         **{key: entry.get(key) for key in _MEASURED},
@@ -121,15 +116,6 @@ def _size(size: int | str | None) -> int | str | None:
 def type_name(element_type: int | None) -> str | None:
     """Return an element type as messages call it, ``float`` for instance; None: unknown."""
     return onnx.TensorProto.DataType.Name(element_type).lower() if element_type else None
-
-
-def equation_texts(lookup: Lookup) -> list[str]:
-    """Return what has to hold between sizes for the rows of a call to be entries: ``mask[1] = ids[1] + 1``."""
-    texts = []
-    for constant, places in lookup.size_equations:
-        total, *terms = (f"{lookup.frontier[number]}[{axis}]" for number, axis in places)
-        texts.append(f"{total} = {' + '.join([*terms, *([str(constant)] if constant or not terms else [])])}")
-    return texts
 
 
 def _weights(model: CompiledModel) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ from actcache import __version__
 from actcache.errors import InvalidModel
 from actcache.passes.cost import Costs
 from actcache.passes.inline_regions import MANIFEST_KEY
+from actcache.per_call import PerCall
 from actcache.result import CompileResult
 
 SCHEMA = 2
@@ -154,7 +155,8 @@ def read_manifest(model: onnx.ModelProto, file: Path) -> dict[str, Any] | None:
         problem = f"its manifest has schema {schema}, and actcache {__version__} reads schemas up to {SCHEMA}"
         raise InvalidModel(problem, file=file, hint="use the actcache that compiled it, or a later one")
     compiled_by = content.get("actcache") or str(content.get("tool", "")).removeprefix("actcache ") or None
-    return {**content, "schema": schema, "actcache": compiled_by, "regions": regions}
+    per_call = PerCall.from_manifest(text).names()
+    return {**content, "schema": schema, "actcache": compiled_by, "regions": regions, "per_call": per_call}
 
 
 def region_entry(manifest: Mapping[str, Any] | None, region: str) -> Mapping[str, Any]:

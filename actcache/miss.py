@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from actcache.compiled_model import Lookup
 from actcache.difference import Element, first_difference, row_bits
-from actcache.inspection import equation_texts
 
 Array = npt.NDArray[Any]
 
@@ -89,7 +88,7 @@ def entries_of(lookup: Lookup, values: Mapping[str, Array]) -> Entries:
         rows[name] = values[name].shape[axis]
     if len(set(rows.values())) > 1:
         return Entries(None, f"its inputs have different numbers of rows: {_sizes(rows)}")
-    for (constant, places), text in zip(lookup.size_equations, equation_texts(lookup), strict=True):
+    for (constant, places), text in zip(lookup.size_equations, lookup.equation_texts(), strict=True):
         shapes = [values[lookup.frontier[number]].shape for number, _ in places]
         if any(axis >= len(shape) for shape, (_, axis) in zip(shapes, places, strict=True)):
             return Entries(None, f"{text} does not hold: an axis is missing")
@@ -102,28 +101,56 @@ def entries_of(lookup: Lookup, values: Mapping[str, Array]) -> Entries:
 def why(lookup: Lookup, first: Call, second: Call) -> list[Why]:
     """Return what happens to every row of `second` when nothing but `first` was called before."""
     one, two = entries_of(lookup, first.values), entries_of(lookup, second.values)
-    rows: Sequence[int | None] = [None] if two.rows is None else range(two.rows)
-
-    def all_rows(outcome: str, reason: str, text: str, **details: Any) -> list[Why]:
-        return [Why(lookup.id, row, outcome, reason, text, details) for row in rows]
-
     if two.rows == 0:
         return [Why(lookup.id, None, "bypassed", "no rows", "the call has no rows: nothing is looked up")]
+    said = _said(first, second) or _other_entries(one, two)
+    if said is not None:
+        outcome, reason, text, details = said
+        rows: Sequence[int | None] = [None] if two.rows is None else range(two.rows)
+        records = [Why(lookup.id, row, outcome, reason, text, details) for row in rows]
+    else:
+        records = list(_Comparison(lookup, first.values, second.values, by_row=two.rows is not None).records())
+    return records if two.rows is None else _with_duplicates(records, lookup, second.values)
+
+
+def _said(first: Call, second: Call) -> tuple[str, str, str, dict[str, Any]] | None:
+    """What the calls say about the cache, where that decides alone: outcome, reason, text, details."""
     if second.control == "bypass":
-        return all_rows("bypassed", "control", "the call asks for bypass: nothing is looked up")
+        return "bypassed", "control", "the call asks for bypass: nothing is looked up", {}
     if second.control == "refresh":
-        return all_rows("miss", "control", "the call asks for refresh: everything is computed afresh")
+        return "miss", "control", "the call asks for refresh: everything is computed afresh", {}
     if first.control == "bypass":
-        return all_rows("miss", "control", "the first call asked for bypass: it stored nothing")
+        return "miss", "control", "the first call asked for bypass: it stored nothing", {}
     if first.namespace != second.namespace:
         text = f"the calls name different namespaces: '{first.namespace}' there, '{second.namespace}' here"
-        return all_rows("miss", "namespace", text, namespaces=[first.namespace, second.namespace])
+        return "miss", "namespace", text, {"namespaces": [first.namespace, second.namespace]}
+    return None
+
+
+def _other_entries(one: Entries, two: Entries) -> tuple[str, str, str, dict[str, Any]] | None:
+    """Why the calls have no entries in common, whatever is in them; likewise."""
     if one.rows == 0:
-        return all_rows("miss", "no rows", "the first call has no rows: it stored nothing")
-    if (one.rows is None) != (two.rows is None):
-        which, reason = ("first", one.why) if one.rows is None else ("second", two.why)
-        return all_rows("miss", "entry", f"the {which} call is one entry, the other is rows: {reason}", cause=reason)
-    return list(_Comparison(lookup, first.values, second.values, by_row=two.rows is not None).records())
+        return "miss", "no rows", "the first call has no rows: it stored nothing", {}
+    if (one.rows is None) == (two.rows is None):
+        return None
+    which, cause = ("first", one.why) if one.rows is None else ("second", two.why)
+    return "miss", "entry", f"the {which} call is one entry, the other is rows: {cause}", {"cause": cause}
+
+
+def _with_duplicates(records: Sequence[Why], lookup: Lookup, values: Mapping[str, Array]) -> list[Why]:
+    """Of equal rows that miss, only the first is computed."""
+    axes = zip(lookup.frontier, lookup.frontier_axes, strict=True)
+    rows = list(_keys([row_bits(values[name], axis) for name, axis in axes if axis is not None]))
+    first = {key: row for row, key in reversed(list(enumerate(rows)))}
+    found = []
+    for record in records:
+        same = first[rows[record.row]] if record.row is not None else None
+        if record.outcome == "miss" and same is not None and same != record.row:
+            text, details = f"equal to row {same} of the same call", {"duplicate_of": same}
+            found.append(Why(lookup.id, record.row, "duplicate", "equal", text, details))
+        else:
+            found.append(record)
+    return found
 
 
 class _Comparison:
@@ -149,16 +176,8 @@ class _Comparison:
         one = [row_bits(self.first[name], self.axes[name]) for name in names]
         two = [row_bits(self.second[name], self.axes[name]) for name in names]
         known = {key: row for row, key in reversed(list(enumerate(_keys(one))))}
-        seen: dict[Any, int] = {}
         for row, key in enumerate(_keys(two)):
-            if key in known:
-                yield self._hit(row, known[key])
-            elif key in seen:
-                details = {"duplicate_of": seen[key]}
-                yield self._record(row, "duplicate", "equal", f"equal to row {seen[key]} of the same call", details)
-            else:
-                seen[key] = row
-                yield self._nearest(row, names, one, two)
+            yield self._hit(row, known[key]) if key in known else self._nearest(row, names, one, two)
 
     def _record(self, row: int, outcome: str, reason: str, text: str, details: Mapping[str, Any]) -> Why:
         return Why(self.lookup.id, row if self.by_row else None, outcome, reason, text, details)
@@ -191,9 +210,13 @@ class _Comparison:
         return None
 
     def _nearest(self, row: int, names: Sequence[str], one: Sequence[Array], two: Sequence[Array]) -> Why:
-        """Describe a row that misses by the row of the first call that differs in the fewest elements."""
-        differing = sum(np.count_nonzero(a != b[row], axis=1) for a, b in zip(one, two, strict=True))
+        """Describe a row that misses by the row of the first call that differs in the fewest elements; of several, the
+        one in its own place.
+        """
+        differing = np.sum([np.count_nonzero(a != b[row], axis=1) for a, b in zip(one, two, strict=True)], axis=0)
         nearest = int(np.argmin(differing))
+        if row < len(differing) and differing[row] == differing[nearest]:
+            nearest = row
         pairs = zip(names, one, two, strict=True)
         name = next(name for name, a, b in pairs if np.any(a[nearest] != b[row]))
         axis = self.axes[name]

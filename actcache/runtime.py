@@ -99,7 +99,8 @@ def stats() -> dict[str, Any]:
         ``mismatches`` differed; ``stored``, ``not_admitted``, ``evicted``; ``bytes`` and ``pinned_bytes`` held now;
         ``saved_seconds`` and the time spent hashing, copying and computing; ``overhead_seconds`` in both operators
         altogether. A region's ``state`` is ``"active"`` or, where looking up costs more than it saves (or would, as
-        ``bypass_reason`` says), ``"bypassed"`` until a probe succeeds: ``bypass_switches``, ``probes``.
+        ``bypass_reason`` says), ``"bypassed"`` until a probe succeeds (``bypass_switches``, ``probes``); ``"disabled"``
+        is one that a mismatch turned off for good.
 
         The store: ``bytes``, ``entries``, ``budget_bytes``, ``pinned_bytes``, ... as they are now, and how many
         entries were inserted, evicted, expired, invalidated, ... so far. Per namespace that holds something:

@@ -163,9 +163,7 @@ def _frontiers(request: dict[str, Any], _: Path) -> dict[str, Any]:
     calls = [_load(Path(call["feed"])) for call in request["calls"]]
     found: list[verify.Feed] = [{} for _ in calls]
     for part in request["parts"]:
-        options = _options(request["libraries"])
-        runtime.register(options)
-        session = ort.InferenceSession(part, options, providers=["CPUExecutionProvider"])
+        session = _part(part, request)
         names = [value.name for value in session.get_outputs()]
         taken = {value.name for value in session.get_inputs() + session.get_overridable_initializers()}
         for call, feed, values in zip(request["calls"], calls, found, strict=True):
@@ -177,6 +175,18 @@ def _frontiers(request: dict[str, Any], _: Path) -> dict[str, Any]:
     for call, values in zip(request["calls"], found, strict=True):
         save_sample(Path(call["values"]), values)
     return {}
+
+
+def _part(path: str, request: dict[str, Any]) -> ort.InferenceSession:
+    """Load a part of a compiled model, which may have regions of its own."""
+    options = _options(request["libraries"])
+    runtime.register(options)
+    try:
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        problem = f"onnxruntime {ort.__version__} cannot load what comes before its regions ({_short(error)})"
+        hint = "give --custom-op-library if it has operators of its own"
+        raise InvalidModel(problem, file=request["source"], hint=hint) from error
 
 
 def _load(path: Path) -> verify.Feed:

@@ -33,7 +33,8 @@ def _in_a_process(workload: Workload, kind: str, path: Path) -> int:
     return int(done.stdout)
 
 
-def _resident() -> int:
+def resident_bytes() -> int:
+    """Return what of this process is in memory."""
     status = Path("/proc/self/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) * 1024
@@ -50,7 +51,7 @@ def main() -> None:
         import actcache
 
         actcache.invalidate()
-    print(_resident())
+    print(resident_bytes())
 
 
 if __name__ == "__main__":

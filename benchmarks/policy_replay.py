@@ -36,7 +36,7 @@ def miss_ratios(trace: Trace, hits: Hits) -> MissRatios:
     def share(weights: NDArray[np.int64]) -> float:
         return float(weights[~hits].sum(dtype=float) / weights.sum(dtype=float))
 
-    return MissRatios(float(1 - hits.mean()), share(trace.costs), share(trace.sizes))
+    return MissRatios(float((~hits).mean()), share(trace.costs), share(trace.sizes))
 
 
 def play_ours(trace: Trace, capacity: int) -> Hits:
@@ -68,7 +68,7 @@ def play_reference(policy: str, trace: Trace, capacity: int) -> Hits:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("the reference policies are libcachesim's: pip install 'actcache[bench]'") from error
     hits = np.zeros(len(trace.keys), np.bool_)
-    columns = zip(trace.keys.tolist(), trace.sizes.tolist(), _next_uses(trace.keys).tolist(), strict=True)
+    columns = zip(trace.keys.tolist(), trace.sizes.tolist(), next_uses(trace.keys).tolist(), strict=True)
     request = libcachesim.Request()
     cache = getattr(libcachesim, policy)(capacity)
     for time, (request.obj_id, request.obj_size, request.next_access_vtime) in enumerate(columns):
@@ -77,7 +77,7 @@ def play_reference(policy: str, trace: Trace, capacity: int) -> Hits:
     return hits
 
 
-def _next_uses(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+def next_uses(keys: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each request, the number of the next one for the same object."""
     order = np.argsort(keys, kind="stable")
     following = np.full(len(keys), _NEVER)

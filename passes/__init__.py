@@ -19,4 +19,6 @@ The order in which the driver (``actcache.compiler``) runs them:
 ``local_functions``       the model's own functions: inlined for the analyses, kept in the result
 ``dynamic_batch``         a model for one batch size made into one for any
 ========================  ==================================================================
+
+``region_diff``, with ``tensor_diff`` for weights, tells two regions of compiled models apart (``actcache diff``).
 """

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Prepares a machine: system packages that are missing, then a virtual environment.
 #
-#   scripts/bootstrap.sh VENV
+#   scripts/bootstrap.sh VENV [libfuzzer]
+#
+# With "libfuzzer" also clang, whose libFuzzer drives the fuzz targets; they run without it, too.
 #
 # Debian and Ubuntu, as root or with sudo. Elsewhere it says what to install, and stops only for what it
 # cannot do without. ACTCACHE_PYTHON names the interpreter to use; otherwise the first Python >= 3.10.
 set -euo pipefail
 
 venv=$1
+wanted=${2:-}
 usable='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))'
 
 fail() {
@@ -54,6 +57,19 @@ blake3_package() {
   done
 }
 
+has_libfuzzer() {
+  echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
+    clang++ -fsanitize=fuzzer,address -x c++ - -o /dev/null 2>/dev/null
+}
+
+# Newer releases have the sanitizers' runtime in a package of its own, which carries clang's version.
+libfuzzer_packages() {
+  local runtime
+  echo clang
+  runtime=libclang-rt-$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')-dev
+  [ -z "$(apt-cache show "$runtime" 2>/dev/null)" ] || echo "$runtime"
+}
+
 # Prints the packages for what is missing, one word each.
 missing_packages() {
   has_compiler || echo g++ libc6-dev
@@ -61,6 +77,7 @@ missing_packages() {
   has_xxhash || echo libxxhash-dev
   has_header gtest/gtest.h || echo libgtest-dev
   has_blake3 || blake3_package
+  [ "$wanted" != libfuzzer ] || has_libfuzzer || libfuzzer_packages
 }
 
 as_root() {

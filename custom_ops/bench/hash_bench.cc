@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "ops/row_keys.h"
@@ -23,9 +24,11 @@ void HashRows(benchmark::State& state, HashKind kind) {
   batch.bytes = data.size();
   const std::vector<TensorView> inputs{batch};
   const Axes axes{0};
-  const KeyBase base(kind, "fingerprint of a region", "namespace", {ElementType::kFloat}, axes);
+  const KeyBase base(kind, "fingerprint of a region", "namespace", /*per_call=*/false,
+                     {ElementType::kFloat}, axes);
   for (auto _ : state) {
-    benchmark::DoNotOptimize(ComputeKeys(base, PlanKind::kRow, inputs, axes, kRows, Parallel()));
+    benchmark::DoNotOptimize(
+        ComputeKeys(base, PlanKind::kRow, std::nullopt, inputs, axes, kRows, Parallel()));
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kRows));
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(data.size()));

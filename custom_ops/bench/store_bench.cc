@@ -46,18 +46,24 @@ std::vector<Key> Shuffled(std::vector<Key> keys, int thread) {
   return keys;
 }
 
-void FindAll(benchmark::State& state, std::uint64_t first) {
+void FindEach(benchmark::State& state, std::uint64_t first, std::uint64_t count) {
   Store& store = Filled();
-  const std::vector<Key> keys = Shuffled(Keys(first, kEntries), state.thread_index());
+  const std::vector<Key> keys = Shuffled(Keys(first, count), state.thread_index());
   std::size_t i = 0;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(Find(&store, keys[i++ % kEntries]));
+    benchmark::DoNotOptimize(Find(&store, keys[i++ % count]));
   }
   state.SetItemsProcessed(state.iterations());
 }
 
-void Hit(benchmark::State& state) { FindAll(state, 0); }
-void Miss(benchmark::State& state) { FindAll(state, kEntries); }
+// Each thread asks for entries of its own, half of all, ...
+void Hit(benchmark::State& state) {
+  const std::uint64_t half = kEntries / 2;
+  FindEach(state, state.thread_index() % 2 == 0 ? 0 : half, half);
+}
+// ... or all threads for the same, whose counts then wander from processor to processor.
+void HitShared(benchmark::State& state) { FindEach(state, 0, kEntries); }
+void Miss(benchmark::State& state) { FindEach(state, kEntries, kEntries); }
 
 // A full store; every insertion pushes one entry out.
 void InsertEvict(benchmark::State& state) {
@@ -76,6 +82,7 @@ void InsertEvict(benchmark::State& state) {
 }
 
 BENCHMARK(Hit)->ThreadRange(1, 2)->UseRealTime();
+BENCHMARK(HitShared)->ThreadRange(1, 2)->UseRealTime();
 BENCHMARK(Miss)->ThreadRange(1, 2)->UseRealTime();
 BENCHMARK(InsertEvict);
 

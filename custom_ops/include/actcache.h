@@ -75,7 +75,8 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  *      "saved_seconds"   what computing the hits took when they were computed
  *      "hash_seconds", "copy_seconds", "compute_seconds"   spent since the process started
  *      "overhead_seconds"   spent in both operators, hashing and copying included
- *      "state"           "active", or "bypassed": nothing is looked up, as it would not pay
+ *      "state"           "active"; "bypassed": nothing is looked up, as it would not pay; or
+ *                        "disabled" for good, by a mismatch
  *      "bypass_reason"   why, or null
  *      "bypass_switches" how often it became bypassed
  *      "probes"          how often it was tried again
@@ -109,10 +110,10 @@ ACTCACHE_EXPORT int64_t actcache_pin(const char* name_space, const char* region,
 ACTCACHE_EXPORT int64_t actcache_unpin(const char* name_space, const char* region,
                                        const char* fingerprint, double min_age_seconds);
 
-/* Says that a Run on this thread has failed or was terminated. Other threads may be waiting for what
- * it was to compute; onnxruntime does not tell the library. Without this call they go on when they
- * see this thread idle, when it runs the model again or ends, or after a small multiple of the time
- * that computing usually takes. Harmless at any time. */
+/* Says that a Run on this thread has failed or was terminated. Other threads may be waiting for
+ * what it was to compute; onnxruntime does not tell the library. Without this call they go on when
+ * they see this thread idle, when it runs the model again or ends, or after a small multiple of the
+ * time that computing usually takes. Harmless at any time. */
 ACTCACHE_EXPORT void actcache_abandon(void);
 
 /* The library's version, "0.1.0". */

@@ -88,6 +88,41 @@ ort::Status* CopyCounted(const T* values, std::size_t count, T* out, std::size_t
   return nullptr;
 }
 
+// How many calls of the runtime the thread is in, so that a test can tell the library's allocations
+// from those of this stand-in. What the runtime calls back is the library's again.
+inline thread_local int runtime_depth = 0;
+
+class InRuntime {
+ public:
+  InRuntime() { ++runtime_depth; }
+  ~InRuntime() { --runtime_depth; }
+  InRuntime(const InRuntime&) = delete;
+  InRuntime& operator=(const InRuntime&) = delete;
+};
+
+class CalledBack {
+ public:
+  CalledBack() : depth_(std::exchange(runtime_depth, 0)) {}
+  ~CalledBack() { runtime_depth = depth_; }
+  CalledBack(const CalledBack&) = delete;
+  CalledBack& operator=(const CalledBack&) = delete;
+
+ private:
+  const int depth_;
+};
+
+// A slot's function, counted in runtime_depth.
+template <typename SlotType, typename Function = typename SlotType::Function>
+struct Counted;
+template <typename SlotType, typename Result, typename... Args>
+struct Counted<SlotType, Result (*)(Args...) noexcept> {
+  static inline typename SlotType::Function function = nullptr;
+  static Result Call(Args... args) noexcept {
+    const InRuntime in_runtime;
+    return function(args...);
+  }
+};
+
 // The table of slots, filled where the kernels need it.
 class Api {
  public:
@@ -99,7 +134,8 @@ class Api {
  private:
   template <typename SlotType>
   void Set(const SlotType&, typename SlotType::Function function) {
-    slots_[SlotType::kIndex] = reinterpret_cast<void*>(function);
+    Counted<SlotType>::function = function;
+    slots_[SlotType::kIndex] = reinterpret_cast<void*>(&Counted<SlotType>::Call);
   }
 
   Api() {
@@ -249,7 +285,10 @@ class Api {
           std::thread other([&] {
             for (std::size_t i = 1; i < total; i += 2) fn(data, i);
           });
-          for (std::size_t i = 0; i < total; i += 2) fn(data, i);
+          {
+            const CalledBack called_back;
+            for (std::size_t i = 0; i < total; i += 2) fn(data, i);
+          }
           other.join();
           return nullptr;
         });

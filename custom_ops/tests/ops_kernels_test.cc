@@ -1,6 +1,7 @@
 // CacheLookup and CacheStore as kernels, on a fake runtime: calls of every kind, and faults.
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -168,6 +169,40 @@ TEST(Kernels, AnAbortedRunHoldsNothing) {
   kernels.Look(Pairs({1, 2}));  // CacheStore never runs
   EXPECT_EQ(Store::Process().stats().bytes, before);
   ExpectSquare(kernels.Run(Pairs({1, 2})), Pairs({1, 2}));
+}
+
+// Whether other calls wait for what a lookup has left to be computed.
+bool OthersWait(const ort::KernelContext& looked) {
+  PlanHeader header;
+  std::memcpy(&header, looked.outputs[1].data(), sizeof(header));
+  return FlightTable::Process().Lives(header.flight);
+}
+
+TEST(Kernels, OthersWaitUntilTheResultsAreStored) {
+  Kernels kernels("flight");
+  const ort::KernelContext looked = kernels.Look(Pairs({1, 2, 3, 4}));
+  EXPECT_TRUE(OthersWait(looked));
+  kernels.Merge(looked, Kernels::Square(looked.outputs[3]));
+  EXPECT_FALSE(OthersWait(looked));
+  EXPECT_FALSE(OthersWait(kernels.Look(Pairs({1, 2, 3, 4}))));
+}
+
+TEST(Kernels, OthersDoNotWaitForResultsThatAreNotKept) {
+  Kernels kernels("flight without memory");
+  const ort::KernelContext looked = kernels.Look(Pairs({1, 2}));
+  FailAllocationsFromForTest(1);
+  kernels.Merge(looked, Kernels::Square(looked.outputs[3]));
+  FailAllocationsFromForTest(0);
+  EXPECT_EQ(kernels.counters().not_admitted, 1u);
+  EXPECT_FALSE(OthersWait(looked));
+}
+
+TEST(Kernels, OthersDoNotWaitAfterTheStoreHasFailed) {
+  Kernels kernels("flight that fails");
+  const ort::KernelContext looked = kernels.Look(Pairs({1, 2, 1, 2}));
+  EXPECT_TRUE(OthersWait(looked));
+  EXPECT_THROW(kernels.Merge(looked, Batch({7, 8, 9}, {3, 1})), ort::Error);
+  EXPECT_FALSE(OthersWait(looked));
 }
 
 TEST(Kernels, ResultsThatAreNotRowsPassThroughUncached) {

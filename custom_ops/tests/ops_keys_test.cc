@@ -108,6 +108,19 @@ TEST(Keys, SeparateTheNamespacesOfCalls) {
   EXPECT_EQ(seen.size(), keys.size());
 }
 
+TEST(Keys, ANamespaceCannotPassForTheDescriptionOfATensor) {
+  // Frame by frame the same: a crafted namespace, the description of one string and that string;
+  // the description of two strings, a crafted string and another.
+  const auto described = [](std::int64_t strings) {
+    const std::int64_t words[] = {static_cast<std::int64_t>(ElementType::kString), 1, -1, strings};
+    return std::string(reinterpret_cast<const char*>(words), sizeof(words));
+  };
+  const KeyBase with = Base(HashKind::kBlake3, "f1", "", true);
+  const Key crafted = ComputeKeys(with, PlanKind::kWhole, described(2), {Strings({1}, {"z"})}, {-1},
+                                  1, Parallel())[0];
+  EXPECT_NE(crafted, Whole({Strings({2}, {described(1), "z"})}));
+}
+
 TEST(Keys, FrameEveryPart) {
   // The boundary between two tensors, and between two strings, is part of the key.
   const TensorView one = Tensor(ElementType::kUint8, {1}, kBytes.data());

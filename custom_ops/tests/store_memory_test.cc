@@ -114,13 +114,13 @@ class Scenario {
  public:
   void Play() {
     for (std::uint64_t n = 0; n < 30; ++n) Step([&] { Store(n, false); });
-    Step([&] { store_.SetNamespaceQuota(12 * ChargeOf(100)); });
+    Step([&] { store_.SetNamespaceQuota(12 * charge_); });
     for (std::uint64_t n = 30; n < 60; ++n) Step([&] { Store(n, false); });
     Step([&] { store_.Pin(OfRegion(1), 0); });
     for (std::uint64_t n = 20; n < 80; ++n) Step([&] { Store(n, true); });
-    Step([&] { store_.SetBudget(10 * ChargeOf(100)); });
+    Step([&] { store_.SetBudget(10 * charge_); });
     Step([&] { store_.Unpin({}, 0); });
-    Step([&] { store_.SetBudget(1000 * ChargeOf(100)); });
+    Step([&] { store_.SetBudget(1000 * charge_); });
     for (std::uint64_t n = 80; n < 120; ++n) Step([&] { Store(n, false); });
     Step([&] { store_.Find(KeyNumber(90), {~std::uint64_t{0} >> 12}); });
     Step([&] { store_.Remove(KeyNumber(91)); });
@@ -166,7 +166,8 @@ class Scenario {
                                  stats.invalidated - stats.replaced);
   }
 
-  actcache::Store store_{40 * ChargeOf(100)};
+  const std::size_t charge_ = ChargeOf(100);
+  actcache::Store store_{40 * charge_};
 };
 
 TEST(StoreMemory, EveryAllocationMayFail) {

@@ -18,6 +18,7 @@ import onnxruntime as ort
 import pytest
 
 import actcache
+from actcache.per_call import ACCOUNT, CONTROL, NAMESPACE
 
 OLDEST = Path(__file__).resolve().parents[2] / ".venv-oldest" / "bin" / "python"
 
@@ -71,6 +72,47 @@ print(ort.__version__)
 """
 
 
+PER_CALL_PROGRAM = """
+import sys
+import numpy as np
+import onnxruntime as ort
+
+library, original, compiled, granularity = sys.argv[1:]
+options = ort.SessionOptions()
+options.log_severity_level = 4
+options.register_custom_ops_library(library)
+reference = ort.InferenceSession(original, providers=["CPUExecutionProvider"])
+session = ort.InferenceSession(compiled, options, providers=["CPUExecutionProvider"])
+x = np.random.default_rng(0).standard_normal((2, 64)).astype(np.float32)
+
+def account(**said):
+    words = {f"actcache.{name}": np.array(word) for name, word in said.items()}
+    *outputs, rows = session.run(None, {"x": x, **words})
+    for one, other in zip(outputs, reference.run(None, {"x": x})):
+        assert np.allclose(one, other, atol=1e-5)
+    return rows.tolist()
+
+n = 2 if granularity == "row" else 1
+assert account(namespace="a") == [[0, n, 0]]
+assert account(namespace="a", control="use") == [[n, 0, 0]]     # the word may be left out
+assert account(namespace="") == [[0, n, 0]]
+assert account(namespace="a", control="bypass") == [[0, 0, n]]
+assert account(namespace="a", control="refresh") == [[0, n, 0]]
+assert account(namespace="a") == [[n, 0, 0]]
+for feed, problem in (
+    ({"x": x}, "actcache.namespace"),
+    ({"x": x, "actcache.namespace": np.array("a"), "actcache.control": np.array("skip")}, '"bypass" or "refresh"'),
+):
+    try:
+        session.run(None, feed)
+    except Exception as error:
+        assert problem in str(error), error
+    else:
+        raise AssertionError(problem)
+print(ort.__version__)
+"""
+
+
 def two_heads() -> onnx.ModelProto:
     """Two live-outs of different types behind three matrix products; opset and IR of onnxruntime 1.18."""
     model = onnx.parser.parse_model(
@@ -86,13 +128,13 @@ def two_heads() -> onnx.ModelProto:
     return model
 
 
-def play(interpreter: str | Path, folder: Path, granularity: str) -> str:
+def play(interpreter: str | Path, folder: Path, granularity: str, program: str = PROGRAM, **options: str) -> str:
     """Compiles a model here, runs it with another interpreter, and returns the version of its onnxruntime."""
     original, compiled = folder / "model.onnx", folder / "model.cached.onnx"
     onnx.save_model(two_heads(), original)
-    actcache.compile_model(original, compiled, granularity=granularity, min_saving=0, verify=False)
+    actcache.compile_model(original, compiled, granularity=granularity, min_saving=0, verify=False, **options)
     done = subprocess.run(
-        [interpreter, "-c", PROGRAM, actcache.library_path(), original, compiled, granularity],
+        [interpreter, "-c", program, actcache.library_path(), original, compiled, granularity],
         cwd=folder,
         env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         capture_output=True,
@@ -114,3 +156,12 @@ def test_under_the_oldest_onnxruntime(tmp_path: Path, granularity: str) -> None:
 @pytest.mark.parametrize("granularity", ["row", "tensor"])
 def test_under_this_onnxruntime(tmp_path: Path, granularity: str) -> None:
     assert play(sys.executable, tmp_path, granularity) == ort.__version__
+
+
+@pytest.mark.parametrize("granularity", ["row", "tensor"])
+@pytest.mark.parametrize("interpreter", [OLDEST, Path(sys.executable)], ids=["oldest", "this"])
+def test_what_a_call_says_under_both(tmp_path: Path, interpreter: Path, granularity: str) -> None:
+    if not interpreter.exists():
+        pytest.skip("no .venv-oldest; `make test` prepares it")
+    names = {"namespace_input": NAMESPACE, "control_input": CONTROL, "account_output": ACCOUNT}
+    assert play(interpreter, tmp_path, granularity, PER_CALL_PROGRAM, **names)

@@ -66,7 +66,7 @@ def test_a_mismatch_turns_the_region_off_where_that_is_the_policy(control: Contr
     control.configure("on_mismatch", "disable")
     for session in (model, other) * 2:
         session.run(None, {"x": x})
-    assert control.counts(region, "mismatches", "bypassed") == (2, 2)
+    assert control.counts(region, "mismatches", "bypassed", "state") == (2, 2, "disabled")
     assert control.counts(sound, "mismatches", "bypassed", "verified") == (0, 0, 4)
 
 

@@ -41,12 +41,40 @@ def regions(graph: GraphView, **options: object) -> list[Candidate]:
 
 
 def test_the_store_evicts_what_saves_least_for_its_bytes() -> None:
-    store = StoreModel(3 * (100 + ENTRY_OVERHEAD))
-    assert not any(store.touch(key, worth, 100) for key, worth in (("dear", 9.0), ("cheap", 1.0), ("fair", 4.0)))
+    store = StoreModel(10 * (100 + ENTRY_OVERHEAD))
+    assert not any(store.touch(f"dear {i}", 9.0, 100) for i in range(8))
+    assert not any(store.touch(key, worth, 100) for key, worth in (("cheap", 1.0), ("fair", 4.0)))
     assert not store.touch("new", 5.0, 100)
-    assert store.touch("dear", 9.0, 100) and store.touch("fair", 4.0, 100)
-    assert not store.touch("cheap", 1.0, 100)
+    assert all(store.touch(f"dear {i}", 9.0, 100) for i in range(8)) and store.touch("fair", 4.0, 100)
+    assert store.touch("new", 5.0, 100) and not store.touch("cheap", 1.0, 100)
     assert not store.touch("huge", 99.0, 10_000) and not store.touch("huge", 99.0, 10_000)
+
+
+def test_the_store_refuses_what_is_worth_less_than_what_it_would_push_out() -> None:
+    store = StoreModel(10 * (100 + ENTRY_OVERHEAD))
+    assert not any(store.touch(i, 10.0, 100) for i in range(10))
+    assert not store.touch("cheap", 4.0, 100) and not store.touch("cheap", 4.0, 100)
+    assert all(store.touch(i, 10.0, 100) for i in range(10))
+    # Wanted often enough, it is worth as much: how often outlives the refusals.
+    assert [store.touch("cheap", 4.0, 100) for _ in range(4)] == [False, False, False, True]
+    # A large one that was never wanted before pushes nothing out, however dear.
+    assert not store.touch("large", 1e6, 500) and not store.touch("large", 1e6, 500) and store.touch("large", 1e6, 500)
+    assert not any(store.touch("worthless", 0.0, 100) for _ in range(5))
+
+
+def test_what_saves_nothing_takes_spare_room_only() -> None:
+    store = StoreModel(10 * (100 + ENTRY_OVERHEAD))
+    assert not any(store.touch(i, 0.0, 100) for i in range(10))
+    assert all(store.touch(i, 0.0, 100) for i in range(10))
+    assert not any(store.touch(i, 1.0, 100) for i in range(20, 30))
+    assert all(store.touch(i, 1.0, 100) for i in range(20, 30)) and not store.touch(0, 0.0, 100)
+
+
+def test_a_new_load_replaces_what_was_once_dear() -> None:
+    store = StoreModel(100 * (100 + ENTRY_OVERHEAD))
+    assert not any(store.touch(i, 1000.0, 100) for i in range(100))
+    assert not any(store.touch(("new", i), 100.0, 100) for i in range(1000))
+    assert store.touch(("new", 999), 100.0, 100)
 
 
 def test_keys_join_the_places_of_a_frontier() -> None:

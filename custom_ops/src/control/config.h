@@ -70,6 +70,11 @@ class Config {
   enum Layer : std::size_t { kConfigured, kSession, kEnvironment, kLayerCount };
   using Settings = std::array<std::optional<std::string>, kKnobCount>;
 
+  struct Limits {
+    std::size_t budget_bytes;
+    std::size_t namespace_quota_bytes;
+  };
+
   template <typename Value>
   static Value Read(const std::atomic<Value>& value) {
     return value.load(std::memory_order_relaxed);
@@ -83,10 +88,6 @@ class Config {
   const Sink apply_;
   mutable Mutex mutex_;
   std::array<Settings, kLayerCount> layers_ ACTCACHE_GUARDED_BY(mutex_);
-  struct Limits {
-    std::size_t budget_bytes;
-    std::size_t namespace_quota_bytes;
-  };
   std::optional<Limits> applied_ ACTCACHE_GUARDED_BY(mutex_);
   std::atomic<std::size_t> budget_bytes_{0};
   std::atomic<HashKind> hash_{};

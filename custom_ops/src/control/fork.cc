@@ -7,7 +7,9 @@
 #include "base/mutex.h"
 #include "control/config.h"
 #include "control/registry.h"
-#include "hash/secret.h"
+#include "flight/flight_table.h"
+#include "flight/thread_activity.h"
+#include "hash/hasher.h"
 #include "ops/register.h"
 #include "store/store.h"
 
@@ -31,7 +33,9 @@ void AfterForkInParent() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
 
 void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   forked.store(true, std::memory_order_relaxed);
-  Store::ReplaceProcessStore();
+  RenumberForkedThread();
+  FlightTable::ReplaceInForkedChild();
+  Store::ReplaceInForkedChild();
   Registry::Process().ResetCounters();
   Config::ApplyAfterFork();
   AfterForkInParent();
@@ -41,8 +45,16 @@ void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
 
 void InstallForkHandlers() noexcept {
   Store::Process();
+  FlightTable::Process();
   Registry::Process();
-  SecretError();
+<<<<<<< HEAD
+  const Hasher unused(
+      HashKind::kBlake3);  // draws the secret, and chooses the code for this processor
+=======
+  for (const HashKind kind : {HashKind::kBlake3, HashKind::kXxh3}) {
+    Hasher{kind};  // draws the secret, and chooses the code for this processor
+  }
+>>>>>>> main
   // It fails for want of memory only, and then a fork is as unsafe as it is for most libraries.
   static_cast<void>(pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild));
 }

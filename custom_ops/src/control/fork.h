@@ -2,20 +2,20 @@
 //
 // In the child only the thread that forked lives on; what the others held stays locked or half
 // written for ever. So:
-//   - The store, which is changed all the time, is not taken along: the child gets an empty one and
-//     never touches the parent's again, whose entries stay in its memory as all else that it
-//     inherits, shared with the parent until one of them writes. Nothing of it is charged.
+//   - The store and the table of flights, which change all the time, are not taken along: the child
+//     gets empty ones and never touches the parent's again. The entries stay in its memory as all
+//     else that it inherits, shared with the parent until one of them writes; nothing is charged.
 //   - The registry, the configuration and the operator sets, which change rarely, are taken along,
-//     as inherited kernels refer to them: fork() waits for whoever changes them. Counters start at
-//     0.
+//     as inherited kernels refer to them: fork() waits for whoever changes them. Counts start at 0.
 //   - The hash secret stays, and so does every setting.
 // Locks are taken in the order operators_mutex -> configuration -> registry -> namespaces, in which
 // all other code takes them too; none of it calls out while it holds one of the last three, other
 // than to the store. So fork() waits for a bounded time, and the child finds all of them free.
 //
 // The thread that forks holds no lock, entry or draft: none is held while a program's code runs.
-// Function-local statics of ours are initialised when the library is loaded, since a child would
-// wait for ever for the initialisation that another thread had begun.
+// Function-local statics are initialised when the library is loaded, since a child would wait for
+// ever for the initialisation that another thread had begun. So who adds one touches it in
+// InstallForkHandlers(), and who adds a mutex that a process has once takes it in BeforeFork().
 #ifndef ACTCACHE_CONTROL_FORK_H_
 #define ACTCACHE_CONTROL_FORK_H_
 

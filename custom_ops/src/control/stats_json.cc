@@ -87,7 +87,8 @@ void WriteRegion(const Region& region, const RegionUsage& usage, std::string* ou
   object.Seconds("compute_seconds", Read(counters.compute_ns));
   object.Seconds("overhead_seconds", Read(counters.overhead_ns));
   const RegionPolicy::Stats policy = region.policy.stats();
-  object.Text("state", policy.bypassed ? "bypassed" : "active");
+  const bool disabled = region.disabled.load(std::memory_order_relaxed);
+  object.Text("state", disabled ? "disabled" : policy.bypassed ? "bypassed" : "active");
   object.TextOrNull("bypass_reason", BypassReasonText(policy.reason));
   object.Number("bypass_switches", policy.switches);
   object.Number("probes", policy.probes);
@@ -95,12 +96,13 @@ void WriteRegion(const Region& region, const RegionUsage& usage, std::string* ou
 
 void WriteRegions(const Registry& registry, const Store& store, std::string* out) {
   ObjectWriter object(out);
-  std::set<std::string> ids;
+  std::set<std::string> written;
   for (const Region* region : registry.Regions()) {
     // Two models may name different regions alike; the first keeps the plain name.
-    const bool first = ids.insert(region->id).second;
-    const std::string name =
-        first ? region->id : region->id + "@" + region->fingerprint.substr(0, 8);
+    std::string name = region->id;
+    while (!written.insert(JsonString(name)).second) {
+      name += "@" + region->fingerprint.substr(0, 8);
+    }
     WriteRegion(*region, store.usage(region->number), object.Member(name));
   }
 }
@@ -134,22 +136,48 @@ void WriteNamespaces(const Namespaces& namespaces, const Store& store, std::stri
   }
 }
 
+// The bytes of the UTF-8 character that begins at `at`; 0 if none does (Unicode 15, table 3-7: no
+// overlong forms, no surrogates, nothing above U+10FFFF).
+std::size_t CharacterBytes(const std::string& text, std::size_t at) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(at);
+  if (lead < 0x80) return 1;
+  const std::size_t size = lead < 0xc2   ? 0
+                           : lead < 0xe0 ? 2
+                           : lead < 0xf0 ? 3
+                           : lead < 0xf5 ? 4
+                                         : 0;
+  if (size == 0 || size > text.size() - at) return 0;
+  // The second byte has a narrower range after some first ones.
+  const unsigned char least = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+  const unsigned char most = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+  if (byte(at + 1) < least || byte(at + 1) > most) return 0;
+  for (std::size_t i = 2; i < size; ++i) {
+    if (byte(at + i) < 0x80 || byte(at + i) > 0xbf) return 0;
+  }
+  return size;
+}
+
 }  // namespace
 
 std::string JsonString(const std::string& text) {
   std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t size = CharacterBytes(text, at);
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (size == 0) {
+      out += "\xef\xbf\xbd";  // U+FFFD
+    } else if (byte == '"' || byte == '\\') {
       out += '\\';
-      out += c;
+      out += text[at];
     } else if (byte < 0x20 || byte == 0x7f) {
       char escape[8];
       std::snprintf(escape, sizeof(escape), "\\u%04x", byte);
       out += escape;
     } else {
-      out += c;
+      out.append(text, at, size);
     }
+    at += size == 0 ? 1 : size;
   }
   out += '"';
   return out;

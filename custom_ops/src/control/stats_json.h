@@ -13,8 +13,8 @@ namespace actcache {
 std::string StatsJson(const Registry& registry, const Store& store);
 std::string ConfigJson(const KnobValues& values);
 
-// `text` as a JSON string, quotes included. Bytes that are not printable ASCII are escaped; bytes
-// of UTF-8 sequences pass through.
+// `text` as a JSON string, quotes included. Control characters are escaped, other UTF-8 passes
+// through, and each byte that is not UTF-8 becomes U+FFFD, as JSON has to be UTF-8.
 std::string JsonString(const std::string& text);
 
 }  // namespace actcache

@@ -1,23 +1,24 @@
 #include "flight/flight_table.h"
 
 #include <algorithm>
-#include <new>
 
 #include "base/clock.h"
+#include "base/process_object.h"
 
 namespace actcache {
 namespace {
 
 constexpr std::uint64_t kMillisecond = 1'000'000;
 
+ProcessObject<FlightTable>& ProcessTable() noexcept {
+  static ProcessObject<FlightTable> table;
+  return table;
+}
+
 }  // namespace
 
-FlightTable& FlightTable::Process() noexcept {
-  // In static memory and never destroyed: threads may still use it while the process exits.
-  alignas(FlightTable) static unsigned char memory[sizeof(FlightTable)];
-  static FlightTable* const table = new (memory) FlightTable;
-  return *table;
-}
+FlightTable& FlightTable::Process() noexcept { return ProcessTable().get(); }
+void FlightTable::ReplaceInForkedChild() noexcept { ProcessTable().Replace(); }
 
 FlightToken FlightTable::Start(std::uint64_t now_ns, std::uint64_t expected_ns) noexcept {
   for (int attempt = 0; attempt < kStartAttempts; ++attempt) {

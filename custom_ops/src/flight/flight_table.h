@@ -53,6 +53,8 @@ class FlightTable {
 
   // The one the operators share. Never destroyed.
   static FlightTable& Process() noexcept;
+  // What control/fork.h does. REQUIRES: no other thread.
+  static void ReplaceInForkedChild() noexcept;
 
   // A new flight, led by the calling thread, that holds no key yet; kNoFlight if too many live. The
   // caller sees to it that End() is called, soon.

@@ -58,12 +58,15 @@ bool Sleeps(ThreadId) noexcept { return false; }
 
 #endif
 
-}  // namespace
-
-ThreadId CurrentThread() noexcept {
-  static thread_local const ThreadId thread = AskForCurrentThread();
+ThreadId& CurrentThreadSlot() noexcept {
+  static thread_local ThreadId thread = AskForCurrentThread();
   return thread;
 }
+
+}  // namespace
+
+ThreadId CurrentThread() noexcept { return CurrentThreadSlot(); }
+void RenumberForkedThread() noexcept { CurrentThreadSlot() = AskForCurrentThread(); }
 
 bool IdleWatch::Idle(std::uint64_t now_ns) noexcept {
   const std::optional<std::uint64_t> cpu_ns = CpuTime(thread_);

@@ -17,6 +17,8 @@ struct ThreadId {
 
 // Cheap after the first call of a thread.
 ThreadId CurrentThread() noexcept;
+// In a forked child the thread has another number.
+void RenumberForkedThread() noexcept;
 
 // Watches one thread from another. For one watching thread.
 class IdleWatch {

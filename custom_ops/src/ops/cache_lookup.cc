@@ -334,7 +334,7 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& 
   const KernelIo::Output output =
       io.Allocate(1, ElementType::kUint8, Dims{static_cast<std::int64_t>(PlanBytes(plan))});
   if (output.data == nullptr) return;
-  plan.flight = flight.HandOver();
+  if (plan.missing > 0) plan.flight = flight.HandOver();
   plan.lookup_end_ns = SteadyNow();  // last: what follows is the region's time
   EncodePlan(plan, output.data);
 }

@@ -12,10 +12,10 @@ namespace actcache {
 
 // Below this many bytes to hash (100 µs or so), waking threads costs more than it saves: 50 µs for
 // one that sleeps, and milliseconds on a machine whose processors are all busy.
-inline constexpr std::size_t kParallelBytes = 512 * 1024;
+inline constexpr std::size_t kParallelBytes = std::size_t{512} * 1024;
 
 // What one task should be worth, so that many small rows become few tasks.
-inline constexpr std::size_t kTaskBytes = 64 * 1024;
+inline constexpr std::size_t kTaskBytes = std::size_t{64} * 1024;
 
 class Parallel {
  public:

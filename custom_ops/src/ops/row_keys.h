@@ -46,8 +46,8 @@ struct KeyBase {
 
 // A single part larger than kBigPart is hashed in segments of kSegment, in parallel, and the
 // digests stand for it. Sizes are fixed, so that a key does not depend on the number of threads.
-inline constexpr std::size_t kBigPart = 1024 * 1024;
-inline constexpr std::size_t kSegment = 256 * 1024;
+inline constexpr std::size_t kBigPart = std::size_t{1024} * 1024;
+inline constexpr std::size_t kSegment = std::size_t{256} * 1024;
 
 // Computes `rows` keys. `axes[i]` is the row axis of inputs[i], -1 for none; where it is not -1,
 // inputs[i].dims[axes[i]] == rows and the type has byte rows. For PlanKind::kWhole: rows == 1, and

@@ -92,7 +92,7 @@ inline void CopyRowBytes(const ConstRow& from, const MutableRow& to, std::size_t
 template <typename From, typename To>
 void CopyRows(const Parallel& parallel, std::size_t count, std::size_t row_bytes, const From& from,
               const To& to) {
-  constexpr std::size_t kCut = 256 * 1024;
+  constexpr std::size_t kCut = std::size_t{256} * 1024;
   // kParallelBytes is about hashing, which takes several times as long as a copy.
   constexpr std::size_t kParallelCopyBytes = 8 * kParallelBytes;
   if (count * row_bytes < kParallelCopyBytes) {

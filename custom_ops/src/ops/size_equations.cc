@@ -6,12 +6,15 @@ namespace actcache {
 namespace {
 
 bool Holds(const SizeEquation& equation, const std::vector<TensorView>& inputs) {
-  std::int64_t rest = -equation.constant;
+  // Unsigned, as the constant can be anything: modulo 2^64 the sizes of tensors that fit into
+  // memory are still told apart.
+  auto rest = std::uint64_t{0} - static_cast<std::uint64_t>(equation.constant);
   for (std::size_t i = 0; i < equation.axes.size(); ++i) {
     const auto [input, axis] = equation.axes[i];
     const Dims& dims = inputs[input].dims;
     if (axis >= dims.size()) return false;
-    rest += i == 0 ? dims[axis] : -dims[axis];
+    const auto size = static_cast<std::uint64_t>(dims[axis]);
+    rest += i == 0 ? size : std::uint64_t{0} - size;
   }
   return rest == 0;
 }

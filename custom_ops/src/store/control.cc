@@ -15,15 +15,6 @@ constexpr std::size_t kReturnBytes = std::size_t{32} << 20;
 
 }  // namespace
 
-bool Shard::Selects(const Selection& selection, const Entry& entry, std::uint64_t now_ns) noexcept {
-  const std::vector<std::uint32_t>& regions = selection.regions;
-  const EntryTag tag = entry.tag();
-  return (!selection.name_space || *selection.name_space == tag.name_space) &&
-         (regions.empty() ||
-          std::find(regions.begin(), regions.end(), tag.region) != regions.end()) &&
-         (!selection.min_age_ns || *selection.min_age_ns <= entry.AgeAtMost(now_ns));
-}
-
 std::size_t Store::Invalidate(const Selection& selection, std::uint64_t now_ns) noexcept {
   const std::size_t before = ledger_.stats().bytes;
   std::size_t removed = 0;
@@ -115,7 +106,8 @@ void Store::RebuildNamespaceHeaps() noexcept {
   if (!has_quota_.load(std::memory_order_relaxed)) return;
   for (Shard& shard : shards_) {
     EntryList list;
-    shard.RemoveIf(&list, [this](Entry* entry) ACTCACHE_REQUIRES(eviction_mutex_) {
+    shard.RemoveIf(&list, [this](Entry* entry) {
+      eviction_mutex_.AssertHeld();
       if (!WorthHeap::Holds(*entry)) return false;
       if (!namespace_heaps_.Reserve(entry->name_space_)) return true;
       namespace_heaps_.Add(entry, entry->heap_worth_);

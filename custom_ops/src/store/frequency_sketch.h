@@ -12,7 +12,7 @@ namespace actcache {
 
 // A count-min sketch with conservative update (Estan & Varghese 2002) whose counters are halved
 // once in a while, as in TinyLFU (Einziger et al. 2017). The estimate is at least the number of
-// Add()s since the last halving (up to 255) and more only where keys collide. 16 KiB, fixed, not
+// Add()s since the last halving (up to 255) and more only where keys collide. 4 KiB, fixed, not
 // charged to the budget. Not thread-safe; no operation fails.
 class FrequencySketch {
  public:
@@ -22,7 +22,7 @@ class FrequencySketch {
   std::uint16_t Estimate(const Key& key) const noexcept;
 
  private:
-  static constexpr std::size_t kCounters = 16384;
+  static constexpr std::size_t kCounters = 4096;
   static constexpr std::size_t kProbes = 4;
   // Adds between halvings. An Add raises at most kProbes counters, so that most stay 0 or 1 and
   // four collisions at once are rare even if every key is new.

@@ -1,6 +1,7 @@
 #include "store/shard.h"
 
 #include <algorithm>
+#include <vector>
 
 namespace actcache {
 
@@ -28,6 +29,15 @@ Entry* Shard::Peek(const Key& key) noexcept {
   Entry* const entry = table_.Find(key);
   if (entry != nullptr) entry->Ref();
   return entry;
+}
+
+bool Shard::Selects(const Selection& selection, const Entry& entry, std::uint64_t now_ns) noexcept {
+  const std::vector<std::uint32_t>& regions = selection.regions;
+  const EntryTag tag = entry.tag();
+  return (!selection.name_space || *selection.name_space == tag.name_space) &&
+         (regions.empty() ||
+          std::find(regions.begin(), regions.end(), tag.region) != regions.end()) &&
+         (!selection.min_age_ns || *selection.min_age_ns <= entry.AgeAtMost(now_ns));
 }
 
 Shard::Prospect Shard::Look(const Key& key, std::uint64_t now_ns) noexcept {
@@ -121,7 +131,8 @@ bool Shard::Drop(Entry* entry, bool even_in_use) noexcept {
 
 void Shard::ExposePinned(bool exposed) noexcept {
   MutexLock lock(&mutex_);
-  table_.ForEach([this, exposed](Entry* entry) ACTCACHE_REQUIRES(mutex_) {
+  table_.ForEach([this, exposed](Entry* entry) {
+    mutex_.AssertHeld();
     if (entry->Is(Entry::kPinned)) exposed ? PushToHeap(entry) : LeaveHeap(entry);
   });
 }

@@ -105,6 +105,7 @@ class alignas(64) Shard {
   void RemoveIf(EntryList* list, Take take) noexcept {
     MutexLock lock(&mutex_);
     table_.RemoveIf([this, list, &take](Entry* entry) {
+      mutex_.AssertHeld();
       if (!take(entry)) return false;
       LeaveHeap(entry);
       list->Push(entry);
@@ -115,6 +116,7 @@ class alignas(64) Shard {
     UpdateFloor();
   }
 
+  // Whether a selection takes in an entry. REQUIRES: called back by RemoveIf() or Pin().
   static bool Selects(const Selection& selection, const Entry& entry,
                       std::uint64_t now_ns) noexcept;
   // (eviction) Pins or unpins every entry for which `selects(entry)`; returns how many changed.
@@ -123,6 +125,7 @@ class alignas(64) Shard {
     std::size_t changed = 0;
     MutexLock lock(&mutex_);
     table_.ForEach([&](Entry* entry) {
+      mutex_.AssertHeld();
       if (entry->Is(Entry::kPinned) == pinned || !selects(*entry)) return;
       entry->Set(Entry::kPinned, pinned);
       pinned ? LeaveHeap(entry) : PushToHeap(entry);

@@ -3,11 +3,25 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/process_object.h"
+
 namespace actcache {
 
 Store::Store(std::size_t budget) noexcept : ledger_(budget) {}
 
 Store::~Store() { Invalidate({}, 0); }
+
+namespace {
+
+ProcessObject<Store>& ProcessStore() noexcept {
+  static ProcessObject<Store> store(Store::kDefaultBudget);
+  return store;
+}
+
+}  // namespace
+
+Store& Store::Process() noexcept { return ProcessStore().get(); }
+void Store::ReplaceInForkedChild() noexcept { ProcessStore().Replace(kDefaultBudget); }
 
 EntryRef Store::Find(const Key& key, const FindLimits& limits, Absence* why) noexcept {
   ForgetOld(limits.now_ns);

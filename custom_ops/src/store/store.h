@@ -18,7 +18,10 @@
 //   frequency  counts lookups of the key, recent ones before its admission and from before its
 //              last eviction included (a sketch that remembers keys which are not stored)
 // The entry with the smallest H of the whole store goes first, wherever it is sharded; of equal
-// ones the one that was made first.
+// ones the one that was made first. So the same operations in the same order, with the same times,
+// decide the same, whatever the bits of the keys; but for frequencies of keys that are not stored,
+// which are estimates: keys that collide in the sketch depend on their bits, and so does when a
+// shard's sketch is halved.
 //
 // Admission. With room to spare everything is stored. Otherwise a candidate with worth H may push
 // out only idle entries whose H is not above its own; they are chosen first and dropped only if
@@ -75,9 +78,8 @@ class Store {
 
   // The one the operators share. Starts with kDefaultBudget; never destroyed.
   static Store& Process() noexcept;
-  // Makes a new one for a forked child, and abandons the old. REQUIRES: no other thread exists, and
-  // this one holds no entry or draft.
-  static void ReplaceProcessStore() noexcept;
+  // What control/fork.h does. REQUIRES: no other thread, and no entry or draft held by this one.
+  static void ReplaceInForkedChild() noexcept;
 
   // The entry of `key`, or null; `why`, if given, says why. In any case the key counts as used once
   // more. An entry that has expired is removed. The caller shares ownership of the entry.
@@ -122,7 +124,7 @@ class Store {
  private:
   friend class EntryRef;  // the last one ends in Destroy()
 
-  static constexpr std::size_t kShardBits = 4;
+  static constexpr std::size_t kShardBits = 6;
   static constexpr std::size_t kShards = std::size_t{1} << kShardBits;
 
   Shard& ShardOf(const Key& key) noexcept {

@@ -1,0 +1,141 @@
+// Every allocation that loading a model and running it makes fails once: the Run then fails with a
+// status or returns what it has to, the next one is right, and nothing stays behind.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "base/memory.h"
+#include "control/config.h"
+#include "failing_new.h"
+#include "flight/open_flights.h"
+#include "ops_fake_region.h"
+
+namespace actcache {
+namespace {
+
+using fake::FakeRegion;
+using testing_support::FailingNew;
+
+// What a region is asked for, in this order: cold, equal rows, partly warm, warm, more rows than
+// fit the operators' inline arrays, no row.
+struct Script {
+  Script(const std::string& id, const char* granularity, std::int64_t axis_in)
+      : region(id, granularity, axis_in) {
+    for (const fake::Numbers& numbers :
+         {fake::Numbers{1, 2}, {3, 3, 1}, {1, 4, 2, 5}, {5, 1}, Many(), {}}) {
+      calls.push_back(fake::RowsOf(numbers, 3, axis_in));
+    }
+  }
+
+  static fake::Numbers Many() {
+    fake::Numbers numbers;
+    for (std::int64_t i = 0; i < 40; ++i) numbers.push_back(i * i % 23);
+    return numbers;
+  }
+
+  FakeRegion region;
+  std::vector<ort::Value> calls;
+};
+
+// Loads the region and runs all calls; returns how many failed, and adds those that were wrong.
+int RunAll(Script* script, int* wrong) {
+  int failed = 0;
+  try {
+    script->region.Load();
+  } catch (const std::bad_alloc&) {
+    script->region.Load();  // the host tries again
+    ++failed;
+  }
+  for (const ort::Value& x : script->calls) {
+    const FakeRegion::Outcome outcome = script->region.Run(x);
+    if (outcome.failed) {
+      ++failed;
+    } else if (!script->region.IsRight(outcome, x)) {
+      ++*wrong;
+    }
+  }
+  return failed;
+}
+
+void ExpectSound(Script* script, const std::string& what) {
+  int wrong = 0;
+  EXPECT_EQ(RunAll(script, &wrong), 0) << what;
+  EXPECT_EQ(wrong, 0) << what;
+  OpenFlights::OfThisThread().EndAll();
+  Store::Process().Invalidate(Selection{}, SteadyNow());
+  EXPECT_EQ(Store::Process().stats().bytes, 0u) << what;
+}
+
+class Allocation : public ::testing::TestWithParam<std::pair<const char*, std::int64_t>> {
+ protected:
+  // A new region each time, so that it begins cold.
+  static Script Fresh() {
+    static int number = 0;
+    const auto [granularity, axis] = GetParam();
+    return Script("allocation" + std::to_string(number++), granularity, axis);
+  }
+};
+
+TEST_P(Allocation, OfTheOperatorsFailsOnceEach) {
+  bool failed = true;
+  std::uint64_t nth = 1;
+  for (; failed; ++nth) {
+    Script script = Fresh();
+    int wrong = 0;
+    int failed_runs = 0;
+    {
+      const FailingNew failing(nth, false);
+      failed_runs = RunAll(&script, &wrong);
+      failed = failing.failed();
+    }
+    ASSERT_EQ(wrong, 0) << "allocation " << nth;
+    ASSERT_LE(failed_runs, 1) << "allocation " << nth;
+    ExpectSound(&script, "after allocation " + std::to_string(nth) + " failed");
+    ASSERT_FALSE(HasFailure());
+  }
+  EXPECT_GT(nth, 50u);  // else they were not seen
+}
+
+// Memory is gone for good in the middle of a call. What began before may go on to the end.
+TEST_P(Allocation, OfTheOperatorsAllFailFromOneOn) {
+  bool failed = true;
+  for (std::uint64_t nth = 1; failed; ++nth) {
+    Script script = Fresh();
+    script.region.Load();
+    int wrong = 0;
+    {
+      const FailingNew failing(nth, true);
+      for (const ort::Value& x : script.calls) {
+        const FakeRegion::Outcome outcome = script.region.Run(x);
+        if (!outcome.failed && !script.region.IsRight(outcome, x)) ++wrong;
+      }
+      failed = failing.failed();
+    }
+    ASSERT_EQ(wrong, 0) << "from allocation " << nth;
+    ExpectSound(&script, "after allocations failed from " + std::to_string(nth));
+    ASSERT_FALSE(HasFailure());
+  }
+}
+
+// The store's own, which is no failure of a Run at all.
+TEST_P(Allocation, OfTheStoreFailsFromEachOn) {
+  for (std::uint64_t nth = 1; nth < 80; ++nth) {
+    Script script = Fresh();
+    FailAllocationsFromForTest(nth);
+    int wrong = 0;
+    const int failed_runs = RunAll(&script, &wrong);
+    FailAllocationsFromForTest(0);
+    ASSERT_EQ(failed_runs, 0) << "allocation " << nth;
+    ASSERT_EQ(wrong, 0) << "allocation " << nth;
+    ExpectSound(&script, "after allocation " + std::to_string(nth) + " of the store failed");
+    ASSERT_FALSE(HasFailure());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Granularities, Allocation,
+                         ::testing::Values(std::make_pair("row", 0), std::make_pair("row", 1),
+                                           std::make_pair("tensor", -1)));
+
+}  // namespace
+}  // namespace actcache
