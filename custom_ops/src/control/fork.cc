@@ -48,7 +48,8 @@ void InstallForkHandlers() noexcept {
   FlightTable::Process();
   Registry::Process();
   for (const HashKind kind : {HashKind::kBlake3, HashKind::kXxh3}) {
-    Hasher{kind};  // draws the secret, and chooses the code for this processor
+    const Hasher unused(kind);  // draws the secret, and chooses the code for this processor
+    static_cast<void>(unused);
   }
   // It fails for want of memory only, and then a fork is as unsafe as it is for most libraries.
   static_cast<void>(pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild));
