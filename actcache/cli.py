@@ -25,6 +25,7 @@ from actcache.byte_size import DEFAULT_BUDGET, ByteSize
 from actcache.commands.diff import diff_command
 from actcache.commands.explain_miss import explain_miss_command
 from actcache.commands.inspect import inspect_command
+from actcache.commands.report import report_command
 from actcache.commands.top import top_command
 from actcache.errors import (
     EXIT_BAD_INPUT,
@@ -195,7 +196,14 @@ def umbrella() -> None:
     """A memoising compiler for ONNX Runtime."""
 
 
-for command in (compile_command, inspect_command, diff_command, explain_miss_command, top_command):
+for command in (
+    compile_command,
+    inspect_command,
+    diff_command,
+    explain_miss_command,
+    report_command,
+    top_command,
+):
     umbrella.add_command(command)
 
 

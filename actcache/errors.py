@@ -9,6 +9,7 @@
     ├── InvalidMetrics          a metrics file is missing, cut off, or of another schema
     ├── InvalidOption           an option or a knob has a value that means nothing
     ├── OutputError             the result cannot be written
+    ├── UnsupportedAudit        an audit log that is empty, is none, or is of a schema that this actcache does not know
     ├── LibraryError            the native library is missing, too old, or built for another platform
     ├── NothingToCache          the model is fine, but nothing in it is worth caching (or safe to cache)
     └── InternalError           actcache failed: a bug, please report it
@@ -78,6 +79,10 @@ class InvalidOption(ActcacheError):
 
 class OutputError(ActcacheError):
     """The compiled model cannot be written. Nothing half-written remains."""
+
+
+class UnsupportedAudit(ActcacheError):
+    """An audit log is missing, empty, no audit log at all, or of a schema that this actcache does not know."""
 
 
 class LibraryError(ActcacheError):

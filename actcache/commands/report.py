@@ -1,0 +1,74 @@
+"""``actcache report``: a page about an audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from actcache.byte_size import ByteSize, format_bytes
+from actcache.commands import options
+from actcache.terminal import progress, respond
+
+_EPILOG = f"""\b
+Examples:
+  actcache report audit.jsonl
+      writes audit.html: what was reused and saved, when, and what another budget would give
+  actcache report audit.jsonl --model encoder.cached.onnx -o monday.html
+      with a picture of the model, its regions coloured by hits
+  actcache report audit.jsonl --budget 2GiB --json | jq .hit_ratio_twice_budget
+
+{options.EXIT_CODES}"""
+
+
+@click.command(name="report", epilog=_EPILOG, context_settings=options.HELP_NAMES)
+@click.argument("audit", type=options.READ)
+@click.option("--model", type=options.READ, help="The compiled model that ran.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: AUDIT as .html]")
+@click.option("--budget", type=ByteSize(), metavar="SIZE", help="Look at this budget.  [default: the log's]")
+@click.option(
+    "--watts",
+    type=click.FloatRange(min=0),
+    metavar="W",
+    default=65,
+    show_default=True,
+    help="What a busy processor draws beyond an idle one, to estimate energy by.",
+)
+@options.as_json
+@options.debug
+def report_command(
+    audit: Path, model: Path | None, output: Path | None, budget: int | None, watts: float, as_json: bool, debug: bool
+) -> None:
+    """Write a page about AUDIT, which the library recorded (knob audit_path), rotated files included.
+
+    It is one HTML file that needs no network: time saved, reuse over time and by region, ages and sizes of entries,
+    what other budgets would give, the most frequent inputs.
+    """
+    target = output if output is not None else audit.with_suffix(".html")
+
+    def find() -> Mapping[str, Any]:
+        with progress(as_json) as stage:
+            stage(f"reading {audit}")
+            from actcache.report_page.page import write_report
+
+            facts = write_report(audit, target, model=model, budget_bytes=budget, watts=watts)
+        return {"report": str(target), **facts.to_json()}
+
+    respond(find, _show, as_json=as_json, debug=debug)
+
+
+def _show(console: Console, answer: Mapping[str, Any]) -> None:
+    console.print(
+        f"{answer['reused']:,} of {answer['rows']:,} rows reused ({answer['hit_ratio']:.1%} of those looked up),"
+        f" {answer['saved_seconds']:.4g} s saved ({answer['saved_share']:.1%})",
+        soft_wrap=True,
+    )
+    if answer["hit_ratio_twice_budget"] is not None:
+        twice = format_bytes(2 * answer["budget_bytes"])
+        console.print(f"twice the budget ({twice}) would reuse {answer['hit_ratio_twice_budget']:.1%}", soft_wrap=True)
+    for note in answer["notes"]:
+        console.print(f"note: {note}", soft_wrap=True)
+    console.print(f"wrote {answer['report']}", soft_wrap=True)

@@ -1,0 +1,1 @@
+"""The page of `actcache report`: what an audit log says, as one self-contained HTML file."""

@@ -1,0 +1,174 @@
+"""Writing the page: everything that `actcache report` does but reading its options."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import actcache
+from actcache.audit_log import AuditLog
+from actcache.byte_size import format_bytes
+from actcache.compiled_model import read_compiled
+from actcache.errors import OutputError
+from actcache.report_page import plots, wording
+from actcache.report_page.curve import ENTRY_OVERHEAD, miss_ratio_curve
+from actcache.report_page.diagram import diagram
+from actcache.report_page.facts import ASSUMED_WATTS, Facts, regions_of_model
+from actcache.report_page.summary import AGE_STEPS, Summary, summarise
+
+#: Repeated inputs that are listed.
+_TOP = 10
+
+_OUTCOMES = {
+    "h": "hit",
+    "d": "equal to an earlier row of the call",
+    "j": "joined a call that computed it",
+    "m": "miss",
+    "e": "expired or too old",
+    "v": "computed to verify",
+    "r": "refreshed",
+    "b": "bypassed",
+}
+
+
+def write_report(
+    audit: str | PathLike[str],
+    output: str | PathLike[str],
+    *,
+    model: str | PathLike[str] | None = None,
+    budget_bytes: int | None = None,
+    watts: float = ASSUMED_WATTS,
+) -> Facts:
+    """Write a page about an audit log.
+
+    Args:
+        audit: The file that the knob ``audit_path`` named; what it was rotated to is read, too.
+        output: The HTML file to write. It needs nothing beside it, and no network.
+        model: The compiled model that ran, for a picture of it.
+        budget_bytes: Look at this budget; default: the one that was in effect.
+        watts: What a busy processor draws beyond an idle one, for the estimate of energy.
+
+    Returns:
+        What the page states.
+
+    Raises:
+        UnsupportedAudit: The log cannot be read, or is of another model.
+        InvalidModel: The model cannot be read.
+        OutputError: The page cannot be written.
+    """
+    compiled = read_compiled(Path(model)) if model is not None else None
+    with AuditLog(audit) as log:
+        summary = summarise(log)
+    regions = list(summary.regions)
+    recorded = summary.budget or None
+    budget = budget_bytes or recorded
+    also = [size for size in (recorded, budget) if size]
+    curve = miss_ratio_curve(summary.sample, regions, budget, also)
+    of_model = regions_of_model(compiled, log.path, regions) if compiled else {}
+    facts = Facts(log.path, summary, curve, budget, watts, compiled, of_model)
+    text = render(facts)
+    try:
+        Path(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror}", file=output) from error
+    return facts
+
+
+def render(facts: Facts) -> str:
+    """Return the page as HTML."""
+    environment = Environment(
+        loader=PackageLoader("actcache.report_page"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(
+        duration=wording.duration, percent=wording.percent, count=wording.count, energy=wording.energy,
+        moment=wording.moment, size=format_bytes,
+    )  # fmt: skip
+    style = environment.get_template("page.css").render()
+    return environment.get_template("page.html").render(style=style, **_context(facts))
+
+
+def _context(facts: Facts) -> dict[str, Any]:
+    summary = facts.summary
+    return {
+        "facts": facts,
+        "summary": summary,
+        "version": actcache.__version__,
+        "outcomes": _outcome_bars(facts),
+        "reuse": plots.reuse_over_time(summary),
+        "load": plots.load_over_time(summary),
+        "columns": _columns(facts),
+        "regions": list(zip(summary.regions.labels(), facts.regions, strict=True)),
+        "diagram": diagram(facts.model, facts.of_model) if facts.model else None,
+        "ages": _age_bars(summary),
+        "sizes": _size_bars(summary),
+        "budget_plot": _budget_plot(facts),
+        "entry_overhead": ENTRY_OVERHEAD,
+        "frequent": list(_frequent(facts)),
+    }
+
+
+def _columns(facts: Facts) -> plots.Plot:
+    times = [region.uncached_seconds for region in facts.regions]
+    rest = (facts.model_seconds or 0.0) - facts.uncached_seconds
+    hits = [region.hit_ratio for region in facts.regions]
+    return plots.hits_against_time(facts.summary.regions.labels(), times, hits, max(rest, 0.0))
+
+
+def _budget_plot(facts: Facts) -> plots.Plot | None:
+    if facts.curve is None:
+        return None
+    recorded = facts.summary.budget
+    measured = (recorded, facts.hit_ratio) if recorded else None
+    return plots.reuse_by_budget(facts.curve, facts.budget, measured)
+
+
+def _bars(counts: Sequence[tuple[str, int]]) -> list[tuple[str, int, float]]:
+    """Label, count and length in percent of the longest bar."""
+    most = max((number for _, number in counts), default=0) or 1
+    return [(label, number, 100 * number / most) for label, number in counts]
+
+
+def _outcome_bars(facts: Facts) -> list[tuple[str, int, float]]:
+    counts = {letter: sum(region.outcomes[letter] for region in facts.regions) for letter in _OUTCOMES}
+    other = facts.rows - sum(counts.values())
+    return _bars(
+        [*((_OUTCOMES[o], number) for o, number in counts.items() if number), *([("other", other)] if other else [])]
+    )
+
+
+def _age_bars(summary: Summary) -> list[tuple[str, int, float]]:
+    names = [f"up to {wording.duration(step)}" for step in AGE_STEPS if step < math.inf]
+    names.append(f"over {wording.duration(AGE_STEPS[-2])}")
+    return _bars(_without_empty_ends(list(zip(names, summary.ages.tolist(), strict=True))))
+
+
+def _size_bars(summary: Summary) -> list[tuple[str, int, float]]:
+    if not summary.sizes:
+        return []
+    low, high = min(summary.sizes).bit_length(), max(summary.sizes).bit_length()
+    steps = (1 << (bits - 1) for bits in range(low, high + 1))
+    return _bars([(f"from {format_bytes(step)}", summary.sizes[step]) for step in steps])
+
+
+def _without_empty_ends(counts: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    filled = [place for place, (_, number) in enumerate(counts) if number]
+    return counts[filled[0] : filled[-1] + 1] if filled else []
+
+
+def _frequent(facts: Facts) -> Iterator[Mapping[str, Any]]:
+    """The most frequent keys of all regions."""
+    labels = facts.summary.regions.labels()
+    found = [
+        {"region": labels[index], "key": f"{key:016x}", "count": number, "error": keys.error,
+         "share": number / (facts.regions[index].looked_up or 1)}
+        for index, keys in facts.summary.frequent.items()
+        for key, number in keys.top(_TOP)
+        if number > 1
+    ]  # fmt: skip
+    yield from sorted(found, key=lambda entry: -int(entry["count"]))[:_TOP]
