@@ -48,7 +48,15 @@ class Ledger {
  public:
   enum class Verdict { kCharged, kOff, kTooLarge, kFull, kOverQuota, kNoMemory };
   // Why an entry is findable no more.
-  enum class Removal { kEvicted, kExpired, kInvalidated, kReplaced };
+  enum class Removal {
+    kForRoom,    // evicted: for a candidate,
+    kForQuota,   // for a candidate of its namespace or a lower quota,
+    kForBudget,  // for a lower budget
+    kExpired,
+    kInvalidated,
+    kMismatched,  // by verification; counts as invalidated
+    kReplaced,
+  };
 
   explicit Ledger(std::size_t budget) noexcept { total_.budget_bytes = budget; }
   Ledger(const Ledger&) = delete;
