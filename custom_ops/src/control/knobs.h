@@ -90,7 +90,7 @@ struct KnobValues {
 };
 
 struct Knob {
-  enum class Scope { kProcess, kSession };
+  enum class Scope : std::uint8_t { kProcess, kSession };
 
   const char* name;
   Scope scope;
