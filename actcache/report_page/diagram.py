@@ -15,8 +15,8 @@ from actcache.report_page.wording import percent
 
 _WIDTHS = {"input": 150.0, "output": 150.0, "rest": 176.0, "region": 232.0}
 _LINE, _PLAIN, _REGION = 17.0, 44.0, 72.0
-#: Characters that fit a box, per unit of its width.
-_PER_CHARACTER = 7.4
+#: Width of a character.
+_PER_CHARACTER = 7.6
 
 
 @dataclass(frozen=True)

@@ -75,11 +75,18 @@ class Facts:
     def uncached_seconds(self) -> float:
         """What the rows looked up would have taken without a cache.
 
-        Computing a region includes those inside it, which only the model tells; what those saved comes on top.
+        Computing a region includes those inside it, which only the model tells.
         """
-        inner = {id(sums) for name, sums in self.of_model.items() if name in self._inner_ids}
-        outer = (region for region in self.regions if id(region) not in inner)
-        return sum(region.computing_seconds for region in outer) + sum(region.saved_seconds for region in self.regions)
+        return sum(self.own_seconds(region) for region in self.regions)
+
+    def own_seconds(self, region: RegionSums) -> float:
+        """What a region's rows would have taken without a cache, without what those inside it were computed in."""
+        lookups = self.model.lookups if self.model else ()
+        inside = (self.of_model[x.id] for x in lookups if x.id in self.of_model and self._sums(x.outer) is region)
+        return max(region.uncached_seconds - sum(inner.computing_seconds for inner in inside), region.saved_seconds)
+
+    def _sums(self, lookup: str | None) -> RegionSums | None:
+        return self.of_model.get(lookup) if lookup is not None else None
 
     @property
     def saved_share(self) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import actcache
 from actcache.audit_log import AuditLog
-from actcache.byte_size import format_bytes
 from actcache.compiled_model import read_compiled
 from actcache.errors import OutputError
+from actcache.passes.store_model import ENTRY_OVERHEAD
 from actcache.report_page import plots, wording
-from actcache.report_page.curve import ENTRY_OVERHEAD, miss_ratio_curve
+from actcache.report_page.curve import miss_ratio_curve
 from actcache.report_page.diagram import diagram
 from actcache.report_page.facts import ASSUMED_WATTS, Facts, regions_of_model
 from actcache.report_page.summary import AGE_STEPS, Summary, summarise
@@ -87,7 +88,7 @@ def render(facts: Facts) -> str:
     )  # fmt: skip
     environment.filters.update(
         duration=wording.duration, percent=wording.percent, count=wording.count, energy=wording.energy,
-        moment=wording.moment, size=format_bytes,
+        moment=wording.moment, size=wording.size,
     )  # fmt: skip
     style = environment.get_template("page.css").render()
     return environment.get_template("page.html").render(style=style, **_context(facts))
@@ -109,12 +110,12 @@ def _context(facts: Facts) -> dict[str, Any]:
         "sizes": _size_bars(summary),
         "budget_plot": _budget_plot(facts),
         "entry_overhead": ENTRY_OVERHEAD,
-        "frequent": list(_frequent(facts)),
+        "frequent": _frequent(facts),
     }
 
 
 def _columns(facts: Facts) -> plots.Plot:
-    times = [region.uncached_seconds for region in facts.regions]
+    times = [facts.own_seconds(region) for region in facts.regions]
     rest = (facts.model_seconds or 0.0) - facts.uncached_seconds
     hits = [region.hit_ratio for region in facts.regions]
     return plots.hits_against_time(facts.summary.regions.labels(), times, hits, max(rest, 0.0))
@@ -153,7 +154,7 @@ def _size_bars(summary: Summary) -> list[tuple[str, int, float]]:
         return []
     low, high = min(summary.sizes).bit_length(), max(summary.sizes).bit_length()
     steps = (1 << (bits - 1) for bits in range(low, high + 1))
-    return _bars([(f"from {format_bytes(step)}", summary.sizes[step]) for step in steps])
+    return _bars([(f"from {wording.size(step)}", summary.sizes[step]) for step in steps])
 
 
 def _without_empty_ends(counts: list[tuple[str, int]]) -> list[tuple[str, int]]:
@@ -161,14 +162,24 @@ def _without_empty_ends(counts: list[tuple[str, int]]) -> list[tuple[str, int]]:
     return counts[filled[0] : filled[-1] + 1] if filled else []
 
 
-def _frequent(facts: Facts) -> Iterator[Mapping[str, Any]]:
+@dataclass(frozen=True)
+class _Frequent:
+    """An input that came often: its region, key, how often at least, by how much more at most, share of its rows."""
+
+    region: str
+    key: str
+    times: int
+    error: int
+    share: float
+
+
+def _frequent(facts: Facts) -> list[_Frequent]:
     """The most frequent keys of all regions."""
     labels = facts.summary.regions.labels()
     found = [
-        {"region": labels[index], "key": f"{key:016x}", "count": number, "error": keys.error,
-         "share": number / (facts.regions[index].looked_up or 1)}
+        _Frequent(labels[index], f"{key:016x}", times, keys.error, times / (facts.regions[index].looked_up or 1))
         for index, keys in facts.summary.frequent.items()
-        for key, number in keys.top(_TOP)
-        if number > 1
-    ]  # fmt: skip
-    yield from sorted(found, key=lambda entry: -int(entry["count"]))[:_TOP]
+        for key, times in keys.top(_TOP)
+        if times > 1
+    ]
+    return sorted(found, key=lambda entry: -entry.times)[:_TOP]

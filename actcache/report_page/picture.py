@@ -83,11 +83,11 @@ def _node_boxes(model: CompiledModel, picture: Picture) -> dict[int, int]:
         region_of.update(dict.fromkeys(model.nodes(lookup), number))
     groups: dict[tuple[int, int] | int, list[int]] = {}
     before, after = _regions_before(model, region_of), _regions_after(model, region_of)
-    constants = model.view.constants
+    constants, wanted = model.view.constants, _leading_to_outputs(model)
     for index, writes in enumerate(model.view.writes):
         if index in region_of:
             groups.setdefault(region_of[index], []).append(index)
-        elif not constants.issuperset(writes):
+        elif not constants.issuperset(writes) and index in wanted:
             groups.setdefault((before[index], after[index]), []).append(index)
     box_of: dict[int, int] = {}
     for group, nodes in groups.items():
@@ -98,6 +98,19 @@ def _node_boxes(model: CompiledModel, picture: Picture) -> dict[int, int]:
             box = Box("rest", f"{len(nodes)} node{'s' if len(nodes) > 1 else ''}", _operators(model, nodes))
         box_of.update(dict.fromkeys(nodes, picture.add(box)))
     return box_of
+
+
+def _leading_to_outputs(model: CompiledModel) -> set[int]:
+    """Nodes that an output depends on."""
+    view = model.view
+    found: set[int] = set()
+    stack = [view.producer[name] for name in view.outputs if name in view.producer]
+    while stack:
+        index = stack.pop()
+        if index not in found:
+            found.add(index)
+            stack.extend(view.producer[name] for name in view.reads[index] if name in view.producer)
+    return found
 
 
 def _inside(model: CompiledModel, outer: Lookup) -> tuple[Lookup, ...]:

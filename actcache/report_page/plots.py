@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from actcache.byte_size import format_bytes
 from actcache.report_page.curve import Curve
 from actcache.report_page.rows import Floats
 from actcache.report_page.summary import BYPASSED_ROWS, COMPUTED_ROWS, REUSED_ROWS, Notable, Summary
-from actcache.report_page.wording import count, duration, moment, percent
+from actcache.report_page.wording import count, duration, moment, percent, size
 
 SIDE = 1000.0
 _MOST_MARKS = 40
 #: Width below which a column has no label beside it.
 _LABELLED = 90.0
+#: Share of the plot below which the rest of the model is not shown.
+_VISIBLE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,11 @@ class Shape:
 
 @dataclass(frozen=True)
 class Tick:
-    """A label beside an axis: `at` in percent from the left or from the bottom."""
+    """A label beside an axis: `at` in percent from the left or from the bottom; cut where it takes more than `room`."""
 
     at: float
     text: str
+    room: float | None = None
 
 
 @dataclass
@@ -74,7 +76,7 @@ class Plot:
     rows: list[Sequence[str]] = field(default_factory=list)
 
 
-_SHARES = [Tick(at, f"{at} %") for at in (0, 50, 100)]
+_SHARES = [Tick(at, percent(at / 100)) for at in (0, 50, 100)]
 _STACK = ((REUSED_ROWS, "reused"), (COMPUTED_ROWS, "computed"), (BYPASSED_ROWS, "bypassed"))
 
 
@@ -131,10 +133,10 @@ def hits_against_time(labels: Sequence[str], times: Sequence[float], hits: Seque
         plot.shapes.append(Shape(_rectangle(left, 0, width, SIDE), "computed column", text))
         plot.shapes.append(Shape(_rectangle(left, 0, width, hit * SIDE), "reused column", text))
         if width >= _LABELLED:
-            plot.x.append(Tick((left + width / 2) / 10, f"{label}, {percent(time / total)}"))
+            plot.x.append(Tick((left + width / 2) / 10, f"{percent(time / total)}: {label}", width / 10))
         left += width
     plot.legend = [("reused", "reused"), ("computed", "computed")]
-    if rest > 0:
+    if rest > total * _VISIBLE:
         plot.shapes.append(Shape(_rectangle(left, 0, SIDE - left, SIDE), "rest column", "never cached"))
         plot.legend.append(("rest", f"not in a region, {percent(rest / total)}"))
     plot.description = "Columns as wide as a region's share of the time without a cache, filled by its hit ratio. " + (
@@ -171,16 +173,16 @@ def reuse_by_budget(curve: Curve, marked: int | None, measured: tuple[int, float
         plot.legend.append(("measured", "measured"))
     plot.legend[:0] = [("line", "simulated"), ("band", "± 2 standard errors")]
     for point in curve.points:
-        text = f"{format_bytes(point.budget)}: {percent(point.reuse)} reused"
+        text = f"{size(point.budget)}: {percent(point.reuse)} reused"
         at = across(point.budget)
         plot.shapes.append(Shape(_rectangle(max(at - 20, 0), 0, 40, SIDE), "hover", text))
         error = f"± {point.error * 100:.1f}" if curve.rate < 1 else "–"
-        plot.rows.append((format_bytes(point.budget), percent(point.reuse), error, percent(point.time)))
+        plot.rows.append((size(point.budget), percent(point.reuse), error, percent(point.time)))
     plot.head = ("budget", "rows reused", "standard error, points", "time saved, before overheads")
-    shown = sorted({0, len(curve.points) // 3, 2 * len(curve.points) // 3, len(curve.points) - 1})
-    plot.x = [Tick(across(curve.points[i].budget) / 10, format_bytes(curve.points[i].budget)) for i in shown]
+    middle = min(curve.points, key=lambda point: abs(across(point.budget) - SIDE / 2))
     ends = curve.points[0], curve.points[-1]
-    plot.description = " ".join(f"{format_bytes(p.budget)} would reuse {percent(p.reuse)} of the rows." for p in ends)
+    plot.x = [Tick(across(p.budget) / 10, size(p.budget)) for p in (ends[0], middle, ends[1])]
+    plot.description = " ".join(f"{size(p.budget)} would reuse {percent(p.reuse)} of the rows." for p in ends)
     return plot
 
 
@@ -236,7 +238,7 @@ def _line(points: Sequence[tuple[float, float]]) -> str:
 
 
 def _short(number: float) -> str:
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
+    for scale, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= scale:
+            return f"{number / scale:.3g} {unit}"
     return f"{number:.3g}"

@@ -1,8 +1,12 @@
-"""Numbers as the page writes them."""
+"""Numbers as the page writes them: a number and its unit stay on one line."""
 
 from __future__ import annotations
 
 from datetime import datetime, timezone
+
+from actcache.byte_size import format_bytes
+
+_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def duration(seconds: float) -> str:
@@ -10,21 +14,21 @@ def duration(seconds: float) -> str:
     if seconds < 0:
         return f"−{duration(-seconds)}"
     if seconds >= 86400:
-        return f"{int(seconds // 86400)} d {int(seconds % 86400 // 3600)} h"
+        return f"{_of(int(seconds // 86400), 'd')} {_of(int(seconds % 86400 // 3600), 'h')}"
     if seconds >= 3600:
-        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+        return f"{_of(int(seconds // 3600), 'h')} {_of(int(seconds % 3600 // 60), 'min')}"
     if seconds >= 60:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+        return f"{_of(int(seconds // 60), 'min')} {_of(int(seconds % 60), 's')}"
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e9:.0f} ns" if seconds else "0 s"
+            return _of(f"{seconds / size:.3g}", unit)
+    return _of(f"{seconds * 1e9:.0f}", "ns") if seconds else _of(0, "s")
 
 
 def percent(share: float) -> str:
     """Write ``62 %``, ``4.1 %``, ``0.2 %``."""
     value = share * 100
-    return f"{value:.0f} %" if abs(value) >= 9.95 or value == 0 else f"{value:.1f} %"
+    return _of(f"{value:.0f}" if abs(value) >= 9.95 or value == 0 else f"{value:.1f}", "%")
 
 
 def count(number: float) -> str:
@@ -34,10 +38,9 @@ def count(number: float) -> str:
 
 def energy(joules: float) -> str:
     """Write ``1.2 kWh``, ``340 Wh``, ``12 J``."""
-    for unit, size in (("kWh", 3.6e6), ("Wh", 3600.0), ("J", 1.0)):
-        if abs(joules) >= size:
-            return f"{joules / size:.3g} {unit}"
-    return f"{joules:.2g} J"
+    if abs(joules) >= 3.6e6:
+        return _of(f"{joules / 3.6e6:,.3g}", "kWh")
+    return _of(f"{joules / 3600:.3g}", "Wh") if abs(joules) >= 360 else _of(f"{joules:.3g}", "J")
 
 
 def moment(t: float, spell: float = 0.0) -> str:
@@ -55,3 +58,12 @@ def moment(t: float, spell: float = 0.0) -> str:
     if spell > 600:
         return f"{when:%H:%M}"
     return f"{when:%H:%M:%S}" if spell > 5 else f"{when:%S}.{when.microsecond // 1000:03d} s"
+
+
+def size(count_of_bytes: float) -> str:
+    """Write ``412 B``, ``19.2 KiB``."""
+    return format_bytes(count_of_bytes).replace(" ", _SPACE)
+
+
+def _of(number: object, unit: str) -> str:
+    return f"{number}{_SPACE}{unit}"
