@@ -152,33 +152,41 @@ class Terminal:
         found = re.search(pattern, self.shown, re.DOTALL)
         return found[0] if found else None
 
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._own)
+
     def interrupt(self) -> int:
         self.process.send_signal(signal.SIGINT)
         eventually(lambda: (self.shows("$"), self.process.poll() is not None)[1])
-        os.close(self._own)
         return self.process.returncode
 
 
 def test_a_narrow_terminal_gets_what_matters_most(tmp_path: Path) -> None:
-    terminal = Terminal("top", written(tmp_path), columns=80)
-    row = eventually(lambda: terminal.shows(r"encoder [^\n]*\n"))
-    assert re.sub(r"\x1b\[\d*m", "", row).split() == "encoder active 100 30.0% - - - 0 B 0".split()
-    assert terminal.interrupt() == 0
+    with Terminal("top", written(tmp_path), columns=80) as terminal:
+        row = eventually(lambda: terminal.shows(r"encoder [^\n\x1b]*(?=[\n\x1b])"))
+        assert row.split() == "encoder active 100 30.0% - - - 0 B 0".split()
+        assert terminal.interrupt() == 0
 
 
 def test_it_refreshes_until_ctrl_c(tmp_path: Path) -> None:
     path = tmp_path / "m.json"
-    with host(SERVE.format(path=str(path))):
+    with host(SERVE.format(path=str(path))) as process:
         eventually(lambda: path.exists() and json.loads(path.read_text())["store"]["entries"])
-        terminal = Terminal("top", path, "--interval", "0.2")
-        # The second snapshot and later ones have rates: rows per second, and the ratio of hits of late.
-        eventually(lambda: terminal.shows(r"squares[^\n]*active[^\n]*\d%[^\n]*\d% +[1-9]\d* +-?\d\.\d\ds "))
-    eventually(lambda: terminal.shows("stale: process"))
-    path.unlink()
-    eventually(lambda: terminal.shows("no such file; set the knob"))
-    assert terminal.interrupt() == 0
-    assert "Traceback" not in terminal.shown
-    assert terminal.shown.rstrip().endswith("\x1b[?25h")  # the cursor is back
+        with Terminal("top", path, "--interval", "0.2") as terminal:
+            # The second snapshot and later ones have rates: rows per second, and the ratio of hits of late.
+            eventually(lambda: terminal.shows(r"squares[^\n]*active[^\n]*\d%[^\n]*\d% +[1-9]\d* +-?\d\.\d\ds "))
+            process.kill()
+            eventually(lambda: terminal.shows("stale: process"))
+            path.unlink()
+            eventually(lambda: terminal.shows("no such file; set the knob"))
+            assert terminal.interrupt() == 0
+            assert "Traceback" not in terminal.shown
+            assert terminal.shown.rstrip().endswith("\x1b[?25h")  # the cursor is back
 
 
 # -- rates -------------------------------------------------------------------------------------------
