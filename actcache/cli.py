@@ -26,6 +26,7 @@ from actcache.commands.diff import diff_command
 from actcache.commands.explain_miss import explain_miss_command
 from actcache.commands.inspect import inspect_command
 from actcache.commands.report import report_command
+from actcache.commands.top import top_command
 from actcache.errors import (
     EXIT_BAD_INPUT,
     EXIT_OUR_FAILURE,
@@ -195,7 +196,14 @@ def umbrella() -> None:
     """A memoising compiler for ONNX Runtime."""
 
 
-for command in (compile_command, inspect_command, diff_command, explain_miss_command, report_command):
+for command in (
+    compile_command,
+    inspect_command,
+    diff_command,
+    explain_miss_command,
+    report_command,
+    top_command,
+):
     umbrella.add_command(command)
 
 

@@ -6,6 +6,8 @@ What each takes is checked by the library (``custom_ops/src/control/knobs.h``), 
 from __future__ import annotations
 
 import operator
+import os
+from os import PathLike
 from typing import Any
 
 from actcache._library import call, number_argument, read_json, text_argument
@@ -25,6 +27,7 @@ def configure(
     namespace_quota_bytes: int | str | None = None,
     bypass: str | None = None,
     single_flight: str | None = None,
+    metrics_path: str | PathLike[str] | None = None,
     **unknown: object,
 ) -> None:
     """Set knobs of this process; those that are None stay as they are.
@@ -49,6 +52,9 @@ def configure(
         bypass: ``"auto"`` lets a region that costs more than it saves stop looking up; ``"off"`` does not.
         single_flight: ``"on"`` lets one of several concurrent calls that miss the same key compute it; ``"off"``
             lets each.
+        metrics_path: File that is written anew every second, for ``actcache top``; in Prometheus' text format if its
+            name ends in ``.prom``. ``%p`` in it stands for the process id. ``""`` for none. A child of ``os.fork()``
+            has none until it sets its own.
         **unknown: Refused.
 
     Raises:
@@ -69,6 +75,7 @@ def configure(
         "namespace_quota_bytes": _bytes("namespace_quota_bytes", namespace_quota_bytes),
         "bypass": _text("bypass", bypass),
         "single_flight": _text("single_flight", single_flight),
+        "metrics_path": _path("metrics_path", metrics_path),
     }
     for name, value in given.items():
         if value is not None:
@@ -93,6 +100,10 @@ def _set(name: str, value: str) -> None:
 
 def _text(name: str, value: object) -> str | None:
     return None if value is None else text_argument(f"knob '{name}'", value)
+
+
+def _path(name: str, value: object) -> str | None:
+    return _text(name, os.fspath(value) if isinstance(value, PathLike) else value)
 
 
 def _bytes(name: str, value: object) -> str | None:

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -126,7 +127,8 @@ TEST(Config, RefusesWhatItCannotReadAndChangesNothing) {
       {"on_mismatch", {"", "log"}},
       {"namespace_quota_bytes", {"", "-1", "x"}},
       {"bypass", {"", "on"}},
-      {"single_flight", {"", "auto"}}};
+      {"single_flight", {"", "auto"}},
+      {"metrics_path", {"/", "/nowhere/metrics.json"}}};
   Fixture f;
   const std::string before = ConfigJson(f.config.values());
   ASSERT_EQ(refused.size(), kKnobCount);
@@ -158,7 +160,34 @@ TEST(Config, SaysWhatIsWrongAndWhatItTakes) {
   EXPECT_EQ(ComplaintOf([&] { f.config.Configure("budget", "1"); }),
             "actcache: there is no knob \"budget\"; the knobs are budget_bytes, hash, namespace, "
             "ttl_seconds, max_entry_age, verify_fraction, verify_tolerance, on_mismatch, "
-            "namespace_quota_bytes, bypass and single_flight");
+            "namespace_quota_bytes, bypass, single_flight and metrics_path");
+}
+
+TEST(Config, ReportsTheMetricsFileWhenItChanges) {
+  std::vector<std::string> reported;
+  Config config(
+      Reading({}), kMemory, [](std::size_t, std::size_t) {},
+      [&](const std::string& path) { reported.push_back(path); });
+  config.Configure("metrics_path", "a.json");
+  config.Configure("hash", "xxh3");
+  config.RegisterSession(Reading({{"actcache.metrics_path", "b.json"}}));  // configured first
+  config.Configure("metrics_path", std::nullopt);
+  config.Configure("metrics_path", "");
+  EXPECT_EQ(reported, (std::vector<std::string>{"a.json", "b.json", ""}));
+}
+
+TEST(Config, ChangesNothingWhereTheMetricsFileCannotBeKept) {
+  Config config(
+      Reading({}), kMemory, [](std::size_t, std::size_t) {},
+      [](const std::string&) { throw std::runtime_error("no thread"); });
+  const std::string before = ConfigJson(config.values());
+  EXPECT_EQ(ComplaintOf([&] { config.Configure("metrics_path", "a.json"); }),
+            "actcache: the metrics file cannot be kept: no thread");
+  EXPECT_THROW(config.RegisterSession(
+                   Reading({{"actcache.metrics_path", "a.json"}, {"actcache.hash", "xxh3"}})),
+               ConfigError);
+  EXPECT_EQ(ConfigJson(config.values()), before);
+  config.Configure("hash", "xxh3");
 }
 
 TEST(Config, WritesJson) {
@@ -170,7 +199,7 @@ TEST(Config, WritesJson) {
             "\"ttl_seconds\": 1.500000000, \"max_entry_age\": null, \"verify_fraction\": 0, "
             "\"verify_tolerance\": 1e-04, \"on_mismatch\": \"evict\", "
             "\"namespace_quota_bytes\": 0, \"bypass\": \"auto\", \"single_flight\": \"on\", "
-            "\"memory_bytes\": 1000}");
+            "\"metrics_path\": \"\", \"memory_bytes\": 1000}");
 }
 
 }  // namespace

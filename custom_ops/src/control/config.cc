@@ -3,9 +3,12 @@
 #include <atomic>
 #include <cctype>
 #include <cstdlib>
+#include <exception>
+#include <string_view>
 #include <utility>
 
 #include "base/memory_limit.h"
+#include "control/metrics_file.h"
 #include "store/store.h"
 
 namespace actcache {
@@ -41,8 +44,8 @@ std::atomic<Config*> process_config{nullptr};
 
 }  // namespace
 
-Config::Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply)
-    : memory_bytes_(memory_bytes), apply_(std::move(apply)) {
+Config::Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply, PathSink report)
+    : memory_bytes_(memory_bytes), apply_(std::move(apply)), report_(std::move(report)) {
   const MutexLock lock(&mutex_);
   for (std::size_t i = 0; i < kKnobCount; ++i) {
     const std::string name = EnvironmentName(kKnobs[i].name);
@@ -51,7 +54,7 @@ Config::Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply
     Validate(kKnobs[i], *value, "environment variable " + name);
     layers_[kEnvironment][i] = value;
   }
-  Apply();
+  Apply({});
 }
 
 Config& Config::Process() {
@@ -60,10 +63,13 @@ Config& Config::Process() {
   Config* config = process_config.load(std::memory_order_relaxed);
   if (config == nullptr) {
     // Never destroyed, as the store and the registry.
-    config = new Config(ReadEnvironment, MemoryLimit(), [](std::size_t budget, std::size_t quota) {
-      Store::Process().SetBudget(budget);
-      Store::Process().SetNamespaceQuota(quota);
-    });
+    config = new Config(
+        ReadEnvironment, MemoryLimit(),
+        [](std::size_t budget, std::size_t quota) {
+          Store::Process().SetBudget(budget);
+          Store::Process().SetNamespaceQuota(quota);
+        },
+        [](const std::string& path) { MetricsFile::Process().SetPath(path); });
     process_config.store(config, std::memory_order_release);
   }
   return *config;
@@ -71,8 +77,12 @@ Config& Config::Process() {
 
 void Config::Validate(const Knob& knob, const std::string& value, const std::string& where) const {
   KnobValues unused(memory_bytes_);
-  if (knob.read(value, &unused)) return;
-  throw ConfigError("actcache: " + where + " is \"" + value + "\", but has to be " + knob.takes);
+  const std::string given = "actcache: " + where + " is \"" + value + "\"";
+  if (!knob.read(value, &unused)) throw ConfigError(given + ", but has to be " + knob.takes);
+  if (knob.obstacle == nullptr) return;
+  if (const std::optional<std::string> obstacle = knob.obstacle(value)) {
+    throw ConfigError(given + ", but " + *obstacle);
+  }
 }
 
 void Config::Configure(const std::string& name, const std::optional<std::string>& value) {
@@ -80,8 +90,9 @@ void Config::Configure(const std::string& name, const std::optional<std::string>
     if (name != kKnobs[i].name) continue;
     if (value) Validate(kKnobs[i], *value, "knob " + name);
     const MutexLock lock(&mutex_);
+    const Layers before = layers_;
     layers_[kConfigured][i] = value;
-    Apply();
+    Apply(before);
     return;
   }
   throw ConfigError("actcache: there is no knob \"" + name + "\"; the knobs are " + KnobNames());
@@ -95,12 +106,13 @@ SessionKnobs Config::RegisterSession(const Lookup& entry) {
     if (settings[i]) Validate(kKnobs[i], *settings[i], "session config entry " + key);
   }
   const MutexLock lock(&mutex_);
+  const Layers before = layers_;
   for (std::size_t i = 0; i < kKnobCount; ++i) {
     if (kKnobs[i].scope == Knob::Scope::kProcess && settings[i]) {
       layers_[kSession][i] = settings[i];
     }
   }
-  Apply();
+  Apply(before);
   KnobValues own = Effective();
   for (std::size_t i = 0; i < kKnobCount; ++i) {
     if (kKnobs[i].scope == Knob::Scope::kSession && settings[i]) {
@@ -127,8 +139,17 @@ KnobValues Config::Effective() const {
   return values;
 }
 
-void Config::Apply() {
+void Config::Apply(const Layers& before) {
   const KnobValues values = Effective();
+  if (values.metrics_path != reported_path_) {
+    try {
+      report_(values.metrics_path);
+    } catch (const std::exception& error) {
+      layers_ = before;
+      throw ConfigError("actcache: the metrics file cannot be kept: " + std::string(error.what()));
+    }
+    reported_path_ = values.metrics_path;
+  }
   constexpr auto kRelaxed = std::memory_order_relaxed;
   budget_bytes_.store(values.budget_bytes, kRelaxed);
   hash_.store(values.hash, kRelaxed);
@@ -137,6 +158,10 @@ void Config::Apply() {
   on_mismatch_.store(values.on_mismatch, kRelaxed);
   bypass_.store(values.bypass, kRelaxed);
   single_flight_.store(values.single_flight, kRelaxed);
+  ApplyLimits(values);
+}
+
+void Config::ApplyLimits(const KnobValues& values) {
   const Limits limits{values.budget_bytes, values.namespace_quota_bytes};
   if (applied_ && applied_->budget_bytes == limits.budget_bytes &&
       applied_->namespace_quota_bytes == limits.namespace_quota_bytes) {
@@ -159,8 +184,13 @@ void Config::UnlockAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
 
 // REQUIRES, which the analysis cannot see: the locks, from LockForFork().
 void Config::ApplyAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
-  const Config* const config = process_config.load(std::memory_order_relaxed);
+  Config* const config = process_config.load(std::memory_order_relaxed);
   if (config == nullptr || !config->applied_) return;
+  for (std::size_t i = 0; i < kKnobCount; ++i) {
+    if (std::string_view(kKnobs[i].name) != "metrics_path") continue;
+    for (Settings& layer : config->layers_) layer[i].reset();
+  }
+  config->reported_path_.clear();
   config->apply_(config->applied_->budget_bytes, config->applied_->namespace_quota_bytes);
 }
 

@@ -33,11 +33,14 @@ class Config {
  public:
   using Lookup = std::function<std::optional<std::string>(const std::string& name)>;
   using Sink = std::function<void(std::size_t budget_bytes, std::size_t namespace_quota_bytes)>;
+  using PathSink = std::function<void(const std::string& path)>;
 
   // `environment` reads a variable; `memory_bytes` is what this process may use; `apply` is told
-  // the store's limits when they change, under the configuration's lock. Throws ConfigError for an
-  // environment variable that means nothing.
-  Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply);
+  // the store's limits when they change, and `report` the metrics file's path, both under the
+  // configuration's lock. Throws ConfigError for an environment variable that means nothing.
+  Config(
+      const Lookup& environment, std::uint64_t memory_bytes, Sink apply,
+      PathSink report = [](const std::string&) {});
 
   // The configuration of the process, whose budget and quota are the process store's.
   static Config& Process();
@@ -61,7 +64,7 @@ class Config {
   bool single_flight() const { return Read(single_flight_); }
 
   // For control/fork.h: hold all locks of the process's configuration, if it exists, around fork();
-  // tell the store of a child its limits.
+  // tell the store of a child its limits. A child has no metrics file: it would be its parent's.
   static void LockForFork();
   static void UnlockAfterFork();
   static void ApplyAfterFork();
@@ -69,6 +72,7 @@ class Config {
  private:
   enum Layer : std::size_t { kConfigured, kSession, kEnvironment, kLayerCount };
   using Settings = std::array<std::optional<std::string>, kKnobCount>;
+  using Layers = std::array<Settings, kLayerCount>;
 
   struct Limits {
     std::size_t budget_bytes;
@@ -82,13 +86,17 @@ class Config {
 
   void Validate(const Knob& knob, const std::string& value, const std::string& where) const;
   KnobValues Effective() const ACTCACHE_REQUIRES(mutex_);
-  void Apply() ACTCACHE_REQUIRES(mutex_);
+  // Applies what is in effect; where that fails, `layers_` become `before` again.
+  void Apply(const Layers& before) ACTCACHE_REQUIRES(mutex_);
+  void ApplyLimits(const KnobValues& values) ACTCACHE_REQUIRES(mutex_);
 
   const std::uint64_t memory_bytes_;
   const Sink apply_;
+  const PathSink report_;
   mutable Mutex mutex_;
-  std::array<Settings, kLayerCount> layers_ ACTCACHE_GUARDED_BY(mutex_);
+  Layers layers_ ACTCACHE_GUARDED_BY(mutex_);
   std::optional<Limits> applied_ ACTCACHE_GUARDED_BY(mutex_);
+  std::string reported_path_ ACTCACHE_GUARDED_BY(mutex_);
   std::atomic<std::size_t> budget_bytes_{0};
   std::atomic<HashKind> hash_{};
   std::atomic<double> verify_fraction_{};

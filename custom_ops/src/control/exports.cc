@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "control/config.h"
 #include "control/fork.h"
+#include "control/metrics_file.h"
 #include "control/registry.h"
 #include "control/select.h"
 #include "control/stats_json.h"
@@ -29,6 +30,9 @@ using actcache::SteadyNow;
 using actcache::Store;
 
 __attribute__((constructor)) void OnLoad() noexcept { actcache::InstallForkHandlers(); }
+
+// The library is never unloaded, so the process exits here.
+__attribute__((destructor)) void OnExit() noexcept { actcache::MetricsFile::Process().Stop(); }
 
 constexpr int kAbi = 2;
 

@@ -6,6 +6,7 @@
 
 #include "base/mutex.h"
 #include "control/config.h"
+#include "control/metrics_file.h"
 #include "control/registry.h"
 #include "flight/flight_table.h"
 #include "flight/thread_activity.h"
@@ -37,6 +38,7 @@ void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   FlightTable::ReplaceInForkedChild();
   Store::ReplaceInForkedChild();
   Registry::Process().ResetCounters();
+  MetricsFile::ReplaceInForkedChild();
   Config::ApplyAfterFork();
   AfterForkInParent();
 }
@@ -47,6 +49,7 @@ void InstallForkHandlers() noexcept {
   Store::Process();
   FlightTable::Process();
   Registry::Process();
+  MetricsFile::Process();
   for (const HashKind kind : {HashKind::kBlake3, HashKind::kXxh3}) {
     const Hasher unused(kind);  // draws the secret, and chooses the code for this processor
     static_cast<void>(unused);

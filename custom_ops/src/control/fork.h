@@ -7,7 +7,9 @@
 //     else that it inherits, shared with the parent until one of them writes; nothing is charged.
 //   - The registry, the configuration and the operator sets, which change rarely, are taken along,
 //     as inherited kernels refer to them: fork() waits for whoever changes them. Counts start at 0.
-//   - The hash secret stays, and so does every setting.
+//   - The thread that writes the metrics file is the parent's. The child has no metrics file until
+//     its own metrics_path is set.
+//   - The hash secret stays, and so does every other setting.
 // Locks are taken in the order operators_mutex -> configuration -> registry -> namespaces, in which
 // all other code takes them too; none of it calls out while it holds one of the last three, other
 // than to the store. So fork() waits for a bounded time, and the child finds all of them free.

@@ -22,12 +22,15 @@
 //                          it saves stops looking up; or "off"
 //   single_flight          "on": concurrent calls that miss the   on             the process
 //                          same key compute it once; or "off"
+//   metrics_path           file that a snapshot is written to      "": none       the process
+//                          every second (control/metrics_file.h)
 #ifndef ACTCACHE_CONTROL_KNOBS_H_
 #define ACTCACHE_CONTROL_KNOBS_H_
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "hash/hasher.h"
@@ -71,6 +74,7 @@ struct KnobValues {
   std::size_t namespace_quota_bytes = 0;
   bool bypass = true;
   bool single_flight = true;
+  std::string metrics_path;
 };
 
 struct Knob {
@@ -82,9 +86,12 @@ struct Knob {
   // Reads `text` into `values`, whose fields for the knobs earlier in the table are set already.
   // False, and nothing changes, if it is not what the knob takes.
   bool (*read)(const std::string& text, KnobValues* values);
+  // Why a value that the knob takes cannot be used on this machine; nothing if it can. Null for
+  // knobs whose values always can.
+  std::optional<std::string> (*obstacle)(const std::string& value) = nullptr;
 };
 
-inline constexpr std::size_t kKnobCount = 11;
+inline constexpr std::size_t kKnobCount = 12;
 extern const std::array<Knob, kKnobCount> kKnobs;
 
 }  // namespace actcache

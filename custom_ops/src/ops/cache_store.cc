@@ -225,6 +225,9 @@ void CacheStore::Keep(const KernelIo& io, const Call& call, const Parallel& para
         Verify(io, call, rows, row);
       } else if (Publish(call, rows, row, parallel)) {
         ++stored;
+      } else if ((call.plan.flags[row] & kReplace) != 0) {
+        // Nothing took the place of what nobody wants any more: it must not be found again.
+        Store::Process().Remove(call.plan.keys[row]);
       }
     }
   } catch (...) {

@@ -1,0 +1,160 @@
+"""``actcache top``: what a running process's caches do, from its metrics file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from actcache.byte_size import format_bytes
+from actcache.commands import options
+from actcache.energy import Meter, Power, power
+from actcache.errors import InvalidMetrics
+from actcache.live import Activity, Snapshot, activity, read_snapshot, saved_seconds, staleness
+from actcache.terminal import fail, new_console
+
+_EPILOG = f"""\b
+The process writes PATH while its knob metrics_path names it: actcache.configure(metrics_path=PATH), the session config
+entry actcache.metrics_path, or the environment variable ACTCACHE_METRICS_PATH.
+
+\b
+Examples:
+  actcache top /run/encoder.json
+      a table that refreshes until Ctrl-C
+  actcache top /run/encoder.json --once --watts 12
+      one table, with the energy saved if a busy core draws 12 W
+
+{options.EXIT_CODES}"""
+
+_BAR = 40
+_STATE_STYLES = {"active": "green", "bypassed": "yellow", "disabled": "red"}
+
+
+@click.command(name="top", epilog=_EPILOG, context_settings=options.HELP_NAMES)
+@click.argument("path", type=options.READ)
+@click.option("--once", is_flag=True, help="Print one table and end, as where stdout is no terminal.")
+@click.option(
+    "--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds between two looks."
+)
+@click.option(
+    "--watts",
+    type=click.FloatRange(min=0, min_open=True),
+    help="What a busy core draws, to estimate saved energy by. Default: measured, where this machine offers RAPL.",
+)
+@options.debug
+def top_command(path: Path, once: bool, interval: float, watts: float | None, debug: bool) -> None:
+    """Show what the caches of a running process do: the process that writes its metrics to PATH."""
+    console = new_console()
+    screens = _screens(path, watts)
+    try:
+        if once or not console.is_terminal:
+            console.print(next(screens))
+        else:
+            _refresh(console, screens, interval)
+    except KeyboardInterrupt:
+        pass  # the way out
+    except Exception as error:
+        fail(error, debug)
+
+
+def _refresh(console: Console, screens: Iterator[Group], interval: float) -> None:
+    with Live(next(screens), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(interval)
+            live.update(next(screens), refresh=True)
+
+
+def _screens(path: Path, watts: float | None) -> Iterator[Group]:
+    """Yield what is there now, again and again; a file that becomes unreadable after the first time is a notice."""
+    meter = Meter()
+    before, now = None, read_snapshot(path)
+    notice = staleness(now)
+    while True:
+        yield _screen(before, now, power(meter, watts), notice)
+        try:
+            found = read_snapshot(path)
+        except InvalidMetrics as error:
+            notice = str(error)
+            continue
+        if found.time != now.time:  # else the same snapshot again
+            before, now = now, found
+        notice = staleness(now)
+
+
+def _screen(before: Snapshot | None, now: Snapshot, drawn: Power | None, notice: str | None) -> Group:
+    parts: list[RenderableType] = [
+        Text(f"process {now.pid}, actcache {now.version}, {time.strftime('%H:%M:%S', time.localtime(now.time))}"),
+        _store_line(now),
+        _saved_line(now, drawn),
+        _region_table(before, now),
+    ]
+    if notice is not None:
+        parts.append(Text(notice, style="bold red"))
+    return Group(*parts)
+
+
+def _store_line(now: Snapshot) -> Text:
+    held, budget = now.store["bytes"], now.store["budget_bytes"]
+    share = min(1.0, held / budget) if budget else 0.0
+    filled = round(share * _BAR)
+    line = Text("store [")
+    line.append("#" * filled, style="green" if share < 0.9 else "yellow")
+    line.append("-" * (_BAR - filled), style="dim")
+    line.append(f"] {share:.0%}: {format_bytes(held)} of {format_bytes(budget)}")
+    line.append(f", {now.store['entries']} entries, {now.store['evictions']} evicted")
+    return line
+
+
+def _saved_line(now: Snapshot, drawn: Power | None) -> Text:
+    seconds = sum(saved_seconds(region) for region in now.regions.values())
+    line = Text(f"saved {seconds:.1f} s of computing, what the cache took subtracted")
+    if drawn is not None:
+        line.append(f"; {drawn.describe(seconds)}")
+    return line
+
+
+def _region_table(before: Snapshot | None, now: Snapshot) -> Table:
+    table = Table()
+    table.add_column("region", overflow="fold")
+    table.add_column("state")
+    for name in (
+        "rows",
+        "hits",
+        "hits now",
+        "rows/s",
+        "saved s/s",
+        "saved s",
+        "bytes",
+        "evicted",
+        "bypassed",
+        "mismatches",
+    ):
+        table.add_column(name, justify="right")
+    for name, region in now.regions.items():
+        table.add_row(
+            "".join(c if c.isprintable() else "?" for c in name),  # a model named it, not this user
+            Text(region["state"], style=_STATE_STYLES.get(region["state"], "")),
+            *_rates(activity(before, now, name)),
+            f"{saved_seconds(region):.1f}",
+            format_bytes(region["bytes"]),
+            str(region["evicted"]),
+            str(region["bypassed"]),
+            Text(str(region["mismatches"]), style="bold red" if region["mismatches"] else ""),
+        )
+    if not now.regions:
+        table.caption = "no compiled model has been loaded yet"
+    return table
+
+
+def _rates(done: Activity) -> Iterator[str]:
+    yield str(done.rows)
+    for ratio in (done.hit_ratio, done.recent_hit_ratio):
+        yield "-" if ratio is None else f"{ratio:.1%}"
+    yield "-" if done.rows_per_second is None else f"{done.rows_per_second:.0f}"
+    yield "-" if done.saved_per_second is None else f"{done.saved_per_second:.2f}"
