@@ -135,11 +135,10 @@ def test_a_sampled_curve_is_near_the_truth(tmp_path: Path) -> None:
     summary = summary_of(tmp_path, [logs.start(), logs.region(), *logs.played(keys, rows=1)])
     curve = miss_ratio_curve(summary.sample, list(summary.regions), 16 << 20, also=[5 << 20])
     assert curve is not None and curve.rate <= 1 / 2 and curve.references <= 60_000
-    assert curve.at(5 << 20) is not None
-    for point in curve.points:
-        if point.budget >= 4 << 20:
-            assert point.reuse == pytest.approx(reuse(keys, point.budget), abs=0.03)
-            assert point.time == pytest.approx(point.reuse, abs=1e-6)  # all rows cost the same
+    for budget in (5 << 20, 16 << 20, 64 << 20):
+        point = curve.at(budget)
+        assert point is not None and point.reuse == pytest.approx(reuse(keys, budget), abs=0.03)
+        assert point.time == pytest.approx(point.reuse, abs=1e-6)  # all rows cost the same
     whole = sum(logs.entry_bytes(key) + 128 for key in set(keys))
     assert curve.working_set == pytest.approx(whole, rel=0.05)
 
