@@ -93,7 +93,7 @@ def test_the_page_says_what_the_log_says(compiled: Path, tmp_path: Path) -> None
     page = Page(text)
     assert page.open == [] and len(page.ids) == len(set(page.ids))
     for said in (
-        "audit.jsonl", "encoder.cached.onnx", "1,234 events are missing", "1 lines could not be read",
+        "audit.jsonl", "encoder.cached.onnx", "1,234 events missing", "Skipped 1 line that",
         "costs <more> than it saves & so on", "namespace=</script><script>", "1 equal, 1 different", "1 room",
         "equal to an earlier row of the call", "expired or too old", "% of time", "The working set is about",
         "What another budget would give", "an estimate, 65 W",
