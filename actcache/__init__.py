@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from actcache.errors import (
     ActcacheError,
     InternalError,
+    InvalidMetrics,
     InvalidModel,
     InvalidOption,
     InvalidRegion,
@@ -39,6 +40,7 @@ __all__ = [
     "CompileResult",
     "InferenceSession",
     "InternalError",
+    "InvalidMetrics",
     "InvalidModel",
     "InvalidOption",
     "InvalidRegion",

@@ -6,6 +6,7 @@
     ├── InvalidModel            the model cannot be read, is not valid, or this onnxruntime cannot run it
     ├── InvalidSamples          sample inputs that do not fit the model, or none could be made up
     ├── InvalidRegion           a region the user named does not exist or may not be cached
+    ├── InvalidMetrics          a metrics file is missing, cut off, or of another schema
     ├── InvalidOption           an option or a knob has a value that means nothing
     ├── OutputError             the result cannot be written
     ├── UnsupportedAudit        an audit log that is empty, is none, or is of a schema that this actcache does not know
@@ -66,6 +67,10 @@ class InvalidSamples(ActcacheError):
 
 class InvalidRegion(ActcacheError):
     """A region that the user named does not exist in the model, or may not be cached."""
+
+
+class InvalidMetrics(ActcacheError):
+    """A metrics file is missing, cut off, of another schema, or something else."""
 
 
 class InvalidOption(ActcacheError):

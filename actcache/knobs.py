@@ -26,6 +26,7 @@ def configure(
     namespace_quota_bytes: int | str | None = None,
     bypass: str | None = None,
     single_flight: str | None = None,
+    metrics_path: str | os.PathLike[str] | None = None,
     audit_path: str | os.PathLike[str] | None = None,
     audit_max_bytes: int | str | None = None,
     audit_files: int | None = None,
@@ -54,6 +55,9 @@ def configure(
         bypass: ``"auto"`` lets a region that costs more than it saves stop looking up; ``"off"`` does not.
         single_flight: ``"on"`` lets one of several concurrent calls that miss the same key compute it; ``"off"``
             lets each.
+        metrics_path: File that is written anew every second, for ``actcache top``; in Prometheus' text format if its
+            name ends in ``.prom``. ``%p`` in it stands for the process id. ``""`` for none. A child of ``os.fork()``
+            has none until it sets its own.
         audit_path: File that is told what becomes of every row (``docs/audit.md``); ``""`` for none. When this returns,
             what happened before is in the file that was named before.
         audit_max_bytes: Size at which that file is renamed to ``<audit_path>.1`` and a new one begun; at least 64 KiB.
@@ -82,10 +86,11 @@ def configure(
         "namespace_quota_bytes": _bytes("namespace_quota_bytes", namespace_quota_bytes),
         "bypass": _text("bypass", bypass),
         "single_flight": _text("single_flight", single_flight),
+        "metrics_path": _path("metrics_path", metrics_path),
         "audit_max_bytes": _bytes("audit_max_bytes", audit_max_bytes),
         "audit_files": _count("audit_files", audit_files),
         "audit_buffer_bytes": _bytes("audit_buffer_bytes", audit_buffer_bytes),
-        "audit_path": _text("audit_path", os.fspath(audit_path) if isinstance(audit_path, os.PathLike) else audit_path),
+        "audit_path": _path("audit_path", audit_path),
     }
     for name, value in given.items():
         if value is not None:
@@ -110,6 +115,10 @@ def _set(name: str, value: str) -> None:
 
 def _text(name: str, value: object) -> str | None:
     return None if value is None else text_argument(f"knob '{name}'", value)
+
+
+def _path(name: str, value: object) -> str | None:
+    return _text(name, os.fspath(value) if isinstance(value, os.PathLike) else value)
 
 
 def _bytes(name: str, value: object) -> str | None:

@@ -13,7 +13,7 @@
 
 namespace actcache::fuzz {
 
-// A text, a number (as it is written), or an object. Other things are not written, so not read.
+// A text, a number or a word (as it is written), or an object. Arrays are not written, so not read.
 struct Json {
   std::string text;
   std::map<std::string, Json> members;
@@ -71,8 +71,9 @@ class JsonReader {
     SkipSpaces();
     const bool read = Peek() == '{'   ? ReadObject(json)
                       : Peek() == '"' ? ReadText(&json->text)
-                      : Peek() == 'n' ? ReadNull(&json->text)
-                                      : ReadNumber(&json->text);
+                      : std::isalpha(static_cast<unsigned char>(Peek())) != 0
+                          ? ReadWord(&json->text)
+                          : ReadNumber(&json->text);
     SkipSpaces();
     return read;
   }
@@ -93,11 +94,14 @@ class JsonReader {
     return Take('}');
   }
 
-  bool ReadNull(std::string* text) {
-    if (text_.compare(at_, 4, "null") != 0) return false;
-    at_ += 4;
-    *text = "null";
-    return true;
+  bool ReadWord(std::string* text) {
+    for (const char* word : {"null", "true", "false"}) {
+      *text = word;
+      if (text_.compare(at_, text->size(), *text) != 0) continue;
+      at_ += text->size();
+      return true;
+    }
+    return false;
   }
 
   bool ReadDigits() {

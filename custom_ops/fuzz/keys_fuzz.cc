@@ -149,7 +149,7 @@ std::string Describe(const Call& call, std::size_t row) {
   std::string text = call.kind == PlanKind::kRow ? "row" : "whole";
   AddFramed(&text, call.fingerprint);
   AddFramed(&text, call.name_space);
-  if (call.own_namespace) AddFramed(&text += "own", *call.own_namespace);
+  if (call.own_namespace) AddFramed(&text, "own " + *call.own_namespace);
   for (std::size_t i = 0; i < call.tensors.size(); ++i) {
     const TensorView& view = call.tensors[i].view;
     std::string shape =

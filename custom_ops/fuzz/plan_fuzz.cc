@@ -62,21 +62,30 @@ void CheckPlan(const Plan& plan, const std::byte* bytes, std::size_t size) {
 
 std::vector<fuzz::Input> fuzz::Seeds() {
   const Key keys[] = {Key{{1, 2}}, Key{{3, 4}}};
-  const RowSource mixed[] = {RowSource::Computed(0), RowSource::Cached(0), RowSource::Computed(1),
-                             RowSource::Computed(0), RowSource::Cached(1)};
-  const std::uint8_t flags[] = {kReplace | kClaimed, kVerify};
-  const Plan plans[] = {
-      {PlanKind::kPass, kRegion, 0, 0, 0, 0, 1, nullptr, nullptr, nullptr},
-      {PlanKind::kWhole, kRegion, 1, 1, 1, 0, 2, keys, mixed, flags},
-      {PlanKind::kRow, kRegion, 2, 5, 2, 2, 3, keys, mixed, flags},
-      {PlanKind::kRow, kRegion, 2, 5, 0, 5, 3, keys, mixed, flags},
-  };
+  const RowSource sources[] = {RowSource::Computed(0), RowSource::Cached(0), RowSource::Computed(1),
+                               RowSource::Computed(0), RowSource::Cached(1)};
+  const std::uint8_t flags[] = {kReplace, kVerify};
+  Plan plan;
+  plan.region = kRegion;
+  plan.lookup_end_ns = 1;
+  plan.keys = keys;
+  plan.sources = sources;
+  plan.flags = flags;
   std::vector<Input> seeds;
-  for (const Plan& plan : plans) {
+  const auto add = [&](PlanKind kind, std::uint32_t rows, std::uint32_t missing,
+                       std::uint32_t cached_rows) {
+    plan.kind = kind;
+    plan.rows = rows;
+    plan.missing = missing;
+    plan.cached_rows = cached_rows;
     Input seed(1 + PlanBytes(plan));
     EncodePlan(plan, reinterpret_cast<std::byte*>(seed.data() + 1));
     seeds.push_back(seed);
-  }
+  };
+  add(PlanKind::kPass, 0, 0, 0);
+  add(PlanKind::kWhole, 1, 1, 0);
+  add(PlanKind::kRow, 5, 2, 2);
+  add(PlanKind::kRow, 5, 0, 5);
   return seeds;
 }
 

@@ -35,9 +35,13 @@ extern "C" {
  *   "verify_fraction"        share of hits, 0 to 1, that are computed and compared; default 0
  *   "verify_tolerance"       relative difference that counts as none; default 1e-4
  *   "on_mismatch"            "evict" the entry, or also "disable" the region
- *   "namespace_quota_bytes"  what one namespace may hold, "10%" is of the budget; default 0: all
- *   "bypass"                 "auto": regions that cost more than they save stop looking up; or "off"
- *   "single_flight"          "on": concurrent calls that miss one key compute it once; or "off"
+ *   "namespace_quota_bytes"  what one namespace may hold, "10%" is of the budget; default 0: none
+ *   "bypass"                 "auto": regions that cost more than they save stop looking up; "off"
+ *   "single_flight"          "on": concurrent calls that miss one key compute it once; "off"
+ *   "metrics_path"           a file that is written anew every second while this is set, and when
+ *                            the process exits: Prometheus text if its name ends in ".prom", else
+ *                            the statistics below as JSON, with "schema", "time", "pid", "version".
+ *                            "%p" in it stands for the process id. Default "": none
  *   "audit_path"             file that is told what becomes of every row (docs/audit.md); "": none.
  *                            What happened before is in its file when this returns
  *   "audit_max_bytes"        size at which that file is renamed and a new one begun

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <thread>
@@ -37,6 +39,7 @@ bool ChildWorks(std::size_t budget) {
   if (Registry::Process().Regions().front()->counters.hits != 0) return false;
   Config::Process().Configure("budget_bytes", std::to_string(budget / 2));
   if (store.budget() != budget / 2) return false;
+  if (!Config::Process().values().metrics_path.empty()) return false;
   Registry::Process().InternNamespace("the child's");
   testing_support::Put(&store, 1, 100, 1);
   return testing_support::Has(&store, 1) && store.Invalidate({}, 0) == 1;
@@ -48,6 +51,9 @@ TEST(Fork, AChildStartsAnewWhateverTheOtherThreadsWereDoing) {
   ASSERT_TRUE(installed);
   Config::Process().Configure("budget_bytes", std::to_string(kBudget));
   Region& region = Registry::Process().InternRegion("fork", "f");
+  const std::string metrics_path =
+      (std::filesystem::temp_directory_path() / ("actcache-fork-" + std::to_string(getpid())))
+          .string();
   std::atomic<bool> done{false};
   std::vector<std::thread> threads;
   const auto repeat = [&](const std::function<void(std::uint64_t)>& action) {
@@ -64,6 +70,10 @@ TEST(Fork, AChildStartsAnewWhateverTheOtherThreadsWereDoing) {
   repeat([](std::uint64_t i) { Registry::Process().InternNamespace(std::to_string(i % 50000)); });
   repeat([](std::uint64_t i) { Registry::Process().InternRegion(std::to_string(i % 500), "f"); });
   repeat([](std::uint64_t i) { Config::Process().Configure("hash", i % 2 ? "xxh3" : "blake3"); });
+  repeat([&](std::uint64_t i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // it ends a thread each time
+    Config::Process().Configure("metrics_path", i % 8 < 4 ? metrics_path : metrics_path + "2");
+  });
   for (int i = 0; i < 50; ++i) EXPECT_EQ(ExitStatusInChild([] { return ChildWorks(kBudget); }), 0);
   done = true;
   for (std::thread& thread : threads) thread.join();
@@ -71,6 +81,9 @@ TEST(Fork, AChildStartsAnewWhateverTheOtherThreadsWereDoing) {
   EXPECT_GT(region.counters.hits, 0u);
   Config::Process().Configure("budget_bytes", std::nullopt);
   Config::Process().Configure("hash", std::nullopt);
+  Config::Process().Configure("metrics_path", std::nullopt);
+  std::filesystem::remove(metrics_path);
+  std::filesystem::remove(metrics_path + "2");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/memory.h"
 #include "control/knobs.h"
 #include "control/registry.h"
 #include "ops/cache_lookup.h"
@@ -127,6 +128,16 @@ TEST_F(PerCall, RefreshComputesEachRowOnceToReplaceIt) {
   EXPECT_EQ(answer.account, (Numbers{1, 2, 0}));  // the third row is the first one's
   EXPECT_EQ(answer.flags, (std::vector<std::uint8_t>{kReplace, kReplace}));
   EXPECT_EQ(Run({2, 2}, "a", "use").account, (Numbers{1, 0, 0}));
+}
+
+TEST_F(PerCall, WhatCannotBeReplacedIsForgotten) {
+  Run({1, 1}, "a", "use");
+  FailAllocationsFromForTest(1);
+  const Answer answer = Run({1, 1}, "a", "refresh");
+  FailAllocationsFromForTest(0);
+  EXPECT_EQ(answer.account, (Numbers{0, 1, 0}));
+  EXPECT_EQ(Run({1, 1}, "a", "use").account, (Numbers{0, 1, 0}));
+  EXPECT_EQ(Run({1, 1}, "a", "use").account, (Numbers{1, 0, 0}));
 }
 
 TEST_F(PerCall, WhatCannotBeReadFailsTheRun) {

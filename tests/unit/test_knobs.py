@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import onnxruntime as ort
 import pytest
@@ -35,6 +36,9 @@ from actcache.byte_size import DEFAULT_BUDGET, parse_bytes
         ({"namespace_quota_bytes": "x"}, "0 for no quota"),
         ({"bypass": "on"}, '"auto" or "off"'),
         ({"single_flight": "auto"}, '"on" or "off"'),
+        ({"metrics_path": 7}, "'metrics_path' is 7"),
+        ({"metrics_path": "/nowhere/m.json"}, "no file can be written beside it: No such file"),
+        ({"metrics_path": "/dev/null"}, "no plain file"),
         ({"audit_path": 7}, "'audit_path' is 7"),
         ({"audit_path": "/no/such/folder/audit.jsonl"}, "/no/such/folder/audit.jsonl cannot be opened: No such file"),
         ({"audit_max_bytes": 1000}, "at least 64KiB"),
@@ -49,18 +53,19 @@ def test_configure_refuses_what_means_nothing(knobs: dict[str, object], says: st
     assert actcache.configuration() == before
 
 
-def test_every_knob_is_set_and_shown() -> None:
+def test_every_knob_is_set_and_shown(tmp_path: Path) -> None:
     code = """
         import actcache, json, numpy, os, pathlib, tempfile
         os.chdir(tempfile.mkdtemp())
         actcache.configure(
             budget_bytes=numpy.int64(1 << 20), hash="xxh3", namespace="tenant-ä", ttl_seconds=60, max_entry_age=1.5,
             verify_fraction=numpy.float32(0.25), verify_tolerance=1e-6, on_mismatch="disable",
-            namespace_quota_bytes="50%", bypass="off", single_flight="off", audit_path=pathlib.Path("audit.jsonl"),
-            audit_max_bytes="1MiB", audit_files=2, audit_buffer_bytes=1 << 16)
+            namespace_quota_bytes="50%", bypass="off", single_flight="off",
+            metrics_path=pathlib.Path(os.environ["FILE"]),
+            audit_path=pathlib.Path("audit.jsonl"), audit_max_bytes="1MiB", audit_files=2, audit_buffer_bytes=1 << 16)
         print(json.dumps(actcache.configuration()), actcache.stats()["store"]["budget_bytes"])
     """
-    shown, budget = run_python(code).rsplit(" ", 1)
+    shown, budget = run_python(code, FILE=str(tmp_path / "m.json")).rsplit(" ", 1)
     found = json.loads(shown)
     assert found.pop("memory_bytes") > 1 << 20
     assert found == {
@@ -75,6 +80,7 @@ def test_every_knob_is_set_and_shown() -> None:
         "namespace_quota_bytes": 1 << 19,
         "bypass": "off",
         "single_flight": "off",
+        "metrics_path": str(tmp_path / "m.json"),
         "audit_path": "audit.jsonl",
         "audit_max_bytes": 1 << 20,
         "audit_files": 2,

@@ -53,13 +53,14 @@ void AuditLog::Configure(const AuditSettings& settings, AuditHeader header) {
 }
 
 std::unique_ptr<LogFile> AuditLog::StopWriter() noexcept {
-  std::unique_ptr<AuditWriter> writer(writer_.exchange(nullptr));
-  if (!writer) return nullptr;
+  AuditWriter* const writer = writer_.exchange(nullptr);
+  if (writer == nullptr) return nullptr;
   // Whoever counted itself in before the exchange is about to be done.
   while (adding_.load() != 0) std::this_thread::yield();
-  if (writer->Stop(kPatienceNs)) return writer->TakeFile();
-  static_cast<void>(writer.release());  // its thread still uses it
-  return nullptr;
+  if (!writer->Stop(kPatienceNs)) return nullptr;  // its thread still uses it
+  std::unique_ptr<LogFile> file = writer->TakeFile();
+  delete writer;
+  return file;
 }
 
 void AuditLog::Finish() noexcept {

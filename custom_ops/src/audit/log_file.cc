@@ -59,21 +59,28 @@ std::unique_ptr<LogFile> LogFile::Open(const std::string& path) {
   throw std::runtime_error("the audit log " + file->path_ + " cannot be opened: " + why);
 }
 
-LogFile::~LogFile() { Close(); }
+LogFile::~LogFile() { Replace(-1); }
+
+void LogFile::Replace(int descriptor) {
+  const MutexLock lock(&mutex_);
+  if (descriptor_ >= 0) close(descriptor_);
+  descriptor_ = descriptor;
+}
 
 LogFile::Opened LogFile::OpenPath() {
-  const MutexLock lock(&mutex_);
-  const int descriptor = open(path_.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, kMode);
-  if (descriptor < 0) return Opened::kFailed;
-  const Opened opened = Take(descriptor);
-  if (opened != Opened::kYes) {
+  for (;;) {
+    const int descriptor = open(path_.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, kMode);
+    if (descriptor < 0) return Opened::kFailed;
+    const Opened opened = Take(descriptor);
+    if (opened == Opened::kYes) {
+      Replace(descriptor);
+      return opened;
+    }
     const int error = errno;
     close(descriptor);
     errno = error;
-    return opened;
+    if (opened != Opened::kGone) return opened;
   }
-  descriptor_ = descriptor;
-  return Opened::kYes;
 }
 
 LogFile::Opened LogFile::Take(int descriptor) {
@@ -82,19 +89,14 @@ LogFile::Opened LogFile::Take(int descriptor) {
   if (!S_ISREG(status.st_mode)) return Opened::kNoFile;
   // File systems without locks have no way to tell; then whoever shares a path shares a file.
   if (flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return Opened::kTaken;
+  // Another process may have rotated the file before it was locked here.
+  struct stat named;
+  if (stat(path_.c_str(), &named) != 0 || named.st_ino != status.st_ino) return Opened::kGone;
   bytes_ = static_cast<std::uint64_t>(status.st_size);
   if (!IsCutOff(descriptor, bytes_)) return Opened::kYes;
   if (!WriteAll(descriptor, "\n")) return Opened::kFailed;
   ++bytes_;
   return Opened::kYes;
-}
-
-bool LogFile::Reopen() { return is_open() || OpenPath() == Opened::kYes; }
-
-void LogFile::Close() {
-  const MutexLock lock(&mutex_);
-  if (descriptor_ >= 0) close(descriptor_);
-  descriptor_ = -1;
 }
 
 bool LogFile::Append(std::string_view lines) {
@@ -104,7 +106,7 @@ bool LogFile::Append(std::string_view lines) {
   }
   const int error = errno;
   // The disk is full, say. What was written of the lines goes again, so that no line is broken.
-  if (is_open() && ftruncate(descriptor_, static_cast<off_t>(bytes_)) != 0) {
+  if (ftruncate(descriptor_, static_cast<off_t>(bytes_)) != 0) {
     struct stat status;
     if (fstat(descriptor_, &status) == 0) bytes_ = static_cast<std::uint64_t>(status.st_size);
   }
@@ -112,15 +114,33 @@ bool LogFile::Append(std::string_view lines) {
   return false;
 }
 
+// PATH names a file of this process, locked, at every instant: else another process could take it.
 bool LogFile::Rotate(std::uint32_t keep) {
-  Close();
-  // Renaming replaces what is there. What fails leaves a file that is too long, or one too few.
-  for (std::uint32_t number = keep; number > 0; --number) {
-    const std::string from = number > 1 ? Rotated(number - 1) : path_;
-    std::rename(from.c_str(), Rotated(number).c_str());
+  const std::string fresh = path_ + ".new";
+  const int descriptor =
+      open(fresh.c_str(), O_RDWR | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC, kMode);
+  if (descriptor < 0) return false;
+  flock(descriptor, LOCK_EX | LOCK_NB);
+  // What fails here leaves one file too few.
+  for (std::uint32_t number = keep; number > 1; --number) {
+    std::rename(Rotated(number - 1).c_str(), Rotated(number).c_str());
   }
-  if (keep == 0) std::remove(path_.c_str());
-  return Reopen();
+  if (keep > 0) {
+    std::remove(Rotated(1).c_str());
+    // Where files cannot have two names, PATH has to be none for an instant.
+    if (link(path_.c_str(), Rotated(1).c_str()) != 0) {
+      std::rename(path_.c_str(), Rotated(1).c_str());
+    }
+  }
+  if (std::rename(fresh.c_str(), path_.c_str()) != 0) {
+    const int error = errno;
+    close(descriptor);
+    errno = error;
+    return false;
+  }
+  Replace(descriptor);
+  bytes_ = 0;
+  return true;
 }
 
 void LogFile::LockForFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS { mutex_.Lock(); }

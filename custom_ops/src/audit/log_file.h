@@ -29,11 +29,9 @@ class LogFile {
   bool Append(std::string_view lines);
 
   // Renames PATH to PATH.1, PATH.1 to PATH.2 and so on, deletes what comes after PATH.`keep`, and
-  // goes on in a new PATH. False, and errno says why, if there is no new file; Append() fails then,
-  // and Rotate() or Reopen() can be tried again.
+  // goes on in a new PATH. False, and errno says why, if there is no new file; Append() goes on in
+  // the old one then.
   bool Rotate(std::uint32_t keep);
-  bool is_open() const { return descriptor_ >= 0; }
-  bool Reopen();
 
   std::uint64_t bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
@@ -45,14 +43,21 @@ class LogFile {
   void CloseInForkedChild();
 
  private:
-  enum class Opened { kYes, kNoFile, kTaken, kFailed };  // kFailed: errno says why
+  enum class Opened : std::uint8_t {
+    kYes,
+    kNoFile,  // but a folder, a device, ...
+    kTaken,   // by another process
+    kGone,    // renamed meanwhile: try again
+    kFailed,  // errno says why
+  };
 
   explicit LogFile(std::string path) : path_(std::move(path)) {}
   // Fills descriptor_ and bytes_.
   Opened OpenPath();
-  // Whether this process may write to the file, and bytes_ if so.
+  // Whether the file is to be written by this process, and bytes_ if so.
   Opened Take(int descriptor);
-  void Close();
+  // Closes the descriptor, and goes on with this one.
+  void Replace(int descriptor);
   std::string Rotated(std::uint32_t number) const { return path_ + "." + std::to_string(number); }
 
   std::string path_;         // absolute: the process may change its directory

@@ -52,10 +52,10 @@ class RecordBuffer {
     return *reinterpret_cast<Word*>(ring_ + position % capacity_);
   }
 
+  // Bytes ever reserved, and ever released; on different cache lines.
+  alignas(64) std::atomic<std::uint64_t> head_{0};
   const std::size_t capacity_;
   std::byte* const ring_;
-  // Bytes ever reserved, and ever released; apart, so that they do not share a cache line.
-  alignas(64) std::atomic<std::uint64_t> head_{0};
   alignas(64) std::atomic<std::uint64_t> tail_{0};
 };
 

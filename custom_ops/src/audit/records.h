@@ -8,7 +8,7 @@
 
 namespace actcache {
 
-enum class RecordKind : std::uint32_t { kLookup, kStore, kEviction, kControl, kPolicy };
+enum class RecordKind : std::uint8_t { kLookup, kStore, kEviction, kControl, kPolicy };
 
 inline constexpr std::uint32_t kNoNamespace = 0xffffffff;
 inline constexpr std::uint32_t kNoAge = 0xffffffff;

@@ -137,7 +137,7 @@ void AuditWriter::Write() noexcept {
     // It is said the next time.
   }
   if (lines_.size() == 0) return;
-  if ((!file_->is_open() && !file_->Reopen()) || !file_->Append(lines_.view())) {
+  if (!file_->Append(lines_.view())) {
     WriteFailed(errno);
     return;
   }
@@ -148,9 +148,10 @@ void AuditWriter::Write() noexcept {
   events_ = 0;
   lines_.clear();
   if (file_->bytes() < settings_.max_bytes) return;
+  // Where there can be no new file, the old one grows.
+  if (!file_->Rotate(settings_.files)) return;
   ++part_;
   begun_ = false;
-  if (!file_->Rotate(settings_.files)) WriteFailed(errno);
   BeginPart();
 }
 

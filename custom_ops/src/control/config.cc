@@ -3,11 +3,14 @@
 #include <atomic>
 #include <cctype>
 #include <cstdlib>
+#include <exception>
+#include <string_view>
 #include <utility>
 
 #include "audit/audit_log.h"
 #include "audit/removals.h"
 #include "base/memory_limit.h"
+#include "control/metrics_file.h"
 #include "control/stats_json.h"
 #include "store/store.h"
 
@@ -37,7 +40,7 @@ std::string KnobNames() {
   return names;
 }
 
-// What does not change, the store and the log leave alone.
+// What does not change, the store and the files leave alone.
 void ApplyToStore(std::size_t budget_bytes, std::size_t namespace_quota_bytes) {
   Store::Process().SetBudget(budget_bytes);
   Store::Process().SetNamespaceQuota(namespace_quota_bytes);
@@ -49,6 +52,7 @@ void ApplyToProcess(const KnobValues& values) {
     AuditLog& log = AuditLog::Process();
     log.Configure(values.audit, {HashName(values.hash), ConfigJson(values)});
     Store::Process().SetRemovalListener(log.on() ? &AuditRemoval : nullptr);
+    MetricsFile::Process().SetPath(values.metrics_path);
   } catch (const std::exception& error) {
     throw ConfigError(std::string("actcache: ") + error.what());
   }
@@ -89,8 +93,12 @@ Config& Config::Process() {
 
 void Config::Validate(const Knob& knob, const std::string& value, const std::string& where) const {
   KnobValues unused(memory_bytes_);
-  if (knob.read(value, &unused)) return;
-  throw ConfigError("actcache: " + where + " is \"" + value + "\", but has to be " + knob.takes);
+  const std::string given = "actcache: " + where + " is \"" + value + "\"";
+  if (!knob.read(value, &unused)) throw ConfigError(given + ", but has to be " + knob.takes);
+  if (knob.obstacle == nullptr) return;
+  if (const std::optional<std::string> obstacle = knob.obstacle(value)) {
+    throw ConfigError(given + ", but " + *obstacle);
+  }
 }
 
 void Config::Configure(const std::string& name, const std::optional<std::string>& value) {
@@ -182,8 +190,13 @@ void Config::UnlockAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
 
 // REQUIRES, which the analysis cannot see: the locks, from LockForFork().
 void Config::ApplyAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
-  const Config* const config = process_config.load(std::memory_order_relaxed);
-  if (config != nullptr) ApplyToStore(config->budget_bytes(), config->namespace_quota_bytes_);
+  Config* const config = process_config.load(std::memory_order_relaxed);
+  if (config == nullptr) return;
+  for (std::size_t i = 0; i < kKnobCount; ++i) {
+    if (std::string_view(kKnobs[i].name) != "metrics_path") continue;
+    for (Settings& layer : config->layers_) layer[i].reset();
+  }
+  ApplyToStore(config->budget_bytes(), config->namespace_quota_bytes_);
 }
 
 }  // namespace actcache

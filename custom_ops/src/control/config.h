@@ -39,7 +39,7 @@ class Config {
   // cannot do as they say. Throws ConfigError for an environment variable that means nothing.
   Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply);
 
-  // The configuration of the process, which is that of its store and its audit log.
+  // The configuration of the process, which is that of its store, audit log and metrics file.
   static Config& Process();
 
   // What actcache_configure() does. nullopt takes the setting back.

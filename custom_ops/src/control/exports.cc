@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "control/config.h"
 #include "control/fork.h"
+#include "control/metrics_file.h"
 #include "control/recording.h"
 #include "control/registry.h"
 #include "control/select.h"
@@ -30,6 +31,9 @@ using actcache::SteadyNow;
 using actcache::Store;
 
 __attribute__((constructor)) void OnLoad() noexcept { actcache::InstallForkHandlers(); }
+
+// The library is never unloaded, so the process exits here.
+__attribute__((destructor)) void OnExit() noexcept { actcache::MetricsFile::Process().Stop(); }
 
 // Tells the audit log that the host called a control function.
 void Audit(const char* what, const std::string& arguments, std::int64_t count) {

@@ -7,6 +7,7 @@
 #include "audit/audit_log.h"
 #include "base/mutex.h"
 #include "control/config.h"
+#include "control/metrics_file.h"
 #include "control/registry.h"
 #include "flight/flight_table.h"
 #include "flight/thread_activity.h"
@@ -45,6 +46,7 @@ void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   FlightTable::ReplaceInForkedChild();
   Store::ReplaceInForkedChild();
   Registry::Process().ResetCounters();
+  MetricsFile::ReplaceInForkedChild();
   Config::ApplyAfterFork();
   AuditLog::ReplaceInForkedChild();
   Unlock();
@@ -56,6 +58,7 @@ void InstallForkHandlers() noexcept {
   Store::Process();
   FlightTable::Process();
   Registry::Process();
+  MetricsFile::Process();
   AuditLog::Process();
   for (const HashKind kind : {HashKind::kBlake3, HashKind::kXxh3}) {
     const Hasher unused(kind);  // draws the secret, and chooses the code for this processor

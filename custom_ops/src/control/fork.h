@@ -7,9 +7,11 @@
 //     else that it inherits, shared with the parent until one of them writes; nothing is charged.
 //   - The registry, the configuration and the operator sets, which change rarely, are taken along,
 //     as inherited kernels refer to them: fork() waits for whoever changes them. Counts start at 0.
-//   - The hash secret stays, and so does every setting.
+//   - The thread that writes the metrics file is the parent's. The child has no metrics file until
+//     its own metrics_path is set.
 //   - The audit log stays the parent's. A child whose settings name one begins its own when it is
 //     configured or creates its first session.
+//   - The hash secret stays, and so does every other setting.
 // Locks are taken in the order operators_mutex -> configuration -> audit file -> registry ->
 // namespaces, in which
 // all other code takes them too; none of it calls out while it holds one of the last four, other

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "control/byte_size.h"
+#include "control/metrics_file.h"
 
 namespace actcache {
 namespace {
@@ -129,6 +130,12 @@ const std::array<Knob, kKnobCount> kKnobs = {{
      [](Text text, KnobValues* values) {
        return ReadChoice(text, {{"on", true}, {"off", false}}, &values->single_flight);
      }},
+    {"metrics_path", Scope::kProcess, "the name of a file, or an empty text for none",
+     [](Text text, KnobValues* values) {
+       values->metrics_path = text;
+       return true;
+     },
+     &MetricsFile::Obstacle},
     {"audit_path", Scope::kProcess, "the path of a file, or empty for none",
      [](Text text, KnobValues* values) {
        values->audit.path = text;

@@ -22,6 +22,8 @@
 //                          it saves stops looking up; or "off"
 //   single_flight          "on": concurrent calls that miss the   on             the process
 //                          same key compute it once; or "off"
+//   metrics_path           file that a snapshot is written to      "": none       the process
+//                          every second (control/metrics_file.h)
 //   audit_path             file that is told what becomes of      "": none       the process
 //                          every row (docs/audit.md)
 //   audit_max_bytes        size at which it is rotated            256 MiB        the process
@@ -33,6 +35,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "audit/settings.h"
@@ -82,11 +85,12 @@ struct KnobValues {
   std::size_t namespace_quota_bytes = 0;
   bool bypass = true;
   bool single_flight = true;
+  std::string metrics_path;
   AuditSettings audit;
 };
 
 struct Knob {
-  enum class Scope { kProcess, kSession };
+  enum class Scope : std::uint8_t { kProcess, kSession };
 
   const char* name;
   Scope scope;
@@ -94,9 +98,12 @@ struct Knob {
   // Reads `text` into `values`, whose fields for the knobs earlier in the table are set already.
   // False, and nothing changes, if it is not what the knob takes.
   bool (*read)(const std::string& text, KnobValues* values);
+  // Why a value that the knob takes cannot be used on this machine; nothing if it can. Null for
+  // knobs whose values always can.
+  std::optional<std::string> (*obstacle)(const std::string& value) = nullptr;
 };
 
-inline constexpr std::size_t kKnobCount = 15;
+inline constexpr std::size_t kKnobCount = 16;
 extern const std::array<Knob, kKnobCount> kKnobs;
 
 }  // namespace actcache

@@ -73,10 +73,10 @@ struct Region {
     return policy.bypassed() ? RegionState::kBypassed : RegionState::kActive;
   }
 
+  RegionCounters counters;  // first: it is aligned
   const std::uint32_t number;
   const std::string id;
   const std::string fingerprint;
-  RegionCounters counters;
   RegionPolicy policy;
   SignatureFilter signatures;  // of the rows that the policy watches
   RecomputeTime recompute_time;

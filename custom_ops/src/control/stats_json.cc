@@ -2,10 +2,11 @@
 
 #include <charconv>
 #include <cstdio>
-#include <set>
 
 #include "audit/audit_log.h"
+#include "base/utf8.h"
 #include "control/fork.h"
+#include "control/region_snapshot.h"
 
 namespace actcache {
 namespace {
@@ -50,60 +51,40 @@ class ObjectWriter {
   bool first_ = true;
 };
 
-std::uint64_t Read(const std::atomic<std::uint64_t>& counter) {
-  return counter.load(std::memory_order_acquire);
-}
-
-void WriteRegion(const Region& region, const RegionUsage& usage, std::string* out) {
-  const RegionCounters& counters = region.counters;
-  // The parts before what they are parts of: see RegionCounters.
-  const std::uint64_t duplicates = Read(counters.duplicates);
-  const std::uint64_t joined = Read(counters.joined);
-  const std::uint64_t expired = Read(counters.expired);
-  const std::uint64_t mismatches = Read(counters.mismatches);
-  const std::uint64_t hits = Read(counters.hits);
-  const std::uint64_t misses = Read(counters.misses);
-  const std::uint64_t bypassed = Read(counters.bypassed);
+void WriteRegion(const RegionSnapshot& region, std::string* out) {
   ObjectWriter object(out);
   object.Text("fingerprint", region.fingerprint);
-  object.Number("lookups", hits + misses + bypassed);
-  object.Number("hits", hits);
-  object.Number("misses", misses);
-  object.Number("bypassed", bypassed);
-  object.Number("duplicates", duplicates);
-  object.Number("joined", joined);
-  object.Number("expired", expired);
-  object.Number("verified", Read(counters.verified));
-  object.Number("mismatches", mismatches);
-  object.Number("stored", Read(counters.stored));
-  object.Number("not_admitted", Read(counters.not_admitted));
-  object.Number("evicted", usage.evictions);
-  object.Number("anomalies", Read(counters.anomalies));
-  object.Number("calls", Read(counters.calls));
-  object.Number("bytes", usage.bytes);
-  object.Number("pinned_bytes", usage.pinned_bytes);
-  object.Seconds("saved_seconds", Read(counters.saved_ns));
-  object.Seconds("hash_seconds", Read(counters.hash_ns));
-  object.Seconds("copy_seconds", Read(counters.copy_ns));
-  object.Seconds("compute_seconds", Read(counters.compute_ns));
-  object.Seconds("overhead_seconds", Read(counters.overhead_ns));
-  const RegionPolicy::Stats policy = region.policy.stats();
-  object.Text("state", RegionStateText(region.state()));
-  object.TextOrNull("bypass_reason", BypassReasonText(policy.reason));
-  object.Number("bypass_switches", policy.switches);
-  object.Number("probes", policy.probes);
+  object.Number("lookups", region.hits + region.misses + region.bypassed);
+  object.Number("hits", region.hits);
+  object.Number("misses", region.misses);
+  object.Number("bypassed", region.bypassed);
+  object.Number("duplicates", region.duplicates);
+  object.Number("joined", region.joined);
+  object.Number("expired", region.expired);
+  object.Number("verified", region.verified);
+  object.Number("mismatches", region.mismatches);
+  object.Number("stored", region.stored);
+  object.Number("not_admitted", region.not_admitted);
+  object.Number("evicted", region.usage.evictions);
+  object.Number("anomalies", region.anomalies);
+  object.Number("calls", region.calls);
+  object.Number("bytes", region.usage.bytes);
+  object.Number("pinned_bytes", region.usage.pinned_bytes);
+  object.Seconds("saved_seconds", region.saved_ns);
+  object.Seconds("hash_seconds", region.hash_ns);
+  object.Seconds("copy_seconds", region.copy_ns);
+  object.Seconds("compute_seconds", region.compute_ns);
+  object.Seconds("overhead_seconds", region.overhead_ns);
+  object.Text("state", RegionStateText(region.state));
+  object.TextOrNull("bypass_reason", BypassReasonText(region.policy.reason));
+  object.Number("bypass_switches", region.policy.switches);
+  object.Number("probes", region.policy.probes);
 }
 
 void WriteRegions(const Registry& registry, const Store& store, std::string* out) {
   ObjectWriter object(out);
-  std::set<std::string> written;
-  for (const Region* region : registry.Regions()) {
-    // Two models may name different regions alike; the first keeps the plain name.
-    std::string name = region->id;
-    while (!written.insert(JsonString(name)).second) {
-      name += "@" + region->fingerprint.substr(0, 8);
-    }
-    WriteRegion(*region, store.usage(region->number), object.Member(name));
+  for (const RegionSnapshot& region : SnapshotRegions(registry, store)) {
+    WriteRegion(region, object.Member(region.name));
   }
 }
 
@@ -125,9 +106,9 @@ void WriteStore(const StoreStats& stats, std::string* out) {
 
 void WriteAudit(const AuditCounts& counts, std::string* out) {
   ObjectWriter object(out);
-  object.Number("written", Read(counts.written));
-  object.Number("dropped", Read(counts.dropped));
-  object.Number("bytes", Read(counts.bytes));
+  object.Number("written", counts.written.load(std::memory_order_relaxed));
+  object.Number("dropped", counts.dropped.load(std::memory_order_relaxed));
+  object.Number("bytes", counts.bytes.load(std::memory_order_relaxed));
 }
 
 // Of thousands of tenants few hold something; the others are left out.
@@ -143,37 +124,15 @@ void WriteNamespaces(const Namespaces& namespaces, const Store& store, std::stri
   }
 }
 
-// The bytes of the UTF-8 character that begins at `at`; 0 if none does (Unicode 15, table 3-7: no
-// overlong forms, no surrogates, nothing above U+10FFFF).
-std::size_t CharacterBytes(const std::string& text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(at);
-  if (lead < 0x80) return 1;
-  const std::size_t size = lead < 0xc2   ? 0
-                           : lead < 0xe0 ? 2
-                           : lead < 0xf0 ? 3
-                           : lead < 0xf5 ? 4
-                                         : 0;
-  if (size == 0 || size > text.size() - at) return 0;
-  // The second byte has a narrower range after some first ones.
-  const unsigned char least = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-  const unsigned char most = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-  if (byte(at + 1) < least || byte(at + 1) > most) return 0;
-  for (std::size_t i = 2; i < size; ++i) {
-    if (byte(at + i) < 0x80 || byte(at + i) > 0xbf) return 0;
-  }
-  return size;
-}
-
 }  // namespace
 
 std::string JsonString(const std::string& text) {
   std::string out = "\"";
   for (std::size_t at = 0; at < text.size();) {
-    const std::size_t size = CharacterBytes(text, at);
+    const std::size_t size = Utf8CharacterBytes(text, at);
     const auto byte = static_cast<unsigned char>(text[at]);
     if (size == 0) {
-      out += "\xef\xbf\xbd";  // U+FFFD
+      out += kReplacementCharacter;
     } else if (byte == '"' || byte == '\\') {
       out += '\\';
       out += text[at];
@@ -227,6 +186,7 @@ std::string ConfigJson(const KnobValues& values) {
     object.Number("namespace_quota_bytes", values.namespace_quota_bytes);
     object.Text("bypass", values.bypass ? "auto" : "off");
     object.Text("single_flight", values.single_flight ? "on" : "off");
+    object.Text("metrics_path", values.metrics_path);
     object.Text("audit_path", values.audit.path);
     object.Number("audit_max_bytes", values.audit.max_bytes);
     object.Number("audit_files", values.audit.files);

@@ -77,10 +77,9 @@ struct CacheLookup::Call {
   std::optional<RecordedCall> recorded;     // in a replay
   Mode mode = Mode::kLookUp;
   ShapeClass shape = 0;
-  std::size_t seen = 0;  // rows whose signatures were there, if the mode says to note them
-  std::uint64_t watch_ns = 0;
-  std::uint64_t now_ns = 0;  // when it began, then: when the store was last asked
-  std::uint64_t number = 0;  // AuditLog's
+  const Axes* axes = nullptr;  // of the inputs, as the rows are looked up or would be
+  std::uint64_t now_ns = 0;    // when it began, then: when the store was last asked
+  std::uint64_t number = 0;    // AuditLog's
   std::uint64_t hash_ns = 0;
   std::uint64_t lookup_ns = 0;  // hash_ns and the first search
   std::uint64_t waited_ns = 0;  // for other calls, and searching again after them
@@ -146,8 +145,8 @@ void CacheLookup::ChooseNamespace(Call& call) const {
 }
 
 void CacheLookup::Consult(Call& call) const {
-  const Axes& axes = call.kind == PlanKind::kRow ? attributes_.input_row_axes : no_input_axes_;
-  call.shape = ShapeClassOf(RowBytes(call.inputs, axes, call.rows));
+  call.axes = call.kind == PlanKind::kRow ? &attributes_.input_row_axes : &no_input_axes_;
+  call.shape = ShapeClassOf(RowBytes(call.inputs, *call.axes, call.rows));
   // What the caller wants replaced is replaced, whatever it costs.
   if (call.options.control == Control::kRefresh) return;
   if (call.recorded) {
@@ -156,17 +155,26 @@ void CacheLookup::Consult(Call& call) const {
   }
   call.mode = region_.policy.Begin(Config::Process().bypass());
   if (Passes(call.mode)) call.kind = PlanKind::kPass;
-  if (!Notes(call.mode)) return;
-  const std::uint64_t start = SteadyNow();
-  call.seen = NoteRows(region_.signatures, *call.name_space, call.inputs, axes, call.rows);
-  call.watch_ns = SteadyNow() - start;
 }
 
 void CacheLookup::Report(const Call& call) const {
   if (call.recorded) return;
+  std::size_t watched = 0;
+  std::size_t seen = 0;
+  std::uint64_t watch_ns = 0;
+  if (Notes(call.mode)) {
+    const std::uint64_t start = SteadyNow();
+    try {
+      seen = NoteRows(region_.signatures, *call.name_space, call.inputs, *call.axes, call.rows);
+      watched = call.rows;
+    } catch (...) {
+      // No memory: these rows go unwatched.
+    }
+    watch_ns = SteadyNow() - start;
+    RegionCounters::Add(region_.counters.overhead_ns, watch_ns);
+  }
   if (Passes(call.mode)) {
-    const std::size_t watched = Notes(call.mode) ? call.rows : 0;
-    region_.policy.Passed({call.shape, watched, call.seen, call.watch_ns});
+    region_.policy.Passed({call.shape, watched, seen, watch_ns});
   } else if (call.kind != PlanKind::kPass && call.options.control != Control::kRefresh) {
     const Match& match = call.match;
     region_.policy.LookedUp({call.shape, call.rows, match.hits.size(), match.verified,

@@ -52,7 +52,7 @@ class CacheLookup {
   void ChooseNamespace(Call& call) const;
   // Asks the region's policy how the call goes: it may become a pass.
   void Consult(Call& call) const;
-  // Tells the policy how it went.
+  // Tells the policy how it went, and which rows there were: last, when reading them costs least.
   void Report(const Call& call) const;
   void Find(Call& call, SingleFlight& flight, const Parallel& parallel) const;
   // Looks the keys up, after waiting for those that other calls compute.

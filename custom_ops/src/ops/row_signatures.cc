@@ -48,6 +48,11 @@ std::uint64_t BytesSignature(const TensorView& input, const RowLayout& layout, s
   std::array<std::byte, kSampledBytes> sample;
   std::byte* out = sample.data();
   const auto take = [&](std::size_t begin, std::size_t end) {
+    if (layout.outer == 1) {
+      std::memcpy(out, input.data + layout.offset(row, 0) + begin, end - begin);
+      out += end - begin;
+      return;
+    }
     ForEachPiece(input.data, layout, row, begin, end, [&](const std::byte* piece, std::size_t n) {
       std::memcpy(out, piece, n);
       out += n;

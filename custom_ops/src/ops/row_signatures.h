@@ -15,7 +15,7 @@ namespace actcache {
 // Of a row's part in one input this many bytes are looked at: all of a part that is no longer, else
 // kSampledPieces pieces at equal distances, the first and the last included.
 inline constexpr std::size_t kSampledBytes = 512;
-inline constexpr std::size_t kSampledPieces = 64;
+inline constexpr std::size_t kSampledPieces = 32;
 
 // `inputs`, `axes` and `rows` as for ComputeKeys(), here and below. Bytes of one row's inputs,
 // those that all rows share included; of strings, the average row's.

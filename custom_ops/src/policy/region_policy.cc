@@ -168,6 +168,7 @@ void RegionPolicy::Bypass(BypassReason reason) noexcept {
   calls_ = 0;
   regret_ = 0;
   regretted_ = 0;
+  watch_ = RecentMedian();
   ++switches_;
   // No row that comes again changes that a hit costs more.
   mode_.store(reason == BypassReason::kHitCost ? Mode::kPass : Mode::kPassAndWatch,
@@ -199,7 +200,9 @@ void RegionPolicy::Watch(const Pass& pass) noexcept {
   regret_ = std::min(regret_, 4 * NeededRegret());
 
   watch_.Add(PerRow(pass.watch_ns, pass.rows));
-  if (watch_.value() > kMaxWatchShare * costs.recompute.value()) {
+  // The first calls touch the filter's pages for the first time.
+  if (watch_.count() == RecentMedian::kSamples &&
+      watch_.value() > kMaxWatchShare * costs.recompute.value()) {
     mode_.store(Mode::kPass, std::memory_order_relaxed);
   }
 }

@@ -134,7 +134,7 @@ class RegionPolicy {
 
   mutable Mutex mutex_;
   RowCostTable costs_ ACTCACHE_GUARDED_BY(mutex_);
-  RecentMedian watch_ ACTCACHE_GUARDED_BY(mutex_);  // per row
+  RecentMedian watch_ ACTCACHE_GUARDED_BY(mutex_);  // per row, since the last switch
   BypassReason reason_ ACTCACHE_GUARDED_BY(mutex_) = BypassReason::kNone;
   Trial trial_ ACTCACHE_GUARDED_BY(mutex_) = Trial::kNone;
   unsigned failures_ ACTCACHE_GUARDED_BY(mutex_) = 0;        // trials in a row that lost

@@ -1,0 +1,172 @@
+"""``actcache top``: what a running process's caches do, from its metrics file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from actcache.byte_size import format_bytes
+from actcache.commands import options
+from actcache.energy import Meter, Power, power
+from actcache.errors import InvalidMetrics
+from actcache.live import Activity, Snapshot, activity, read_snapshot, saved_seconds, staleness
+from actcache.terminal import fail, new_console
+
+_EPILOG = f"""\b
+The process writes PATH while its knob metrics_path names it: actcache.configure(metrics_path=PATH), the session config
+entry actcache.metrics_path, or the environment variable ACTCACHE_METRICS_PATH.
+
+\b
+Examples:
+  actcache top /run/encoder.json
+      a table that refreshes until Ctrl-C
+  actcache top /run/encoder.json --once --watts 12
+      one table, with the energy saved if a busy core draws 12 W
+
+{options.EXIT_CODES}"""
+
+_BAR = 30
+
+#: Columns after the region's name and state. A narrow terminal gets the first few and the last.
+_NUMBERS = ("rows", "hits", "now", "rows/s", "saved/s", "bytes", "saved", "evicted", "bypassed", "mismatch")
+_NARROW = 6
+_WIDE = 100
+_STATE_STYLES = {"active": "green", "bypassed": "yellow", "disabled": "red"}
+
+
+@click.command(name="top", epilog=_EPILOG, context_settings=options.HELP_NAMES)
+@click.argument("path", type=options.READ)
+@click.option("--once", is_flag=True, help="Print one table and end, as where stdout is no terminal.")
+@click.option(
+    "--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds between two looks."
+)
+@click.option(
+    "--watts",
+    type=click.FloatRange(min=0, min_open=True),
+    help="What a busy core draws, to estimate saved energy by. Default: measured, where this machine offers RAPL.",
+)
+@options.debug
+def top_command(path: Path, once: bool, interval: float, watts: float | None, debug: bool) -> None:
+    """Show what the caches of a running process do: the process that writes its metrics to PATH."""
+    console = new_console()
+    screens = _screens(path, watts, console)
+    try:
+        if once or not console.is_terminal:
+            console.print(next(screens))
+        else:
+            _refresh(console, screens, interval)
+    except KeyboardInterrupt:
+        pass  # the way out
+    except Exception as error:
+        fail(error, debug)
+
+
+def _refresh(console: Console, screens: Iterator[Group], interval: float) -> None:
+    with Live(next(screens), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(interval)
+            live.update(next(screens), refresh=True)
+
+
+def _screens(path: Path, watts: float | None, console: Console) -> Iterator[Group]:
+    """Yield what is there now, again and again; a file that becomes unreadable after the first time is a notice."""
+    meter = Meter()
+    before, now = None, read_snapshot(path)
+    notice = staleness(now)
+    while True:
+        yield _screen(before, now, power(meter, watts), notice, console.width >= _WIDE)
+        try:
+            found = read_snapshot(path)
+        except InvalidMetrics as error:
+            notice = str(error)
+            continue
+        if found.time != now.time:  # else the same snapshot again
+            before, now = now, found
+        notice = staleness(now)
+
+
+def _screen(before: Snapshot | None, now: Snapshot, drawn: Power | None, notice: str | None, wide: bool) -> Group:
+    parts: list[RenderableType] = [
+        Text(f"process {now.pid}, actcache {now.version}, {time.strftime('%H:%M:%S', time.localtime(now.time))}"),
+        _store_line(now),
+        _saved_line(now, drawn),
+        _region_table(before, now, wide),
+    ]
+    if notice is not None:
+        parts.append(Text(notice, style="bold red"))
+    return Group(*parts)
+
+
+def _store_line(now: Snapshot) -> Text:
+    held, budget = now.store["bytes"], now.store["budget_bytes"]
+    share = min(1.0, held / budget) if budget else 0.0
+    filled = round(share * _BAR)
+    line = Text("store [")
+    line.append("#" * filled, style="green" if share < 0.9 else "yellow")
+    line.append("-" * (_BAR - filled), style="dim")
+    line.append(f"] {share:.0%}: {format_bytes(held)} of {format_bytes(budget)}")
+    line.append(f", {_count(now.store['entries'])} entries, {_count(now.store['evictions'])} evicted")
+    return line
+
+
+def _saved_line(now: Snapshot, drawn: Power | None) -> Text:
+    seconds = sum(saved_seconds(region) for region in now.regions.values())
+    line = Text(f"saved {seconds:.1f} s of computing, net of the cache's own time")
+    if drawn is not None:
+        line.append(f"; {drawn.describe(seconds)}")
+    return line
+
+
+def _region_table(before: Snapshot | None, now: Snapshot, wide: bool) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("region", overflow="fold", min_width=14)
+    table.add_column("state", no_wrap=True)
+    for name in _NUMBERS if wide else (*_NUMBERS[:_NARROW], _NUMBERS[-1]):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, region in now.regions.items():
+        numbers = list(_numbers(region, activity(before, now, name)))
+        table.add_row(
+            "".join(c if c.isprintable() else "?" for c in name),  # a model named it, not this user
+            Text(region["state"], style=_STATE_STYLES.get(region["state"], "")),
+            *(numbers if wide else numbers[:_NARROW]),
+            Text(_count(region["mismatches"]), style="bold red" if region["mismatches"] else ""),
+        )
+    if not now.regions:
+        table.add_row("(no compiled model has been loaded yet)")
+    return table
+
+
+def _numbers(region: Mapping[str, Any], done: Activity) -> Iterator[str]:
+    """The cells under _NUMBERS, but for the last."""
+    yield _count(done.rows)
+    yield _percent(done.hit_ratio)
+    yield _percent(done.recent_hit_ratio)
+    yield "-" if done.rows_per_second is None else _count(done.rows_per_second)
+    yield "-" if done.saved_per_second is None else f"{done.saved_per_second:.2f}s"
+    yield format_bytes(region["bytes"])
+    yield f"{saved_seconds(region):.1f}s"
+    yield _count(region["evicted"])
+    yield _count(region["bypassed"])
+
+
+def _percent(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.1%}"
+
+
+def _count(number: float) -> str:
+    """Write a number in six characters: ``9999``, ``12.3k``, ``1.2M``."""
+    if number < 9999.5:
+        return f"{number:.0f}"
+    for unit in ("k", "M", "G"):
+        number /= 1000
+        if number < 999.95 or unit == "G":
+            break
+    return f"{number:.1f}{unit}"

@@ -1,0 +1,273 @@
+"""The metrics, in the one table of the Python side: names, units, meanings, and where ``stats()`` has them.
+
+The native library writes the same under the same Prometheus names (``custom_ops/src/control/prometheus_text.cc``); a
+test compares the two. What is held for each namespace is left out: a process can have thousands.
+
+Names follow https://prometheus.io/docs/practices/naming/ (base units, ``_total`` for counters) and OpenTelemetry's
+general metric conventions (dotted names without units, UCUM units, ``{row}`` for what is counted).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import actcache
+from actcache.runtime import stats
+
+Stats = Mapping[str, Any]
+Labels = tuple[tuple[str, str], ...]
+
+#: What became of a row. Disjoint: their sum is the number of rows looked up.
+OUTCOMES = ("hit", "duplicate", "joined", "miss", "expired", "verified", "bypassed")
+
+STATES = ("active", "bypassed", "disabled")
+
+
+class Kind(Enum):
+    """How a metric's values behave."""
+
+    COUNTER = "counter"  # only grows while the process lives
+    AMOUNT = "amount"  # what is held now; amounts of several processes add up
+    INFO = "info"  # always 1; its labels are what it tells
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: Its name for Prometheus.
+        otel_name: Its name for OpenTelemetry.
+        otel_unit: Its unit for OpenTelemetry, in UCUM.
+        kind: How its values behave.
+        help: What it is, in a sentence.
+        labels: Names of its labels.
+        read: Yields the values of the labels and the value, for all that ``stats()`` has.
+    """
+
+    name: str
+    otel_name: str
+    otel_unit: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...]
+    read: Callable[[Stats], Iterator[tuple[tuple[str, ...], float]]]
+
+
+Sample = tuple[Labels, float]
+
+
+def _of_region(field: str) -> Callable[[Stats], Iterator[tuple[tuple[str, ...], float]]]:
+    def read(found: Stats) -> Iterator[tuple[tuple[str, ...], float]]:
+        for name, region in found["regions"].items():
+            yield (name, region["fingerprint"]), region[field]
+
+    return read
+
+
+def _of_store(field: str) -> Callable[[Stats], Iterator[tuple[tuple[str, ...], float]]]:
+    def read(found: Stats) -> Iterator[tuple[tuple[str, ...], float]]:
+        yield (), found["store"][field]
+
+    return read
+
+
+def _rows(found: Stats) -> Iterator[tuple[tuple[str, ...], float]]:
+    for name, region in found["regions"].items():
+        whole = {
+            "hit": region["hits"] - region["duplicates"] - region["joined"],
+            "duplicate": region["duplicates"],
+            "joined": region["joined"],
+            "miss": region["misses"] - region["expired"] - region["verified"],
+            "expired": region["expired"],
+            "verified": region["verified"],
+            "bypassed": region["bypassed"],
+        }
+        for outcome in OUTCOMES:
+            yield (name, region["fingerprint"], outcome), whole[outcome]
+
+
+def _states(found: Stats) -> Iterator[tuple[tuple[str, ...], float]]:
+    for name, region in found["regions"].items():
+        for state in STATES:
+            yield (name, region["fingerprint"], state), int(region["state"] == state)
+
+
+def _build(_found: Stats) -> Iterator[tuple[tuple[str, ...], float]]:
+    yield (actcache.__version__,), 1
+
+
+_REGION = ("region", "fingerprint")
+
+
+def _region_counter(name: str, otel_name: str, unit: str, help: str, field: str) -> Metric:
+    return Metric(name, otel_name, unit, Kind.COUNTER, help, _REGION, _of_region(field))
+
+
+def _region_time(what: str, help: str) -> Metric:
+    name = f"actcache_{what}_seconds_total"
+    return _region_counter(name, f"actcache.{what}.time", "s", help, f"{what}_seconds")
+
+
+def _region_amount(name: str, otel_name: str, help: str, field: str) -> Metric:
+    return Metric(name, otel_name, "By", Kind.AMOUNT, help, _REGION, _of_region(field))
+
+
+def _store_counter(what: str, help: str, field: str) -> Metric:
+    name = f"actcache_{what}_total"
+    return Metric(name, f"actcache.{what}", "{entry}", Kind.COUNTER, help, (), _of_store(field))
+
+
+def _store_amount(name: str, otel_name: str, unit: str, help: str, field: str) -> Metric:
+    return Metric(name, otel_name, unit, Kind.AMOUNT, help, (), _of_store(field))
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "actcache_build_info",
+        "actcache.build",
+        "1",
+        Kind.INFO,
+        "1, with the version of the library.",
+        ("version",),
+        _build,
+    ),
+    Metric(
+        "actcache_rows_total",
+        "actcache.rows",
+        "{row}",
+        Kind.COUNTER,
+        "Rows looked up, by what became of them.",
+        (*_REGION, "outcome"),
+        _rows,
+    ),
+    _region_counter("actcache_calls_total", "actcache.calls", "{call}", "Lookups, each of one row or many.", "calls"),
+    _region_counter(
+        "actcache_mismatches_total",
+        "actcache.mismatches",
+        "{row}",
+        "Verified rows that differed from their entry.",
+        "mismatches",
+    ),
+    _region_counter(
+        "actcache_stored_rows_total", "actcache.stored_rows", "{row}", "Computed rows that were stored.", "stored"
+    ),
+    _region_counter(
+        "actcache_not_admitted_rows_total",
+        "actcache.not_admitted_rows",
+        "{row}",
+        "Computed rows that were not stored.",
+        "not_admitted",
+    ),
+    _region_counter(
+        "actcache_anomalies_total",
+        "actcache.anomalies",
+        "{call}",
+        "Calls whose results were not one row per row.",
+        "anomalies",
+    ),
+    _region_counter(
+        "actcache_evictions_total", "actcache.evictions", "{entry}", "Entries that made room for others.", "evicted"
+    ),
+    _region_time("saved", "Time that computing the hits would have taken."),
+    _region_time("overhead", "Time spent in the cache's operators, hashing and copying included."),
+    _region_time("hash", "Time spent hashing inputs."),
+    _region_time("copy", "Time spent copying rows."),
+    _region_time("compute", "Time spent computing what was missing."),
+    _region_counter(
+        "actcache_bypass_switches_total",
+        "actcache.bypass_switches",
+        "{switch}",
+        "How often the region became bypassed.",
+        "bypass_switches",
+    ),
+    _region_counter(
+        "actcache_probes_total",
+        "actcache.probes",
+        "{probe}",
+        "How often the bypassed region was tried again.",
+        "probes",
+    ),
+    _region_amount("actcache_region_bytes", "actcache.region.size", "Bytes held for the region.", "bytes"),
+    _region_amount(
+        "actcache_region_pinned_bytes",
+        "actcache.region.pinned.size",
+        "Bytes of the region's entries that are pinned.",
+        "pinned_bytes",
+    ),
+    Metric(
+        "actcache_region_state",
+        "actcache.region.state",
+        "1",
+        Kind.AMOUNT,
+        "1 for the state that the region is in.",
+        (*_REGION, "state"),
+        _states,
+    ),
+    _store_amount("actcache_entries", "actcache.entries", "{entry}", "Entries that can be found.", "entries"),
+    _store_amount("actcache_store_bytes", "actcache.store.size", "By", "Bytes held by the store.", "bytes"),
+    _store_amount(
+        "actcache_store_budget_bytes", "actcache.store.limit", "By", "Bytes that the store may hold.", "budget_bytes"
+    ),
+    _store_amount(
+        "actcache_pinned_bytes", "actcache.pinned.size", "By", "Bytes of entries that are pinned.", "pinned_bytes"
+    ),
+    _store_counter("insertions", "Entries stored.", "insertions"),
+    _store_counter("rejections", "Entries refused: too large, or not worth their room.", "rejected"),
+    _store_counter("expirations", "Entries asked for after their time to live.", "expired"),
+    _store_counter("invalidations", "Entries removed on demand.", "invalidated"),
+    _store_counter("replacements", "Entries replaced by later ones of the same key.", "replaced"),
+)
+
+
+class Readings:
+    """Values of the metrics of this process. Thread-safe.
+
+    A counter never goes back, though what became of a row is the difference of two counts that may be read in the
+    middle of a call: a monitoring system would take that for a restart. A child of ``os.fork()`` is one.
+    """
+
+    #: Readings within so many seconds are of one moment: a collection reads metric by metric.
+    MOMENT = 0.05
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._stats: Stats = {}
+        self._time = -float("inf")
+        self._largest: dict[tuple[str, Labels], float] = {}
+
+    def read(self, metric: Metric) -> list[Sample]:
+        """Return what `metric` is now.
+
+        Raises:
+            InvalidOption: An environment variable ``ACTCACHE_...`` means nothing.
+            LibraryError: As :func:`actcache.library_path`.
+        """
+        with self._lock:
+            self._refresh()
+            samples = [
+                (tuple(zip(metric.labels, values, strict=True)), value) for values, value in metric.read(self._stats)
+            ]
+            if metric.kind is Kind.COUNTER:
+                samples = [(labels, self._grown(metric, labels, value)) for labels, value in samples]
+            return samples
+
+    def _refresh(self) -> None:
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._largest.clear()
+            self._time = -float("inf")
+        if time.monotonic() - self._time > self.MOMENT:
+            self._stats = stats()
+            self._time = time.monotonic()
+
+    def _grown(self, metric: Metric, labels: Labels, value: float) -> float:
+        largest = self._largest[metric.name, labels] = max(value, self._largest.get((metric.name, labels), 0))
+        return largest

@@ -1,0 +1,145 @@
+"""The exporters, read by the real libraries: prometheus_client's server and parser, OpenTelemetry's SDK."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from typing import Any
+
+import pytest
+from serving import NAME, eventually, host
+
+from actcache.metrics.table import METRICS, OUTCOMES, Kind
+
+parser = pytest.importorskip("prometheus_client.parser")
+pytest.importorskip("opentelemetry.sdk.metrics")
+
+#: Labels and value of each sample, by name.
+Samples = dict[str, dict[frozenset[tuple[str, str]], float]]
+
+SERVE_HTTP = """
+import prometheus_client
+actcache.configure(metrics_path={path!r})
+registry = prometheus_client.CollectorRegistry()
+registry.register(actcache.metrics.Collector())
+server, _ = prometheus_client.start_http_server(0, addr="127.0.0.1", registry=registry)
+serve({calls})
+print(server.server_port, flush=True)
+input()
+"""
+
+
+def parsed(text: str) -> Samples:
+    found: Samples = {}
+    for family in parser.text_string_to_metric_families(text):
+        for sample in family.samples:
+            found.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
+    return found
+
+
+def types(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+
+
+def helps(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^# HELP (\S+) (.+)$", text, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """What one process says: in its .prom file, and when it is scraped."""
+    path = tmp_path_factory.mktemp("metrics") / "m.prom"
+    body = "import actcache.metrics\n" + SERVE_HTTP.format(path=str(path), calls=10)
+    with host(body) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        eventually(lambda: path.exists() and 'outcome="hit"} 36\n' in path.read_text())
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as reply:
+            scraped = reply.read().decode()
+        return path.read_text(), scraped
+
+
+def test_the_file_and_the_collector_expose_the_same(exported: tuple[str, str]) -> None:
+    written, scraped = exported
+    assert types(written) == types(scraped)
+    assert helps(written) == helps(scraped)
+    assert parsed(written) == parsed(scraped)  # nothing happens any more, so the values too
+
+
+def test_they_expose_the_table_and_nothing_else(exported: tuple[str, str]) -> None:
+    found = parsed(exported[0])
+    assert found.keys() == {metric.name for metric in METRICS}
+    for metric in METRICS:
+        for labels in found[metric.name]:
+            assert {name for name, _ in labels} == set(metric.labels)
+        assert types(exported[0])[metric.name] == ("counter" if metric.kind is Kind.COUNTER else "gauge")
+
+
+def test_the_outcomes_add_up_to_the_rows(exported: tuple[str, str]) -> None:
+    rows = {dict(labels)["outcome"]: value for labels, value in parsed(exported[1])["actcache_rows_total"].items()}
+    assert rows == {outcome: {"hit": 36, "miss": 44}.get(outcome, 0) for outcome in OUTCOMES}
+    assert {dict(labels)["region"] for labels in parsed(exported[1])["actcache_rows_total"]} == {NAME}
+
+
+def test_names_follow_the_conventions() -> None:
+    for metric in METRICS:
+        assert re.fullmatch(r"actcache_[a-z_]+", metric.name)
+        assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER)
+        assert re.fullmatch(r"actcache\.[a-z_]+(\.[a-z_]+)*", metric.otel_name)
+        assert re.fullmatch(r"s|By|1|\{[a-z]+\}", metric.otel_unit)
+        assert ("_seconds" in metric.name) == (metric.otel_unit == "s")
+        assert ("_bytes" in metric.name) == (metric.otel_unit == "By")
+    assert len({metric.name for metric in METRICS}) == len({metric.otel_name for metric in METRICS}) == len(METRICS)
+
+
+OBSERVE = """
+import json
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+import actcache.metrics
+
+reader = InMemoryMetricReader()
+actcache.metrics.instrument(MeterProvider(metric_readers=[reader]).get_meter("actcache"))
+serve(10)
+print(reader.get_metrics_data().to_json(indent=None), flush=True)
+"""
+
+
+def test_opentelemetry_observes_the_same() -> None:
+    with host(OBSERVE) as process:
+        said, _ = process.communicate()
+    (resource,) = json.loads(said)["resource_metrics"]
+    (scope,) = resource["scope_metrics"]
+    found: dict[str, Any] = {metric["name"]: metric for metric in scope["metrics"]}
+    assert found.keys() == {metric.otel_name for metric in METRICS}
+    for metric in METRICS:
+        observed = found[metric.otel_name]
+        assert observed["unit"] == metric.otel_unit and observed["description"] == metric.help
+        assert observed["data"].get("is_monotonic") == {Kind.COUNTER: True, Kind.AMOUNT: False}.get(metric.kind)
+        for point in observed["data"]["data_points"]:
+            assert point["attributes"].keys() == {f"actcache.{label}" for label in metric.labels}
+    points = found["actcache.rows"]["data"]["data_points"]
+    rows = {point["attributes"]["actcache.outcome"]: point["value"] for point in points}
+    assert (rows["hit"], rows["miss"]) == (36, 44)
+    assert found["actcache.store.limit"]["data"]["data_points"][0]["value"] > 0
+
+
+FORK = """
+import os
+from actcache.metrics.table import METRICS, Readings
+(rows,) = [metric for metric in METRICS if metric.name == "actcache_rows_total"]
+readings = Readings()
+serve(10)
+print(sum(value for _, value in readings.read(rows)), flush=True)
+if os.fork() == 0:
+    print(sum(value for _, value in readings.read(rows)), flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_a_forked_child_counts_from_0() -> None:
+    with host(FORK) as process:
+        said, _ = process.communicate()
+    assert said.split() == ["80", "0"]
