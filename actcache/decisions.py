@@ -176,8 +176,8 @@ class _Reader:
         calls = [decision.call for decision in decisions]
         self.history.lost = max(calls, default=0) - len(calls)
         for decision in self._open.values():
-            if decision is not decisions[-1]:
-                computed = len(decision.computed)
+            computed = len(decision.computed)
+            if computed and decision is not decisions[-1]:
                 decision.contradiction = (
                     f"its lookup line has {computed} computed rows, and no store line is about them"
                 )
@@ -189,8 +189,7 @@ class _Reader:
         keys = None if names is None else [self._number(key) for key in names]
         decision = Decision(line.call, region, line.namespace, line.outcomes, keys, line.now_ns)
         decision.evicted = self._left()
-        if decision.computed and keys is not None:
-            self._open[line.call] = decision
+        self._open[line.call] = decision
         self._last[region] = decision
         self.history.steps.append(decision)
 
