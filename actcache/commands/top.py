@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console, Group, RenderableType
@@ -32,7 +33,12 @@ Examples:
 
 {options.EXIT_CODES}"""
 
-_BAR = 40
+_BAR = 30
+
+#: Columns after the region's name and state. A narrow terminal gets the first few and the last.
+_NUMBERS = ("rows", "hits", "now", "rows/s", "saved/s", "bytes", "saved", "evicted", "bypassed", "mismatch")
+_NARROW = 6
+_WIDE = 100
 _STATE_STYLES = {"active": "green", "bypassed": "yellow", "disabled": "red"}
 
 
@@ -51,7 +57,7 @@ _STATE_STYLES = {"active": "green", "bypassed": "yellow", "disabled": "red"}
 def top_command(path: Path, once: bool, interval: float, watts: float | None, debug: bool) -> None:
     """Show what the caches of a running process do: the process that writes its metrics to PATH."""
     console = new_console()
-    screens = _screens(path, watts)
+    screens = _screens(path, watts, console)
     try:
         if once or not console.is_terminal:
             console.print(next(screens))
@@ -70,13 +76,13 @@ def _refresh(console: Console, screens: Iterator[Group], interval: float) -> Non
             live.update(next(screens), refresh=True)
 
 
-def _screens(path: Path, watts: float | None) -> Iterator[Group]:
+def _screens(path: Path, watts: float | None, console: Console) -> Iterator[Group]:
     """Yield what is there now, again and again; a file that becomes unreadable after the first time is a notice."""
     meter = Meter()
     before, now = None, read_snapshot(path)
     notice = staleness(now)
     while True:
-        yield _screen(before, now, power(meter, watts), notice)
+        yield _screen(before, now, power(meter, watts), notice, console.width >= _WIDE)
         try:
             found = read_snapshot(path)
         except InvalidMetrics as error:
@@ -87,12 +93,12 @@ def _screens(path: Path, watts: float | None) -> Iterator[Group]:
         notice = staleness(now)
 
 
-def _screen(before: Snapshot | None, now: Snapshot, drawn: Power | None, notice: str | None) -> Group:
+def _screen(before: Snapshot | None, now: Snapshot, drawn: Power | None, notice: str | None, wide: bool) -> Group:
     parts: list[RenderableType] = [
         Text(f"process {now.pid}, actcache {now.version}, {time.strftime('%H:%M:%S', time.localtime(now.time))}"),
         _store_line(now),
         _saved_line(now, drawn),
-        _region_table(before, now),
+        _region_table(before, now, wide),
     ]
     if notice is not None:
         parts.append(Text(notice, style="bold red"))
@@ -107,54 +113,60 @@ def _store_line(now: Snapshot) -> Text:
     line.append("#" * filled, style="green" if share < 0.9 else "yellow")
     line.append("-" * (_BAR - filled), style="dim")
     line.append(f"] {share:.0%}: {format_bytes(held)} of {format_bytes(budget)}")
-    line.append(f", {now.store['entries']} entries, {now.store['evictions']} evicted")
+    line.append(f", {_count(now.store['entries'])} entries, {_count(now.store['evictions'])} evicted")
     return line
 
 
 def _saved_line(now: Snapshot, drawn: Power | None) -> Text:
     seconds = sum(saved_seconds(region) for region in now.regions.values())
-    line = Text(f"saved {seconds:.1f} s of computing, what the cache took subtracted")
+    line = Text(f"saved {seconds:.1f} s of computing, net of the cache's own time")
     if drawn is not None:
         line.append(f"; {drawn.describe(seconds)}")
     return line
 
 
-def _region_table(before: Snapshot | None, now: Snapshot) -> Table:
-    table = Table()
-    table.add_column("region", overflow="fold")
-    table.add_column("state")
-    for name in (
-        "rows",
-        "hits",
-        "hits now",
-        "rows/s",
-        "saved s/s",
-        "saved s",
-        "bytes",
-        "evicted",
-        "bypassed",
-        "mismatches",
-    ):
-        table.add_column(name, justify="right")
+def _region_table(before: Snapshot | None, now: Snapshot, wide: bool) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("region", overflow="fold", min_width=14)
+    table.add_column("state", no_wrap=True)
+    for name in _NUMBERS if wide else (*_NUMBERS[:_NARROW], _NUMBERS[-1]):
+        table.add_column(name, justify="right", no_wrap=True)
     for name, region in now.regions.items():
+        numbers = list(_numbers(region, activity(before, now, name)))
         table.add_row(
             "".join(c if c.isprintable() else "?" for c in name),  # a model named it, not this user
             Text(region["state"], style=_STATE_STYLES.get(region["state"], "")),
-            *_rates(activity(before, now, name)),
-            f"{saved_seconds(region):.1f}",
-            format_bytes(region["bytes"]),
-            str(region["evicted"]),
-            str(region["bypassed"]),
-            Text(str(region["mismatches"]), style="bold red" if region["mismatches"] else ""),
+            *(numbers if wide else numbers[:_NARROW]),
+            Text(_count(region["mismatches"]), style="bold red" if region["mismatches"] else ""),
         )
     if not now.regions:
-        table.caption = "no compiled model has been loaded yet"
+        table.add_row("(no compiled model has been loaded yet)")
     return table
 
 
-def _rates(done: Activity) -> Iterator[str]:
-    yield str(done.rows)
-    for ratio in (done.hit_ratio, done.recent_hit_ratio):
-        yield "-" if ratio is None else f"{ratio:.1%}"
-    yield "-" if done.rows_per_second is None else f"{done.rows_per_second:.0f}"
-    yield "-" if done.saved_per_second is None else f"{done.saved_per_second:.2f}"
+def _numbers(region: Mapping[str, Any], done: Activity) -> Iterator[str]:
+    """The cells under _NUMBERS, but for the last."""
+    yield _count(done.rows)
+    yield _percent(done.hit_ratio)
+    yield _percent(done.recent_hit_ratio)
+    yield "-" if done.rows_per_second is None else _count(done.rows_per_second)
+    yield "-" if done.saved_per_second is None else f"{done.saved_per_second:.2f}s"
+    yield format_bytes(region["bytes"])
+    yield f"{saved_seconds(region):.1f}s"
+    yield _count(region["evicted"])
+    yield _count(region["bypassed"])
+
+
+def _percent(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.1%}"
+
+
+def _count(number: float) -> str:
+    """Write a number in six characters: ``9999``, ``12.3k``, ``1.2M``."""
+    if number < 9999.5:
+        return f"{number:.0f}"
+    for unit in ("k", "M", "G"):
+        number /= 1000
+        if number < 999.95 or unit == "G":
+            break
+    return f"{number:.1f}{unit}"

@@ -82,17 +82,16 @@ def lines(
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
-    return panel(
-        "timeseries", title, description, unit, queries, 12, 8, defaults={"custom": custom, **limits}, options=options
-    )
+    defaults = {"color": {"mode": "palette-classic"}, "custom": custom, **limits}
+    return panel("timeseries", title, description, unit, queries, 12, 8, defaults=defaults, options=options)
 
 
 def states() -> Panel:
     """When each region was active, bypassed or disabled."""
     names = {"0": ("active", "green"), "1": ("bypassed", "yellow"), "2": ("disabled", "red")}
     mapping = {value: {"text": text, "color": color, "index": int(value)} for value, (text, color) in names.items()}
-    number = " + ".join(
-        f'{weight}max by (region) (actcache_region_state{{{_REGION}, state="{state}"}})'
+    number = " or ".join(
+        f'{weight}actcache_region_state{{{_REGION}, state="{state}"}}'
         for weight, state in (("", "bypassed"), ("2 * ", "disabled"))
     )
     return panel(
@@ -101,10 +100,14 @@ def states() -> Panel:
         "Bypassed: looking up would cost more than it saves. Disabled: a verified row differed from its entry. "
         "Of several processes the worst.",
         "short",
-        {"{{region}}": number},
+        {"{{region}}": f"max by (region) ({number})"},
         24,
         6,
-        defaults={"mappings": [{"type": "value", "options": mapping}], "custom": {"fillOpacity": 70, "lineWidth": 0}},
+        defaults={
+            "color": {"mode": "thresholds"},
+            "mappings": [{"type": "value", "options": mapping}],
+            "custom": {"fillOpacity": 70, "lineWidth": 0},
+        },
         options={"mergeValues": True, "showValue": "auto", "rowHeight": 0.8, "legend": {"showLegend": False}},
     )
 
