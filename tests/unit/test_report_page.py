@@ -146,6 +146,16 @@ def test_a_log_of_next_to_nothing_has_a_page(lines: list[str], tmp_path: Path) -
     assert "computed again" in Page((tmp_path / "a.html").read_text(encoding="utf-8")).words
 
 
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    lines = [logs.start(part=3), logs.region(), logs.lookup(1, "m", [1]), logs.start(pid=2), logs.line("merge", 2)]
+    notes = json.loads(run("report", logs.write(tmp_path / "a.jsonl", lines), "--json").stdout)["notes"]
+    assert [note.split(":")[0].split(".")[0] for note in notes] == [
+        "Skipped 1 line about what this actcache does not know",
+        "2 processes wrote this",
+        "The log was rotated and its first files are gone",
+    ]
+
+
 def test_what_does_not_fit_is_one_line(compiled: Path, tmp_path: Path) -> None:
     audit = logs.write(tmp_path / "audit.jsonl", eventful("ab" * 32))
     refused(run("report", audit, "--model", compiled), "audit.jsonl", "is not of encoder.cached.onnx", "(encoder)")
