@@ -5,6 +5,7 @@
 #   make test                 C++ tests (plain, address and undefined-behaviour sanitizers, thread sanitizer), fuzz
 #                             targets for some seconds each, then pytest
 #   make fuzz                 each fuzz target for ten minutes (FUZZ_SECONDS), from where it ended the last time
+#   make test-page            the page of actcache report in a headless Chromium, which make test goes without
 #   make conformance          onnx's node tests, random graphs and the catalogue, compiled and held to plain onnxruntime
 #   make conformance-exports  models exported from PyTorch on the spot, in an environment of its own
 #   make check                ruff, mypy, clang-format, clang-tidy
@@ -27,7 +28,7 @@ OLDEST := .venv-oldest
 # So has PyTorch, which nothing else here needs.
 EXPORTS := .venv-exports
 
-.PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python fuzz conformance conformance-exports
+.PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page fuzz conformance conformance-exports
 .PHONY: check check-python check-cpp format library clean
 
 help:
@@ -61,6 +62,10 @@ fuzz: $(DONE)/package $(DONE)/libfuzzer
 test-python: library $(DONE)/test $(OLDEST)/.done
 	$(PYTHON) -m models.fetch
 	$(PYTHON) -m pytest -q
+
+# Chromium takes 400 MB, so it is no part of `make test`, where these tests are skipped if there is none.
+test-page: $(DONE)/browser $(DONE)/chromium
+	$(PYTHON) -m pytest -q tests/unit/test_report_browser.py
 
 conformance: library $(DONE)/test
 	$(PYTHON) -m models.fetch
@@ -103,6 +108,10 @@ $(DONE)/libfuzzer: | $(DONE)/venv
 	scripts/bootstrap.sh $(VENV) libfuzzer
 	@touch $@
 
+$(DONE)/chromium: | $(DONE)/venv
+	scripts/bootstrap.sh $(VENV) chromium
+	@touch $@
+
 # What pyproject.toml asks of a build, installed here: pip would fetch it anew for every editable install.
 $(DONE)/build-tools: $(DONE)/venv
 	$(PIP) install 'hatchling>=1.26' 'cmake>=3.22,<5' 'ninja>=1.11'
@@ -112,7 +121,7 @@ $(DONE)/package: $(DONE)/build-tools pyproject.toml hatch_build.py
 	$(PIP) install --no-build-isolation --editable .
 	@touch $@
 
-$(DONE)/demo $(DONE)/test $(DONE)/dev: $(DONE)/package
+$(DONE)/demo $(DONE)/test $(DONE)/browser $(DONE)/dev: $(DONE)/package
 	$(PIP) install --no-build-isolation --editable '.[$(@F)]'
 	@touch $@
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import operator
 import os
-from os import PathLike
 from typing import Any
 
 from actcache._library import call, number_argument, read_json, text_argument
@@ -27,7 +26,11 @@ def configure(
     namespace_quota_bytes: int | str | None = None,
     bypass: str | None = None,
     single_flight: str | None = None,
-    metrics_path: str | PathLike[str] | None = None,
+    metrics_path: str | os.PathLike[str] | None = None,
+    audit_path: str | os.PathLike[str] | None = None,
+    audit_max_bytes: int | str | None = None,
+    audit_files: int | None = None,
+    audit_buffer_bytes: int | str | None = None,
     **unknown: object,
 ) -> None:
     """Set knobs of this process; those that are None stay as they are.
@@ -55,10 +58,18 @@ def configure(
         metrics_path: File that is written anew every second, for ``actcache top``; in Prometheus' text format if its
             name ends in ``.prom``. ``%p`` in it stands for the process id. ``""`` for none. A child of ``os.fork()``
             has none until it sets its own.
+        audit_path: File that is told what becomes of every row (``docs/audit.md``); ``""`` for none. When this returns,
+            what happened before is in the file that was named before.
+        audit_max_bytes: Size at which that file is renamed to ``<audit_path>.1`` and a new one begun; at least 64 KiB.
+            Default: 256 MiB.
+        audit_files: How many renamed files are kept. Default: 4.
+        audit_buffer_bytes: Memory for what is not written yet, at least 64 KiB; what does not fit is not recorded, and
+            counted. Default: 8 MiB.
         **unknown: Refused.
 
     Raises:
-        InvalidOption: A knob is unknown or its value means nothing. Knobs named before it stay set.
+        InvalidOption: A knob is unknown, its value means nothing, or the file of `audit_path` cannot be opened. Knobs
+            named before it stay set.
         LibraryError: As :func:`actcache.library_path`.
     """
     for name in unknown:
@@ -76,6 +87,10 @@ def configure(
         "bypass": _text("bypass", bypass),
         "single_flight": _text("single_flight", single_flight),
         "metrics_path": _path("metrics_path", metrics_path),
+        "audit_max_bytes": _bytes("audit_max_bytes", audit_max_bytes),
+        "audit_files": _count("audit_files", audit_files),
+        "audit_buffer_bytes": _bytes("audit_buffer_bytes", audit_buffer_bytes),
+        "audit_path": _path("audit_path", audit_path),
     }
     for name, value in given.items():
         if value is not None:
@@ -103,18 +118,23 @@ def _text(name: str, value: object) -> str | None:
 
 
 def _path(name: str, value: object) -> str | None:
-    return _text(name, os.fspath(value) if isinstance(value, PathLike) else value)
+    return _text(name, os.fspath(value) if isinstance(value, os.PathLike) else value)
 
 
 def _bytes(name: str, value: object) -> str | None:
-    if value is None or isinstance(value, str):
+    if isinstance(value, str):
         return _text(name, value)
+    return _count(name, value, "give a whole number of bytes, or a text as 512MiB or 10%")
+
+
+def _count(name: str, value: object, hint: str = "give a whole number") -> str | None:
+    if value is None:
+        return None
     try:
         if isinstance(value, bool):
             raise TypeError
         return str(operator.index(value))  # type: ignore[arg-type]
     except TypeError:
-        hint = "give a whole number of bytes, or a text as 512MiB or 10%"
         raise InvalidOption(f"knob '{name}' is {value!r}", hint=hint) from None
 
 

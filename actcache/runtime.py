@@ -91,7 +91,7 @@ def stats() -> dict[str, Any]:
     """Return what the caches of this process have done so far.
 
     Returns:
-        ``{"forked": bool, "regions": {id: {...}}, "store": {...}, "namespaces": {name: {...}}}``.
+        ``{"forked": bool, "regions": {id: {...}}, "store": {...}, "namespaces": {name: {...}}, "audit": {...}}``.
 
         Per region, in rows (a call of a tensor-granular region is one row): ``lookups == hits + misses + bypassed``;
         of the hits, ``duplicates`` equal a row of the same batch and ``joined`` waited for another call; of the
@@ -104,7 +104,8 @@ def stats() -> dict[str, Any]:
 
         The store: ``bytes``, ``entries``, ``budget_bytes``, ``pinned_bytes``, ... as they are now, and how many
         entries were inserted, evicted, expired, invalidated, ... so far. Per namespace that holds something:
-        ``bytes`` and ``entries``. ``forked`` tells a child of ``os.fork()``, which counts from 0.
+        ``bytes`` and ``entries``. The audit log: events ``written`` and ``dropped``, ``bytes`` written.
+        ``forked`` tells a child of ``os.fork()``, which counts from 0.
         ``custom_ops/include/actcache.h`` has the complete list.
 
     Raises:

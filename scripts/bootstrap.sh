@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Prepares a machine: system packages that are missing, then a virtual environment.
 #
-#   scripts/bootstrap.sh VENV [libfuzzer]
+#   scripts/bootstrap.sh VENV [libfuzzer | chromium]
 #
-# With "libfuzzer" also clang, whose libFuzzer drives the fuzz targets; they run without it, too.
+# With "libfuzzer" also clang, whose libFuzzer drives the fuzz targets; they run without it, too. With "chromium" also
+# that, for the tests of the report's page.
 #
 # Debian and Ubuntu, as root or with sudo. Elsewhere it says what to install, and stops only for what it
 # cannot do without. ACTCACHE_PYTHON names the interpreter to use; otherwise the first Python >= 3.10.
@@ -70,6 +71,10 @@ libfuzzer_packages() {
   [ -z "$(apt-cache show "$runtime" 2>/dev/null)" ] || echo "$runtime"
 }
 
+has_chromium() {
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null
+}
+
 # Prints the packages for what is missing, one word each.
 missing_packages() {
   has_compiler || echo g++ libc6-dev
@@ -78,6 +83,7 @@ missing_packages() {
   has_header gtest/gtest.h || echo libgtest-dev
   has_blake3 || blake3_package
   [ "$wanted" != libfuzzer ] || has_libfuzzer || libfuzzer_packages
+  [ "$wanted" != chromium ] || has_chromium || echo chromium
 }
 
 as_root() {

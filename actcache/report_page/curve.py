@@ -8,7 +8,8 @@ are in the sample or none. A store whose budget is scaled down by the same rate 
 The rate is lowered by halves so that the sample stays small. Misses of the sample, divided by the rate, are held
 against the true number of rows: keys that are wanted often weigh too much or too little in a sample of few keys, but
 they miss once (the idea of SHARDS-adj). The error that is stated is the standard error of four disjoint quarters of
-the sample. What no sample shows: entries that expire or are invalidated, namespaces' quotas, pinned entries.
+the sample. An entry's size is the mean of those that its call stored or found, as lines say no more. What no sample
+shows: entries that expire or are invalidated, namespaces' quotas, pinned entries.
 """
 
 from __future__ import annotations

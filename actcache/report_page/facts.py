@@ -13,6 +13,7 @@ from actcache.manifest import region_entry
 from actcache.report_page.curve import Curve, CurvePoint
 from actcache.report_page.regions import RegionSums
 from actcache.report_page.summary import Summary
+from actcache.report_page.wording import several
 
 #: What a busy processor is taken to draw beyond an idle one, in watts, where nobody says.
 ASSUMED_WATTS = 65.0
@@ -127,13 +128,13 @@ class Facts:
         summary = self.summary
         if summary.dropped:
             found.append(
-                f"{summary.dropped:,} events are missing: the buffer was full. Sums are too small by what they would"
+                f"{several(summary.dropped, 'event')} missing: the buffer was full. Sums lack what they would"
                 " have added; a larger audit_buffer_bytes keeps more."
             )
         if summary.broken:
-            found.append(f"{summary.broken:,} lines could not be read and were skipped.")
+            found.append(f"Skipped {several(summary.broken, 'line')} that cannot be read.")
         if summary.unknown:
-            found.append(f"{summary.unknown:,} lines tell of events that this actcache does not know.")
+            found.append(f"Skipped {several(summary.unknown, 'line')} about what this actcache does not know.")
         if summary.first_part > 1:
             found.append("The log was rotated and its first files are gone: what came before is not in these numbers.")
         if not self.rows:
@@ -143,7 +144,7 @@ class Facts:
             found.append(f"Not looked up at the end: {', '.join(idle)} (see events).")
         different = sum(region.results["x"] for region in self.regions)
         if different:
-            found.append(f"{different:,} verified rows differed from their entries.")
+            found.append(f"Verification found {several(different, 'row')} different from what was stored.")
         if self.model is not None:
             unseen = [lookup.id for lookup in self.model.lookups if lookup.id not in self.of_model]
             if unseen:

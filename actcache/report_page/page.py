@@ -64,6 +64,8 @@ def write_report(
     """
     compiled = read_compiled(Path(model)) if model is not None else None
     with AuditLog(audit) as log:
+        if any(Path(output).resolve() == file.resolve() for file in log.files):
+            raise OutputError("is the audit log itself", file=output, hint="name another file with -o")
         summary = summarise(log)
     regions = list(summary.regions)
     recorded = summary.budget or None

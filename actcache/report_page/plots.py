@@ -171,7 +171,7 @@ def reuse_by_budget(curve: Curve, marked: int | None, measured: tuple[int, float
         text = f"measured: {percent(measured[1])}"
         plot.shapes.append(Shape(_line([(at - 14, ratio), (at + 14, ratio)]), "measured", text))
         plot.legend.append(("measured", "measured"))
-    plot.legend[:0] = [("line", "simulated"), ("band", "± 2 standard errors")]
+    plot.legend[:0] = [("line", "simulated"), *([("band", "± 2 standard errors")] if curve.rate < 1 else [])]
     for point in curve.points:
         text = f"{size(point.budget)}: {percent(point.reuse)} reused"
         at = across(point.budget)

@@ -36,6 +36,11 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def several(number: int, what: str) -> str:
+    """Write ``1 line``, ``12 lines``."""
+    return f"{count(number)} {what}{'' if number == 1 else 's'}"
+
+
 def energy(joules: float) -> str:
     """Write ``1.2 kWh``, ``340 Wh``, ``12 J``."""
     if abs(joules) >= 3.6e6:
@@ -57,7 +62,7 @@ def moment(t: float, spell: float = 0.0) -> str:
         return f"{when:%d %b %H:%M}"
     if spell > 600:
         return f"{when:%H:%M}"
-    return f"{when:%H:%M:%S}" if spell > 5 else f"{when:%S}.{when.microsecond // 1000:03d} s"
+    return f"{when:%H:%M:%S}" if spell > 5 else f"{when:%H:%M:%S}.{when.microsecond // 1000:03d}"
 
 
 def size(count_of_bytes: float) -> str:

@@ -42,6 +42,11 @@ extern "C" {
  *                            the process exits: Prometheus text if its name ends in ".prom", else
  *                            the statistics below as JSON, with "schema", "time", "pid", "version".
  *                            "%p" in it stands for the process id. Default "": none
+ *   "audit_path"             file that is told what becomes of every row (docs/audit.md); "": none.
+ *                            What happened before is in its file when this returns
+ *   "audit_max_bytes"        size at which that file is renamed and a new one begun
+ *   "audit_files"            how many renamed ones are kept
+ *   "audit_buffer_bytes"     memory for what is not written yet; what does not fit is dropped
  *
  * A null `value` takes the setting back. Returns 0, or -1 and a message in actcache_last_error().
  */
@@ -89,6 +94,7 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  *            "pinned_entries": now; "insertions", "rejected", "evictions", "expired",
  *            "invalidated", "replaced": so far, in entries},
  *  "namespaces": {name: {"bytes", "entries"}}, of those that hold something
+ *  "audit": {"written", "dropped": events of the audit log so far; "bytes": in its files}
  * }
  *
  * A second region of the same id is called "<id>@<first 8 digits of its fingerprint>". */
@@ -119,6 +125,15 @@ ACTCACHE_EXPORT int64_t actcache_unpin(const char* name_space, const char* regio
  * they see this thread idle, when it runs the model again or ends, or after a small multiple of the
  * time that computing usually takes. Harmless at any time. */
 ACTCACHE_EXPORT void actcache_abandon(void);
+
+/* For replaying an audit log. The next call of the region of that fingerprint, of those that no call
+ * of this function was for yet, decides as a recorded one did: it looks up (`passed`: it does not)
+ * as at `lookup_ns`, and what it computes is offered to the store as at `store_ns`, with the costs
+ * of a row that the log has, instead of what is measured; nor does it tell whether the region pays.
+ * Times are the "now_ns" of the log's lines. Such calls have to be made one after the other, in the
+ * order of the log, and to begin with an empty store. Returns 0, or -1 if no session has had such a region yet. */
+ACTCACHE_EXPORT int actcache_replay(const char* fingerprint, uint64_t lookup_ns, uint64_t store_ns,
+                                    uint64_t cost_ns, uint64_t fetch_ns, int passed);
 
 /* The library's version, "0.1.0". */
 ACTCACHE_EXPORT const char* actcache_version(void);

@@ -28,10 +28,13 @@ Config::Lookup Reading(const Entries& entries) {
 
 struct Fixture {
   explicit Fixture(const Entries& environment = {})
-      : config(Reading(environment), kMemory, [this](std::size_t bytes, std::size_t share) {
-          budget = bytes;
-          quota = share;
+      : config(Reading(environment), kMemory, [this](const KnobValues& values) {
+          if (values.audit.path == "/refused") throw ConfigError("it cannot be opened");
+          budget = values.budget_bytes;
+          quota = values.namespace_quota_bytes;
+          audit = values.audit;
         }) {}
+  AuditSettings audit;
   std::size_t budget = 1;  // declared first: the constructor of `config` reports to them
   std::size_t quota = 1;
   Config config;
@@ -99,6 +102,11 @@ TEST(Config, EveryKnobReachesItsReaders) {
   f.config.Configure("bypass", "off");
   f.config.Configure("single_flight", "off");
   f.config.Configure("namespace_quota_bytes", "10%");
+  f.config.Configure("audit_path", "/a");
+  f.config.Configure("audit_max_bytes", "1MiB");
+  f.config.Configure("audit_files", "0");
+  f.config.Configure("audit_buffer_bytes", "64KiB");
+  EXPECT_TRUE(f.audit == (AuditSettings{"/a", 1 << 20, 0, 64 << 10}));
   EXPECT_EQ(f.config.verify_fraction(), 0.25);
   EXPECT_EQ(f.config.verify_tolerance(), 1e-6);
   EXPECT_EQ(f.config.on_mismatch(), OnMismatch::kDisable);
@@ -128,7 +136,11 @@ TEST(Config, RefusesWhatItCannotReadAndChangesNothing) {
       {"namespace_quota_bytes", {"", "-1", "x"}},
       {"bypass", {"", "on"}},
       {"single_flight", {"", "auto"}},
-      {"metrics_path", {"/", "/nowhere/metrics.json"}}};
+      {"metrics_path", {"/", "/nowhere/metrics.json"}},
+      {"audit_path", {"/refused"}},
+      {"audit_max_bytes", {"", "0", "65535", "10%"}},
+      {"audit_files", {"", "-1", "10000", "1.5", "1 "}},
+      {"audit_buffer_bytes", {"", "63KiB", "100%"}}};
   Fixture f;
   const std::string before = ConfigJson(f.config.values());
   ASSERT_EQ(refused.size(), kKnobCount);
@@ -140,7 +152,9 @@ TEST(Config, RefusesWhatItCannotReadAndChangesNothing) {
     }
   }
   EXPECT_EQ(ConfigJson(f.config.values()), before);
+  EXPECT_EQ(f.budget, kMemory / 8);
   EXPECT_THROW(Fixture(Entries{{"ACTCACHE_HASH", "md5"}}), ConfigError);
+  EXPECT_THROW(Fixture(Entries{{"ACTCACHE_AUDIT_PATH", "/refused"}}), ConfigError);
 }
 
 std::string ComplaintOf(const std::function<void()>& action) {
@@ -160,34 +174,9 @@ TEST(Config, SaysWhatIsWrongAndWhatItTakes) {
   EXPECT_EQ(ComplaintOf([&] { f.config.Configure("budget", "1"); }),
             "actcache: there is no knob \"budget\"; the knobs are budget_bytes, hash, namespace, "
             "ttl_seconds, max_entry_age, verify_fraction, verify_tolerance, on_mismatch, "
-            "namespace_quota_bytes, bypass, single_flight and metrics_path");
-}
-
-TEST(Config, ReportsTheMetricsFileWhenItChanges) {
-  std::vector<std::string> reported;
-  Config config(
-      Reading({}), kMemory, [](std::size_t, std::size_t) {},
-      [&](const std::string& path) { reported.push_back(path); });
-  config.Configure("metrics_path", "a.json");
-  config.Configure("hash", "xxh3");
-  config.RegisterSession(Reading({{"actcache.metrics_path", "b.json"}}));  // configured first
-  config.Configure("metrics_path", std::nullopt);
-  config.Configure("metrics_path", "");
-  EXPECT_EQ(reported, (std::vector<std::string>{"a.json", "b.json", ""}));
-}
-
-TEST(Config, ChangesNothingWhereTheMetricsFileCannotBeKept) {
-  Config config(
-      Reading({}), kMemory, [](std::size_t, std::size_t) {},
-      [](const std::string&) { throw std::runtime_error("no thread"); });
-  const std::string before = ConfigJson(config.values());
-  EXPECT_EQ(ComplaintOf([&] { config.Configure("metrics_path", "a.json"); }),
-            "actcache: the metrics file cannot be kept: no thread");
-  EXPECT_THROW(config.RegisterSession(
-                   Reading({{"actcache.metrics_path", "a.json"}, {"actcache.hash", "xxh3"}})),
-               ConfigError);
-  EXPECT_EQ(ConfigJson(config.values()), before);
-  config.Configure("hash", "xxh3");
+            "namespace_quota_bytes, bypass, single_flight, metrics_path, audit_path, "
+            "audit_max_bytes, audit_files "
+            "and audit_buffer_bytes");
 }
 
 TEST(Config, WritesJson) {
@@ -199,7 +188,9 @@ TEST(Config, WritesJson) {
             "\"ttl_seconds\": 1.500000000, \"max_entry_age\": null, \"verify_fraction\": 0, "
             "\"verify_tolerance\": 1e-04, \"on_mismatch\": \"evict\", "
             "\"namespace_quota_bytes\": 0, \"bypass\": \"auto\", \"single_flight\": \"on\", "
-            "\"metrics_path\": \"\", \"memory_bytes\": 1000}");
+            "\"metrics_path\": \"\", \"audit_path\": \"\", \"audit_max_bytes\": 268435456, "
+            "\"audit_files\": 4, "
+            "\"audit_buffer_bytes\": 8388608, \"memory_bytes\": 1000}");
 }
 
 }  // namespace

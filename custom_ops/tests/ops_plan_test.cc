@@ -26,6 +26,7 @@ class PlanTest : public ::testing::Test {
     plan_.cached_rows = 2;
     plan_.flight = 5;
     plan_.lookup_end_ns = 123456789;
+    plan_.call = 42;
     plan_.keys = keys_;
     plan_.sources = sources_;
     plan_.flags = flags_;
@@ -61,6 +62,7 @@ TEST_F(PlanTest, ReadsBackWhatWasWritten) {
   EXPECT_EQ(decoded_.cached_rows, 2u);
   EXPECT_EQ(decoded_.flight, 5u);
   EXPECT_EQ(decoded_.lookup_end_ns, 123456789u);
+  EXPECT_EQ(decoded_.call, 42u);
   EXPECT_EQ(decoded_.keys[1], keys_[1]);
   EXPECT_TRUE(decoded_.sources[4].cached());
   EXPECT_EQ(decoded_.sources[4].index(), 1u);

@@ -146,6 +146,7 @@ class Control:
             function = getattr(self._library, f"actcache_{name}")
             function.restype = ctypes.c_int64
             function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_double]
+        self._library.actcache_replay.argtypes = [ctypes.c_char_p, *(ctypes.c_uint64,) * 4, ctypes.c_int]
         self._configured: set[str] = set()
 
     def _json(self, function: Callable[..., int]) -> Any:
@@ -170,6 +171,9 @@ class Control:
     def store(self) -> dict[str, int]:
         return self._json(self._library.actcache_stats_json)["store"]
 
+    def audit(self) -> dict[str, int]:
+        return self._json(self._library.actcache_stats_json)["audit"]
+
     def config(self) -> dict[str, Any]:
         return self._json(self._library.actcache_config_json)
 
@@ -185,6 +189,11 @@ class Control:
 
     def invalidate(self, namespace: str | None = None) -> int:
         return self._library.actcache_invalidate(namespace if namespace is None else namespace.encode(), None, None, 0)
+
+    def replay(self, region: Region, lookup_ns: int, store_ns: int, cost_ns: int, fetch_ns: int, passed: bool) -> None:
+        times = (lookup_ns, store_ns, cost_ns, fetch_ns)
+        if self._library.actcache_replay(region.fingerprint.encode(), *times, passed):
+            raise ValueError(self._library.actcache_last_error().decode())
 
     def version(self) -> str:
         return self._library.actcache_version().decode()

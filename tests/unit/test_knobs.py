@@ -39,6 +39,11 @@ from actcache.byte_size import DEFAULT_BUDGET, parse_bytes
         ({"metrics_path": 7}, "'metrics_path' is 7"),
         ({"metrics_path": "/nowhere/m.json"}, "no file can be written beside it: No such file"),
         ({"metrics_path": "/dev/null"}, "no plain file"),
+        ({"audit_path": 7}, "'audit_path' is 7"),
+        ({"audit_path": "/no/such/folder/audit.jsonl"}, "/no/such/folder/audit.jsonl cannot be opened: No such file"),
+        ({"audit_max_bytes": 1000}, "at least 64KiB"),
+        ({"audit_files": 1.5}, "give a whole number"),
+        ({"audit_buffer_bytes": "10%"}, "at least 64KiB"),
     ],
 )
 def test_configure_refuses_what_means_nothing(knobs: dict[str, object], says: str) -> None:
@@ -50,12 +55,14 @@ def test_configure_refuses_what_means_nothing(knobs: dict[str, object], says: st
 
 def test_every_knob_is_set_and_shown(tmp_path: Path) -> None:
     code = """
-        import actcache, json, numpy, os, pathlib
+        import actcache, json, numpy, os, pathlib, tempfile
+        os.chdir(tempfile.mkdtemp())
         actcache.configure(
             budget_bytes=numpy.int64(1 << 20), hash="xxh3", namespace="tenant-ä", ttl_seconds=60, max_entry_age=1.5,
             verify_fraction=numpy.float32(0.25), verify_tolerance=1e-6, on_mismatch="disable",
             namespace_quota_bytes="50%", bypass="off", single_flight="off",
-            metrics_path=pathlib.Path(os.environ["FILE"]))
+            metrics_path=pathlib.Path(os.environ["FILE"]),
+            audit_path=pathlib.Path("audit.jsonl"), audit_max_bytes="1MiB", audit_files=2, audit_buffer_bytes=1 << 16)
         print(json.dumps(actcache.configuration()), actcache.stats()["store"]["budget_bytes"])
     """
     shown, budget = run_python(code, FILE=str(tmp_path / "m.json")).rsplit(" ", 1)
@@ -74,6 +81,10 @@ def test_every_knob_is_set_and_shown(tmp_path: Path) -> None:
         "bypass": "off",
         "single_flight": "off",
         "metrics_path": str(tmp_path / "m.json"),
+        "audit_path": "audit.jsonl",
+        "audit_max_bytes": 1 << 20,
+        "audit_files": 2,
+        "audit_buffer_bytes": 1 << 16,
     }
     assert budget == str(1 << 20)
 

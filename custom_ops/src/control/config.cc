@@ -7,8 +7,11 @@
 #include <string_view>
 #include <utility>
 
+#include "audit/audit_log.h"
+#include "audit/removals.h"
 #include "base/memory_limit.h"
 #include "control/metrics_file.h"
+#include "control/stats_json.h"
 #include "store/store.h"
 
 namespace actcache {
@@ -37,6 +40,25 @@ std::string KnobNames() {
   return names;
 }
 
+// What does not change, the store and the files leave alone.
+void ApplyToStore(std::size_t budget_bytes, std::size_t namespace_quota_bytes) {
+  Store::Process().SetBudget(budget_bytes);
+  Store::Process().SetNamespaceQuota(namespace_quota_bytes);
+}
+
+void ApplyToProcess(const KnobValues& values) {
+  // First what may fail.
+  try {
+    AuditLog& log = AuditLog::Process();
+    log.Configure(values.audit, {HashName(values.hash), ConfigJson(values)});
+    Store::Process().SetRemovalListener(log.on() ? &AuditRemoval : nullptr);
+    MetricsFile::Process().SetPath(values.metrics_path);
+  } catch (const std::exception& error) {
+    throw ConfigError(std::string("actcache: ") + error.what());
+  }
+  ApplyToStore(values.budget_bytes, values.namespace_quota_bytes);
+}
+
 // No function-local static: a fork() while another thread initialises it would leave the child
 // waiting for that thread.
 Mutex process_mutex;  // held to make the process's configuration
@@ -44,8 +66,8 @@ std::atomic<Config*> process_config{nullptr};
 
 }  // namespace
 
-Config::Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply, PathSink report)
-    : memory_bytes_(memory_bytes), apply_(std::move(apply)), report_(std::move(report)) {
+Config::Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply)
+    : memory_bytes_(memory_bytes), apply_(std::move(apply)) {
   const MutexLock lock(&mutex_);
   for (std::size_t i = 0; i < kKnobCount; ++i) {
     const std::string name = EnvironmentName(kKnobs[i].name);
@@ -54,7 +76,7 @@ Config::Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply
     Validate(kKnobs[i], *value, "environment variable " + name);
     layers_[kEnvironment][i] = value;
   }
-  Apply({});
+  Apply();
 }
 
 Config& Config::Process() {
@@ -63,13 +85,7 @@ Config& Config::Process() {
   Config* config = process_config.load(std::memory_order_relaxed);
   if (config == nullptr) {
     // Never destroyed, as the store and the registry.
-    config = new Config(
-        ReadEnvironment, MemoryLimit(),
-        [](std::size_t budget, std::size_t quota) {
-          Store::Process().SetBudget(budget);
-          Store::Process().SetNamespaceQuota(quota);
-        },
-        [](const std::string& path) { MetricsFile::Process().SetPath(path); });
+    config = new Config(ReadEnvironment, MemoryLimit(), &ApplyToProcess);
     process_config.store(config, std::memory_order_release);
   }
   return *config;
@@ -90,9 +106,9 @@ void Config::Configure(const std::string& name, const std::optional<std::string>
     if (name != kKnobs[i].name) continue;
     if (value) Validate(kKnobs[i], *value, "knob " + name);
     const MutexLock lock(&mutex_);
-    const Layers before = layers_;
-    layers_[kConfigured][i] = value;
-    Apply(before);
+    Layers layers = layers_;
+    layers[kConfigured][i] = value;
+    Replace(std::move(layers));
     return;
   }
   throw ConfigError("actcache: there is no knob \"" + name + "\"; the knobs are " + KnobNames());
@@ -106,13 +122,11 @@ SessionKnobs Config::RegisterSession(const Lookup& entry) {
     if (settings[i]) Validate(kKnobs[i], *settings[i], "session config entry " + key);
   }
   const MutexLock lock(&mutex_);
-  const Layers before = layers_;
+  Layers layers = layers_;
   for (std::size_t i = 0; i < kKnobCount; ++i) {
-    if (kKnobs[i].scope == Knob::Scope::kProcess && settings[i]) {
-      layers_[kSession][i] = settings[i];
-    }
+    if (kKnobs[i].scope == Knob::Scope::kProcess && settings[i]) layers[kSession][i] = settings[i];
   }
-  Apply(before);
+  Replace(std::move(layers));
   KnobValues own = Effective();
   for (std::size_t i = 0; i < kKnobCount; ++i) {
     if (kKnobs[i].scope == Knob::Scope::kSession && settings[i]) {
@@ -139,17 +153,19 @@ KnobValues Config::Effective() const {
   return values;
 }
 
-void Config::Apply(const Layers& before) {
-  const KnobValues values = Effective();
-  if (values.metrics_path != reported_path_) {
-    try {
-      report_(values.metrics_path);
-    } catch (const std::exception& error) {
-      layers_ = before;
-      throw ConfigError("actcache: the metrics file cannot be kept: " + std::string(error.what()));
-    }
-    reported_path_ = values.metrics_path;
+void Config::Replace(Layers layers) {
+  std::swap(layers, layers_);
+  try {
+    Apply();
+  } catch (...) {
+    layers_ = std::move(layers);
+    throw;
   }
+}
+
+void Config::Apply() {
+  const KnobValues values = Effective();
+  apply_(values);
   constexpr auto kRelaxed = std::memory_order_relaxed;
   budget_bytes_.store(values.budget_bytes, kRelaxed);
   hash_.store(values.hash, kRelaxed);
@@ -158,17 +174,7 @@ void Config::Apply(const Layers& before) {
   on_mismatch_.store(values.on_mismatch, kRelaxed);
   bypass_.store(values.bypass, kRelaxed);
   single_flight_.store(values.single_flight, kRelaxed);
-  ApplyLimits(values);
-}
-
-void Config::ApplyLimits(const KnobValues& values) {
-  const Limits limits{values.budget_bytes, values.namespace_quota_bytes};
-  if (applied_ && applied_->budget_bytes == limits.budget_bytes &&
-      applied_->namespace_quota_bytes == limits.namespace_quota_bytes) {
-    return;  // the store would void what is being computed
-  }
-  applied_ = limits;
-  apply_(limits.budget_bytes, limits.namespace_quota_bytes);
+  namespace_quota_bytes_ = values.namespace_quota_bytes;
 }
 
 void Config::LockForFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
@@ -185,13 +191,12 @@ void Config::UnlockAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
 // REQUIRES, which the analysis cannot see: the locks, from LockForFork().
 void Config::ApplyAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   Config* const config = process_config.load(std::memory_order_relaxed);
-  if (config == nullptr || !config->applied_) return;
+  if (config == nullptr) return;
   for (std::size_t i = 0; i < kKnobCount; ++i) {
     if (std::string_view(kKnobs[i].name) != "metrics_path") continue;
     for (Settings& layer : config->layers_) layer[i].reset();
   }
-  config->reported_path_.clear();
-  config->apply_(config->applied_->budget_bytes, config->applied_->namespace_quota_bytes);
+  ApplyToStore(config->budget_bytes(), config->namespace_quota_bytes_);
 }
 
 }  // namespace actcache

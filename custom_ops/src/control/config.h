@@ -28,21 +28,18 @@ class ConfigError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Thread-safe. All setters throw ConfigError, and change nothing then.
+// Thread-safe. All setters throw ConfigError, or what `apply` throws, and change nothing then.
 class Config {
  public:
   using Lookup = std::function<std::optional<std::string>(const std::string& name)>;
-  using Sink = std::function<void(std::size_t budget_bytes, std::size_t namespace_quota_bytes)>;
-  using PathSink = std::function<void(const std::string& path)>;
+  using Sink = std::function<void(const KnobValues&)>;
 
   // `environment` reads a variable; `memory_bytes` is what this process may use; `apply` is told
-  // the store's limits when they change, and `report` the metrics file's path, both under the
-  // configuration's lock. Throws ConfigError for an environment variable that means nothing.
-  Config(
-      const Lookup& environment, std::uint64_t memory_bytes, Sink apply,
-      PathSink report = [](const std::string&) {});
+  // the values whenever one may have changed, under the configuration's lock, and throws if it
+  // cannot do as they say. Throws ConfigError for an environment variable that means nothing.
+  Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply);
 
-  // The configuration of the process, whose budget and quota are the process store's.
+  // The configuration of the process, which is that of its store, audit log and metrics file.
   static Config& Process();
 
   // What actcache_configure() does. nullopt takes the setting back.
@@ -64,7 +61,7 @@ class Config {
   bool single_flight() const { return Read(single_flight_); }
 
   // For control/fork.h: hold all locks of the process's configuration, if it exists, around fork();
-  // tell the store of a child its limits. A child has no metrics file: it would be its parent's.
+  // tell the store of a child its limits.
   static void LockForFork();
   static void UnlockAfterFork();
   static void ApplyAfterFork();
@@ -74,11 +71,6 @@ class Config {
   using Settings = std::array<std::optional<std::string>, kKnobCount>;
   using Layers = std::array<Settings, kLayerCount>;
 
-  struct Limits {
-    std::size_t budget_bytes;
-    std::size_t namespace_quota_bytes;
-  };
-
   template <typename Value>
   static Value Read(const std::atomic<Value>& value) {
     return value.load(std::memory_order_relaxed);
@@ -86,17 +78,15 @@ class Config {
 
   void Validate(const Knob& knob, const std::string& value, const std::string& where) const;
   KnobValues Effective() const ACTCACHE_REQUIRES(mutex_);
-  // Applies what is in effect; where that fails, `layers_` become `before` again.
-  void Apply(const Layers& before) ACTCACHE_REQUIRES(mutex_);
-  void ApplyLimits(const KnobValues& values) ACTCACHE_REQUIRES(mutex_);
+  void Apply() ACTCACHE_REQUIRES(mutex_);
+  // Applies `layers`, or leaves everything as it was and throws.
+  void Replace(Layers layers) ACTCACHE_REQUIRES(mutex_);
 
   const std::uint64_t memory_bytes_;
   const Sink apply_;
-  const PathSink report_;
   mutable Mutex mutex_;
   Layers layers_ ACTCACHE_GUARDED_BY(mutex_);
-  std::optional<Limits> applied_ ACTCACHE_GUARDED_BY(mutex_);
-  std::string reported_path_ ACTCACHE_GUARDED_BY(mutex_);
+  std::size_t namespace_quota_bytes_ ACTCACHE_GUARDED_BY(mutex_) = 0;
   std::atomic<std::size_t> budget_bytes_{0};
   std::atomic<HashKind> hash_{};
   std::atomic<double> verify_fraction_{};

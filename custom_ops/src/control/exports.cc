@@ -1,26 +1,27 @@
 // The exported control functions: no logic, only the edge of the library, where exceptions end.
+#include <charconv>
+#include <cmath>
 #include <cstring>
 #include <exception>
 #include <optional>
 #include <string>
 
 #include "actcache.h"
+#include "audit/audit_log.h"
 #include "base/clock.h"
 #include "control/config.h"
 #include "control/fork.h"
 #include "control/metrics_file.h"
+#include "control/recording.h"
 #include "control/registry.h"
 #include "control/select.h"
 #include "control/stats_json.h"
 #include "flight/open_flights.h"
 #include "store/store.h"
 
-#ifndef ACTCACHE_VERSION
-#error "the build defines ACTCACHE_VERSION"
-#endif
-
 namespace {
 
+using actcache::AuditLog;
 using actcache::Config;
 using actcache::Registry;
 using actcache::Select;
@@ -33,6 +34,26 @@ __attribute__((constructor)) void OnLoad() noexcept { actcache::InstallForkHandl
 
 // The library is never unloaded, so the process exits here.
 __attribute__((destructor)) void OnExit() noexcept { actcache::MetricsFile::Process().Stop(); }
+
+// Tells the audit log that the host called a control function.
+void Audit(const char* what, const std::string& arguments, std::int64_t count) {
+  AuditLog::Process().AddControl(what, arguments, count);
+}
+
+std::string JsonOrNull(const char* text) {
+  return text == nullptr ? "null" : actcache::JsonString(text);
+}
+
+std::string Described(const Selectors& selectors) {
+  // JSON has no infinity; no entry is 285 years old.
+  char age[32];
+  const char* const end =
+      std::to_chars(age, age + sizeof(age), std::fmin(selectors.min_age_seconds, 9e9)).ptr;
+  return "{\"namespace\":" + JsonOrNull(selectors.name_space) +
+         ",\"region\":" + JsonOrNull(selectors.region) +
+         ",\"fingerprint\":" + JsonOrNull(selectors.fingerprint) +
+         ",\"min_age_seconds\":" + std::string(static_cast<const char*>(age), end) + "}";
+}
 
 constexpr int kAbi = 2;
 
@@ -65,11 +86,13 @@ std::size_t CopyOut(const std::string& text, char* buffer, std::size_t capacity)
 
 // Does it to the entries that are meant, and returns how many it changed.
 using Operation = std::size_t (Store::*)(const Selection&, std::uint64_t now_ns) noexcept;
-std::int64_t ForSelected(const Selectors& selectors, Operation operation) {
+std::int64_t ForSelected(const char* what, const Selectors& selectors, Operation operation) {
   return Guard(std::int64_t{-1}, [&]() -> std::int64_t {
     const std::optional<Selection> selection = Select(Registry::Process(), selectors);
-    if (!selection) return 0;
-    return static_cast<std::int64_t>((Store::Process().*operation)(*selection, SteadyNow()));
+    const std::size_t count =
+        selection ? (Store::Process().*operation)(*selection, SteadyNow()) : 0;
+    Audit(what, Described(selectors), static_cast<std::int64_t>(count));
+    return static_cast<std::int64_t>(count);
   });
 }
 
@@ -83,6 +106,7 @@ int actcache_configure(const char* name, const char* value) {
     std::optional<std::string> setting;
     if (value != nullptr) setting = value;
     Config::Process().Configure(name, setting);
+    Audit("configure", "{" + actcache::JsonString(name) + ":" + JsonOrNull(value) + "}", -1);
     return 0;
   });
 }
@@ -104,17 +128,32 @@ std::size_t actcache_config_json(char* buffer, std::size_t capacity) {
 
 std::int64_t actcache_invalidate(const char* name_space, const char* region,
                                  const char* fingerprint, double min_age_seconds) {
-  return ForSelected({name_space, region, fingerprint, min_age_seconds}, &Store::Invalidate);
+  return ForSelected("invalidate", {name_space, region, fingerprint, min_age_seconds},
+                     &Store::Invalidate);
 }
 
 std::int64_t actcache_pin(const char* name_space, const char* region, const char* fingerprint,
                           double min_age_seconds) {
-  return ForSelected({name_space, region, fingerprint, min_age_seconds}, &Store::Pin);
+  return ForSelected("pin", {name_space, region, fingerprint, min_age_seconds}, &Store::Pin);
 }
 
 std::int64_t actcache_unpin(const char* name_space, const char* region, const char* fingerprint,
                             double min_age_seconds) {
-  return ForSelected({name_space, region, fingerprint, min_age_seconds}, &Store::Unpin);
+  return ForSelected("unpin", {name_space, region, fingerprint, min_age_seconds}, &Store::Unpin);
+}
+
+int actcache_replay(const char* fingerprint, std::uint64_t lookup_ns, std::uint64_t store_ns,
+                    std::uint64_t cost_ns, std::uint64_t fetch_ns, int passed) {
+  return Guard(-1, [&] {
+    if (fingerprint == nullptr) throw actcache::ConfigError("actcache_replay: whose call is it?");
+    const bool any = actcache::AppendRecorded(
+        Registry::Process(), fingerprint, {lookup_ns, store_ns, cost_ns, fetch_ns, passed != 0});
+    if (!any) {
+      throw actcache::ConfigError(
+          std::string("actcache: no session has had a region of the fingerprint ") + fingerprint);
+    }
+    return 0;
+  });
 }
 
 void actcache_abandon() { actcache::OpenFlights::OfThisThread().EndAll(); }

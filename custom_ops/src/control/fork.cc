@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "audit/audit_log.h"
 #include "base/mutex.h"
 #include "control/config.h"
 #include "control/metrics_file.h"
@@ -23,13 +24,20 @@ std::atomic<bool> forked{false};
 void BeforeFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   operators_mutex.Lock();
   Config::LockForFork();
+  AuditLog::LockForFork();
   Registry::Process().LockForFork();
 }
 
-void AfterForkInParent() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+// What parent and child do alike.
+void Unlock() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   Registry::Process().UnlockAfterFork();
   Config::UnlockAfterFork();
   operators_mutex.Unlock();
+}
+
+void AfterForkInParent() {
+  AuditLog::UnlockAfterForkInParent();
+  Unlock();
 }
 
 void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
@@ -40,7 +48,8 @@ void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   Registry::Process().ResetCounters();
   MetricsFile::ReplaceInForkedChild();
   Config::ApplyAfterFork();
-  AfterForkInParent();
+  AuditLog::ReplaceInForkedChild();
+  Unlock();
 }
 
 }  // namespace
@@ -50,6 +59,7 @@ void InstallForkHandlers() noexcept {
   FlightTable::Process();
   Registry::Process();
   MetricsFile::Process();
+  AuditLog::Process();
   for (const HashKind kind : {HashKind::kBlake3, HashKind::kXxh3}) {
     const Hasher unused(kind);  // draws the secret, and chooses the code for this processor
     static_cast<void>(unused);

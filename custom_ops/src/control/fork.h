@@ -9,9 +9,12 @@
 //     as inherited kernels refer to them: fork() waits for whoever changes them. Counts start at 0.
 //   - The thread that writes the metrics file is the parent's. The child has no metrics file until
 //     its own metrics_path is set.
+//   - The audit log stays the parent's. A child whose settings name one begins its own when it is
+//     configured or creates its first session.
 //   - The hash secret stays, and so does every other setting.
-// Locks are taken in the order operators_mutex -> configuration -> registry -> namespaces, in which
-// all other code takes them too; none of it calls out while it holds one of the last three, other
+// Locks are taken in the order operators_mutex -> configuration -> audit file -> registry ->
+// namespaces, in which
+// all other code takes them too; none of it calls out while it holds one of the last four, other
 // than to the store. So fork() waits for a bounded time, and the child finds all of them free.
 //
 // The thread that forks holds no lock, entry or draft: none is held while a program's code runs.

@@ -46,6 +46,25 @@ bool ReadNumber(const std::string& text, double most, double* number) {
   return true;
 }
 
+// No percentage: there is nothing that it could be of.
+template <typename Number>
+bool ReadBytesOfAudit(const std::string& text, Number* bytes) {
+  constexpr std::uint64_t kLeast = 64 << 10;  // many lines fit
+  const std::optional<std::uint64_t> parsed = ParseByteSize(text, 0);
+  if (!parsed || *parsed < kLeast || *parsed > std::numeric_limits<Number>::max()) return false;
+  *bytes = static_cast<Number>(*parsed);
+  return true;
+}
+
+bool ReadCount(const std::string& text, std::uint32_t most, std::uint32_t* count) {
+  std::uint32_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end || value > most) return false;
+  *count = value;
+  return true;
+}
+
 template <typename Choice>
 bool ReadChoice(const std::string& text,
                 std::initializer_list<std::pair<const char*, Choice>> choices, Choice* chosen) {
@@ -117,6 +136,23 @@ const std::array<Knob, kKnobCount> kKnobs = {{
        return true;
      },
      &MetricsFile::Obstacle},
+    {"audit_path", Scope::kProcess, "the path of a file, or empty for none",
+     [](Text text, KnobValues* values) {
+       values->audit.path = text;
+       return true;
+     }},
+    {"audit_max_bytes", Scope::kProcess,
+     "a number of bytes like 268435456 or 256MiB, at least 64KiB",
+     [](Text text, KnobValues* values) {
+       return ReadBytesOfAudit(text, &values->audit.max_bytes);
+     }},
+    {"audit_files", Scope::kProcess, "a whole number from 0 to 9999",
+     [](Text text, KnobValues* values) { return ReadCount(text, 9999, &values->audit.files); }},
+    {"audit_buffer_bytes", Scope::kProcess,
+     "a number of bytes like 8388608 or 8MiB, at least 64KiB",
+     [](Text text, KnobValues* values) {
+       return ReadBytesOfAudit(text, &values->audit.buffer_bytes);
+     }},
 }};
 
 }  // namespace actcache

@@ -24,6 +24,11 @@
 //                          same key compute it once; or "off"
 //   metrics_path           file that a snapshot is written to      "": none       the process
 //                          every second (control/metrics_file.h)
+//   audit_path             file that is told what becomes of      "": none       the process
+//                          every row (docs/audit.md)
+//   audit_max_bytes        size at which it is rotated            256 MiB        the process
+//   audit_files            how many rotated ones are kept         4              the process
+//   audit_buffer_bytes     memory for what is not written yet     8 MiB          the process
 #ifndef ACTCACHE_CONTROL_KNOBS_H_
 #define ACTCACHE_CONTROL_KNOBS_H_
 
@@ -33,6 +38,7 @@
 #include <optional>
 #include <string>
 
+#include "audit/settings.h"
 #include "hash/hasher.h"
 
 namespace actcache {
@@ -48,6 +54,11 @@ inline constexpr std::size_t kMaxDefaultBudget = std::size_t{256} << 20;
 constexpr std::size_t DefaultBudget(std::uint64_t memory_bytes) {
   const std::uint64_t share = memory_bytes / 8;
   return share < kMaxDefaultBudget ? static_cast<std::size_t>(share) : kMaxDefaultBudget;
+}
+
+// As the knob calls it.
+constexpr const char* HashName(HashKind kind) {
+  return kind == HashKind::kBlake3 ? "blake3" : "xxh3";
 }
 
 enum class OnMismatch : std::uint8_t { kEvict, kDisable };
@@ -75,10 +86,11 @@ struct KnobValues {
   bool bypass = true;
   bool single_flight = true;
   std::string metrics_path;
+  AuditSettings audit;
 };
 
 struct Knob {
-  enum class Scope { kProcess, kSession };
+  enum class Scope : std::uint8_t { kProcess, kSession };
 
   const char* name;
   Scope scope;
@@ -91,7 +103,7 @@ struct Knob {
   std::optional<std::string> (*obstacle)(const std::string& value) = nullptr;
 };
 
-inline constexpr std::size_t kKnobCount = 12;
+inline constexpr std::size_t kKnobCount = 16;
 extern const std::array<Knob, kKnobCount> kKnobs;
 
 }  // namespace actcache

@@ -93,10 +93,12 @@ std::optional<std::string> MetricsFile::Obstacle(const std::string& path) {
 
 void MetricsFile::SetPath(const std::string& path) {
   const MutexLock lock(&mutex_);
+  if (path == path_) return;
   StopWriter();
   if (path.empty()) return;
   const std::string full = FullPath(path);
   writer_ = MetricsWriter::Start(full, SnapshotFor(full, registry_, store_));
+  path_ = path;
 }
 
 void MetricsFile::Stop() noexcept {
@@ -107,6 +109,7 @@ void MetricsFile::Stop() noexcept {
 void MetricsFile::StopWriter() noexcept {
   if (writer_) writer_->Stop();
   writer_.reset();
+  path_.clear();
 }
 
 }  // namespace actcache

@@ -40,7 +40,8 @@ class MetricsFile {
   // making an empty file beside it, and removes that.
   static std::optional<std::string> Obstacle(const std::string& path);
 
-  // Begins to write `path`, after a last snapshot of the file before; "" only ends that. Throws
+  // Begins to write `path`, after a last snapshot of the file before; "" only ends that, and the
+  // same path again changes nothing. Throws
   // std::bad_alloc, or std::system_error if no thread can be had, and then there is no file.
   void SetPath(const std::string& path) ACTCACHE_EXCLUDES(mutex_);
 
@@ -54,6 +55,7 @@ class MetricsFile {
   const Store& store_;
   Mutex mutex_;
   std::shared_ptr<MetricsWriter> writer_ ACTCACHE_GUARDED_BY(mutex_);
+  std::string path_ ACTCACHE_GUARDED_BY(mutex_);  // as it was given; "" without a writer
 };
 
 }  // namespace actcache

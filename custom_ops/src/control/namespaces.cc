@@ -40,11 +40,10 @@ std::optional<std::uint32_t> Namespaces::Intern(std::string_view name) {
   return number;
 }
 
-std::vector<std::string> Namespaces::Names() const {
+std::vector<std::string> Namespaces::NamesFrom(std::size_t first) const {
   const MutexLock lock(&mutex_);
   std::vector<std::string> names;
-  names.reserve(by_number_.size());
-  for (const Node* node : by_number_) names.push_back(node->name);
+  for (std::size_t i = first; i < by_number_.size(); ++i) names.push_back(by_number_[i]->name);
   return names;
 }
 

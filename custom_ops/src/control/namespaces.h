@@ -38,7 +38,9 @@ class Namespaces {
   std::optional<std::uint32_t> Find(std::string_view name) const;
 
   // All names, each at its number.
-  std::vector<std::string> Names() const;
+  std::vector<std::string> Names() const { return NamesFrom(0); }
+  // Those whose numbers are `first` and above.
+  std::vector<std::string> NamesFrom(std::size_t first) const;
 
   // For control/fork.h: no name is added meanwhile.
   void LockForFork() const;

@@ -37,26 +37,12 @@ RegionSnapshot Snapshot(const Region& region, std::string name, const Store& sto
   snapshot.compute_ns = Read(counters.compute_ns);
   snapshot.overhead_ns = Read(counters.overhead_ns);
   snapshot.policy = region.policy.stats();
-  snapshot.state = region.disabled.load(std::memory_order_relaxed) ? RegionState::kDisabled
-                   : snapshot.policy.bypassed                      ? RegionState::kBypassed
-                                                                   : RegionState::kActive;
+  snapshot.state = region.state();
   snapshot.usage = store.usage(region.number);
   return snapshot;
 }
 
 }  // namespace
-
-const char* RegionStateText(RegionState state) noexcept {
-  switch (state) {
-    case RegionState::kActive:
-      return "active";
-    case RegionState::kBypassed:
-      return "bypassed";
-    case RegionState::kDisabled:
-      break;
-  }
-  return "disabled";
-}
 
 std::vector<RegionSnapshot> SnapshotRegions(const Registry& registry, const Store& store) {
   std::vector<RegionSnapshot> snapshots;

@@ -12,10 +12,6 @@
 
 namespace actcache {
 
-enum class RegionState : std::uint8_t { kActive, kBypassed, kDisabled };
-
-const char* RegionStateText(RegionState state) noexcept;
-
 // Of RegionCounters, the policy and the store. No part exceeds its whole: duplicates + joined <=
 // hits, expired + verified <= misses, mismatches <= verified.
 struct RegionSnapshot {

@@ -4,6 +4,18 @@
 
 namespace actcache {
 
+const char* RegionStateText(RegionState state) noexcept {
+  switch (state) {
+    case RegionState::kActive:
+      return "active";
+    case RegionState::kBypassed:
+      return "bypassed";
+    case RegionState::kDisabled:
+      break;
+  }
+  return "disabled";
+}
+
 Registry& Registry::Process() {
   // Never destroyed: kernels of sessions that outlive main() may still count.
   static auto* const registry = new Registry;
@@ -27,6 +39,17 @@ std::vector<const Region*> Registry::Regions() const {
   return regions;
 }
 
+bool Registry::AppendRecorded(const std::string& fingerprint, const RecordedCall& call) {
+  const MutexLock lock(&mutex_);
+  bool any = false;
+  for (Region& region : regions_) {
+    if (region.fingerprint != fingerprint) continue;
+    region.recording.Append(call);
+    any = true;
+  }
+  return any;
+}
+
 void Registry::LockForFork() const ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   mutex_.Lock();
   namespaces_.LockForFork();
@@ -41,8 +64,10 @@ void Registry::UnlockAfterFork() const ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
 void Registry::ResetCounters() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   for (Region& region : regions_) {
     new (&region.counters) RegionCounters;
-    // Its lock may have been held by a thread that the child does not have.
+    // Their locks may have been held by a thread that the child does not have.
     new (&region.policy) RegionPolicy;
+    new (&region.recording) Recording;
+    region.audited_state.store(RegionState::kActive, std::memory_order_relaxed);
   }
 }
 

@@ -19,6 +19,7 @@
 #include "base/mutex.h"
 #include "base/sampler.h"
 #include "control/namespaces.h"
+#include "control/recording.h"
 #include "flight/recompute_time.h"
 #include "policy/region_policy.h"
 #include "policy/signature_filter.h"
@@ -57,19 +58,34 @@ struct alignas(64) RegionCounters {
   }
 };
 
+enum class RegionState : std::uint8_t { kActive, kBypassed, kDisabled };
+
+// As the statistics call it.
+const char* RegionStateText(RegionState state) noexcept;
+
 struct Region {
   Region(std::uint32_t number_in, std::string id_in, std::string fingerprint_in)
       : number(number_in), id(std::move(id_in)), fingerprint(std::move(fingerprint_in)) {}
 
+  // Whether it looks anything up, now.
+  RegionState state() const noexcept {
+    if (disabled.load(std::memory_order_relaxed)) return RegionState::kDisabled;
+    return policy.bypassed() ? RegionState::kBypassed : RegionState::kActive;
+  }
+
+  RegionCounters counters;  // first: it is aligned
   const std::uint32_t number;
   const std::string id;
   const std::string fingerprint;
-  RegionCounters counters;
   RegionPolicy policy;
   SignatureFilter signatures;  // of the rows that the policy watches
   RecomputeTime recompute_time;
+  Recording recording;                // for a replay
   Sampler verification;               // of hits
   std::atomic<bool> disabled{false};  // by a mismatch, until the process ends
+  // For the audit log: whether its rows are entries of their own, and what was last said of it.
+  std::atomic<bool> by_row{false};
+  std::atomic<RegionState> audited_state{RegionState::kActive};
 };
 
 // Thread-safe.
@@ -92,6 +108,9 @@ class Registry {
 
   // All regions, in the order they were first seen.
   std::vector<const Region*> Regions() const;
+
+  // To all regions of that fingerprint; false if there are none.
+  bool AppendRecorded(const std::string& fingerprint, const RecordedCall& call);
 
   // For control/fork.h: hold all locks around fork(); what a child counts and weighs starts anew.
   void LockForFork() const;

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdio>
 
+#include "audit/audit_log.h"
 #include "base/utf8.h"
 #include "control/fork.h"
 #include "control/region_snapshot.h"
@@ -103,6 +104,13 @@ void WriteStore(const StoreStats& stats, std::string* out) {
   object.Number("replaced", stats.replaced);
 }
 
+void WriteAudit(const AuditCounts& counts, std::string* out) {
+  ObjectWriter object(out);
+  object.Number("written", counts.written.load(std::memory_order_relaxed));
+  object.Number("dropped", counts.dropped.load(std::memory_order_relaxed));
+  object.Number("bytes", counts.bytes.load(std::memory_order_relaxed));
+}
+
 // Of thousands of tenants few hold something; the others are left out.
 void WriteNamespaces(const Namespaces& namespaces, const Store& store, std::string* out) {
   ObjectWriter object(out);
@@ -149,6 +157,7 @@ std::string StatsJson(const Registry& registry, const Store& store) {
     WriteRegions(registry, store, object.Member("regions"));
     WriteStore(store.stats(), object.Member("store"));
     WriteNamespaces(registry.namespaces(), store, object.Member("namespaces"));
+    WriteAudit(AuditLog::Process().counts(), object.Member("audit"));
   }
   return out;
 }
@@ -167,7 +176,7 @@ std::string ConfigJson(const KnobValues& values) {
   {
     ObjectWriter object(&out);
     object.Number("budget_bytes", values.budget_bytes);
-    object.Text("hash", values.hash == HashKind::kBlake3 ? "blake3" : "xxh3");
+    object.Text("hash", HashName(values.hash));
     object.Text("namespace", values.session.name_space);
     write_time(&object, "ttl_seconds", values.session.ttl_ns, kNeverExpires);
     write_time(&object, "max_entry_age", values.session.max_age_ns, kAnyAge);
@@ -178,6 +187,10 @@ std::string ConfigJson(const KnobValues& values) {
     object.Text("bypass", values.bypass ? "auto" : "off");
     object.Text("single_flight", values.single_flight ? "on" : "off");
     object.Text("metrics_path", values.metrics_path);
+    object.Text("audit_path", values.audit.path);
+    object.Number("audit_max_bytes", values.audit.max_bytes);
+    object.Number("audit_files", values.audit.files);
+    object.Number("audit_buffer_bytes", values.audit.buffer_bytes);
     object.Number("memory_bytes", values.memory_bytes);
   }
   return out;

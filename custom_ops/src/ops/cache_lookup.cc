@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <optional>
 
+#include "audit/audit_log.h"
 #include "control/config.h"
 #include "hash/secret.h"
 #include "ops/per_call.h"
 #include "ops/plan.h"
 #include "ops/row_layout.h"
+#include "ops/row_outcomes.h"
 #include "ops/row_signatures.h"
 
 namespace actcache {
@@ -50,6 +52,15 @@ void CopyWhole(const KernelIo& io, const TensorView& from, const KernelIo::Outpu
       [&](std::size_t) { return MutableRow{to.data, layout, 0}; });
 }
 
+// Of what was found, as WriteCached() copies it.
+std::size_t CopiedBytes(const Match& match) {
+  if (match.hits.empty()) return 0;
+  std::size_t row_bytes = 0;
+  const Entry& entry = *match.hits.front();
+  for (std::size_t i = 0; i < entry.tensor_count(); ++i) row_bytes += entry.bytes(i);
+  return row_bytes * (match.any_miss() ? match.hits.size() : match.sources.size());
+}
+
 }  // namespace
 
 // One call, on the stack of Compute().
@@ -60,14 +71,20 @@ struct CacheLookup::Call {
   std::optional<std::uint32_t> name_space;  // whose entries it reads and makes; none: a pass
   std::size_t rows = 0;                     // N; 1 for a whole call
   Match match;                              // empty for a pass
+  Keys keys;                                // of all rows; empty for a pass
+  Sources first_sources;                    // at the first search, if there were several
   std::size_t joined = 0;                   // rows found because others computed them meanwhile
+  std::optional<RecordedCall> recorded;     // in a replay
   Mode mode = Mode::kLookUp;
   ShapeClass shape = 0;
   const Axes* axes = nullptr;  // of the inputs, as the rows are looked up or would be
+  std::uint64_t now_ns = 0;    // when it began, then: when the store was last asked
+  std::uint64_t number = 0;    // AuditLog's
   std::uint64_t hash_ns = 0;
   std::uint64_t lookup_ns = 0;  // hash_ns and the first search
   std::uint64_t waited_ns = 0;  // for other calls, and searching again after them
   std::uint64_t fetch_ns = 0;   // copying what was found
+  std::uint64_t copy_ns = 0;    // that, and the rows to compute
 
   Account account() const {
     if (kind == PlanKind::kPass) return {0, 0, rows};
@@ -89,7 +106,9 @@ CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
               attributes_.output_row_axes),
       xxh3_(HashKind::kXxh3, attributes_.fingerprint, session.name_space,
             attributes_.namespace_input >= 0, attributes_.output_types,
-            attributes_.output_row_axes) {}
+            attributes_.output_row_axes) {
+  region_.by_row.store(attributes_.rows, std::memory_order_relaxed);
+}
 
 const KeyBase& CacheLookup::base(HashKind kind) const {
   return kind == HashKind::kXxh3 ? xxh3_ : blake3_;
@@ -130,11 +149,16 @@ void CacheLookup::Consult(Call& call) const {
   call.shape = ShapeClassOf(RowBytes(call.inputs, *call.axes, call.rows));
   // What the caller wants replaced is replaced, whatever it costs.
   if (call.options.control == Control::kRefresh) return;
+  if (call.recorded) {
+    if (call.recorded->passed) call.kind = PlanKind::kPass;
+    return;
+  }
   call.mode = region_.policy.Begin(Config::Process().bypass());
   if (Passes(call.mode)) call.kind = PlanKind::kPass;
 }
 
 void CacheLookup::Report(const Call& call) const {
+  if (call.recorded) return;
   std::size_t watched = 0;
   std::size_t seen = 0;
   std::uint64_t watch_ns = 0;
@@ -161,35 +185,39 @@ void CacheLookup::Report(const Call& call) const {
 void CacheLookup::Find(Call& call, SingleFlight& flight, const Parallel& parallel) const {
   const std::uint64_t start = SteadyNow();
   const bool by_row = call.kind == PlanKind::kRow;
-  const Keys keys =
+  call.keys =
       ComputeKeys(base(Config::Process().hash()), call.kind, call.options.name_space, call.inputs,
                   by_row ? attributes_.input_row_axes : no_input_axes_, call.rows, parallel);
   call.hash_ns = SteadyNow() - start;
-  Search(call, keys, start, flight);
+  Search(call, start, flight);
 }
 
-void CacheLookup::Search(Call& call, const Keys& keys, std::uint64_t now_ns,
-                         SingleFlight& flight) const {
+void CacheLookup::Search(Call& call, std::uint64_t start_ns, SingleFlight& flight) const {
   const Config& config = Config::Process();
   const bool by_row = call.kind == PlanKind::kRow;
+  const std::uint64_t now_ns = call.recorded ? call.recorded->lookup_ns : start_ns;
   LookupRules rules{FindLimits{now_ns, session_.max_age_ns}, config.verify_fraction(),
                     &region_.verification, call.options.control == Control::kRefresh};
-  std::optional<std::size_t> absent;  // at the first search
-  for (bool search = true; search;) {
+  for (;;) {
     flight.BeginSearch();
-    call.match = FindRows(Store::Process(), keys, attributes_.output_types,
+    call.match = FindRows(Store::Process(), call.keys, attributes_.output_types,
                           by_row ? attributes_.output_row_axes : no_output_axes_, rules);
-    if (!absent) {
-      absent = call.match.absent();
-      call.lookup_ns = SteadyNow() - now_ns;  // waiting for other calls is not looking up
-    }
-    search = config.single_flight() && !rules.refresh &&
-             flight.SearchAgain(call.match.missing_keys.data(), call.match.missing_flags.data(),
-                                call.match.missing.size(), kVerify);
-    if (search) rules.limits.now_ns = SteadyNow();
+    call.now_ns = rules.limits.now_ns;
+    // Waiting for other calls is not looking up.
+    if (call.first_sources.empty()) call.lookup_ns = SteadyNow() - start_ns;
+    const bool search =
+        config.single_flight() && !rules.refresh &&
+        flight.SearchAgain(call.match.missing_keys.data(), call.match.missing_flags.data(),
+                           call.match.missing.size(), kVerify);
+    if (!search) break;
+    if (!call.recorded) rules.limits.now_ns = SteadyNow();
+    if (call.first_sources.empty()) call.first_sources = std::move(call.match.sources);
   }
-  if (rules.limits.now_ns != now_ns) call.waited_ns = SteadyNow() - now_ns - call.lookup_ns;
-  call.joined = *absent - std::min(*absent, call.match.absent());
+  if (call.first_sources.empty()) return;
+  call.waited_ns = SteadyNow() - start_ns - call.lookup_ns;
+  for (std::size_t row = 0; row < call.rows; ++row) {
+    if (Joined(call.match, call.first_sources, row)) ++call.joined;
+  }
 }
 
 void CacheLookup::Count(const Call& call) const {
@@ -207,6 +235,31 @@ void CacheLookup::Count(const Call& call) const {
   RegionCounters::Add(counters.hash_ns, call.hash_ns);
 }
 
+void CacheLookup::Audit(Call& call) const {
+  AuditLog& log = AuditLog::Process();
+  call.number = log.NextCall();
+  if (call.number == 0) return;
+  const Match& match = call.match;
+  const bool passed = call.kind == PlanKind::kPass;
+  const AuditLog::Slot<LookupRecord> slot(log, LookupRecord::Bytes(call.rows, passed));
+  if (!slot) return;
+  slot->now_ns = call.now_ns;
+  slot->call = call.number;
+  slot->rows = call.rows;
+  slot->bytes = CopiedBytes(match);
+  slot->hash_ns = call.hash_ns;
+  slot->lookup_ns = call.lookup_ns - std::min(call.lookup_ns, call.hash_ns);
+  slot->wait_ns = call.waited_ns;
+  slot->copy_ns = call.copy_ns;
+  slot->saved_ns = match.saved_ns;
+  slot->region = region_.number;
+  slot->name_space = call.name_space.value_or(kNoNamespace);
+  slot->passed = passed;
+  if (passed) return;
+  WriteRowOutcomes(match, call.keys, call.first_sources, call.options.control == Control::kRefresh,
+                   call.now_ns, slot.rest());
+}
+
 bool CacheLookup::Off() const {
   return Config::Process().budget_bytes() == 0 || SecretError() != nullptr ||
          region_.disabled.load(std::memory_order_relaxed);
@@ -217,6 +270,8 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   const Parallel parallel(api_, context);
   const std::uint64_t start = SteadyNow();
   Call call;
+  call.now_ns = start;
+  call.recorded = region_.recording.Next();
   call.options = ReadCallOptions(io, attributes_);
   call.inputs.reserve(attributes_.frontier());
   for (std::size_t i = 0; i < attributes_.frontier(); ++i) call.inputs.push_back(io.Input(i));
@@ -242,9 +297,12 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   if (!call.match.hits.empty()) call.fetch_ns = SteadyNow() - copy_start;
   WriteCompact(io, call, parallel);
   const std::uint64_t end = SteadyNow();
-  RegionCounters::Add(region_.counters.copy_ns, end - copy_start);
+  call.copy_ns = end - copy_start;
+  RegionCounters::Add(region_.counters.copy_ns, call.copy_ns);
   RegionCounters::Add(region_.counters.overhead_ns, end - start - call.waited_ns);
   Report(call);
+  Audit(call);
+  AuditRegionState(region_);
 
   const bool any_miss = call.kind == PlanKind::kPass || call.match.any_miss();
   const KernelIo::Output flag = io.Allocate(0, ElementType::kBool, Dims{});
@@ -343,6 +401,7 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& 
       io.Allocate(1, ElementType::kUint8, Dims{static_cast<std::int64_t>(PlanBytes(plan))});
   if (output.data == nullptr) return;
   if (plan.missing > 0) plan.flight = flight.HandOver();
+  plan.call = call.number;
   plan.lookup_end_ns = SteadyNow();  // last: what follows is the region's time
   EncodePlan(plan, output.data);
 }

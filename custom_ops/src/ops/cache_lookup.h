@@ -56,8 +56,10 @@ class CacheLookup {
   void Report(const Call& call) const;
   void Find(Call& call, SingleFlight& flight, const Parallel& parallel) const;
   // Looks the keys up, after waiting for those that other calls compute.
-  void Search(Call& call, const Keys& keys, std::uint64_t now_ns, SingleFlight& flight) const;
+  void Search(Call& call, std::uint64_t start_ns, SingleFlight& flight) const;
   void Count(const Call& call) const;
+  // Tells the audit log, if it is on, and gives the call its number there.
+  void Audit(Call& call) const;
   void WriteCached(const KernelIo& io, const Call& call, const Parallel& parallel) const;
   void WriteCompact(const KernelIo& io, const Call& call, const Parallel& parallel) const;
   void WritePlan(const KernelIo& io, const Call& call, SingleFlight& flight) const;

@@ -1,10 +1,14 @@
 #include "ops/cache_store.h"
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
 
+#include "audit/audit_log.h"
 #include "control/config.h"
 #include "ops/parallel.h"
+#include "ops/row_outcomes.h"
+#include "ops/small_vector.h"
 #include "ops/verification.h"
 
 namespace actcache {
@@ -45,15 +49,33 @@ std::string ShapeText(const Dims& dims) {
 
 }  // namespace
 
+// The letters are the audit log's (docs/audit.md).
+enum class CacheStore::Outcome : char {
+  kStored = 's',
+  kRefused = 'r',  // not worth it, or no room
+  kPresent = 'p',
+  kEqual = '=',      // to its entry
+  kDifferent = 'x',  // from its entry
+  kNothing = 'n',    // it cannot be an entry, or what it was to be compared with is gone
+};
+
 // One call, on the stack of Compute().
 struct CacheStore::Call {
   std::uint64_t start_ns = SteadyNow();
+  std::optional<RecordedCall> recorded;  // in a replay
   TensorView plan_tensor;
   Plan plan;  // points into plan_tensor
   std::vector<TensorView> cached;
   std::vector<TensorView> computed;
   RegionPolicy::EntryCost row_cost{};
+  std::uint64_t compute_ns = 0;
+  std::uint64_t copy_ns = 0;
   std::uint64_t saved_ns = 0;  // by computing equal rows once
+  std::uint64_t stored_bytes = 0;
+  SmallVector<Outcome, 64> outcomes;  // of the computed rows, as far as they were seen to
+
+  // What the store is told.
+  std::uint64_t now_ns() const { return recorded ? recorded->store_ns : start_ns; }
 };
 
 CacheStore::CacheStore(const ort::Api* api, const ort::KernelInfo* info,
@@ -131,9 +153,13 @@ void CacheStore::Compute(ort::KernelContext* context) const {
   }
   if (plan.kind != PlanKind::kPass) {
     const std::uint64_t elapsed = call.start_ns - std::min(call.start_ns, plan.lookup_end_ns);
+    call.compute_ns = elapsed;
     RegionCounters::Add(counters.compute_ns, elapsed);
     region_.recompute_time.Add(plan.missing, elapsed);
-    call.row_cost = region_.policy.Computed(plan.shape, plan.missing, elapsed);
+    call.recorded = region_.recording.Current();
+    call.row_cost = call.recorded
+                        ? RegionPolicy::EntryCost{call.recorded->cost_ns, call.recorded->fetch_ns}
+                        : region_.policy.Computed(plan.shape, plan.missing, elapsed);
     const std::size_t reused = static_cast<std::size_t>(
         std::count_if(plan.sources, plan.sources + plan.rows,
                       [](const RowSource& source) { return !source.cached(); }));
@@ -141,12 +167,38 @@ void CacheStore::Compute(ort::KernelContext* context) const {
     RegionCounters::Add(counters.saved_ns, call.saved_ns);
   }
   const std::uint64_t copy_end = SteadyNow();
-  RegionCounters::Add(counters.copy_ns, copy_end - call.start_ns);
+  call.copy_ns = copy_end - call.start_ns;
+  RegionCounters::Add(counters.copy_ns, call.copy_ns);
   if (plan.kind != PlanKind::kPass && problem.empty()) Keep(io, call, parallel);
   const std::uint64_t end = SteadyNow();
   RegionCounters::Add(counters.overhead_ns, end - call.start_ns);
   if (plan.kind != PlanKind::kPass) {
-    region_.policy.Published({plan.shape, plan.missing, end - copy_end, call.saved_ns});
+    if (!call.recorded) {
+      region_.policy.Published({plan.shape, plan.missing, end - copy_end, call.saved_ns});
+    }
+    Audit(call);
+    AuditRegionState(region_);
+  }
+}
+
+void CacheStore::Audit(const Call& call) const {
+  const Plan& plan = call.plan;
+  if (plan.call == 0) return;
+  const AuditLog::Slot<StoreRecord> slot(AuditLog::Process(), sizeof(StoreRecord) + plan.missing);
+  if (!slot) return;
+  slot->now_ns = call.now_ns();
+  slot->call = plan.call;
+  slot->rows = plan.missing;
+  slot->stored_bytes = call.stored_bytes;
+  slot->compute_ns = call.compute_ns;
+  slot->copy_ns = call.copy_ns;
+  slot->saved_ns = call.saved_ns;
+  slot->cost_ns = call.row_cost.recompute_ns;
+  slot->fetch_ns = call.row_cost.fetch_ns;
+  slot->region = region_.number;
+  for (std::size_t row = 0; row < plan.missing; ++row) {
+    const bool seen_to = row < call.outcomes.size();
+    slot.rest()[row] = static_cast<std::byte>(seen_to ? call.outcomes[row] : Outcome::kNothing);
   }
 }
 
@@ -214,22 +266,28 @@ CacheStore::Rows CacheStore::RowsOf(const Call& call) const {
   return rows;
 }
 
-void CacheStore::Keep(const KernelIo& io, const Call& call, const Parallel& parallel) const {
+void CacheStore::Keep(const KernelIo& io, Call& call, const Parallel& parallel) const {
   std::uint64_t stored = 0;
   std::uint64_t verified = 0;
   try {
     const Rows rows = RowsOf(call);
+    call.outcomes.reserve(call.plan.missing);
     for (std::size_t row = 0; row < call.plan.missing; ++row) {
       if ((call.plan.flags[row] & kVerify) != 0) {
         ++verified;
-        Verify(io, call, rows, row);
-      } else if (Publish(call, rows, row, parallel)) {
+        call.outcomes.push_back(Verify(io, call, rows, row));
+        continue;
+      }
+      const Outcome outcome = Publish(call, rows, row, parallel);
+      call.outcomes.push_back(outcome);
+      if (outcome == Outcome::kStored) {
         ++stored;
       } else if ((call.plan.flags[row] & kReplace) != 0) {
         // Nothing took the place of what nobody wants any more: it must not be found again.
         Store::Process().Remove(call.plan.keys[row]);
       }
     }
+    for (const TensorSpec& spec : rows.specs) call.stored_bytes += stored * spec.bytes;
   } catch (...) {
     // The results are written already; what could not be stored is merely computed again.
   }
@@ -237,8 +295,8 @@ void CacheStore::Keep(const KernelIo& io, const Call& call, const Parallel& para
   RegionCounters::Add(region_.counters.not_admitted, call.plan.missing - stored - verified);
 }
 
-bool CacheStore::Publish(const Call& call, const Rows& rows, std::size_t row,
-                         const Parallel& parallel) const {
+CacheStore::Outcome CacheStore::Publish(const Call& call, const Rows& rows, std::size_t row,
+                                        const Parallel& parallel) const {
   Candidate candidate{};
   candidate.key = call.plan.keys[row];
   candidate.tag = EntryTag{call.plan.name_space, region_.number};
@@ -246,12 +304,14 @@ bool CacheStore::Publish(const Call& call, const Rows& rows, std::size_t row,
   candidate.count = rows.specs.size();
   candidate.cost_ns = call.row_cost.recompute_ns;
   candidate.fetch_ns = call.row_cost.fetch_ns;
-  candidate.now_ns = call.start_ns;
+  candidate.now_ns = call.now_ns();
   candidate.ttl_ns = session_.ttl_ns;
   candidate.replace = (call.plan.flags[row] & kReplace) != 0;
   Store& store = Store::Process();
   Draft draft = store.Reserve(candidate);
-  if (!draft) return false;
+  if (!draft) {
+    return draft.refusal() == Refusal::kPresent ? Outcome::kPresent : Outcome::kRefused;
+  }
   for (std::size_t i = 0; i < rows.specs.size(); ++i) {
     const RowLayout dense = rows.layouts[i].Dense();
     CopyRows(
@@ -259,18 +319,20 @@ bool CacheStore::Publish(const Call& call, const Rows& rows, std::size_t row,
         [&](std::size_t) { return ConstRow{call.computed[i].data, rows.layouts[i], row}; },
         [&](std::size_t) { return MutableRow{static_cast<std::byte*>(draft.data(i)), dense, 0}; });
   }
-  return store.Publish(std::move(draft));
+  return store.Publish(std::move(draft)) ? Outcome::kStored : Outcome::kRefused;
 }
 
-void CacheStore::Verify(const KernelIo& io, const Call& call, const Rows& rows,
-                        std::size_t row) const {
+CacheStore::Outcome CacheStore::Verify(const KernelIo& io, const Call& call, const Rows& rows,
+                                       std::size_t row) const {
   Store& store = Store::Process();
   const Config& config = Config::Process();
   const Key& key = call.plan.keys[row];
   const EntryRef entry = store.Peek(key);
-  if (!entry) return;  // evicted or invalidated since: nothing to compare with, or to remove
+  if (!entry)
+    return Outcome::kNothing;  // evicted or invalidated since: nothing to compare with, or to
+                               // remove
   const double difference = DifferenceFrom(*entry, call.computed, rows.layouts, rows.specs, row);
-  if (difference <= config.verify_tolerance()) return;
+  if (difference <= config.verify_tolerance()) return Outcome::kEqual;
   store.Remove(key);
   RegionCounters::Add(region_.counters.mismatches, 1);
   const bool disable = config.on_mismatch() == OnMismatch::kDisable;
@@ -281,6 +343,7 @@ void CacheStore::Verify(const KernelIo& io, const Call& call, const Rows& rows,
        << config.verify_tolerance() << "; the entry is removed"
        << (disable ? " and the region turned off" : "");
   io.Warn(text.str());
+  return Outcome::kDifferent;
 }
 
 }  // namespace actcache

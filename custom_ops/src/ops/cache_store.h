@@ -37,6 +37,7 @@ class CacheStore {
  private:
   struct Call;
   struct Rows;
+  enum class Outcome : char;  // of a computed row
 
   void ReadPlan(const KernelIo& io, Call& call) const;
   // What is wrong with live-out i of a row call; "" if its rows can be merged and stored.
@@ -45,10 +46,11 @@ class CacheStore {
   void WriteMerged(const KernelIo& io, const Call& call, const Parallel& parallel) const;
   Rows RowsOf(const Call& call) const;
   // What becomes of each computed row: it is stored, or compared with its entry.
-  void Keep(const KernelIo& io, const Call& call, const Parallel& parallel) const;
-  // False if the store does not take it.
-  bool Publish(const Call& call, const Rows& rows, std::size_t row, const Parallel& parallel) const;
-  void Verify(const KernelIo& io, const Call& call, const Rows& rows, std::size_t row) const;
+  void Keep(const KernelIo& io, Call& call, const Parallel& parallel) const;
+  Outcome Publish(const Call& call, const Rows& rows, std::size_t row,
+                  const Parallel& parallel) const;
+  Outcome Verify(const KernelIo& io, const Call& call, const Rows& rows, std::size_t row) const;
+  void Audit(const Call& call) const;
 
   const ort::Api* api_;
   const SessionSettings& session_;

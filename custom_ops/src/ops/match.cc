@@ -78,8 +78,10 @@ class Search {
     Absence absence = Absence::kNone;
     EntryRef entry = store_.Find(key, rules_.limits, &absence);
     if (!entry) {
-      if (absence != Absence::kAbsent) ++match_.expired;
-      Miss(row, key, absence == Absence::kTooOld ? kReplace : 0);
+      const bool expired = absence != Absence::kAbsent;
+      if (expired) ++match_.expired;
+      const unsigned replace = absence == Absence::kTooOld ? kReplace : 0;
+      Miss(row, key, static_cast<std::uint8_t>(replace | (expired ? kExpired : 0)));
     } else if (!Usable(*entry)) {
       Miss(row, key, kReplace);
     } else if (rules_.verify_share > 0 && rules_.verified->Pick(rules_.verify_share)) {

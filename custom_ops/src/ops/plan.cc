@@ -8,7 +8,7 @@ namespace actcache {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x504c4341;  // "ACLP"
-constexpr std::uint16_t kVersion = 2;
+constexpr std::uint16_t kVersion = 3;
 
 static_assert(std::is_trivially_copyable_v<Key> && sizeof(Key) == 16);
 static_assert(std::is_trivially_copyable_v<RowSource> && sizeof(RowSource) == 4);
@@ -76,9 +76,9 @@ const char* CheckFlags(const Plan& plan) {
 std::size_t PlanBytes(const Plan& plan) { return SizeOf(plan.rows, plan.missing); }
 
 void EncodePlan(const Plan& plan, std::byte* out) {
-  const PlanHeader header{kMagic,           kVersion,        plan.kind,         plan.shape,
-                          plan.region,      plan.name_space, plan.rows,         plan.missing,
-                          plan.cached_rows, plan.flight,     plan.lookup_end_ns};
+  const PlanHeader header{kMagic,           kVersion,        plan.kind,          plan.shape,
+                          plan.region,      plan.name_space, plan.rows,          plan.missing,
+                          plan.cached_rows, plan.flight,     plan.lookup_end_ns, plan.call};
   std::memcpy(out, &header, sizeof(header));
   if (plan.missing == 0) return;
   out += sizeof(header);
@@ -105,6 +105,7 @@ const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t r
   plan->cached_rows = header.cached_rows;
   plan->flight = header.flight;
   plan->lookup_end_ns = header.lookup_end_ns;
+  plan->call = header.call;
   const std::byte* keys = bytes + sizeof(PlanHeader);
   plan->keys = reinterpret_cast<const Key*>(keys);
   const std::byte* sources = keys + header.missing * sizeof(Key);

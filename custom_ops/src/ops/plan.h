@@ -46,8 +46,9 @@ class RowSource {
 enum MissingFlags : std::uint8_t {
   kReplace = 1,  // what is stored takes the place of an entry with the key
   kVerify = 2,   // the row was found: compare what is computed with the entry
+  kExpired = 4,  // its entry was too old
 };
-inline constexpr std::uint8_t kAllMissingFlags = kReplace | kVerify;
+inline constexpr std::uint8_t kAllMissingFlags = kReplace | kVerify | kExpired;
 
 struct PlanHeader {
   std::uint32_t magic;
@@ -62,8 +63,9 @@ struct PlanHeader {
   std::uint32_t cached_rows;  // rows of the `cached` tensors: H
   FlightToken flight;         // others wait for missing rows until it ends; kNoFlight: nobody does
   std::uint64_t lookup_end_ns;
+  std::uint64_t call;  // AuditLog's number; 0: the lookup is not in the log, nor is what follows
 };
-static_assert(sizeof(PlanHeader) == 40 && alignof(PlanHeader) == 8, "plan bytes have no padding");
+static_assert(sizeof(PlanHeader) == 48 && alignof(PlanHeader) == 8, "plan bytes have no padding");
 
 // Row counts above this do not fit a RowSource; such a call is looked up as a whole.
 inline constexpr std::size_t kMaxPlanRows = 0x7fffffff;
@@ -79,6 +81,7 @@ struct Plan {
   std::uint32_t cached_rows = 0;
   FlightToken flight = kNoFlight;
   std::uint64_t lookup_end_ns = 0;
+  std::uint64_t call = 0;
   const Key* keys = nullptr;            // `missing` of them
   const RowSource* sources = nullptr;   // `rows` of them if missing > 0, else none
   const std::uint8_t* flags = nullptr;  // `missing` of them: MissingFlags

@@ -103,6 +103,7 @@ class RegionPolicy {
   };
   void Passed(const Pass& pass) noexcept;
 
+  bool bypassed() const noexcept { return Passes(mode_.load(std::memory_order_relaxed)); }
   struct Stats {
     bool bypassed;
     BypassReason reason;     // kNone while active

@@ -113,13 +113,16 @@ void Store::RebuildNamespaceHeaps() noexcept {
       namespace_heaps_.Add(entry, entry->heap_worth_);
       return false;
     });
-    BuryAll(&list, Ledger::Removal::kEvicted);
+    BuryAll(&list, Ledger::Removal::kForQuota);
   }
 }
 
 void Store::Count(const Entry& entry, Ledger::Removal why) noexcept {
   if (entry.Is(Entry::kPinned)) ledger_.CountPinned(entry, false);
   ledger_.CountRemoved(entry, why);
+  if (const RemovalListener listener = removal_listener_.load(std::memory_order_relaxed)) {
+    listener(entry.key(), entry.tag(), why);
+  }
 }
 
 void Store::Bury(Entry* entry, Ledger::Removal why) noexcept {

@@ -35,6 +35,12 @@ class Entry {
   // long as reading every tensor's record.
   std::size_t charge() const noexcept;
 
+  // Not less than its age, and at most two ticks more.
+  std::uint64_t AgeAtMost(std::uint64_t now_ns) const noexcept {
+    const std::int64_t ticks = TicksBetween(created_, TickOf(now_ns));
+    return static_cast<std::uint64_t>(ticks < 0 ? 1 : ticks + 1) << kTickBits;
+  }
+
   std::size_t tensor_count() const noexcept;
   // REQUIRES, for all: i < tensor_count(). Time grows with i. Pointers live as long as the entry.
   std::int32_t dtype(std::size_t i) const noexcept;
@@ -92,11 +98,6 @@ class Entry {
   bool Expired(std::uint64_t now_ns) const noexcept {
     return Is(kExpires) && TicksBetween(expires_, TickOf(now_ns)) >= 0;
   }
-  // Not less than its age, and at most two ticks more.
-  std::uint64_t AgeAtMost(std::uint64_t now_ns) const noexcept {
-    const std::int64_t ticks = TicksBetween(created_, TickOf(now_ns));
-    return static_cast<std::uint64_t>(ticks < 0 ? 1 : ticks + 1) << kTickBits;
-  }
 
   // Bookkeeping is guarded by the mutex of the entry's shard once published, but for refs_ and
   // what is const. Ordered so that a lookup reads the first cache line or two.
@@ -105,7 +106,7 @@ class Entry {
   double worth_ = 0;        // GreedyDual-Size-Frequency's H, as of the last use
   std::atomic<std::uint32_t> refs_{1};
   Tick expires_ = 0;
-  Tick created_ = 0;
+  const Tick created_;
   const float gain_;
   std::uint16_t frequency_ = 1;
   const std::uint16_t region_;

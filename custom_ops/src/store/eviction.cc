@@ -34,7 +34,8 @@ bool Store::MakeRoom(const Candidate& candidate, std::size_t charge, double gain
     const std::size_t deficit = ledger_.Deficit(candidate.tag, charge, owned);
     const std::uint32_t* const own = over_quota ? &candidate.tag.name_space : nullptr;
     if (gain <= 0 || !Choose(deficit, worth, own, &chosen, &in_use)) break;
-    owned += Evict(&chosen, &in_use);
+    owned += Evict(over_quota ? Ledger::Removal::kForQuota : Ledger::Removal::kForRoom, &chosen,
+                   &in_use);
   }
   PutBack(&chosen);
   PutBack(&in_use);
@@ -63,7 +64,7 @@ bool Store::Choose(std::size_t bytes, double worth, const std::uint32_t* name_sp
   return true;
 }
 
-std::size_t Store::Evict(EntryList* chosen, EntryList* in_use) noexcept {
+std::size_t Store::Evict(Ledger::Removal why, EntryList* chosen, EntryList* in_use) noexcept {
   std::size_t owned = 0;
   while (Entry* const entry = chosen->Pop()) {
     if (!ShardOf(entry->key_).Drop(entry, /*even_in_use=*/false)) {
@@ -71,7 +72,7 @@ std::size_t Store::Evict(EntryList* chosen, EntryList* in_use) noexcept {
       continue;
     }
     AgeTo(entry->worth_);
-    owned += Seize(entry, Ledger::Removal::kEvicted);
+    owned += Seize(entry, why);
   }
   return owned;
 }
@@ -146,6 +147,7 @@ void Store::PutBack(Entry* entry) noexcept {
 
 std::size_t Store::EvictDown(const std::uint32_t* name_space, std::size_t leaving) noexcept {
   const double any = std::numeric_limits<double>::max();
+  const auto why = name_space == nullptr ? Ledger::Removal::kForBudget : Ledger::Removal::kForQuota;
   const auto excess = [this, name_space] {
     return name_space == nullptr ? ledger_.Excess() : ledger_.QuotaExcess(*name_space);
   };
@@ -153,7 +155,7 @@ std::size_t Store::EvictDown(const std::uint32_t* name_space, std::size_t leavin
   for (std::size_t over; (over = excess()) > leaving;) {
     EntryList chosen;
     const bool enough = Choose(over - leaving, any, name_space, &chosen, &in_use);
-    ledger_.ReturnOwned(Evict(&chosen, &in_use));
+    ledger_.ReturnOwned(Evict(why, &chosen, &in_use));
     if (!enough) break;
   }
   // Only entries in use are left: make them unfindable, so that they go when their readers do.
@@ -162,7 +164,7 @@ std::size_t Store::EvictDown(const std::uint32_t* name_space, std::size_t leavin
     if (entry == nullptr) break;
     ShardOf(entry->key_).Drop(entry, /*even_in_use=*/true);
     leaving += entry->charge();
-    Bury(entry, Ledger::Removal::kEvicted);
+    Bury(entry, why);
   }
   PutBack(&in_use);
   return leaving;

@@ -76,13 +76,16 @@ void Ledger::CountRemoved(const Entry& entry, Removal why) noexcept {
   Account(entry.tag().region, [why](RegionUsage* usage) {
     --usage->entries;
     switch (why) {
-      case Removal::kEvicted:
+      case Removal::kForRoom:
+      case Removal::kForQuota:
+      case Removal::kForBudget:
         ++usage->evictions;
         break;
       case Removal::kExpired:
         ++usage->expired;
         break;
       case Removal::kInvalidated:
+      case Removal::kMismatched:
         ++usage->invalidated;
         break;
       case Removal::kReplaced:

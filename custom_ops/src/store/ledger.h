@@ -46,9 +46,17 @@ struct NamespaceUsage {
 // only possible within both.
 class Ledger {
  public:
-  enum class Verdict { kCharged, kOff, kTooLarge, kFull, kOverQuota, kNoMemory };
+  enum class Verdict : std::uint8_t { kCharged, kOff, kTooLarge, kFull, kOverQuota, kNoMemory };
   // Why an entry is findable no more.
-  enum class Removal { kEvicted, kExpired, kInvalidated, kReplaced };
+  enum class Removal : std::uint8_t {
+    kForRoom,    // evicted: for a candidate,
+    kForQuota,   // for a candidate of its namespace or a lower quota,
+    kForBudget,  // for a lower budget
+    kExpired,
+    kInvalidated,
+    kMismatched,  // by verification; counts as invalidated
+    kReplaced,
+  };
 
   explicit Ledger(std::size_t budget) noexcept { total_.budget_bytes = budget; }
   Ledger(const Ledger&) = delete;

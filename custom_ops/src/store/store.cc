@@ -107,7 +107,7 @@ bool Store::Remove(const Key& key) noexcept {
   MutexLock lock(&eviction_mutex_);
   Entry* const entry = ShardOf(key).RemoveKeyIf(key, [](const Entry&) { return true; });
   if (entry == nullptr) return false;
-  Bury(entry, Ledger::Removal::kInvalidated);
+  Bury(entry, Ledger::Removal::kMismatched);
   return true;
 }
 

@@ -116,6 +116,13 @@ class Store {
   std::size_t Pin(const Selection& selection, std::uint64_t now_ns) noexcept;
   std::size_t Unpin(const Selection& selection, std::uint64_t now_ns) noexcept;
 
+  // Told of every entry that is findable no more, with the store's locks held: it must not call the
+  // store. Null: nobody is told.
+  using RemovalListener = void (*)(const Key& key, EntryTag tag, Ledger::Removal why) noexcept;
+  void SetRemovalListener(RemovalListener listener) noexcept {
+    removal_listener_.store(listener, std::memory_order_relaxed);
+  }
+
   // Consistent snapshots; cheap.
   StoreStats stats() const noexcept;
   RegionUsage usage(std::uint32_t region) const noexcept;
@@ -153,7 +160,7 @@ class Store {
               EntryList* in_use) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
   // Evicts those of `chosen` that were not used since they were chosen, frees them, and returns
   // their charges, which the ledger still counts. The others move into `in_use`.
-  std::size_t Evict(EntryList* chosen, EntryList* in_use) noexcept
+  std::size_t Evict(Ledger::Removal why, EntryList* chosen, EntryList* in_use) noexcept
       ACTCACHE_REQUIRES(eviction_mutex_);
   // Evicts what a candidate is to replace, if nobody uses it and it is not pinned; the same.
   std::size_t EvictReplaced(const Key& key) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
@@ -204,6 +211,7 @@ class Store {
 
   Mutex eviction_mutex_;
   std::atomic<double> age_{0};  // L; written under eviction_mutex_, read by anyone
+  std::atomic<RemovalListener> removal_listener_{nullptr};
   std::atomic<std::uint64_t> looked_for_old_ns_{0};
   std::atomic<std::size_t> freed_{0};   // by control functions, and not yet given back
   std::atomic<std::uint32_t> made_{0};  // entries so far

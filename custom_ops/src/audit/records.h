@@ -1,0 +1,85 @@
+// What happens, as plain bytes in a RecordBuffer until the writer makes lines of it (docs/audit.md
+// says what each of these is called there). Times are SteadyNow() nanoseconds.
+#ifndef ACTCACHE_AUDIT_RECORDS_H_
+#define ACTCACHE_AUDIT_RECORDS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace actcache {
+
+enum class RecordKind : std::uint8_t { kLookup, kStore, kEviction, kControl, kPolicy };
+
+inline constexpr std::uint32_t kNoNamespace = 0xffffffff;
+inline constexpr std::uint32_t kNoAge = 0xffffffff;
+
+// Followed, unless the call passed, by `rows` key prefixes (8 bytes each), ages in milliseconds or
+// kNoAge (4 bytes each), and outcomes (a letter each).
+struct LookupRecord {
+  static constexpr RecordKind kKind = RecordKind::kLookup;
+
+  std::uint64_t now_ns;  // the store was asked at
+  std::uint64_t call;
+  std::uint64_t rows;
+  std::uint64_t bytes;
+  std::uint64_t hash_ns;
+  std::uint64_t lookup_ns;
+  std::uint64_t wait_ns;
+  std::uint64_t copy_ns;
+  std::uint64_t saved_ns;
+  std::uint32_t region;
+  std::uint32_t name_space;  // or kNoNamespace
+  bool passed;
+
+  static std::size_t Bytes(std::uint64_t rows, bool passed) {
+    return sizeof(LookupRecord) + (passed ? 0 : rows * (8 + 4 + 1));
+  }
+};
+
+// Followed by `rows` outcomes (a letter each).
+struct StoreRecord {
+  static constexpr RecordKind kKind = RecordKind::kStore;
+
+  std::uint64_t now_ns;  // the store was asked at
+  std::uint64_t call;
+  std::uint64_t rows;
+  std::uint64_t stored_bytes;
+  std::uint64_t compute_ns;
+  std::uint64_t copy_ns;
+  std::uint64_t saved_ns;
+  std::uint64_t cost_ns;   // per row
+  std::uint64_t fetch_ns;  // per row
+  std::uint32_t region;
+};
+
+struct EvictionRecord {
+  static constexpr RecordKind kKind = RecordKind::kEviction;
+
+  std::uint64_t now_ns;
+  std::uint64_t key;
+  const char* reason;  // of static storage
+  std::uint32_t region;
+};
+
+// Followed by `text_bytes` of a JSON object, the arguments.
+struct ControlRecord {
+  static constexpr RecordKind kKind = RecordKind::kControl;
+
+  std::uint64_t now_ns;
+  std::int64_t count;  // -1: none
+  const char* what;    // of static storage
+  std::uint64_t text_bytes;
+};
+
+struct PolicyRecord {
+  static constexpr RecordKind kKind = RecordKind::kPolicy;
+
+  std::uint64_t now_ns;
+  const char* state;   // both of static storage
+  const char* reason;  // or null
+  std::uint32_t region;
+};
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_AUDIT_RECORDS_H_
