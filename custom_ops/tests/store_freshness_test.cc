@@ -153,8 +153,8 @@ TEST(StoreFreshness, RemovesOneKey) {
   ASSERT_EQ(PutAt(&store, 1, kStart), Refusal::kNone);
   ASSERT_EQ(PutAt(&store, 2, kStart), Refusal::kNone);
   const EntryRef reader = Get(&store, 1);
-  EXPECT_TRUE(store.Remove(KeyNumber(1)));
-  EXPECT_FALSE(store.Remove(KeyNumber(1)));
+  EXPECT_TRUE(store.Remove(KeyNumber(1), Ledger::Removal::kMismatched));
+  EXPECT_FALSE(store.Remove(KeyNumber(1), Ledger::Removal::kMismatched));
   EXPECT_FALSE(Has(&store, 1));
   EXPECT_TRUE(Has(&store, 2));
   EXPECT_TRUE(Holds(KeyNumber(1), reader->data(0), 100));

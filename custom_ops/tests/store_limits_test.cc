@@ -88,7 +88,7 @@ TEST(StorePins, ExpireAndCanBeInvalidatedAndReplaced) {
   EXPECT_EQ(store.stats().pinned_entries, 2u);  // it has the pin of what it replaced
   EXPECT_FALSE(store.Find(candidate.key, {2000000000}));
   EXPECT_EQ(store.stats().pinned_entries, 1u);
-  EXPECT_TRUE(store.Remove(KeyNumber(2)));
+  EXPECT_TRUE(store.Remove(KeyNumber(2), Ledger::Removal::kMismatched));
   EXPECT_EQ(store.stats().pinned_entries, 0u);
   EXPECT_EQ(store.stats().pinned_bytes, 0u);
 }

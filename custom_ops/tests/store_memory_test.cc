@@ -123,7 +123,7 @@ class Scenario {
     Step([&] { store_.SetBudget(1000 * charge_); });
     for (std::uint64_t n = 80; n < 120; ++n) Step([&] { Store(n, false); });
     Step([&] { store_.Find(KeyNumber(90), {~std::uint64_t{0} >> 12}); });
-    Step([&] { store_.Remove(KeyNumber(91)); });
+    Step([&] { store_.Remove(KeyNumber(91), Ledger::Removal::kMismatched); });
     Step([&] { store_.Invalidate(OfRegion(2), 0); });
     Step([&] { store_.SetNamespaceQuota(0); });
   }

@@ -157,7 +157,7 @@ class ModelCheck {
 
   void Remove(std::uint64_t n) {
     // Drafts of this key may follow, so nothing is known about versions.
-    store_.Remove(KeyNumber(n));
+    store_.Remove(KeyNumber(n), Ledger::Removal::kMismatched);
   }
 
   void Invalidate(Random* random) {

@@ -18,6 +18,8 @@ const char* ReasonText(Ledger::Removal why) {
       return "expired";
     case Ledger::Removal::kMismatched:
       return "mismatch";
+    case Ledger::Removal::kOutdated:
+      return "invalidated";
     case Ledger::Removal::kReplaced:
       return "replaced";
     case Ledger::Removal::kInvalidated:

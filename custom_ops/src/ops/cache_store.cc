@@ -284,7 +284,7 @@ void CacheStore::Keep(const KernelIo& io, Call& call, const Parallel& parallel) 
         ++stored;
       } else if ((call.plan.flags[row] & kReplace) != 0) {
         // Nothing took the place of what nobody wants any more: it must not be found again.
-        Store::Process().Remove(call.plan.keys[row]);
+        Store::Process().Remove(call.plan.keys[row], Ledger::Removal::kOutdated);
       }
     }
     for (const TensorSpec& spec : rows.specs) call.stored_bytes += stored * spec.bytes;
@@ -333,7 +333,7 @@ CacheStore::Outcome CacheStore::Verify(const KernelIo& io, const Call& call, con
                                // remove
   const double difference = DifferenceFrom(*entry, call.computed, rows.layouts, rows.specs, row);
   if (difference <= config.verify_tolerance()) return Outcome::kEqual;
-  store.Remove(key);
+  store.Remove(key, Ledger::Removal::kMismatched);
   RegionCounters::Add(region_.counters.mismatches, 1);
   const bool disable = config.on_mismatch() == OnMismatch::kDisable;
   if (disable) region_.disabled.store(true, std::memory_order_relaxed);

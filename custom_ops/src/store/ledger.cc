@@ -86,6 +86,7 @@ void Ledger::CountRemoved(const Entry& entry, Removal why) noexcept {
         break;
       case Removal::kInvalidated:
       case Removal::kMismatched:
+      case Removal::kOutdated:
         ++usage->invalidated;
         break;
       case Removal::kReplaced:

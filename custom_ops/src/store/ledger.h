@@ -55,6 +55,7 @@ class Ledger {
     kExpired,
     kInvalidated,
     kMismatched,  // by verification; counts as invalidated
+    kOutdated,    // by a result that is not stored itself; likewise
     kReplaced,
   };
 

@@ -103,11 +103,11 @@ bool Store::PublishIndexed(Entry* entry, std::uint64_t epoch, bool replace) noex
   return true;
 }
 
-bool Store::Remove(const Key& key) noexcept {
+bool Store::Remove(const Key& key, Ledger::Removal why) noexcept {
   MutexLock lock(&eviction_mutex_);
   Entry* const entry = ShardOf(key).RemoveKeyIf(key, [](const Entry&) { return true; });
   if (entry == nullptr) return false;
-  Bury(entry, Ledger::Removal::kMismatched);
+  Bury(entry, why);
   return true;
 }
 

@@ -98,7 +98,7 @@ class Store {
   bool Publish(Draft&& draft) noexcept;
 
   // Removes the entry of `key`; false if there was none. A reader of it keeps it.
-  bool Remove(const Key& key) noexcept;
+  bool Remove(const Key& key, Ledger::Removal why) noexcept;
 
   // Evicts down to a lower budget before it returns, and voids drafts in flight; 0 empties the
   // store and turns it off.
