@@ -168,7 +168,7 @@ def _declare(handle: ctypes.CDLL) -> None:
         function = getattr(handle, name)
         function.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
         function.restype = ctypes.c_size_t
-    handle.actcache_replay.argtypes = [ctypes.c_char_p, *(ctypes.c_uint64,) * 4, ctypes.c_int]
+    handle.actcache_replay.argtypes = [ctypes.c_char_p, ctypes.c_char_p, *(ctypes.c_uint64,) * 4, ctypes.c_int]
     handle.actcache_replay.restype = ctypes.c_int
     handle.actcache_abandon.argtypes = []
     handle.actcache_abandon.restype = None

@@ -83,6 +83,7 @@ class Lookup(_Event, tag="lookup"):
             another call that computed it), ``m`` miss, ``e`` expired or too old (a miss), ``v`` verified (computed to
             be compared with its entry), ``b`` bypassed, ``r`` refreshed.
         rows: How many there are.
+        now_ns: When the store was asked, by a clock of the process that never goes back.
         keys: The first 64 bits of every row's key as JSON, undecoded, for there are many:
             :func:`actcache.report_page.rows.decode_keys`. ``null`` for a row, or for all, that had none.
         ages: Seconds since each row's entry was stored; -1 for a row without one.
@@ -99,6 +100,7 @@ class Lookup(_Event, tag="lookup"):
     region: int
     outcomes: str
     rows: int
+    now_ns: int = 0
     keys: msgspec.Raw = msgspec.Raw(b"null")
     ages: list[float] | None = None
     namespace: str | None = None
@@ -122,6 +124,7 @@ class Store(_Event, tag="store"):
         region: Number of the region.
         outcomes: A letter per computed row: ``s`` stored, ``r`` refused (not worth it), ``p`` there already, ``=``
             verified and equal, ``x`` verified and different, ``n`` not cacheable.
+        now_ns: When the store was asked for room, by a clock of the process that never goes back.
         stored: Rows stored.
         refused: Rows refused.
         bytes: Of what was stored.
@@ -135,6 +138,7 @@ class Store(_Event, tag="store"):
     call: int
     region: int
     outcomes: str = ""
+    now_ns: int = 0
     stored: int = 0
     refused: int = 0
     bytes: int = 0

@@ -25,6 +25,7 @@ from actcache.byte_size import DEFAULT_BUDGET, ByteSize
 from actcache.commands.diff import diff_command
 from actcache.commands.explain_miss import explain_miss_command
 from actcache.commands.inspect import inspect_command
+from actcache.commands.replay import replay_command
 from actcache.commands.report import report_command
 from actcache.commands.top import top_command
 from actcache.errors import (
@@ -201,6 +202,7 @@ for command in (
     inspect_command,
     diff_command,
     explain_miss_command,
+    replay_command,
     report_command,
     top_command,
 ):

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from actcache.errors import ActcacheError, InternalError, InvalidModel, InvalidSamples, LibraryError
+from actcache.errors import ActcacheError, InternalError, InvalidModel, InvalidSamples, LibraryError, UnsupportedAudit
 from actcache.passes.cost import Costs
 from actcache.passes.recording import Place, Recording
 from actcache.passes.time_model import FewRows
@@ -28,9 +28,18 @@ from actcache.verify import VerifyReport
 #: Name of the answer, beside the request.
 ANSWER = "answer.json"
 #: Errors that cross between the processes.
-ERRORS: dict[str, type[ActcacheError]] = {t.__name__: t for t in (InvalidModel, InvalidSamples, LibraryError)}
-#: Verification must be able to keep what it checks, whatever the environment of the host says.
-_ENVIRONMENT = {"ACTCACHE_BUDGET_BYTES": str(2 << 30), "ACTCACHE_NAMESPACE": "", "ACTCACHE_HASH": "blake3"}
+ERRORS: dict[str, type[ActcacheError]] = {
+    t.__name__: t for t in (InvalidModel, InvalidSamples, LibraryError, UnsupportedAudit)
+}
+#: Verification must be able to keep what it checks, whatever the environment of the host says; and its calls are none
+#: of those that the host's audit log and metrics tell of.
+_ENVIRONMENT = {
+    "ACTCACHE_BUDGET_BYTES": str(2 << 30),
+    "ACTCACHE_NAMESPACE": "",
+    "ACTCACHE_HASH": "blake3",
+    "ACTCACHE_AUDIT_PATH": "",
+    "ACTCACHE_METRICS_PATH": "",
+}
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,20 @@ def load_trace(paths: Sequence[str | PathLike[str]]) -> Trace:
     Raises:
         InvalidSamples: Something does not exist or names no calls.
     """
-    calls = [call for path in paths for call in _calls(Path(path))]
+    calls = list_calls(paths)
     if len(calls) < _FEW:
         return Trace(tuple(calls), tuple(calls))
     half = len(calls) // 2
     return Trace(tuple(calls[:half]), tuple(calls[half:]))
+
+
+def list_calls(paths: Sequence[str | PathLike[str]]) -> list[Path]:
+    """Return the files of all calls of a trace, in their order.
+
+    Raises:
+        InvalidSamples: Something does not exist or names no calls.
+    """
+    return [call for path in paths for call in _calls(Path(path))]
 
 
 def typical_calls(trace: Trace, inputs: Sequence[ModelInput]) -> list[Path]:

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from actcache import knobs, runtime, trace_runs, verify
+from actcache import knobs, replay_run, runtime, trace_runs, verify
 from actcache.errors import ActcacheError, InvalidModel, InvalidSamples
 from actcache.made_up import make_samples
 from actcache.memory import release_memory
@@ -158,6 +158,21 @@ def _replay(request: dict[str, Any], directory: Path) -> dict[str, Any]:
     return trace_runs.replay(original, compiled, trace_runs.Calls(proto, request["calls"]), request["tolerance"])
 
 
+def _replay_audit(request: dict[str, Any], _: Path) -> dict[str, Any]:
+    """Make the calls of an audit log again."""
+    proto = onnx.load_model(request["base"], load_external_data=False)
+
+    def opened(namespace: str | None) -> ort.InferenceSession:
+        options = _options(request["libraries"])
+        if namespace is not None:
+            options.add_session_config_entry("actcache.namespace", namespace)
+        runtime.register(options)
+        return ort.InferenceSession(request["compiled"], options, providers=["CPUExecutionProvider"])
+
+    calls = trace_runs.Calls(proto, request["calls"])
+    return replay_run.replay(request, calls, opened, _runner(_original(request)))
+
+
 def _frontiers(request: dict[str, Any], _: Path) -> dict[str, Any]:
     """Run parts of a compiled model on calls, one after the other, and keep what they compute."""
     calls = [_load(Path(call["feed"])) for call in request["calls"]]
@@ -250,7 +265,14 @@ def _short(error: Exception) -> str:
     return text if len(text) <= 300 else text[:297] + "..."
 
 
-TASKS = {"measure": _measure, "verify": _verify, "record": _record, "replay": _replay, "frontiers": _frontiers}
+TASKS = {
+    "measure": _measure,
+    "verify": _verify,
+    "record": _record,
+    "replay": _replay,
+    "frontiers": _frontiers,
+    "replay_audit": _replay_audit,
+}
 
 
 if __name__ == "__main__":

@@ -56,6 +56,17 @@ def two_towers(query: Path, candidate: Path) -> onnx.ModelProto:
     return _joined([_prefixed(query, "q_", "Q"), _prefixed(candidate, "c_", "C")], head, 17)
 
 
+def twin_towers(encoder: Path) -> onnx.ModelProto:
+    """Queries and candidates, each through a copy of the same text encoder with a pooled output ``461``."""
+    head = """
+    twins (float[Q, 384] q_461, float[C, 384] c_461) => (float[Q, 384] queries, float[C, 384] candidates)
+    {
+        queries = Neg(q_461)
+        candidates = Neg(c_461)
+    }"""
+    return _joined([_prefixed(encoder, "q_", "Q"), _prefixed(encoder, "c_", "C")], head, 17)
+
+
 def image_and_point(image: Path) -> onnx.ModelProto:
     """An image encoder with a point that is cheap to look up in its feature map, as a prompt is."""
     head = """

@@ -146,7 +146,8 @@ class Control:
             function = getattr(self._library, f"actcache_{name}")
             function.restype = ctypes.c_int64
             function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_double]
-        self._library.actcache_replay.argtypes = [ctypes.c_char_p, *(ctypes.c_uint64,) * 4, ctypes.c_int]
+        names, times = (ctypes.c_char_p,) * 2, (ctypes.c_uint64,) * 4
+        self._library.actcache_replay.argtypes = [*names, *times, ctypes.c_int]
         self._configured: set[str] = set()
 
     def _json(self, function: Callable[..., int]) -> Any:
@@ -192,7 +193,7 @@ class Control:
 
     def replay(self, region: Region, lookup_ns: int, store_ns: int, cost_ns: int, fetch_ns: int, passed: bool) -> None:
         times = (lookup_ns, store_ns, cost_ns, fetch_ns)
-        if self._library.actcache_replay(region.fingerprint.encode(), *times, passed):
+        if self._library.actcache_replay(region.id.encode(), region.fingerprint.encode(), *times, passed):
             raise ValueError(self._library.actcache_last_error().decode())
 
     def version(self) -> str:

@@ -142,15 +142,17 @@ std::int64_t actcache_unpin(const char* name_space, const char* region, const ch
   return ForSelected("unpin", {name_space, region, fingerprint, min_age_seconds}, &Store::Unpin);
 }
 
-int actcache_replay(const char* fingerprint, std::uint64_t lookup_ns, std::uint64_t store_ns,
-                    std::uint64_t cost_ns, std::uint64_t fetch_ns, int passed) {
+int actcache_replay(const char* region, const char* fingerprint, std::uint64_t lookup_ns,
+                    std::uint64_t store_ns, std::uint64_t cost_ns, std::uint64_t fetch_ns,
+                    int passed) {
   return Guard(-1, [&] {
-    if (fingerprint == nullptr) throw actcache::ConfigError("actcache_replay: whose call is it?");
-    const bool any = actcache::AppendRecorded(
-        Registry::Process(), fingerprint, {lookup_ns, store_ns, cost_ns, fetch_ns, passed != 0});
-    if (!any) {
-      throw actcache::ConfigError(
-          std::string("actcache: no session has had a region of the fingerprint ") + fingerprint);
+    if (region == nullptr || fingerprint == nullptr) {
+      throw actcache::ConfigError("actcache_replay: whose call is it?");
+    }
+    if (!actcache::AppendRecorded(Registry::Process(), region, fingerprint,
+                                  {lookup_ns, store_ns, cost_ns, fetch_ns, passed != 0})) {
+      throw actcache::ConfigError(std::string("actcache: no session has had a region \"") + region +
+                                  "\" of the fingerprint " + fingerprint);
     }
     return 0;
   });

@@ -19,10 +19,11 @@ std::uint64_t Beginning() {
 
 }  // namespace
 
-bool AppendRecorded(Registry& registry, const std::string& fingerprint, RecordedCall call) {
+bool AppendRecorded(Registry& registry, const std::string& id, const std::string& fingerprint,
+                    RecordedCall call) {
   call.lookup_ns += Beginning();
   call.store_ns += Beginning();
-  return registry.AppendRecorded(fingerprint, call);
+  return registry.AppendRecorded(id, fingerprint, call);
 }
 
 }  // namespace actcache

@@ -58,9 +58,9 @@ class Recording {
 
 class Registry;
 
-// Appends `call`, whose times are the log's, to the regions of that fingerprint. False if there are
-// none.
-bool AppendRecorded(Registry& registry, const std::string& fingerprint, RecordedCall call);
+// Appends `call`, whose times are the log's, to a region. False if there is no such region.
+bool AppendRecorded(Registry& registry, const std::string& id, const std::string& fingerprint,
+                    RecordedCall call);
 
 }  // namespace actcache
 

@@ -39,15 +39,13 @@ std::vector<const Region*> Registry::Regions() const {
   return regions;
 }
 
-bool Registry::AppendRecorded(const std::string& fingerprint, const RecordedCall& call) {
+bool Registry::AppendRecorded(const std::string& id, const std::string& fingerprint,
+                              const RecordedCall& call) {
   const MutexLock lock(&mutex_);
-  bool any = false;
-  for (Region& region : regions_) {
-    if (region.fingerprint != fingerprint) continue;
-    region.recording.Append(call);
-    any = true;
-  }
-  return any;
+  const auto found = by_name_.find({id, fingerprint});
+  if (found == by_name_.end()) return false;
+  found->second->recording.Append(call);
+  return true;
 }
 
 void Registry::LockForFork() const ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {

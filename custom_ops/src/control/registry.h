@@ -109,8 +109,9 @@ class Registry {
   // All regions, in the order they were first seen.
   std::vector<const Region*> Regions() const;
 
-  // To all regions of that fingerprint; false if there are none.
-  bool AppendRecorded(const std::string& fingerprint, const RecordedCall& call);
+  // False if there is no such region.
+  bool AppendRecorded(const std::string& id, const std::string& fingerprint,
+                      const RecordedCall& call);
 
   // For control/fork.h: hold all locks around fork(); what a child counts and weighs starts anew.
   void LockForFork() const;

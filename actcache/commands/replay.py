@@ -1,0 +1,86 @@
+"""``actcache replay``: an audit log's calls, made again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from actcache.commands import options
+from actcache.terminal import respond
+
+_EPILOG = f"""\b
+Examples:
+  actcache replay audit.jsonl --model encoder.cached.onnx --trace calls/
+      whether the same calls are decided likewise again, or the first one that is not, and why
+  actcache replay audit.jsonl --model M --trace calls/ --json | jq .same
+
+\b
+Record both with
+  actcache.configure(audit_path="audit.jsonl")
+  session = actcache.record(session, "calls/")
+
+{options.EXIT_CODES}"""
+
+
+@click.command(name="replay", epilog=_EPILOG, context_settings=options.HELP_NAMES)
+@click.argument("audit", type=options.READ)
+@click.option("--model", type=options.READ, required=True, help="The compiled model that ran.")
+@click.option(
+    "--trace",
+    type=options.READ,
+    required=True,
+    multiple=True,
+    help="Its calls, as actcache.record writes them. Repeatable.",
+)
+@click.option(
+    "--custom-op-library",
+    "libraries",
+    multiple=True,
+    metavar="FILE",
+    help="A library with operators that MODEL itself needs. Repeatable.",
+)
+@options.as_json
+@options.debug
+def replay_command(
+    audit: Path, model: Path, trace: Sequence[Path], libraries: Sequence[str], as_json: bool, debug: bool
+) -> None:
+    """Make the calls that the audit log AUDIT tells of again, and compare what is decided: hits, stores, evictions.
+
+    From an empty store, with the log's configuration, times and costs. Outputs are compared with those of the model as
+    it was before it was compiled.
+    """
+
+    def find() -> Mapping[str, Any]:
+        from actcache.replay import replay_audit
+
+        return replay_audit(audit, model, trace, libraries=libraries)
+
+    respond(find, _show, as_json=as_json, debug=debug)
+
+
+def _show(console: Console, answer: Mapping[str, Any]) -> None:
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True)
+
+    difference, outputs = answer["difference"], answer["outputs"]
+    what = f"{answer['calls']:,} calls ({answer['rows']:,} rows looked up, {answer['evicted']:,} evicted)"
+    if difference is None:
+        say(f"{what}: all decisions the same")
+    else:
+        where = [] if difference["call"] is None else [f"call {difference['call']}"]
+        where += [] if difference["region"] is None else [f"'{difference['region']}'"]
+        where += [] if difference["lookup"] is None else [f"lookup {difference['lookup']} of the log"]
+        say(f"{what}: not the same")
+        say(f"first difference: {', '.join(where) or 'between two calls'}: {difference['text']}")
+        say(f"why: {difference['why']}")
+    if outputs["failure"] is not None:
+        say(f"outputs differ: {outputs['failure']}")
+    else:
+        exact = "bit for bit" if outputs["bit_exact"] else f"within {outputs['max_abs_error']:.2g}"
+        say(f"outputs: those of the model before it was compiled, {exact}")
+    for note in answer["notes"]:
+        say(f"note: {note}")

@@ -1,0 +1,187 @@
+"""Making the calls of an audit log again, and comparing what is decided with what was (``actcache replay``).
+
+The calls come from a trace that :func:`actcache.record` wrote meanwhile. They are made one after the other in a process
+of its own, from an empty store, with the log's configuration and changes of it. What costs and times decide is decided
+by the log's (``actcache_replay`` in ``actcache.h``); everything else has to come to the same by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from actcache.compiled_model import CompiledModel, read_compiled
+from actcache.decisions import Change, Decision, History, RegionName, Step, read_history, runs
+from actcache.errors import UnsupportedAudit
+from actcache.model_runs import call
+from actcache.passes.weights import move_weights
+from actcache.per_call import PerCall
+from actcache.replay_difference import calls_differ, first_difference
+from actcache.trace import list_calls
+from actcache.verify import DEFAULT_TOLERANCE
+
+
+def replay_audit(
+    audit: str | PathLike[str],
+    model: str | PathLike[str],
+    trace: Sequence[str | PathLike[str]],
+    *,
+    libraries: Sequence[str | PathLike[str]] = (),
+    tolerance: float = DEFAULT_TOLERANCE,
+) -> dict[str, Any]:
+    """Make the calls again.
+
+    Args:
+        audit: The audit log; of several processes that wrote to it, the last one counts.
+        model: The compiled model that ran.
+        trace: The inputs of its calls.
+        libraries: Custom-op libraries that the model itself needs.
+        tolerance: Largest difference to the outputs of the model as it was before it was compiled, as
+            :data:`actcache.verify.DEFAULT_TOLERANCE`.
+
+    Returns:
+        What ``--json`` prints. Keys, of which none goes away: ``audit``, ``model``; ``calls``, ``lookups``, ``rows``
+        and ``evicted``: what was compared; ``same``: whether all decisions and outputs are; ``difference``: the first
+        decision that is not (:class:`~actcache.replay_difference.Difference`), or null; ``outputs``:
+        ``max_abs_error``, ``bit_exact`` and ``failure``; ``notes``: what was not or could not be compared.
+
+    Raises:
+        UnsupportedAudit: The log cannot be read, has no beginning, or is of another model.
+        InvalidModel: `model` is no compiled model, or cannot be run.
+        InvalidSamples: The trace cannot be read, or does not fit the model.
+        LibraryError: The native library cannot be used.
+    """
+    history = read_history(audit)
+    compiled = read_compiled(Path(model))
+    names = _regions(history, compiled, audit)
+    steps = history.of_regions(names)
+    calls = list_calls(trace)
+    taken = _taken(steps, len(calls))
+    made = sum(not isinstance(run, Change) for run in taken)
+    with tempfile.TemporaryDirectory(prefix="actcache-") as folder:
+        directory = Path(folder)
+        original, record = _write_original(compiled, directory), directory / "audit.jsonl"
+        request: dict[str, Any] = {
+            "task": "replay_audit",
+            "source": str(model),
+            "base": original,
+            "model": original,
+            "compiled": str(model),
+            "per_call": PerCall.from_manifest(json.dumps(compiled.manifest)).names(),
+            "libraries": [str(path) for path in libraries],
+            "calls": [str(path) for path in calls[:made]],
+            "config": dict(history.config),
+            "steps": [_request(run) for run in taken],
+            "audit": str(audit),
+            "record": str(record),
+            "tolerance": tolerance,
+        }
+        outputs = call(request, directory, str(model))
+        again = read_history(record)
+    recorded = [step for run in taken for step in ([run] if isinstance(run, Change) else run)]
+    difference = first_difference(history, recorded, again.of_regions(names))
+    if difference is None:
+        difference = calls_differ(history, sum(not isinstance(run, Change) for run in runs(steps)), len(calls))
+    decisions = [step for step in recorded if isinstance(step, Decision)]
+    return {
+        "audit": str(audit),
+        "model": str(model),
+        "calls": made,
+        "lookups": len(decisions),
+        "rows": sum(len(step.outcomes) for step in decisions),
+        "evicted": sum(len(step.evicted) for step in recorded),
+        "same": difference is None and outputs["failure"] is None,
+        "difference": None if difference is None else difference.to_json(),
+        "outputs": {key: outputs[key] for key in ("max_abs_error", "bit_exact", "failure")},
+        "notes": _notes(history, steps, names),
+    }
+
+
+def _regions(history: History, model: CompiledModel, audit: str | PathLike[str]) -> set[RegionName]:
+    """Return the model's regions, of which the log has to tell."""
+    if history.first_part != 1:
+        problem = f"its beginning is gone: the oldest file is part {history.first_part}, and a replay needs all"
+        hint = "record with a larger audit_max_bytes or more audit_files"
+        raise UnsupportedAudit(problem, file=audit, hint=hint)
+    names = {(lookup.id, lookup.fingerprint) for lookup in model.lookups}
+    if names & history.regions:
+        return names
+    theirs, ours = (", ".join(f"'{i}' ({f[:16]}…)" for i, f in sorted(some)) for some in (history.regions, names))
+    raise UnsupportedAudit(
+        f"it is of another model: its regions are {theirs}, those of {model.path} are {ours}",
+        file=audit,
+        hint="equal names of other fingerprints: the weights or operators changed, 'actcache diff' shows what",
+    )
+
+
+def _taken(steps: list[Step], calls: int) -> list[list[Decision] | Change]:
+    """Return runs up to the last one that the trace has, and the changes between them."""
+    taken: list[list[Decision] | Change] = []
+    end = 0
+    for run in runs(steps):
+        if not isinstance(run, Change):
+            if calls == 0:
+                break
+            calls -= 1
+            end = len(taken) + 1
+        taken.append(run)
+    return taken[:end]
+
+
+def _request(run: list[Decision] | Change) -> dict[str, Any]:
+    """Return what the other process is to do."""
+    if isinstance(run, Change):
+        return {"what": run.what, "arguments": dict(run.arguments)}
+    namespaces = [decision.namespace for decision in run if decision.namespace is not None]
+    return {
+        "regions": [_arguments(decision) for decision in run],
+        "namespace": namespaces[0] if namespaces else None,
+        "control": "refresh" if any("r" in decision.outcomes for decision in run) else "use",
+    }
+
+
+def _arguments(decision: Decision) -> tuple[str, str, int, int, int, int, int]:
+    times = (decision.lookup_ns, decision.store_ns, decision.cost_ns, decision.fetch_ns)
+    return (*decision.region, *times, int(decision.keys is None))
+
+
+def _write_original(model: CompiledModel, directory: Path) -> str:
+    """Write the model as it was before it was compiled, whose outputs are the right ones."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.view.model)
+    move_weights(proto, model.home, directory / "weights.bin")
+    path = directory / "original.onnx"
+    path.write_bytes(proto.SerializeToString())
+    return str(path)
+
+
+def _notes(history: History, steps: list[Step], names: set[RegionName]) -> list[str]:
+    notes = []
+    if history.processes > 1:
+        notes.append(f"{history.processes} processes wrote to the log; this is the last one")
+    if history.dropped:
+        notes.append(f"{history.dropped} events are missing in the log: they did not fit audit_buffer_bytes")
+    if history.lost:
+        notes.append(f"{history.lost} lookups are missing in the log, as its numbers have gaps or begin later")
+    if history.broken:
+        notes.append(f"{history.broken} lines of the log are broken")
+    others = len(history.steps) - len(steps)
+    if others:
+        notes.append(f"{others} lookups of other models' regions are left out; they share the store")
+    if history.overlapping:
+        notes.append(f"{history.overlapping} calls overlapped with others; they are made one after the other")
+    if any(isinstance(step, Decision) and "j" in step.outcomes for step in steps):
+        notes.append("rows that waited for another call (j) count as found (h)")
+    aged = (step for step in steps if isinstance(step, Change) and step.arguments.get("min_age_seconds"))
+    if any(aged):
+        notes.append("an age that an invalidation or a pin names (older_than) counts from the time of the replay")
+    missing = names - history.regions
+    if missing:
+        notes.append(f"the log has no lookup of {', '.join(repr(name) for name, _ in sorted(missing))}")
+    return notes
