@@ -64,7 +64,7 @@ test-python: library $(DONE)/test $(OLDEST)/.done
 	$(PYTHON) -m pytest -q
 
 # Chromium takes 400 MB, so it is no part of `make test`, where these tests are skipped if there is none.
-test-page: $(DONE)/browser $(DONE)/chromium
+test-page: library $(DONE)/browser $(DONE)/chromium
 	$(PYTHON) -m pytest -q tests/unit/test_report_browser.py
 
 conformance: library $(DONE)/test

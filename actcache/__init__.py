@@ -22,6 +22,7 @@ from actcache.errors import (
     LibraryError,
     NothingToCache,
     OutputError,
+    UnsupportedAudit,
 )
 from actcache.region_spec import RegionSpec
 
@@ -51,6 +52,7 @@ __all__ = [
     "Recorder",
     "Refusal",
     "RegionSpec",
+    "UnsupportedAudit",
     "compile_model",
     "configuration",
     "configure",

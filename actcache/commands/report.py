@@ -33,9 +33,9 @@ Examples:
     "--watts",
     type=click.FloatRange(min=0),
     metavar="W",
-    default=65,
+    default=10,
     show_default=True,
-    help="What a busy processor draws beyond an idle one, to estimate energy by.",
+    help="What a busy core draws, to estimate saved energy by.",
 )
 @options.as_json
 @options.debug

@@ -8,7 +8,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector as _Collector
 
-from actcache.metrics.table import METRICS, Kind, Readings
+from actcache.metrics.table import METRICS, Kind, Metric, Readings
 
 
 class Collector(_Collector):
@@ -28,9 +28,8 @@ class Collector(_Collector):
         self._readings = Readings()
 
     def describe(self) -> Iterator[Family]:
-        """Yield the names, so that registering needs no library yet."""
-        for metric in METRICS:
-            yield Family(metric.name.removesuffix("_total"), metric.help, "unknown")
+        """Yield what there is, without values, so that registering needs no library yet."""
+        yield from map(_family, METRICS)
 
     def collect(self) -> Iterator[Family]:
         """Yield what the metrics are now.
@@ -40,8 +39,12 @@ class Collector(_Collector):
             LibraryError: As :func:`actcache.library_path`.
         """
         for metric in METRICS:
-            make = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
-            family = make(metric.name, metric.help, labels=metric.labels)
+            family = _family(metric)
             for labels, value in self._readings.read(metric):
                 family.add_metric([text for _, text in labels], value)
             yield family
+
+
+def _family(metric: Metric) -> CounterMetricFamily | GaugeMetricFamily:
+    kind = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
+    return kind(metric.name, metric.help, labels=metric.labels)

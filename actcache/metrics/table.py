@@ -71,9 +71,9 @@ def _of_region(field: str) -> Callable[[Stats], Iterator[tuple[tuple[str, ...], 
     return read
 
 
-def _of_store(field: str) -> Callable[[Stats], Iterator[tuple[tuple[str, ...], float]]]:
+def _of_process(part: str, field: str) -> Callable[[Stats], Iterator[tuple[tuple[str, ...], float]]]:
     def read(found: Stats) -> Iterator[tuple[tuple[str, ...], float]]:
-        yield (), found["store"][field]
+        yield (), found[part][field]
 
     return read
 
@@ -121,11 +121,17 @@ def _region_amount(name: str, otel_name: str, help: str, field: str) -> Metric:
 
 def _store_counter(what: str, help: str, field: str) -> Metric:
     name = f"actcache_{what}_total"
-    return Metric(name, f"actcache.{what}", "{entry}", Kind.COUNTER, help, (), _of_store(field))
+    return Metric(name, f"actcache.{what}", "{entry}", Kind.COUNTER, help, (), _of_process("store", field))
 
 
 def _store_amount(name: str, otel_name: str, unit: str, help: str, field: str) -> Metric:
-    return Metric(name, otel_name, unit, Kind.AMOUNT, help, (), _of_store(field))
+    return Metric(name, otel_name, unit, Kind.AMOUNT, help, (), _of_process("store", field))
+
+
+def _audit_counter(what: str, unit: str, help: str, field: str) -> Metric:
+    name = f"actcache_audit_{what}_total"
+    otel_name = f"actcache.audit.{'size' if unit == 'By' else what}"
+    return Metric(name, otel_name, unit, Kind.COUNTER, help, (), _of_process("audit", field))
 
 
 METRICS: tuple[Metric, ...] = (
@@ -223,6 +229,9 @@ METRICS: tuple[Metric, ...] = (
     _store_counter("expirations", "Entries asked for after their time to live.", "expired"),
     _store_counter("invalidations", "Entries removed on demand.", "invalidated"),
     _store_counter("replacements", "Entries replaced by later ones of the same key.", "replaced"),
+    _audit_counter("events", "{event}", "Events written to the audit log.", "written"),
+    _audit_counter("dropped_events", "{event}", "Events that the audit log had no room for.", "dropped"),
+    _audit_counter("bytes", "By", "Bytes written to the audit log.", "bytes"),
 )
 
 

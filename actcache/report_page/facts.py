@@ -15,8 +15,8 @@ from actcache.report_page.regions import RegionSums
 from actcache.report_page.summary import Summary
 from actcache.report_page.wording import several
 
-#: What a busy processor is taken to draw beyond an idle one, in watts, where nobody says.
-ASSUMED_WATTS = 65.0
+#: What a busy processor core is taken to draw, in watts, where nobody says: a server's 250 W over 24 cores.
+ASSUMED_WATTS = 10.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Facts:
         summary: What it says.
         curve: What other budgets would give; None: it has no keys.
         budget: The budget to look at: the one asked for, else the log's; None: neither.
-        watts: For the estimate of energy.
+        watts: Of a busy core, for the estimate of energy.
         model: The compiled model, if it was given.
         of_model: That model's regions in the log, by their ids.
     """
@@ -135,6 +135,11 @@ class Facts:
             found.append(f"Skipped {several(summary.broken, 'line')} that cannot be read.")
         if summary.unknown:
             found.append(f"Skipped {several(summary.unknown, 'line')} about what this actcache does not know.")
+        if len(summary.processes) > 1:
+            found.append(
+                f"{len(summary.processes)} processes wrote this. Each began with an empty store, and equal inputs have"
+                " other keys in each: what is said of keys and budgets counts them apart."
+            )
         if summary.first_part > 1:
             found.append("The log was rotated and its first files are gone: what came before is not in these numbers.")
         if not self.rows:

@@ -52,7 +52,7 @@ def write_report(
         output: The HTML file to write. It needs nothing beside it, and no network.
         model: The compiled model that ran, for a picture of it.
         budget_bytes: Look at this budget; default: the one that was in effect.
-        watts: What a busy processor draws beyond an idle one, for the estimate of energy.
+        watts: What a busy processor core draws, for the estimate of energy (:mod:`actcache.energy`).
 
     Returns:
         What the page states.
@@ -89,7 +89,7 @@ def render(facts: Facts) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(
-        duration=wording.duration, percent=wording.percent, count=wording.count, energy=wording.energy,
+        duration=wording.duration, percent=wording.percent, count=wording.count, joules=wording.joules,
         moment=wording.moment, size=wording.size,
     )  # fmt: skip
     style = environment.get_template("page.css").render()

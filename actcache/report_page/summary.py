@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from actcache.audit_log import BYPASSED, REUSED, AuditLog, Control, Dropped, Evict, Lookup, Policy, Region, Start, Store
+from actcache.byte_size import parse_bytes
 from actcache.report_page.curve import KeySample
 from actcache.report_page.frequent import FrequentKeys
 from actcache.report_page.regions import Regions
@@ -56,6 +57,7 @@ class Summary:
         sample: References for the miss-ratio curve.
         notable: The latest notable events; ``notables`` counts all.
         budget: Bytes of the store, as the log says last; None: it does not say.
+        memory: Bytes that the process might use; 0: not said.
         first: Time of the first event, in seconds since 1970.
         last: Time of the last one.
         processes: Ids of the processes that wrote it.
@@ -76,6 +78,7 @@ class Summary:
     notable: deque[Notable] = field(default_factory=lambda: deque(maxlen=_NOTABLE))
     notables: Counter[str] = field(default_factory=Counter)
     budget: int | None = None
+    memory: int = 0
     first: float = math.inf
     last: float = -math.inf
     processes: set[int] = field(default_factory=set)
@@ -160,7 +163,9 @@ class _Reader:
         summary.processes.add(event.pid)
         summary.versions.add(event.version)
         summary.hashes.add(event.hash)
-        summary.budget = _whole(event.config.get("budget_bytes"), summary.budget)
+        memory = event.config.get("memory_bytes")
+        summary.memory = memory if isinstance(memory, int) else 0
+        summary.budget = _budget(event.config, summary)
 
     def flush(self) -> None:
         """Count what was collected."""
@@ -189,17 +194,23 @@ class _Reader:
 
 
 def _control(summary: Summary, event: Control) -> None:
-    summary.budget = _whole(event.arguments.get("budget_bytes"), summary.budget)
-    arguments = ", ".join(f"{name}={value}" for name, value in event.arguments.items())
+    summary.budget = _budget(event.arguments, summary)
+    given = {name: value for name, value in event.arguments.items() if value is not None or event.what == "configure"}
+    arguments = ", ".join(f"{name} {'taken back' if value is None else value}" for name, value in given.items())
     count = "" if event.count is None else f": {event.count} entries"
-    summary.note(event.t, "control", f"{event.what}({arguments}){count}")
+    summary.note(event.t, "control", f"{event.what} {arguments or 'everything'}{count}")
 
 
-def _whole(value: object, otherwise: int | None) -> int | None:
-    """Return a number of bytes as a line has it, which may be a text."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
+def _budget(values: Mapping[str, Any], summary: Summary) -> int | None:
+    """Return the budget that `values` name, as a number or as a host program writes it, or else the one before."""
+    value = values.get("budget_bytes")
+    if isinstance(value, str):
+        try:
+            share = float(value.rstrip("% ")) / 100 if value.rstrip().endswith("%") else None
+            return parse_bytes(value) if share is None else int(share * summary.memory)
+        except ValueError:
+            return summary.budget
+    return value if isinstance(value, int) else summary.budget
 
 
 def _count_outcomes(summary: Summary, rows: Rows, region: Ints) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from actcache.byte_size import format_bytes
+from actcache.energy import format_joules
 
 _SPACE = "\N{NO-BREAK SPACE}"
 
@@ -41,11 +42,9 @@ def several(number: int, what: str) -> str:
     return f"{count(number)} {what}{'' if number == 1 else 's'}"
 
 
-def energy(joules: float) -> str:
-    """Write ``1.2 kWh``, ``340 Wh``, ``12 J``."""
-    if abs(joules) >= 3.6e6:
-        return _of(f"{joules / 3.6e6:,.3g}", "kWh")
-    return _of(f"{joules / 3600:.3g}", "Wh") if abs(joules) >= 360 else _of(f"{joules:.3g}", "J")
+def joules(energy: float) -> str:
+    """Write ``412 J``, ``19.2 kJ``, ``1.3 kWh``."""
+    return format_joules(energy).replace(" ", _SPACE)
 
 
 def moment(t: float, spell: float = 0.0) -> str:

@@ -127,11 +127,12 @@ ACTCACHE_EXPORT int64_t actcache_unpin(const char* name_space, const char* regio
 ACTCACHE_EXPORT void actcache_abandon(void);
 
 /* For replaying an audit log. The next call of that region, of those that no call of this function
- * was for yet, decides as a recorded one did: it looks up (`passed`: it does not) as at `lookup_ns`,
- * and what it computes is offered to the store as at `store_ns`, with the costs of a row that the
- * log has, instead of what is measured; nor does it tell whether the region pays. Times are the
- * "now_ns" of the log's lines. Such calls have to be made one after the other, in the order of the
- * log, and to begin with an empty store. Returns 0, or -1 if no session has had such a region yet. */
+ * was for yet, decides as a recorded one did: it looks up (`passed`: it does not) as at
+ * `lookup_ns`, and what it computes is offered to the store as at `store_ns`, with the costs of a
+ * row that the log has, instead of what is measured; nor does it tell whether the region pays.
+ * Times are the "now_ns" of the log's lines. Such calls have to be made one after the other, in the
+ * order of the log, and to begin with an empty store. Returns 0, or -1 if no session has had such a
+ * region yet. */
 ACTCACHE_EXPORT int actcache_replay(const char* region, const char* fingerprint, uint64_t lookup_ns,
                                     uint64_t store_ns, uint64_t cost_ns, uint64_t fetch_ns,
                                     int passed);

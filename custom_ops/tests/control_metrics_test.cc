@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -151,6 +152,22 @@ TEST(MetricsFile, ADiskThatTakesNothingIsTriedAgain) {
   fs::create_directory(folder / "gone");
   m.file.Stop();
   EXPECT_TRUE(Contains(Read(folder / "gone/a.json"), "\"schema\": 1"));
+}
+
+TEST(MetricsFile, ADiskThatHangsKeepsNobody) {
+  const Folder folder;
+  // What hangs is the snapshot: a disk cannot be told to.
+  const auto hangs = std::make_shared<std::atomic<bool>>(true);
+  const std::shared_ptr<MetricsWriter> writer = MetricsWriter::Start(folder / "a.json", [hangs] {
+    while (*hangs) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return std::string("late");
+  });
+  writer->Stop();
+  EXPECT_TRUE(*hangs);
+  const std::size_t threads = Threads();
+  *hangs = false;
+  EXPECT_TRUE(ThreadsBecome(threads - 1));
+  EXPECT_EQ(Read(folder / "a.json"), "late");
 }
 
 TEST(MetricsFile, SaysWhatIsInTheWay) {

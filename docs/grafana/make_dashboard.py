@@ -101,8 +101,8 @@ def states() -> Panel:
         "Of several processes the worst.",
         "short",
         {"{{region}}": f"max by (region) ({number})"},
-        24,
-        6,
+        12,
+        8,
         defaults={
             "color": {"mode": "thresholds"},
             "mappings": [{"type": "value", "options": mapping}],
@@ -198,6 +198,16 @@ def panels() -> list[Panel]:
             "Regions per second that turn bypassed, and trials of bypassed ones.",
             "short",
             {"bypassed": rate("actcache_bypass_switches_total"), "tried": rate("actcache_probes_total")},
+            min=0,
+        ),
+        lines(
+            "Audit log",
+            "Events per second. Lost ones did not fit the buffer: a slow disk, or a small audit_buffer_bytes.",
+            "short",
+            {
+                "written": rate("actcache_audit_events_total", labels=_PROCESS),
+                "lost": rate("actcache_audit_dropped_events_total", labels=_PROCESS),
+            },
             min=0,
         ),
         states(),

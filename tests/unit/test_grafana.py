@@ -112,6 +112,8 @@ def answer(address: str, query: str) -> list[dict[str, Any]]:
         with urllib.request.urlopen(f"http://{address}/api/v1/query?{text}") as reply:
             return list(json.load(reply)["data"]["result"])
     except urllib.error.HTTPError as error:
+        if error.code == 503:
+            return []  # not ready yet
         raise AssertionError(f"{query}: {error.read().decode()}") from None
     except urllib.error.URLError:
         return []  # not up yet

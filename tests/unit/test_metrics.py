@@ -143,3 +143,14 @@ def test_a_forked_child_counts_from_0() -> None:
     with host(FORK) as process:
         said, _ = process.communicate()
     assert said.split() == ["80", "0"]
+
+
+def test_a_registry_refuses_a_second_collector_before_it_is_read() -> None:
+    import prometheus_client
+
+    from actcache.metrics import Collector
+
+    registry = prometheus_client.CollectorRegistry()
+    registry.register(Collector())
+    with pytest.raises(ValueError, match="Duplicated timeseries"):
+        registry.register(Collector())

@@ -77,7 +77,10 @@ def test_the_wheel_from_the_source_distribution_runs(unpacked: Path, tmp_path: P
     assert not wheel.name.endswith("-any.whl")
     with zipfile.ZipFile(wheel) as opened:
         names = opened.namelist()
-    for name in ("py.typed", "_native/libactcache.so", "passes/__init__.py", "passes/rows/__init__.py", "cli.py"):
+    for name in (
+        "py.typed", "_native/libactcache.so", "passes/__init__.py", "passes/rows/__init__.py", "cli.py",
+        "report_page/templates/page.html", "report_page/templates/page.css",
+    ):  # fmt: skip
         assert f"actcache/{name}" in names
     top = {name.split("/")[0] for name in names}
     assert top == {"actcache", next(name for name in top if name.endswith(".dist-info"))}

@@ -94,9 +94,10 @@ def test_the_page_says_what_the_log_says(compiled: Path, tmp_path: Path) -> None
     assert page.open == [] and len(page.ids) == len(set(page.ids))
     for said in (
         "audit.jsonl", "encoder.cached.onnx", "1,234 events missing", "Skipped 1 line that",
-        "costs <more> than it saves & so on", "namespace=</script><script>", "1 equal, 1 different", "1 room",
+        "costs <more> than it saves & so on", "invalidate namespace </script><script>",
+        "1 equal, 1 different", "1 room",
         "equal to an earlier row of the call", "expired or too old", "% of time", "The working set is about",
-        "What another budget would give", "an estimate, 65 W",
+        "What another budget would give", "an estimate, 10 W",
     ):  # fmt: skip
         assert said in page.words, said
     assert not page.tags & {"script", "img", "iframe", "object"}
@@ -116,11 +117,11 @@ def test_every_plot_has_a_title_and_a_description(tmp_path: Path) -> None:
 
 def test_json_has_the_promised_keys(tmp_path: Path) -> None:
     audit = logs.write(tmp_path / "audit.jsonl", eventful("ab"))
-    done = run("report", audit, "--json", "--budget", "2MiB", "--watts", "10")
+    done = run("report", audit, "--json", "--budget", "2MiB", "--watts", "12.5")
     answer = json.loads(done.stdout)
     assert answer.keys() == KEYS
     assert (answer["rows"], answer["dropped"], answer["broken"], answer["budget_bytes"]) == (4012, 1234, 1, 2 << 20)
-    assert answer["estimated_joules"] == pytest.approx(answer["saved_seconds"] * 10, abs=0.01)
+    assert answer["estimated_joules"] == pytest.approx(answer["saved_seconds"] * 12.5, abs=0.01)
     assert answer["hit_ratio"] < answer["hit_ratio_twice_budget"] < 1
     (region,) = answer["regions"]
     assert (region["id"], region["rows"]) == ("encoder", 4012)
@@ -143,6 +144,16 @@ def test_a_log_of_next_to_nothing_has_a_page(lines: list[str], tmp_path: Path) -
     done = run("report", logs.write(tmp_path / "a.jsonl", lines))
     assert (done.returncode, done.stderr) == (0, "")
     assert "computed again" in Page((tmp_path / "a.html").read_text(encoding="utf-8")).words
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    lines = [logs.start(part=3), logs.region(), logs.lookup(1, "m", [1]), logs.start(pid=2), logs.line("merge", 2)]
+    notes = json.loads(run("report", logs.write(tmp_path / "a.jsonl", lines), "--json").stdout)["notes"]
+    assert [note.split(":")[0].split(".")[0] for note in notes] == [
+        "Skipped 1 line about what this actcache does not know",
+        "2 processes wrote this",
+        "The log was rotated and its first files are gone",
+    ]
 
 
 def test_what_does_not_fit_is_one_line(compiled: Path, tmp_path: Path) -> None:

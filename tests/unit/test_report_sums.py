@@ -74,6 +74,16 @@ def test_numbers_of_regions_are_each_process_own(tmp_path: Path) -> None:
     assert summary.processes == {1, 2}
 
 
+@pytest.mark.parametrize(
+    ("value", "budget"),
+    [("512KiB", 512 << 10), ("10%", 100), ("4096", 4096), (4096, 4096), (None, 1 << 20), ("plenty", 1 << 20)],
+)
+def test_the_budget_is_the_one_set_last(value: object, budget: int, tmp_path: Path) -> None:
+    config = {**logs.CONFIG, "memory_bytes": 1000}
+    change = logs.line("control", 1, what="configure", arguments={"budget_bytes": value})
+    assert summary_of(tmp_path, [logs.start(config=config), change]).budget == budget
+
+
 def test_time_is_cut_into_a_bounded_number_of_intervals_and_nothing_is_lost() -> None:
     timeline = Timeline(1)
     times = np.cumsum(np.random.default_rng(0).exponential(0.5, 20_000)) + 1e9

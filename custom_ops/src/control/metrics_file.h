@@ -41,8 +41,8 @@ class MetricsFile {
   static std::optional<std::string> Obstacle(const std::string& path);
 
   // Begins to write `path`, after a last snapshot of the file before; "" only ends that, and the
-  // same path again changes nothing. Throws
-  // std::bad_alloc, or std::system_error if no thread can be had, and then there is no file.
+  // same path again changes nothing. Throws std::bad_alloc, or std::system_error if no thread can
+  // be had, and then there is no file.
   void SetPath(const std::string& path) ACTCACHE_EXCLUDES(mutex_);
 
   // Writes a last snapshot, if there is a file, and ends.

@@ -1,8 +1,10 @@
 #include "control/prometheus_text.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 
+#include "audit/audit_log.h"
 #include "base/utf8.h"
 #include "policy/region_policy.h"
 
@@ -90,6 +92,21 @@ constexpr StoreMetric kStoreMetrics[] = {
      [](const StoreStats& s) { return s.replaced; }},
 };
 
+struct AuditMetric {
+  const char* name;
+  const char* help;
+  std::uint64_t (*value)(const AuditCounts& audit);
+};
+
+constexpr AuditMetric kAuditMetrics[] = {
+    {"actcache_audit_events_total", "Events written to the audit log.",
+     [](const AuditCounts& a) { return a.written.load(std::memory_order_relaxed); }},
+    {"actcache_audit_dropped_events_total", "Events that the audit log had no room for.",
+     [](const AuditCounts& a) { return a.dropped.load(std::memory_order_relaxed); }},
+    {"actcache_audit_bytes_total", "Bytes written to the audit log.",
+     [](const AuditCounts& a) { return a.bytes.load(std::memory_order_relaxed); }},
+};
+
 void WriteHead(const char* name, const char* type, const char* help, std::string* out) {
   *out += "# HELP " + std::string(name) + " " + help + "\n# TYPE " + name + " " + type + "\n";
 }
@@ -166,6 +183,11 @@ std::string PrometheusText::Render() {
   for (const StoreMetric& metric : kStoreMetrics) {
     WriteHead(metric.name, metric.type, metric.help, &out);
     out += std::string(metric.name) + " " + std::to_string(metric.value(stats)) + "\n";
+  }
+  for (const AuditMetric& metric : kAuditMetrics) {
+    WriteHead(metric.name, "counter", metric.help, &out);
+    const std::uint64_t value = metric.value(AuditLog::Process().counts());
+    out += std::string(metric.name) + " " + std::to_string(value) + "\n";
   }
   return out;
 }
