@@ -19,7 +19,7 @@ import onnx
 import pytest
 
 import actcache
-from actcache.decisions import Decision, read_history
+from actcache.decisions import Change, Decision, read_history
 from actcache.errors import UnsupportedAudit
 from actcache.replay import replay_audit
 from models import feed
@@ -60,11 +60,15 @@ RECORD_TWINS = """
     import actcache
     from models import feed
     model, audit, trace = sys.argv[1:4]
-    actcache.configure(budget_bytes="256KiB", audit_path=audit)
+    actcache.configure(budget_bytes="48KiB", audit_path=audit)
     session = actcache.record(actcache.InferenceSession(model, providers=["CPUExecutionProvider"]), trace)
     pool = feed("paraphrase_minilm_l3", 40, seed=0, size=8)
     random = np.random.default_rng(0)
     for call in range(int(sys.argv[4])):
+        if call == 60:
+            actcache.configure(budget_bytes="24KiB")
+        if call == 90:
+            actcache.pin("a")
         given = {"tenant": np.array("ab"[call % 2])}
         given["word"] = np.array(random.choice(["use", "bypass", "refresh"], p=[0.8, 0.1, 0.1]))
         for prefix in ("q_", "c_"):
@@ -225,6 +229,11 @@ def test_calls_with_namespaces_and_words_of_their_own(tmp_path: Path) -> None:
     letters = Counter("".join(step.outcomes for step in decisions))
     assert all(letters[letter] > 3 for letter in "hmrb"), letters
     assert {step.namespace for step in decisions} == {None, "a", "b"}
+    changes = [step for step in history.steps if isinstance(step, Change)]
+    assert [(step.what, bool(step.count), bool(step.evicted)) for step in changes] == [
+        ("configure", False, True),
+        ("pin", True, False),
+    ]
     answer = replay_audit(made.audit, made.model, [made.trace])
     assert answer["difference"] is None and answer["same"]
     assert (answer["calls"], answer["lookups"]) == (CALLS, 2 * CALLS)
