@@ -22,7 +22,7 @@ from actcache.errors import UnsupportedAudit
 from actcache.model_runs import call
 from actcache.passes.weights import move_weights
 from actcache.per_call import PerCall
-from actcache.replay_difference import calls_differ, first_difference
+from actcache.replay_difference import calls_differ, first_difference, missing
 from actcache.trace import list_calls
 from actcache.verify import DEFAULT_TOLERANCE
 
@@ -165,12 +165,7 @@ def _notes(history: History, steps: list[Step], names: set[RegionName]) -> list[
     notes = []
     if history.processes > 1:
         notes.append(f"{history.processes} processes wrote to the log; this is the last one")
-    if history.dropped:
-        notes.append(f"{history.dropped} events are missing in the log: they did not fit audit_buffer_bytes")
-    if history.lost:
-        notes.append(f"{history.lost} lookups are missing in the log, as its numbers have gaps or begin later")
-    if history.broken:
-        notes.append(f"{history.broken} lines of the log are broken")
+    notes += missing(history)
     others = len(history.steps) - len(steps)
     if others:
         notes.append(f"{others} lookups of other models' regions are left out; they share the store")
@@ -181,7 +176,7 @@ def _notes(history: History, steps: list[Step], names: set[RegionName]) -> list[
     aged = (step for step in steps if isinstance(step, Change) and step.arguments.get("min_age_seconds"))
     if any(aged):
         notes.append("an age that an invalidation or a pin names (older_than) counts from the time of the replay")
-    missing = names - history.regions
-    if missing:
-        notes.append(f"the log has no lookup of {', '.join(repr(name) for name, _ in sorted(missing))}")
+    silent = names - history.regions
+    if silent:
+        notes.append(f"the log has no lookup of {', '.join(repr(name) for name, _ in sorted(silent))}")
     return notes

@@ -99,7 +99,7 @@ def calls_differ(history: History, log: int, trace: int) -> Difference | None:
         return None
     text = f"the log has {log} calls, the trace {trace}; the first {min(log, trace)} are the same"
     if log < trace:
-        why = _missing(history) or "the log was cut off, or ends before the trace does"
+        why = next(iter(missing(history)), None) or "the log was cut off, or ends before the trace does"
     else:
         why = "the trace ends earlier, as at its max_calls or max_bytes, or has a sample of the calls"
     return Difference("calls", min(log, trace) + 1, None, None, text, why)
@@ -202,19 +202,19 @@ class _Past:
 
 
 def _why(history: History, past: _Past, kind: str, theirs: Decision | None, ours: Decision | None) -> str:
-    missing = _missing(history)
+    lacks = next(iter(missing(history)), None)
     if kind == "end":
-        return missing or "the log was cut off, or the process ended without writing all of it"
+        return lacks or "the log was cut off, or the process ended without writing all of it"
     if kind in ("rows", "keys", "regions"):
         if history.overlapping:
             return _overlap(history)
-        return missing or "the trace has other calls than the log, or in another order"
+        return lacks or "the trace has other calls than the log, or in another order"
     if theirs is not None and ours is not None:
         if theirs.contradiction is not None:
-            return f"the log contradicts itself: {theirs.contradiction}; {missing or 'its lines were changed'}"
+            return f"the log contradicts itself: {theirs.contradiction}; {lacks or 'its lines were changed'}"
         gap = past.gap(theirs)
         if gap is not None:
-            cause = missing or "the store was not empty when the log began, or its lines were changed"
+            cause = lacks or "the store was not empty when the log began, or its lines were changed"
             return f"the log does not explain it: {gap}; {cause}"
         by_knob = _by_knob(history, theirs, ours) if kind == "outcomes" else None
         if by_knob is not None:
@@ -222,7 +222,7 @@ def _why(history: History, past: _Past, kind: str, theirs: Decision | None, ours
     if history.overlapping:
         return _overlap(history)
     budget, quota = (history.config.get(name) for name in ("budget_bytes", "namespace_quota_bytes"))
-    return missing or (
+    return lacks or (
         f"the calls ran with another configuration than the log's first line says (budget_bytes {budget},"
         f" namespace_quota_bytes {quota}), as after a session's own entries; else two keys collide in the estimate of"
         " how often each was asked for, which is another one in every process, or lines of the log were changed"
@@ -243,14 +243,16 @@ def _by_knob(history: History, theirs: Decision, ours: Decision) -> str | None:
     return None
 
 
-def _missing(history: History) -> str | None:
+def missing(history: History) -> list[str]:
+    """Say what the log lacks."""
+    found = []
     if history.dropped:
-        return f"{history.dropped} events are missing in the log: they did not fit audit_buffer_bytes"
+        found.append(f"events are missing in the log ({history.dropped}): they did not fit audit_buffer_bytes")
     if history.lost:
-        return f"{history.lost} lookups are missing in the log, as its numbers have gaps or begin later"
+        found.append(f"lookups are missing in the log ({history.lost}), as its numbers have gaps or begin later")
     if history.broken:
-        return f"{history.broken} lines of the log are broken"
-    return None
+        found.append(f"lines of the log are broken ({history.broken})")
+    return found
 
 
 def _overlap(history: History) -> str:

@@ -190,7 +190,7 @@ def test_a_log_that_was_cut_off_is_told(recorded: Recorded, tmp_path: Path) -> N
     assert answer["calls"] == 50
     assert answer["difference"]["kind"] == "calls"
     assert answer["difference"]["text"] == f"the log has 50 calls, the trace {CALLS}; the first 50 are the same"
-    assert answer["difference"]["why"] == answer["notes"][0] == "1 lines of the log are broken"
+    assert answer["difference"]["why"] == answer["notes"][0] == "lines of the log are broken (1)"
 
 
 def test_the_calls_of_another_trace_are_told(recorded: Recorded) -> None:

@@ -140,7 +140,7 @@ def changed(kind: str) -> tuple[list[str], str, str]:
         "regions": (
             replaced(LOG, 4, controls[0]),
             "the log has 'pin' here, the replay a lookup of 'encoder'",
-            "1 lookups are missing in the log",
+            "lookups are missing in the log (1)",
         ),
         "end": (LOG[:-1], "the log ends within it: the log has nothing", "the log was cut off"),
     }
