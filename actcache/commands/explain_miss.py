@@ -29,13 +29,7 @@ Examples:
 @click.argument("first", type=options.READ, metavar="FIRST.npz")
 @click.argument("second", type=options.READ, metavar="SECOND.npz")
 @click.option("--region", metavar="ID", help="Look at this region only.")
-@click.option(
-    "--custom-op-library",
-    "libraries",
-    multiple=True,
-    metavar="FILE",
-    help="A library with operators that MODEL itself needs. Repeatable.",
-)
+@options.libraries
 @options.as_json
 @options.debug
 def explain_miss_command(
