@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from actcache.audit_log import AuditLog, Control, Dropped, Event, Evict, Lookup, Region, Start, Store
+from actcache.audit_log import AuditLog, Control, Dropped, Event, Evict, Lookup, Policy, Region, Start, Store
 from actcache.errors import UnsupportedAudit
 
 #: Outcomes of rows that are computed, to be stored or compared: the ``store`` line has a letter for each.
@@ -88,6 +88,23 @@ class Change:
 Step: TypeAlias = Decision | Change
 
 
+@dataclass(frozen=True)
+class State:
+    """A region began to look things up, or stopped.
+
+    Attributes:
+        position: How many steps were before it.
+        region: The region.
+        state: ``active``, ``bypassed`` or ``disabled``.
+        reason: Why, if it stopped.
+    """
+
+    position: int
+    region: RegionName
+    state: str
+    reason: str | None
+
+
 @dataclass
 class History:
     """What happened in the last process that wrote to a log.
@@ -97,6 +114,7 @@ class History:
         first_part: Number of the file it begins in; from 1.
         steps: Lookups and changes in their order.
         regions: All regions that are described.
+        states: When regions stopped to look things up, and began again.
         overlapping: Lookups that ended while an earlier one of their region was not stored yet.
         dropped: Events that the log lacks, as it says itself.
         lost: Lookups that it lacks, as their numbers say.
@@ -108,6 +126,7 @@ class History:
     first_part: int
     steps: list[Step] = field(default_factory=list)
     regions: set[RegionName] = field(default_factory=set)
+    states: list[State] = field(default_factory=list)
     overlapping: int = 0
     dropped: int = 0
     lost: int = 0
@@ -167,6 +186,9 @@ class _Reader:
             self._leaving.extend((event.reason, self._number(key)) for key in event.keys or ())
         elif isinstance(event, Control):
             self._control(event)
+        elif isinstance(event, Policy):
+            state = State(len(self.history.steps), self._name(event.region), event.state, event.reason)
+            self.history.states.append(state)
         elif isinstance(event, Dropped):
             self.history.dropped += event.events
 
@@ -184,7 +206,7 @@ class _Reader:
         return self.history
 
     def _lookup(self, line: Lookup) -> None:
-        region = self._regions.get(line.region, (f"number {line.region}", ""))
+        region = self._name(line.region)
         names = _keys(line)
         keys = None if names is None else [self._number(key) for key in names]
         decision = Decision(line.call, region, line.namespace, line.outcomes, keys, line.now_ns)
@@ -218,8 +240,17 @@ class _Reader:
         left, self._leaving = sorted(self._leaving), []
         return left
 
+    def _name(self, region: int) -> RegionName:
+        return self._regions.get(region, (f"number {region}", ""))
+
     def _number(self, key: str) -> int:
         return self._numbers.setdefault(key, len(self._numbers))
+
+
+def first_equal(keys: list[int]) -> list[int]:
+    """Return for every row the first one that has its key."""
+    first: dict[int, int] = {}
+    return [first.setdefault(key, row) for row, key in enumerate(keys)]
 
 
 def _keys(line: Lookup) -> list[str] | None:

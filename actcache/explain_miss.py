@@ -46,14 +46,14 @@ def explain_inputs(
         LibraryError: The native library cannot be used.
     """
     compiled = read_compiled(Path(model))
-    chosen = _chosen(compiled, region)
+    chosen = chosen_regions(compiled, region)
     inputs = model_inputs(parse_model(Path(model)))
     feeds = [load_sample(path, inputs) for path in (first, second)]
     names = [fspath(first), fspath(second)]
     values = frontier_values(compiled, chosen, list(zip(names, feeds, strict=True)), libraries)
     found: dict[str, list[Why]] = {}
     for lookup in chosen:
-        calls = [_call(lookup, feed, known) for feed, known in zip(feeds, values, strict=True)]
+        calls = [call_of(lookup, feed, known) for feed, known in zip(feeds, values, strict=True)]
         found[lookup.id] = _of_region(compiled, lookup, calls, found)
     return [record for lookup in chosen if region in (None, lookup.id) for record in found[lookup.id]]
 
@@ -74,7 +74,7 @@ def to_json(records: Sequence[Why]) -> dict[str, Any]:
     }
 
 
-def _chosen(model: CompiledModel, region: str | None) -> list[Lookup]:
+def chosen_regions(model: CompiledModel, region: str | None) -> list[Lookup]:
     """The regions to look at: the one named and those around it, which decide whether it is asked."""
     if region is None:
         return list(model.lookups)
@@ -88,7 +88,9 @@ def _chosen(model: CompiledModel, region: str | None) -> list[Lookup]:
     return [lookup for lookup in model.lookups if lookup.id in wanted]
 
 
-def _call(lookup: Lookup, feed: Feed, values: Values) -> Call:
+def call_of(lookup: Lookup, feed: Feed, values: Values) -> Call:
+    """Return what a region sees of a call."""
+
     def word(name: str | None) -> str | None:
         return str(feed[name].reshape(-1)[0]) if name is not None and name in feed and feed[name].size else None
 

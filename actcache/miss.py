@@ -29,7 +29,10 @@ class Why:
         outcome: ``hit``, ``duplicate`` (of an earlier row of the call: computed once), ``miss``, ``bypassed`` (not
             looked up), ``not asked`` (a region around it has the row), ``unknown``.
         reason: One word for programs: ``equal``, ``element``, ``shape``, ``type``, ``entry`` (one of the calls is one
-            entry, the other rows), ``namespace``, ``control``, ``no rows``, ``outer``, ``unreadable``.
+            entry, the other rows), ``namespace``, ``control``, ``no rows``, ``outer``, ``unreadable``; of an audit log
+            also ``new`` (never asked for before), ``evicted``, ``expired``, ``invalidated``, ``refused`` (not worth
+            storing), ``uncacheable``, ``computed`` (not stored yet), ``joined``, ``verified``, ``state`` (bypassed or
+            disabled), ``off``, ``fingerprint``, ``not recorded``, ``unexplained``.
         text: The reason in a sentence.
         details: The same for programs; keys depend on the reason.
     """
@@ -137,14 +140,20 @@ def _other_entries(one: Entries, two: Entries) -> tuple[str, str, str, dict[str,
     return "miss", "entry", f"the {which} call is one entry, the other is rows: {cause}", {"cause": cause}
 
 
-def _with_duplicates(records: Sequence[Why], lookup: Lookup, values: Mapping[str, Array]) -> list[Why]:
-    """Of equal rows that miss, only the first is computed."""
+def equal_rows(lookup: Lookup, values: Mapping[str, Array]) -> list[int]:
+    """Return for every row of a call that is cut into rows the first one that it is equal to."""
     axes = zip(lookup.frontier, lookup.frontier_axes, strict=True)
     rows = list(_keys([row_bits(values[name], axis) for name, axis in axes if axis is not None]))
     first = {key: row for row, key in reversed(list(enumerate(rows)))}
+    return [first[key] for key in rows]
+
+
+def _with_duplicates(records: Sequence[Why], lookup: Lookup, values: Mapping[str, Array]) -> list[Why]:
+    """Of equal rows that miss, only the first is computed."""
+    first = equal_rows(lookup, values)
     found = []
     for record in records:
-        same = first[rows[record.row]] if record.row is not None else None
+        same = first[record.row] if record.row is not None else None
         if record.outcome == "miss" and same is not None and same != record.row:
             text, details = f"equal to row {same} of the same call", {"duplicate_of": same}
             found.append(Why(lookup.id, record.row, "duplicate", "equal", text, details))

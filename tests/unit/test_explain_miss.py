@@ -211,7 +211,7 @@ def test_bad_input_is_one_sentence(compiled: Path, tmp_path: Path) -> None:
     first, wrong = calls(tmp_path, {"x": rows(1)}, {"x": rows(1, width=7)})
     refused(run("explain-miss", compiled, first, wrong), "call1.npz: 'x': the sample has shape [4, 7]")
     refused(run("explain-miss", compiled, first, tmp_path / "no.npz"), "no.npz: the sample cannot be read")
-    refused(run("explain-miss", compiled, first), "Missing argument 'SECOND.npz'")
+    refused(run("explain-miss", compiled, first), "Missing argument 'SECOND.npz|AUDIT'")
     refused(run("explain-miss", compiled, first, first, "--region", "x"), "has no region 'x'; it has encoder")
     refused(run("explain-miss", written(model(TOWERS), tmp_path), first, first), "was not compiled by actcache")
     assert "Examples:" in run("explain-miss", "--help").stdout
