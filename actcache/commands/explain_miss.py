@@ -33,13 +33,7 @@ Examples:
 @click.argument("second", type=options.READ, metavar="SECOND.npz|AUDIT")
 @click.option("--region", metavar="ID", help="Look at this region only.")
 @click.option("--lookup", type=int, metavar="N", help="This one of AUDIT.  [default: the last that FIRST fits]")
-@click.option(
-    "--custom-op-library",
-    "libraries",
-    multiple=True,
-    metavar="FILE",
-    help="A library with operators that MODEL itself needs. Repeatable.",
-)
+@options.libraries
 @options.as_json
 @options.debug
 def explain_miss_command(

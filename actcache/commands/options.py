@@ -11,6 +11,13 @@ HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 #: An argument that is a file to read.
 READ = click.Path(path_type=Path)
 
+libraries = click.option(
+    "--custom-op-library",
+    "libraries",
+    multiple=True,
+    metavar="FILE",
+    help="A library with operators that MODEL itself needs. Repeatable.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
 debug = click.option("--debug", is_flag=True, help="Print the traceback of a failure of actcache itself.")
 

@@ -36,13 +36,7 @@ Record both with
     multiple=True,
     help="Its calls, as actcache.record writes them. Repeatable.",
 )
-@click.option(
-    "--custom-op-library",
-    "libraries",
-    multiple=True,
-    metavar="FILE",
-    help="A library with operators that MODEL itself needs. Repeatable.",
-)
+@options.libraries
 @options.as_json
 @options.debug
 def replay_command(

@@ -1,37 +1,19 @@
 #include "audit/writer.h"
 
-#include <pthread.h>
-
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <system_error>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/signals_blocked.h"
 
 namespace actcache {
 namespace {
 
 // Lines are written in pieces of about this size.
 constexpr std::size_t kPieceBytes = std::size_t{256} << 10;
-
-// Signals are for the host program's threads; one that is started meanwhile gets none.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 }  // namespace
 

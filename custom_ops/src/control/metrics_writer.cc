@@ -6,35 +6,18 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <string_view>
 #include <thread>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/signals_blocked.h"
 
 namespace actcache {
 namespace {
 
 constexpr std::uint64_t kPatienceNs = 2'000'000'000;
-
-// Blocks all signals on this thread, and so on threads that it starts, for the length of a scope:
-// the program's handlers run on the program's threads.
-class SignalsBlocked {
- public:
-  SignalsBlocked() noexcept {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 bool WriteAll(int file, std::string_view text) noexcept {
   while (!text.empty()) {
