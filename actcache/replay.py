@@ -18,7 +18,7 @@ import onnx
 
 from actcache.compiled_model import CompiledModel, read_compiled
 from actcache.decisions import Change, Decision, History, RegionName, Step, read_history, runs
-from actcache.errors import UnsupportedAudit
+from actcache.errors import InternalError, UnsupportedAudit
 from actcache.model_runs import call
 from actcache.passes.weights import move_weights
 from actcache.per_call import PerCall
@@ -64,26 +64,7 @@ def replay_audit(
     calls = list_calls(trace)
     taken = _taken(steps, len(calls))
     made = sum(not isinstance(run, Change) for run in taken)
-    with tempfile.TemporaryDirectory(prefix="actcache-") as folder:
-        directory = Path(folder)
-        original, record = _write_original(compiled, directory), directory / "audit.jsonl"
-        request: dict[str, Any] = {
-            "task": "replay_audit",
-            "source": str(model),
-            "base": original,
-            "model": original,
-            "compiled": str(model),
-            "per_call": PerCall.from_manifest(json.dumps(compiled.manifest)).names(),
-            "libraries": [str(path) for path in libraries],
-            "calls": [str(path) for path in calls[:made]],
-            "config": dict(history.config),
-            "steps": [_request(run) for run in taken],
-            "audit": str(audit),
-            "record": str(record),
-            "tolerance": tolerance,
-        }
-        outputs = call(request, directory, str(model))
-        again = read_history(record)
+    again, outputs = _played(history, compiled, taken, calls[:made], audit, libraries, tolerance)
     recorded = [step for run in taken for step in ([run] if isinstance(run, Change) else run)]
     difference = first_difference(history, recorded, again.of_regions(names))
     if difference is None:
@@ -103,6 +84,41 @@ def replay_audit(
     }
 
 
+def _played(
+    history: History,
+    model: CompiledModel,
+    taken: Sequence[list[Decision] | Change],
+    calls: Sequence[Path],
+    audit: str | PathLike[str],
+    libraries: Sequence[str | PathLike[str]],
+    tolerance: float,
+) -> tuple[History, dict[str, Any]]:
+    """Make the calls, and return what was decided and how outputs compare."""
+    with tempfile.TemporaryDirectory(prefix="actcache-") as folder:
+        directory = Path(folder)
+        original, record = _write_original(model, directory), directory / "audit.jsonl"
+        request = {
+            "task": "replay_audit",
+            "source": str(model.path),
+            "base": original,
+            "model": original,
+            "compiled": str(model.path),
+            "per_call": PerCall.from_manifest(json.dumps(model.manifest)).names(),
+            "libraries": [str(path) for path in libraries],
+            "calls": [str(path) for path in calls],
+            "config": dict(history.config),
+            "steps": [_request(run) for run in taken],
+            "audit": str(audit),
+            "record": str(record),
+            "tolerance": tolerance,
+        }
+        outputs = call(request, directory, str(model.path))
+        again = read_history(record)
+    if missing(again):
+        raise InternalError(f"in the log of the replay, {missing(again)[0]}", file=model.path)
+    return again, outputs
+
+
 def _regions(history: History, model: CompiledModel, audit: str | PathLike[str]) -> set[RegionName]:
     """Return the model's regions, of which the log has to tell."""
     if history.first_part != 1:
@@ -110,9 +126,10 @@ def _regions(history: History, model: CompiledModel, audit: str | PathLike[str])
         hint = "record with a larger audit_max_bytes or more audit_files"
         raise UnsupportedAudit(problem, file=audit, hint=hint)
     names = {(lookup.id, lookup.fingerprint) for lookup in model.lookups}
-    if names & history.regions:
+    recorded = {step.region for step in history.steps if isinstance(step, Decision)}
+    if names & recorded:
         return names
-    theirs, ours = (", ".join(f"'{i}' ({f[:16]}…)" for i, f in sorted(some)) for some in (history.regions, names))
+    theirs, ours = (", ".join(f"'{i}' ({f[:16]}…)" for i, f in sorted(some)) for some in (recorded, names))
     raise UnsupportedAudit(
         f"it is of another model: its regions are {theirs}, those of {model.path} are {ours}",
         file=audit,
