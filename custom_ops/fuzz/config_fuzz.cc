@@ -81,7 +81,7 @@ bool Apply(Config* config, const Setting& setting) {
         break;
       default: {
         const Config fresh(Only(EnvironmentName(setting.name), setting.value), kMemory,
-                           [](std::size_t, std::size_t) {});
+                           [](const KnobValues&) {});
         CheckValues(fresh);
       }
     }
@@ -134,7 +134,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::Reader reader(data, size);
   std::size_t told = 0;
   Config config([](const std::string&) { return std::nullopt; }, kMemory,
-                [&](std::size_t budget, std::size_t) { told = budget; });
+                [&](const KnobValues& values) { told = values.budget_bytes; });
   while (!reader.empty()) {
     const Setting setting = ReadSetting(&reader);
     CheckByteSize(setting.value);

@@ -140,9 +140,10 @@ void Store::PutBack(EntryList* entries) noexcept {
 }
 
 void Store::PutBack(Entry* entry) noexcept {
-  ShardOf(entry->key_).PutBack(entry);
-  const bool indexed = has_quota_.load(std::memory_order_relaxed) && !entry->Is(Entry::kPinned);
-  if (indexed) namespace_heaps_.Add(entry, entry->heap_worth_);
+  const bool pinned = ShardOf(entry->key_).PutBack(entry);
+  if (has_quota_.load(std::memory_order_relaxed) && !pinned) {
+    namespace_heaps_.Add(entry, entry->heap_worth_);
+  }
 }
 
 std::size_t Store::EvictDown(const std::uint32_t* name_space, std::size_t leaving) noexcept {

@@ -116,9 +116,10 @@ double Shard::TakeIf(Entry* entry, double worth) noexcept {
   return entry->worth_;
 }
 
-void Shard::PutBack(Entry* entry) noexcept {
+bool Shard::PutBack(Entry* entry) noexcept {
   MutexLock lock(&mutex_);
   PushToHeap(entry);
+  return entry->Is(Entry::kPinned);
 }
 
 bool Shard::Drop(Entry* entry, bool even_in_use) noexcept {

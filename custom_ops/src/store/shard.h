@@ -82,8 +82,8 @@ class alignas(64) Shard {
   // (eviction) Takes an entry out of the heap if it is worth at most `worth`; returns what it is
   // worth.
   double TakeIf(Entry* entry, double worth) noexcept;
-  // (eviction) Back into the heap.
-  void PutBack(Entry* entry) noexcept;
+  // (eviction) Back into the heap. Whether it is pinned; its flags change under the lock only.
+  bool PutBack(Entry* entry) noexcept;
   // (eviction) Out of the table an entry that is out of the heap; the caller gets the shard's
   // reference. Only if nobody used it since it was taken, unless `even_in_use`.
   bool Drop(Entry* entry, bool even_in_use) noexcept;
