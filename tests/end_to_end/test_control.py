@@ -91,3 +91,16 @@ def test_sessions_of_different_settings_do_not_share_them() -> None:
         one.run(None, {"x": batch(1)})
     region_stats = actcache.stats()["regions"][region.id]
     assert (region_stats["misses"], region_stats["hits"]) == (2, 2)
+
+
+def test_a_namespace_keeps_to_its_quota_and_leaves_the_others_theirs() -> None:
+    region = squares()
+    actcache.configure(budget_bytes="1MiB", namespace_quota_bytes="16KiB")
+    try:
+        fill(region, 1, 2, 3, namespace="small")
+        fill(region, *range(1000), namespace="greedy")
+        held = actcache.stats()["namespaces"]
+        assert held["small"]["entries"] == 3
+        assert 8 << 10 < held["greedy"]["bytes"] <= 16 << 10
+    finally:
+        actcache.configure(budget_bytes="256MiB", namespace_quota_bytes=0)

@@ -5,9 +5,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/mutex.h"
 
@@ -36,9 +36,7 @@ class Recording {
     if (!used_.load(std::memory_order_acquire)) return std::nullopt;
     const MutexLock lock(&mutex_);
     current_.reset();
-    if (calls_.empty()) return std::nullopt;
-    current_ = calls_.front();
-    calls_.pop_front();
+    if (next_ < calls_.size()) current_ = calls_[next_++];
     return current_;
   }
 
@@ -52,7 +50,8 @@ class Recording {
  private:
   std::atomic<bool> used_{false};  // so that live calls take no lock
   mutable Mutex mutex_;
-  std::deque<RecordedCall> calls_ ACTCACHE_GUARDED_BY(mutex_);
+  std::vector<RecordedCall> calls_ ACTCACHE_GUARDED_BY(mutex_);  // a deque would allocate at once
+  std::size_t next_ ACTCACHE_GUARDED_BY(mutex_) = 0;
   std::optional<RecordedCall> current_ ACTCACHE_GUARDED_BY(mutex_);
 };
 

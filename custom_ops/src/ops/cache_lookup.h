@@ -5,9 +5,8 @@
 //          them, the call's namespace and its control word (per_call.h)
 // outputs: any_miss  bool []
 //          plan      uint8 [P], for CacheStore (plan.h)
-//          cached    one per live-out: all rows if there is no miss; else the rows that were found,
-//          in
-//                    row order; shape [0] if none was
+//          cached    one per live-out: all rows if there is no miss; else the rows that were
+//                    found, in row order; shape [0] if none was
 //          compact   one per input with a row axis: the rows to compute, equal ones once; without a
 //                    miss, zero rows
 //          account   int64 [1, 3], if the model was compiled with it (per_call.h)
@@ -60,8 +59,6 @@ class CacheLookup {
   void Count(const Call& call) const;
   // Tells the audit log, if it is on, and gives the call its number there.
   void Audit(Call& call) const;
-  void WriteCached(const KernelIo& io, const Call& call, const Parallel& parallel) const;
-  void WriteCompact(const KernelIo& io, const Call& call, const Parallel& parallel) const;
   void WritePlan(const KernelIo& io, const Call& call, SingleFlight& flight) const;
 
   const ort::Api* api_;

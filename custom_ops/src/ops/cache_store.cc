@@ -328,9 +328,8 @@ CacheStore::Outcome CacheStore::Verify(const KernelIo& io, const Call& call, con
   const Config& config = Config::Process();
   const Key& key = call.plan.keys[row];
   const EntryRef entry = store.Peek(key);
-  if (!entry)
-    return Outcome::kNothing;  // evicted or invalidated since: nothing to compare with, or to
-                               // remove
+  // Evicted or invalidated since: nothing to compare with, or to remove.
+  if (!entry) return Outcome::kNothing;
   const double difference = DifferenceFrom(*entry, call.computed, rows.layouts, rows.specs, row);
   if (difference <= config.verify_tolerance()) return Outcome::kEqual;
   store.Remove(key, Ledger::Removal::kMismatched);
