@@ -19,13 +19,6 @@ TEST(KernelFaults, AnAbortedRunHoldsNothing) {
   ExpectSquare(kernels.Run(Pairs({1, 2})), Pairs({1, 2}));
 }
 
-// Whether other calls wait for what a lookup has left to be computed.
-bool OthersWait(const ort::KernelContext& looked) {
-  PlanHeader header;
-  std::memcpy(&header, looked.outputs[1].data(), sizeof(header));
-  return FlightTable::Process().Lives(header.flight);
-}
-
 TEST(KernelFaults, OthersDoNotWaitAfterTheStoreHasFailed) {
   Kernels kernels("flight that fails");
   const ort::KernelContext looked = kernels.Look(Pairs({1, 2, 1, 2}));

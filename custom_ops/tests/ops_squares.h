@@ -4,13 +4,16 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "control/config.h"
+#include "flight/flight_table.h"
 #include "ops/cache_lookup.h"
 #include "ops/cache_store.h"
+#include "ops/plan.h"
 #include "ops_fake_runtime.h"
 
 namespace actcache {
@@ -96,6 +99,13 @@ inline ort::Value Pairs(const Floats& values) {
 inline void ExpectSquare(const ort::Value& y, const ort::Value& x) {
   EXPECT_EQ(y.info.dims, x.info.dims);
   EXPECT_EQ(Read<float>(y), Read<float>(Kernels::Square(x)));
+}
+
+// Whether other calls wait for what a lookup has left to be computed.
+inline bool OthersWait(const ort::KernelContext& looked) {
+  PlanHeader header;
+  std::memcpy(&header, looked.outputs[1].data(), sizeof(header));
+  return FlightTable::Process().Lives(header.flight);
 }
 
 }  // namespace actcache
