@@ -55,6 +55,8 @@ Examples:
       chooses by calls that actcache.record wrote: what repeats in them, and what that saves
   actcache-compile clip.onnx --region image=pixel_values:image_embeds
       caches exactly what lies between these tensors
+  actcache-compile encoder.onnx --outputs sentence_embedding --profile encoder.profile
+      keeps only that output; with the same profile, the result is the same file again
   actcache-compile model.onnx --json > result.json
 
 \b
@@ -155,6 +157,18 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
     multiple=True,
     metavar="FILE",
     help="A library with operators that MODEL itself needs. Repeatable.",
+)
+@click.option(
+    "--outputs",
+    metavar="NAME,..",
+    help="The outputs that callers read. The compiled model has no others: what nobody reads is neither computed nor"
+    " kept.  [default: all]",
+)
+@click.option(
+    "--profile",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keep measured costs in FILE and use those that it holds: compiled again, MODEL becomes the same bytes.",
 )
 @click.option("--single-file", is_flag=True, help="Keep all weights in one file (more memory when it is loaded).")
 @_named_option("--namespace-input", "Give the model a string input, to be fed in every call: the call's own namespace.")
@@ -274,6 +288,8 @@ def _compile(stage: Callable[[str], None], **options: Any) -> CompileResult:
         pure_ops=options["pure_ops"],
         custom_op_libraries=options["custom_op_libraries"],
         single_file=options["single_file"],
+        outputs=[name for name in (options["outputs"] or "").split(",") if name],
+        profile=options["profile"],
         namespace_input=options["namespace_input"],
         control_input=options["control_input"],
         account_output=options["account_output"],

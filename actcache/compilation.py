@@ -7,17 +7,20 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import onnx
 
 from actcache import model_runs
 from actcache.byte_size import DEFAULT_BUDGET
+from actcache.cost_profile import CostProfile, file_digest, measurement_key, model_digest
 from actcache.errors import ActcacheError, InvalidModel, NothingToCache
 from actcache.model_file import LoadedModel
 from actcache.passes.choose import Choice, Plan, choose, likely_batches, wanted_places
 from actcache.passes.choose_traced import predicted
-from actcache.passes.cost import Costs, estimate_costs
+from actcache.passes.cost import Costs, estimate_costs, typical_costs
 from actcache.passes.dynamic_batch import DynamicBatch
 from actcache.passes.fingerprint import fingerprint
 from actcache.passes.graph import GraphView
@@ -29,7 +32,7 @@ from actcache.passes.prediction import Predictor
 from actcache.passes.recording import Place, places
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows import row_hypotheses, with_namesakes
-from actcache.passes.time_model import TimeModel
+from actcache.passes.time_model import FewRows, TimeModel
 from actcache.per_call import PerCall
 from actcache.region_spec import RegionSpec
 from actcache.result import CompiledRegion
@@ -52,6 +55,7 @@ class Compilation:
         step: Told what is being done.
         dynamic: The model with its batch made variable, if that is what is compiled.
         per_call: Inputs and outputs that the compiled model has besides.
+        profile: Measurements of earlier compilations.
 
     Attributes:
         view: What the analyses see.
@@ -69,8 +73,10 @@ class Compilation:
         step: Progress,
         dynamic: DynamicBatch | None = None,
         per_call: PerCall | None = None,
+        profile: CostProfile | None = None,
     ) -> None:
         self.per_call = per_call or PerCall()
+        self.profile = profile or CostProfile(None)
         self.loaded, self.tolerance, self.verify, self.step, self.dynamic = loaded, tolerance, verify, step, dynamic
         self.originals = model_runs.Originals(str(loaded.source), str(loaded.runnable), str(loaded.base), libraries)
         self.functions = loaded.functions
@@ -90,6 +96,8 @@ class Compilation:
         self.budget = DEFAULT_BUDGET
         self.played: TraceReport | None = None
         self.must_pay = False
+        self._digest = model_digest(Path(self.originals.base), loaded.weights.digest)
+        self._costs_key, self._fresh = "", False  # where costs are kept; whether they were measured just now
 
     def measure(self, samples: Sequence[Sample], trace: Trace | None) -> None:
         """Take or make samples and measure costs on the first; estimate them where nothing may be run."""
@@ -102,15 +110,18 @@ class Compilation:
             else:
                 feed = check_sample(sample, inputs, f"samples[{index}]")
             given.append(model_runs.save_sample(self.loaded.directory / f"given{index}.npz", feed))
-        self.step("measuring what each node costs")
+        self._costs_key = self._key("costs", samples=[file_digest(path) for path in given])
+        known = self.profile.find(self._costs_key)
+        self.step("running the model on samples" if known else "measuring what each node costs")
         try:
             self.samples, self.costs, self.runtime_version = model_runs.measure(
-                self.originals, given, self.loaded.directory
+                self.originals, given, self.loaded.directory, Costs.from_json(known) if known else None
             )
+            self._fresh = known is None
         except ActcacheError as error:
             if self.verify or given or isinstance(error, InvalidModel):
                 raise
-            self.costs = estimate_costs(self.view)
+            self.costs, self._fresh = estimate_costs(self.view), False
 
     def choose(
         self,
@@ -127,6 +138,7 @@ class Compilation:
         if regions:
             self.step("looking at the regions given")
             choice = choose_named(self.view, self.costs, regions, granularity, pure_ops)
+            self._keep_costs()
             plan = choice.plans[0]
             self._record({place for c in plan for place in places(c.region)}, [c.row_axes for c in plan], budget)
             if self.predictor:
@@ -137,15 +149,37 @@ class Compilation:
             wanted = wanted_places(self.view, self.costs, pure_ops)
             self._record(wanted, likely_batches(self.view, self.costs), budget)
         self.step("choosing regions")
-        return choose(
-            self.view,
-            self.costs,
-            granularity=granularity,
-            min_saving=None if min_saving is None else min_saving * 1e-3,
-            pure_ops=pure_ops,
-            name=re.sub(r"[^\w.-]", "_", self.loaded.source.name.removesuffix(".onnx").removesuffix(".cached")),
-            predictor=self.predictor,
-        )
+
+        def by_costs() -> Choice:
+            return choose(
+                self.view,
+                self.costs,
+                granularity=granularity,
+                min_saving=None if min_saving is None else min_saving * 1e-3,
+                pure_ops=pure_ops,
+                name=re.sub(r"[^\w.-]", "_", self.loaded.source.name.removesuffix(".onnx").removesuffix(".cached")),
+                predictor=self.predictor,
+            )
+
+        choice = by_costs()
+        if choice.close and self._fresh and self.predictor is None:
+            self._measure_again()
+            choice = by_costs()
+        self._keep_costs()
+        return choice
+
+    def _measure_again(self) -> None:
+        """Measure twice more, because one measurement decides by too little, and take the medians."""
+        self.step("measuring again, because the choice is close")
+        again = [model_runs.measure(self.originals, self.samples, self.loaded.directory)[1] for _ in range(2)]
+        self.costs = typical_costs([self.costs, *again])
+
+    def _keep_costs(self) -> None:
+        if self._fresh:
+            self.profile.add(self._costs_key, self.costs.to_json())
+
+    def _key(self, task: str, **asked: Any) -> str:
+        return measurement_key(task, self._digest, **asked)
 
     def _record(self, wanted: Collection[Place], batches: Sequence[Mapping[str, int]], budget: int) -> None:
         """Take from the trace what predictions need."""
@@ -156,6 +190,14 @@ class Compilation:
         recording, fewer = model_runs.record(
             self.originals, calls, self.samples[0], wanted, batches, self.loaded.directory
         )
+        key = self._key("trace", calls=[file_digest(path) for path in calls], batches=[dict(axes) for axes in batches])
+        known = self.profile.find(key)
+        if known:
+            recording = replace(recording, seconds=np.array(known["seconds"]))
+            fewer = [FewRows.from_json(cut) for cut in known["fewer"]]
+        else:
+            measured = {"seconds": recording.seconds.tolist(), "fewer": [cut.to_json() for cut in fewer]}
+            self.profile.add(key, measured)
         self.budget = budget
         self.predictor = Predictor(TimeModel(self.costs, fewer), recording, budget)
 
@@ -185,6 +227,12 @@ class Compilation:
         if answer["failure"] is not None:
             refusals.append(Refusal("verification", answer["failure"], names))
             return False
+        cached = [[c.fingerprint, c.candidate.region.granularity] for c in compiled]
+        key = self._key("replay", calls=[file_digest(path) for path in calls], regions=cached, budget=self.budget)
+        known_answer = self.profile.find(key)
+        if known_answer is None:
+            self.profile.add(key, answer)
+        answer = known_answer or answer
         plan = [c.candidate for c in compiled]
         known = all(map(self.predictor.can_predict, plan))
         self.played = TraceReport(

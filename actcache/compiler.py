@@ -15,6 +15,8 @@ import numpy as np
 
 from actcache.byte_size import DEFAULT_BUDGET
 from actcache.compilation import Compilation, Progress, Sample
+from actcache.compile_notes import choice_notes, model_notes
+from actcache.cost_profile import CostProfile
 from actcache.emit import emit, working_folder
 from actcache.errors import InvalidModel, InvalidOption, NothingToCache
 from actcache.explain import explain
@@ -49,6 +51,8 @@ def compile_model(
     pure_ops: Collection[str] = (),
     custom_op_libraries: Sequence[str | os.PathLike[str]] = (),
     single_file: bool = False,
+    outputs: Sequence[str] = (),
+    profile: str | os.PathLike[str] | None = None,
     namespace_input: str | None = None,
     control_input: str | None = None,
     account_output: str | None = None,
@@ -74,6 +78,9 @@ def compile_model(
         pure_ops: Operators, each ``domain:Op``, that the user vouches for.
         custom_op_libraries: Libraries with operators that the model itself needs.
         single_file: Keep the weights inside the model.
+        outputs: The outputs that callers read; the compiled model has no others. Empty: all.
+        profile: A file for what is measured: costs that it holds are used, others are measured and added
+            (:mod:`actcache.cost_profile`). Compiled twice with one profile, a model becomes the same bytes.
         namespace_input: Name of an input of the compiled model, to be fed in every call: a string scalar, the call's
             namespace (see :class:`actcache.per_call.PerCall`); None: it has none.
         control_input: Name of an input that says ``use`` (its default), ``bypass`` or ``refresh`` in a call; or None.
@@ -95,7 +102,7 @@ def compile_model(
     step = progress or (lambda _: None)
     with working_folder(target) as folder:
         step("reading the model")
-        loaded = load_model(source, folder, single_file=single_file)
+        loaded = load_model(source, folder, single_file=single_file, outputs=outputs)
         original = Original.of(source, loaded.weights.digest if loaded.weights.size else None)
         check_names(loaded.functions.model, per_call)
         check_names(loaded.proto, per_call)
@@ -103,10 +110,11 @@ def compile_model(
             problem = f"the output '{target}' holds weights of the model"
             raise InvalidOption(problem, hint="choose another file with -o")
         recorded = load_trace(trace) if trace else None
+        measured = CostProfile(Path(profile) if profile is not None else None)
         libraries = tuple(str(p) for p in custom_op_libraries)
         refusals: list[Refusal] = []
         for dynamic in _batches(loaded, dynamic_batch, refusals):
-            compilation = Compilation(loaded, libraries, tolerance, verify, step, dynamic, per_call)
+            compilation = Compilation(loaded, libraries, tolerance, verify, step, dynamic, per_call, measured)
             compilation.measure(samples, recorded)
             choice = compilation.choose(granularity, regions, min_saving, pure_ops, budget_bytes)
             if not dynamic_batch and granularity != "tensor":
@@ -119,13 +127,25 @@ def compile_model(
                 if dynamic is None:
                     raise
                 refusals += error.refusals
-        notes = _notes(loaded, single_file, compilation.dynamic, per_call)
+        notes = model_notes(loaded, single_file, compilation.dynamic, per_call)
+        notes += choice_notes(compilation.view, compilation.costs, choice, compiled, measured)
         step("writing the compiled model")
         view, costs = compilation.view, compilation.costs
         lines = explain(view, costs, [c.candidate for c in compiled], choice.refusals)
         played = compilation.played
         result = CompileResult(
-            source, target, [], compiled, choice.refusals, report, notes, lines, choice.considered, played, per_call
+            source,
+            target,
+            [],
+            compiled,
+            choice.refusals,
+            report,
+            notes,
+            lines,
+            choice.considered,
+            played,
+            per_call,
+            budget_bytes,
         )
         chosen_by = "names" if regions else "trace" if recorded and min_saving is None else "costs"
         add_manifest(
@@ -140,10 +160,12 @@ def compile_model(
                 tolerance=tolerance,
                 dynamic_batch=compilation.dynamic is not None,
                 pure_ops=sorted(pure_ops),
+                outputs=list(outputs) or None,
             ),
             costs=costs,
             runtime_version=compilation.runtime_version,
         )
+        measured.save()
         result.files = emit(compilation.result, loaded.weights, target, single_file=single_file)
     return result
 
@@ -188,18 +210,3 @@ def _batches(loaded: LoadedModel, dynamic_batch: bool, refusals: list[Refusal]) 
         else:
             refusals.append(made)
     yield None
-
-
-def _notes(loaded: LoadedModel, single_file: bool, dynamic: DynamicBatch | None, per_call: PerCall) -> list[str]:
-    notes = []
-    if per_call.namespace_input is not None:
-        notes.append(f"every call has to feed '{per_call.namespace_input}', a string scalar: its namespace")
-    if dynamic is not None:
-        names = ", ".join(f"axis {axis} of '{name}'" for name, axis in dynamic.inputs.items())
-        notes.append(f"the batch, a constant {dynamic.size}, was made variable: {names}")
-    if loaded.recompiled:
-        notes.append("the model had been compiled before; its old regions were taken out first")
-    if single_file and loaded.weights.size:
-        size = loaded.weights.size / 2**20
-        notes.append(f"single file: onnxruntime keeps weights inside a branch twice, up to {size:.0f} MiB more memory")
-    return notes

@@ -54,6 +54,7 @@ class Policy:
         tolerance: Largest accepted difference to the original.
         dynamic_batch: Whether a batch of constant size was made variable.
         pure_ops: Operators that the user vouched for.
+        outputs: The outputs that were kept; None: all.
     """
 
     chosen_by: str
@@ -63,6 +64,7 @@ class Policy:
     tolerance: float
     dynamic_batch: bool
     pure_ops: Sequence[str]
+    outputs: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from actcache.passes.inline_regions import inline_regions
 from actcache.passes.local_functions import LocalFunctions
 from actcache.passes.op_facts import canonical_domain
 from actcache.passes.tensor_data import external_data, is_external
+from actcache.passes.wanted_outputs import keep_outputs
 from actcache.passes.weights import WeightFile, all_tensors, move_weights
 
 #: Names inside the compiler's working folder.
@@ -34,6 +36,7 @@ class LoadedModel:
         functions: The model without its large weights, earlier regions taken out, with its local functions.
         weights: Its large weights.
         recompiled: Whether `source` had been compiled before.
+        restricted: Whether outputs of `source` were taken out.
         home: The path of `source` beside which its external data lies.
     """
 
@@ -42,6 +45,7 @@ class LoadedModel:
     weights: WeightFile
     recompiled: bool
     home: Path
+    restricted: bool = False
 
     @property
     def proto(self) -> onnx.ModelProto:
@@ -51,7 +55,7 @@ class LoadedModel:
     @property
     def runnable(self) -> Path:
         """The model to run as the original."""
-        return self.base if self.recompiled else self.home
+        return self.base if self.recompiled or self.restricted else self.home
 
     @property
     def directory(self) -> Path:
@@ -68,16 +72,20 @@ class LoadedModel:
         return self.directory / BASE_MODEL
 
 
-def load_model(source: Path, directory: Path, *, single_file: bool = False) -> LoadedModel:
+def load_model(
+    source: Path, directory: Path, *, single_file: bool = False, outputs: Collection[str] = ()
+) -> LoadedModel:
     """Read `source` and lay it out in the working folder `directory`.
 
     Args:
         source: The model.
         directory: The working folder.
         single_file: The result is to be one file: refuse a model that is too large for that.
+        outputs: The outputs to keep; empty: all.
 
     Raises:
         OutputError: It is.
+        InvalidOption: The model has no output of such a name.
         InvalidModel: The file is missing, empty, truncated, not ONNX, or its external data is missing.
     """
     proto = parse_model(source)
@@ -85,6 +93,8 @@ def load_model(source: Path, directory: Path, *, single_file: bool = False) -> L
         recompiled = inline_regions(proto)
         _list_inputs_only(proto)
         _import_default_domain(proto)
+        if outputs:
+            keep_outputs(proto, outputs)
         home = data_home(source, proto)
     except InvalidModel as error:
         raise InvalidModel(error.message, file=source) from error
@@ -94,7 +104,9 @@ def load_model(source: Path, directory: Path, *, single_file: bool = False) -> L
     slim = proto.SerializeToString()
     del proto  # protobuf frees the fields that were cleared only with the whole message
     release_memory()
-    loaded = LoadedModel(source, LocalFunctions(onnx.ModelProto.FromString(slim)), weights, recompiled, home)
+    loaded = LoadedModel(
+        source, LocalFunctions(onnx.ModelProto.FromString(slim)), weights, recompiled, home, bool(outputs)
+    )
     loaded.base.write_bytes(loaded.proto.SerializeToString())
     _check(loaded)
     return loaded

@@ -95,8 +95,16 @@ class Compiled:
         return {"compiled": str(self.path), "per_call": self.per_call.names()}
 
 
-def measure(originals: Originals, samples: Sequence[Path], directory: Path) -> tuple[list[Path], Costs, str]:
+def measure(
+    originals: Originals, samples: Sequence[Path], directory: Path, known: Costs | None = None
+) -> tuple[list[Path], Costs, str]:
     """Measure the model on the first sample; without samples, make some up first.
+
+    Args:
+        originals: The model.
+        samples: Files of inputs.
+        directory: The working folder.
+        known: Its costs, if they need not be measured: the model is run on the samples all the same.
 
     Returns:
         The samples (files in `directory` when they were made up), the costs, and the version of onnxruntime.
@@ -105,10 +113,9 @@ def measure(originals: Originals, samples: Sequence[Path], directory: Path) -> t
         InvalidModel: onnxruntime refuses the model, or crashes on it.
         InvalidSamples: The model refuses a sample, or none could be made up.
     """
-    request = {"task": "measure", **asdict(originals), "samples": [str(s) for s in samples]}
+    request = {"task": "measure", **asdict(originals), "samples": [str(s) for s in samples], "timed": known is None}
     answer = call(request, directory, originals.source)
-    shapes = {name: tuple(shape) for name, shape in answer["shapes"].items()}
-    costs = Costs(tuple(answer["seconds"]), answer["total"], shapes, measured=True)
+    costs = known or Costs.from_json(answer["costs"])
     return [Path(s) for s in answer["samples"]], costs, answer["onnxruntime"]
 
 
@@ -165,11 +172,7 @@ def record(
             place: np.split(arrays[f"hashes{number}"], np.cumsum(arrays[f"counts{number}"])[:-1])
             for number, place in enumerate(wanted)
         }
-    fewer = [
-        FewRows(cut["row_axes"], cut["few"], Costs(tuple(cut["seconds"]), cut["total"], {}, True))
-        for cut in answer["fewer"]
-    ]
-    return Recording(seconds, hashes), fewer
+    return Recording(seconds, hashes), [FewRows.from_json(cut) for cut in answer["fewer"]]
 
 
 def replay(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from actcache.passes.refusal import Refusal
     from actcache.result import CompileResult
 
+#: Bytes that the store keeps beside the payload of an entry.
+ENTRY_OVERHEAD = 128
 #: Refusals printed for each reason unless everything is asked for.
 _SHOWN = 2
 
@@ -43,6 +45,8 @@ def print_result(console: Console, result: CompileResult, explain: bool) -> None
     """Print what was cached, how it was checked, and how to load it."""
     answer = result.to_json()
     console.print(_region_table(answer["regions"]))
+    for region in answer["regions"]:
+        console.print(entry_line(region, result.budget), soft_wrap=True)
     console.print(verify_line(answer["verify"]))
     if answer["trace"]:
         console.print(trace_line(answer["trace"]))
@@ -61,6 +65,19 @@ def print_result(console: Console, result: CompileResult, explain: bool) -> None
     console.print("load it with\n")
     console.print("    import actcache")
     console.print(f"    session = actcache.InferenceSession({str(result.output)!r})", soft_wrap=True)
+
+
+def entry_line(region: Mapping[str, Any], budget: int) -> str:
+    """Say in one line what an entry of a region holds, and when it pays."""
+    unit = "row" if region["granularity"] == "row" else "call"
+    sizes = ", ".join(f"{name} {format_bytes(size)}" for name, size in region["kept_bytes"].items())
+    parts = f" ({sizes})" if len(region["kept_bytes"]) > 1 else ""
+    held = budget // (region["entry_bytes"] + ENTRY_OVERHEAD)
+    share = f"{region['break_even']:.1%}" if region["break_even"] < 0.1 else f"{region['break_even']:.0%}"
+    return (
+        f"{region['id']}: {format_bytes(region['entry_bytes'])} per {unit}{parts}; pays from about {share} repeats; "
+        f"{format_bytes(budget)} holds about {held:,} {unit}s"
+    )
 
 
 def print_refusals(console: Console, refusals: Sequence[Refusal], everything: bool) -> None:

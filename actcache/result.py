@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from actcache.byte_size import DEFAULT_BUDGET
 from actcache.passes.candidate import Candidate
 from actcache.passes.choose_traced import Considered
 from actcache.passes.refusal import Refusal
@@ -33,7 +34,8 @@ class CompiledRegion:
 
         ``inputs``: its cone. ``nodes``: how many. ``milliseconds``: of the call on the sample, which had ``rows`` rows
         (1 for granularity ``tensor``); ``saving_ms``, ``read_bytes`` and ``entry_bytes`` (bytes of frontier and
-        live-outs) are per row.
+        live-outs) are per row, and so is ``kept_bytes``, the bytes of each live-out. ``break_even``: the share of rows
+        that have to be found for the region to pay for its lookups.
         """
         region = self.candidate.region
         return {
@@ -49,6 +51,8 @@ class CompiledRegion:
             "rows": self.candidate.rows,
             "read_bytes": round(self.candidate.read_bytes),
             "entry_bytes": round(self.candidate.entry_bytes),
+            "kept_bytes": {name: round(size) for name, size in self.candidate.kept_bytes.items()},
+            "break_even": round(min(self.candidate.break_even, 1.0), 4),
             "fingerprint": self.fingerprint,
         }
 
@@ -69,6 +73,7 @@ class CompileResult:
         considered: Every candidate that was looked at, and what came of it.
         trace: What a trace predicted and measured; None without one.
         per_call: Inputs and outputs that the compiled model has besides the original's.
+        budget: Bytes that the store will hold where the model runs.
     """
 
     model: Path
@@ -82,6 +87,7 @@ class CompileResult:
     considered: list[Considered] = field(default_factory=list)
     trace: TraceReport | None = None
     per_call: PerCall = field(default_factory=PerCall)
+    budget: int = DEFAULT_BUDGET
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as ``--json`` prints it."""

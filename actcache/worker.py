@@ -21,6 +21,7 @@ from actcache.model_runs import ANSWER, ERRORS, save_sample
 from actcache.passes.graph import GraphView
 from actcache.passes.profile import measure_costs, run_seconds
 from actcache.passes.recording import Place
+from actcache.passes.time_model import FewRows
 from actcache.per_call import PerCall
 
 
@@ -59,17 +60,14 @@ def _measure(request: dict[str, Any], directory: Path) -> dict[str, Any]:
         made = make_samples(onnx.load_model(signature, load_external_data=False), _runner(session))
         paths = [save_sample(directory / f"sample{i}.npz", feed) for i, feed in enumerate(made)]
         first = made[0]
-    total = run_seconds(session, first)
+    answer = {"samples": [str(p) for p in paths], "onnxruntime": ort.__version__}
+    if not request["timed"]:
+        return answer
+    timing = run_seconds(session, first)
     del session  # one model in memory at a time
     release_memory()
-    costs = measure_costs(GraphView(proto), directory, first, total, request["libraries"])
-    return {
-        "samples": [str(p) for p in paths],
-        "seconds": costs.seconds,
-        "total": costs.total,
-        "onnxruntime": ort.__version__,
-        "shapes": {name: list(shape) for name, shape in costs.shapes.items()},
-    }
+    costs = measure_costs(GraphView(proto), directory, first, timing, request["libraries"])
+    return {**answer, "costs": costs.to_json()}
 
 
 def _verify(request: dict[str, Any], directory: Path) -> dict[str, Any]:
@@ -143,11 +141,11 @@ def _fewer_rows(
         return None
     feed = verify.take(sample, axes, np.arange(1))
     try:
-        total = run_seconds(session, feed)
+        timing = run_seconds(session, feed)
     except Exception:  # whatever the runtime raises: the model takes this many rows and no fewer
         return None
-    costs = measure_costs(GraphView(proto), directory, feed, total, libraries)
-    return {"row_axes": row_axes, "few": 1, "seconds": costs.seconds, "total": costs.total}
+    costs = measure_costs(GraphView(proto), directory, feed, timing, libraries)
+    return FewRows(row_axes, 1, costs).to_json()
 
 
 def _replay(request: dict[str, Any], directory: Path) -> dict[str, Any]:

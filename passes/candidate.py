@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -37,6 +38,7 @@ class Candidate:
         entry_bytes: Bytes of the live-outs, per entry.
         cone: Graph inputs that its frontier depends on.
         row_axes: Graph input to its row axis, for granularity ``row``.
+        kept_bytes: Bytes of each live-out, per entry; those of unknown size are not in it.
     """
 
     region: Region
@@ -47,6 +49,7 @@ class Candidate:
     entry_bytes: float
     cone: tuple[str, ...]
     row_axes: Mapping[str, int] = field(default_factory=dict)
+    kept_bytes: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def overhead(self) -> float:
@@ -57,6 +60,11 @@ class Candidate:
     def entry_overhead(self) -> float:
         """Seconds that each further entry adds to a lookup: its hash and its copies."""
         return self.read_bytes * HASH_SECONDS_PER_BYTE + self.entry_bytes * COPY_SECONDS_PER_BYTE
+
+    @property
+    def break_even(self) -> float:
+        """Share of entries that have to be found for the region to save more time than its lookups cost."""
+        return self.overhead / self.saving if self.saving > 0 else math.inf
 
 
 def describe(
@@ -89,13 +97,18 @@ def describe(
     seconds = sum(costs.seconds[i] for i in nodes)
     saved = seconds - sum(costs.seconds[i] for i in covered if i in nodes)
     read = sum(costs.bytes(view, n) or 0 for n in frontier)
-    kept = sum(costs.bytes(view, n) or 0 for n in outs)
+    kept = {n: size / rows for n in outs if (size := costs.bytes(view, n)) is not None}
     by_tensor = cones(view)
     cone = sorted(set().union(*(by_tensor.get(n, frozenset()) for n in frontier)))
     inputs = ((n, proof.row_axis(n)) for n in cone) if proof else ()
     row_axes = {n: axis for n, axis in inputs if axis is not None}
     share = seconds / max(costs.total, 1e-12)
-    return Candidate(region, saved / rows, share, rows, read / rows, kept / rows, tuple(cone), row_axes)
+    return Candidate(region, saved / rows, share, rows, read / rows, sum(kept.values()), tuple(cone), row_axes, kept)
+
+
+def needed_saving(candidate: Candidate, min_saving: float | None) -> float:
+    """Return the seconds that a hit has to save; arguments as :func:`worth`."""
+    return WORTH * candidate.overhead if min_saving is None else min_saving
 
 
 def worth(candidate: Candidate, min_saving: float | None) -> Refusal | None:
@@ -105,7 +118,7 @@ def worth(candidate: Candidate, min_saving: float | None) -> Refusal | None:
         candidate: The candidate.
         min_saving: Seconds that a hit has to save; None: :data:`WORTH` times what its lookup costs.
     """
-    needed = WORTH * candidate.overhead if min_saving is None else min_saving
+    needed = needed_saving(candidate, min_saving)
     if candidate.saving >= needed:
         return None
     reason = (

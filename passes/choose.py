@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from actcache.passes.candidate import Candidate, can_be_kept, worth
+from actcache.passes.candidate import Candidate, can_be_kept, needed_saving, worth
 from actcache.passes.choose_traced import MIN_CONE_SHARE, Considered, TracedChoice, predicted
 from actcache.passes.cones import cones
 from actcache.passes.cost import Costs
@@ -29,17 +29,28 @@ MIN_SHARE_TOGETHER, MIN_SHARE_ALONE = 0.2, 0.05
 #: Any other region has to hold this share: what is saved below it does not show.
 MIN_SHARE = 0.01
 
+#: A measurement that is this near to its limit, relative to that, may come out on the other side the next time.
+CLOSE = 0.15
+
 #: Regions that are cached together; a region inside another comes before it.
 Plan = tuple[Candidate, ...]
 
 
 @dataclass
 class Choice:
-    """What could be done, best plan first, everything that was refused on the way, and every candidate looked at."""
+    """What could be done.
+
+    Attributes:
+        plans: Regions to cache, the best plan first.
+        refusals: Everything that was refused on the way.
+        considered: Every candidate that was looked at.
+        close: Decisions that a slightly different measurement would turn around, each as a sentence.
+    """
 
     plans: list[Plan] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     considered: list[Considered] = field(default_factory=list)
+    close: list[str] = field(default_factory=list)
 
 
 def choose(
@@ -71,17 +82,17 @@ def choose(
         traced = TracedChoice(search, predictor, granularity, choice.refusals)
         traced.run(_named_cones(view, costs, name, MIN_CONE_SHARE))
         choice.plans = traced.plans()
-        choice.considered = traced.considered
+        choice.considered, choice.close = traced.considered, traced.close
         if granularity == "auto" and any(c.region.granularity == "row" for c in traced.plan):
             calls = TracedChoice(search, predictor, "tensor", [])
             calls.run(_named_cones(view, costs, name, MIN_CONE_SHARE))
             choice.plans += calls.plans()
         return choice
-    plan = _plan(search, granularity, min_saving, name, choice.refusals, choice.considered)
+    plan = _plan(search, granularity, min_saving, name, choice)
     choice.plans = [plan] if plan else []
     if granularity == "auto" and any(c.region.granularity == "row" for c in plan):
         # What verification falls back on if the rows turn out not to be independent after all.
-        fallback = _plan(search, "tensor", min_saving, name, [], [])
+        fallback = _plan(search, "tensor", min_saving, name, Choice())
         choice.plans += [fallback] if fallback else []
     if predictor is not None:
         choice.considered = [*predicted(plan, predictor), *(c for c in choice.considered if c.verdict != "chosen")]
@@ -93,10 +104,12 @@ def _plan(
     granularity: str,
     min_saving: float | None,
     name: str,
-    refusals: list[Refusal],
-    considered: list[Considered],
+    choice: Choice,
 ) -> tuple[Candidate, ...]:
-    """Go through the cones; in each, a region of rows comes first, and one of whole calls may go around it."""
+    """Go through the cones; in each, a region of rows comes first, and one of whole calls may go around it.
+
+    What was looked at, what was refused and what was decided by little is added to `choice`.
+    """
     plan: list[Candidate] = []
 
     def consider(candidate: Candidate | None, *, small: bool) -> None:
@@ -105,17 +118,19 @@ def _plan(
         needed = 0.0 if min_saving is not None else MIN_SHARE
         if small:
             needed = MIN_SHARE_ALONE if _goes_its_own_way(search.view, candidate.cone) else MIN_SHARE_TOGETHER
-        problem = worth(candidate, min_saving) or _too_little(candidate, search.costs, plan, needed)
-        considered.append(Considered(candidate, None, None, problem.reason if problem else "chosen"))
+        share = _share_beyond(candidate, search.costs, plan)
+        problem = worth(candidate, min_saving) or _too_little(candidate, share, needed)
+        choice.close += _close(candidate, share, needed, needed_saving(candidate, min_saving))
+        choice.considered.append(Considered(candidate, None, None, problem.reason if problem else "chosen"))
         if problem is None:
             plan.append(candidate)
         else:
-            refusals.append(problem)
+            choice.refusals.append(problem)
 
     for cone, cone_name in _named_cones(search.view, search.costs, name, MIN_SHARE_ALONE):
         whole = cone == frozenset(search.view.inputs)
         if granularity != "tensor":
-            consider(search.by_rows(cone, cone_name, plan, refusals), small=not whole)
+            consider(search.by_rows(cone, cone_name, plan, choice.refusals), small=not whole)
         if granularity != "row":
             taken = any(c.region.id == cone_name for c in plan)
             call_name = f"{cone_name}.call" if taken else cone_name
@@ -165,10 +180,31 @@ def _goes_its_own_way(view: GraphView, cone: Collection[str]) -> bool:
     return not {view.shape(n) for n in cone}.intersection(view.shape(n) for n in view.inputs if n not in cone)
 
 
-def _too_little(candidate: Candidate, costs: Costs, plan: Collection[Candidate], needed: float) -> Refusal | None:
+def _share_beyond(candidate: Candidate, costs: Costs, plan: Collection[Candidate]) -> float:
+    """Share of the model's time that a candidate holds beyond the regions inside it."""
     inside = {i for other in plan for i in other.region.nodes} & candidate.region.nodes
-    share = candidate.time_share - sum(costs.seconds[i] for i in inside) / max(costs.total, 1e-12)
+    return candidate.time_share - sum(costs.seconds[i] for i in inside) / max(costs.total, 1e-12)
+
+
+def _too_little(candidate: Candidate, share: float, needed: float) -> Refusal | None:
     if share >= needed:
         return None
     reason = f"it holds {share:.1%} of the model's time beyond the regions inside it, too little for one of its own"
     return Refusal("not-worth", reason, candidate.region.id)
+
+
+def _close(candidate: Candidate, share: float, needed_share: float, needed_seconds: float) -> list[str]:
+    """Say what makes the decision about a candidate a close one: that which decides is near its limit."""
+    limits = [
+        (share, needed_share, f"{share:.1%} of the model's time, and {needed_share:.1%} are needed"),
+        (
+            candidate.saving,
+            needed_seconds,
+            f"{candidate.saving * 1e3:.3f} ms saved by a hit, and {needed_seconds * 1e3:.3f} ms are needed",
+        ),
+    ]
+    decisive = [limit for limit in limits if limit[1] > 0]
+    if any(value < needed * (1 - CLOSE) for value, needed, _ in decisive):
+        return []
+    near = [text for value, needed, text in decisive if value < needed * (1 + CLOSE)]
+    return [f"region '{candidate.region.id}' was decided by little: {text}" for text in near]

@@ -73,6 +73,7 @@ class TracedChoice:
     Attributes:
         plan: The regions chosen so far; one inside another comes before it.
         considered: Every candidate that was looked at.
+        close: Decisions that a slightly different measurement would turn around.
     """
 
     def __init__(self, search: Search, predictor: Predictor, granularity: str, refusals: list[Refusal]) -> None:
@@ -80,6 +81,7 @@ class TracedChoice:
         self.granularity = granularity
         self.plan: list[Candidate] = []
         self.considered: list[Considered] = []
+        self.close: list[str] = []
         self._ratio = 1.0
 
     def run(self, cones: Iterable[tuple[Cone, str]]) -> Prediction:
@@ -124,6 +126,9 @@ class TracedChoice:
         tried = [(c, self.predictor.predict([*self.plan, c])) for c in candidates]
         best = min(tried, key=lambda pair: pair[1].ratio + _handicap(pair[0]), default=None)
         gains = best is not None and best[1].ratio <= self._ratio - MIN_GAIN
+        if best is not None and MIN_GAIN / 2 < (gain := self._ratio - best[1].ratio) < 2 * MIN_GAIN:
+            what = f"it takes {gain:.1%} off the predicted time, and {MIN_GAIN:.0%} are needed"
+            self.close.append(f"region '{best[0].region.id}' was decided by little: {what}")
         for candidate, prediction in tried:
             use = prediction.regions[-1]
             taken = gains and best is not None and candidate is best[0]

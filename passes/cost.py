@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import onnx
 
@@ -25,12 +27,24 @@ class Costs:
         total: Seconds of one run.
         shapes: Tensor name to the shape it had, for outputs of profiled nodes and for inputs.
         measured: False when this is an estimate.
+        spread: Interquartile range of the measured runs, as a share of their median.
     """
 
     seconds: tuple[float, ...]
     total: float
     shapes: Mapping[str, tuple[int, ...]]
     measured: bool
+    spread: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the costs as JSON can hold them."""
+        return asdict(self) | {"shapes": {name: list(shape) for name, shape in self.shapes.items()}}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Costs:
+        """Read what :meth:`to_json` returned."""
+        shapes = {name: tuple(shape) for name, shape in content["shapes"].items()}
+        return cls(**{**content, "seconds": tuple(content["seconds"]), "shapes": shapes})
 
     def bytes(self, view: GraphView, name: str) -> int | None:
         """Return the size of a tensor in bytes on the sample; None: not known."""
@@ -38,6 +52,13 @@ class Costs:
         if shape is None or dtype is None:
             return None
         return math.prod(shape) * element_bits(dtype) // 8
+
+
+def typical_costs(measured: Sequence[Costs]) -> Costs:
+    """Return the median of several measurements of one model on one sample, node by node."""
+    seconds = tuple(statistics.median(times) for times in zip(*(c.seconds for c in measured), strict=True))
+    total = statistics.median(c.total for c in measured)
+    return replace(measured[0], seconds=seconds, total=total, spread=max(c.spread for c in measured))
 
 
 def estimate_costs(view: GraphView) -> Costs:

@@ -32,19 +32,24 @@ _PREFIX, _KERNEL_TIME = "actcache_node_", "_kernel_time"
 _SECONDS = 1.5
 
 
-def run_seconds(session: ort.InferenceSession, sample: Feed) -> float:
-    """Return the median time of one run of the model, with its default optimisation."""
-    return _median_seconds(lambda: session.run(None, dict(sample)), _SECONDS)
+def run_seconds(session: ort.InferenceSession, sample: Feed) -> tuple[float, float]:
+    """Time runs of the model, with its default optimisation: the median, and the interquartile range relative to it."""
+    times = _run_times(lambda: session.run(None, dict(sample)), _SECONDS)
+    median = statistics.median(times)
+    low, _, high = statistics.quantiles(times, n=4)
+    return median, (high - low) / max(median, 1e-9)
 
 
-def measure_costs(view: GraphView, directory: Path, sample: Feed, total: float, libraries: Sequence[str] = ()) -> Costs:
+def measure_costs(
+    view: GraphView, directory: Path, sample: Feed, timing: tuple[float, float], libraries: Sequence[str] = ()
+) -> Costs:
     """Profile the model on one sample: as it is for the shapes, and as onnxruntime optimises it for the times.
 
     Args:
         view: The model; its external data lies in `directory`.
         directory: A folder for the instrumented copy of the model.
         sample: Inputs for one call.
-        total: Seconds of one run of the optimised model (:func:`run_seconds`), to scale to.
+        timing: Seconds of one run of the optimised model, to scale to, and their spread (:func:`run_seconds`).
         libraries: Custom-op libraries that the model needs.
     """
     path = directory / "profiled.onnx"
@@ -59,9 +64,10 @@ def measure_costs(view: GraphView, directory: Path, sample: Feed, total: float, 
         times = _node_seconds(_profile(path, Path(scratch), sample, libraries, optimise=True))
     path.unlink()
     seconds = attribute(view, graph, times, weights)
+    total, spread = timing
     scale = total / max(sum(seconds), 1e-9)
     shapes |= {name: tuple(value.shape) for name, value in sample.items()}
-    return Costs(tuple(s * scale for s in seconds), total, shapes, measured=True)
+    return Costs(tuple(s * scale for s in seconds), total, shapes, measured=True, spread=spread)
 
 
 def _profile(
@@ -74,7 +80,7 @@ def _profile(
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     profiled = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    _median_seconds(partial(profiled.run, None, dict(sample)), _SECONDS if optimise else _SECONDS / 4)
+    _run_times(partial(profiled.run, None, dict(sample)), _SECONDS if optimise else _SECONDS / 4)
     written = Path(profiled.end_profiling())
     del profiled  # thousands of events take as much memory as the model: not both at once
     release_memory()
@@ -120,8 +126,8 @@ def _named_copy(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _median_seconds(call: Callable[[], object], seconds: float) -> float:
-    """Median time of a call that is repeated for about `seconds`, after one warm-up."""
+def _run_times(call: Callable[[], object], seconds: float) -> list[float]:
+    """Times of a call that is repeated for about `seconds`, after one warm-up."""
     call()
     times: list[float] = []
     deadline = time.perf_counter() + seconds
@@ -129,9 +135,9 @@ def _median_seconds(call: Callable[[], object], seconds: float) -> float:
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-        if times[0] > seconds:
+        if times[0] > seconds and len(times) > 1:
             break
-    return statistics.median(times)
+    return times
 
 
 def _read_profile(

@@ -49,7 +49,7 @@ def test_what_a_compilation_records(saved: Path, tmp_path: Path) -> None:
     assert len(found["original"]["weights_sha256"]) == 64
     assert found["policy"] == {
         **{"chosen_by": "costs", "granularity": "auto", "min_saving_ms": 0, "budget_bytes": None, "tolerance": 1e-4},
-        **{"dynamic_batch": False, "pure_ops": ["a:Op", "b:Op"]},
+        **{"dynamic_batch": False, "pure_ops": ["a:Op", "b:Op"], "outputs": None},
     }
     assert found["verify"]["failure"] is None and found["verify"]["cases"] > 0
     assert found["trace"] is None and found["measured"] is True
