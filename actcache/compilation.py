@@ -101,6 +101,7 @@ class Compilation:
 
     def measure(self, samples: Sequence[Sample], trace: Trace | None) -> None:
         """Take or make samples and measure costs on the first; estimate them where nothing may be run."""
+        self._ask_for_types()
         inputs = model_inputs(self.loaded.proto)
         self.trace = trace
         given = []
@@ -122,6 +123,13 @@ class Compilation:
             if self.verify or given or isinstance(error, InvalidModel):
                 raise
             self.costs, self._fresh = estimate_costs(self.view), False
+
+    def _ask_for_types(self) -> None:
+        """Learn from onnxruntime what onnx cannot infer; this needs no sample."""
+        if self.view.untyped:
+            self.step("asking onnxruntime for types")
+            told = model_runs.types(self.originals, self.view.untyped, self.loaded.directory)
+            self.view = GraphView(self.view.model, told)
 
     def choose(
         self,

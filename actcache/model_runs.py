@@ -95,6 +95,16 @@ class Compiled:
         return {"compiled": str(self.path), "per_call": self.per_call.names()}
 
 
+def types(originals: Originals, names: Collection[str], directory: Path) -> dict[str, int]:
+    """Ask onnxruntime for the types of values (:func:`actcache.passes.told_types.told_types`); none if it has none."""
+    request = {"task": "types", **asdict(originals), "names": list(names)}
+    try:
+        told: dict[str, int] = call(request, directory, originals.source)["types"]
+    except InvalidModel:  # it crashed: measuring the model will tell
+        return {}
+    return told
+
+
 def measure(
     originals: Originals, samples: Sequence[Path], directory: Path, known: Costs | None = None
 ) -> tuple[list[Path], Costs, str]:

@@ -253,6 +253,8 @@ def _identical(a: Any, b: Any) -> bool:
 
 def _error(mine: Any, original: Any, tolerance: float) -> tuple[float, float]:
     """Return the largest difference and the largest one accepted (both infinite-safe); inf when not comparable."""
+    if isinstance(mine, (list, tuple, dict)):
+        return _parts_error(dict(_leaves(mine)), dict(_leaves(original)), tolerance)
     if not isinstance(mine, np.ndarray) or not isinstance(original, np.ndarray):
         return float("inf"), 0.0
     if mine.dtype != original.dtype or mine.shape != original.shape or mine.dtype.kind in "OUSV":
@@ -266,3 +268,27 @@ def _error(mine: Any, original: Any, tolerance: float) -> tuple[float, float]:
     limit = tolerance * max(1.0, float(finite.max(initial=0.0)))
     largest = float(difference.max(initial=0.0))
     return (float("inf") if np.isnan(difference).any() else largest), limit
+
+
+def _parts_error(
+    mine: Mapping[tuple[Any, ...], Any], original: Mapping[tuple[Any, ...], Any], tolerance: float
+) -> tuple[float, float]:
+    """As :func:`_error`, of the parts of a sequence or map: the magnitude that counts is the largest in any of them."""
+    if mine.keys() != original.keys():
+        return float("inf"), 0.0
+    found = []
+    for key, part in mine.items():
+        one, two = np.asarray(part), np.asarray(original[key])
+        texts = one.dtype.kind in "OUSV" and _identical(one.astype(object), two.astype(object))
+        found.append((0.0, 0.0) if texts else _error(one, two, tolerance))
+    return max((error for error, _ in found), default=0.0), max((limit for _, limit in found), default=0.0)
+
+
+def _leaves(value: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield the parts of a sequence or map at any depth, each with its place; a value that is neither stands alone."""
+    if isinstance(value, (list, tuple, dict)):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            for place, leaf in _leaves(part):
+                yield (key, *place), leaf
+    else:
+        yield (), value

@@ -22,6 +22,7 @@ from actcache.passes.graph import GraphView
 from actcache.passes.profile import measure_costs, run_seconds
 from actcache.passes.recording import Place
 from actcache.passes.time_model import FewRows
+from actcache.passes.told_types import told_types
 from actcache.per_call import PerCall
 
 
@@ -46,6 +47,15 @@ def main(path: Path) -> None:
     temporary = path.with_name(ANSWER + ".tmp")
     temporary.write_text(json.dumps(answer))
     temporary.replace(path.with_name(ANSWER))
+
+
+def _types(request: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Ask onnxruntime for types; none where it refuses the model with more outputs."""
+    proto = onnx.load_model(request["base"], load_external_data=False)
+    try:
+        return {"types": told_types(proto, request["names"], directory, request["libraries"])}
+    except Exception:  # whatever the runtime raises: the model itself is tried, and spoken of, when it is measured
+        return {"types": {}}
 
 
 def _measure(request: dict[str, Any], directory: Path) -> dict[str, Any]:
@@ -264,6 +274,7 @@ def _short(error: Exception) -> str:
 
 
 TASKS = {
+    "types": _types,
     "measure": _measure,
     "verify": _verify,
     "record": _record,

@@ -4,6 +4,7 @@ The order in which the driver (``actcache.compiler``) runs them:
 
 ========================  ==================================================================
 ``graph``                 a read-only view of the model: graphsurgeon graph, types, def-use
+``told_types``            types of values that onnx cannot infer, asked of onnxruntime
 ``purity``                which nodes may be skipped at all
 ``cones``                 which graph inputs each tensor depends on
 ``rows``                  which tensors are proven to keep the rows of a batch apart

@@ -11,13 +11,14 @@ and works for models whose weights are stored outside the file or exceed protobu
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx_graphsurgeon as gs
+from onnx_graphsurgeon.logger import G_LOGGER
 
 from actcache.passes.op_facts import ONNX_DOMAINS, canonical_domain
 
@@ -33,20 +34,25 @@ class GraphView:
 
     Args:
         model: The model; its local functions are not looked into (see ``local_functions``). It is not modified.
+        told: Element types of values that onnx cannot infer (:mod:`~actcache.passes.told_types`); 0: no dense tensor.
 
     Attributes:
         model: The protobuf this view was made from.
+        told: As given.
         graph: graphsurgeon's graph of the skeleton, with inferred shapes. Large constants have no values
             here; read them through :meth:`initializer`.
     """
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, told: Mapping[str, int] | None = None) -> None:
         self.model = model
+        self.told = dict(told or {})
         skeleton = _skeleton(model)
+        _state(skeleton.graph, self.told)
         with contextlib.suppress(Exception):
             skeleton = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
         self._types = _value_types(skeleton.graph)
-        self.graph = gs.import_onnx(skeleton)
+        with G_LOGGER.suppress():  # it warns of values that are no tensors, whatever is done with them
+            self.graph = gs.import_onnx(skeleton)
 
     # -- nodes ---------------------------------------------------------------------------------------
 
@@ -145,6 +151,11 @@ class GraphView:
         index = self.producer.get(name)
         return constant_value(self.initializer(name), None if index is None else self.model.graph.node[index])
 
+    @cached_property
+    def untyped(self) -> tuple[str, ...]:
+        """Names of the values that nodes write and whose types are not known."""
+        return tuple(name for name in self.producer if self.is_tensor(name) is None)
+
     def dtype(self, name: str) -> int | None:
         """Return the ONNX element type (``TensorProto.DataType``) of a tensor; None: unknown or no tensor."""
         value_type = self._types.get(name)
@@ -157,7 +168,8 @@ class GraphView:
         value_type = self._types.get(name)
         if value_type is None or value_type.WhichOneof("value") is None:
             return None
-        return bool(value_type.HasField("tensor_type"))
+        dense = bool(value_type.HasField("tensor_type"))
+        return None if dense and not value_type.tensor_type.elem_type else dense
 
     def shape(self, name: str) -> tuple[int | str | None, ...] | None:
         """Return the inferred shape: ints, symbol names, None for an unknown size; None: unknown rank."""
@@ -324,6 +336,17 @@ def _skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
         else:
             target.initializer.append(tensor)
     return skeleton
+
+
+def _state(skeleton: onnx.GraphProto, told: Mapping[str, int]) -> None:
+    """Add types to a skeleton that it does not have, so that inference goes on from there."""
+    stated = {value.name: value for value in [*skeleton.value_info, *skeleton.output]}
+    for name, element_type in told.items():
+        value = stated[name] if name in stated else skeleton.value_info.add(name=name)
+        if element_type and value.type.WhichOneof("value") in (None, "tensor_type"):
+            value.type.tensor_type.elem_type = element_type
+        elif not element_type and value.type.WhichOneof("value") is None:
+            value.type.sequence_type.SetInParent()
 
 
 def _value_types(graph: onnx.GraphProto) -> dict[str, onnx.TypeProto]:

@@ -49,7 +49,7 @@ def outline(view: GraphView, region: Region, fingerprint: str, certain: Collecti
 
 def outline_in(model: onnx.ModelProto, view: GraphView, region: Region, fingerprint: str) -> None:
     """Outline a region found in `view` in a copy of its model, from which other regions may have been outlined."""
-    current = GraphView(model)
+    current = GraphView(model, view.told)
     # An If of a region inside this one writes some of what its nodes wrote, in an order of its own.
     written = {name for index in region.nodes for name in view.writes[index]}
     nodes = {index for index, writes in enumerate(current.writes) if not written.isdisjoint(writes)}
@@ -257,6 +257,11 @@ class _Outliner:
             info.append(self._value(name, f"{name}{self.mark}.cached", shape=False))
         for name in self.region.row_frontier():
             info.append(self._value(name, self.inside[name], rows=self.region.frontier_axes[name]))
+        # What onnxruntime told is not to be asked again by whoever reads the compiled model.
+        stated = {value.name for value in [*info, *self.graph.output]}
+        for name in (*self.region.frontier, *self.region.live_outs):
+            if name in self.view.told and name not in stated:
+                info.append(self._value(name, name, shape=False))
 
     def _move_values(self, branch: onnx.GraphProto) -> None:
         """What the model says about tensors of the region comes along. What a lookup inside it writes has its types
