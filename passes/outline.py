@@ -15,7 +15,7 @@ it does in the flat model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, MutableSequence, Sequence
+from collections.abc import Callable, Collection, MutableSequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -170,7 +170,8 @@ class _Outliner:
         node.attribute.extend(self._identity_attributes())
         axes = [_axis(self.region.frontier_axes.get(n)) for n in self.region.frontier]
         node.attribute.append(onnx.helper.make_attribute("input_row_axes", axes))
-        node.attribute.append(_ints("size_equations", self._equations()))
+        if equations := self._equations():  # several tools cannot write an empty list
+            node.attribute.append(onnx.helper.make_attribute("size_equations", equations))
         return node
 
     def _equations(self) -> list[int]:
@@ -292,10 +293,6 @@ class _Outliner:
         if branch.quantization_annotation:
             del self.graph.quantization_annotation[:]
             self.graph.quantization_annotation.extend(stay)
-
-
-def _ints(name: str, values: Sequence[int]) -> onnx.AttributeProto:
-    return onnx.helper.make_attribute(name, values, attr_type=onnx.AttributeProto.INTS)  # which may be none
 
 
 def _axis(axis: int | None) -> int:

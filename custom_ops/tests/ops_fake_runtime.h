@@ -43,6 +43,7 @@ struct KernelInfo {
   std::map<std::string, std::int64_t> numbers;
   std::vector<ElementType> inputs;
   std::vector<ElementType> outputs;
+  const char* missing_ints = "No attribute with this name is defined.";  // onnxruntime's words
 };
 struct KernelContext {
   const KernelInfo* info;
@@ -212,7 +213,7 @@ class Api {
     Set(slot::KernelInfoGetAttributeArray_int64, [](const KernelInfo* info, const char* name,
                                                     std::int64_t* out, std::size_t* size) noexcept {
       const auto found = info->ints.find(name);
-      if (found == info->ints.end()) return Fail("no such attribute");
+      if (found == info->ints.end()) return Fail(info->missing_ints);
       return CopyCounted(found->second.data(), found->second.size(), out, size);
     });
     Set(slot::KernelInfoGetAttribute_int64,

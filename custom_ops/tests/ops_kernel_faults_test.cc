@@ -118,6 +118,7 @@ TEST(KernelFaults, RefuseAttributesThatDoNotFitTheNode) {
     const CacheLookup lookup(fake::Api::Get(), &info, session);
   };
   make([](ort::KernelInfo*) {});
+  make([](ort::KernelInfo* i) { i->ints.erase("size_equations"); });
   const std::vector<std::function<void(ort::KernelInfo*)>> changes = {
       [](ort::KernelInfo* i) { i->strings.erase("region"); },
       [](ort::KernelInfo* i) { i->strings["fingerprint"] = ""; },
@@ -132,7 +133,10 @@ TEST(KernelFaults, RefuseAttributesThatDoNotFitTheNode) {
       [](ort::KernelInfo* i) { i->ints["output_types"] = {21}; },
       [](ort::KernelInfo* i) { i->ints["output_types"] = {999}; },
       [](ort::KernelInfo* i) { i->ints.erase("output_types"); },
-      [](ort::KernelInfo* i) { i->ints.erase("size_equations"); },
+      [](ort::KernelInfo* i) {
+        i->ints.erase("size_equations");
+        i->missing_ints = "Attribute name and type don't match";
+      },
       [](ort::KernelInfo* i) { i->ints["size_equations"] = {2, 0, 0, 1}; },
       [](ort::KernelInfo* i) { i->ints["size_equations"] = {0, 0}; },
       [](ort::KernelInfo* i) { i->ints["size_equations"] = {1, 0, 1, 0}; },

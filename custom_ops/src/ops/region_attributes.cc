@@ -38,6 +38,17 @@ class Reader {
     });
   }
 
+  // As Ints; an attribute that is not there is empty: several tools cannot write an empty one. Only
+  // the message of the runtime tells this from other errors.
+  std::vector<std::int64_t> IntsOrNone(const char* name) const {
+    try {
+      return Ints(name);
+    } catch (const ort::Error& error) {
+      if (std::string(error.what()).find("No attribute with") == std::string::npos) throw;
+      return {};
+    }
+  }
+
   std::int64_t IntOr(const char* name, std::int64_t absent) const {
     std::int64_t value = absent;
     try {
@@ -123,9 +134,12 @@ RegionAttributes ReadShared(const Reader& reader) {
 void RequireType(const RegionAttributes& attributes, const char* what, std::size_t index,
                  ElementType declared, ElementType wanted) {
   if (declared == wanted) return;
-  Refuse(attributes, std::string(what) + " " + std::to_string(index) + " is of element type " +
-                         std::to_string(static_cast<int>(declared)) + " in the model, but " +
-                         std::to_string(static_cast<int>(wanted)) + " by the attributes");
+  Refuse(attributes,
+         std::string(what) + " " + std::to_string(index) + " is of element type " +
+             std::to_string(static_cast<int>(declared)) + " in the model, but " +
+             std::to_string(static_cast<int>(wanted)) +
+             " by the attributes. It was changed after it was compiled: change the original, "
+             "and compile that");
 }
 
 void CheckLookupTypes(const Reader& reader, const RegionAttributes& attributes) {
@@ -248,7 +262,7 @@ RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo
   const Reader reader("CacheLookup", api, info);
   RegionAttributes attributes = ReadShared(reader);
   attributes.input_row_axes = ToAxes(reader.Ints("input_row_axes"));
-  if (!ParseSizeEquations(reader.Ints("size_equations"), attributes.input_row_axes.size(),
+  if (!ParseSizeEquations(reader.IntsOrNone("size_equations"), attributes.input_row_axes.size(),
                           &attributes.size_equations)) {
     Refuse(attributes, "size_equations is malformed");
   }
