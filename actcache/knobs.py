@@ -57,9 +57,9 @@ def configure(
             lets each.
         metrics_path: File that is written anew every second, for ``actcache top``; in Prometheus' text format if its
             name ends in ``.prom``. ``%p`` in it stands for the process id. ``""`` for none. A child of ``os.fork()``
-            has none until it sets its own.
-        audit_path: File that is told what becomes of every row (``docs/audit.md``); ``""`` for none. When this returns,
-            what happened before is in the file that was named before.
+            writes a file only if ``%p`` gives it another name, from its first session or knob on.
+        audit_path: File that records what becomes of every row (``docs/audit.md``); ``%p`` in it stands for the process
+            id. ``""`` for none. When this returns, what happened before is in the file that was named before.
         audit_max_bytes: Size at which that file is renamed to ``<audit_path>.1`` and a new one begun; at least 64 KiB.
             Default: 256 MiB.
         audit_files: How many renamed files are kept. Default: 4.

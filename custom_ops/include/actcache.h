@@ -41,9 +41,12 @@ extern "C" {
  *   "metrics_path"           a file that is written anew every second while this is set, and when
  *                            the process exits: Prometheus text if its name ends in ".prom", else
  *                            the statistics below as JSON, with "schema", "time", "pid", "version".
- *                            "%p" in it stands for the process id. Default "": none
- *   "audit_path"             file that is told what becomes of every row (docs/audit.md); "": none.
- *                            What happened before is in its file when this returns
+ *                            "%p" in it stands for the process id; a child made by fork() then
+ *                            begins its own file when it creates a session or sets a knob, and has
+ *                            none otherwise. Default "": none
+ *   "audit_path"             file that records what becomes of every row (docs/audit.md); "": none.
+ *                            "%p" in it stands for the process id. What happened before is in its
+ *                            file when this returns
  *   "audit_max_bytes"        size at which that file is renamed and a new one begun
  *   "audit_files"            how many renamed ones are kept
  *   "audit_buffer_bytes"     memory for what is not written yet; what does not fit is dropped
@@ -109,6 +112,10 @@ ACTCACHE_EXPORT size_t actcache_config_json(char* buffer, size_t capacity);
  * on failure. Entries are meant that meet every selector: of the namespace, of the regions of that
  * id (of several models, maybe), of the regions of that fingerprint, and stored at least so many
  * seconds ago (up to 17 ms less). Null, and an age of 0, select all.
+ *
+ * A region or a fingerprint that no session of this process ever had is a failure, whose message
+ * lists those there are; a misspelt name would otherwise leave stale entries in use. A namespace
+ * that holds nothing is none: the answer is 0.
  *
  * What is being computed while actcache_invalidate() is called is not stored. A pinned entry is
  * not evicted for room or for a quota; it expires and is invalidated like any other, and a budget

@@ -27,6 +27,17 @@ TEST(LogFile, AppendsToWhatIsThere) {
   EXPECT_EQ(Content(folder / "a"), "one\ntwo\n");
 }
 
+TEST(LogFile, RotatesUnderANameWithTheProcessId) {
+  const Folder folder;
+  const auto file = LogFile::Open(folder / "a-%p.%p");
+  const std::string pid = std::to_string(getpid());
+  EXPECT_EQ(file->path(), folder / ("a-" + pid + "." + pid));
+  ASSERT_TRUE(file->Append("one\n"));
+  ASSERT_TRUE(file->Rotate(1));
+  EXPECT_EQ(Content(file->path() + ".1"), "one\n");
+  EXPECT_EQ(folder.files(), 2u);
+}
+
 TEST(LogFile, EndsALineThatACrashBrokeOff) {
   const Folder folder;
   ASSERT_TRUE(LogFile::Open(folder / "a")->Append("one\nbro"));

@@ -13,13 +13,18 @@
 #include <thread>
 #include <vector>
 
+#include "audit/audit_log.h"
+#include "audit_testing.h"
 #include "control/config.h"
+#include "control/metrics_file.h"
 #include "control/registry.h"
 #include "store/store.h"
 #include "store_testing.h"
 
 namespace actcache {
 namespace {
+
+using testing_support::Folder;
 
 // What `work` returns in a child, where a hang ends in SIGALRM.
 int ExitStatusInChild(const std::function<bool()>& work) {
@@ -87,6 +92,37 @@ TEST(Fork, AChildStartsAnewWhateverTheOtherThreadsWereDoing) {
   Config::Process().Configure("metrics_path", std::nullopt);
   std::filesystem::remove(metrics_path);
   std::filesystem::remove(metrics_path + "2");
+}
+
+// In a child, whose configuration has files in `folder`: one that it shares with its parent, or one
+// of its own name.
+bool ChildWrites(const Folder& folder, bool own) {
+  const std::string pid = std::to_string(getpid());
+  Config::Process().Configure("hash", "xxh3");  // applies the configuration again
+  AuditLog::Process().Finish();
+  MetricsFile::Process().Stop();
+  const bool metrics = std::filesystem::exists(folder / (pid + ".json"));
+  const bool audit = std::filesystem::exists(folder / ("audit-" + pid + ".jsonl"));
+  return metrics == own && audit == own && Config::Process().values().metrics_path.empty() != own;
+}
+
+TEST(Fork, AChildHasFilesOfItsOwnWhereTheirNamesHaveItsId) {
+  static const bool installed = (InstallForkHandlers(), true);
+  ASSERT_TRUE(installed);
+  const Folder folder;
+  const auto set = [&](const char* metrics, const char* audit) {
+    Config::Process().Configure("metrics_path", folder / metrics);
+    Config::Process().Configure("audit_path", folder / audit);
+  };
+  set("%p.json", "audit-%p.jsonl");
+  EXPECT_EQ(ExitStatusInChild([&] { return ChildWrites(folder, true); }), 0);
+  const std::string pid = std::to_string(getpid());
+  EXPECT_TRUE(std::filesystem::exists(folder / ("audit-" + pid + ".jsonl")));
+  set("all.json", "audit.jsonl");
+  EXPECT_EQ(ExitStatusInChild([&] { return ChildWrites(folder, false); }), 0);
+  for (const char* knob : {"metrics_path", "audit_path", "hash"}) {
+    Config::Process().Configure(knob, std::nullopt);
+  }
 }
 
 }  // namespace

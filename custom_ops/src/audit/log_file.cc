@@ -7,21 +7,16 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <filesystem>
 #include <stdexcept>
 #include <system_error>
+
+#include "base/process_path.h"
 
 namespace actcache {
 namespace {
 
 // Readable for the owner and the group: namespaces may be names of customers.
 constexpr mode_t kMode = 0640;
-
-std::string Absolute(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
-  return error ? path : absolute.string();
-}
 
 // Whether the file ends within a line.
 bool IsCutOff(int descriptor, std::uint64_t bytes) {
@@ -46,7 +41,7 @@ bool WriteAll(int descriptor, std::string_view bytes) {
 }  // namespace
 
 std::unique_ptr<LogFile> LogFile::Open(const std::string& path) {
-  std::unique_ptr<LogFile> file(new LogFile(Absolute(path)));
+  std::unique_ptr<LogFile> file(new LogFile(ProcessPath(path)));
   Opened opened = file->OpenPath();
   if (opened == Opened::kTaken) {
     file->path_ += ".pid-" + std::to_string(getpid());

@@ -16,10 +16,10 @@ namespace actcache {
 // meanwhile. Nothing throws but Open().
 class LogFile {
  public:
-  // Opens the file, or creates it. If another process (a parent, say) writes to it, the file is
-  // PATH.pid-NUMBER instead, of this process's number. What an earlier process has written stays;
-  // if it broke off within a line, that line is ended. Throws std::runtime_error that says what is
-  // wrong.
+  // Opens the file, or creates it; "%p" in its name stands for the process id. If another process
+  // (a parent, say) writes to it, the file is PATH.pid-NUMBER instead, of this process's number.
+  // What an earlier process has written stays; if it broke off within a line, that line is ended.
+  // Throws std::runtime_error that says what is wrong.
   static std::unique_ptr<LogFile> Open(const std::string& path);
   ~LogFile();
   LogFile(const LogFile&) = delete;

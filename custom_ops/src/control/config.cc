@@ -10,6 +10,7 @@
 #include "audit/audit_log.h"
 #include "audit/removals.h"
 #include "base/memory_limit.h"
+#include "base/process_path.h"
 #include "control/metrics_file.h"
 #include "control/stats_json.h"
 #include "store/store.h"
@@ -194,7 +195,9 @@ void Config::ApplyAfterFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   if (config == nullptr) return;
   for (std::size_t i = 0; i < kKnobCount; ++i) {
     if (std::string_view(kKnobs[i].name) != "metrics_path") continue;
-    for (Settings& layer : config->layers_) layer[i].reset();
+    for (Settings& layer : config->layers_) {
+      if (layer[i] && !NamesProcess(*layer[i])) layer[i].reset();  // that file is the parent's
+    }
   }
   ApplyToStore(config->budget_bytes(), config->namespace_quota_bytes_);
 }

@@ -61,7 +61,8 @@ class Config {
   bool single_flight() const { return Read(single_flight_); }
 
   // For control/fork.h: hold all locks of the process's configuration, if it exists, around fork();
-  // tell the store of a child its limits.
+  // tell the store of a child its limits. A child has no metrics file until its configuration is
+  // applied the next time, and then only if "%p" in its name makes it another one.
   static void LockForFork();
   static void UnlockAfterFork();
   static void ApplyAfterFork();

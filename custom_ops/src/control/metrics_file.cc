@@ -8,10 +8,10 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
 #include <system_error>
 
 #include "base/process_object.h"
+#include "base/process_path.h"
 #include "control/prometheus_text.h"
 #include "control/stats_json.h"
 
@@ -25,16 +25,6 @@ namespace {
 ProcessObject<MetricsFile>& ProcessFile() noexcept {
   static ProcessObject<MetricsFile> file(&Registry::Process(), &Store::Process());
   return file;
-}
-
-// Absolute, as the process may change its directory, and with the process id in its places.
-std::string FullPath(const std::string& path) {
-  std::string expanded = path;
-  const std::string pid = std::to_string(getpid());
-  for (std::size_t at = 0; (at = expanded.find("%p", at)) != std::string::npos; at += pid.size()) {
-    expanded.replace(at, 2, pid);
-  }
-  return std::filesystem::absolute(expanded).string();
 }
 
 bool EndsWith(const std::string& text, const std::string& end) {
@@ -77,7 +67,7 @@ void MetricsFile::ReplaceInForkedChild() noexcept {
 
 std::optional<std::string> MetricsFile::Obstacle(const std::string& path) {
   if (path.empty()) return std::nullopt;
-  const std::string full = FullPath(path);
+  const std::string full = ProcessPath(path);
   struct stat status;
   if (lstat(full.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
     return "there is something that is no plain file";  // a snapshot would take its place
@@ -96,7 +86,7 @@ void MetricsFile::SetPath(const std::string& path) {
   if (path == path_) return;
   StopWriter();
   if (path.empty()) return;
-  const std::string full = FullPath(path);
+  const std::string full = ProcessPath(path);
   writer_ = MetricsWriter::Start(full, SnapshotFor(full, registry_, store_));
   path_ = path;
 }

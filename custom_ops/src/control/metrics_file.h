@@ -3,8 +3,7 @@
 //
 // A name that ends in ".prom" gets Prometheus' text format (control/prometheus_text.h), any other
 // the JSON of actcache_stats_json() with four members more: "schema" (1), "time" (seconds since
-// 1970), "pid" and "version". "%p" in the name stands for the process id, so that processes with
-// the same environment do not write one file.
+// 1970), "pid" and "version". "%p" in the name stands for the process id (base/process_path.h).
 #ifndef ACTCACHE_CONTROL_METRICS_FILE_H_
 #define ACTCACHE_CONTROL_METRICS_FILE_H_
 
