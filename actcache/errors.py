@@ -5,9 +5,9 @@
     ActcacheError               everything actcache raises on purpose
     ├── InvalidModel            the model cannot be read, is not valid, or this onnxruntime cannot run it
     ├── InvalidSamples          sample inputs that do not fit the model, or none could be made up
-    ├── InvalidRegion           a region the user named does not exist or may not be cached
+    ├── InvalidRegion           a region the user named does not exist or may not be cached (a ValueError too)
     ├── InvalidMetrics          a metrics file is missing, cut off, or of another schema
-    ├── InvalidOption           an option or a knob has a value that means nothing
+    ├── InvalidOption           an option, a knob or a name is unknown, or its value makes no sense (a ValueError too)
     ├── OutputError             the result cannot be written
     ├── UnsupportedAudit        an audit log that is empty, is none, or is of a schema that this actcache does not know
     ├── LibraryError            the native library is missing, too old, or built for another platform
@@ -65,7 +65,7 @@ class InvalidSamples(ActcacheError):
     """Sample inputs do not fit the model, or none were given and none could be made up."""
 
 
-class InvalidRegion(ActcacheError):
+class InvalidRegion(ActcacheError, ValueError):
     """A region that the user named does not exist in the model, or may not be cached."""
 
 
@@ -73,8 +73,8 @@ class InvalidMetrics(ActcacheError):
     """A metrics file is missing, cut off, of another schema, or something else."""
 
 
-class InvalidOption(ActcacheError):
-    """An option or a knob is unknown or has a value that means nothing."""
+class InvalidOption(ActcacheError, ValueError):
+    """An option, a knob or a name is unknown, or has a value that makes no sense."""
 
 
 class OutputError(ActcacheError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -110,7 +110,8 @@ def _change(what: str, arguments: Mapping[str, Any]) -> None:
     operation = {"invalidate": runtime.invalidate, "pin": runtime.pin, "unpin": runtime.unpin}[what]
     age = arguments.get("min_age_seconds") or None
     region, fingerprint = arguments.get("region"), arguments.get("fingerprint")
-    operation(arguments.get("namespace"), region=region, fingerprint=fingerprint, older_than=age)
+    with suppress(InvalidOption):  # a region of another model, of which nothing is here
+        operation(arguments.get("namespace"), region=region, fingerprint=fingerprint, older_than=age)
 
 
 @contextmanager

@@ -127,16 +127,17 @@ def invalidate(
     its inputs would. What is being computed meanwhile is not stored.
 
     Args:
-        namespace: Of this namespace; ``""`` is the one of sessions that name none.
-        region: Of the regions of this id, as ``stats()["regions"]`` lists them; of several models, maybe.
-        fingerprint: Of the regions of this content hash, as ``stats()["regions"][id]["fingerprint"]`` gives it.
-        older_than: Stored at least so many seconds ago.
+        namespace: Only of this namespace; ``""`` is the one of sessions that name none.
+        region: Only of the regions of this id, as ``stats()["regions"]`` lists them (several models may have one).
+        fingerprint: Only of the regions of this content hash: ``stats()["regions"][id]["fingerprint"]``.
+        older_than: Only what was stored at least this many seconds ago.
 
     Returns:
-        How many entries were removed; 0 if there is no such namespace or region.
+        How many entries were removed. 0 for a namespace that no call has used: there is nothing of it to forget.
 
     Raises:
-        InvalidOption: A selector means nothing.
+        InvalidOption: No session of this process ever had a region of this id or fingerprint (the message lists those
+            that there are), or a selector makes no sense. It is a ``ValueError``.
         LibraryError: As :func:`library_path`.
     """
     return _for_selected("actcache_invalidate", namespace, region, fingerprint, older_than)
@@ -163,7 +164,7 @@ def pin(
         How many entries were pinned that were not.
 
     Raises:
-        InvalidOption: A selector means nothing.
+        InvalidOption: As :func:`invalidate`.
         LibraryError: As :func:`library_path`.
     """
     return _for_selected("actcache_pin", namespace, region, fingerprint, older_than)
@@ -182,7 +183,7 @@ def unpin(
         How many entries were pinned and are no more.
 
     Raises:
-        InvalidOption: A selector means nothing.
+        InvalidOption: As :func:`invalidate`.
         LibraryError: As :func:`library_path`.
     """
     return _for_selected("actcache_unpin", namespace, region, fingerprint, older_than)

@@ -6,7 +6,10 @@
 #include <cmath>
 #include <limits>
 #include <stdexcept>
+#include <string>
 #include <vector>
+
+#include "control/knobs.h"
 
 namespace actcache {
 namespace {
@@ -48,9 +51,45 @@ TEST_F(SelectTest, EverySelectorNarrows) {
 TEST_F(SelectTest, WhatThereIsNotSelectsNothingRatherThanAll) {
   EXPECT_FALSE(Selected("", nullptr, nullptr));
   EXPECT_FALSE(Selected("c", "encoder", nullptr));
-  EXPECT_FALSE(Selected(nullptr, "", nullptr));
   EXPECT_FALSE(Selected(nullptr, "decoder", "f0"));
-  EXPECT_FALSE(Selected(nullptr, nullptr, "f"));
+}
+
+// What is wrong with the selectors; "" if nothing is.
+std::string Complaint(const Registry& registry, const Selectors& selectors) {
+  try {
+    Select(registry, selectors);
+    return "";
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+}
+
+TEST_F(SelectTest, NamesThatNoRegionEverHadAreRefusedAndTheOthersListed) {
+  EXPECT_EQ(Complaint(registry_, {nullptr, "encodr", nullptr, 0}),
+            "actcache: no session of this process has had a region \"encodr\"; known are decoder, "
+            "encoder");
+  EXPECT_EQ(Complaint(registry_, {nullptr, nullptr, "f", 0}),
+            "actcache: no session of this process has had a region of fingerprint \"f\"; known are "
+            "f0, f1");
+  // Whatever else is wrong or unknown: a misspelt region is no region that holds nothing.
+  EXPECT_NE(Complaint(registry_, {"c", "", nullptr, 0}), "");
+  EXPECT_NE(Complaint(registry_, {"a", "decoder", "f2", 0}), "");
+  EXPECT_NE(Complaint(Registry(), {nullptr, "encoder", nullptr, 0}).find("no compiled model yet"),
+            std::string::npos);
+}
+
+TEST_F(SelectTest, AMessageListsAFewOfManyNames) {
+  for (int i = 0; i < 100; ++i) registry_.InternRegion("r" + std::to_string(i), "f0");
+  const std::string many = Complaint(registry_, {nullptr, "typo", nullptr, 0});
+  EXPECT_NE(many.find(" and 94 more"), std::string::npos) << many;
+  registry_.InternRegion(std::string(5000, 'a'), "f0");
+  EXPECT_LT(Complaint(registry_, {nullptr, "typo", nullptr, 0}).size(), 900u);
+}
+
+TEST_F(SelectTest, ANamespaceThatNoneCanHaveIsRefused) {
+  const std::string longest(kMaxNamespaceBytes, 'n');
+  EXPECT_FALSE(Selected(longest.c_str(), nullptr, nullptr));
+  EXPECT_NE(Complaint(registry_, {(longest + "n").c_str(), nullptr, nullptr, 0}), "");
 }
 
 TEST_F(SelectTest, AgesAreNumbersThatAreNotNegative) {

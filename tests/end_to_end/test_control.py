@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hand_written import Region, batch, session, squares
@@ -104,3 +104,19 @@ def test_a_namespace_keeps_to_its_quota_and_leaves_the_others_theirs() -> None:
         assert 8 << 10 < held["greedy"]["bytes"] <= 16 << 10
     finally:
         actcache.configure(budget_bytes="256MiB", namespace_quota_bytes=0)
+
+
+@pytest.mark.parametrize("change", [actcache.invalidate, actcache.pin, actcache.unpin])
+def test_a_region_that_no_session_had_is_an_error_that_lists_those_there_are(change: Callable[..., int]) -> None:
+    region = squares()
+    fill(region, 1, 2)
+    for wrong in ({"region": region.id + "typo"}, {"fingerprint": "0" * 64}):
+        with pytest.raises(ValueError, match="no session of this process has had a region") as caught:
+            change(**wrong)
+        assert isinstance(caught.value, actcache.InvalidOption)
+        assert next(iter(wrong.values())) in str(caught.value)
+    # There is nothing of a namespace that nobody has used, and that is no mistake.
+    assert change("a tenant who never called", region=region.id) == 0
+    with pytest.raises(ValueError, match="a namespace has at most 256 bytes"):
+        change("n" * 257)
+    assert actcache.invalidate(region=region.id) == 2

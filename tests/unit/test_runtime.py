@@ -107,13 +107,18 @@ def test_statistics_of_a_fresh_process() -> None:
     assert cleared == "0"
 
 
-def test_selectors_that_name_nothing_select_nothing() -> None:
+def test_namespaces_that_hold_nothing_select_nothing_and_unknown_regions_are_refused() -> None:
     code = """
         import actcache
         for function in (actcache.invalidate, actcache.pin, actcache.unpin):
-            print(function("tenant"), function(region="r"), function(fingerprint="f"), function(older_than=1))
+            print(function("tenant"), function(older_than=1))
+            for wrong in ({"region": "r"}, {"fingerprint": "f"}):
+                try: function(**wrong)
+                except ValueError as error: print(error)
     """
-    assert run_python(code).splitlines() == ["0 0 0 0"] * 3
+    refused = "no session of this process has had a region{} \"{}\"; it has had no compiled model yet"
+    lines = ["0 0", refused.format("", "r"), refused.format(" of fingerprint", "f")]
+    assert run_python(code).splitlines() == lines * 3
 
 
 @pytest.mark.parametrize(
@@ -123,8 +128,8 @@ def test_selectors_that_name_nothing_select_nothing() -> None:
         ({"region": b"r"}, "'region' is b'r'"),
         ({"fingerprint": "a\0"}, "NUL"),
         ({"older_than": "1"}, "'older_than' is '1'"),
-        ({"older_than": -1}, "an age has to be a number of seconds, 0 or more"),
-        ({"older_than": float("nan")}, "an age has to be a number of seconds, 0 or more"),
+        ({"older_than": -1}, "the age must be a number of seconds, 0 or more"),
+        ({"older_than": float("nan")}, "the age must be a number of seconds, 0 or more"),
     ],
 )
 def test_selectors_that_mean_nothing_are_refused(selectors: dict[str, object], says: str) -> None:

@@ -58,7 +58,7 @@ std::string Described(const Selectors& selectors) {
 constexpr int kAbi = 2;
 
 // A fixed buffer, so that reporting "out of memory" needs none.
-thread_local char last_error[512] = "";
+thread_local char last_error[1024] = "";
 
 void SetLastError(const char* message) noexcept {
   std::strncpy(last_error, message, sizeof(last_error) - 1);

@@ -17,8 +17,10 @@ struct Selectors {
   double min_age_seconds;
 };
 
-// The same by number, or nothing if no entry can be meant: there is no such namespace or region.
-// Throws std::invalid_argument for an age that is negative or not a number.
+// The same by number, or nothing if no entry can meet them all: no call has used the namespace yet,
+// or no region has both this id and this fingerprint. Throws std::invalid_argument for an id or a
+// fingerprint that no region of this process ever had, for a namespace that is too long to be one,
+// and for an age that is negative or not a number.
 std::optional<Selection> Select(const Registry& registry, const Selectors& selectors);
 
 }  // namespace actcache
