@@ -10,7 +10,6 @@ caching, 2 bad input, 1 our own failure, 130 interrupted.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -31,12 +30,11 @@ from actcache.commands.top import top_command
 from actcache.errors import (
     EXIT_BAD_INPUT,
     EXIT_OUR_FAILURE,
-    ActcacheError,
-    InternalError,
     InvalidOption,
 )
+from actcache.files import file_error
 from actcache.per_call import ACCOUNT, CONTROL, NAMESPACE
-from actcache.terminal import describe, fail, new_console, progress, stdout
+from actcache.terminal import as_ours, fail, give_up, new_console, progress, stdout
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -189,16 +187,12 @@ def compile_command(as_json: bool, quiet: bool, debug: bool, explain: bool, **op
     try:
         with progress(quiet or as_json) as stage:
             result = _compile(stage, **options)
-    except ActcacheError as error:
-        if as_json:
-            output(report.failure_json(error, model))
-        fail(error, debug, explain and not as_json)
     except (KeyboardInterrupt, click.exceptions.Exit):
         raise
-    except Exception as error:  # anything else is our own failure: never a bare traceback
+    except Exception as error:  # never a bare traceback
         if as_json:
-            output(report.failure_json(InternalError(describe(error)), model))
-        fail(error, debug)
+            output(report.failure_json(as_ours(error), model))
+        fail(error, debug, explain and not as_json)
     if as_json:
         output(report.to_json(result.to_json()))
     elif not quiet:
@@ -247,8 +241,11 @@ def _enter(command: click.Command, args: Sequence[str] | None, prog_name: str) -
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_INTERRUPTED)
     except BrokenPipeError:  # the reader of stdout went away, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up(sys.stdout)
         sys.exit(EXIT_OUR_FAILURE)
+    except OSError as error:  # commands report files of their own: this is their answer
+        give_up(sys.stdout)
+        fail(file_error(error, "standard output"), debug=False)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -18,6 +18,7 @@ import onnx
 from google.protobuf.message import EncodeError
 
 from actcache.errors import OutputError
+from actcache.files import OTHER_OUTPUT, file_error, writing
 from actcache.passes.graph import tensor_bytes
 from actcache.passes.tensor_data import is_external
 from actcache.passes.weights import WeightFile, all_tensors, inline_weights, rename_weight_file
@@ -32,19 +33,16 @@ def working_folder(target: Path) -> Iterator[Path]:
     """Yield a folder beside `target` for the compilation, gone afterwards.
 
     Raises:
-        OutputError: Nothing can be written there.
+        OutputError: Nothing can be written there, or the disk becomes full meanwhile.
     """
-    hint = "choose another place with -o"
-    if target.is_dir():
-        raise OutputError("this is a folder, not a file to write", file=target, hint=hint)
-    try:
+    with writing(target, OTHER_OUTPUT):
+        if target.is_dir():
+            raise OutputError("this is a folder, not a file to write", file=target, hint=OTHER_OUTPUT)
         folder = tempfile.mkdtemp(prefix=".actcache-", dir=target.parent)
-    except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror or error})", file=target, hint=hint) from error
-    try:
-        yield Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield Path(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def emit(model: onnx.ModelProto, weights: WeightFile, target: Path, *, single_file: bool = False) -> list[Path]:
@@ -83,7 +81,9 @@ def emit(model: onnx.ModelProto, weights: WeightFile, target: Path, *, single_fi
     except (OSError, EncodeError) as error:
         if data is not None and is_new:
             data.unlink(missing_ok=True)
-        raise OutputError(f"cannot be written ({getattr(error, 'strerror', None) or error})", file=target) from error
+        if isinstance(error, OSError):
+            raise file_error(error, target, OTHER_OUTPUT) from error
+        raise OutputError(f"cannot be written ({error})", file=target) from error
     for old in superseded.difference(written):
         old.unlink(missing_ok=True)
     return written

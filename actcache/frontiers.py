@@ -7,7 +7,6 @@ before it was compiled, from all rows of the call.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy.typing as npt
 import onnx
 
 from actcache.compiled_model import CompiledModel, Lookup
+from actcache.files import scratch_folder
 from actcache.model_file import parse_model
 from actcache.model_inputs import Feed, ModelInput
 from actcache.model_runs import call, save_sample
@@ -46,6 +46,7 @@ def frontier_values(
         InvalidModel: onnxruntime refuses that part of the model or crashes on it, or its weights cannot be read.
         InvalidSamples: It refuses a call.
         LibraryError: The native library cannot be used.
+        OutputError: The temporary folder cannot be written, or is full.
     """
     inputs = set(model.view.inputs)
     wanted = {name: lookup for lookup in lookups for name in lookup.frontier if _readable(model, name)}
@@ -54,8 +55,7 @@ def frontier_values(
     if not computed:
         return known
     inner = {name for name, lookup in computed.items() if lookup.outer is not None}
-    with tempfile.TemporaryDirectory(prefix="actcache-") as folder:
-        directory = Path(folder)
+    with scratch_folder() as directory:
         parts = [str(path) for path in _parts(model, computed.keys() - inner, inner, directory)]
         calls = [
             {

@@ -27,6 +27,8 @@ from actcache.verify import VerifyReport
 
 #: Name of the answer, beside the request.
 ANSWER = "answer.json"
+#: The exit code of the other process if the system refuses it a file; the last line on stderr tells the OSError.
+FILE_REFUSED = 74
 #: Errors that cross between the processes.
 ERRORS: dict[str, type[ActcacheError]] = {
     t.__name__: t for t in (InvalidModel, InvalidSamples, LibraryError, UnsupportedAudit)
@@ -208,6 +210,7 @@ def call(request: dict[str, Any], directory: Path, source: str) -> dict[str, Any
 
     Raises:
         InvalidModel, InvalidSamples, LibraryError: The task raised it; InvalidModel also if onnxruntime crashes.
+        OSError: The task could not write or read a file.
     """
     path = directory / "request.json"
     path.write_text(json.dumps(request))
@@ -223,6 +226,8 @@ def call(request: dict[str, Any], directory: Path, source: str) -> dict[str, Any
     )
     if not answer_path.exists():
         said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["nothing on stderr"]
+        if done.returncode == FILE_REFUSED:
+            raise OSError(*json.loads(said[0]))
         if done.returncode < 0:
             hint = "the model may not support these inputs: give others with --sample"
             raise InvalidModel(f"onnxruntime crashed while running it ({said[0]})", file=source, hint=hint)

@@ -6,6 +6,7 @@ import os
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import onnxruntime
 
 from actcache.errors import InvalidOption, OutputError
+from actcache.files import check_room, file_error, writing
 from actcache.model_runs import save_sample
 from actcache.passes.inline_regions import MANIFEST_KEY
 from actcache.per_call import PerCall
@@ -75,14 +77,17 @@ class Recorder:
         temporary = path.with_suffix(".tmp.npz")
         try:
             save_sample(temporary, arrays)
+            written = temporary.stat().st_size
             temporary.replace(path)
         except OSError as error:
             self.full = True
-            temporary.unlink(missing_ok=True)
-            warnings.warn(f"actcache stops recording: {path}: {error.strerror or error}", RuntimeWarning, stacklevel=4)
+            with suppress(OSError):  # the folder may be gone, or its disk broken
+                temporary.unlink(missing_ok=True)
+            problem = f"actcache has stopped recording after {self.recorded} calls: {file_error(error, path)}"
+            warnings.warn(problem, RuntimeWarning, stacklevel=4)
             return
         self.recorded += 1
-        self.bytes += path.stat().st_size
+        self.bytes += written
 
 
 def _per_call(session: onnxruntime.InferenceSession) -> PerCall:
@@ -112,15 +117,14 @@ def record(
 
     Raises:
         InvalidOption: A bound or the share means nothing.
-        OutputError: The folder cannot be made, or holds calls already.
+        OutputError: Nothing can be written to the folder, or it holds calls already.
     """
     if max_calls < 1 or max_bytes < 1 or not 0 < sample <= 1:
         raise InvalidOption("nothing would be recorded", hint="max_calls and max_bytes from 1, 0 < sample <= 1")
     folder = Path(path)
-    try:
+    with writing(folder, "give another folder"):
         os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot be made ({error.strerror or error})", file=folder) from error
+        check_room(folder)
     if any(folder.glob("*.npz")):
         raise OutputError("this folder holds recorded calls already", file=folder, hint="give an empty one")
     return Recorder(session, folder, max_calls, max_bytes, sample)

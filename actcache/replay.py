@@ -8,7 +8,6 @@ by the log's (``actcache_replay`` in ``actcache.h``); everything else has to com
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -19,6 +18,7 @@ import onnx
 from actcache.compiled_model import CompiledModel, read_compiled
 from actcache.decisions import Change, Decision, History, RegionName, Step, read_history, runs
 from actcache.errors import InternalError, UnsupportedAudit
+from actcache.files import scratch_folder
 from actcache.model_runs import call
 from actcache.passes.weights import move_weights
 from actcache.per_call import PerCall
@@ -56,6 +56,7 @@ def replay_audit(
         InvalidModel: `model` is no compiled model, or cannot be run.
         InvalidSamples: The trace cannot be read, or does not fit the model.
         LibraryError: The native library cannot be used.
+        OutputError: The temporary folder cannot be written, or is full.
     """
     history = read_history(audit)
     compiled = read_compiled(Path(model))
@@ -94,8 +95,7 @@ def _played(
     tolerance: float,
 ) -> tuple[History, dict[str, Any]]:
     """Make the calls, and return what was decided and how outputs compare."""
-    with tempfile.TemporaryDirectory(prefix="actcache-") as folder:
-        directory = Path(folder)
+    with scratch_folder() as directory:
         original, record = _write_original(model, directory), directory / "audit.jsonl"
         request = {
             "task": "replay_audit",

@@ -8,7 +8,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 from rich.console import Console
@@ -16,6 +16,7 @@ from rich.console import Console
 import actcache
 from actcache import report
 from actcache.errors import EXIT_OUR_FAILURE, ActcacheError, InternalError, NothingToCache
+from actcache.files import file_error
 
 
 def respond(
@@ -40,8 +41,7 @@ def respond(
         raise
     except Exception as error:
         if as_json:
-            known = error if isinstance(error, ActcacheError) else InternalError(describe(error))
-            output(report.to_json({"error": report.problem(known)}))
+            output(report.to_json({"error": report.problem(as_ours(error))}))
         fail(error, debug)
     if as_json:
         output(report.to_json(dict(answer)))
@@ -63,17 +63,28 @@ def progress(silent: bool) -> Iterator[Callable[[str], None]]:
 def fail(error: Exception, debug: bool, explain: bool = False) -> NoReturn:
     """Print one line about `error` (and the refusals, where those are the answer) and exit."""
     console = new_console(stderr=True)
+    if isinstance(error, OSError):
+        error = as_ours(error)
     code = error.exit_code if isinstance(error, ActcacheError) else EXIT_OUR_FAILURE
     if code == EXIT_OUR_FAILURE:
         if debug:
             traceback.print_exception(error)
-        where = "the traceback is above" if debug else f"details are in {_keep_traceback(error)}"
+        where = "the traceback is above" if debug else _keep_traceback(error)
         print(f"error: {describe(error)}; this is a bug in actcache, please report it; {where}", file=sys.stderr)
     else:
         print(f"error: {error}", file=sys.stderr)
     if isinstance(error, NothingToCache):
         report.print_refusals(console, error.refusals, everything=explain)
     sys.exit(code)
+
+
+def as_ours(error: Exception) -> ActcacheError:
+    """Return an error as one of ours: what the system says of files is none of our failures, the rest is."""
+    if isinstance(error, ActcacheError):
+        return error
+    if isinstance(error, OSError) and error.errno is not None:
+        return file_error(error)
+    return InternalError(describe(error))
 
 
 def describe(error: Exception) -> str:
@@ -85,6 +96,14 @@ def describe(error: Exception) -> str:
 
 
 def _keep_traceback(error: Exception) -> str:
+    """Write a traceback to a file, and return where it is, as the end of a sentence."""
+    try:
+        return f"details are in {_write_traceback(error)}"
+    except OSError as full:
+        return f"--debug shows details (they cannot be written to a file: {full.strerror or full})"
+
+
+def _write_traceback(error: Exception) -> str:
     with tempfile.NamedTemporaryFile(
         "w", prefix="actcache-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
     ) as file:
@@ -102,9 +121,18 @@ def stdout(reserved: bool) -> Callable[[str], None]:
     os.dup2(2, 1)
 
     def write(text: str) -> None:
-        print(text, file=answer, flush=True)
+        try:
+            print(text, file=answer, flush=True)
+        except OSError:
+            give_up(answer)
+            raise
 
     return write
+
+
+def give_up(stream: TextIO) -> None:
+    """Let what a stream still holds go nowhere: it cannot be written, and would be tried again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def new_console(stderr: bool = False) -> Console:

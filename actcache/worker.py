@@ -17,7 +17,7 @@ from actcache import knobs, replay_run, runtime, trace_runs, verify
 from actcache.errors import ActcacheError, InvalidModel, InvalidSamples
 from actcache.made_up import make_samples
 from actcache.memory import release_memory
-from actcache.model_runs import ANSWER, ERRORS, save_sample
+from actcache.model_runs import ANSWER, ERRORS, FILE_REFUSED, save_sample
 from actcache.passes.graph import GraphView
 from actcache.passes.profile import measure_costs, run_seconds
 from actcache.passes.recording import Place
@@ -31,6 +31,17 @@ def main(path: Path) -> None:
     # What is verified and measured here is the cache, however little these calls repeat.
     os.environ["ACTCACHE_BYPASS"] = "off"
     request = json.loads(path.read_text())
+    try:
+        _answer(request, path)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # Where the disk is full, there is no room for an answer either.
+        print(json.dumps([error.errno, error.strerror, str(error.filename or "") or None]), file=sys.stderr, flush=True)
+        sys.exit(FILE_REFUSED)
+
+
+def _answer(request: dict[str, Any], path: Path) -> None:
     try:
         answer = TASKS[request["task"]](request, path.parent)
     except ActcacheError as error:

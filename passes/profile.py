@@ -7,11 +7,13 @@ the profile too.
 
 from __future__ import annotations
 
+import errno
 import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime as ort
+from google.protobuf.message import DecodeError
 
+from actcache.files import check_room
 from actcache.memory import release_memory
 from actcache.passes.attribution import attribute
 from actcache.passes.cost import Costs
@@ -54,7 +58,7 @@ def measure_costs(
     """
     path = directory / "profiled.onnx"
     path.write_bytes(_named_copy(view.model).SerializeToString())
-    with tempfile.TemporaryDirectory(dir=directory) as scratch:
+    with tempfile.TemporaryDirectory(dir=directory) as scratch, _room_needed(Path(scratch)):
         plain = _profile(path, Path(scratch), sample, libraries, optimise=False)
         durations, shapes = _read_profile(view, plain)
         weights = [statistics.median(d) * 1e-6 if d else 0.0 for d in durations]
@@ -68,6 +72,18 @@ def measure_costs(
     scale = total / max(sum(seconds), 1e-9)
     shapes |= {name: tuple(value.shape) for name, value in sample.items()}
     return Costs(tuple(s * scale for s in seconds), total, shapes, measured=True, spread=spread)
+
+
+@contextmanager
+def _room_needed(folder: Path) -> Iterator[None]:
+    """Where something fails because onnxruntime could not write to `folder`, which it does not say, raise OSError."""
+    try:
+        yield
+    except Exception as error:
+        check_room(folder)
+        if isinstance(error, (json.JSONDecodeError, DecodeError)):  # written by onnxruntime, and cut off
+            raise OSError(errno.EIO, "onnxruntime could not write a file to its end", str(folder)) from error
+        raise
 
 
 def _profile(

@@ -15,6 +15,7 @@ import actcache
 from actcache.audit_log import AuditLog
 from actcache.compiled_model import read_compiled
 from actcache.errors import OutputError
+from actcache.files import write_whole
 from actcache.passes.store_model import ENTRY_OVERHEAD
 from actcache.report_page import plots, wording
 from actcache.report_page.curve import miss_ratio_curve
@@ -75,10 +76,7 @@ def write_report(
     of_model = regions_of_model(compiled, log.path, regions) if compiled else {}
     facts = Facts(log.path, summary, curve, budget, watts, compiled, of_model)
     text = render(facts)
-    try:
-        Path(output).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", file=output) from error
+    write_whole(output, text)
     return facts
 
 
