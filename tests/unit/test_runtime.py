@@ -116,7 +116,7 @@ def test_namespaces_that_hold_nothing_select_nothing_and_unknown_regions_are_ref
                 try: function(**wrong)
                 except ValueError as error: print(error)
     """
-    refused = "no session of this process has had a region{} \"{}\"; it has had no compiled model yet"
+    refused = 'no session of this process has had a region{} "{}"; it has had no compiled model yet'
     lines = ["0 0", refused.format("", "r"), refused.format(" of fingerprint", "f")]
     assert run_python(code).splitlines() == lines * 3
 
