@@ -134,7 +134,8 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
     "--tolerance",
     type=click.FloatRange(min=0),
     metavar="T",
-    help="How far outputs may be from the original's, relative to their largest value.",
+    help="How far outputs may be from the original's, relative to their largest value.  [default: by type, 1e-4 for"
+    " float32; or twice the original's own spread]",
 )
 @click.option(
     "--dynamic-batch",
@@ -270,7 +271,6 @@ def _compile(stage: Callable[[str], None], **options: Any) -> CompileResult:
     stage("loading onnx and onnxruntime")
     from actcache.compiler import compile_model  # seconds of imports: after the options are known to be good
 
-    chosen = {} if options["tolerance"] is None else {"tolerance": options["tolerance"]}
     return compile_model(
         options["model"],
         options["output"],
@@ -280,6 +280,7 @@ def _compile(stage: Callable[[str], None], **options: Any) -> CompileResult:
         granularity=options["granularity"],
         regions=regions or None,
         min_saving=options["min_saving"],
+        tolerance=options["tolerance"],
         dynamic_batch=options["dynamic_batch"],
         verify=not options["no_verify"],
         pure_ops=options["pure_ops"],
@@ -291,5 +292,4 @@ def _compile(stage: Callable[[str], None], **options: Any) -> CompileResult:
         control_input=options["control_input"],
         account_output=options["account_output"],
         progress=stage,
-        **chosen,
     )

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+from onnx import TensorProto
+from onnx.helper import tensor_dtype_to_np_dtype
 
 from actcache import model_runs
 from actcache.byte_size import DEFAULT_BUDGET
@@ -32,11 +34,13 @@ from actcache.passes.prediction import Predictor
 from actcache.passes.recording import Place, places
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows import row_hypotheses, with_namesakes
+from actcache.passes.store_tolerance import state_tolerances
 from actcache.passes.time_model import FewRows, TimeModel
 from actcache.per_call import PerCall
 from actcache.region_spec import RegionSpec
 from actcache.result import CompiledRegion
 from actcache.samples import check_sample, load_sample, model_inputs
+from actcache.tolerance import accepted_by_spread, type_tolerance
 from actcache.trace import Trace, TraceReport, typical_calls
 from actcache.verify import VerifyReport
 
@@ -50,7 +54,7 @@ class Compilation:
     Args:
         loaded: The model.
         libraries: Custom-op libraries that it needs.
-        tolerance: Largest accepted difference to the original.
+        tolerance: Largest accepted difference to the original; None: by type and spread.
         verify: Whether to run the compiled model against it.
         step: Told what is being done.
         dynamic: The model with its batch made variable, if that is what is compiled.
@@ -68,7 +72,7 @@ class Compilation:
         self,
         loaded: LoadedModel,
         libraries: tuple[str, ...],
-        tolerance: float,
+        tolerance: float | None,
         verify: bool,
         step: Progress,
         dynamic: DynamicBatch | None = None,
@@ -219,18 +223,30 @@ class Compilation:
             if self.dynamic and all(candidate.region.granularity != "row" for candidate in plan):
                 continue  # without rows, the model as it is does as well
             compiled, report = self._accepted(plan, choice.refusals)
-            if compiled and self._pays(compiled, choice.refusals):
+            if compiled and self._pays(compiled, report, choice.refusals):
+                state_tolerances(self.result, self._region_tolerances(compiled, report))
                 return compiled, report
         hint = "--explain lists every reason" + ("; --min-saving 0 caches whatever is safe" if self.must_pay else "")
         raise NothingToCache(choice.refusals, file=self.loaded.source, hint=hint)
 
-    def _pays(self, compiled: Sequence[CompiledRegion], refusals: list[Refusal]) -> bool:
+    def _region_tolerances(self, compiled: Sequence[CompiledRegion], report: VerifyReport | None) -> dict[str, float]:
+        """Return per region the accepted difference of its live-outs."""
+        stated = accepted_by_spread(report.outputs if report else (), self.tolerance)
+        found = {}
+        for region in (c.candidate.region for c in compiled):
+            types = [tensor_dtype_to_np_dtype(self.view.dtype(name) or TensorProto.FLOAT) for name in region.live_outs]
+            found[region.id] = max(map(type_tolerance, types)) if self.tolerance is None else self.tolerance
+            found[region.id] = max(found[region.id], stated or 0.0)
+        return found
+
+    def _pays(self, compiled: Sequence[CompiledRegion], report: VerifyReport | None, refusals: list[Refusal]) -> bool:
         """Measure the compiled model on the other half of the trace; False if it is wrong there, or saves nothing."""
         if self.trace is None or self.predictor is None:
             return True
         calls = self.trace.measured_on
         self.step(f"measuring the result on {len(calls)} recorded calls")
-        answer = model_runs.replay(self.originals, self._written(), calls, self.tolerance, self.budget)
+        accepted = self.tolerance if report is None else accepted_by_spread(report.outputs, self.tolerance)
+        answer = model_runs.replay(self.originals, self._written(), calls, accepted, self.budget)
         names = ", ".join(c.candidate.region.id for c in compiled)
         if answer["failure"] is not None:
             refusals.append(Refusal("verification", answer["failure"], names))

@@ -30,7 +30,6 @@ from actcache.per_call import PerCall
 from actcache.region_spec import RegionSpec
 from actcache.result import CompileResult
 from actcache.trace import load_trace
-from actcache.verify import DEFAULT_TOLERANCE
 
 GRANULARITIES = ("auto", "row", "tensor")
 
@@ -45,7 +44,7 @@ def compile_model(
     granularity: str = "auto",
     regions: Sequence[RegionSpec] | None = None,
     min_saving: float | None = None,
-    tolerance: float = DEFAULT_TOLERANCE,
+    tolerance: float | None = None,
     dynamic_batch: bool = False,
     verify: bool = True,
     pure_ops: Collection[str] = (),
@@ -71,7 +70,8 @@ def compile_model(
         regions: Regions to cache instead of the one that the compiler would choose.
         min_saving: Milliseconds that a hit has to save for a region to be worth it; None: several times what its
             lookup costs; 0: whatever is safe.
-        tolerance: Largest accepted difference to the original (see :data:`actcache.verify.DEFAULT_TOLERANCE`).
+        tolerance: Largest accepted difference to the original, relative to the largest magnitude in an output; None: by
+            the output's type, or by the original's own spread (:mod:`actcache.tolerance`).
         dynamic_batch: The model takes batches of one size: make it take any (:mod:`actcache.passes.dynamic_batch`). If
             that cannot be done, the model is compiled as it is; the refusals tell why.
         verify: Whether to run original and compiled model against each other.
@@ -171,13 +171,13 @@ def compile_model(
 
 
 def _check_options(
-    granularity: str, min_saving: float | None, tolerance: float, pure_ops: Collection[str], budget_bytes: int
+    granularity: str, min_saving: float | None, tolerance: float | None, pure_ops: Collection[str], budget_bytes: int
 ) -> None:
     if granularity not in GRANULARITIES:
         raise InvalidOption(f"granularity '{granularity}' is unknown", hint=f"choose one of {', '.join(GRANULARITIES)}")
     if min_saving is not None and not (np.isfinite(min_saving) and min_saving >= 0):
         raise InvalidOption(f"min_saving {min_saving} means nothing", hint="give milliseconds, 0 or more")
-    if not (np.isfinite(tolerance) and tolerance >= 0):
+    if tolerance is not None and not (np.isfinite(tolerance) and tolerance >= 0):
         raise InvalidOption(f"tolerance {tolerance} means nothing", hint="give a number, 0 or more")
     if budget_bytes < 1:
         raise InvalidOption(f"a budget of {budget_bytes} bytes holds nothing", hint="give the bytes of the store")

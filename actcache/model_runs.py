@@ -137,7 +137,7 @@ def check(
     samples: Sequence[Path],
     batches: Sequence[Mapping[str, int]],
     cones: Sequence[Sequence[str]],
-    tolerance: float,
+    tolerance: float | None,
 ) -> VerifyReport:
     """Verify a compiled model against the original.
 
@@ -188,7 +188,7 @@ def record(
 
 
 def replay(
-    originals: Originals, compiled: Compiled, calls: Sequence[Path], tolerance: float, budget: int
+    originals: Originals, compiled: Compiled, calls: Sequence[Path], tolerance: float | None, budget: int
 ) -> dict[str, Any]:
     """Play recorded calls through the original and the compiled model; see :func:`actcache.trace_runs.replay`.
 

@@ -24,7 +24,6 @@ from actcache.passes.weights import move_weights
 from actcache.per_call import PerCall
 from actcache.replay_difference import calls_differ, first_difference, missing
 from actcache.trace import list_calls
-from actcache.verify import DEFAULT_TOLERANCE
 
 
 def replay_audit(
@@ -33,7 +32,7 @@ def replay_audit(
     trace: Sequence[str | PathLike[str]],
     *,
     libraries: Sequence[str | PathLike[str]] = (),
-    tolerance: float = DEFAULT_TOLERANCE,
+    tolerance: float | None = None,
 ) -> dict[str, Any]:
     """Make the calls again.
 
@@ -43,7 +42,7 @@ def replay_audit(
         trace: The inputs of its calls.
         libraries: Custom-op libraries that the model itself needs.
         tolerance: Largest difference to the outputs of the model as it was before it was compiled, as
-            :data:`actcache.verify.DEFAULT_TOLERANCE`.
+            :func:`actcache.compiler.compile_model` takes it.
 
     Returns:
         What ``--json`` prints. Keys, of which none goes away: ``audit``, ``model``; ``calls``, ``lookups``, ``rows``
@@ -92,7 +91,7 @@ def _played(
     calls: Sequence[Path],
     audit: str | PathLike[str],
     libraries: Sequence[str | PathLike[str]],
-    tolerance: float,
+    tolerance: float | None,
 ) -> tuple[History, dict[str, Any]]:
     """Make the calls, and return what was decided and how outputs compare."""
     with scratch_folder() as directory:

@@ -161,7 +161,12 @@ def verify_line(verify: Mapping[str, Any] | None) -> str:
     checked = f"verified against the original: {verify['cases']} cases"
     if verify["bit_exact"]:
         return f"{checked}, outputs equal bit for bit"
-    return f"{checked}, largest difference {verify['max_abs_error']:.3g}"
+    judged = [found for found in verify.get("outputs", ()) if found["judged_by"] == "spread"]
+    by_spread = "".join(
+        f"; output {found['output']} by the original's own spread, which accepts {found['spread']:.3g}"
+        for found in judged
+    )
+    return f"{checked}, largest difference {verify['max_abs_error']:.3g}{by_spread}"
 
 
 def _finite(content: Any) -> Any:

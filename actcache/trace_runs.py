@@ -159,7 +159,7 @@ def upstream_model(model: onnx.ModelProto, names: Collection[str]) -> onnx.Model
 # -- playing it ---------------------------------------------------------------------------------------
 
 
-def replay(original: verify.Run, compiled: verify.Run, calls: Calls, tolerance: float) -> dict[str, Any]:
+def replay(original: verify.Run, compiled: verify.Run, calls: Calls, tolerance: float | None) -> dict[str, Any]:
     """Play calls through both models in turn, from an empty store, until all are played or the time is up.
 
     Returns:

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from actcache.comparison import error_of, identical
+from actcache.tolerance import Differences, OutputDifference, Spread
+
 Array = npt.NDArray[np.generic]
 Feed = dict[str, Array]
 Run = Callable[[Feed], list[Any]]
-
-#: Largest difference that is accepted, relative to the largest magnitude in an output (or to 1, if that is larger).
-#: onnxruntime's own results move by up to 1.2e-5 with the number of rows in a batch.
-DEFAULT_TOLERANCE = 1e-4
 
 
 @dataclass
@@ -33,6 +32,9 @@ class VerifyReport:
         bit_exact: Whether every output was equal to the original's bit for bit.
         failure: What went beyond the tolerance, or None.
         skipped: Cases that could not be run, and why.
+        outputs: What is known of each output that was not equal (:meth:`actcache.tolerance.OutputDifference.to_json`).
+        different: Names of the cases in which an output was not equal.
+        region_bits: Per region whether the model with this region alone was equal bit for bit; empty if nobody asked.
     """
 
     cases: int = 0
@@ -40,6 +42,9 @@ class VerifyReport:
     bit_exact: bool = True
     failure: str | None = None
     skipped: list[str] = field(default_factory=list)
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    different: list[str] = field(default_factory=list)
+    region_bits: dict[str, bool] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as it stands in ``--json`` output."""
@@ -67,7 +72,7 @@ def cases(sample: Feed, batches: Sequence[Mapping[str, int]], cones: Sequence[Se
     yield Case("cold and warm", sample, repeat=True)
     for cone in cones:
         other = {name: a if name in cone else np.roll(a, 1) for name, a in sample.items()}
-        if not all(_identical(other[name], a) for name, a in sample.items()):
+        if not all(identical(other[name], a) for name, a in sample.items()):
             yield Case(f"only {', '.join(cone)} seen before", other, prepare=(sample,))
     given = [{name: axis for name, axis in axes.items() if name in sample} for axes in batches]
     for axes in given:
@@ -170,7 +175,7 @@ def references(
 def varying_outputs(run: Run, sample: Feed) -> frozenset[int]:
     """Return the positions of outputs that two runs of the original on the same inputs do not agree on."""
     first, second = run(sample), run(sample)
-    return frozenset(i for i, (a, b) in enumerate(zip(first, second, strict=True)) if not _identical(a, b))
+    return frozenset(i for i, (a, b) in enumerate(zip(first, second, strict=True)) if not identical(a, b))
 
 
 def compare(
@@ -178,8 +183,10 @@ def compare(
     clear: Callable[[], object],
     answers: Sequence[Sequence[tuple[Case, Any]]],
     *,
-    tolerance: float = DEFAULT_TOLERANCE,
+    tolerance: float | None = None,
+    exact: bool = False,
     ignore: frozenset[int] = frozenset(),
+    spread: Callable[[], Spread] | None = None,
 ) -> VerifyReport:
     """Run the compiled model through every case and compare.
 
@@ -187,10 +194,13 @@ def compare(
         run: Runs the compiled model.
         clear: Empties its cache.
         answers: The original's (:func:`references`).
-        tolerance: See :data:`DEFAULT_TOLERANCE`.
+        tolerance: Largest accepted difference, relative to the largest magnitude in an output (or to 1); None: by its
+            type (:mod:`actcache.tolerance`).
+        exact: Accept no difference, not in one bit.
         ignore: Outputs that the original itself does not repeat.
+        spread: Measures the original's own spread; asked if an output is beyond the tolerance of its type.
     """
-    report = VerifyReport()
+    report, found = VerifyReport(), Differences()
     for answered in answers:
         for case, expected in answered:
             if isinstance(expected, Exception):
@@ -198,97 +208,81 @@ def compare(
                 continue
             clear()
             try:
-                report.failure = _check(run, case, expected, tolerance, ignore, report)
+                report.failure = _check(run, case, expected, tolerance, ignore, report, found)
             except Exception as error:
                 report.failure = f"{case.name}: the compiled model fails: {error}"
             if report.failure:
                 return report
+    if found.failure() and spread is not None and tolerance is None and not exact:
+        found.judge(spread())
+    report.outputs = [known.to_json() for _, known in sorted(found.by_output.items())]
+    report.failure = found.failure()
+    if exact and not report.bit_exact:
+        report.failure = _not_exact(report)
     return report
 
 
+def _not_exact(report: VerifyReport) -> str:
+    where = ", ".join(report.different[:4]) + (", ..." if len(report.different) > 4 else "")
+    return (
+        f"results are not the original's bit for bit in: {where}; the largest difference is {report.max_abs_error:.3g}"
+    )
+
+
 def _check(
-    run: Run, case: Case, expected: list[Any], tolerance: float, ignore: frozenset[int], report: VerifyReport
+    run: Run,
+    case: Case,
+    expected: list[Any],
+    tolerance: float | None,
+    ignore: frozenset[int],
+    report: VerifyReport,
+    found: Differences,
 ) -> str | None:
     for feed in case.prepare:
         run(feed)
     got = run(case.feed)
-    problem = differences(case.name, got, expected, tolerance, ignore, report)
-    if problem is None and case.repeat:
+    _note(case.name, got, expected, tolerance, ignore, report, found)
+    if any(not np.isfinite(known.error) for known in found.by_output.values()):
+        return found.failure()
+    if case.repeat:
         again = run(case.feed)
         report.cases += 1
-        if any(i not in ignore and not _identical(a, b) for i, (a, b) in enumerate(zip(got, again, strict=True))):
+        if any(i not in ignore and not identical(a, b) for i, (a, b) in enumerate(zip(got, again, strict=True))):
             return f"{case.name}: the second, cached answer is not the first one bit for bit"
-    return problem
-
-
-def differences(
-    name: str, got: list[Any], expected: list[Any], tolerance: float, ignore: frozenset[int], report: VerifyReport
-) -> str | None:
-    """Compare one answer with the original's, note it in `report`, and return what is beyond the tolerance, or None."""
-    report.cases += 1
-    for position, (mine, original) in enumerate(zip(got, expected, strict=True)):
-        if position in ignore or _identical(mine, original):
-            continue
-        report.bit_exact = False
-        error, limit = _error(mine, original, tolerance)
-        report.max_abs_error = max(report.max_abs_error, error)
-        if not error <= limit:
-            return (
-                f"{name}: output {position} differs by {error:.3g}, more than {limit:.3g} (--tolerance {tolerance:g})"
-            )
     return None
 
 
-def _identical(a: Any, b: Any) -> bool:
-    if isinstance(a, (list, tuple)):
-        return isinstance(b, (list, tuple)) and len(a) == len(b) and all(map(_identical, a, b))
-    if isinstance(a, dict):
-        return isinstance(b, dict) and a.keys() == b.keys() and all(_identical(a[k], b[k]) for k in a)
-    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray):
-        return bool(a == b)
-    if a.dtype != b.dtype or a.shape != b.shape:
-        return False
-    return bool((a == b).all()) if a.dtype.kind == "O" else a.tobytes() == b.tobytes()
+def differences(
+    name: str,
+    got: list[Any],
+    expected: list[Any],
+    tolerance: float | None,
+    ignore: frozenset[int],
+    report: VerifyReport,
+) -> str | None:
+    """Compare one answer with the original's, note it in `report`, and return what is beyond the tolerance, or None."""
+    found = Differences()
+    _note(name, got, expected, tolerance, ignore, report, found)
+    return found.failure()
 
 
-def _error(mine: Any, original: Any, tolerance: float) -> tuple[float, float]:
-    """Return the largest difference and the largest one accepted (both infinite-safe); inf when not comparable."""
-    if isinstance(mine, (list, tuple, dict)):
-        return _parts_error(dict(_leaves(mine)), dict(_leaves(original)), tolerance)
-    if not isinstance(mine, np.ndarray) or not isinstance(original, np.ndarray):
-        return float("inf"), 0.0
-    if mine.dtype != original.dtype or mine.shape != original.shape or mine.dtype.kind in "OUSV":
-        return float("inf"), 0.0
-    wide = np.complex128 if mine.dtype.kind == "c" else np.float64
-    a, b = mine.astype(wide), original.astype(wide)
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    with np.errstate(invalid="ignore"):
-        difference = np.where(same, 0.0, np.abs(a - b))
-    finite = np.abs(b[np.isfinite(b)])
-    limit = tolerance * max(1.0, float(finite.max(initial=0.0)))
-    largest = float(difference.max(initial=0.0))
-    return (float("inf") if np.isnan(difference).any() else largest), limit
-
-
-def _parts_error(
-    mine: Mapping[tuple[Any, ...], Any], original: Mapping[tuple[Any, ...], Any], tolerance: float
-) -> tuple[float, float]:
-    """As :func:`_error`, of the parts of a sequence or map: the magnitude that counts is the largest in any of them."""
-    if mine.keys() != original.keys():
-        return float("inf"), 0.0
-    found = []
-    for key, part in mine.items():
-        one, two = np.asarray(part), np.asarray(original[key])
-        texts = one.dtype.kind in "OUSV" and _identical(one.astype(object), two.astype(object))
-        found.append((0.0, 0.0) if texts else _error(one, two, tolerance))
-    return max((error for error, _ in found), default=0.0), max((limit for _, limit in found), default=0.0)
-
-
-def _leaves(value: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Yield the parts of a sequence or map at any depth, each with its place; a value that is neither stands alone."""
-    if isinstance(value, (list, tuple, dict)):
-        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
-            for place, leaf in _leaves(part):
-                yield (key, *place), leaf
-    else:
-        yield (), value
+def _note(
+    name: str,
+    got: list[Any],
+    expected: list[Any],
+    tolerance: float | None,
+    ignore: frozenset[int],
+    report: VerifyReport,
+    found: Differences,
+) -> None:
+    """Compare one answer with the original's and note what differs in `report` and `found`."""
+    report.cases += 1
+    for position, (mine, original) in enumerate(zip(got, expected, strict=True)):
+        if position in ignore or identical(mine, original):
+            continue
+        report.bit_exact = False
+        if name not in report.different:
+            report.different.append(name)
+        error, scale, accepted = error_of(mine, original, tolerance)
+        report.max_abs_error = max(report.max_abs_error, error)
+        found.add(OutputDifference(position, name, error, scale, accepted))

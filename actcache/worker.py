@@ -24,6 +24,8 @@ from actcache.passes.recording import Place
 from actcache.passes.time_model import FewRows
 from actcache.passes.told_types import told_types
 from actcache.per_call import PerCall
+from actcache.spread import measure_spread
+from actcache.tolerance import Spread
 
 
 def main(path: Path) -> None:
@@ -111,10 +113,30 @@ def _verify(request: dict[str, Any], directory: Path) -> dict[str, Any]:
         raise
     except Exception as error:
         return verify.VerifyReport(failure=f"onnxruntime refuses the compiled model ({_short(error)})").to_json()
-    report = verify.compare(run, runtime.invalidate, answers, tolerance=request["tolerance"], ignore=varying)
+    report = verify.compare(
+        run,
+        runtime.invalidate,
+        answers,
+        tolerance=request["tolerance"],
+        ignore=varying,
+        spread=lambda: _spread(request, samples),
+    )
     if report.failure is None and not any(r["hits"] for r in runtime.stats()["regions"].values()):
         report.failure = "no lookup ever hit: the results of one call may be larger than the cache can hold"
     return report.to_json()
+
+
+def _spread(request: dict[str, Any], samples: Sequence[verify.Feed]) -> Spread:
+    """Measure how far the original's own results are apart. One that takes one batch size only has no other batches."""
+
+    def opened(optimised: bool, threads: int) -> verify.Run:
+        options = _options(request["libraries"])
+        if not optimised:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.intra_op_num_threads = threads
+        return _runner(_original(request, options))
+
+    return measure_spread(opened, samples, [] if request["fixed"] else request["batches"])
 
 
 def _record(request: dict[str, Any], directory: Path) -> dict[str, Any]:
@@ -258,8 +280,10 @@ def _compiled(request: dict[str, Any], *, spinning: bool = True) -> verify.Run:
     return lambda feed: list(session.run(outputs, {**feed, **added}))
 
 
-def _original(request: dict[str, Any], *, spinning: bool = True) -> ort.InferenceSession:
-    options = _options(request["libraries"], spinning=spinning)
+def _original(
+    request: dict[str, Any], options: ort.SessionOptions | None = None, *, spinning: bool = True
+) -> ort.InferenceSession:
+    options = options or _options(request["libraries"], spinning=spinning)
     try:
         return ort.InferenceSession(request["model"], options, providers=["CPUExecutionProvider"])
     except ActcacheError:

@@ -37,6 +37,40 @@ TEST(Kernels, WorkOnOtherAxes) {
   EXPECT_EQ(kernels.counters().hits, 2u);
 }
 
+TEST(Kernels, NeverComputeOneRowOutOfSeveral) {
+  Kernels kernels("two", "row", 0, 2);
+  const ort::Value alone = Pairs({1, 2});
+  ExpectSquare(kernels.Run(alone), alone);
+  EXPECT_EQ(kernels.computed_rows(), 1);
+  const ort::Value both = Pairs({1, 2, 3, 4});  // the entry of the first is another class's
+  ExpectSquare(kernels.Run(both), both);
+  EXPECT_EQ(kernels.computed_rows(), 2);
+  EXPECT_EQ(kernels.counters().hits, 0u);
+  const ort::Value one_new = Pairs({1, 2, 5, 6, 3, 4});
+  ExpectSquare(kernels.Run(one_new), one_new);
+  EXPECT_EQ(kernels.computed_rows(), 2);
+  const ort::Value equal = Pairs({7, 8, 7, 8, 7, 8});
+  ExpectSquare(kernels.Run(equal), equal);
+  EXPECT_EQ(kernels.computed_rows(), 2);
+  ExpectSquare(kernels.Run(alone), alone);
+  EXPECT_EQ(kernels.counters().hits, 2u + 2u + 1u);
+  EXPECT_EQ(kernels.counters().misses, 1u + 2u + 1u + 1u);
+  EXPECT_EQ(kernels.counters().stored, 5u);
+}
+
+TEST(Kernels, FillUpOnOtherAxes) {
+  Kernels kernels("fill", "row", 1, 4);
+  const ort::Value cold = Batch({1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, {2, 5});
+  ExpectSquare(kernels.Run(cold), cold);
+  const ort::Value mixed = Batch({1, 0, 2, 3, 4, 6, 0, 7, 8, 9}, {2, 5});
+  ExpectSquare(kernels.Run(mixed), mixed);
+  EXPECT_EQ(kernels.counters().hits, 4u);
+  const ort::Value few = Batch({1, 2, 6, 7}, {2, 2});
+  ExpectSquare(kernels.Run(few), few);
+  EXPECT_EQ(kernels.counters().hits, 4u);
+  EXPECT_THROW(Kernels("none", "row", 0, 0), ort::Error);
+}
+
 TEST(Kernels, TakeAScalarAndAnEmptyTensorWhole) {
   Kernels kernels("scalar", "tensor");
   for (int i = 0; i < 2; ++i) {

@@ -26,13 +26,14 @@ using Floats = std::vector<float>;
 class Kernels {
  public:
   explicit Kernels(const std::string& id, const std::string& granularity = "row",
-                   std::int64_t axis = 0)
+                   std::int64_t axis = 0, std::int64_t min_rows = 1)
       : axis_(granularity == "row" ? axis : -1) {
     lookup_info_.strings = {{"region", id}, {"fingerprint", id}, {"granularity", granularity}};
     lookup_info_.ints = {{"input_row_axes", {axis_}},
                          {"output_row_axes", {axis_}},
                          {"output_types", {1}},
                          {"size_equations", {}}};
+    if (min_rows != 1) lookup_info_.numbers["min_rows"] = min_rows;
     store_info_ = lookup_info_;
     lookup_info_.inputs = {ElementType::kFloat};
     lookup_info_.outputs = {ElementType::kBool, ElementType::kUint8, ElementType::kFloat};

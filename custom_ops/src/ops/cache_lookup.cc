@@ -148,9 +148,9 @@ void CacheLookup::Report(const Call& call) const {
 void CacheLookup::Find(Call& call, SingleFlight& flight, const Parallel& parallel) const {
   const std::uint64_t start = SteadyNow();
   const bool by_row = call.kind == PlanKind::kRow;
-  call.keys =
-      ComputeKeys(base(Config::Process().hash()), call.kind, call.options.name_space, call.inputs,
-                  by_row ? attributes_.input_row_axes : no_input_axes_, call.rows, parallel);
+  call.keys = ComputeKeys(base(Config::Process().hash()), call.kind, call.options.name_space,
+                          call.inputs, by_row ? attributes_.input_row_axes : no_input_axes_,
+                          call.rows, parallel, by_row ? attributes_.min_rows : 1);
   call.hash_ns = SteadyNow() - start;
   Search(call, start, flight);
 }

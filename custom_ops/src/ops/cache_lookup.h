@@ -7,8 +7,8 @@
 //          plan      uint8 [P], for CacheStore (plan.h)
 //          cached    one per live-out: all rows if there is no miss; else the rows that were
 //                    found, in row order; shape [0] if none was
-//          compact   one per input with a row axis: the rows to compute, equal ones once; without a
-//                    miss, zero rows
+//          compact   one per input with a row axis: the rows to compute, equal ones once, filled
+//                    up by repeating the last (computed_rows.h); without a miss, zero rows
 //          account   int64 [1, 3], if the model was compiled with it (per_call.h)
 // attributes: region_attributes.h
 #ifndef ACTCACHE_OPS_CACHE_LOOKUP_H_

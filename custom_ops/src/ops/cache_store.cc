@@ -6,6 +6,7 @@
 
 #include "audit/audit_log.h"
 #include "control/config.h"
+#include "ops/computed_rows.h"
 #include "ops/parallel.h"
 #include "ops/row_outcomes.h"
 #include "ops/small_vector.h"
@@ -104,11 +105,10 @@ void CacheStore::ReadPlan(const KernelIo& io, Call& call) const {
 std::string CacheStore::CheckRows(const Call& call, std::size_t i) const {
   const TensorView& computed = call.computed[i];
   const auto axis = static_cast<std::size_t>(attributes_.output_row_axes[i]);
-  if (axis >= computed.dims.size() ||
-      computed.dims[axis] != static_cast<std::int64_t>(call.plan.missing)) {
+  const std::size_t wanted = ComputedRows(call.plan.missing, call.plan.rows, attributes_.min_rows);
+  if (axis >= computed.dims.size() || computed.dims[axis] != static_cast<std::int64_t>(wanted)) {
     return "live-out \"" + names_[i] + "\" has shape " + ShapeText(computed.dims) + ", but " +
-           std::to_string(call.plan.missing) + " rows were to be computed on axis " +
-           std::to_string(axis);
+           std::to_string(wanted) + " rows were to be computed on axis " + std::to_string(axis);
   }
   if (call.plan.cached_rows == 0) return "";
   Dims expected = computed.dims;

@@ -1,5 +1,6 @@
 #include "ops/lookup_outputs.h"
 
+#include "ops/computed_rows.h"
 #include "ops/row_layout.h"
 
 namespace actcache {
@@ -81,6 +82,11 @@ void LookupOutputs::WriteCompact(const std::vector<TensorView>& inputs) const {
   // On a miss without row keys the region runs on everything.
   const bool everything =
       kind == PlanKind::kPass || (match.any_miss() && (!by_row || missing.size() == call_rows));
+  SmallVector<std::uint32_t, 16> rows = missing;
+  if (!everything && !missing.empty()) {
+    const std::size_t computed = ComputedRows(missing.size(), call_rows, attributes.min_rows);
+    while (rows.size() < computed) rows.push_back(missing[missing.size() - 1]);
+  }
   std::size_t index = 2 + attributes.live_outs();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const std::int64_t axis = attributes.input_row_axes[i];
@@ -97,18 +103,18 @@ void LookupOutputs::WriteCompact(const std::vector<TensorView>& inputs) const {
       io.Allocate(index++, input.type, has_axis ? WithRows(input.dims, axis, 0) : Dims{0});
       continue;
     }
-    const Dims dims = WithRows(input.dims, axis, missing.size());
+    const Dims dims = WithRows(input.dims, axis, rows.size());
     const KernelIo::Output output = io.Allocate(index++, input.type, dims);
     if (output.value == nullptr) continue;
     const auto from = RowLayout::Of(input.dims, static_cast<std::size_t>(axis), Unit(input.type));
     if (input.strings) {
-      CopyStringRows(io, input, from, missing, output.value);
+      CopyStringRows(io, input, from, rows, output.value);
       continue;
     }
     const auto to = RowLayout::Of(dims, static_cast<std::size_t>(axis), Unit(input.type));
     CopyRows(
-        parallel, missing.size(), from.row_bytes(),
-        [&](std::size_t row) { return ConstRow{input.data, from, missing[row]}; },
+        parallel, rows.size(), from.row_bytes(),
+        [&](std::size_t row) { return ConstRow{input.data, from, rows[row]}; },
         [&](std::size_t row) { return MutableRow{output.data, to, row}; });
   }
 }

@@ -24,7 +24,8 @@ struct LookupOutputs {
 
   // `cached`: without a miss the complete results, with one what CacheStore merges.
   void WriteCached() const;
-  // `compact`: the missing rows of the inputs that have rows; everything where nothing was found.
+  // `compact`: the missing rows of the inputs that have rows, as many as ComputedRows() says;
+  // everything where nothing was found.
   void WriteCompact(const std::vector<TensorView>& inputs) const;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "ops/plan.h"
+
 namespace actcache {
 namespace {
 
@@ -126,6 +128,11 @@ RegionAttributes ReadShared(const Reader& reader) {
   for (const std::int64_t type : reader.Ints("output_types")) {
     attributes.output_types.push_back(static_cast<ElementType>(type));
   }
+  const std::int64_t min_rows = reader.IntOr("min_rows", 1);
+  if (min_rows < 1 || static_cast<std::size_t>(min_rows) > kMaxPlanRows) {
+    Refuse(attributes, "min_rows is " + std::to_string(min_rows) + ", but has to be 1 or more");
+  }
+  attributes.min_rows = static_cast<std::size_t>(min_rows);
   return attributes;
 }
 

@@ -22,6 +22,9 @@ struct RegionAttributes {
   Axes output_row_axes;                      // per live-out; all -1 for "tensor"
   ElementTypes output_types;                 // per live-out
   std::vector<SizeEquation> size_equations;  // CacheLookup only; none for "tensor"
+  // Fewer rows than this are never computed out of a call that has more (computed_rows.h); absent
+  // in most models: 1.
+  std::size_t min_rows = 1;
 
   // CacheLookup only, and absent in models that were compiled without them: the inputs behind the
   // frontier (per_call.h), and whether the last output is the account.

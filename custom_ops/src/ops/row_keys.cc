@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/computed_rows.h"
 #include "ops/row_layout.h"
 
 namespace actcache {
@@ -128,13 +129,18 @@ KeyBase::KeyBase(HashKind kind, std::string_view fingerprint, std::string_view n
 Keys ComputeKeys(const KeyBase& base, PlanKind kind,
                  const std::optional<std::string>& call_namespace,
                  const std::vector<TensorView>& inputs, const Axes& axes, std::size_t rows,
-                 const Parallel& parallel) {
+                 const Parallel& parallel, std::size_t min_rows) {
   Parts parts = MakeParts(inputs, axes);
   const std::vector<Key> digests = DigestSegments(base.segment, parts, parallel);
 
   // What all rows share is hashed once: the descriptions, and the inputs without rows.
   Hasher shared = base.of(kind);
   if (call_namespace) shared.Frame(call_namespace->data(), call_namespace->size());
+  if (min_rows > 1) {
+    // Shorter than any description, so that a region without classes has other keys.
+    const std::uint64_t row_class = RowCountClass(rows, min_rows);
+    shared.Frame(&row_class, sizeof(row_class));
+  }
   std::size_t row_bytes = 0;
   bool any_rows = false;
   for (std::size_t i = 0; i < parts.size(); ++i) {

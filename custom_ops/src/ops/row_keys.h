@@ -2,9 +2,10 @@
 //
 // A key covers, each part framed by its length: format version, kind, whether calls name their own
 // namespace, fingerprint, the session's namespace, the live-outs' types and row axes; the call's
-// own namespace, if there is one; then for every frontier tensor its type, rank, row axis and
-// dimensions (without the row axis) and the bytes: of the whole tensor where it has no row axis, of
-// the row where it has one. So tensors with equal bytes and different shapes do not meet, nor do
+// own namespace, if there is one; the class of the call's number of rows, if the region tells some
+// apart (computed_rows.h); then for every frontier tensor its type, rank, row axis and dimensions
+// (without the row axis) and the bytes: of the whole tensor where it has no row axis, of the row
+// where it has one. So tensors with equal bytes and different shapes do not meet, nor do
 // strings that concatenate to the same text.
 #ifndef ACTCACHE_OPS_ROW_KEYS_H_
 #define ACTCACHE_OPS_ROW_KEYS_H_
@@ -52,10 +53,11 @@ inline constexpr std::size_t kSegment = std::size_t{256} * 1024;
 // Computes `rows` keys. `axes[i]` is the row axis of inputs[i], -1 for none; where it is not -1,
 // inputs[i].dims[axes[i]] == rows and the type has byte rows. For PlanKind::kWhole: rows == 1, and
 // no input has a row axis. `call_namespace` has a value exactly if `base` was made `per_call`.
+// `min_rows`: the region's attribute, for PlanKind::kRow.
 Keys ComputeKeys(const KeyBase& base, PlanKind kind,
                  const std::optional<std::string>& call_namespace,
                  const std::vector<TensorView>& inputs, const Axes& axes, std::size_t rows,
-                 const Parallel& parallel);
+                 const Parallel& parallel, std::size_t min_rows = 1);
 
 }  // namespace actcache
 
