@@ -102,7 +102,9 @@ class Hosted:
         assert hits % regions == 0 and misses % regions == 0
         return result, Counts(hits // regions, misses // regions)
 
-    def check(self, plain: Run, cached: Run, feed: Feed, rounding: float = 0) -> None:
+    def check(
+        self, plain: ort.InferenceSession | Run, cached: ort.InferenceSession | Run, feed: Feed, rounding: float = 0
+    ) -> None:
         """Play a feed of at least 4 different rows cold, warm, permuted, partly warm, with equal rows and as one row.
 
         `rounding` is a relative difference that onnxruntime itself shows between batch sizes.
@@ -124,10 +126,14 @@ class Hosted:
                 key = b"".join(np.ascontiguousarray(value).tobytes() for value in taken.values())
                 missing = int((key + bytes([len(rows)])) not in seen)
                 seen.add(key + bytes([len(rows)]))
-            wanted = plain(taken)
-            got, counts = self.counted(lambda taken=taken: cached(taken))
+            wanted = _run(plain, taken)
+            got, counts = self.counted(lambda taken=taken: _run(cached, taken))
             assert counts == Counts((len(rows) if self.row else 1) - missing, missing), (list(rows), counts)
             same(got, wanted, rounding)
+
+
+def _run(how: ort.InferenceSession | Run, feed: Feed) -> Sequence[Any]:
+    return how.run(None, feed) if isinstance(how, ort.InferenceSession) else how(feed)
 
 
 def same(got: Sequence[Any], wanted: Sequence[Any], rounding: float = 0) -> None:

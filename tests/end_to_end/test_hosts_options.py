@@ -62,7 +62,7 @@ def test_models_run_as_before(name: str, capfd: pytest.CaptureFixture[str]) -> N
     for one, inputs in ((stack(), "x"), (towers(), "ab")):
         original, compiled = one.plain(changed()), one.session(changed())
         feed = {name: drawn(6, WIDTH, seed=number) for number, name in enumerate(inputs)}
-        one.check(lambda f: original.run(None, f), lambda f: compiled.run(None, f), feed, 1e-6)
+        one.check(original, compiled, feed, 1e-6)
     capfd.readouterr()
 
 
@@ -90,7 +90,7 @@ def test_a_profile_names_the_operators(tmp_path: Path) -> None:
     made.profile_file_prefix = str(tmp_path / "profile")
     one = stack()
     original, compiled = one.plain(), one.session(made)
-    one.check(lambda f: original.run(None, f), lambda f: compiled.run(None, f), {"x": drawn(5, WIDTH)}, 1e-6)
+    one.check(original, compiled, {"x": drawn(5, WIDTH)}, 1e-6)
     written = Path(compiled.end_profiling()).read_text()
     assert "CacheLookup" in written and "CacheStore" in written
 
@@ -110,7 +110,7 @@ def test_a_batch_that_the_session_fixes(rows: int) -> None:
         assert found == counts
         same(got, original.run(None, feed), 1e-6)
     for session in (original, compiled):
-        with pytest.raises(Exception, match="(?i)dimension"):
+        with pytest.raises(Exception, match=r"(?i)dimension"):
             session.run(None, {"x": x[: rows - 1]})
 
 
@@ -118,4 +118,4 @@ def test_provider_options_of_the_cpu() -> None:
     one = stack()
     original = one.plain()
     compiled = one.session(providers=[("CPUExecutionProvider", {"use_arena": "0"})])
-    one.check(lambda f: original.run(None, f), lambda f: compiled.run(None, f), {"x": drawn(5, WIDTH)}, 1e-6)
+    one.check(original, compiled, {"x": drawn(5, WIDTH)}, 1e-6)

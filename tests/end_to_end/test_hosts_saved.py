@@ -21,7 +21,7 @@ def compare(one: Hosted, compiled: ort.InferenceSession) -> None:
     original = one.plain()
     names = [value.name for value in original.get_inputs()]
     feed = {name: drawn(6, WIDTH, seed=number) for number, name in enumerate(names)}
-    one.check(lambda f: original.run(None, f), lambda f: compiled.run(None, f), feed, 1e-6)
+    one.check(original, compiled, feed, 1e-6)
 
 
 @pytest.mark.parametrize("suffix", ["onnx", "ort"])
@@ -79,9 +79,9 @@ def test_ort_format_from_bytes(tmp_path: Path) -> None:
 def test_converted_by_onnxruntime(tmp_path: Path) -> None:
     one = stack()
     shutil.copy(one.compiled, tmp_path / "model.onnx")
+    tool = [sys.executable, "-m", "onnxruntime.tools.convert_onnx_models_to_ort", "--optimization_style", "Fixed"]
     done = subprocess.run(
-        [sys.executable, "-m", "onnxruntime.tools.convert_onnx_models_to_ort", "--optimization_style", "Fixed"]
-        + ["--custom_op_library", actcache.library_path(), str(tmp_path)],
+        [*tool, "--custom_op_library", actcache.library_path(), str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,
