@@ -2,8 +2,9 @@
 """Builds the onnxruntime library: the one way to do it, for people, for `pip install` and for CI.
 
 Drives CMake in ``custom_ops/build/<variant>`` and copies the release library to
-``actcache/_native/libactcache.so``. Needs a C++17 compiler, CMake, xxHash's header and BLAKE3's C
-sources; what is missing is one :class:`BuildError` that says what to install. Nothing is downloaded.
+``actcache/_native/libactcache.so``; ``pip install .`` names folders outside of the source tree for both.
+Needs a C++17 compiler, CMake, xxHash's header and BLAKE3's C sources; what is missing is one :class:`BuildError`
+that says what to install. Nothing is downloaded.
 
 Uses the standard library only: it runs inside isolated builds, from any working directory.
 """
@@ -11,6 +12,7 @@ Uses the standard library only: it runs inside isolated builds, from any working
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import shutil
@@ -69,7 +71,7 @@ def build(
         benchmarks: Also builds the programs in ``custom_ops/bench``, into the build folder's ``bench``; the timed ones
             only if Google Benchmark is installed.
         clang_tidy: Also runs clang-tidy over the sources.
-        jobs: Compile jobs at a time. Default: the machine's processors.
+        jobs: Compile jobs at a time. Default: :func:`processors`.
         build_dir: The build folder. Default: ``custom_ops/build/<variant>``.
 
     Raises:
@@ -94,7 +96,7 @@ def build(
         settings["ACTCACHE_ORT_INCLUDE"] = ort_include
 
     configure(cmake, work, settings)
-    run([cmake, "--build", str(work), "--parallel", str(jobs or os.cpu_count() or 1)], "the build failed")
+    run([cmake, "--build", str(work), "--parallel", str(jobs or processors())], "the build failed")
     library = work / LIBRARY
     if tests:
         run_tests(work)
@@ -105,6 +107,38 @@ def build(
     if output is None:
         return library
     return install(library, Path(output))
+
+
+def processors(root: str = "/") -> int:
+    """How many processors this process may keep busy: its affinity, and the CPU quotas of its control groups."""
+    try:
+        allowed = float(len(os.sched_getaffinity(0)))
+        for line in Path(root, "proc/self/cgroup").read_text().splitlines():
+            # "hierarchy:controllers:path"; version 2's is "0::path". See cgroups(7).
+            _, controllers, group = line.split(":", 2)
+            mount = Path(root, "sys/fs/cgroup")
+            if not controllers:
+                allowed = min(allowed, *(_quota(folder / "cpu.max") for folder in _groups(mount, group)))
+            elif "cpu" in controllers.split(","):
+                folders = _groups(mount / "cpu", group)
+                allowed = min(allowed, *(_quota(f / "cpu.cfs_quota_us", f / "cpu.cfs_period_us") for f in folders))
+    except (OSError, ValueError):
+        return max(1, len(os.sched_getaffinity(0)))  # no control groups, or of a form that is not known
+    return max(1, math.ceil(allowed))
+
+
+def _groups(mount: Path, group: str) -> list[Path]:
+    """The folders of a control group and of all that it lies in. In a container only the first may be there."""
+    parts = Path(group.lstrip("/")).parts
+    return [mount.joinpath(*parts[:length]) for length in range(len(parts) + 1)]
+
+
+def _quota(*files: Path) -> float:
+    """Processors that a control group grants; no such file, "max" and -1 are no limit."""
+    words = [word for file in files if file.is_file() for word in file.read_text().split()]
+    if len(words) != 2 or words[0] in ("max", "-1"):
+        return math.inf
+    return int(words[0]) / int(words[1])
 
 
 def configure(cmake: str, work: Path, settings: Mapping[str, str]) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -68,15 +71,45 @@ def test_the_source_distribution_holds_the_sources_and_nothing_built(unpacked: P
     assert not list(unpacked.rglob("*.so"))
 
 
+def tree(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*") if "__pycache__" not in path.parts}
+
+
+@pytest.fixture(scope="module")
+def read_only(unpacked: Path) -> Iterator[Path]:
+    """The source distribution where nobody can write: root, whom permissions do not stop, gets a read-only mount."""
+    if os.geteuid() != 0:
+        folders = [path for path in [unpacked, *unpacked.rglob("*")] if path.is_dir()]
+        for folder in folders:
+            folder.chmod(0o555)
+        yield unpacked
+        for folder in folders:
+            folder.chmod(0o755)
+        return
+    mounted = call("mount", "--bind", "-o", "ro", unpacked, unpacked, cwd=unpacked.parent)
+    if mounted.returncode != 0:
+        yield unpacked  # no mounts in this container: that nothing is left in the tree is tested all the same
+        return
+    yield unpacked
+    assert call("umount", unpacked, cwd=unpacked.parent).returncode == 0
+
+
 @pytest.mark.slow
-def test_the_wheel_from_the_source_distribution_runs(unpacked: Path, tmp_path: Path) -> None:
+def test_the_wheel_from_a_read_only_source_distribution_runs(read_only: Path, tmp_path: Path) -> None:
+    before = tree(read_only)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
-    done = call(*pip, "wheel", "--no-build-isolation", "--no-deps", "-w", tmp_path, ".", cwd=unpacked)
+    wheel_of = (*pip, "wheel", "--no-build-isolation", "--no-deps", "-w", tmp_path, ".")
+    done = call(*wheel_of, cwd=read_only, TMPDIR=str(scratch))
     assert done.returncode == 0, done.stderr
+    assert tree(read_only) == before
+    assert not list(scratch.iterdir())
     (wheel,) = tmp_path.glob("actcache-*-py3-none-*.whl")
     assert not wheel.name.endswith("-any.whl")
     with zipfile.ZipFile(wheel) as opened:
         names = opened.namelist()
+    assert len(names) == len(set(names))
     for name in (
         "py.typed", "_native/libactcache.so", "passes/__init__.py", "passes/rows/__init__.py", "cli.py",
         "report_page/templates/page.html", "report_page/templates/page.css",
@@ -110,3 +143,44 @@ def test_a_missing_dependency_is_one_line(checkout: Path, variable: str, says: s
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert says in done.stderr
+
+
+def recipe() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("actcache_recipe", ROOT / "custom_ops" / "build.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def groups(root: Path, lines: str, files: dict[str, str]) -> str:
+    """What /proc and /sys say of control groups, below `root`."""
+    for name, text in {"proc/self/cgroup": lines, **{f"sys/fs/cgroup/{n}": t for n, t in files.items()}}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return str(root)
+
+
+@pytest.mark.parametrize(
+    ("lines", "files", "expected"),
+    [
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n"}, 8),
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "150000 100000\n"}, 2),
+        ("0::/gone\n", {"cpu.max": "50000 100000\n"}, 1),  # a container sees its own group as the root
+        ("4:cpu,cpuacct:/c\n0::/\n", {"cpu/c/cpu.cfs_quota_us": "300000", "cpu/c/cpu.cfs_period_us": "100000"}, 3),
+        ("4:cpu,cpuacct:/c\n", {"cpu/c/cpu.cfs_quota_us": "-1", "cpu/c/cpu.cfs_period_us": "100000"}, 8),
+        ("nonsense\n", {}, 8),
+    ],
+)
+def test_builds_use_the_processors_that_they_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str, files: dict[str, str], expected: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert recipe().processors(groups(tmp_path, lines, files)) == expected
+
+
+def test_builds_keep_to_the_affinity_of_the_process() -> None:
+    code = "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); sys.path.insert(0, 'custom_ops')"
+    done = call(sys.executable, "-c", f"{code}; import build; print(build.processors())", cwd=ROOT)
+    assert done.stdout.strip() == "1", done.stderr
