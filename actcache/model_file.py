@@ -17,6 +17,7 @@ from actcache.memory import release_memory
 from actcache.passes.inline_regions import inline_regions
 from actcache.passes.local_functions import LocalFunctions
 from actcache.passes.op_facts import canonical_domain
+from actcache.passes.order import topological
 from actcache.passes.tensor_data import external_data, is_external
 from actcache.passes.wanted_outputs import keep_outputs
 from actcache.passes.weights import WeightFile, all_tensors, move_weights
@@ -92,6 +93,7 @@ def load_model(
     try:
         recompiled = inline_regions(proto)
         _list_inputs_only(proto)
+        _sort(proto.graph)
         _import_default_domain(proto)
         if outputs:
             keep_outputs(proto, outputs)
@@ -153,6 +155,17 @@ def _list_inputs_only(proto: onnx.ModelProto) -> None:
     del proto.graph.input[:]
     proto.graph.input.extend(inputs)
     proto.ir_version = 4
+
+
+def _sort(graph: onnx.GraphProto) -> None:
+    """Put nodes behind what they read: onnxruntime takes the main graph (no other) in any order."""
+    nodes = topological(graph.node)
+    if len(nodes) < len(graph.node):
+        raise InvalidModel("its nodes read each other's results in a circle")
+    if any(one is not two for one, two in zip(nodes, graph.node, strict=True)):
+        copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+        del graph.node[:]
+        graph.node.extend(copies)
 
 
 def _import_default_domain(proto: onnx.ModelProto) -> None:

@@ -324,6 +324,8 @@ def _skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
     source, target = model.graph, skeleton.graph
     target.name = source.name
     target.node.extend(source.node)
+    for node in target.node:
+        node.domain = canonical_domain(node.domain)  # onnx infers nothing for the other spelling
     target.input.extend(source.input)
     target.output.extend(source.output)
     target.value_info.extend(source.value_info)

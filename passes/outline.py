@@ -22,7 +22,7 @@ from typing import TypeVar
 import onnx
 
 from actcache.passes.graph import INLINE_BYTES, GraphView, tensor_bytes
-from actcache.passes.op_facts import GENERATED_CONSTANTS
+from actcache.passes.op_facts import GENERATED_CONSTANTS, canonical_domain
 from actcache.passes.order import topological
 from actcache.passes.region import Region
 from actcache.passes.rename import rename_reads, rename_writes
@@ -139,6 +139,7 @@ class _Outliner:
         for index in sorted(self.region.nodes):
             node = branch.node.add()
             node.CopyFrom(self.graph.node[index])
+            node.domain = canonical_domain(node.domain)  # in branches onnxruntime knows no "ai.onnx"
             rename_reads(node, self.inside)
             rename_writes(node, self.inside)
         branch.node.append(self._store())
