@@ -6,7 +6,7 @@ from the graph alone (``CacheLookup``, its ``If``, ``CacheStore``), not from the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import onnx
 
@@ -15,6 +15,7 @@ from actcache.passes.graph import node_attribute, subgraphs
 from actcache.passes.order import topological
 from actcache.passes.outline import DOMAIN, TYPE_KEY, suffix
 from actcache.passes.per_call import remove_per_call
+from actcache.passes.placement import brings_in, shapes_brought_in
 from actcache.passes.rename import rename_reads, rename_writes
 
 MANIFEST_KEY = "actcache.manifest"
@@ -57,12 +58,14 @@ def _inline(graph: onnx.GraphProto, lookup: onnx.NodeProto) -> None:
     kept = [n for n in graph.node if not gone.intersection(n.output)]
     nodes = []
     for inner in branch.g.node[:-1]:
+        if brings_in(inner, mark):
+            continue
         node = onnx.NodeProto()
         node.CopyFrom(inner)
         rename_reads(node, names)
         rename_writes(node, names)
         nodes.append(node)
-    _restore_constants(graph, branch.g, names)
+    _restore_constants(graph, branch.g, names, shapes_brought_in(branch.g.node, mark))
     _restore_annotations(graph, branch.g, names)
     described = set(lookup.output) | {f"{name}{mark}.cached" for name in branching.output}
     back = [_restored_value(value) for value in branch.g.value_info]
@@ -96,12 +99,14 @@ def _all_reads(body: onnx.GraphProto) -> list[str]:
     return names
 
 
-def _restore_constants(graph: onnx.GraphProto, branch: onnx.GraphProto, names: Mapping[str, str]) -> None:
+def _restore_constants(
+    graph: onnx.GraphProto, branch: onnx.GraphProto, names: Mapping[str, str], dropped: Collection[str]
+) -> None:
     """Constants come back, but for the copies of shared ones: their originals never left."""
     still_there = {t.name for t in graph.initializer} | {name for node in graph.node for name in node.output}
     for tensor in branch.initializer:
         name = names.get(tensor.name, tensor.name)
-        if name not in still_there:
+        if name not in still_there and name not in dropped:
             graph.initializer.append(tensor)
             graph.initializer[-1].name = name
 

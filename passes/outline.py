@@ -9,8 +9,8 @@ The live-outs keep their names, so nothing outside the region changes. Inside th
 (ONNX forbids shadowing) gets the suffix ``@<region>``: the compact frontier, the computed live-outs, small constants
 that others read too, and constants with a name that onnxruntime's optimiser would give a second time.
 
-Constants that only the region reads move into the branch: left outside, onnxruntime would not fuse and repack them as
-it does in the flat model.
+Small constants that only the region reads move into the branch, where onnxruntime's optimiser sees their values; large
+ones stay in the main graph (see :mod:`actcache.passes.placement`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from typing import TypeVar
 
 import onnx
 
-from actcache.passes.graph import INLINE_BYTES, GraphView, tensor_bytes
+from actcache.passes.graph import GraphView
 from actcache.passes.op_facts import GENERATED_CONSTANTS, canonical_domain
 from actcache.passes.order import topological
+from actcache.passes.placement import bring_in, stays_outside, wanted_inside
 from actcache.passes.region import Region
 from actcache.passes.rename import rename_reads, rename_writes
 from actcache.passes.rows import prove_rows
@@ -87,8 +88,10 @@ class _Outliner:
         private = self._private_initializers()
         duplicated = self._shared_small_constants()
         renamed = {tensor.name for tensor in duplicated} | {n for n in private if GENERATED_CONSTANTS.fullmatch(n)}
+        brought = self._brought_in()
+        renamed |= {tensor.name for tensor in brought}
         self.inside |= {name: name + self.mark for name in renamed}
-        branch = self._branch(private, duplicated)
+        branch = self._branch(private, duplicated, brought)
         kept = [n for i, n in enumerate(self.graph.node) if i not in self.region.nodes]
         nodes = topological([*kept, self._lookup(), self._if(branch)])
         del self.graph.node[:]
@@ -109,7 +112,8 @@ class _Outliner:
             name
             for name in self._region_reads()
             if name in self.view.initializers
-            and self.view.initializer(name) is not None
+            and (tensor := self.view.initializer(name)) is not None
+            and not stays_outside(tensor)
             and name not in outputs
             and self.region.nodes.issuperset(self.view.consumers[name])
         }
@@ -124,18 +128,28 @@ class _Outliner:
                 continue
             value = self.view.value(name)
             tensor = self.view.initializer(name)
-            if value is not None and (tensor is None or tensor_bytes(tensor) <= INLINE_BYTES):
+            if value is not None and (tensor is None or not stays_outside(tensor)):
                 copies.append(onnx.numpy_helper.from_array(value, name) if tensor is None else tensor)
         return copies
 
+    def _brought_in(self) -> list[onnx.TensorProto]:
+        names = wanted_inside(self.graph.node[index] for index in sorted(self.region.nodes))
+        tensors = (self.view.initializer(name) for name in names if name in self.view.initializers)
+        return [tensor for tensor in tensors if tensor is not None and stays_outside(tensor)]
+
     # -- the branches --------------------------------------------------------------------------------
 
-    def _branch(self, private: set[str], duplicated: list[onnx.TensorProto]) -> onnx.GraphProto:
+    def _branch(
+        self, private: set[str], duplicated: list[onnx.TensorProto], outer: list[onnx.TensorProto]
+    ) -> onnx.GraphProto:
         branch = onnx.GraphProto(name=f"{self.region.id} on a miss")
         moved = [tensor for tensor in self.graph.initializer if tensor.name in private]
         for tensor in [*moved, *duplicated]:
             branch.initializer.add().CopyFrom(tensor)
             branch.initializer[-1].name = self.inside.get(tensor.name, tensor.name)
+        brought = bring_in(outer, self.mark)
+        branch.initializer.extend(brought.initializers)
+        branch.node.extend(brought.nodes)
         for index in sorted(self.region.nodes):
             node = branch.node.add()
             node.CopyFrom(self.graph.node[index])
