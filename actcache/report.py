@@ -13,13 +13,12 @@ from rich.table import Table
 
 from actcache.byte_size import format_bytes
 from actcache.errors import ActcacheError, NothingToCache
+from actcache.passes.store_simulation import ENTRY_OVERHEAD
 
 if TYPE_CHECKING:
     from actcache.passes.refusal import Refusal
     from actcache.result import CompileResult
 
-#: Bytes that the store keeps beside the payload of an entry.
-ENTRY_OVERHEAD = 128
 #: Refusals printed for each reason unless everything is asked for.
 _SHOWN = 2
 

@@ -5,7 +5,7 @@ A call takes its own time less, for every region, the region's share of it times
     t(call) = t₀(call) · (1 - Σ share(r, n) · (1 - computed(r, m) / computed(r, n))) + Σ lookup(r, n)
 
 for the m of its n rows that were neither held nor equal to another of the same call. A region inside another is looked
-up for the rows that the outer one misses. What is held comes from :class:`StoreModel`.
+up for the rows that the outer one misses. What is held comes from :class:`StoreSimulation`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from actcache.passes.candidate import LOOKUP_SECONDS, Candidate
 from actcache.passes.recording import Hashes, Place, Recording, places
-from actcache.passes.store_model import StoreModel
+from actcache.passes.store_simulation import StoreSimulation
 from actcache.passes.time_model import TimeModel
 
 Plan = Sequence[Candidate]
@@ -81,7 +81,7 @@ class Predictor:
             plan: Regions; one inside another comes before it.
         """
         parts = [_Part(self, candidate, plan, index) for index, candidate in enumerate(plan)]
-        store = StoreModel(self.budget)
+        store = StoreSimulation(self.budget)
         total = 0.0
         for call, seconds in enumerate(self.recording.seconds):
             saved = overhead = 0.0
@@ -118,7 +118,7 @@ class _Part:
         self.missed: npt.NDArray[np.bool_] = np.zeros(0, bool)
         self.saved = self.overhead = 0.0
 
-    def look_up(self, call: int, store: StoreModel, parts: Sequence[_Part]) -> bool:
+    def look_up(self, call: int, store: StoreSimulation, parts: Sequence[_Part]) -> bool:
         """Look the call's rows up; return whether there was anything to do."""
         keys = self.keys[call]
         rows = len(keys)
@@ -127,16 +127,13 @@ class _Part:
         by_rows = self.candidate.region.granularity == "row"
         count = rows if by_rows else self.candidate.rows
         if wanted.any():
-            worth, size = self.candidate.saving, self.candidate.entry_bytes
-            seen: set[int] = set()
-            for row in np.flatnonzero(wanted):
-                key = int(keys[row])
-                if key in seen:
-                    continue
-                seen.add(key)
-                self.missed[row] = not store.touch((self.index, key), worth, size)
-            self.lookups += int(wanted.sum())
-            self.within += int(wanted.sum()) - len(seen)
+            places = np.flatnonzero(wanted)
+            _, first = np.unique(keys[places], return_index=True)
+            own = places[np.sort(first)]
+            saving, size = self.candidate.saving, self.candidate.entry_bytes
+            self.missed[own] = ~store.touch(keys[own], size, saving, self.index)
+            self.lookups += len(places)
+            self.within += len(places) - len(own)
         computed = int(self.missed.sum())
         self.computed += computed
         left = computed if by_rows else computed * count

@@ -3,7 +3,7 @@
 Keys are sampled by a hash of themselves (SHARDS: Waldspurger and others, FAST 2015), so that all references to a key
 are in the sample or none. A store whose budget is scaled down by the same rate is then played with the sample
 (miniature simulation: Waldspurger and others, USENIX ATC 2017), once for each budget, by the policy of the library:
-:class:`actcache.passes.store_model.StoreModel`.
+:class:`actcache.passes.store_simulation.StoreSimulation`.
 
 The rate is lowered by halves so that the sample stays small. Misses of the sample, divided by the rate, are held
 against the true number of rows: keys that are wanted often weigh too much or too little in a sample of few keys, but
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from actcache.passes.store_model import ENTRY_OVERHEAD, StoreModel
+from actcache.passes.store_simulation import ENTRY_OVERHEAD, StoreSimulation
 from actcache.report_page.regions import RegionSums
 from actcache.report_page.rows import Floats, Ints, Keys, Rows
 
@@ -220,12 +220,5 @@ def _point(played: _Played, sample: KeySample, budget: int) -> CurvePoint:
 
 def _simulate(played: _Played, budget: float) -> tuple[int, float]:
     """Return how many references miss in a store of `budget` bytes, and what computing them takes in seconds."""
-    store = StoreModel(int(budget))
-    touch = store.touch
-    misses, seconds = 0, 0.0
-    columns = (played.keys.tolist(), played.worth.tolist(), played.size.tolist(), played.cost.tolist())
-    for key, worth, size, cost in zip(*columns, strict=True):
-        if not touch(key, worth, size):
-            misses += 1
-            seconds += cost
-    return misses, seconds
+    missed = ~StoreSimulation(int(budget)).touch(played.keys, played.size, played.worth)
+    return int(missed.sum()), float(played.cost[missed].sum())

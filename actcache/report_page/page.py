@@ -16,7 +16,7 @@ from actcache.audit_log import AuditLog
 from actcache.compiled_model import read_compiled
 from actcache.errors import OutputError
 from actcache.files import write_whole
-from actcache.passes.store_model import ENTRY_OVERHEAD
+from actcache.passes.store_simulation import ENTRY_OVERHEAD
 from actcache.report_page import plots, wording
 from actcache.report_page.curve import miss_ratio_curve
 from actcache.report_page.diagram import diagram

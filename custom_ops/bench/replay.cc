@@ -2,8 +2,8 @@
 //
 // The trace is a sequence of three 64-bit words in the machine's byte order: a key's number, the
 // bytes that its entry takes, bookkeeping included, and the nanoseconds that computing it takes.
-// Each request looks its key up and, on a miss, reserves and publishes an entry, whose payload is
-// never touched. Prints one byte per request: 1 for a hit, 0 for a miss.
+// Each request looks its key up and, on a miss, offers an entry to the store. Prints one byte per
+// request: 1 for a hit, 0 for a miss.
 //
 // Exit status: 0; 2 and a line on stderr for a bad argument or trace, or if memory ran out, which
 // would pass for a decision of the policy.
@@ -11,10 +11,10 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <utility>
 #include <vector>
 
 #include "bench_store.h"
+#include "store/simulation.h"
 #include "store/store.h"
 
 namespace actcache::bench {
@@ -36,36 +36,24 @@ std::size_t Overhead() {
   return store.Reserve(CandidateOf(KeyNumber(0), specs, 0)).charge();
 }
 
-// Whether the request is a hit. Sets `no_memory` if its entry failed for want of memory.
-bool Play(Store* store, const Request& request, std::size_t overhead, bool* no_memory) {
-  const Key key = KeyNumber(request.key);
-  if (Find(store, key)) return true;
-  const auto specs = Bytes(request.bytes > overhead ? request.bytes - overhead : 0);
-  Draft draft = store->Reserve(CandidateOf(key, specs, request.cost_ns));
-  if (draft) {
-    store->Publish(std::move(draft));
-  } else if (draft.refusal() == Refusal::kNoMemory) {
-    *no_memory = true;
-  }
-  return false;
-}
-
 int Fail(const char* message) {
   std::fprintf(stderr, "replay: %s\n", message);
   return 2;
 }
 
 int Replay(std::size_t budget) {
-  Store store(budget);
+  Simulation store(budget);
   const std::size_t overhead = Overhead();
   std::vector<Request> requests(kAtOnce);
   std::vector<char> hits(kAtOnce);
-  bool no_memory = false;
   while (const std::size_t count = std::fread(requests.data(), sizeof(Request), kAtOnce, stdin)) {
     for (std::size_t i = 0; i < count; ++i) {
-      hits[i] = Play(&store, requests[i], overhead, &no_memory) ? 1 : 0;
+      const auto [key, bytes, cost_ns] = requests[i];
+      const std::size_t payload = bytes > overhead ? bytes - overhead : 0;
+      const Simulation::Outcome outcome = store.Touch({0, key, payload, cost_ns});
+      if (outcome == Simulation::Outcome::kNoMemory) return Fail("out of memory");
+      hits[i] = outcome == Simulation::Outcome::kHit ? 1 : 0;
     }
-    if (no_memory) return Fail("out of memory");
     if (std::fwrite(hits.data(), 1, count, stdout) != count) return Fail("cannot write");
   }
   return std::ferror(stdin) != 0 ? Fail("cannot read the trace") : 0;

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from actcache.passes.store_model import StoreModel
+from actcache.passes.store_simulation import StoreSimulation
 
 EPOCH = 1_760_000_000.0
 CONFIG = {"budget_bytes": 1 << 20, "hash": "blake3", "verify_fraction": 0.0}
@@ -58,10 +58,10 @@ def entry_bytes(key: int) -> int:
 
 def played(keys: Sequence[int], rows: int = 8, budget: int = 1 << 20, step: float = 0.01) -> Iterator[str]:
     """Yield lookups and stores of calls of `rows` rows each, with the outcomes of a store of `budget` bytes."""
-    model = StoreModel(budget)
+    model = StoreSimulation(budget)
     for call, first in enumerate(range(0, len(keys), rows)):
         wanted = keys[first : first + rows]
-        found = [model.touch(key, 1e-3, entry_bytes(key)) for key in wanted]
+        found = model.touch(np.array(wanted, np.uint64), [entry_bytes(key) for key in wanted], 1e-3).tolist()
         outcomes = "".join("h" if hit else "m" for hit in found)
         copied = sum(entry_bytes(key) for key, hit in zip(wanted, found, strict=True) if hit)
         missing = outcomes.count("m")

@@ -13,7 +13,7 @@ from actcache.passes.cost import Costs
 from actcache.passes.graph import GraphView
 from actcache.passes.prediction import Predictor
 from actcache.passes.recording import Hashes, Place, Recording
-from actcache.passes.store_model import ENTRY_OVERHEAD, StoreModel
+from actcache.passes.store_simulation import ENTRY_OVERHEAD, StoreSimulation
 from actcache.passes.time_model import FewRows, TimeModel
 
 Keys = dict[str, list[list[int]]]
@@ -39,42 +39,41 @@ def regions(graph: GraphView, **options: object) -> list[Candidate]:
 
 # -- the parts ----------------------------------------------------------------------------------------
 
+ROOM = 100 + ENTRY_OVERHEAD
+
+
+def touch(store: StoreSimulation, key: int, saving: float, size: int = 100) -> bool:
+    return bool(store.touch(np.array([key], np.uint64), size, saving)[0])
+
 
 def test_the_store_evicts_what_saves_least_for_its_bytes() -> None:
-    store = StoreModel(10 * (100 + ENTRY_OVERHEAD))
-    assert not any(store.touch(f"dear {i}", 9.0, 100) for i in range(8))
-    assert not any(store.touch(key, worth, 100) for key, worth in (("cheap", 1.0), ("fair", 4.0)))
-    assert not store.touch("new", 5.0, 100)
-    assert all(store.touch(f"dear {i}", 9.0, 100) for i in range(8)) and store.touch("fair", 4.0, 100)
-    assert store.touch("new", 5.0, 100) and not store.touch("cheap", 1.0, 100)
-    assert not store.touch("huge", 99.0, 10_000) and not store.touch("huge", 99.0, 10_000)
+    store = StoreSimulation(10 * ROOM)
+    dear, cheap, fair, new, huge = range(8), 100, 101, 102, 103
+    assert not any(touch(store, key, 9.0) for key in dear)
+    assert not touch(store, cheap, 1.0) and not touch(store, fair, 4.0) and not touch(store, new, 5.0)
+    assert all(touch(store, key, 9.0) for key in dear) and touch(store, fair, 4.0)
+    assert touch(store, new, 5.0) and not touch(store, cheap, 1.0)
+    assert not touch(store, huge, 99.0, 10_000) and not touch(store, huge, 99.0, 10_000)
 
 
-def test_the_store_refuses_what_is_worth_less_than_what_it_would_push_out() -> None:
-    store = StoreModel(10 * (100 + ENTRY_OVERHEAD))
-    assert not any(store.touch(i, 10.0, 100) for i in range(10))
-    assert not store.touch("cheap", 4.0, 100) and not store.touch("cheap", 4.0, 100)
-    assert all(store.touch(i, 10.0, 100) for i in range(10))
-    # Wanted often enough, it is worth as much: how often outlives the refusals.
-    assert [store.touch("cheap", 4.0, 100) for _ in range(4)] == [False, False, False, True]
-    # A large one that was never wanted before pushes nothing out, however dear.
-    assert not store.touch("large", 1e6, 500) and not store.touch("large", 1e6, 500) and store.touch("large", 1e6, 500)
-    assert not any(store.touch("worthless", 0.0, 100) for _ in range(5))
+def test_equal_keys_of_two_regions_are_two_entries() -> None:
+    store = StoreSimulation(1 << 20)
+    keys = np.array([5, 5, 5, 6], np.uint64)
+    assert store.touch(keys, 100, 1.0, [0, 1, 0, 1]).tolist() == [False, False, True, False]
 
 
 def test_what_saves_nothing_takes_spare_room_only() -> None:
-    store = StoreModel(10 * (100 + ENTRY_OVERHEAD))
-    assert not any(store.touch(i, 0.0, 100) for i in range(10))
-    assert all(store.touch(i, 0.0, 100) for i in range(10))
-    assert not any(store.touch(i, 1.0, 100) for i in range(20, 30))
-    assert all(store.touch(i, 1.0, 100) for i in range(20, 30)) and not store.touch(0, 0.0, 100)
+    store = StoreSimulation(10 * ROOM)
+    first, second = np.arange(10, dtype=np.uint64), np.arange(20, 30, dtype=np.uint64)
+    assert not store.touch(first, 100, 0.0).any() and store.touch(first, 100, 0.0).all()
+    assert not store.touch(second, 100, 1.0).any() and store.touch(second, 100, 1.0).all()
+    assert not touch(store, 0, 0.0)
 
 
-def test_a_new_load_replaces_what_was_once_dear() -> None:
-    store = StoreModel(100 * (100 + ENTRY_OVERHEAD))
-    assert not any(store.touch(i, 1000.0, 100) for i in range(100))
-    assert not any(store.touch(("new", i), 100.0, 100) for i in range(1000))
-    assert store.touch(("new", 999), 100.0, 100)
+def test_a_simulated_store_needs_no_memory_for_values() -> None:
+    store = StoreSimulation(1 << 50)
+    keys = np.arange(1000, dtype=np.uint64)
+    assert not store.touch(keys, 1 << 39, 1.0).any() and store.touch(keys, 1 << 39, 1.0).all()
 
 
 def test_keys_join_the_places_of_a_frontier() -> None:

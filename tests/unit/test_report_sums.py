@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from actcache.audit_log import AuditLog
-from actcache.passes.store_model import StoreModel
+from actcache.passes.store_simulation import StoreSimulation
 from actcache.report_page.curve import miss_ratio_curve
 from actcache.report_page.frequent import FrequentKeys
 from actcache.report_page.summary import COMPUTED_ROWS, REUSED_ROWS, Summary, summarise
@@ -123,8 +123,8 @@ def test_frequent_keys_are_found_within_the_stated_error() -> None:
 
 def reuse(keys: list[int], budget: int) -> float:
     """What a store of this budget reuses: the truth."""
-    model = StoreModel(budget)
-    return sum(model.touch(key, 1e-3 - 5e-7, logs.entry_bytes(key)) for key in keys) / len(keys)
+    sizes = [logs.entry_bytes(key) for key in keys]
+    return float(StoreSimulation(budget).touch(np.array(keys, np.uint64), sizes, 1e-3 - 5e-7).mean())
 
 
 def test_a_curve_of_all_keys_is_what_the_store_does(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <exception>
+#include <new>
 #include <optional>
 #include <string>
 
@@ -17,6 +18,7 @@
 #include "control/select.h"
 #include "control/stats_json.h"
 #include "flight/open_flights.h"
+#include "store/simulation.h"
 #include "store/store.h"
 
 namespace {
@@ -27,6 +29,7 @@ using actcache::Registry;
 using actcache::Select;
 using actcache::Selection;
 using actcache::Selectors;
+using actcache::Simulation;
 using actcache::SteadyNow;
 using actcache::Store;
 
@@ -55,7 +58,7 @@ std::string Described(const Selectors& selectors) {
          ",\"min_age_seconds\":" + std::string(static_cast<const char*>(age), end) + "}";
 }
 
-constexpr int kAbi = 2;
+constexpr int kAbi = 3;
 
 // A fixed buffer, so that reporting "out of memory" needs none.
 thread_local char last_error[1024] = "";
@@ -153,6 +156,32 @@ int actcache_replay(const char* region, const char* fingerprint, std::uint64_t l
                                   {lookup_ns, store_ns, cost_ns, fetch_ns, passed != 0})) {
       throw actcache::ConfigError(std::string("actcache: no session has had a region \"") + region +
                                   "\" of the fingerprint " + fingerprint);
+    }
+    return 0;
+  });
+}
+
+actcache_simulation* actcache_simulation_new(std::uint64_t budget_bytes) {
+  return Guard(static_cast<actcache_simulation*>(nullptr), [&] {
+    return reinterpret_cast<actcache_simulation*>(new Simulation(budget_bytes));
+  });
+}
+
+void actcache_simulation_free(actcache_simulation* simulation) {
+  delete reinterpret_cast<Simulation*>(simulation);
+}
+
+int actcache_simulate(actcache_simulation* simulation, std::size_t count,
+                      const std::uint32_t* regions, const std::uint64_t* keys,
+                      const std::uint64_t* bytes, const std::uint64_t* saving_ns,
+                      std::uint8_t* hits) {
+  return Guard(-1, [&] {
+    Simulation& store = *reinterpret_cast<Simulation*>(simulation);
+    for (std::size_t i = 0; i < count; ++i) {
+      const Simulation::Outcome outcome =
+          store.Touch({regions[i], keys[i], bytes[i], saving_ns[i]});
+      if (outcome == Simulation::Outcome::kNoMemory) throw std::bad_alloc();
+      hits[i] = outcome == Simulation::Outcome::kHit ? 1 : 0;
     }
     return 0;
   });

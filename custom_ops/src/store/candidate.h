@@ -33,6 +33,7 @@ struct Candidate {
   std::uint64_t now_ns = 0;    // SteadyNow()
   std::uint64_t ttl_ns = 0;    // its time to live; 0: it never expires
   bool replace = false;        // take the place of an entry with this key, if there is one
+  bool payloads = true;        // false: they are charged, and have no memory (simulation.h)
 
   // What one hit would save.
   std::uint64_t saving_ns() const noexcept { return cost_ns > fetch_ns ? cost_ns - fetch_ns : 0; }

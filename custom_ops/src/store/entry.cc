@@ -127,6 +127,7 @@ bool Entry::Measure(const TensorSpec* specs, std::size_t count, Layout* layout) 
   static_assert(offsetof(Entry, first_record_byte_) == kHeaderBytes, "records follow the fields");
   std::size_t end = kHeaderBytes + VarintBytes(count);
   for (std::size_t i = 0; i < count; ++i) end += RecordBytes(specs[i]);
+  layout->bare = std::max(end, sizeof(Entry));
   for (std::size_t i = 0; i < count; ++i) {
     if (!AddPayload(&end, specs[i].bytes)) return false;
   }
@@ -149,7 +150,7 @@ Entry::Entry(const Candidate& candidate, std::size_t charge) noexcept
 }
 
 Entry* Entry::Make(const Candidate& candidate, const Layout& layout) noexcept {
-  void* const memory = Allocate(layout.allocation);
+  void* const memory = Allocate(candidate.payloads ? layout.allocation : layout.bare);
   if (memory == nullptr) return nullptr;
   auto* const entry = new (memory) Entry(candidate, layout.charge);
   unsigned char* at = WriteVarint(entry->records(), candidate.count);

@@ -62,6 +62,7 @@ class Entry {
   // fields, which a caller treats as "too large".
   struct Layout {
     std::size_t allocation;
+    std::size_t bare;  // of it, what stands before the payloads
     std::size_t charge;
   };
   static bool Measure(const TensorSpec* specs, std::size_t count, Layout* layout) noexcept;

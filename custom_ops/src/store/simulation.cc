@@ -1,0 +1,42 @@
+#include "store/simulation.h"
+
+#include <utility>
+
+namespace actcache {
+namespace {
+
+// Nothing expires here, so that the time is always the same.
+constexpr std::uint64_t kNow = 1;
+
+// splitmix64: real keys come from a hash, so these are spread over all bits too.
+std::uint64_t Mix(std::uint64_t x) noexcept {
+  x += 0x9E3779B97F4A7C15;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
+  return x ^ (x >> 31);
+}
+
+}  // namespace
+
+Simulation::Outcome Simulation::Touch(const Request& request) noexcept {
+  const Key key{{Mix(request.key + Mix(request.region)), Mix(~request.key ^ request.region)}};
+  if (store_.Find(key, FindLimits{kNow})) return Outcome::kHit;
+  constexpr std::int32_t kUint8 = 2;
+  const TensorSpec spec{kUint8, {}, request.bytes};
+  Candidate candidate{};
+  candidate.key = key;
+  candidate.specs = &spec;
+  candidate.count = 1;
+  candidate.cost_ns = request.saving_ns;
+  candidate.now_ns = kNow;
+  candidate.payloads = false;
+  Draft draft = store_.Reserve(candidate);
+  if (draft) {
+    store_.Publish(std::move(draft));
+  } else if (draft.refusal() == Refusal::kNoMemory) {
+    return Outcome::kNoMemory;
+  }
+  return Outcome::kMiss;
+}
+
+}  // namespace actcache
