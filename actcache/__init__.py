@@ -28,6 +28,7 @@ from actcache.region_spec import RegionSpec
 
 if TYPE_CHECKING:
     from actcache.compiler import compile_model
+    from actcache.feed_file import save_sample
     from actcache.knobs import configuration, configure
     from actcache.passes.refusal import Refusal
     from actcache.recorder import Recorder, record
@@ -61,6 +62,7 @@ __all__ = [
     "pin",
     "record",
     "register",
+    "save_sample",
     "stats",
     "unpin",
 ]
@@ -72,6 +74,7 @@ _LAZY = {
     "Refusal": "actcache.passes.refusal",
     "Recorder": "actcache.recorder",
     "record": "actcache.recorder",
+    "save_sample": "actcache.feed_file",
     "InferenceSession": "actcache.runtime",
     "configuration": "actcache.knobs",
     "configure": "actcache.knobs",

@@ -39,7 +39,7 @@ from actcache.passes.time_model import FewRows, TimeModel
 from actcache.per_call import PerCall
 from actcache.region_spec import RegionSpec
 from actcache.result import CompiledRegion
-from actcache.samples import check_sample, load_sample, model_inputs
+from actcache.samples import check_sample, load_sample, model_inputs, save_sample
 from actcache.tolerance import accepted_by_spread, type_tolerance
 from actcache.trace import Trace, TraceReport, typical_calls
 from actcache.verify import VerifyReport
@@ -114,7 +114,7 @@ class Compilation:
                 feed = load_sample(sample, inputs)
             else:
                 feed = check_sample(sample, inputs, f"samples[{index}]")
-            given.append(model_runs.save_sample(self.loaded.directory / f"given{index}.npz", feed))
+            given.append(save_sample(self.loaded.directory / f"given{index}.npz", feed))
         self._costs_key = self._key("costs", samples=[file_digest(path) for path in given])
         known = self.profile.find(self._costs_key)
         self.step("running the model on samples" if known else "measuring what each node costs")

@@ -12,15 +12,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx
 
 from actcache.compiled_model import CompiledModel, Lookup
+from actcache.feed_file import read_entries, save_sample
 from actcache.files import scratch_folder
 from actcache.model_file import parse_model
 from actcache.model_inputs import Feed, ModelInput
-from actcache.model_runs import call, save_sample
+from actcache.model_runs import call
 from actcache.passes.weights import move_weights
 from actcache.trace_runs import upstream_model
 
@@ -67,7 +67,7 @@ def frontier_values(
         ]
         request = {"task": "frontiers", "source": str(model.path), "parts": parts, "calls": calls}
         call(request | {"libraries": [str(path) for path in libraries]}, directory, str(model.path))
-        return [values | _load(Path(entry["values"])) for values, entry in zip(known, calls, strict=True)]
+        return [values | read_entries(Path(entry["values"])) for values, entry in zip(known, calls, strict=True)]
 
 
 def _readable(model: CompiledModel, name: str) -> bool:
@@ -97,9 +97,3 @@ def _parts(model: CompiledModel, outer: Collection[str], inner: Collection[str],
         path = directory / f"part{number}.onnx"
         path.write_bytes(part.SerializeToString())
         yield path
-
-
-def _load(path: Path) -> Values:
-    with np.load(path, allow_pickle=False) as loaded:
-        arrays = {name: loaded[name] for name in loaded.files}
-    return {name: a.astype(object) if a.dtype.kind == "U" else a for name, a in arrays.items()}

@@ -26,7 +26,7 @@ _PICTURE_SIZES = (224, 320, 64, 48, 128, 256, 32, 512, 640, 16, 8, 7, 4, 3, 2, 1
 _MAX_TRIES = 96
 _MAX_SECONDS = 20.0
 
-_HINT = "give real inputs with --sample FILE.npz (numpy.savez with the inputs by name)"
+_HINT = "give real inputs with --sample FILE.npz (actcache.save_sample, or numpy.savez, with the inputs by name)"
 
 Sizes = dict[str, int]
 

@@ -239,10 +239,3 @@ def call(request: dict[str, Any], directory: Path, source: str) -> dict[str, Any
             problem["message"], file=problem["file"], node=problem["node"], hint=problem["hint"]
         )
     return answer
-
-
-def save_sample(path: Path, feed: Mapping[str, Any]) -> Path:
-    """Write one set of inputs so that ``numpy.load`` reads it without pickle."""
-    arrays = {name: a.astype(np.str_) if a.dtype.kind == "O" else a for name, a in feed.items()}
-    np.savez(path, **arrays)
-    return path

@@ -15,8 +15,8 @@ import numpy as np
 import onnxruntime
 
 from actcache.errors import InvalidOption, OutputError
+from actcache.feed_file import save_sample
 from actcache.files import check_room, file_error, writing
-from actcache.model_runs import save_sample
 from actcache.passes.inline_regions import MANIFEST_KEY
 from actcache.per_call import PerCall
 
@@ -79,11 +79,12 @@ class Recorder:
             save_sample(temporary, arrays)
             written = temporary.stat().st_size
             temporary.replace(path)
-        except OSError as error:
+        except Exception as error:  # a full disk, or what no file takes: the run itself succeeded
             self.full = True
             with suppress(OSError):  # the folder may be gone, or its disk broken
                 temporary.unlink(missing_ok=True)
-            problem = f"actcache has stopped recording after {self.recorded} calls: {file_error(error, path)}"
+            reason = file_error(error, path) if isinstance(error, OSError) else error
+            problem = f"actcache has stopped recording after {self.recorded} calls: {reason}"
             warnings.warn(problem, RuntimeWarning, stacklevel=4)
             return
         self.recorded += 1

@@ -13,16 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from actcache.errors import InvalidSamples
+from actcache.feed_file import read_entries, save_sample
 from actcache.made_up import make_samples
 from actcache.model_inputs import Feed, ModelInput, Shape, model_inputs
 
-__all__ = ["Feed", "ModelInput", "check_sample", "load_sample", "make_samples", "model_inputs"]
-
-_SAVE = "save one with numpy.savez(FILE, **{name: array for every input})"
+__all__ = ["Feed", "ModelInput", "check_sample", "load_sample", "make_samples", "model_inputs", "save_sample"]
 
 
 def load_sample(path: str | PathLike[str], inputs: Sequence[ModelInput]) -> Feed:
-    """Read one set of inputs from an ``.npz`` file (``numpy.savez``), an array per input of the model.
+    """Read one set of inputs from an ``.npz`` file (:func:`save_sample`, ``numpy.savez``), an array per input.
 
     Strings are stored as numpy's fixed-width unicode and come back as ``object`` arrays.
 
@@ -33,22 +32,7 @@ def load_sample(path: str | PathLike[str], inputs: Sequence[ModelInput]) -> Feed
     Raises:
         InvalidSamples: The file cannot be read, or does not fit the model; names the file and the tensor.
     """
-    file = fspath(path)
-    try:
-        with open(file, "rb") as opened:
-            loaded = np.load(opened, allow_pickle=False)
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
-                raise InvalidSamples("this is a single array, not an .npz file with names", file=file, hint=_SAVE)
-            with loaded:
-                arrays = {name: _read(loaded, name, file) for name in loaded.files}
-    except InvalidSamples:
-        raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InvalidSamples(f"the sample cannot be read: {reason}", file=file, hint=_SAVE) from error
-    except Exception as error:  # numpy and zipfile raise half a dozen unrelated types on a broken file
-        raise InvalidSamples("this is not an .npz file, or it is damaged", file=file, hint=_SAVE) from error
-    return check_sample(arrays, inputs, file)
+    return check_sample(read_entries(path), inputs, fspath(path))
 
 
 def check_sample(arrays: Mapping[str, npt.ArrayLike], inputs: Sequence[ModelInput], source: str) -> Feed:
@@ -75,21 +59,6 @@ def check_sample(arrays: Mapping[str, npt.ArrayLike], inputs: Sequence[ModelInpu
                 "this input is missing", file=source, node=f"'{given.name}'", hint=f"the model takes {wanted}"
             )
     return {name: _check_array(np.asarray(array), known[name], source) for name, array in arrays.items()}
-
-
-def _read(loaded: np.lib.npyio.NpzFile, name: str, file: str) -> npt.NDArray[np.generic]:
-    try:
-        array: npt.NDArray[np.generic] = loaded[name]
-    except ValueError as error:
-        if "pickle" not in str(error):
-            raise
-        raise InvalidSamples(
-            "Python objects are not read from samples",
-            file=file,
-            node=f"'{name}'",
-            hint="store strings with array.astype(numpy.str_)",
-        ) from error
-    return array
 
 
 def _check_array(array: npt.NDArray[np.generic], wanted: ModelInput, source: str) -> npt.NDArray[np.generic]:

@@ -15,9 +15,10 @@ import onnxruntime as ort
 
 from actcache import knobs, replay_run, runtime, trace_runs, verify
 from actcache.errors import ActcacheError, InvalidModel, InvalidSamples
+from actcache.feed_file import read_entries, save_sample
 from actcache.made_up import make_samples
 from actcache.memory import release_memory
-from actcache.model_runs import ANSWER, ERRORS, FILE_REFUSED, save_sample
+from actcache.model_runs import ANSWER, ERRORS, FILE_REFUSED
 from actcache.passes.graph import GraphView
 from actcache.passes.profile import measure_costs, run_seconds
 from actcache.passes.recording import Place
@@ -76,7 +77,7 @@ def _measure(request: dict[str, Any], directory: Path) -> dict[str, Any]:
     proto = onnx.load_model(request["base"], load_external_data=False)
     paths = [Path(s) for s in request["samples"]]
     if paths:
-        first = _load(paths[0])
+        first = read_entries(paths[0])
         _run_sample(session, first, str(paths[0]))
     else:
         signature = request["signature"] or request["base"]
@@ -94,7 +95,7 @@ def _measure(request: dict[str, Any], directory: Path) -> dict[str, Any]:
 
 
 def _verify(request: dict[str, Any], directory: Path) -> dict[str, Any]:
-    samples = [_load(Path(s)) for s in request["samples"]]
+    samples = [read_entries(Path(s)) for s in request["samples"]]
     session = _original(request)
     for path, sample in zip(request["samples"], samples, strict=True):
         _run_sample(session, sample, path)
@@ -147,7 +148,7 @@ def _record(request: dict[str, Any], directory: Path) -> dict[str, Any]:
     calls = trace_runs.Calls(proto, request["calls"])
     arrays = trace_runs.take_recording(session, calls, places, _upstream(request, proto, places, directory))
     np.savez(request["recording"], allow_pickle=False, **arrays)
-    sample = _load(Path(request["samples"][0]))
+    sample = read_entries(Path(request["samples"][0]))
     fewer = []
     for row_axes in request["batches"]:
         cut = _fewer_rows(session, proto, directory, sample, row_axes, request["libraries"])
@@ -216,7 +217,7 @@ def _replay_audit(request: dict[str, Any], _: Path) -> dict[str, Any]:
 
 def _frontiers(request: dict[str, Any], _: Path) -> dict[str, Any]:
     """Run parts of a compiled model on calls, one after the other, and keep what they compute."""
-    calls = [_load(Path(call["feed"])) for call in request["calls"]]
+    calls = [read_entries(Path(call["feed"])) for call in request["calls"]]
     found: list[verify.Feed] = [{} for _ in calls]
     for part in request["parts"]:
         session = _part(part, request)
@@ -243,12 +244,6 @@ def _part(path: str, request: dict[str, Any]) -> ort.InferenceSession:
         problem = f"onnxruntime {ort.__version__} cannot load what comes before its regions ({_short(error)})"
         hint = "give --custom-op-library if it has operators of its own"
         raise InvalidModel(problem, file=request["source"], hint=hint) from error
-
-
-def _load(path: Path) -> verify.Feed:
-    with np.load(path, allow_pickle=False) as loaded:
-        arrays = {name: loaded[name] for name in loaded.files}
-    return {name: a.astype(object) if a.dtype.kind == "U" else a for name, a in arrays.items()}
 
 
 def _options(libraries: Sequence[str], *, spinning: bool = True) -> ort.SessionOptions:
