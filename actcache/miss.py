@@ -83,6 +83,9 @@ def entries_of(lookup: Lookup, values: Mapping[str, Array]) -> Entries:
     if lookup.granularity != "row":
         return Entries(None, "its region is cached by whole calls")
     rows: dict[str, int] = {}
+    for name, rank in zip(lookup.frontier, lookup.frontier_ranks, strict=False):
+        if rank is not None and rank != values[name].ndim:
+            return Entries(None, f"'{name}' has {values[name].ndim} axes, its rows are proven for {rank}")
     for name, axis in zip(lookup.frontier, lookup.frontier_axes, strict=True):
         if axis is None:
             continue

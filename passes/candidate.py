@@ -92,7 +92,8 @@ def describe(
     frontier = canonical_frontier(view, nodes, outs)
     axes = {n: proof.row_axis(n) if proof else None for n in (*frontier, *outs)}
     equations = proof.size_equations(frontier) if proof else ()
-    region = Region(name, nodes, tuple(frontier), tuple(outs), granularity, axes, axes, equations or ())
+    ranks = proof.ranks(frontier) if proof else {}
+    region = Region(name, nodes, tuple(frontier), tuple(outs), granularity, axes, axes, equations or (), ranks)
     rows = row_count(costs, region)
     seconds = sum(costs.seconds[i] for i in nodes)
     saved = seconds - sum(costs.seconds[i] for i in covered if i in nodes)

@@ -128,13 +128,14 @@ def _prove(view: GraphView, spec: RegionSpec, nodes: frozenset[int]) -> tuple[Ro
     ]
     attempts.append(({}, {name: 0 for name in spec.frontier if view.shape(name)}, False))
     outs = live_outs(view, with_private_constants(view, nodes))
+    unread = frozenset(view.inputs).difference(spec.frontier)
     for row_axes, row_tensors, names in attempts:
-        proof = prove_rows(view, row_axes, row_tensors=row_tensors, named_sizes=names)
+        proof = prove_rows(view, row_axes, row_tensors=row_tensors, named_sizes=names, unread=unread)
         problem = next((proof.refusal(n) for n in (*spec.frontier, *outs) if proof.refusal(n)), None)
         rows = [name for name in spec.frontier if proof.row_axis(name) is not None]
         # What was computed for N rows, or for their positions, is wrong for the rows that are left to compute.
         fit = all(name in rows or isinstance(proof.state(name), RowFree) for name in spec.frontier)
-        fit = fit and proof.size_equations(spec.frontier) is not None
+        fit = fit and proof.is_told_by(spec.frontier)
         if problem is None and rows and fit and all(proof.row_axis(name) is not None for name in outs):
             return proof, None
         first = first or problem

@@ -67,7 +67,7 @@ def certain_shapes(view: GraphView, region: Region) -> frozenset[str]:
     fixed = [name for name, shape in stated.items() if all(isinstance(size, int) for size in shape)]
     if not fixed:
         return frozenset()
-    proof = prove_rows(view, {})
+    proof = prove_rows(view, {}, unread=view.inputs)  # no lookup checks what a shape was derived from
     known = {name: shape for name in fixed if (shape := proof.shape(name)) is not None}
     return frozenset(name for name, shape in known.items() if tuple(size.value for size in shape) == stated[name])
 
@@ -187,6 +187,9 @@ class _Outliner:
         node.attribute.append(onnx.helper.make_attribute("input_row_axes", axes))
         if equations := self._equations():  # several tools cannot write an empty list
             node.attribute.append(onnx.helper.make_attribute("size_equations", equations))
+        if self.region.frontier_ranks:
+            ranks = [self.region.frontier_ranks.get(name, -1) for name in self.region.frontier]
+            node.attribute.append(onnx.helper.make_attribute("input_ranks", ranks))
         return node
 
     def _equations(self) -> list[int]:
@@ -227,8 +230,10 @@ class _Outliner:
 
     # -- what the graph says about its values --------------------------------------------------------
 
-    def _value(self, source: str, name: str, *, shape: bool = True, rows: int | None = None) -> onnx.ValueInfoProto:
-        """Describe tensor `name` as `source` is described; `rows`: the axis that holds the missing rows."""
+    def _value(
+        self, source: str, name: str, *, shape: bool = True, rows: tuple[int, str] | None = None
+    ) -> onnx.ValueInfoProto:
+        """Describe tensor `name` as `source` is described; `rows`: the axis of the missing rows, and their symbol."""
         value = onnx.ValueInfoProto(name=name)
         value.type.tensor_type.elem_type = self.view.dtype(source) or 0
         sizes = self.view.shape(source) if shape else None
@@ -236,8 +241,8 @@ class _Outliner:
             value.type.tensor_type.shape.SetInParent()
             for axis, size in enumerate(sizes):
                 dim = value.type.tensor_type.shape.dim.add()
-                if axis == rows:
-                    dim.dim_param = f"rows{self.mark}"
+                if rows is not None and axis == rows[0]:
+                    dim.dim_param = rows[1]
                 elif isinstance(size, int):
                     dim.dim_value = size
                 elif size:
@@ -271,13 +276,31 @@ class _Outliner:
         info.append(make(f"plan{self.mark}", onnx.TensorProto.UINT8, [None]))
         for name in self.region.live_outs:
             info.append(self._value(name, f"{name}{self.mark}.cached", shape=False))
-        for name in self.region.row_frontier():
-            info.append(self._value(name, self.inside[name], rows=self.region.frontier_axes[name]))
+        for name, rows in self._compact_rows().items():
+            info.append(self._value(name, self.inside[name], rows=rows))
         # What onnxruntime told is not to be asked again by whoever reads the compiled model.
         stated = {value.name for value in [*info, *self.graph.output]}
         for name in (*self.region.frontier, *self.region.live_outs):
             if name in self.view.told and name not in stated:
                 info.append(self._value(name, name, shape=False))
+
+    def _compact_rows(self) -> dict[str, tuple[int, str]]:
+        """Return, per compact tensor, the axis of its rows and their symbol.
+
+        onnxruntime plans its buffers by symbols, and a call that is one entry may have other numbers of rows in each
+        tensor: only tensors whose rows the model gives one name share a symbol.
+        """
+        symbols: dict[str, str] = {}
+        found: dict[str, tuple[int, str]] = {}
+        for name in self.region.row_frontier():
+            axis, sizes = self.region.frontier_axes[name], self.view.shape(name)
+            if axis is None:
+                continue
+            size = sizes[axis] if sizes is not None and axis < len(sizes) else None
+            own = size if isinstance(size, str) else f"the rows of {name}"
+            number = "" if not symbols else f".{len(symbols) + 1}"
+            found[name] = (axis, symbols.setdefault(own, f"rows{number}{self.mark}"))
+        return found
 
     def _move_values(self, branch: onnx.GraphProto) -> None:
         """What the model says about tensors of the region comes along. What a lookup inside it writes has its types

@@ -27,6 +27,8 @@ class Region:
         live_out_axes: Per live-out the row axis (None for granularity ``tensor``).
         size_equations: What else has to hold between sizes of the frontier for its rows to be independent; a call in
             which it does not is one entry.
+        frontier_ranks: Per frontier tensor the rank that the proof of its rows believed; a call with other ranks is one
+            entry.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Region:
     frontier_axes: Mapping[str, int | None] = field(default_factory=dict)
     live_out_axes: Mapping[str, int | None] = field(default_factory=dict)
     size_equations: tuple[SizeEquation, ...] = ()
+    frontier_ranks: Mapping[str, int] = field(default_factory=dict)
 
     def row_frontier(self) -> tuple[str, ...]:
         """Return the frontier tensors that the lookup hands on compacted to the missing rows."""

@@ -93,7 +93,7 @@ class Search:
         if self._impure and cone == frozenset(self.view.inputs):
             start = behind_impure(self.view, self._impure)
             tensors = {tensor: 0 for tensor in start.given if self.view.shape(tensor)}
-            proof = prove_rows(self.view, {}, row_tensors=tensors)
+            proof = prove_rows(self.view, {}, row_tensors=tensors, unread=self._unread(start))
             found += self._rows(proof, start, name, inside, shares)
         if not hypotheses:
             reason = f"none of the inputs {', '.join(sorted(cone))} has an axis of variable size that could be a batch"
@@ -152,9 +152,15 @@ class Search:
         readable = frozenset(name for name in start.given if _may_be_read(proof, name))
         axes = {name: proof.row_axis(name) for name in readable}
         tensors = {name: axis for name, axis in axes.items() if axis is not None}
+        unread = self._unread(start)
+        inputs = {name: axis for name, axis in hypothesis.items() if name not in unread}
+        proof = prove_rows(self.view, inputs, row_tensors=tensors, unread=unread)
+        return proof, replace(start, given=readable)
+
+    def _unread(self, start: Start) -> frozenset[str]:
+        """The graph inputs that no region with this start reads."""
         read = {n for i, names in enumerate(self.view.reads) if i not in start.outside for n in names}
-        inputs = {name: axis for name, axis in hypothesis.items() if name in read}
-        return prove_rows(self.view, inputs, row_tensors=tensors), replace(start, given=readable)
+        return frozenset(self.view.inputs) - read
 
     # -- the cut -------------------------------------------------------------------------------------
 
@@ -246,7 +252,7 @@ def _holds(proof: RowProof, candidate: Candidate) -> bool:
     """Whether the frontier has rows, may be read, and tells whether a call is one that the proof is about."""
     region = candidate.region
     readable = all(_may_be_read(proof, name) for name in region.frontier)
-    return bool(region.row_frontier()) and readable and proof.size_equations(region.frontier) is not None
+    return bool(region.row_frontier()) and readable and proof.is_told_by(region.frontier)
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:

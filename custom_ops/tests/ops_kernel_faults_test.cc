@@ -141,6 +141,7 @@ TEST(KernelFaults, RefuseAttributesThatDoNotFitTheNode) {
       [](ort::KernelInfo* i) { i->ints["size_equations"] = {0, 0}; },
       [](ort::KernelInfo* i) { i->ints["size_equations"] = {1, 0, 1, 0}; },
       [](ort::KernelInfo* i) { i->ints["size_equations"] = {1, 0, 0, -1}; },
+      [](ort::KernelInfo* i) { i->ints["input_ranks"] = {2, 2}; },
       [](ort::KernelInfo* i) { i->outputs.pop_back(); },
       // The runtime would allocate 4 bytes per element where the kernel writes 8, or the reverse.
       [](ort::KernelInfo* i) { i->outputs[2] = ElementType::kDouble; },

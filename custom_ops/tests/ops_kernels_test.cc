@@ -152,6 +152,35 @@ TEST(Kernels, TakeACallForOneEntryWhereSizesDoNotFit) {
   EXPECT_EQ(rows_to_compute(Batch({1, 1}, {2}), narrow), 2);
 }
 
+TEST(Kernels, TakeACallForOneEntryWhereRanksDoNotFit) {
+  ort::KernelInfo info;
+  info.strings = {{"region", "ranks"}, {"fingerprint", "f"}, {"granularity", "row"}};
+  // Input 0 is a matrix, input 1 a scalar, input 2 anything.
+  info.ints = {{"input_row_axes", {0, -1, -1}},
+               {"input_ranks", {2, 0, -1}},
+               {"output_row_axes", {0}},
+               {"output_types", {1}},
+               {"size_equations", {}}};
+  info.inputs = {ElementType::kFloat, ElementType::kFloat, ElementType::kFloat};
+  info.outputs = {ElementType::kBool, ElementType::kUint8, ElementType::kFloat,
+                  ElementType::kFloat};
+  const SessionSettings session{"", 0};
+  const CacheLookup lookup(fake::Api::Get(), &info, session);
+  const auto rows_to_compute = [&](const ort::Value& x, const ort::Value& s,
+                                   const ort::Value& any) {
+    ort::KernelContext context{&info, {x, s, any}, std::vector<ort::Value>(4)};
+    lookup.Compute(&context);
+    return context.outputs[3].info.dims[0];
+  };
+  const ort::Value x = Batch({1, 2, 1, 2}, {2, 2});
+  const ort::Value scalar = Batch({7}, {});
+  EXPECT_EQ(rows_to_compute(x, scalar, scalar), 1);  // equal rows once
+  EXPECT_EQ(rows_to_compute(x, scalar, x), 1);
+  EXPECT_EQ(rows_to_compute(x, Batch({7}, {1}), scalar), 2);
+  EXPECT_EQ(rows_to_compute(x, Batch({7, 8}, {2, 1}), scalar), 2);
+  EXPECT_EQ(rows_to_compute(Batch({1, 2, 1, 2}, {2, 1, 2}), scalar, scalar), 2);
+}
+
 TEST(Kernels, KeepStringsWithTheirRows) {
   ort::KernelInfo info;
   info.strings = {{"region", "strings"}, {"fingerprint", "f"}, {"granularity", "row"}};

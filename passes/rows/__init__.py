@@ -5,6 +5,7 @@
 ``state``            the lattice (``Row``, ``RowFree``, ``Mixed``, …) and the abstract value of a tensor
 ``registry``         the registry of rules and what a rule sees of its node
 ``broadcasting``     rows under broadcasting and in products
+``declared``         which declarations are believed, and of which calls that holds
 ``named_sizes``      axes of inputs that have one name, and what a call has to satisfy if that is believed
 ``joining``          two branches of an ``If``
 ``loops``            the bodies of ``Loop`` and ``Scan``

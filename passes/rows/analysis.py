@@ -3,9 +3,9 @@
 The hypothesis says which axis of which graph inputs holds the rows; the interpreter follows every tensor
 through the rules of :mod:`registry` for a symbolic number N of rows. It fails closed: what no rule proves is
 ``Mixed``, with the first cause. The proof holds for every N and every data, given what the runtime checks:
-that all row inputs have the same size on their row axes, and what :mod:`named_sizes` asks of other sizes. No
-other size is ever taken for N, whatever symbols the model's author gave the axes, and no shape is believed but
-those of graph inputs (onnxruntime checks them) and constants.
+that all row inputs have the same size on their row axes, the ranks of what it reads (:mod:`declared`), and what
+:mod:`named_sizes` asks of other sizes. No other size is ever taken for N, whatever symbols the model's author gave
+the axes, and no size is believed but those of graph inputs (onnxruntime checks them) and constants.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import onnx
 from actcache.passes.graph import INLINE_BYTES, GraphView, captured, subgraphs, tensor_bytes
 from actcache.passes.op_facts import NON_TENSOR, RANDOM, canonical_domain
 from actcache.passes.refusal import Refusal
+from actcache.passes.rows.declared import Believed
 from actcache.passes.rows.joining import disagree, fails, join
 from actcache.passes.rows.loops import follow_loop, follow_scan
 from actcache.passes.rows.named_sizes import NamedSizes, SizeEquation
@@ -49,8 +50,9 @@ MAX_FORKS = 3
 class RowProof:
     """What is proven about every tensor of the main graph under one hypothesis."""
 
-    def __init__(self, values: Mapping[str, Value], named: NamedSizes | None = None) -> None:
+    def __init__(self, values: Mapping[str, Value], believed: Believed, named: NamedSizes | None = None) -> None:
         self._values = values
+        self._believed = believed
         self._named = named
 
     def state(self, name: str) -> State:
@@ -77,6 +79,15 @@ class RowProof:
         """Return what else has to hold in a call of a region with this frontier; None: that cannot be told from it."""
         return () if self._named is None else self._named.equations(frontier)
 
+    def ranks(self, frontier: Collection[str]) -> dict[str, int]:
+        """Return the ranks that tensors of a frontier have to have in a call; of the others any will do."""
+        shapes = {name: self.shape(name) for name in frontier}
+        return {name: len(shape) for name, shape in shapes.items() if shape is not None}
+
+    def is_told_by(self, frontier: Collection[str]) -> bool:
+        """Whether a frontier tells if a call is one that the proof is about: its sizes, ranks and row axes decide."""
+        return self.size_equations(frontier) is not None and self._believed.is_told_by(frontier)
+
 
 def prove_rows(
     view: GraphView,
@@ -84,6 +95,7 @@ def prove_rows(
     *,
     row_tensors: Mapping[str, int] | None = None,
     named_sizes: bool = False,
+    unread: Collection[str] = (),
 ) -> RowProof:
     """Prove which tensors keep the rows of the batch apart.
 
@@ -94,27 +106,30 @@ def prove_rows(
             begin at the graph inputs. What the graph computes before them is not used.
         named_sizes: Take axes of graph inputs that have one name for one size. The proof then holds for calls that
             satisfy :meth:`RowProof.size_equations`.
+        unread: Graph inputs that the region does not read itself: of those, only what onnxruntime checks is believed.
 
     Returns:
-        The proof. It holds for calls in which all these tensors have the same size N on those axes.
+        The proof. It holds for calls in which all these tensors have the same size N on those axes, and what the region
+        reads has the ranks of :meth:`RowProof.ranks`.
 
     A region's proof must be about its own frontier: pass exactly the frontier tensors that are cut into rows, so
     that the equality of their sizes, which the runtime checks, is the one that was assumed. ``BatchSize`` and
     positional tensors cannot be in a frontier: computed for N rows, they are wrong for the rows that are left.
     """
-    interpreter = Interpreter(view, dict(row_tensors or {}))
+    interpreter = Interpreter(view, dict(row_tensors or {}), unread)
     if named_sizes:
         interpreter.named = NamedSizes(view, row_axes, interpreter.symbols)
     interpreter.inputs({**(row_tensors or {}), **row_axes})
     interpreter.run(view.model.graph, interpreter.values, main=True)
-    return RowProof(interpreter.values, interpreter.named)
+    return RowProof(interpreter.values, interpreter.believed, interpreter.named)
 
 
 class Interpreter:
     """Goes through a model node by node; most callers want :func:`prove_rows`."""
 
-    def __init__(self, view: GraphView, row_tensors: Mapping[str, int]) -> None:
+    def __init__(self, view: GraphView, row_tensors: Mapping[str, int], unread: Collection[str] = ()) -> None:
         self.view = view
+        self.believed = Believed(view, unread)
         self.row_tensors = row_tensors
         self.values: dict[str, Value] = {}
         self.forks = 0
@@ -129,7 +144,7 @@ class Interpreter:
 
     def input(self, name: str, axis: int | None) -> Value:
         """The value of a tensor given from outside: its declared sizes, and N on the axis of its rows."""
-        declared = self.view.shape(name)
+        declared = self.believed.shape(name)
         if declared is None:
             if axis is None:
                 return Value(ROW_FREE)

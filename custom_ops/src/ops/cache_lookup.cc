@@ -95,6 +95,7 @@ void CacheLookup::Classify(Call& call) const {
   }
   if (!rows || *rows > kMaxPlanRows) return;
   // The proof that the rows are independent is about calls in which these hold.
+  if (!HaveRanks(attributes_.input_ranks, call.inputs)) return;
   if (!Hold(attributes_.size_equations, call.inputs)) return;
   call.kind = *rows == 0 ? PlanKind::kPass : PlanKind::kRow;
   call.rows = *rows;

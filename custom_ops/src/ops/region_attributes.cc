@@ -273,6 +273,11 @@ RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo
                           &attributes.size_equations)) {
     Refuse(attributes, "size_equations is malformed");
   }
+  attributes.input_ranks = reader.IntsOrNone("input_ranks");
+  if (!attributes.input_ranks.empty() &&
+      attributes.input_ranks.size() != attributes.input_row_axes.size()) {
+    Refuse(attributes, "input_ranks and input_row_axes have different lengths");
+  }
   attributes.namespace_input = reader.IntOr("namespace_input", -1);
   attributes.control_input = reader.IntOr("control_input", -1);
   attributes.account = reader.IntOr("account", 0) != 0;

@@ -26,8 +26,10 @@ struct RegionAttributes {
   // in most models: 1.
   std::size_t min_rows = 1;
 
-  // CacheLookup only, and absent in models that were compiled without them: the inputs behind the
-  // frontier (per_call.h), and whether the last output is the account.
+  // CacheLookup only, and absent in models that were compiled without them: the ranks that the
+  // proof of the rows believed (-1: any), the inputs behind the frontier (per_call.h), and whether
+  // the last output is the account.
+  std::vector<std::int64_t> input_ranks;
   std::int64_t namespace_input = -1;
   std::int64_t control_input = -1;
   bool account = false;

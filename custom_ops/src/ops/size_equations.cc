@@ -48,4 +48,11 @@ bool Hold(const std::vector<SizeEquation>& equations, const std::vector<TensorVi
   return true;
 }
 
+bool HaveRanks(const std::vector<std::int64_t>& ranks, const std::vector<TensorView>& inputs) {
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    if (ranks[i] >= 0 && static_cast<std::size_t>(ranks[i]) != inputs[i].dims.size()) return false;
+  }
+  return true;
+}
+
 }  // namespace actcache

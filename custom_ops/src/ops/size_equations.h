@@ -1,6 +1,6 @@
-// What has to hold between sizes of a region's frontier for its rows to be independent. Exporters
-// read the number of tokens off one input and use it for another; onnxruntime does not check that
-// both have as many.
+// What has to hold of the ranks and sizes of a region's frontier for its rows to be independent.
+// Exporters read the number of tokens off one input and use it for another; onnxruntime does not
+// check that both have as many, nor that an input declared as a scalar is one.
 #ifndef ACTCACHE_OPS_SIZE_EQUATIONS_H_
 #define ACTCACHE_OPS_SIZE_EQUATIONS_H_
 
@@ -30,6 +30,9 @@ bool ParseSizeEquations(const std::vector<std::int64_t>& flat, std::size_t input
 
 // Whether all of them hold. An axis that is not there satisfies none.
 bool Hold(const std::vector<SizeEquation>& equations, const std::vector<TensorView>& inputs);
+
+// Whether every tensor has its rank; -1: any. No ranks at all: models compiled without them.
+bool HaveRanks(const std::vector<std::int64_t>& ranks, const std::vector<TensorView>& inputs);
 
 }  // namespace actcache
 
