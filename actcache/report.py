@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 from actcache.byte_size import format_bytes
 from actcache.errors import ActcacheError, NothingToCache
 from actcache.passes.store_simulation import ENTRY_OVERHEAD
+from actcache.tables import Cell, Column, print_table, say
 
 if TYPE_CHECKING:
     from actcache.passes.refusal import Refusal
@@ -43,24 +43,26 @@ def problem(error: ActcacheError) -> dict[str, Any]:
 def print_result(console: Console, result: CompileResult, explain: bool) -> None:
     """Print what was cached, how it was checked, and how to load it."""
     answer = result.to_json()
-    console.print(_region_table(answer["regions"]))
+    _print_regions(console, answer["regions"])
     for region in answer["regions"]:
-        console.print(entry_line(region, result.budget), soft_wrap=True)
-    console.print(verify_line(answer["verify"]))
+        say(console, entry_line(region, result.budget))
+    say(console, verify_line(answer["verify"]))
     if answer["trace"]:
-        console.print(trace_line(answer["trace"]))
+        say(console, trace_line(answer["trace"]))
     for note in result.notes:
-        console.print(f"note: {note}")
+        say(console, f"note: {note}")
     if explain:
-        console.print(_candidate_table(answer["candidates"]))
-        console.print("\nshare of time, node, verdict:")
+        _print_candidates(console, answer["candidates"])
+        console.print("\nShare of time, node, verdict:")
         for line in result.explain:
-            console.print(f"  {line}", soft_wrap=True)
+            say(console, f"  {line}")
     elif result.refusals:
-        console.print(f"{len(result.refusals)} things were left as they are; --explain says why")
+        say(console, f"{len(result.refusals)} parts are not cached; --explain says why")
     beside = [path.name for path in result.files[1:]]
-    weights = f" and {', '.join(beside)} beside it; keep them together" if beside else ""
-    console.print(f"\nwritten: {result.output}{weights}", soft_wrap=True)
+    console.print()
+    say(console, f"written: {result.output}")
+    if beside:
+        say(console, f"weights: {', '.join(beside)}, in the same folder; keep them together")
     console.print("load it with\n")
     console.print("    import actcache")
     console.print(f"    session = actcache.InferenceSession({str(result.output)!r})", soft_wrap=True)
@@ -85,51 +87,49 @@ def print_refusals(console: Console, refusals: Sequence[Refusal], everything: bo
     for refusal in refusals:
         shown[refusal.rule] += 1
         if everything or shown[refusal.rule] <= _SHOWN:
-            console.print(f"  - {refusal}", soft_wrap=True)
+            say(console, f"  - {refusal}")
     hidden = 0 if everything else sum(max(0, count - _SHOWN) for count in shown.values())
     if hidden:
-        console.print(f"  ... and {hidden} more of these kinds; --explain prints all of them")
+        say(console, f"  ... and {hidden} more of these kinds; --explain prints all of them")
 
 
-def _region_table(regions: Sequence[dict[str, Any]]) -> Table:
-    table = Table(title="Cached regions", title_justify="left", title_style="bold")
-    table.add_column("region", overflow="fold")
-    table.add_column("entry", no_wrap=True)
-    table.add_column("reads → gives", overflow="fold")
-    table.add_column("nodes", justify="right")
-    table.add_column("share of time", justify="right")
-    for region in regions:
-        table.add_row(
-            str(region["id"]),
+def _print_regions(console: Console, regions: Sequence[dict[str, Any]]) -> None:
+    columns = (Column("region"), Column("entry", True), Column("reads"), Column("gives"))
+    numbers = (Column("nodes", True), Column("share of time", True))
+    rows: list[list[Cell]] = [
+        [
+            [str(region["id"])],
             f"per {region['granularity']}",
-            f"{', '.join(region['frontier'])} → {', '.join(region['live_outs'])}",
+            region["frontier"],
+            region["live_outs"],
             str(region["nodes"]),
             f"{region['time_share']:.1%}",
-        )
-    return table
+        ]
+        for region in regions
+    ]
+    print_table(console, "Cached regions", (*columns, *numbers), rows)
 
 
-def _candidate_table(candidates: Sequence[dict[str, Any]]) -> Table:
-    """Every candidate, with what the trace says of it."""
-    table = Table(title="\nCandidates", title_justify="left", title_style="bold")
-    for name in ("candidate", "entry", "inputs", "reads → gives"):
-        table.add_column(name, overflow="fold")
-    for name in ("share of time", "reuse", "bytes per entry", "predicted ratio"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict", overflow="fold")
-    for found in candidates:
-        table.add_row(
-            found["region"],
+def _print_candidates(console: Console, candidates: Sequence[dict[str, Any]]) -> None:
+    """Print every candidate, with what the trace says of it."""
+    columns = [Column("candidate"), Column("entry", True), Column("inputs"), Column("reads"), Column("gives")]
+    columns += [Column(name, True) for name in ("share of time", "reuse", "bytes per entry", "predicted ratio")]
+    rows: list[list[Cell]] = [
+        [
+            [found["region"]],
             f"per {found['granularity']}",
-            ", ".join(found["cone"]),
-            f"{_few(found['frontier'])} → {_few(found['live_outs'])}",
+            found["cone"],
+            _few(found["frontier"]),
+            _few(found["live_outs"]),
             f"{found['time_share']:.1%}",
             _reuse(found),
             format_bytes(found["entry_bytes"]),
             "–" if found["predicted"] is None else f"{found['predicted']:.3f}",
             found["verdict"],
-        )
-    return table
+        ]
+        for found in candidates
+    ]
+    print_table(console, "Candidates", [*columns, Column("verdict")], rows)
 
 
 def _reuse(found: dict[str, Any]) -> str:
@@ -139,8 +139,8 @@ def _reuse(found: dict[str, Any]) -> str:
     return f"{found['reuse']:.1%}" + (f" ({within:.1%} within calls)" if within else "")
 
 
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} more"
+def _few(names: Sequence[str]) -> Sequence[str]:
+    return names if len(names) <= 2 else [names[0], f"{len(names) - 1} more"]
 
 
 def trace_line(trace: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from actcache.commands import options
+from actcache.tables import say
 from actcache.terminal import respond
 
 #: Changes of one ingredient that are printed; --json has all.
@@ -47,31 +48,31 @@ def diff_command(first: Path, second: Path, as_json: bool, debug: bool) -> None:
 
 
 def _show(console: Console, answer: Mapping[str, Any]) -> None:
-    console.print(f"first:  {answer['first']}\nsecond: {answer['second']}", soft_wrap=True)
+    say(console, f"first:  {answer['first']}\nsecond: {answer['second']}")
     for what, (one, two) in answer["versions"].items():
         if one != two:
-            console.print(f"compiled with {what} {one or '?'} and {two or '?'} (no part of any key)")
+            say(console, f"compiled with {what} {one or '?'} and {two or '?'} (no part of any key)")
     for pair in answer["regions"]:
         _show_pair(console, pair)
     for which in ("first", "second"):
         for name in answer[f"only_{which}"]:
-            console.print(f"\n'{name}' is in the {which} only", soft_wrap=True)
+            say(console, f"\n'{name}' is in the {which} only")
 
 
 def _show_pair(console: Console, pair: Mapping[str, Any]) -> None:
     same_name = pair["first"] == pair["second"]
     names = f"'{pair['first']}'" if same_name else f"'{pair['first']}' and '{pair['second']}'"
     if pair["shared"]:
-        console.print(f"\n{names}: entries are shared", soft_wrap=True)
+        say(console, f"\n{names}: entries are shared")
         return
-    console.print(f"\n{names} (matched by {pair['matched_by']}): entries are not shared", soft_wrap=True)
-    console.print(f"  same:      {', '.join(pair['same']) or 'nothing'}", soft_wrap=True)
-    console.print(f"  different: {', '.join(pair['different'])}", soft_wrap=True)
+    say(console, f"\n{names} (matched by {pair['matched_by']}): entries are not shared")
+    say(console, f"  same:      {', '.join(pair['same']) or 'nothing'}")
+    say(console, f"  different: {', '.join(pair['different'])}")
     shown: Counter[str] = Counter()
     for change in pair["changes"]:
         shown[change["ingredient"]] += 1
         if shown[change["ingredient"]] <= _SHOWN:
-            console.print(f"  - {change['ingredient']}: {change['text']}", soft_wrap=True)
+            say(console, f"  - {change['ingredient']}: {change['text']}")
     hidden = sum(max(0, count - _SHOWN) for count in shown.values())
     if hidden:
-        console.print(f"  ... and {hidden} more of these kinds; --json has all of them")
+        say(console, f"  ... and {hidden} more of these kinds; --json has all of them")

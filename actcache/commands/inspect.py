@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from actcache import report
 from actcache.byte_size import format_bytes
 from actcache.commands import options
+from actcache.tables import Cell, Column, print_table, say
 from actcache.terminal import respond
 
 _EPILOG = f"""\b
@@ -42,12 +42,12 @@ def inspect_command(model: Path, as_json: bool, debug: bool) -> None:
 
 def _show(console: Console, answer: Mapping[str, Any]) -> None:
     for line in _head(answer):
-        console.print(line, soft_wrap=True)
-    console.print(_region_table(answer["regions"]))
-    console.print(_tensor_table(answer["regions"]))
-    console.print(_inside_table(answer["regions"]))
+        say(console, line)
+    _print_regions(console, answer["regions"])
+    _print_tensors(console, answer["regions"])
+    _print_insides(console, answer["regions"])
     for note in answer["notes"]:
-        console.print(f"note: {note}", soft_wrap=True)
+        say(console, f"note: {note}")
 
 
 def _head(answer: Mapping[str, Any]) -> Iterator[str]:
@@ -90,51 +90,63 @@ def _policy_line(policy: Mapping[str, Any]) -> str:
     return f"regions chosen by {chosen.get(policy['chosen_by'], policy['chosen_by'])}: {', '.join(parts)}"
 
 
-def _region_table(regions: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("Cached regions", "region", "entry", "depends on")
-    for name in ("share of time", "a call takes", "a hit saves", "an entry keeps", "reuse"):
-        table.add_column(name, justify="right")
-    for region in regions:
-        table.add_row(
-            f"{region['id']}\n(inside {region['inside']})" if region["inside"] else region["id"],
+def _print_regions(console: Console, regions: Sequence[Mapping[str, Any]]) -> None:
+    columns = [Column("region"), Column("inside"), Column("entry", True), Column("depends on")]
+    columns += [
+        Column(name, True)
+        for name in ("share of time", "a call takes", "a hit saves", "an entry keeps", "expected reuse", "measured")
+    ]
+    rows: list[list[Cell]] = [
+        [
+            [region["id"]],
+            [region["inside"] or "–"],
             f"per {region['granularity']}",
-            ", ".join(region["cone"]),
+            region["cone"],
             _number(region["time_share"], "{:.1%}"),
             _number(region["milliseconds"], "{:.3g} ms"),
             _number(region["saving_ms"], "{:.3g} ms"),
             "–" if region["entry_bytes"] is None else format_bytes(region["entry_bytes"]),
-            _reuse(region),
-        )
-    return table
+            _number(region["predicted_reuse"], "{:.1%}"),
+            _number(region["measured_reuse"], "{:.1%}"),
+        ]
+        for region in regions
+    ]
+    shown = [index for index, column in enumerate(columns) if column.name != "inside" or _any_inside(regions)]
+    print_table(console, "Cached regions", [columns[i] for i in shown], [[row[i] for i in shown] for row in rows])
 
 
-def _tensor_table(regions: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("What they read and give", "region", "", "tensor", "type and shape", "rows")
+def _any_inside(regions: Sequence[Mapping[str, Any]]) -> bool:
+    return any(region["inside"] for region in regions)
+
+
+def _print_tensors(console: Console, regions: Sequence[Mapping[str, Any]]) -> None:
+    columns = [Column(name) for name in ("tensor", "region", "role", "type and shape", "rows")]
+    rows: list[list[Cell]] = []
     for region in regions:
-        for what, tensors in (("reads", region["frontier"]), ("gives", region["live_outs"])):
+        for what, tensors in (("read", region["frontier"]), ("given", region["live_outs"])):
             for tensor in tensors:
                 axis = tensor["row_axis"]
                 by = "–" if axis is None else f"axis {axis}"
-                table.add_row(region["id"], what, tensor["name"], type_and_shape(tensor), by)
-        for text in region["size_equations"]:
-            table.add_row(region["id"], "rows if", text)
-    return table
-
-
-def _inside_table(regions: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("What is inside", "region", "nodes", "operators", "fingerprint")
+                rows.append([[tensor["name"]], [region["id"]], what, [type_and_shape(tensor)], [by]])
+    print_table(console, "What they read and give", columns, rows)
     for region in regions:
-        operators = ", ".join(f"{count} {name}" for name, count in region["operators"].items())
-        contains = f"\nregions: {', '.join(region['contains'])}" if region["contains"] else ""
-        table.add_row(region["id"], str(region["nodes"]), operators + contains, region["fingerprint"])
-    return table
+        for text in region["size_equations"]:
+            say(console, f"{region['id']}: entries are per row if {text}")
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=f"\n{title}", title_justify="left", title_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    return table
+def _print_insides(console: Console, regions: Sequence[Mapping[str, Any]]) -> None:
+    columns = [Column("region"), Column("nodes", True), Column("operators"), Column("regions"), Column("fingerprint")]
+    rows: list[list[Cell]] = [
+        [
+            [region["id"]],
+            str(region["nodes"]),
+            [f"{count} {name}" for name, count in region["operators"].items()],
+            region["contains"] or "–",
+            [region["fingerprint"]],
+        ]
+        for region in regions
+    ]
+    print_table(console, "What is inside", columns, rows)
 
 
 def type_and_shape(tensor: Mapping[str, Any]) -> str:
@@ -147,10 +159,3 @@ def type_and_shape(tensor: Mapping[str, Any]) -> str:
 
 def _number(value: float | None, form: str) -> str:
     return "–" if value is None else form.format(value)
-
-
-def _reuse(region: Mapping[str, Any]) -> str:
-    if region["predicted_reuse"] is None:
-        return "–"
-    measured = region["measured_reuse"]
-    return f"{region['predicted_reuse']:.1%} expected" + ("" if measured is None else f"\n{measured:.1%} measured")

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from actcache.commands import options
+from actcache.tables import say
 from actcache.terminal import respond
 
 _EPILOG = f"""\b
@@ -57,24 +58,21 @@ def replay_command(
 
 
 def _show(console: Console, answer: Mapping[str, Any]) -> None:
-    def say(text: str) -> None:
-        console.print(text, soft_wrap=True)
-
     difference, outputs = answer["difference"], answer["outputs"]
     what = f"{answer['calls']:,} calls ({answer['rows']:,} rows looked up, {answer['evicted']:,} evicted)"
     if difference is None:
-        say(f"{what}: all decisions the same")
+        say(console, f"{what}: all decisions the same")
     else:
         where = [] if difference["call"] is None else [f"call {difference['call']}"]
         where += [] if difference["region"] is None else [f"'{difference['region']}'"]
         where += [] if difference["lookup"] is None else [f"lookup {difference['lookup']} of the log"]
-        say(f"{what}: not the same")
-        say(f"first difference: {', '.join(where) or 'between two calls'}: {difference['text']}")
-        say(f"why: {difference['why']}")
+        say(console, f"{what}: not the same")
+        say(console, f"first difference: {', '.join(where) or 'between two calls'}: {difference['text']}")
+        say(console, f"why: {difference['why']}")
     if outputs["failure"] is not None:
-        say(f"outputs differ: {outputs['failure']}")
+        say(console, f"outputs differ: {outputs['failure']}")
     else:
         exact = "bit for bit" if outputs["bit_exact"] else f"within {outputs['max_abs_error']:.2g}"
-        say(f"outputs: those of the model before it was compiled, {exact}")
+        say(console, f"outputs: those of the model before it was compiled, {exact}")
     for note in answer["notes"]:
-        say(f"note: {note}")
+        say(console, f"note: {note}")

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from actcache.byte_size import ByteSize, format_bytes
 from actcache.commands import options
+from actcache.tables import say
 from actcache.terminal import progress, respond
 
 _EPILOG = f"""\b
@@ -61,14 +62,14 @@ def report_command(
 
 
 def _show(console: Console, answer: Mapping[str, Any]) -> None:
-    console.print(
+    say(
+        console,
         f"{answer['reused']:,} of {answer['rows']:,} rows reused ({answer['hit_ratio']:.1%} of those looked up),"
         f" {answer['saved_seconds']:.4g} s saved ({answer['saved_share']:.1%})",
-        soft_wrap=True,
     )
     if answer["hit_ratio_twice_budget"] is not None:
         twice = format_bytes(2 * answer["budget_bytes"])
-        console.print(f"twice the budget ({twice}) would reuse {answer['hit_ratio_twice_budget']:.1%}", soft_wrap=True)
+        say(console, f"twice the budget ({twice}) would reuse {answer['hit_ratio_twice_budget']:.1%}")
     for note in answer["notes"]:
-        console.print(f"note: {note}", soft_wrap=True)
-    console.print(f"wrote {answer['report']}", soft_wrap=True)
+        say(console, f"note: {note}")
+    say(console, f"wrote {answer['report']}")

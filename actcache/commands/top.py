@@ -10,7 +10,6 @@ from typing import Any
 import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from actcache.byte_size import format_bytes
@@ -18,6 +17,7 @@ from actcache.commands import options
 from actcache.energy import Meter, Power, power
 from actcache.errors import InvalidMetrics
 from actcache.live import Activity, Snapshot, activity, read_snapshot, saved_seconds, staleness
+from actcache.tables import Cell, Column, fits, fitting
 from actcache.terminal import fail, new_console
 
 _EPILOG = f"""\b
@@ -37,8 +37,7 @@ _BAR = 30
 
 #: Columns after the region's name and state. A narrow terminal gets the first few and the last.
 _NUMBERS = ("rows", "hits", "now", "rows/s", "saved/s", "bytes", "saved", "evicted", "bypassed", "mismatch")
-_NARROW = 6
-_WIDE = 100
+_FEWER = (6, 3, 2)
 _STATE_STYLES = {"active": "green", "bypassed": "yellow", "disabled": "red"}
 
 
@@ -82,7 +81,7 @@ def _screens(path: Path, watts: float | None, console: Console) -> Iterator[Grou
     before, now = None, read_snapshot(path)
     notice = staleness(now)
     while True:
-        yield _screen(before, now, power(meter, watts), notice, console.width >= _WIDE)
+        yield _screen(before, now, power(meter, watts), notice, console)
         try:
             found = read_snapshot(path)
         except InvalidMetrics as error:
@@ -93,12 +92,12 @@ def _screens(path: Path, watts: float | None, console: Console) -> Iterator[Grou
         notice = staleness(now)
 
 
-def _screen(before: Snapshot | None, now: Snapshot, drawn: Power | None, notice: str | None, wide: bool) -> Group:
+def _screen(before: Snapshot | None, now: Snapshot, drawn: Power | None, notice: str | None, console: Console) -> Group:
     parts: list[RenderableType] = [
         Text(f"process {now.pid}, actcache {now.version}, {time.strftime('%H:%M:%S', time.localtime(now.time))}"),
         _store_line(now),
         _saved_line(now, drawn),
-        _region_table(before, now, wide),
+        _region_table(before, now, console.width),
     ]
     if notice is not None:
         parts.append(Text(notice, style="bold red"))
@@ -125,23 +124,27 @@ def _saved_line(now: Snapshot, drawn: Power | None) -> Text:
     return line
 
 
-def _region_table(before: Snapshot | None, now: Snapshot, wide: bool) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("region", overflow="fold", min_width=14)
-    table.add_column("state", no_wrap=True)
-    for name in _NUMBERS if wide else (*_NUMBERS[:_NARROW], _NUMBERS[-1]):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, region in now.regions.items():
-        numbers = list(_numbers(region, activity(before, now, name)))
-        table.add_row(
-            "".join(c if c.isprintable() else "?" for c in name),  # a model named it, not this user
-            Text(region["state"], style=_STATE_STYLES.get(region["state"], "")),
-            *(numbers if wide else numbers[:_NARROW]),
-            Text(_count(region["mismatches"]), style="bold red" if region["mismatches"] else ""),
-        )
+def _region_table(before: Snapshot | None, now: Snapshot, width: int) -> RenderableType:
+    """All columns that fit; where only few would, a line per number."""
     if not now.regions:
-        table.add_row("(no compiled model has been loaded yet)")
-    return table
+        return Text("(no compiled model has been loaded yet)")
+    columns = [Column("region"), Column("state"), *(Column(name, True) for name in _NUMBERS)]
+    rows = [list(_row(name, region, activity(before, now, name))) for name, region in now.regions.items()]
+    if fits(columns, rows, width, lines=False):
+        return fitting(columns, rows, width, lines=False)
+    for count in _FEWER:
+        chosen = [*range(2 + count), len(columns) - 1]
+        fewer = [[row[index] for index in chosen] for row in rows]
+        if fits([columns[index] for index in chosen], fewer, width, lines=False):
+            return fitting([columns[index] for index in chosen], fewer, width, lines=False)
+    return fitting(columns, rows, width, lines=False)
+
+
+def _row(name: str, region: Mapping[str, Any], done: Activity) -> Iterator[Cell]:
+    yield [name]
+    yield Text(region["state"], style=_STATE_STYLES.get(region["state"], ""))
+    yield from _numbers(region, done)
+    yield Text(_count(region["mismatches"]), style="bold red" if region["mismatches"] else "")
 
 
 def _numbers(region: Mapping[str, Any], done: Activity) -> Iterator[str]:
