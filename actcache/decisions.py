@@ -47,6 +47,7 @@ class Decision:
         fetch_ns: What fetching a row takes.
         evicted: What left the store through the lookup and the store, sorted.
         contradiction: What cannot be true of its lines; None: nothing.
+        time: Of its line, in seconds since 1970.
     """
 
     call: int
@@ -61,6 +62,7 @@ class Decision:
     fetch_ns: int = 0
     evicted: list[Eviction] = field(default_factory=list)
     contradiction: str | None = None
+    time: float = 0.0
 
     @property
     def computed(self) -> list[int]:
@@ -210,7 +212,7 @@ class _Reader:
         names = _keys(line)
         keys = None if names is None else [self._number(key) for key in names]
         decision = Decision(line.call, region, line.namespace, line.outcomes, keys, line.now_ns)
-        decision.evicted = self._left()
+        decision.evicted, decision.time = self._left(), line.t
         self._open[line.call] = decision
         self._last[region] = decision
         self.history.steps.append(decision)

@@ -1,13 +1,13 @@
 """Why rows of a call were missed while a model was in use: what its audit log says of their keys before.
 
 Keys are hashed with a secret of the process that wrote the log, so that an input's cannot be computed: the lookup of an
-input is the last one that has as many rows, of which the same are equal.
+input is the last one that has as many rows, of which the same are equal; or another of those, which the user names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,11 @@ from actcache.frontiers import frontier_values
 from actcache.miss import Call, Why, entries_of, equal_rows
 from actcache.model_file import parse_model
 from actcache.model_inputs import model_inputs
+from actcache.moment import format_moment
 from actcache.samples import load_sample
 
+#: Other lookups that an answer names.
+_LISTED = 8
 _EVICTED = {
     "room": "evicted to make room for what was worth more",
     "quota": "evicted because its namespace was over its quota",
@@ -47,15 +50,19 @@ class Recorded:
         lookup: Its number in the log.
         namespace: Whose entries it looked for.
         fits: How many lookups of the region the input fits; this is the last one, unless another was asked for.
+        time: When it was, in seconds since 1970.
+        others: Numbers of those nearest to it, of the others that the input fits.
     """
 
     lookup: int
     namespace: str | None
     fits: int
+    time: float
+    others: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as ``--json`` prints it."""
-        return {"lookup": self.lookup, "namespace": self.namespace, "fits": self.fits}
+        return {**asdict(self), "others": list(self.others)}
 
 
 def explain_recorded(
@@ -65,6 +72,7 @@ def explain_recorded(
     *,
     region: str | None = None,
     lookup: int | None = None,
+    at: float | None = None,
     libraries: Sequence[str | PathLike[str]] = (),
 ) -> tuple[list[Why], dict[str, Recorded]]:
     """Return what became of every row of a call when it was made, and why, and which lookups those were.
@@ -75,13 +83,16 @@ def explain_recorded(
         audit: The audit log.
         region: Id of the only region to look at; None: all.
         lookup: The log's number of the lookup; None: the last one that the input fits.
+        at: Take the last one that was made by then, in seconds since 1970; None: by the end of the log.
         libraries: Custom-op libraries that the model itself needs.
 
     Raises:
         UnsupportedAudit: The log cannot be read.
-        InvalidOption: The log has no lookup of this number that the input fits.
+        InvalidOption: The log has no lookup of this number, or by this time, that the input fits.
         InvalidModel, InvalidSamples, InvalidRegion, LibraryError: As :func:`actcache.explain_miss.explain_inputs`.
     """
+    if lookup is not None and at is not None:
+        raise InvalidOption("a lookup is named by its number and by its time", hint="give either --lookup or --at")
     history = read_history(audit)
     compiled = read_compiled(Path(model))
     wanted = [one for one in chosen_regions(compiled, region) if region in (None, one.id)]
@@ -89,20 +100,40 @@ def explain_recorded(
     (values,) = frontier_values(compiled, wanted, [(fspath(given), feed)], libraries)
     records: list[Why] = []
     recorded: dict[str, Recorded] = {}
+    fitting: list[Decision] = []
     for one in wanted:
-        found = _explain(history, one, call_of(one, feed, values), lookup)
+        found = _explain(history, one, call_of(one, feed, values), _Asked(lookup, at), fitting)
         if isinstance(found, Why):
             records.append(found)
             continue
         records += found[0]
         recorded[one.id] = found[1]
-    if lookup is not None and not recorded:
-        hint = "a region's lookups have numbers of their own, and as many rows as the input"
-        raise InvalidOption(f"the log has no lookup {lookup} that this input fits", hint=hint)
+    if not recorded and fitting and (lookup is not None or at is not None):
+        wanted_one = f"no lookup {lookup}" if at is None else f"no lookup by {format_moment(at)}"
+        known = sorted(step.call for step in fitting)
+        listed = ", ".join(map(str, known[-_LISTED:]))
+        more = f"of {len(known)}, the last are " if len(known) > _LISTED else "it fits "
+        hint = f"{more}{listed}; the first was at {format_moment(min(step.time for step in fitting))}"
+        raise InvalidOption(f"the log has {wanted_one} that this input fits", hint=hint)
     return records, recorded
 
 
-def _explain(history: History, region: Lookup, call: Call, number: int | None) -> tuple[list[Why], Recorded] | Why:
+@dataclass(frozen=True)
+class _Asked:
+    """Which lookup the user means: by its number, or the last one by a time; else the last one."""
+
+    number: int | None
+    at: float | None
+
+    def means(self, step: Decision) -> bool:
+        in_time = self.at is None or int(step.time * 1e3) <= int(self.at * 1e3)  # as moments are written
+        return self.number in (None, step.call) and in_time
+
+
+def _explain(
+    history: History, region: Lookup, call: Call, asked: _Asked, fitting_any: list[Decision]
+) -> tuple[list[Why], Recorded] | Why:
+    """Explain the rows of a region; the lookups that the call fits are added to `fitting_any`."""
     name = (region.id, region.fingerprint)
     if name not in history.regions:
         return _not_there(history, region)
@@ -115,13 +146,18 @@ def _explain(history: History, region: Lookup, call: Call, number: int | None) -
         for position, step in enumerate(history.steps)
         if isinstance(step, Decision) and step.region == name and _fits(step, pattern, call.namespace)
     ]
-    asked = [(position, step) for position, step in fitting if number in (None, step.call)]
-    if not asked:
+    fitting_any += [step for _, step in fitting]
+    meant = [(position, step) for position, step in fitting if asked.means(step)]
+    if not meant:
         text = "no lookup in the log has as many rows, of which the same are equal"
+        if fitting:
+            text = "none of the lookups that the input fits is the one that was asked for"
         return Why(region.id, None, "unknown", "not recorded", text, {"rows": len(pattern)})
-    position, decision = asked[-1]
+    position, decision = meant[-1]
     rows = list(_Reasons(history, position, decision, by_row).records())
-    return rows, Recorded(decision.call, decision.namespace, len(fitting))
+    others = sorted((step.call for _, step in fitting if step is not decision), key=lambda n: abs(n - decision.call))
+    nearest = tuple(sorted(others[:_LISTED]))
+    return rows, Recorded(decision.call, decision.namespace, len(fitting), decision.time, nearest)
 
 
 def _fits(step: Decision, pattern: Sequence[int], namespace: str | None) -> bool:

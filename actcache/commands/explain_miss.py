@@ -11,6 +11,8 @@ from rich.console import Console
 
 from actcache.commands import options
 from actcache.errors import InvalidOption
+from actcache.moment import Moment, format_moment
+from actcache.tables import say
 from actcache.terminal import respond
 
 #: Rows of a region that are printed; --json has all.
@@ -23,6 +25,8 @@ Examples:
   actcache explain-miss clip.cached.onnx a.npz b.npz --region clip.pixel_values --json
   actcache explain-miss encoder.cached.onnx tuesday.npz audit.jsonl
       what became of tuesday.npz when it was last called, and why: evicted, expired, never seen, ...
+  actcache explain-miss encoder.cached.onnx tuesday.npz audit.jsonl --at 2026-11-24T09:30:00
+      the same of the last such call before half past nine
 
 {options.EXIT_CODES}"""
 
@@ -32,7 +36,13 @@ Examples:
 @click.argument("first", type=options.READ, metavar="FIRST.npz")
 @click.argument("second", type=options.READ, metavar="SECOND.npz|AUDIT")
 @click.option("--region", metavar="ID", help="Look at this region only.")
-@click.option("--lookup", type=int, metavar="N", help="This one of AUDIT.  [default: the last that FIRST fits]")
+@click.option("--lookup", type=int, metavar="N", help="Explain lookup N of AUDIT.  [default: the last that FIRST fits]")
+@click.option(
+    "--at",
+    type=Moment(),
+    metavar="TIME",
+    help="Explain the last lookup by TIME that FIRST fits: 2026-11-29T03:04:05 (UTC), or seconds since 1970.",
+)
 @options.libraries
 @options.as_json
 @options.debug
@@ -42,6 +52,7 @@ def explain_miss_command(
     second: Path,
     region: str | None,
     lookup: int | None,
+    at: float | None,
     libraries: Sequence[str],
     as_json: bool,
     debug: bool,
@@ -52,8 +63,9 @@ def explain_miss_command(
     or what else keeps entries apart. Both are .npz files of inputs (numpy.savez), called one after the other in one
     session with an empty store: what was evicted or expired in between is not known here.
 
-    With an audit log instead of SECOND: what became of FIRST while the model was in use. Its keys cannot be known
-    outside that process, so FIRST is taken for the last lookup that has as many rows, of which the same are equal.
+    With an audit log instead of SECOND: what became of FIRST while the model was in use. The log does not hold inputs,
+    so FIRST may fit several of its lookups: those with as many rows, of which the same are equal. The answer says how
+    many it fits and explains the last of them; --lookup and --at choose another.
     """
 
     def find() -> Mapping[str, Any]:
@@ -63,7 +75,7 @@ def explain_miss_command(
             from actcache.recorded_miss import explain_recorded
 
             records, recorded = explain_recorded(
-                model, first, second, region=region, lookup=lookup, libraries=libraries
+                model, first, second, region=region, lookup=lookup, at=at, libraries=libraries
             )
             found = {name: one.to_json() for name, one in recorded.items()}
             return {
@@ -73,8 +85,9 @@ def explain_miss_command(
                 "lookups": found,
                 **to_json(records),
             }
-        if lookup is not None:
-            raise InvalidOption("--lookup is for an audit log", hint=f"{second} is none")
+        for option, value in (("--lookup", lookup), ("--at", at)):
+            if value is not None:
+                raise InvalidOption(f"{option} is for an audit log", hint=f"{second} is not one")
         records = explain_inputs(model, first, second, region=region, libraries=libraries)
         return {"model": str(model), "first": str(first), "second": str(second), **to_json(records)}
 
@@ -90,21 +103,29 @@ def _is_log(path: Path) -> bool:
         return False  # reading the inputs says what is wrong
 
 
-def _where(answer: Mapping[str, Any], region: str) -> str:
-    one = answer.get("lookups", {}).get(region)
-    if one is None:
-        return ""
-    among = "" if one["fits"] == 1 else f", of {one['fits']} that it fits"
-    return f" (lookup {one['lookup']} of the log{among})"
+def _show_taken(console: Console, answer: Mapping[str, Any]) -> None:
+    """Say which of the log's lookups is explained, and how to choose another."""
+    several = False
+    for region, one in answer.get("lookups", {}).items():
+        which = f"lookup {one['lookup']} of {format_moment(one['time'])}"
+        if one["fits"] == 1:
+            say(console, f"{region}: {answer['first']} fits one lookup of the log, {which}")
+            continue
+        several = True
+        say(console, f"{region}: {answer['first']} fits {one['fits']:,} lookups of the log; explained is {which}")
+        say(console, f"  others nearby: {', '.join(map(str, one['others']))}")
+    if several:
+        say(console, "choose another one with --lookup N or --at TIME")
 
 
 def _show(console: Console, answer: Mapping[str, Any]) -> None:
+    _show_taken(console, answer)
     for region, counts in answer["regions"].items():
         total = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-        console.print(f"{region}: {total}{_where(answer, region)}", soft_wrap=True)
+        say(console, f"{region}: {total}")
         records = [record for record in answer["rows"] if record["region"] == region]
         for record in records[:_SHOWN]:
             what = "the call" if record["row"] is None else f"row {record['row']}"
-            console.print(f"  {what}: {record['outcome']}: {record['text']}", soft_wrap=True)
+            say(console, f"  {what}: {record['outcome']}: {record['text']}")
         if len(records) > _SHOWN:
-            console.print(f"  ... and {len(records) - _SHOWN} more rows; --json has all of them")
+            say(console, f"  ... and {len(records) - _SHOWN} more rows; --json has all of them")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from audit_logs import CONFIG, line, lookup, region, start, store, write
+from audit_logs import CONFIG, EPOCH, line, lookup, region, start, store, write
 from processes import run_python
 from test_cli import encoder, refused, run
 
@@ -18,6 +20,7 @@ import actcache
 from actcache.compiled_model import read_compiled
 from actcache.errors import InvalidOption
 from actcache.miss import Why
+from actcache.moment import format_moment, parse_moment
 from actcache.recorded_miss import Recorded, explain_recorded
 
 
@@ -161,12 +164,21 @@ def test_the_last_lookup_with_these_rows_is_taken(compiled: Path, tmp_path: Path
         lookup(3, "h", [4], call=4),
     ]
     records, lookups = told(compiled, tmp_path, lines, [5, 6])
-    assert lookups == {"encoder": Recorded(3, "", 2)}
+    assert lookups == {"encoder": Recorded(3, "", 2, EPOCH + 2, (1,))}
+    lookups_of_two = lookups
     assert [record.outcome for record in records] == ["hit", "miss"]
     records, lookups = told(compiled, tmp_path, lines, [5, 5])
-    assert lookups == {"encoder": Recorded(2, "", 1)}
+    assert lookups == {"encoder": Recorded(2, "", 1, EPOCH + 1)}
     assert [(record.outcome, record.text) for record in records][1] == ("duplicate", "equal to row 0 of the same call")
-    assert told(compiled, tmp_path, lines, [5, 6], lookup=1)[1] == {"encoder": Recorded(1, "", 2)}
+    first = {"encoder": Recorded(1, "", 2, EPOCH, (3,))}
+    assert told(compiled, tmp_path, lines, [5, 6], lookup=1)[1] == first
+    assert told(compiled, tmp_path, lines, [5, 6], at=EPOCH + 1.5)[1] == first
+    assert told(compiled, tmp_path, lines, [5, 6], at=EPOCH + 2)[1] == lookups_of_two
+    says = r"no lookup by 2025-10-09 08:53:19\.000 UTC that this input fits; it fits 1, 3"
+    with pytest.raises(InvalidOption, match=says):
+        told(compiled, tmp_path, lines, [5, 6], at=EPOCH - 1)
+    with pytest.raises(InvalidOption, match="give either --lookup or --at"):
+        told(compiled, tmp_path, lines, [5, 6], at=EPOCH, lookup=1)
     with pytest.raises(InvalidOption, match="the log has no lookup 2 that this input fits"):
         told(compiled, tmp_path, lines, [5, 6], lookup=2)
     (record,), _ = told(compiled, tmp_path, lines, [5, 6, 7])
@@ -193,14 +205,23 @@ def test_a_row_that_was_evicted_in_use(compiled: Path, tmp_path: Path) -> None:
     run_python(PLAY.format(audit=str(audit), model=str(compiled)), ACTCACHE_BYPASS="off")
     given = inputs(tmp_path, 0)
     answer = json.loads(run("explain-miss", compiled, given, audit, "--json").stdout)
-    assert answer["lookups"] == {"encoder": {"lookup": 5, "namespace": "", "fits": 5}}
+    taken = answer["lookups"]["encoder"]
+    assert (taken["lookup"], taken["namespace"], taken["fits"], taken["others"]) == (5, "", 5, [1, 2, 3, 4])
+    assert abs(time.time() - taken["time"]) < 600
     assert (answer["rows"][0]["outcome"], answer["rows"][0]["text"]) == ("hit", "stored by lookup 4")
     done = run("explain-miss", compiled, given, audit, "--lookup", 4)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [
-        "encoder: 1 miss (lookup 4 of the log, of 5 that it fits)",
+    first, *others = done.stdout.splitlines()
+    said = f"encoder: {re.escape(str(given))} fits 5 lookups of the log; explained is lookup 4 of "
+    assert re.fullmatch(rf"{said}20\S+ [0-9:.]{{12}} UTC", first)
+    assert others == [
+        "  others nearby: 1, 2, 3, 5",
+        "choose another one with --lookup N or --at TIME",
+        "encoder: 1 miss",
         "  row 0: miss: stored by lookup 1, then evicted because the budget was lowered",
     ]
+    by_time = run("explain-miss", compiled, given, audit, "--at", format_moment(taken["time"]), "--json")
+    assert json.loads(by_time.stdout) == answer
 
 
 def test_bad_input(compiled: Path, tmp_path: Path) -> None:
@@ -208,3 +229,15 @@ def test_bad_input(compiled: Path, tmp_path: Path) -> None:
     audit.write_text('{"event":"sta')
     refused(run("explain-miss", compiled, given, audit), "is no audit log of actcache")
     refused(run("explain-miss", compiled, given, given, "--lookup", 3), "--lookup is for an audit log")
+    refused(run("explain-miss", compiled, given, given, "--at", 3), "--at is for an audit log")
+    refused(run("explain-miss", compiled, given, given, "--at", "noon"), "'noon' is no time")
+
+
+def test_moments() -> None:
+    for text in (
+        "2026-11-29T03:04:05.250",
+        "2026-11-29 03:04:05.250+00:00",
+        "2026-11-29T04:04:05.250+01:00",
+        "1795921445.25",
+    ):
+        assert format_moment(parse_moment(text)) == "2026-11-29 03:04:05.250 UTC"
