@@ -55,6 +55,9 @@ constexpr bool kSameFunction =
   static_assert(kSameFunction<decltype(OrtApi::name), decltype(ours::slot::name)::Function>, \
                 "signature of " #name);
 ACTCACHE_ORT_SLOTS(CHECK_SLOT)
+#if ORT_API_VERSION >= 24
+ACTCACHE_ORT_ENTRY_SLOTS(CHECK_SLOT)
+#endif
 #undef CHECK_SLOT
 
 #define CHECK_FIELD(ours_name, official)                                                   \

@@ -87,6 +87,8 @@ TEST(Keys, SeparateFingerprintsNamespacesKindsAndHashes) {
   EXPECT_NE(key, Rows(inputs, {-1}, 1)[0]);
   EXPECT_NE(key, Whole(inputs, KeyBase(HashKind::kBlake3, "f1", "", false,
                                        ElementTypes{ElementType::kInt32}, kOutputAxes)));
+  EXPECT_NE(key, Whole(inputs, KeyBase(HashKind::kBlake3, "f1", "", false, kTypes, kOutputAxes,
+                                       "options of a session")));
 }
 
 TEST(Keys, SeparateTheNamespacesOfCalls) {

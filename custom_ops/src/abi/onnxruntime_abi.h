@@ -6,9 +6,10 @@
 // installed.
 //
 // onnxruntime hands out `ApiBase`; `ApiBase::get_api(v)` returns `Api`, a table of function
-// pointers that is addressed here by slot: `slot::GetDimensions(api, info, out, n)`. Every slot
-// below exists since API version 17 at the latest, so one library serves onnxruntime 1.18 and
-// everything newer.
+// pointers that is addressed here by slot: `slot::GetDimensions(api, info, out, n)`. Every slot of
+// ACTCACHE_ORT_SLOTS exists since API version 17 at the latest, so one library serves onnxruntime
+// 1.18 and everything newer; what is newer stands in a list of its own and is only called through a
+// table that get_api() has given for that version.
 #ifndef ACTCACHE_ABI_ONNXRUNTIME_ABI_H_
 #define ACTCACHE_ABI_ONNXRUNTIME_ABI_H_
 
@@ -20,12 +21,15 @@ namespace actcache::ort {
 // Versions: what the operators declare, and what is asked of the runtime (onnxruntime 1.18).
 inline constexpr std::uint32_t kCustomOpVersion = 17;
 inline constexpr std::uint32_t kApiVersion = 18;
+// From here on (onnxruntime 1.24) a kernel can read the config entries of its session.
+inline constexpr std::uint32_t kSessionEntriesVersion = 24;
 
 // Opaque types of the runtime.
 struct Api;
 struct CustomOpDomain;
 struct KernelContext;
 struct KernelInfo;
+struct KeyValuePairs;
 struct Logger;
 struct SessionOptions;
 struct ShapeInferContext;
@@ -175,11 +179,19 @@ struct Slot<Index, Result(Args...)> {
                                                       std::size_t byte_count, char** out))         \
   X(274, KernelContext_ParallelFor, Status*(const KernelContext*, void (*fn)(void*, std::size_t),  \
                                             std::size_t total, std::size_t num_batch, void* data))
+
+// Since kSessionEntriesVersion.
+#define ACTCACHE_ORT_ENTRY_SLOTS(X)                                                                \
+  X(298, GetKeyValuePairs, void(const KeyValuePairs*, const char* const** keys,                    \
+                                const char* const** values, std::size_t* count))                   \
+  X(300, ReleaseKeyValuePairs, void(KeyValuePairs*))                                               \
+  X(391, KernelInfo_GetConfigEntries, Status*(const KernelInfo*, KeyValuePairs** out))
 // clang-format on
 
 namespace slot {
 #define ACTCACHE_ORT_SLOT(index, name, ...) inline constexpr Slot<index, __VA_ARGS__> name{};
 ACTCACHE_ORT_SLOTS(ACTCACHE_ORT_SLOT)
+ACTCACHE_ORT_ENTRY_SLOTS(ACTCACHE_ORT_SLOT)
 #undef ACTCACHE_ORT_SLOT
 }  // namespace slot
 

@@ -1,9 +1,9 @@
 // Which of several settings of one knob counts, and what is in effect.
 //
 // First wins: actcache_configure(), the session config entry "actcache.<name>" (of the session that
-// was registered last), the environment variable ACTCACHE_<NAME>, the default. Where a knob holds
-// for a session (knobs.h), the session's own entry comes before actcache_configure(), which sets
-// what sessions without an entry get.
+// was registered or created last), the environment variable ACTCACHE_<NAME>, the default. Where a
+// knob holds for a session (knobs.h), the session's own entry comes before actcache_configure(),
+// which sets what sessions without an entry get.
 #ifndef ACTCACHE_CONTROL_CONFIG_H_
 #define ACTCACHE_CONTROL_CONFIG_H_
 
@@ -45,7 +45,8 @@ class Config {
   // What actcache_configure() does. nullopt takes the setting back.
   void Configure(const std::string& name, const std::optional<std::string>& value);
 
-  // Reads a session's entries ("actcache.<name>") and returns what holds for that session.
+  // Reads a session's entries ("actcache.<name>"), when the library is registered and again when
+  // its kernels are created, and returns what holds for that session.
   SessionKnobs RegisterSession(const Lookup& entry);
 
   // What is in effect for the process, and for sessions without entries of their own.

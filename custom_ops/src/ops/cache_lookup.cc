@@ -1,7 +1,9 @@
 #include "ops/cache_lookup.h"
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
+#include <string>
 
 #include "audit/audit_log.h"
 #include "control/config.h"
@@ -22,6 +24,12 @@ std::size_t CopiedBytes(const Match& match) {
   const Entry& entry = *match.hits.front();
   for (std::size_t i = 0; i < entry.tensor_count(); ++i) row_bytes += entry.bytes(i);
   return row_bytes * (match.any_miss() ? match.hits.size() : match.sources.size());
+}
+
+// What no other kernel's keys have.
+std::string PrivateSalt() {
+  static std::atomic<std::uint64_t> made{0};
+  return "kernel " + std::to_string(made.fetch_add(1, std::memory_order_relaxed));
 }
 
 }  // namespace
@@ -64,17 +72,22 @@ CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
       name_space_(session.name_space_number),
       no_input_axes_(attributes_.input_row_axes.size(), -1),
       no_output_axes_(attributes_.live_outs(), -1),
-      blake3_(HashKind::kBlake3, attributes_.fingerprint, session.name_space,
-              attributes_.namespace_input >= 0, attributes_.output_types,
-              attributes_.output_row_axes),
-      xxh3_(HashKind::kXxh3, attributes_.fingerprint, session.name_space,
-            attributes_.namespace_input >= 0, attributes_.output_types,
-            attributes_.output_row_axes) {
+      bases_(MakeBases(session.shares ? session.value_entries
+                                      : session.value_entries + PrivateSalt())) {
   region_.by_row.store(attributes_.rows, std::memory_order_relaxed);
 }
 
+CacheLookup::KeyBases CacheLookup::MakeBases(const std::string& session) const {
+  const auto make = [&](HashKind kind) {
+    return KeyBase(kind, attributes_.fingerprint, session_.name_space,
+                   attributes_.namespace_input >= 0, attributes_.output_types,
+                   attributes_.output_row_axes, session);
+  };
+  return {make(HashKind::kBlake3), make(HashKind::kXxh3)};
+}
+
 const KeyBase& CacheLookup::base(HashKind kind) const {
-  return kind == HashKind::kXxh3 ? xxh3_ : blake3_;
+  return kind == HashKind::kXxh3 ? bases_.xxh3 : bases_.blake3;
 }
 
 void CacheLookup::Classify(Call& call) const {

@@ -15,6 +15,7 @@
 #define ACTCACHE_OPS_CACHE_LOOKUP_H_
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "control/registry.h"
@@ -41,7 +42,13 @@ class CacheLookup {
 
  private:
   struct Call;
+  struct KeyBases {
+    KeyBase blake3;
+    KeyBase xxh3;
+  };
 
+  // `session` as for KeyBase.
+  KeyBases MakeBases(const std::string& session) const;
   const KeyBase& base(HashKind kind) const;
   // Whether nothing is to be looked up.
   bool Off() const;
@@ -62,14 +69,13 @@ class CacheLookup {
   void WritePlan(const KernelIo& io, const Call& call, SingleFlight& flight) const;
 
   const ort::Api* api_;
-  const SessionSettings& session_;
+  const SessionSettings session_;
   const RegionAttributes attributes_;
   Region& region_;
   const std::optional<std::uint32_t> name_space_;  // none: nothing is cached
   const Axes no_input_axes_;   // all -1, for calls that are looked up as a whole
   const Axes no_output_axes_;  // likewise
-  const KeyBase blake3_;
-  const KeyBase xxh3_;
+  const KeyBases bases_;
 };
 
 }  // namespace actcache

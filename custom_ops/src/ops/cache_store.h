@@ -53,7 +53,7 @@ class CacheStore {
   void Audit(const Call& call) const;
 
   const ort::Api* api_;
-  const SessionSettings& session_;
+  const SessionSettings session_;
   const RegionAttributes attributes_;
   Region& region_;
   std::vector<std::string> names_;  // of the computed live-outs, for messages

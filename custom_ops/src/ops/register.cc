@@ -1,15 +1,14 @@
 // RegisterCustomOps: what onnxruntime calls when a session's options load the library.
+#include <cstdio>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
-#include <tuple>
+#include <utility>
 
 #include "abi/runtime.h"
 #include "actcache.h"
 #include "base/mutex.h"
 #include "control/config.h"
-#include "control/registry.h"
 #include "ops/cache_lookup.h"
 #include "ops/cache_store.h"
 #include "ops/register.h"
@@ -22,11 +21,22 @@ namespace slot = ort::slot;
 
 constexpr const char* kDomain = "ai.actcache";
 
+// Where the kernels of a session learn of its settings.
+struct SettingsSource {
+  // The runtime's table, if it tells kernels their session's entries; else null.
+  const ort::Api* entries;
+  // If it does not: what the entries were when the library was registered.
+  SessionSettings registered;
+
+  SessionSettings Of(const ort::KernelInfo* info) const {
+    return entries == nullptr ? registered : SettingsOf(ReadEntries(entries, info));
+  }
+};
+
 // A CustomOp with what its kernels share. `Kernel` is CacheLookup or CacheStore.
 template <typename Kernel>
 struct Operator : ort::CustomOp {
-  Operator(const ort::Api* api_in, const SessionSettings& session_in)
-      : ort::CustomOp{}, api(api_in), session(session_in) {
+  explicit Operator(const SettingsSource& settings_in) : ort::CustomOp{}, settings(settings_in) {
     version = ort::kCustomOpVersion;
     get_name = [](const CustomOp*) { return Kernel::kName; };
     get_execution_provider_type = [](const CustomOp*) -> const char* {
@@ -44,8 +54,7 @@ struct Operator : ort::CustomOp {
     kernel_destroy = [](void* kernel) { delete static_cast<Instance*>(kernel); };
   }
 
-  const ort::Api* api;
-  const SessionSettings& session;
+  const SettingsSource& settings;
 
  private:
   struct Instance {
@@ -57,7 +66,7 @@ struct Operator : ort::CustomOp {
                                    const ort::KernelInfo* info, void** kernel) {
     return ort::Guard(api, [&] {
       const auto& self = *static_cast<const Operator*>(op);
-      *kernel = new Instance{api, Kernel(api, info, self.session)};
+      *kernel = new Instance{api, Kernel(api, info, self.settings.Of(info))};
     });
   }
 
@@ -68,8 +77,7 @@ struct Operator : ort::CustomOp {
 };
 
 struct LookupOperator : Operator<CacheLookup> {
-  LookupOperator(const ort::Api* api_in, const SessionSettings& session_in)
-      : Operator(api_in, session_in) {
+  explicit LookupOperator(const SettingsSource& settings_in) : Operator(settings_in) {
     get_input_type_count = [](const CustomOp*) -> std::size_t { return 1; };
     get_input_type = [](const CustomOp*, std::size_t) { return ElementType::kUndefined; };
     get_input_characteristic = [](const CustomOp*, std::size_t) {
@@ -88,8 +96,7 @@ struct LookupOperator : Operator<CacheLookup> {
 };
 
 struct StoreOperator : Operator<CacheStore> {
-  StoreOperator(const ort::Api* api_in, const SessionSettings& session_in)
-      : Operator(api_in, session_in) {
+  explicit StoreOperator(const SettingsSource& settings_in) : Operator(settings_in) {
     get_input_type_count = [](const CustomOp*) -> std::size_t { return 2; };
     get_input_type = [](const CustomOp*, std::size_t index) {
       return index == 0 ? ElementType::kUint8 : ElementType::kUndefined;
@@ -105,46 +112,46 @@ struct StoreOperator : Operator<CacheStore> {
   }
 };
 
-// The operators and their domain for sessions of the same settings. Sessions refer to these
-// objects, and nothing says when the last of them is gone, so they are made once and kept.
+// The operators and their domain. Sessions refer to these objects, and nothing says when the last
+// of them is gone, so they are made once and kept.
 struct OperatorSet {
-  OperatorSet(const ort::Api* api, const SessionKnobs& knobs)
-      : session{knobs.name_space, Registry::Process().InternNamespace(knobs.name_space),
-                knobs.ttl_ns, knobs.max_age_ns},
-        lookup(api, session),
-        store(api, session) {
+  OperatorSet(const ort::Api* api, SettingsSource settings_in)
+      : settings(std::move(settings_in)), lookup(settings), store(settings) {
     ort::Call(api, slot::CreateCustomOpDomain, kDomain, &domain);
     ort::Call(api, slot::CustomOpDomain_Add, domain, static_cast<const ort::CustomOp*>(&lookup));
     ort::Call(api, slot::CustomOpDomain_Add, domain, static_cast<const ort::CustomOp*>(&store));
   }
 
-  const SessionSettings session;
+  const SettingsSource settings;
   const LookupOperator lookup;
   const StoreOperator store;
   ort::CustomOpDomain* domain = nullptr;
 };
 
-// Keyed by the runtime too: a process can hold two of them, with domains of different layout.
-OperatorSet& InternOperators(const ort::Api* api, const SessionKnobs& knobs) {
-  using Settings = std::tuple<const ort::Api*, std::string, std::uint64_t, std::uint64_t>;
-  using Sets = std::map<Settings, std::unique_ptr<OperatorSet>>;
+// One set for each runtime, as a process can hold two of them, with domains of different layout;
+// and, where kernels are not told their session's entries, for each of the entries registered.
+OperatorSet& InternOperators(const ort::Api* api, const ort::Api* entries_api,
+                             SessionEntries entries, SessionSettings settings) {
+  using Sets = std::map<std::pair<const ort::Api*, SessionEntries>, std::unique_ptr<OperatorSet>>;
   static Sets* sets = nullptr;  // never freed; no initialiser that fork() could interrupt
+  if (entries_api != nullptr) entries.clear();
   const MutexLock lock(&operators_mutex);
   if (sets == nullptr) sets = new Sets;
-  std::unique_ptr<OperatorSet>& set =
-      (*sets)[{api, knobs.name_space, knobs.ttl_ns, knobs.max_age_ns}];
-  if (!set) set = std::make_unique<OperatorSet>(api, knobs);
+  std::unique_ptr<OperatorSet>& set = (*sets)[{api, std::move(entries)}];
+  if (!set) {
+    set = std::make_unique<OperatorSet>(api, SettingsSource{entries_api, std::move(settings)});
+  }
   return *set;
 }
 
-std::optional<std::string> SessionEntry(const ort::Api* api, const ort::SessionOptions* options,
-                                        const std::string& key) {
-  int present = 0;
-  ort::Call(api, slot::HasSessionConfigEntry, options, key.c_str(), &present);
-  if (present == 0) return std::nullopt;
-  return ort::ReadString(api, [&](char* out, std::size_t* size) {
-    return slot::GetSessionConfigEntry(api, options, key.c_str(), out, size);
-  });
+// The table with which kernels can read their session's entries; null if there is none. The version
+// is looked at first, as get_api() complains on the error output about what it does not have.
+const ort::Api* EntriesApi(const ort::ApiBase* base) {
+  unsigned major = 0;
+  unsigned minor = 0;
+  if (std::sscanf(base->get_version_string(), "%u.%u", &major, &minor) != 2) return nullptr;
+  if (major == 1 && minor < ort::kSessionEntriesVersion) return nullptr;
+  return base->get_api(ort::kSessionEntriesVersion);
 }
 
 // An error from a runtime that is too old for us can only be made with a table that it has.
@@ -170,9 +177,14 @@ extern "C" ACTCACHE_EXPORT actcache::ort::Status* RegisterCustomOps(
   const ort::Api* api = base->get_api(ort::kApiVersion);
   if (api == nullptr) return RefuseOldRuntime(base);
   return ort::Guard(api, [&] {
-    const SessionKnobs knobs = Config::Process().RegisterSession(
-        [&](const std::string& key) { return SessionEntry(api, options, key); });
-    OperatorSet& operators = InternOperators(api, knobs);
+    // What is there already is read in any case: what makes no sense is refused here, and what
+    // holds for the process holds from now on.
+    SessionEntries entries = ReadKnownEntries(api, options);
+    SessionSettings settings = SettingsOf(entries);
+    // Nobody will tell whether a namespace is added, so none can be taken for certain.
+    settings.shares = entries.count("actcache.namespace") != 0;
+    OperatorSet& operators =
+        InternOperators(api, EntriesApi(base), std::move(entries), std::move(settings));
     ort::Call(api, slot::AddCustomOpDomain, options, operators.domain);
   });
 }

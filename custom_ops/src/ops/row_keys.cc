@@ -8,7 +8,7 @@
 namespace actcache {
 namespace {
 
-constexpr std::uint64_t kFormatVersion = 2;
+constexpr std::uint64_t kFormatVersion = 3;
 
 // What starting and finishing a key takes, in bytes that could be hashed meanwhile.
 constexpr std::size_t kKeyOverhead = 1024;
@@ -109,7 +109,8 @@ void AddContent(Hasher& hasher, const Part& part, std::size_t row,
 }  // namespace
 
 KeyBase::KeyBase(HashKind kind, std::string_view fingerprint, std::string_view name_space,
-                 bool per_call, const ElementTypes& output_types, const Axes& output_row_axes)
+                 bool per_call, const ElementTypes& output_types, const Axes& output_row_axes,
+                 std::string_view session)
     : row(kind), whole(kind), segment(kind) {
   const auto start = [&](Hasher& hasher, std::uint64_t purpose) {
     const std::uint64_t words[] = {kFormatVersion, purpose, per_call ? 1U : 0U};
@@ -121,6 +122,7 @@ KeyBase::KeyBase(HashKind kind, std::string_view fingerprint, std::string_view n
   for (Hasher* hasher : {&row, &whole}) {
     hasher->Frame(fingerprint.data(), fingerprint.size());
     hasher->Frame(name_space.data(), name_space.size());
+    hasher->Frame(session.data(), session.size());
     FrameAll(*hasher, output_types);
     FrameAll(*hasher, output_row_axes);
   }

@@ -1,12 +1,12 @@
 // The keys of a call: one per row of the batch, or one for all of it.
 //
 // A key covers, each part framed by its length: format version, kind, whether calls name their own
-// namespace, fingerprint, the session's namespace, the live-outs' types and row axes; the call's
-// own namespace, if there is one; the class of the call's number of rows, if the region tells some
-// apart (computed_rows.h); then for every frontier tensor its type, rank, row axis and dimensions
-// (without the row axis) and the bytes: of the whole tensor where it has no row axis, of the row
-// where it has one. So tensors with equal bytes and different shapes do not meet, nor do
-// strings that concatenate to the same text.
+// namespace, fingerprint, the session's namespace and its options that may change values, the
+// live-outs' types and row axes; the call's own namespace, if there is one; the class of the call's
+// number of rows, if the region tells some apart (computed_rows.h); then for every frontier tensor
+// its type, rank, row axis and dimensions (without the row axis) and the bytes: of the whole tensor
+// where it has no row axis, of the row where it has one. So tensors with equal bytes and different
+// shapes do not meet, nor do strings that concatenate to the same text.
 #ifndef ACTCACHE_OPS_ROW_KEYS_H_
 #define ACTCACHE_OPS_ROW_KEYS_H_
 
@@ -39,8 +39,10 @@ struct KeyBase {
   // `per_call`: every call names a namespace, too. It does not replace the session's: entries are
   // shared where both are equal. As this is part of the key, a call's namespace never meets a
   // session's of the same name, nor an empty one a missing one.
+  // `session`: what else sessions have to agree in to share entries (SessionSettings).
   KeyBase(HashKind kind, std::string_view fingerprint, std::string_view name_space, bool per_call,
-          const ElementTypes& output_types, const Axes& output_row_axes);
+          const ElementTypes& output_types, const Axes& output_row_axes,
+          std::string_view session = "");
 
   const Hasher& of(PlanKind kind) const { return kind == PlanKind::kRow ? row : whole; }
 };
