@@ -1,10 +1,14 @@
-"""Runs the benchmarks and prints one table: ``python -m benchmarks [--pairs N] [--json]``."""
+"""Runs the benchmarks and prints one table: ``python -m benchmarks [--pairs N] [--json]``.
+
+The exit code is 1 if a bar is missed, as of every benchmark that has bars.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import platform
+import sys
 
 import onnxruntime
 from rich.console import Console
@@ -91,8 +95,8 @@ def _measure(pairs: int, console: Console) -> list[Row]:
     return rows
 
 
-def main() -> None:
-    """Run everything and print it."""
+def main() -> int:
+    """Run everything and print it: 0, or 1 if a bar is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--pairs", type=int, default=25, help="interleaved pairs per measurement (default: 25)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
@@ -100,14 +104,23 @@ def main() -> None:
     rows = _measure(options.pairs, Console(stderr=True))
     if options.json:
         print(json.dumps({"onnxruntime": onnxruntime.__version__, "machine": platform.machine(), "results": rows}))
-        return
+        return _verdict(rows)
     table = Table(title=f"actcache against the original model, onnxruntime {onnxruntime.__version__}, 2 threads")
     for column in ("measurement", "model", "value", "to reach", "detail"):
         table.add_column(column)
     for row in rows:
         table.add_row(str(row["what"]), str(row["model"]), f"{row['value']:.3f}", f"≤ {row['bar']}", str(row["detail"]))
     Console(width=180).print(table)
+    return _verdict(rows)
+
+
+def _verdict(rows: list[Row]) -> int:
+    """0, or 1 and a line for each bar that is missed."""
+    missed = [row for row in rows if float(row["value"]) > float(row["bar"])]
+    for row in missed:
+        print(f"missed: {row['what']}, {row['model']}: {row['value']:.3f}, at most {row['bar']}", file=sys.stderr)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
