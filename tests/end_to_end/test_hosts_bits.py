@@ -38,8 +38,9 @@ def _moved(granularity: str) -> Hosted:
     bodies |= {kind: f"y_{kind} = Identity(x_{kind})" for kind in OTHERS}
     inputs = ", ".join(f"{kind}[N, 2, 3] x_{kind}" for kind in bodies)
     outputs = ", ".join(f"{kind}{'[N, 3, 2]' if kind in KNOWN else '[N, 2, 3]'} y_{kind}" for kind in bodies)
+    body = " ".join(bodies.values())
     return host(
-        f"""<ir_version: 9, opset_import: ["": 19]> moved ({inputs}) => ({outputs}) {{ {" ".join(bodies.values())} }}""",
+        f"""<ir_version: 9, opset_import: ["": 19]> moved ({inputs}) => ({outputs}) {{ {body} }}""",
         regions=[actcache.RegionSpec(kind, (f"x_{kind}",), (f"y_{kind}",)) for kind in bodies],
         granularity=granularity,
     )
