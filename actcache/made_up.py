@@ -10,6 +10,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ from actcache.value_hints import ValueHint, value_hints
 #: Sizes to try for an unknown axis of a sequence or signal, and of a picture (rank 4 and up).
 _SEQUENCE_SIZES = (64, 224, 320, 48, 128, 32, 16, 8, 7, 512, 1024, 16000, 4, 3, 2, 1)
 _PICTURE_SIZES = (224, 320, 64, 48, 128, 256, 32, 512, 640, 16, 8, 7, 4, 3, 2, 1)
+
+#: How many tensors a sequence gets, and entries a map.
+_ITEMS = 3
 
 _MAX_TRIES = 96
 _MAX_SECONDS = 20.0
@@ -110,7 +114,7 @@ class _Source:
         for _ in range(8):
             for given in self._inputs:
                 shape = tuple(sizes[size] if isinstance(size, str) else size for size in self.shapes[given.name])
-                feed[given.name] = _draw(given, shape, self._hints[given.name], way, self._generator)
+                feed[given.name] = _draw_value(given, shape, self._hints[given.name], way, self._generator)
             if _rows_differ(feed):
                 break
         return feed
@@ -218,6 +222,19 @@ def _mixed(free: Sequence[_Axis]) -> Iterator[Sizes]:
 # -- values ------------------------------------------------------------------------------------------
 
 
+def _draw_value(
+    given: ModelInput, shape: tuple[int, ...], hint: ValueHint, way: _Values, generator: np.random.Generator
+) -> Any:
+    """Draw a tensor, or as many as a sequence or map has."""
+    if given.kind == "tensor":
+        return _draw(given, shape, hint, way, generator)
+    drawn = [_draw(given, shape, hint, way, generator) for _ in range(_ITEMS)]
+    if given.kind == "sequence":
+        return drawn
+    keys = [f"text {i}" if given.key_type == onnx.TensorProto.STRING else i for i in range(_ITEMS)]
+    return dict(zip(keys, (value.item() for value in drawn), strict=True))
+
+
 def _draw(
     given: ModelInput, shape: tuple[int, ...], hint: ValueHint, way: _Values, generator: np.random.Generator
 ) -> npt.NDArray[np.generic]:
@@ -275,7 +292,7 @@ def _strings(shape: tuple[int, ...], generator: np.random.Generator) -> npt.NDAr
 
 def _rows_differ(feed: Feed) -> bool:
     """Whether no two rows are equal in every input that shares the most frequent leading size."""
-    arrays = [array for array in feed.values() if array.ndim]
+    arrays = [array for array in feed.values() if isinstance(array, np.ndarray) and array.ndim]
     if not arrays:
         return True
     rows: int = max({array.shape[0] for array in arrays}, key=[array.shape[0] for array in arrays].count)

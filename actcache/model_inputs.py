@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
@@ -28,7 +28,9 @@ _FEEDABLE = frozenset(
     }
 )
 
-Feed = dict[str, npt.NDArray[np.generic]]
+#: Inputs of one call as onnxruntime takes them: arrays; for sequences lists of them, for maps dicts, None for an
+#: optional input that is not given.
+Feed = dict[str, Any]
 Shape = tuple[int | str | None, ...]
 
 
@@ -38,19 +40,26 @@ class ModelInput:
 
     Attributes:
         name: Its name.
-        element_type: ``TensorProto.DataType``; 0 for what is not a tensor.
+        element_type: ``TensorProto.DataType`` of it, of the tensors in a sequence, or of the values of a map; 0 for
+            anything else.
         shape: Sizes, names of sizes, None for an unnamed unknown size; None for an unknown rank.
         optional: It has a default (an initializer of the same name) and may be left out of a feed.
+        kind: ``tensor``, ``sequence`` (of tensors) or ``map`` (from texts or integers to numbers).
+        nullable: Of an optional type: None may be fed for it.
+        key_type: Of a map, ``TensorProto.DataType`` of its keys.
     """
 
     name: str
     element_type: int
     shape: Shape | None
     optional: bool = False
+    kind: str = "tensor"
+    nullable: bool = False
+    key_type: int = 0
 
     @property
     def feedable(self) -> bool:
-        """Whether a numpy array can carry it into onnxruntime."""
+        """Whether numpy arrays can carry it into onnxruntime."""
         return self.element_type in _FEEDABLE
 
     @property
@@ -64,9 +73,12 @@ class ModelInput:
         return str(TensorProto.DataType.Name(self.element_type)).lower() if self.element_type else "not a tensor"
 
     def __str__(self) -> str:
+        name = ("optional " if self.nullable else "") + {"sequence": "sequence of ", "map": "map to "}.get(
+            self.kind, ""
+        )
         if self.shape is None:
-            return f"{self.type_name} of any rank"
-        return f"{self.type_name}[{', '.join('?' if size is None else str(size) for size in self.shape)}]"
+            return f"{name}{self.type_name} of any rank"
+        return f"{name}{self.type_name}[{', '.join('?' if size is None else str(size) for size in self.shape)}]"
 
 
 def model_inputs(model: onnx.ModelProto) -> tuple[ModelInput, ...]:
@@ -77,11 +89,22 @@ def model_inputs(model: onnx.ModelProto) -> tuple[ModelInput, ...]:
 
 
 def _model_input(value: onnx.ValueInfoProto, optional: bool) -> ModelInput:
-    if not value.type.HasField("tensor_type"):
-        return ModelInput(value.name, 0, None, optional)
-    tensor = value.type.tensor_type
+    kind, inner = value.type, "tensor"
+    nullable = kind.HasField("optional_type")
+    if nullable:
+        kind = kind.optional_type.elem_type
+    key_type = 0
+    if kind.HasField("sequence_type"):
+        inner, kind = "sequence", kind.sequence_type.elem_type
+    elif kind.HasField("map_type"):
+        inner, key_type, kind = "map", kind.map_type.key_type, kind.map_type.value_type
+    if not kind.HasField("tensor_type"):
+        return ModelInput(value.name, 0, None, optional, inner, nullable, key_type)
+    tensor = kind.tensor_type
     shape = tuple(_size(dim) for dim in tensor.shape.dim) if tensor.HasField("shape") else None
-    return ModelInput(value.name, tensor.elem_type, shape, optional)
+    if inner == "map":
+        shape = ()
+    return ModelInput(value.name, tensor.elem_type, shape, optional, inner, nullable, key_type)
 
 
 def _size(dim: onnx.TensorShapeProto.Dimension) -> int | str | None:

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 
 from actcache.errors import InvalidOption, OutputError
-from actcache.feed_file import save_sample
+from actcache.feed_file import arrays_of, can_be_saved, save_sample
 from actcache.files import check_room, file_error, writing
 from actcache.passes.inline_regions import MANIFEST_KEY
 from actcache.per_call import PerCall
@@ -66,17 +66,16 @@ class Recorder:
             self._stretch_is_recorded = bool(self._random.random() < self._sample)
         self._calls += 1
         inputs = {name: value for name, value in feed.items() if name not in self._not_inputs}
-        arrays = {name: value for name, value in inputs.items() if isinstance(value, np.ndarray)}
-        if self.full or not self._stretch_is_recorded or len(arrays) < len(inputs):
-            return  # sequences, maps and device values cannot be keys either
-        size = sum(array.nbytes for array in arrays.values())
+        if self.full or not self._stretch_is_recorded or not all(map(can_be_saved, inputs.values())):
+            return
+        size = sum(array.nbytes for value in inputs.values() for array in arrays_of(value))
         if self.recorded >= self._max_calls or self.bytes + size > self._max_bytes:
             self.full = True
             return
         path = self._folder / f"call-{self.recorded:06d}.npz"
         temporary = path.with_suffix(".tmp.npz")
         try:
-            save_sample(temporary, arrays)
+            save_sample(temporary, inputs)
             written = temporary.stat().st_size
             temporary.replace(path)
         except Exception as error:  # a full disk, or what no file takes: the run itself succeeded

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from actcache.errors import InvalidSamples
-from actcache.feed_file import read_entries, save_sample
+from actcache.feed_file import read_feed, save_sample
 from actcache.made_up import make_samples
 from actcache.model_inputs import Feed, ModelInput, Shape, model_inputs
 
@@ -32,14 +33,15 @@ def load_sample(path: str | PathLike[str], inputs: Sequence[ModelInput]) -> Feed
     Raises:
         InvalidSamples: The file cannot be read, or does not fit the model; names the file and the tensor.
     """
-    return check_sample(read_entries(path), inputs, fspath(path))
+    return check_sample(read_feed(path, inputs), inputs, fspath(path))
 
 
-def check_sample(arrays: Mapping[str, npt.ArrayLike], inputs: Sequence[ModelInput], source: str) -> Feed:
+def check_sample(arrays: Mapping[str, Any], inputs: Sequence[ModelInput], source: str) -> Feed:
     """Check one set of inputs against the model and return it as onnxruntime takes it.
 
     Args:
-        arrays: Input name to array.
+        arrays: Input name to array; to a list of arrays for a sequence, a dict for a map, None for an optional input
+            that is not given.
         inputs: The model's inputs.
         source: What messages call the sample: its file, or ``samples[0]``.
 
@@ -58,7 +60,22 @@ def check_sample(arrays: Mapping[str, npt.ArrayLike], inputs: Sequence[ModelInpu
             raise InvalidSamples(
                 "this input is missing", file=source, node=f"'{given.name}'", hint=f"the model takes {wanted}"
             )
-    return {name: _check_array(np.asarray(array), known[name], source) for name, array in arrays.items()}
+    return {name: _check_value(array, known[name], source) for name, array in arrays.items()}
+
+
+def _check_value(value: Any, wanted: ModelInput, source: str) -> Any:
+    if value is None and wanted.nullable:
+        return None
+    if wanted.kind == "tensor":
+        return _check_array(np.asarray(value), wanted, source)
+    fits = isinstance(value, dict) if wanted.kind == "map" else isinstance(value, (list, tuple, np.ndarray))
+    if not fits:
+        form = "{key: number, ...}" if wanted.kind == "map" else "[array, ...]"
+        hint = f"give {form} to actcache.save_sample, or in Python"
+        raise InvalidSamples(f"the model takes {wanted} here", file=source, node=f"'{wanted.name}'", hint=hint)
+    if wanted.kind == "map":
+        return dict(value)
+    return [_check_array(np.asarray(part), wanted, source) for part in value]
 
 
 def _check_array(array: npt.NDArray[np.generic], wanted: ModelInput, source: str) -> npt.NDArray[np.generic]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from actcache.errors import InvalidSamples
+from actcache.feed_file import arrays_of
 from actcache.samples import ModelInput, load_sample
 
 _HINT = "a trace is a folder of .npz files, one such file, or a .jsonl file of their paths; actcache.record writes one"
@@ -94,7 +95,8 @@ def typical_calls(trace: Trace, inputs: Sequence[ModelInput]) -> list[Path]:
     by_shapes: dict[object, list[Path]] = {}
     for call in trace.chosen_by[:_LOOKED_AT]:
         feed = load_sample(call, inputs)
-        by_shapes.setdefault(tuple(sorted((name, array.shape) for name, array in feed.items())), []).append(call)
+        shapes = tuple((name, *(array.shape for array in arrays_of(feed[name]))) for name in sorted(feed))
+        by_shapes.setdefault(shapes, []).append(call)
     return max(by_shapes.values(), key=len)[:2]
 
 

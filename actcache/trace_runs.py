@@ -20,6 +20,7 @@ import onnx
 import onnxruntime as ort
 
 from actcache import runtime, verify
+from actcache.feed_file import arrays_of
 from actcache.passes.graph import node_reads
 from actcache.passes.recording import Hashes, Place
 from actcache.samples import load_sample, model_inputs
@@ -115,8 +116,9 @@ class _Clock:
     _spent: float = 0.0
 
     def time(self, feed: verify.Feed) -> None:
-        shapes = tuple((name, array.shape) for name, array in sorted(feed.items()))
-        self._order.append((shapes, sum(array.nbytes for array in feed.values())))
+        arrays = {name: arrays_of(value) for name, value in sorted(feed.items())}
+        shapes = tuple((name, *(array.shape for array in found)) for name, found in arrays.items())
+        self._order.append((shapes, sum(array.nbytes for found in arrays.values() for array in found)))
         timed = self._timed[shapes]
         if len(timed) < _REPEATS and (self._spent < _TIMING_SECONDS or not any(self._timed.values())):
             if not timed:

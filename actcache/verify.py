@@ -18,7 +18,7 @@ from actcache.comparison import error_of, identical
 from actcache.tolerance import Differences, OutputDifference, Spread
 
 Array = npt.NDArray[np.generic]
-Feed = dict[str, Array]
+Feed = dict[str, Any]  # arrays; lists and dicts of them for sequences and maps
 Run = Callable[[Feed], list[Any]]
 
 
@@ -71,13 +71,20 @@ def cases(sample: Feed, batches: Sequence[Mapping[str, int]], cones: Sequence[Se
     """
     yield Case("cold and warm", sample, repeat=True)
     for cone in cones:
-        other = {name: a if name in cone else np.roll(a, 1) for name, a in sample.items()}
+        other = {name: a if name in cone else _rolled(a) for name, a in sample.items()}
         if not all(identical(other[name], a) for name, a in sample.items()):
             yield Case(f"only {', '.join(cone)} seen before", other, prepare=(sample,))
     given = [{name: axis for name, axis in axes.items() if name in sample} for axes in batches]
     for axes in given:
         if axes:
             yield from _row_cases(sample, axes)
+
+
+def _rolled(value: Any) -> Any:
+    """Return other values of the same shape, in each part of a sequence; a map stays as it is."""
+    if isinstance(value, list):
+        return [_rolled(part) for part in value]
+    return np.roll(value, 1) if isinstance(value, np.ndarray) else value
 
 
 def _row_cases(sample: Feed, axes: Mapping[str, int]) -> Iterator[Case]:

@@ -15,9 +15,10 @@ import onnxruntime as ort
 
 from actcache import knobs, replay_run, runtime, trace_runs, verify
 from actcache.errors import ActcacheError, InvalidModel, InvalidSamples
-from actcache.feed_file import read_entries, save_sample
+from actcache.feed_file import grouped, read_entries, read_feed, save_sample
 from actcache.made_up import make_samples
 from actcache.memory import release_memory
+from actcache.model_inputs import model_inputs
 from actcache.model_runs import ANSWER, ERRORS, FILE_REFUSED
 from actcache.passes.graph import GraphView
 from actcache.passes.profile import measure_costs, run_seconds
@@ -77,7 +78,7 @@ def _measure(request: dict[str, Any], directory: Path) -> dict[str, Any]:
     proto = onnx.load_model(request["base"], load_external_data=False)
     paths = [Path(s) for s in request["samples"]]
     if paths:
-        first = read_entries(paths[0])
+        first = read_feed(paths[0], model_inputs(proto))
         _run_sample(session, first, str(paths[0]))
     else:
         signature = request["signature"] or request["base"]
@@ -95,7 +96,8 @@ def _measure(request: dict[str, Any], directory: Path) -> dict[str, Any]:
 
 
 def _verify(request: dict[str, Any], directory: Path) -> dict[str, Any]:
-    samples = [read_entries(Path(s)) for s in request["samples"]]
+    inputs = model_inputs(onnx.load_model(request["base"], load_external_data=False))
+    samples = [read_feed(Path(s), inputs) for s in request["samples"]]
     session = _original(request)
     for path, sample in zip(request["samples"], samples, strict=True):
         _run_sample(session, sample, path)
@@ -148,7 +150,7 @@ def _record(request: dict[str, Any], directory: Path) -> dict[str, Any]:
     calls = trace_runs.Calls(proto, request["calls"])
     arrays = trace_runs.take_recording(session, calls, places, _upstream(request, proto, places, directory))
     np.savez(request["recording"], allow_pickle=False, **arrays)
-    sample = read_entries(Path(request["samples"][0]))
+    sample = read_feed(Path(request["samples"][0]), model_inputs(proto))
     fewer = []
     for row_axes in request["batches"]:
         cut = _fewer_rows(session, proto, directory, sample, row_axes, request["libraries"])
@@ -221,10 +223,11 @@ def _frontiers(request: dict[str, Any], _: Path) -> dict[str, Any]:
     found: list[verify.Feed] = [{} for _ in calls]
     for part in request["parts"]:
         session = _part(part, request)
+        inputs = model_inputs(onnx.load_model(part, load_external_data=False))
         names = [value.name for value in session.get_outputs()]
         taken = {value.name for value in session.get_inputs() + session.get_overridable_initializers()}
         for call, feed, values in zip(request["calls"], calls, found, strict=True):
-            wanted = {name: array for name, array in feed.items() if name in taken}
+            wanted = {name: array for name, array in grouped(feed, inputs).items() if name in taken}
             try:
                 values |= zip(names, session.run(names, wanted), strict=True)
             except Exception as error:

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 from google.protobuf.message import DecodeError
@@ -29,7 +29,7 @@ from actcache.passes.attribution import attribute
 from actcache.passes.cost import Costs
 from actcache.passes.graph import GraphView
 
-Feed = Mapping[str, npt.NDArray[np.generic]]
+Feed = Mapping[str, Any]
 
 _PREFIX, _KERNEL_TIME = "actcache_node_", "_kernel_time"
 #: About how long each measurement repeats its call.
@@ -70,7 +70,7 @@ def measure_costs(
     seconds = attribute(view, graph, times, weights)
     total, spread = timing
     scale = total / max(sum(seconds), 1e-9)
-    shapes |= {name: tuple(value.shape) for name, value in sample.items()}
+    shapes |= {name: tuple(value.shape) for name, value in sample.items() if isinstance(value, np.ndarray)}
     return Costs(tuple(s * scale for s in seconds), total, shapes, measured=True, spread=spread)
 
 

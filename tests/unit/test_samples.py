@@ -228,10 +228,17 @@ def test_nothing_fits_says_to_give_a_sample() -> None:
         make_samples(model, refuse)
 
 
-def test_inputs_that_are_no_tensors_are_refused_by_name() -> None:
-    model = parse("g (seq(float[N]) xs) => (float[M] y) { y = ConcatFromSequence<axis = 0>(xs) }")
+def test_inputs_that_no_array_can_carry_are_refused_by_name() -> None:
+    model = parse("g (seq(bfloat16[N]) xs) => (bfloat16[M] y) { y = ConcatFromSequence<axis = 0>(xs) }")
     with pytest.raises(InvalidSamples, match="input 'xs'"):
         make_samples(model, lambda feed: None)
+
+
+def test_sequences_are_made_up_of_several_tensors() -> None:
+    model = parse("g (seq(float[N, 3]) xs) => (float[M, 3] y) { y = ConcatFromSequence<axis = 0>(xs) }")
+    first, second = make_samples(model, runner(model))
+    assert [array.shape for array in first["xs"]] == [(4, 3)] * 3
+    assert not np.array_equal(first["xs"][0], first["xs"][1]) and not np.array_equal(first["xs"][0], second["xs"][0])
 
 
 REAL = ["paraphrase_minilm_l3", "minilm_l6_int8", "magika_v3_3", "silero_vad", "rapidocr_cls_v2", "open_nsfw_resnet"]

@@ -132,7 +132,7 @@ def test_a_failed_call_is_not_recorded_and_a_full_disk_stops_nothing(tmp_path: P
         recorded.run(None, {"x": np.ones((1, 3), np.float32)})
     assert recorded.recorded == 0
     (tmp_path / "calls").rmdir()
-    with pytest.warns(RuntimeWarning, match="stops recording"):
+    with pytest.warns(RuntimeWarning, match="has stopped recording"):
         assert recorded.run(None, {"x": np.ones((1, 2), np.float32)})
     assert recorded.full
 
@@ -143,5 +143,5 @@ def test_options_that_mean_nothing_and_used_folders_are_refused(tmp_path: Path) 
     call(tmp_path / "old.npz")
     with pytest.raises(OutputError, match="holds recorded calls already"):
         actcache.record(session(), tmp_path)
-    with pytest.raises(OutputError, match="cannot be made"):
+    with pytest.raises(OutputError, match="cannot be written"):
         actcache.record(session(), tmp_path / "old.npz" / "calls")
