@@ -8,6 +8,7 @@
 #   make test-page            the page of actcache report in a headless Chromium, which make test goes without
 #   make conformance          onnx's node tests, random graphs and the catalogue, compiled and held to plain onnxruntime
 #   make conformance-exports  models exported from PyTorch on the spot, in an environment of its own
+#   make mutants              break each promise on purpose and see whether a test notices (docs/mutants.md)
 #   make check                ruff, mypy, clang-format, clang-tidy
 #   make format               write everything the way that check wants it
 #   make library              the native library alone
@@ -29,7 +30,7 @@ OLDEST := .venv-oldest
 EXPORTS := .venv-exports
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page fuzz conformance conformance-exports
-.PHONY: check check-python check-cpp format library clean
+.PHONY: mutants check check-python check-cpp format library clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -73,6 +74,13 @@ conformance: library $(DONE)/test
 
 conformance-exports: library $(EXPORTS)/.done
 	$(EXPORTS)/bin/python -m tests.exports
+
+# MUTANTS_SAMPLE of each group instead of all; MUTANTS: names of groups.
+MUTANTS :=
+MUTANTS_SAMPLE := 0
+MUTANTS_SEED := 1
+mutants: library $(DONE)/test $(DONE)/dev
+	$(PYTHON) -m tests.mutants --write --sample $(MUTANTS_SAMPLE) --seed $(MUTANTS_SEED) $(MUTANTS)
 
 check: check-python check-cpp
 

@@ -1,0 +1,66 @@
+"""What is mutated, and which tests have to notice: the one place where paths stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+#: The row prover's own folder.
+ROWS = "passes/rows"
+#: What the C++ lists name their files relative to.
+NATIVE = "custom_ops/src"
+
+_ROW_TESTS = "tests/unit/test_rows_*.py"
+#: Asserts how times compare, which depends on what else the machine does.
+_TIMED = "tests/unit/test_rows_control.py::test_time_grows_linearly"
+#: Takes half of the time of all others together; what it holds, samples and traps hold too.
+_SLOW = "test_rows_models.py"
+
+
+@dataclass(frozen=True)
+class PythonGroup:
+    """Python modules that are mutated everywhere.
+
+    Attributes:
+        promise: What they are for, for the table.
+        modules: Patterns of paths.
+        tests: Patterns of paths of test files.
+    """
+
+    promise: str
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+    def paths(self) -> list[str]:
+        """Return the modules, of which each pattern must give some."""
+        return _found(self.modules)
+
+    def arguments(self) -> list[str]:
+        """Return pytest's arguments."""
+        return [*(path for path in _found(self.tests) if Path(path).name != _SLOW), "--deselect", _TIMED]
+
+
+def _found(patterns: tuple[str, ...]) -> list[str]:
+    paths: list[str] = []
+    for pattern in patterns:
+        some = sorted(str(path) for path in Path().glob(pattern))
+        if not some:
+            raise SystemExit(f"tests/mutants/groups.py: there is no file {pattern}; say where it is now")
+        paths += [path for path in some if path not in paths and Path(path).name != "__init__.py"]
+    return paths
+
+
+_PROVER = "analysis broadcasting hypotheses joining loops named_sizes registry sizes state"
+
+PYTHON: dict[str, PythonGroup] = {
+    "rules": PythonGroup("rules of operators: rows or refusal", (f"{ROWS}/rules_*.py",), (_ROW_TESTS,)),
+    "prover": PythonGroup(
+        "the prover that applies them", tuple(f"{ROWS}/{name}.py" for name in _PROVER.split()), (_ROW_TESTS,)
+    ),
+    "purity": PythonGroup("what may be skipped at all", ("passes/purity.py",), ("tests/unit/test_purity*.py",)),
+    "fingerprint": PythonGroup(
+        "what makes two regions the same",
+        ("passes/fingerprint.py",),
+        ("tests/unit/test_outline.py", "tests/unit/test_local_functions.py", "tests/unit/test_purity_bodies.py"),
+    ),
+}

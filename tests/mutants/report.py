@@ -1,0 +1,59 @@
+"""The table of docs/mutants.md, written by the program that measured it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.mutants.outcome import Outcome
+from tests.mutants.survivors import REVIEWED
+
+PAGE = Path("docs/mutants.md")
+BEGIN, END = "<!-- table: written by make mutants -->", "<!-- end of the table -->"
+
+#: What has to be reached, of the mutants that are not reviewed survivors.
+WANTED = 0.95
+
+
+def share(outcomes: Sequence[Outcome]) -> float:
+    """Return the killed share of mutants that are not listed as equivalent."""
+    counted = [outcome for outcome in outcomes if outcome.killed or outcome.key not in REVIEWED]
+    return sum(outcome.killed for outcome in counted) / len(counted) if counted else 1.0
+
+
+def table(groups: Mapping[str, tuple[str, Sequence[Outcome]]], how: str) -> str:
+    """Return the table; `groups` gives what each group promises, and its outcomes."""
+    lines = [
+        f"Measured with `{how}`.",
+        "",
+        "| group | what it holds | tried | killed | listed | survived | killed of those not listed |",
+    ]
+    lines.append("|---|---|---:|---:|---:|---:|---:|")
+    for name, (promise, outcomes) in groups.items():
+        counts = Counter(_kind(outcome) for outcome in outcomes)
+        numbers = " | ".join(str(counts[kind]) for kind in ("killed", "listed", "survived"))
+        lines.append(f"| {name} | {promise} | {len(outcomes)} | {numbers} | {share(outcomes):.1%} |")
+    return "\n".join(lines)
+
+
+def _kind(outcome: Outcome) -> str:
+    return "killed" if outcome.killed else "listed" if outcome.key in REVIEWED else "survived"
+
+
+def write(text: str) -> None:
+    """Put the table into the page, which has marks for it."""
+    page = PAGE.read_text()
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def outdated(outcomes: Sequence[Outcome], whole: bool) -> list[str]:
+    """Entries of the list of survivors that are killed now or, after a `whole` run of their files, gone."""
+    killed = {outcome.key for outcome in outcomes if outcome.killed}
+    tried, paths = {outcome.key for outcome in outcomes}, {outcome.path for outcome in outcomes}
+    found = [f"is killed now: {key}" for key in REVIEWED if key in killed]
+    if whole:
+        found += [f"is gone: {key}" for key in REVIEWED if key[0] in paths and key not in tried]
+    return found
