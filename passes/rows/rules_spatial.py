@@ -183,7 +183,12 @@ def col2im(op: Op) -> Value:
 
 @rule("Resize", "Upsample", sizes=(3,))
 def resize(op: Op) -> Value:
-    """Interpolates along each axis on its own: the axis of the rows must keep its size exactly."""
+    """Interpolates along each axis on its own: the axis of the rows must keep its size exactly.
+
+    At scale 1 the nearest entry is the row itself, whatever the transformation. Interpolation is not along an axis of
+    scale 1 alone: it adds the neighbour times 0, which is no number where the neighbour is infinite. Only batch and
+    channels are left out of it, the axes 0 and 1 of images and volumes.
+    """
     op.row_free(1, 2, 3)
     x, given = op.need(0), op.get(3)
     if x.shape is None:
@@ -194,6 +199,8 @@ def resize(op: Op) -> Value:
         raise Mixes("size-from-batch", "the number of rows decides a size of Resize")
     if any(size.batch and (x.row is None or a != x.row.axis) for a, size in zip(axes, _sizes(op) or [], strict=False)):
         raise Mixes("size-from-batch", "the number of rows decides a size of Resize")
+    if x.row is not None and op.attribute("mode", "nearest") != "nearest" and (rank < 4 or x.row.axis > 1):
+        raise Mixes("resize-rows", "Resize interpolates between the rows, if only with the weights 1 and 0")
     if x.row is not None and x.row.axis in axes:
         _resize_keeps(op, x, x.row, axes.index(x.row.axis))
     return carry(x, tuple(_resized(op, s, axes.index(a)) if a in axes else s for a, s in enumerate(x.shape)))

@@ -228,6 +228,32 @@ def follows(tried: Sample, runner: Runner) -> Iterator[tuple[str, list[int], boo
             yield name, list(chosen), agree(part[name], expected, axis, tried.tolerance)
 
 
+def keeps_apart(tried: Sample, runner: Runner) -> Iterator[tuple[str, float, bool]]:
+    """For every output claimed to be rows: whether the other rows stay as they are when one is infinite or no number.
+
+    A weight of 0 does not keep rows apart: 0 times infinity is no number. Inputs of given or bounded values stay.
+    """
+    inputs = {name: t for name, t in tried.tensors.items() if t.axis is not None and not t.constant}
+    free = [n for n, t in inputs.items() if t.dtype.startswith("float") and t.values is None and t.low is None]
+    names = list(tried.claims)
+    finite = dict(zip(names, runner.run(names, tried.feed()), strict=True))
+    for value in (np.nan, np.inf, -np.inf) if free else ():
+        feed = tried.feed()
+        for name in free:
+            feed[name].swapaxes(0, inputs[name].axis or 0)[2] = value  # type: ignore[operator]
+        try:
+            made = dict(zip(names, runner.run(names, feed), strict=True))
+        except Exception:  # it has no result for such a number
+            continue
+        for name, claim in tried.claims.items():
+            if isinstance(claim, str):
+                continue
+            axis, block = claim if isinstance(claim, tuple) else (claim, 1)
+            places = [row * block + j for row in range(ROWS) if row != 2 for j in range(block)]
+            other = np.take(made[name], places, axis)
+            yield name, value, agree(other, np.take(finite[name], places, axis), axis, tried.tolerance)
+
+
 def agree(got: Array, expected: Array, axis: int, tolerance: float) -> bool:
     """Equal up to rounding, relative to the largest magnitude in the same row."""
     if got.shape != expected.shape or got.dtype != expected.dtype:

@@ -15,7 +15,7 @@ import rows_samples_refused
 import rows_samples_shape
 import rows_samples_tokens
 import rows_samples_versions
-from rows_support import Sample, described, follows, session
+from rows_support import Sample, described, follows, keeps_apart, session
 
 from actcache.passes.rows import RULES
 
@@ -44,6 +44,12 @@ def test_claim_is_what_onnxruntime_does(tried: Sample) -> None:
     if proven(tried):
         wrong = [(name, chosen) for name, chosen, same in follows(tried, session(tried)) if not same]
         assert not wrong
+
+
+@pytest.mark.parametrize("tried", [tried for tried in SAMPLES if proven(tried)], ids=str)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_no_row_reaches_another(tried: Sample) -> None:
+    assert not [(name, value) for name, value, same in keeps_apart(tried, session(tried)) if not same]
 
 
 @pytest.mark.parametrize("tried", [tried for tried in SAMPLES if proven(tried)], ids=str)
