@@ -24,11 +24,6 @@ from actcache.errors import UnsupportedAudit
 #: What is read here.
 SCHEMA: Final = 1
 
-#: Outcomes of a row in ``lookup`` lines whose result came from the cache: hit, duplicate in its call, joined.
-REUSED: Final = "hdj"
-#: Outcomes of a row that was not looked up.
-BYPASSED: Final = "b"
-
 _CHUNK = 1 << 22
 #: A line that is longer is broken: the longest that the library writes has a row for every 30 bytes.
 _LONGEST_LINE = 1 << 26

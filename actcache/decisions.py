@@ -16,9 +16,8 @@ import msgspec
 
 from actcache.audit_log import AuditLog, Control, Dropped, Event, Evict, Lookup, Policy, Region, Start, Store
 from actcache.errors import UnsupportedAudit
+from actcache.outcomes import COMPUTED, STORED
 
-#: Outcomes of rows that are computed, to be stored or compared: the ``store`` line has a letter for each.
-COMPUTED = "mevr"
 #: Knobs that say where records go and not what the cache does.
 RECORDERS = ("audit_path", "audit_max_bytes", "audit_files", "audit_buffer_bytes", "metrics_path")
 
@@ -230,7 +229,7 @@ class _Reader:
         computed, letters = len(decision.computed), len(line.outcomes)
         if computed != letters:
             decision.contradiction = f"its lookup line has {computed} computed rows, its store line {letters}"
-        elif line.stored != line.outcomes.count("s"):
+        elif line.stored != line.outcomes.count(STORED):
             decision.contradiction = f"its store line says {line.stored} rows were stored, its letters say others"
 
     def _control(self, line: Control) -> None:

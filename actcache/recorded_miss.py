@@ -21,6 +21,20 @@ from actcache.miss import Call, Why, entries_of, equal_rows
 from actcache.model_file import parse_model
 from actcache.model_inputs import model_inputs
 from actcache.moment import format_moment
+from actcache.outcomes import (
+    BYPASSED,
+    DUPLICATE,
+    EQUAL,
+    EXPIRED,
+    HIT,
+    JOINED,
+    NEITHER,
+    NOT_STORED,
+    PRESENT,
+    REFRESHED,
+    STORED,
+    VERIFIED,
+)
 from actcache.samples import load_sample
 
 #: Other lookups that an answer names.
@@ -34,11 +48,11 @@ _EVICTED = {
     "invalidated": "removed because a fresh result of its row was not stored",
 }
 #: What letters of store lines say of a key; those that leave it as it was say nothing.
-_BECAME = {"s": "stored", "r": "refused", "n": "uncacheable"}
-_STAYS = "p="
-_NOT_STORED = {
-    "r": "it was not worth what it would have pushed out, or there was no room",
-    "n": "its results are not one row per row",
+_BECAME = {STORED: "stored", NOT_STORED: "refused", NEITHER: "uncacheable"}
+_STAYS = PRESENT + EQUAL
+_WHY_NOT_STORED = {
+    NOT_STORED: "it was not worth what it would have pushed out, or there was no room",
+    NEITHER: "its results are not one row per row",
 }
 
 
@@ -234,18 +248,18 @@ class _Reasons:
         keys = self._decision.keys
         known = None if key is None else self._keys.get(key)
         by = "" if known is None else f"lookup {known.lookup}"
-        if letter == "h":
+        if letter == HIT:
             return "hit", "equal", f"stored by {by}" if known else "stored before the log began", {}
-        if letter == "j":
+        if letter == JOINED:
             return "hit", "joined", "another call was computing it, and this one waited", {}
-        if letter == "d":
+        if letter == DUPLICATE:
             same = keys.index(key) if keys is not None and key is not None else 0
             return "duplicate", "equal", f"equal to row {same} of the same call", {"duplicate_of": same}
-        if letter == "v":
+        if letter == VERIFIED:
             return "miss", "verified", "it was found, and computed all the same to be compared (verify_fraction)", {}
-        if letter == "r":
+        if letter == REFRESHED:
             return "miss", "control", "the call asked for refresh: everything is computed afresh", {}
-        if letter == "b":
+        if letter == BYPASSED:
             return "bypassed", *self._bypass()
         return "miss", *self._miss(letter, known)
 
@@ -262,7 +276,7 @@ class _Reasons:
         if known is None:
             return self._never_seen()
         details: dict[str, Any] = {"last": known.lookup, **known.details}
-        if letter == "e":
+        if letter == EXPIRED:
             by = details.get("stored_by", known.lookup)
             text = f"stored by lookup {by}, and older by then than ttl_seconds or max_entry_age allowed"
             return "expired", text, details
@@ -272,7 +286,7 @@ class _Reasons:
             through = f" (by lookup {known.lookup})" if known.lookup else ""
             return "evicted", f"{stored}{_EVICTED.get(reason, f'removed: {reason}')}{through}", details
         if known.what in ("refused", "uncacheable"):
-            why = _NOT_STORED["r" if known.what == "refused" else "n"]
+            why = _WHY_NOT_STORED[NOT_STORED if known.what == "refused" else NEITHER]
             return known.what, f"computed by lookup {known.lookup} and not stored: {why}", details
         if known.what == "computed":
             text = f"lookup {known.lookup} computed it and had not stored it by then, or failed"

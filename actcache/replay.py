@@ -20,6 +20,7 @@ from actcache.decisions import Change, Decision, History, RegionName, Step, read
 from actcache.errors import InternalError, UnsupportedAudit
 from actcache.files import scratch_folder
 from actcache.model_runs import call
+from actcache.outcomes import JOINED, REFRESHED
 from actcache.passes.weights import move_weights
 from actcache.per_call import PerCall
 from actcache.replay_difference import calls_differ, first_difference, missing
@@ -158,7 +159,7 @@ def _request(run: list[Decision] | Change) -> dict[str, Any]:
     return {
         "regions": [_arguments(decision) for decision in run],
         "namespace": namespaces[0] if namespaces else None,
-        "control": "refresh" if any("r" in decision.outcomes for decision in run) else "use",
+        "control": "refresh" if any(REFRESHED in decision.outcomes for decision in run) else "use",
     }
 
 
@@ -187,7 +188,7 @@ def _notes(history: History, steps: list[Step], names: set[RegionName]) -> list[
         notes.append(f"{others} lookups of other models' regions are left out; they share the store")
     if history.overlapping:
         notes.append(f"{history.overlapping} calls overlapped with others; they are made one after the other")
-    if any(isinstance(step, Decision) and "j" in step.outcomes for step in steps):
+    if any(isinstance(step, Decision) and JOINED in step.outcomes for step in steps):
         notes.append("rows that waited for another call (j) count as found (h)")
     aged = (step for step in steps if isinstance(step, Change) and step.arguments.get("min_age_seconds"))
     if any(aged):

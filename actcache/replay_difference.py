@@ -7,25 +7,20 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from actcache.decisions import Change, Decision, History, RegionName, Step
+from actcache.outcomes import (
+    BYPASSED,
+    EXPIRED,
+    HELD,
+    HELD_AFTERWARDS,
+    HIT,
+    JOINED,
+    MISS,
+    REFRESHED,
+    VERIFIED,
+    became,
+    kept,
+)
 
-_WORDS = {
-    "h": "found",
-    "d": "a duplicate",
-    "j": "found after waiting",
-    "m": "missed",
-    "e": "too old",
-    "v": "found and verified",
-    "r": "refreshed",
-    "b": "bypassed",
-}
-_STORED = {
-    "s": "stored",
-    "r": "not worth storing",
-    "p": "there already",
-    "=": "equal to its entry",
-    "x": "different from its entry",
-    "n": "not cacheable",
-}
 #: Evictions that are spelled out.
 _SHOWN = 3
 
@@ -124,8 +119,8 @@ def _of_decision(theirs: Decision, ours: Decision) -> tuple[str, str] | None:
         keys = (None if theirs.keys is None else theirs.keys[row], None if ours.keys is None else ours.keys[row])
         if None not in keys and keys[0] != keys[1]:
             return "keys", f"row {row} is equal to another row of these calls in the log than in the trace"
-        if one.replace("j", "h") != two.replace("j", "h"):
-            return "outcomes", f"row {row} was {_word(_WORDS, one)} in the log, {_word(_WORDS, two)} in the replay"
+        if one.replace(JOINED, HIT) != two.replace(JOINED, HIT):
+            return "outcomes", f"row {row} was {became(one)} in the log, {became(two)} in the replay"
     if theirs.stored != ours.stored:
         return "stored", _stored(theirs, ours)
     if theirs.contradiction is not None:
@@ -141,7 +136,7 @@ def _stored(theirs: Decision, ours: Decision) -> str:
         return f"{which[0]} has nothing of what became of the computed rows, {which[1]} has"
     for row, one, two in zip(theirs.computed, theirs.stored, ours.stored, strict=False):
         if one != two:
-            return f"row {row} was {_word(_STORED, one)} in the log, {_word(_STORED, two)} in the replay"
+            return f"row {row} was {kept(one)} in the log, {kept(two)} in the replay"
     return f"{len(theirs.stored)} rows were computed in the log, {len(ours.stored)} in the replay"
 
 
@@ -165,10 +160,6 @@ def _name(step: Step) -> str:
     return f"a lookup of '{step.region[0]}'" if isinstance(step, Decision) else f"'{step.what}'"
 
 
-def _word(words: dict[str, str], letter: str) -> str:
-    return words.get(letter, f"'{letter}'")
-
-
 # -- why ------------------------------------------------------------------------------------------------
 
 
@@ -183,7 +174,7 @@ class _Past:
         self.held.difference_update(number for reason, number in step.evicted if reason == "expired")
         if step.stored is not None and step.keys is not None:
             letters = zip(step.computed, step.stored, strict=False)
-            self.held.update(step.keys[row] for row, letter in letters if letter in "sp=")
+            self.held.update(step.keys[row] for row, letter in letters if letter in HELD_AFTERWARDS)
         self.held.difference_update(n for reason, n in step.evicted if reason not in ("expired", "replaced"))
 
     def change(self) -> None:
@@ -194,9 +185,9 @@ class _Past:
         if not self.complete or step.keys is None:
             return None
         for row, (letter, key) in enumerate(zip(step.outcomes, step.keys, strict=True)):
-            if letter in "hv" and key not in self.held:
+            if letter in HELD and key not in self.held:
                 return f"row {row} was found, but no line before says that it was stored"
-            if letter == "m" and key in self.held and ("expired", key) not in step.evicted:
+            if letter == MISS and key in self.held and ("expired", key) not in step.evicted:
                 return f"row {row} was missed, but lines before say that it was stored, and none that it left"
         return None
 
@@ -232,13 +223,13 @@ def _why(history: History, past: _Past, kind: str, theirs: Decision | None, ours
 def _by_knob(history: History, theirs: Decision, ours: Decision) -> str | None:
     """The knob that an outcome depends on, where only one kind of row has come to something else."""
     pairs = zip(theirs.outcomes, ours.outcomes, strict=True)
-    one, two = next((a, b) for a, b in pairs if a.replace("j", "h") != b.replace("j", "h"))
-    if "v" in (one, two):
+    one, two = next((a, b) for a, b in pairs if a.replace(JOINED, HIT) != b.replace(JOINED, HIT))
+    if VERIFIED in (one, two):
         share = history.config.get("verify_fraction")
         return f"hits were verified with another verify_fraction than the log's {share}, or before the log began"
-    if "e" in (one, two):
+    if EXPIRED in (one, two):
         return "the session had its own ttl_seconds or max_entry_age, which the log does not have"
-    if "b" in (one, two) or "r" in (one, two):
+    if BYPASSED in (one, two) or REFRESHED in (one, two):
         return "the cache was off, or the call said so with its control input, which a trace does not have"
     return None
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from actcache.outcomes import ALWAYS_COMPUTED, ALWAYS_REUSED, DECIDED_BY_BUDGET
 from actcache.passes.store_simulation import ENTRY_OVERHEAD, StoreSimulation
 from actcache.report_page.regions import RegionSums
 from actcache.report_page.rows import Floats, Ints, Keys, Rows
@@ -29,11 +30,6 @@ MOST_REFERENCES = 60_000
 #: Keys below which the rate is not lowered any more: a sample of fewer says little.
 _FEWEST_KEYS = 256
 _QUARTERS = 4
-
-#: Outcomes that the budget decides: found, or computed because it was not.
-_DECIDED = "hmv"
-#: Outcomes that are the same with any budget: reused within the call or from one under way; too old; asked to compute.
-_ALWAYS_REUSED, _NEVER_REUSED = "dj", "er"
 
 
 class KeySample:
@@ -60,9 +56,9 @@ class KeySample:
         if self.full:
             return
         self.rows += int(rows.keyed.sum())
-        self.always += int((rows.among(_ALWAYS_REUSED) & rows.keyed).sum())
-        self.never += int((rows.among(_NEVER_REUSED) & rows.keyed).sum())
-        wanted = np.flatnonzero(rows.among(_DECIDED) & rows.keyed)
+        self.always += int((rows.among(ALWAYS_REUSED) & rows.keyed).sum())
+        self.never += int((rows.among(ALWAYS_COMPUTED) & rows.keyed).sum())
+        wanted = np.flatnonzero(rows.among(DECIDED_BY_BUDGET) & rows.keyed)
         places = spread(rows.key[wanted])
         inside = places < self._threshold()
         wanted = wanted[inside]

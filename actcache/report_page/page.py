@@ -16,6 +16,7 @@ from actcache.audit_log import AuditLog
 from actcache.compiled_model import read_compiled
 from actcache.errors import OutputError
 from actcache.files import write_whole
+from actcache.outcomes import LOOKED_UP
 from actcache.passes.store_simulation import ENTRY_OVERHEAD
 from actcache.report_page import plots, wording
 from actcache.report_page.curve import miss_ratio_curve
@@ -25,17 +26,6 @@ from actcache.report_page.summary import AGE_STEPS, Summary, summarise
 
 #: Repeated inputs that are listed.
 _TOP = 10
-
-_OUTCOMES = {
-    "h": "hit",
-    "d": "equal to an earlier row of the call",
-    "j": "joined a call that computed it",
-    "m": "miss",
-    "e": "expired or too old",
-    "v": "computed to verify",
-    "r": "refreshed",
-    "b": "bypassed",
-}
 
 
 def write_report(
@@ -136,10 +126,13 @@ def _bars(counts: Sequence[tuple[str, int]]) -> list[tuple[str, int, float]]:
 
 
 def _outcome_bars(facts: Facts) -> list[tuple[str, int, float]]:
-    counts = {letter: sum(region.outcomes[letter] for region in facts.regions) for letter in _OUTCOMES}
+    counts = {letter: sum(region.outcomes[letter] for region in facts.regions) for letter in LOOKED_UP}
     other = facts.rows - sum(counts.values())
     return _bars(
-        [*((_OUTCOMES[o], number) for o, number in counts.items() if number), *([("other", other)] if other else [])]
+        [
+            *((LOOKED_UP[o].kind, number) for o, number in counts.items() if number),
+            *([("other", other)] if other else []),
+        ]
     )
 
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from actcache.audit_log import BYPASSED, REUSED, Region
+from actcache.audit_log import Region
+from actcache.outcomes import BYPASSED, FETCHED, REUSED, STORED
 
 _NANOSECOND = 1e-9
 
@@ -89,9 +90,9 @@ class RegionSums:
     @property
     def entry_bytes(self) -> float:
         """Mean size of what was stored, or else of what was copied out; 0: neither."""
-        if self.results["s"]:
-            return self.stored_bytes / self.results["s"]
-        fetched = self.outcomes["h"] + self.outcomes["j"]
+        if self.results[STORED]:
+            return self.stored_bytes / self.results[STORED]
+        fetched = sum(self.outcomes[letter] for letter in FETCHED)
         return self.copied_bytes / fetched if fetched else 0.0
 
     @property

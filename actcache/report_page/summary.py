@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from actcache.audit_log import BYPASSED, REUSED, AuditLog, Control, Dropped, Evict, Lookup, Policy, Region, Start, Store
+from actcache.audit_log import AuditLog, Control, Dropped, Evict, Lookup, Policy, Region, Start, Store
 from actcache.byte_size import parse_bytes
+from actcache.outcomes import BYPASSED, FETCHED, HIT, REUSED
 from actcache.report_page.curve import KeySample
 from actcache.report_page.frequent import FrequentKeys
 from actcache.report_page.regions import Regions
@@ -184,7 +185,7 @@ class _Reader:
         _count_outcomes(summary, rows, region)
         _count_times(summary, lookups, region)
         _count_timeline(summary, lookups, rows, times)
-        hits = rows.among("h") & (rows.age >= 0)
+        hits = rows.among(HIT) & (rows.age >= 0)
         summary.ages += np.bincount(np.searchsorted(AGE_STEPS, rows.age[hits]), minlength=len(AGE_STEPS))
         region_of_row = region[rows.line]
         for index in np.unique(region_of_row[rows.keyed]):
@@ -247,7 +248,7 @@ def _entry_sizes(lookups: Sequence[Lookup], stores: Sequence[Store]) -> Floats:
     sizes = {(s.call, s.region): s.bytes / s.stored for s in stores if s.stored}
     found = np.zeros(len(lookups))
     for place, lookup in enumerate(lookups):
-        fetched = lookup.outcomes.count("h") + lookup.outcomes.count("j")
+        fetched = sum(map(lookup.outcomes.count, FETCHED))
         if fetched and lookup.bytes:
             found[place] = lookup.bytes / fetched
         else:
