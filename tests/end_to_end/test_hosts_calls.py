@@ -27,6 +27,17 @@ def test_some_outputs_in_any_order(one: Hosted, names: list[str] | None) -> None
     one.check(lambda f: original.run(names, f), lambda f: compiled.run(names, f), {"x": drawn(6, WIDTH)}, ROUNDING)
 
 
+@pytest.mark.parametrize("names", [["y"], ["best", "z"], None], ids=str)
+def test_options_of_a_call(one: Hosted, names: list[str] | None) -> None:
+    """Only what leads to the outputs asked for is run, and the arena is given back after each call."""
+    original, compiled = one.plain(), one.session()
+    said = ort.RunOptions()
+    said.only_execute_path_to_fetches = True
+    said.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    feed = {"x": drawn(6, WIDTH)}
+    one.check(lambda f: original.run(names, f, said), lambda f: compiled.run(names, f, said), feed, ROUNDING)
+
+
 def test_other_outputs_in_every_call(one: Hosted) -> None:
     """What one call did not ask for is there for the next."""
     original, compiled = one.plain(), one.session()

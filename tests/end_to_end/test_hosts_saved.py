@@ -60,6 +60,17 @@ def test_from_bytes(granularity: str) -> None:
     compare(one, one.open(one.compiled.read_bytes()))
 
 
+def test_saved_with_optimisations_for_later(tmp_path: Path) -> None:
+    """onnxruntime's own format can keep what it would optimise where the model is loaded."""
+    one = stack()
+    later = "optimization__minimal_build_optimizations"
+    made = options(session__save_model_format="ORT", **{later: "save"})
+    made.optimized_model_filepath = str(tmp_path / "saved.ort")
+    one.session(made)
+    again = one.again()
+    compare(again, again.open(tmp_path / "saved.ort", options(**{later: "apply"})))
+
+
 def test_ort_format_from_bytes(tmp_path: Path) -> None:
     one = stack()
     made = options(session__save_model_format="ORT")
