@@ -138,6 +138,11 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
     " float32; or twice the original's own spread]",
 )
 @click.option(
+    "--exact",
+    type=click.Choice(["bits"]),
+    help="Cache only what gives the original's results in every bit, whatever is cached. Takes longer to verify.",
+)
+@click.option(
     "--dynamic-batch",
     is_flag=True,
     help="MODEL takes one batch size only: write a model that takes any, if its rows are proven apart.",
@@ -281,6 +286,7 @@ def _compile(stage: Callable[[str], None], **options: Any) -> CompileResult:
         regions=regions or None,
         min_saving=options["min_saving"],
         tolerance=options["tolerance"],
+        exact=options["exact"],
         dynamic_batch=options["dynamic_batch"],
         verify=not options["no_verify"],
         pure_ops=options["pure_ops"],

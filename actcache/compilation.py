@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from actcache.byte_size import DEFAULT_BUDGET
 from actcache.cost_profile import CostProfile, file_digest, measurement_key, model_digest
 from actcache.errors import ActcacheError, InvalidModel, NothingToCache
 from actcache.model_file import LoadedModel
+from actcache.passes.bits import BitRules, known_barriers, measured_rules, never_alone
 from actcache.passes.choose import Choice, Plan, choose, likely_batches, wanted_places
 from actcache.passes.choose_traced import predicted
 from actcache.passes.cost import Costs, estimate_costs, typical_costs
@@ -60,6 +61,7 @@ class Compilation:
         dynamic: The model with its batch made variable, if that is what is compiled.
         per_call: Inputs and outputs that the compiled model has besides.
         profile: Measurements of earlier compilations.
+        exact: Accept no difference to the original, not in one bit.
 
     Attributes:
         view: What the analyses see.
@@ -78,7 +80,10 @@ class Compilation:
         dynamic: DynamicBatch | None = None,
         per_call: PerCall | None = None,
         profile: CostProfile | None = None,
+        *,
+        exact: bool = False,
     ) -> None:
+        self.exact = exact
         self.per_call = per_call or PerCall()
         self.profile = profile or CostProfile(None)
         self.loaded, self.tolerance, self.verify, self.step, self.dynamic = loaded, tolerance, verify, step, dynamic
@@ -102,6 +107,7 @@ class Compilation:
         self.must_pay = False
         self._digest = model_digest(Path(self.originals.base), loaded.weights.digest)
         self._costs_key, self._fresh = "", False  # where costs are kept; whether they were measured just now
+        self._choose_within: Callable[[BitRules | None], Choice] | None = None  # none: the user named the regions
 
     def measure(self, samples: Sequence[Sample], trace: Trace | None) -> None:
         """Take or make samples and measure costs on the first; estimate them where nothing may be run."""
@@ -162,7 +168,7 @@ class Compilation:
             self._record(wanted, likely_batches(self.view, self.costs), budget)
         self.step("choosing regions")
 
-        def by_costs() -> Choice:
+        def by_costs(bits: BitRules | None) -> Choice:
             return choose(
                 self.view,
                 self.costs,
@@ -171,12 +177,17 @@ class Compilation:
                 pure_ops=pure_ops,
                 name=re.sub(r"[^\w.-]", "_", self.loaded.source.name.removesuffix(".onnx").removesuffix(".cached")),
                 predictor=self.predictor,
+                bits=bits,
             )
 
-        choice = by_costs()
+        self._choose_within = by_costs
+        bits = known_barriers(self.view) if self.exact else None
+        choice = by_costs(bits)
         if choice.close and self._fresh and self.predictor is None:
             self._measure_again()
-            choice = by_costs()
+            choice = by_costs(bits)
+        if bits:
+            choice.refusals += bits.barriers.values()
         self._keep_costs()
         return choice
 
@@ -219,15 +230,38 @@ class Compilation:
         Raises:
             NothingToCache: None does, or there is none.
         """
-        for plan in choice.plans:
+        for plan, in_part in self._plans(choice):
             if self.dynamic and all(candidate.region.granularity != "row" for candidate in plan):
                 continue  # without rows, the model as it is does as well
-            compiled, report = self._accepted(plan, choice.refusals)
+            compiled, report = self._accepted(plan, choice.refusals, in_part=in_part)
             if compiled and self._pays(compiled, report, choice.refusals):
                 state_tolerances(self.result, self._region_tolerances(compiled, report))
                 return compiled, report
         hint = "--explain lists every reason" + ("; --min-saving 0 caches whatever is safe" if self.must_pay else "")
         raise NothingToCache(choice.refusals, file=self.loaded.source, hint=hint)
+
+    def _plans(self, choice: Choice) -> Iterator[tuple[Plan, bool]]:
+        """Yield the plans, each with whether it may be taken in part. Where bits count, other places for the same
+        regions come before parts of the best plan, and before whole calls.
+        """
+        if not (self.exact and self.verify and self._choose_within and choice.plans):
+            yield from ((plan, True) for plan in choice.plans)
+            return
+        best = choice.plans[0]
+        yield best, False
+        yield from ((plan, False) for plan in self._placed_for_bits(best, choice) if plan not in choice.plans)
+        yield from ((plan, True) for plan in choice.plans if len(plan) > 1 or plan is not best)
+
+    def _placed_for_bits(self, best: Plan, choice: Choice) -> Sequence[Plan]:
+        """Choose again, by what onnxruntime makes of the model: which operators and which edges change bits."""
+        self.step("looking for operators whose results depend on the batch")
+        batches = self._batches(best)
+        dependent, kept = model_runs.batch_bits(self.originals, self.samples[0], batches, self.loaded.directory)
+        rules = measured_rules(self.view, known_barriers(self.view), dependent, kept)
+        assert self._choose_within is not None
+        again = self._choose_within(rules)
+        choice.refusals += [r for r in rules.barriers.values() if r not in choice.refusals]
+        return again.plans
 
     def _region_tolerances(self, compiled: Sequence[CompiledRegion], report: VerifyReport | None) -> dict[str, float]:
         """Return per region the accepted difference of its live-outs."""
@@ -275,16 +309,31 @@ class Compilation:
             return False
         return True
 
-    def _accepted(self, plan: Plan, refusals: list[Refusal]) -> tuple[list[CompiledRegion], VerifyReport | None]:
-        """Compile and verify a plan. If it fails, find the regions that fail alone and do without them."""
+    def _verified(self, plan: Plan) -> tuple[list[CompiledRegion], VerifyReport]:
+        """Compile and verify a plan; where bits count, also so that no row of a larger call is computed alone."""
         compiled = self._outline(plan)
-        if not self.verify:
-            return compiled, None
         self.step("verifying " + ", ".join(f"'{c.region.id}' by {c.region.granularity}" for c in plan))
         cones, batches = [c.cone for c in plan], self._batches(plan)
-        report = model_runs.check(self.originals, self._written(), self.samples, batches, cones, self.tolerance)
+        report = model_runs.check(
+            self.originals, self._written(), self.samples, batches, cones, self.tolerance, exact=self.exact
+        )
+        if self.exact and report.different and (apart := never_alone(plan)) != plan:
+            return self._verified(apart)
+        return compiled, report
+
+    def _accepted(
+        self, plan: Plan, refusals: list[Refusal], *, in_part: bool = True
+    ) -> tuple[list[CompiledRegion], VerifyReport | None]:
+        """Compile and verify a plan. If it fails, find the regions that fail alone and do without them, if it may be
+        taken in part.
+        """
+        if not self.verify:
+            return self._outline(plan), None
+        compiled, report = self._verified(plan)
         if report.failure is None:
             return compiled, report
+        if not in_part and len(plan) > 1:
+            return [], None
         if len(plan) == 1:
             refusals.append(Refusal("verification", report.failure, plan[0].region.id))
             return [], None

@@ -45,6 +45,7 @@ def compile_model(
     regions: Sequence[RegionSpec] | None = None,
     min_saving: float | None = None,
     tolerance: float | None = None,
+    exact: str | None = None,
     dynamic_batch: bool = False,
     verify: bool = True,
     pure_ops: Collection[str] = (),
@@ -72,6 +73,8 @@ def compile_model(
             lookup costs; 0: whatever is safe.
         tolerance: Largest accepted difference to the original, relative to the largest magnitude in an output; None: by
             the output's type, or by the original's own spread (:mod:`actcache.tolerance`).
+        exact: ``bits``: cache only what gives the original's results in every bit, cold and warm; None: within the
+            tolerance.
         dynamic_batch: The model takes batches of one size: make it take any (:mod:`actcache.passes.dynamic_batch`). If
             that cannot be done, the model is compiled as it is; the refusals tell why.
         verify: Whether to run original and compiled model against each other.
@@ -92,6 +95,7 @@ def compile_model(
         InvalidModel, InvalidSamples, InvalidRegion, InvalidOption, OutputError, LibraryError: As they say.
     """
     _check_options(granularity, min_saving, tolerance, pure_ops, budget_bytes)
+    _check_exact(exact, verify)
     per_call = PerCall(namespace_input, control_input, account_output)
     source = Path(model)
     target = Path(output) if output is not None else source.with_suffix(".cached.onnx")
@@ -114,7 +118,9 @@ def compile_model(
         libraries = tuple(str(p) for p in custom_op_libraries)
         refusals: list[Refusal] = []
         for dynamic in _batches(loaded, dynamic_batch, refusals):
-            compilation = Compilation(loaded, libraries, tolerance, verify, step, dynamic, per_call, measured)
+            compilation = Compilation(
+                loaded, libraries, tolerance, verify, step, dynamic, per_call, measured, exact=exact == "bits"
+            )
             compilation.measure(samples, recorded)
             choice = compilation.choose(granularity, regions, min_saving, pure_ops, budget_bytes)
             if not dynamic_batch and granularity != "tensor":
@@ -158,6 +164,7 @@ def compile_model(
                 min_saving_ms=min_saving,
                 budget_bytes=budget_bytes if recorded else None,
                 tolerance=tolerance,
+                exact=exact,
                 dynamic_batch=compilation.dynamic is not None,
                 pure_ops=sorted(pure_ops),
                 outputs=list(outputs) or None,
@@ -184,6 +191,13 @@ def _check_options(
     for name in pure_ops:
         if ":" not in name:
             raise InvalidOption(f"'{name}' does not name an operator", hint="write --pure-op domain:Op")
+
+
+def _check_exact(exact: str | None, verify: bool) -> None:
+    if exact not in (None, "bits"):
+        raise InvalidOption(f"exact '{exact}' is unknown", hint="write 'bits', or leave it out")
+    if exact and not verify:
+        raise InvalidOption("--exact bits needs verification", hint="leave out --no-verify")
 
 
 def _fixed_batch(view: GraphView) -> list[Refusal]:

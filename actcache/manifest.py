@@ -52,6 +52,7 @@ class Policy:
         min_saving_ms: Milliseconds that a hit had to save; None: several times what its lookup costs.
         budget_bytes: Bytes of the store that a trace was played with; None without one.
         tolerance: Largest accepted difference to the original, as asked for; None: by type and spread.
+        exact: ``bits``: no difference was accepted.
         dynamic_batch: Whether a batch of constant size was made variable.
         pure_ops: Operators that the user vouched for.
         outputs: The outputs that were kept; None: all.
@@ -62,6 +63,7 @@ class Policy:
     min_saving_ms: float | None
     budget_bytes: int | None
     tolerance: float | None
+    exact: str | None
     dynamic_batch: bool
     pure_ops: Sequence[str]
     outputs: Sequence[str] | None = None

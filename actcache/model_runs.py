@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from actcache.errors import ActcacheError, InternalError, InvalidModel, InvalidSamples, LibraryError, UnsupportedAudit
+from actcache.passes.bits import Dependent
 from actcache.passes.cost import Costs
 from actcache.passes.recording import Place, Recording
 from actcache.passes.time_model import FewRows
@@ -138,8 +139,10 @@ def check(
     batches: Sequence[Mapping[str, int]],
     cones: Sequence[Sequence[str]],
     tolerance: float | None,
+    *,
+    exact: bool = False,
 ) -> VerifyReport:
-    """Verify a compiled model against the original.
+    """Verify a compiled model against the original; `exact`: bit for bit.
 
     Raises:
         InvalidModel, InvalidSamples, LibraryError: As :func:`measure`, and the native library cannot be used.
@@ -147,9 +150,26 @@ def check(
     request = {"task": "verify", **asdict(originals), "samples": [str(s) for s in samples]}
     request |= compiled.request()
     request |= {"batches": [dict(axes) for axes in batches], "cones": [list(cone) for cone in cones]}
-    request["tolerance"] = tolerance
+    request |= {"tolerance": tolerance, "exact": exact}
     answer = call(request, compiled.path.parent, originals.source)
     return VerifyReport(**answer)
+
+
+def batch_bits(
+    originals: Originals, sample: Path, batches: Sequence[Mapping[str, int]], directory: Path
+) -> tuple[list[Dependent], list[str] | None]:
+    """Find operators whose results depend on the batch (:mod:`actcache.batch_bits`).
+
+    Returns:
+        They, and the tensors that onnxruntime's optimiser leaves; None if it does not tell.
+    """
+    request = {"task": "batch_bits", **asdict(originals), "samples": [str(sample)]}
+    request["batches"] = [dict(axes) for axes in batches]
+    try:
+        answer = call(request, directory, originals.source)
+    except (InvalidModel, InternalError):  # no memory for so many values, say
+        return [], None
+    return [Dependent(**node) for node in answer["dependent"]], answer["kept"]
 
 
 def record(

@@ -61,13 +61,23 @@ class Case:
     repeat: bool = False
 
 
-def cases(sample: Feed, batches: Sequence[Mapping[str, int]], cones: Sequence[Sequence[str]] = ()) -> Iterator[Case]:
+#: Sizes of batches around the widths of vectors, for ``--exact bits``.
+SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33)
+
+
+def cases(
+    sample: Feed,
+    batches: Sequence[Mapping[str, int]],
+    cones: Sequence[Sequence[str]] = (),
+    sizes: Sequence[int] = (),
+) -> Iterator[Case]:
     """Yield the calls that verification makes for one sample.
 
     Args:
         sample: Inputs for one call.
         batches: Ways to cut the inputs into rows, each input name to its row axis; none for granularity ``tensor``.
         cones: Per region the graph inputs that it depends on.
+        sizes: Of batches that are tried besides.
     """
     yield Case("cold and warm", sample, repeat=True)
     for cone in cones:
@@ -78,6 +88,7 @@ def cases(sample: Feed, batches: Sequence[Mapping[str, int]], cones: Sequence[Se
     for axes in given:
         if axes:
             yield from _row_cases(sample, axes)
+            yield from _sized_cases(sample, axes, sizes)
 
 
 def _rolled(value: Any) -> Any:
@@ -98,6 +109,21 @@ def _row_cases(sample: Feed, axes: Mapping[str, int]) -> Iterator[Case]:
     yield Case("one row of a known batch", take(full, axes, rows[:1]), prepare=(full,))
 
 
+def _sized_cases(sample: Feed, axes: Mapping[str, int], sizes: Sequence[int]) -> Iterator[Case]:
+    """Batches of many sizes: from an empty cache, with the first row known, and with all but one row known."""
+    if not sizes:
+        return
+    count = row_count(sample, axes)
+    grown = more_rows(sample, axes, -(-max(sizes) // count))
+    for size in sizes:
+        full = take(grown, axes, np.arange(size))
+        yield Case(f"{size} rows", full, repeat=True)
+        if size > 1:
+            known = np.arange(size) != size // 2
+            yield Case(f"{size} rows, one known", full, prepare=(take(full, axes, np.arange(1)),))
+            yield Case(f"{size} rows, one new", full, prepare=(take(full, axes, np.flatnonzero(known)),))
+
+
 def row_count(feed: Feed, axes: Mapping[str, int]) -> int:
     """Return the size of the batch."""
     return min(int(feed[name].shape[axis]) for name, axis in axes.items())
@@ -109,7 +135,7 @@ def take(feed: Feed, axes: Mapping[str, int], rows: npt.NDArray[np.int64]) -> Fe
 
 
 def more_rows(feed: Feed, axes: Mapping[str, int], count: int) -> Feed:
-    """Make a batch of `count` different rows from one row: each further one is the row with its values rotated."""
+    """Make a batch `count` times as large: each further copy of the rows has its values rotated."""
     result = dict(feed)
     for name, axis in axes.items():
         row = feed[name]
@@ -159,16 +185,18 @@ def references(
     samples: Sequence[Feed],
     batches: Sequence[Mapping[str, int]],
     cones: Sequence[Sequence[str]] = (),
+    sizes: Sequence[int] = (),
 ) -> list[list[tuple[Case, Any]]]:
-    """Ask the original model. A case that it refuses is kept with the exception as its answer.
+    """Ask the original model. A case that it refuses is kept with the exception as its answer. The first sample alone
+    is tried in batches of many sizes.
 
     Some batches may be cut in ways that make no valid call (rows of one input without those of another): the original
     is the judge of that, also of the calls that prepare a case.
     """
     answers: list[list[tuple[Case, Any]]] = []
-    for sample in samples:
+    for number, sample in enumerate(samples):
         answered: list[tuple[Case, Any]] = []
-        for case in cases(sample, batches, cones):
+        for case in cases(sample, batches, cones, sizes if number == 0 else ()):
             try:
                 for feed in case.prepare:
                     run(feed)

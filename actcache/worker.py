@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import onnx
 import onnxruntime as ort
 
 from actcache import knobs, replay_run, runtime, trace_runs, verify
+from actcache.batch_bits import dependent_nodes, kept_tensors, optimised
 from actcache.errors import ActcacheError, InvalidModel, InvalidSamples
 from actcache.feed_file import grouped, read_entries, read_feed, save_sample
 from actcache.made_up import make_samples
@@ -28,6 +32,9 @@ from actcache.passes.told_types import told_types
 from actcache.per_call import PerCall
 from actcache.spread import measure_spread
 from actcache.tolerance import Spread
+
+#: Seconds that batches of many sizes may take under ``--exact bits``, and how often each row of them is run.
+_SIZES_SECONDS, _RUNS_PER_SIZE = 90.0, 6
 
 
 def main(path: Path) -> None:
@@ -107,7 +114,8 @@ def _verify(request: dict[str, Any], directory: Path) -> dict[str, Any]:
     run = _runner(session)
     if fixed:
         run = verify.in_batches(run, fixed["size"], fixed["inputs"], fixed["outputs"])
-    answers = verify.references(run, samples, request["batches"], request["cones"])
+    sizes = _sizes(run, samples[0], request["batches"]) if request["exact"] else ()
+    answers = verify.references(run, samples, request["batches"], request["cones"], sizes)
     del session, run  # one model in memory at a time
     release_memory()
     try:
@@ -121,12 +129,43 @@ def _verify(request: dict[str, Any], directory: Path) -> dict[str, Any]:
         runtime.invalidate,
         answers,
         tolerance=request["tolerance"],
+        exact=request["exact"],
         ignore=varying,
         spread=lambda: _spread(request, samples),
     )
     if report.failure is None and not any(r["hits"] for r in runtime.stats()["regions"].values()):
         report.failure = "no lookup ever hit: the results of one call may be larger than the cache can hold"
     return report.to_json()
+
+
+def _sizes(run: verify.Run, sample: verify.Feed, batches: Sequence[Mapping[str, int]]) -> list[int]:
+    """Return the sizes of batches to try: all, or those that a slow model gets done with in time."""
+    rows = max(
+        (verify.row_count(sample, {n: a for n, a in axes.items() if n in sample}) for axes in batches), default=1
+    )
+    start = time.perf_counter()
+    run(sample)
+    row_seconds = (time.perf_counter() - start) / max(rows, 1)
+    total = itertools.accumulate(row_seconds * size * _RUNS_PER_SIZE for size in verify.SIZES)
+    return [size for size, seconds in zip(verify.SIZES, total, strict=True) if size <= 9 or seconds <= _SIZES_SECONDS]
+
+
+def _batch_bits(request: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Find operators whose results depend on the batch, and the tensors that onnxruntime's optimiser leaves."""
+    plain = _options(request["libraries"])
+    plain.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        model = optimised(_options(request["libraries"]), Path(request["base"]), directory / "optimised.onnx")
+        kept = kept_tensors(model)
+        sample = _load(Path(request["samples"][0]))
+        found = [
+            asdict(node)
+            for axes in request["batches"][:1]
+            for node in dependent_nodes(model, plain, directory / "values.onnx", sample, axes)
+        ]
+    except Exception as error:  # whatever the runtime raises: it does not take the model in this form
+        return {"kept": None, "dependent": [], "problem": _short(error)}
+    return {"kept": kept, "dependent": found, "problem": None}
 
 
 def _spread(request: dict[str, Any], samples: Sequence[verify.Feed]) -> Spread:
@@ -307,6 +346,7 @@ def _short(error: Exception) -> str:
 
 
 TASKS = {
+    "batch_bits": _batch_bits,
     "types": _types,
     "measure": _measure,
     "verify": _verify,

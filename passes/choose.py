@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from actcache.passes.bits import BitRules
 from actcache.passes.candidate import Candidate, can_be_kept, needed_saving, worth
 from actcache.passes.choose_traced import MIN_CONE_SHARE, Considered, TracedChoice, predicted
 from actcache.passes.cones import cones
@@ -62,6 +63,7 @@ def choose(
     pure_ops: Collection[str] = (),
     name: str = "model",
     predictor: Predictor | None = None,
+    bits: BitRules | None = None,
 ) -> Choice:
     """Find the regions worth caching.
 
@@ -73,11 +75,12 @@ def choose(
         pure_ops: ``domain:Op`` that the user vouches for.
         name: Becomes the id of the region; regions of some of the inputs have those appended.
         predictor: What recorded calls say; None: there are none.
+        bits: Where regions may lie so that no bit changes; None: anywhere.
     """
     choice = Choice()
     impure = impure_nodes(view, pure_ops)
     choice.refusals += [*impure.values(), *_outputs_not_kept(view)]
-    search = Search(view, costs, impure, everything=min_saving == 0)
+    search = Search(view, costs, impure, everything=min_saving == 0, bits=bits)
     if predictor is not None and min_saving is None:
         traced = TracedChoice(search, predictor, granularity, choice.refusals)
         traced.run(_named_cones(view, costs, name, MIN_CONE_SHARE))

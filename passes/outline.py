@@ -204,12 +204,14 @@ class _Outliner:
     def _identity_attributes(self) -> list[onnx.AttributeProto]:
         make = onnx.helper.make_attribute
         outs = self.region.live_outs
+        apart = [make("min_rows", self.region.min_rows)] if self.region.min_rows > 1 else []
         return [
             make("region", self.region.id),
             make("fingerprint", self.fingerprint),
             make("granularity", self.region.granularity),
             make("output_row_axes", [_axis(self.region.live_out_axes.get(n)) for n in outs]),
             make("output_types", [self.view.dtype(n) or 0 for n in outs]),
+            *apart,
         ]
 
     def _if(self, branch: onnx.GraphProto) -> onnx.NodeProto:

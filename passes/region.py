@@ -29,6 +29,8 @@ class Region:
             which it does not is one entry.
         frontier_ranks: Per frontier tensor the rank that the proof of its rows believed; a call with other ranks is one
             entry.
+        min_rows: A call of fewer rows than this shares no entries with others, and no call of more is computed with
+            fewer: some kernels give one row other bits than several. Only ``--exact bits`` asks for more than 1.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Region:
     live_out_axes: Mapping[str, int | None] = field(default_factory=dict)
     size_equations: tuple[SizeEquation, ...] = ()
     frontier_ranks: Mapping[str, int] = field(default_factory=dict)
+    min_rows: int = 1
 
     def row_frontier(self) -> tuple[str, ...]:
         """Return the frontier tensors that the lookup hands on compacted to the missing rows."""

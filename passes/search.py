@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from actcache.passes.bits import BitRules
 from actcache.passes.candidate import COPY_SECONDS_PER_BYTE, Candidate, can_be_hashed, can_be_kept, describe
 from actcache.passes.cones import cones
 from actcache.passes.cost import Costs
@@ -36,13 +37,23 @@ class Search:
         costs: Time per node and shapes, on one sample.
         impure: Nodes that no region may contain.
         everything: Take whatever is safe, whatever it saves.
+        bits: Where regions may lie.
     """
 
-    def __init__(self, view: GraphView, costs: Costs, impure: Mapping[int, Refusal], *, everything: bool) -> None:
-        self.view, self.costs, self.everything = view, costs, everything
+    def __init__(
+        self,
+        view: GraphView,
+        costs: Costs,
+        impure: Mapping[int, Refusal],
+        *,
+        everything: bool,
+        bits: BitRules | None = None,
+    ) -> None:
+        self.view, self.costs, self.everything, self._bits = view, costs, everything, bits or BitRules()
         unknown = {n for n in view.inputs if not can_be_hashed(view, n)}
         unread = {i for i, reads in enumerate(view.reads) if unknown.intersection(reads)}
         self._impure = {**{i: _unknown_type(view, i) for i in unread}, **impure}
+        self._row_barriers = {**self._bits.barriers, **self._impure}
         self._cones = cones(view)
         self._proofs: dict[tuple[object, ...], RowProof] = {}
 
@@ -90,8 +101,8 @@ class Search:
                 found += [c for start in starts[:1] for c in self._rows(proof, start, name, inside, shares)]
             if hypothesis == hypotheses[0] or not found:
                 reasons += self._why_not_rows(proof, cone)
-        if self._impure and cone == frozenset(self.view.inputs):
-            start = behind_impure(self.view, self._impure)
+        if self._row_barriers and cone == frozenset(self.view.inputs):
+            start = behind_impure(self.view, self._row_barriers)
             tensors = {tensor: 0 for tensor in start.given if self.view.shape(tensor)}
             proof = prove_rows(self.view, {}, row_tensors=tensors, unread=self._unread(start))
             found += self._rows(proof, start, name, inside, shares)
@@ -126,8 +137,8 @@ class Search:
         hypotheses = row_hypotheses(self.view, cone)
         found |= {(name, axis) for hypothesis in hypotheses for name, axis in hypothesis.items()}
         given = {name for start in self.cheap_starts(cone) for name in start.given}
-        if self._impure and cone == frozenset(self.view.inputs):
-            behind = behind_impure(self.view, self._impure).given
+        if self._row_barriers and cone == frozenset(self.view.inputs):
+            behind = behind_impure(self.view, self._row_barriers).given
             found |= {(name, axis) for name in behind for axis in ((None, 0) if self.view.shape(name) else (None,))}
         for name in given:
             axes = {self._proof(hypothesis).row_axis(name) for hypothesis in hypotheses}
@@ -138,6 +149,7 @@ class Search:
         self, proof: RowProof, start: Start, name: str, inside: Sequence[Candidate], shares: Sequence[float]
     ) -> list[Candidate]:
         mixed = {i for i, names in enumerate(self.view.writes) if any(proof.refusal(n) for n in names)}
+        mixed.update(i for i in self._bits.barriers if any(proof.row_axis(n) is not None for n in self.view.writes[i]))
         covered = _covered(inside)
         sets = self._cuts(proof, start, mixed, inside, shares)
         found = [describe(self.view, self.costs, nodes, "row", proof, name, covered) for nodes in sets]
@@ -175,10 +187,11 @@ class Search:
         """The best set of nodes for every price of a byte. Where none leaves any, the best one by its copies alone."""
         atoms = [candidate.region.nodes for candidate in inside]
         outside = {*start.outside, *mixed}
+        given = {name for name in start.given if self._bits.may_be_edge(name)}
         found: list[frozenset[int]] = []
         for share in shares:
             prices = self._prices(proof, share, _covered(inside))
-            nodes = best_closed_set(self.view, prices, outside, start.given, atoms)
+            nodes = best_closed_set(self.view, prices, outside, given, atoms)
             if nodes not in found and live_outs(self.view, nodes):  # else nothing reads them: there is nothing to keep
                 found.append(nodes)
         if not found and 0.0 not in shares:
@@ -194,6 +207,8 @@ class Search:
             size = self.costs.bytes(self.view, name)
             axis = proof.row_axis(name) if proof else None
             if size is None or not can_be_kept(self.view, name) or (proof is not None and axis is None):
+                continue
+            if not self._bits.may_be_edge(name):
                 continue
             rows = 1 if axis is None else max(self.costs.shapes[name][axis], 1)
             per_byte = COPY_SECONDS_PER_BYTE + self.costs.total * share_per_byte / rows

@@ -82,7 +82,10 @@ def _policy_line(policy: Mapping[str, Any]) -> str:
         parts.append(f"{policy['min_saving_ms']:g} ms saved by a hit or more")
     if policy["budget_bytes"] is not None:
         parts.append(f"a store of {format_bytes(policy['budget_bytes'])}")
-    parts.append("tolerance by type" if policy["tolerance"] is None else f"tolerance {policy['tolerance']:g}")
+    if policy.get("exact"):
+        parts.append("equal bit for bit")
+    else:
+        parts.append("tolerance by type" if policy["tolerance"] is None else f"tolerance {policy['tolerance']:g}")
     if policy["dynamic_batch"]:
         parts.append("batch made variable")
     if policy["pure_ops"]:
