@@ -75,8 +75,8 @@ def test_version_and_help() -> None:
     assert run("compile", "--version").stdout == f"actcache {actcache.__version__}\n"
     shown = run("compile", "--help").stdout
     for name in (
-        "--output --granularity --sample --region --min-saving --tolerance --dynamic-batch --no-verify --pure-op "
-        "--single-file --explain --json --quiet --debug Examples: Exit"
+        "--output --granularity --sample --region --min-saving --tolerance --exact --dynamic-batch --no-verify "
+        "--pure-op --single-file --explain --json --quiet --debug Examples: Exit"
     ).split():
         assert name in shown
 

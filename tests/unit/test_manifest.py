@@ -48,7 +48,14 @@ def test_what_a_compilation_records(saved: Path, tmp_path: Path) -> None:
     assert found["original"]["sha256"] == hashlib.sha256(saved.read_bytes()).hexdigest()
     assert len(found["original"]["weights_sha256"]) == 64
     assert found["policy"] == {
-        **{"chosen_by": "costs", "granularity": "auto", "min_saving_ms": 0, "budget_bytes": None, "tolerance": None},
+        **{
+            "chosen_by": "costs",
+            "granularity": "auto",
+            "min_saving_ms": 0,
+            "budget_bytes": None,
+            "tolerance": None,
+            "exact": None,
+        },
         **{"dynamic_batch": False, "pure_ops": ["a:Op", "b:Op"], "outputs": None},
     }
     assert found["verify"]["failure"] is None and found["verify"]["cases"] > 0

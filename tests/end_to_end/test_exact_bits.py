@@ -1,0 +1,99 @@
+"""``--exact bits``: the compiled model gives the original's results in every bit, whatever is cached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import parser
+
+import actcache
+from actcache import CompileResult, compile_model
+from actcache.errors import InvalidOption, NothingToCache
+from actcache.passes.graph import all_nodes
+
+SIZES = (1, 2, 3, 5, 8, 17)
+
+
+def saved(folder: Path, body: str, opset: int = 20) -> Path:
+    proto = parser.parse_model(f'<ir_version: 9, opset_import: ["" : {opset}]> g {body}')
+    for name, shape in (("w", (64, 32)), ("v", (32, 8))):
+        if any(name in node.input for node in proto.graph.node):
+            values = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+            proto.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    path = folder / "model.onnx"
+    onnx.save(proto, path)
+    return path
+
+
+def sessions(path: Path, result: CompileResult) -> tuple[ort.InferenceSession, ort.InferenceSession]:
+    original = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return original, actcache.InferenceSession(result.output)
+
+
+def assert_bits(path: Path, result: CompileResult, shape: tuple[int, ...], low: float = -1.0) -> None:
+    """Play batches that overlap, in an order in which single rows are missing, seen alone, and seen before."""
+    original, compiled = sessions(path, result)
+    rows = np.random.default_rng(2).uniform(low, 1, (40, *shape)).astype(np.float32)
+    actcache.invalidate()
+    played = 0
+    for size in SIZES:
+        for first in (0, 1, size // 2, 0):
+            x = np.concatenate([rows[first : first + size], rows[first : first + 1]])[:size]
+            for given in (x, x[::-1].copy(), rows[first : first + 1]):
+                expected, got = original.run(None, {"x": given}), compiled.run(None, {"x": given})
+                assert [a.tobytes() for a in got] == [a.tobytes() for a in expected], (size, first)
+                played += 1
+    assert played == 12 * len(SIZES)
+
+
+ALONE = "(float[N, 31, 64] x) => (float[N, 8] y) <int64[1] a = {1}> { s = ReduceMean<keepdims = 0>(x, a) t = MatMul(s, w) u = Tanh(t) y = MatMul(u, v) }"  # fmt: skip # noqa: E501
+
+
+def test_one_row_that_is_a_case_of_its_own_is_told_apart(tmp_path: Path) -> None:
+    path = saved(tmp_path, ALONE)
+    plain = compile_model(path, tmp_path / "plain.onnx", min_saving=0)
+    assert plain.verify is not None and not plain.verify.bit_exact
+    assert [r.candidate.region.min_rows for r in plain.regions] == [1]
+    result = compile_model(path, tmp_path / "exact.onnx", min_saving=0, exact="bits")
+    assert result.verify is not None and result.verify.bit_exact
+    assert [(r.candidate.region.granularity, r.candidate.region.min_rows) for r in result.regions] == [("row", 2)]
+    nodes = [n for n in all_nodes(onnx.load(result.output).graph.node) if n.domain == "ai.actcache"]
+    assert [(n.op_type, [a.i for a in n.attribute if a.name == "min_rows"]) for n in nodes] == [
+        ("CacheLookup", [2]),
+        ("CacheStore", [2]),
+    ]
+    assert_bits(path, result, (31, 64))
+
+
+LOG = "(float[N, 64] x) => (float[N, 8] y) { a = MatMul(x, w) b = Sigmoid(a) c = Log(b) y = MatMul(c, v) }"
+
+
+def test_a_region_ends_before_what_depends_on_the_batch_and_names_it(tmp_path: Path) -> None:
+    path = saved(tmp_path, LOG)
+    result = compile_model(path, tmp_path / "exact.onnx", min_saving=0, exact="bits")
+    rows = [r.candidate.region for r in result.regions if r.candidate.region.granularity == "row"]
+    assert [region.live_outs for region in rows] == [("b",)]
+    refused = [refusal for refusal in result.refusals if refusal.rule == "exact-bits"]
+    assert len(refused) == 1 and "Log" in refused[0].reason and "Log" in refused[0].node
+    assert_bits(path, result, (64,), low=0.1)
+
+
+def test_what_cannot_be_equal_is_refused_by_rows(tmp_path: Path) -> None:
+    path = saved(tmp_path, "(float[N, 5] x) => (float[N, 5] y) { y = Log(x) }")
+    with pytest.raises(NothingToCache) as refused:
+        compile_model(path, tmp_path / "exact.onnx", min_saving=0, exact="bits", granularity="row")
+    assert "exact-bits" in {refusal.rule for refusal in refused.value.refusals}
+    result = compile_model(path, tmp_path / "exact.onnx", min_saving=0, exact="bits")
+    assert [r.candidate.region.granularity for r in result.regions] == ["tensor"]
+    assert_bits(path, result, (5,), low=0.1)
+
+
+@pytest.mark.parametrize("options", [{"exact": "nearly"}, {"exact": "bits", "verify": False}])
+def test_wrong_options_say_so(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidOption):
+        compile_model(saved(tmp_path, LOG), **options)
