@@ -154,10 +154,11 @@ def _batch_bits(request: dict[str, Any], directory: Path) -> dict[str, Any]:
     """Find operators whose results depend on the batch, and the tensors that onnxruntime's optimiser leaves."""
     plain = _options(request["libraries"])
     plain.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    inputs = model_inputs(onnx.load_model(request["base"], load_external_data=False))
+    sample = read_feed(Path(request["samples"][0]), inputs)
     try:
         model = optimised(_options(request["libraries"]), Path(request["base"]), directory / "optimised.onnx")
         kept = kept_tensors(model)
-        sample = _load(Path(request["samples"][0]))
         found = [
             asdict(node)
             for axes in request["batches"][:1]
