@@ -57,10 +57,14 @@ PYTHON: dict[str, PythonGroup] = {
     "prover": PythonGroup(
         "the prover that applies them", tuple(f"{ROWS}/{name}.py" for name in _PROVER.split()), (_ROW_TESTS,)
     ),
-    "purity": PythonGroup("what may be skipped at all", ("passes/purity.py",), ("tests/unit/test_purity*.py",)),
+    "purity": PythonGroup(
+        "what may be skipped at all",
+        ("passes/purity.py",),
+        ("tests/unit/test_purity*.py", "tests/unit/test_local_functions.py"),
+    ),
     "fingerprint": PythonGroup(
         "what makes two regions the same",
         ("passes/fingerprint.py",),
-        ("tests/unit/test_outline.py", "tests/unit/test_local_functions.py", "tests/unit/test_purity_bodies.py"),
+        ("tests/unit/test_fingerprint.py", "tests/unit/test_purity_bodies.py", "tests/unit/test_local_functions.py"),
     ),
 }

@@ -28,8 +28,8 @@ import pytest
 
 from tests.mutants.operators import Mutant, mutants_of
 
-#: A fork that takes so many times the processor time of all tests, and this many seconds, never ends.
-PATIENCE, LEAST_SECONDS = 3, 20
+#: A fork that takes so many times the processor time of its tests, and this many seconds, never ends.
+PATIENCE, LEAST_SECONDS = 3, 5
 
 
 class MutantRun:
@@ -104,7 +104,7 @@ class _Unchanged:
             found = json.load(answer)
         os.waitpid(pid, 0)
         self.passed = [session.items[i] for i in found["passed"]]
-        self.seconds: float = found["seconds"]
+        self.seconds = dict(zip(self.passed, found["seconds"], strict=True))
         #: By module and line, the quickest first.
         self.tests = {
             module: {int(line): [session.items[i] for i in items] for line, items in lines.items()}
@@ -130,7 +130,8 @@ def _trace(session: pytest.Session, modules: list[str]) -> dict[str, Any]:
     for _, position, seen in sorted(runs, key=lambda run: run[0]):
         for module, line in seen:
             lines[module][line].append(position)
-    return {"passed": sorted(position for _, position, _ in runs), "lines": lines, "seconds": time.process_time()}
+    passed = [position for _, position, _ in runs]
+    return {"passed": passed, "lines": lines, "seconds": [seconds for seconds, _, _ in runs]}
 
 
 def _tracer(names: dict[str, str], seen: set[tuple[str, int]]) -> Any:
@@ -182,14 +183,15 @@ def _forked(
         return pid
     status = 1
     try:
-        limit = int(PATIENCE * unchanged.seconds + LEAST_SECONDS)
+        tests = unchanged.tests[mutant.path][mutant.line]
+        limit = LEAST_SECONDS + int(PATIENCE * sum(unchanged.seconds[test] for test in tests))
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
         signal.alarm(20 * limit)
         for code in _codes(mutant.compiled(source, _names(mutant.path)[0])):
             for function in functions.get((code.co_name, code.co_firstlineno), []):
                 if code.co_name != "<lambda>" and function.__code__.co_freevars == code.co_freevars:
                     function.__code__ = code
-        status = 0 if all(_passes(item) for item in unchanged.tests[mutant.path][mutant.line]) else 1
+        status = 0 if all(_passes(item) for item in tests) else 1
     finally:
         os._exit(status)
 

@@ -78,3 +78,54 @@ def test_the_user_can_vouch_for_an_operator() -> None:
     found = impure_nodes(GraphView(proto))
     assert "--pure-op custom:Thing" in found[0].reason
     assert impure_nodes(GraphView(proto), ["custom:Thing"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("opset", "nodes", "trains"),
+    [
+        (6, "y = BatchNormalization(x, s, b, m, v)", True),
+        (6, "y = BatchNormalization<is_test = 1>(x, s, b, m, v)", False),
+        (6, "y = Dropout(x)", True),
+        (6, "y = Dropout<is_test = 1>(x)", False),
+        (7, "y = BatchNormalization(x, s, b, m, v)", False),
+        (7, "y, rm, rv = BatchNormalization(x, s, b, m, v)", True),
+        (7, "y, rm = BatchNormalization(x, s, b, m, v)", True),
+        (7, "y = Dropout(x)", False),
+        (9, "y, rm, rv, sm, sv = BatchNormalization(x, s, b, m, v)", True),
+    ],
+)
+def test_old_versions_of_operators_that_train(opset: int, nodes: str, trains: bool) -> None:
+    text = f"""g (float[N, 2] x) => (float[N, 2] y)
+    <float[2] s = {{1, 1}}, float[2] b = {{0, 0}}, float[2] m = {{0, 0}}, float[2] v = {{1, 1}}> {{ {nodes} }}"""
+    found = impure_nodes(view(text, opset=opset))
+    assert [refusal.rule for refusal in found.values()] == ["impure-training"] * trains
+
+
+def test_a_batch_normalisation_of_a_model_that_imports_no_operator_set_trains() -> None:
+    proto = model("g (float[N, 2] x, float[2] s) => (float[N, 2] y) { y = BatchNormalization(x, s, s, s, s) }")
+    del proto.opset_import[:]
+    assert [refusal.rule for refusal in impure_nodes(GraphView(proto)).values()] == ["impure-training"]
+
+
+@pytest.mark.parametrize(("value", "pure"), [("{0}", True), ("{1}", False)])
+@pytest.mark.parametrize("where", ["initializer", "node"])
+def test_a_flag_is_looked_for_in_the_body_first(value: str, pure: bool, where: str) -> None:
+    inner = f"<bool t = {value}>" if where == "initializer" else ""
+    node = "" if inner else f"t = Constant<value = bool {value}>()"
+    text = f"""g (float[N] x, bool c, float r) => (float[N] y)
+    {{ y = If(c) <
+        then_branch = a () => (float[N] p) {inner} {{ {node} p = Dropout(x, r, t) }},
+        else_branch = b () => (float[N] q) {{ q = Abs(x) }}> }}"""
+    assert (impure_nodes(view(text)) == {}) is pure
+
+
+def test_what_hands_a_sequence_on_is_refused_though_its_operator_takes_tensors_too() -> None:
+    found = impure_nodes(view("g (seq(float[N]) s) => (seq(float[N]) y) { y = Identity(s) }"))
+    assert [refusal.rule for refusal in found.values()] == ["non-tensor"]
+
+
+@pytest.mark.parametrize("vouched", ["ai.onnx:NoSuchOperator", ":NoSuchOperator"])
+def test_the_default_domain_can_be_vouched_for_by_either_name(vouched: str) -> None:
+    found = view("g (float[N] x) => (float[N] y) { y = NoSuchOperator(x) }")
+    found.model.graph.node[0].domain = vouched.split(":")[0]
+    assert impure_nodes(found, [":NoSuchOperator"]) == {} and impure_nodes(found, [vouched]) == {}
