@@ -13,6 +13,7 @@ import pytest
 
 import actcache
 from actcache.errors import InvalidSamples
+from actcache.explain_miss import explain_inputs
 from actcache.feed_file import read_feed, save_sample
 from actcache.model_inputs import model_inputs
 from actcache.samples import load_sample
@@ -136,3 +137,25 @@ def test_an_encoder_beside_such_inputs_is_compiled(model: Path, tmp_path: Path) 
     assert recorded.recorded == len(calls)
     traced = actcache.compile_model(model, tmp_path / "traced.onnx", trace=[tmp_path / "calls"], min_saving=0)
     assert traced.trace is not None and traced.regions
+
+
+def test_why_a_call_misses_whose_sequence_changed(tmp_path: Path) -> None:
+    """What the region reads is computed from the sequence, which the two files hold."""
+    nodes = [
+        oh.make_node("ConcatFromSequence", ["parts"], ["joined"], axis=0),
+        oh.make_node("MatMul", ["joined", "w"], ["h"]),
+        oh.make_node("MatMul", ["h", "w"], ["y"]),
+    ]
+    weights = onnx.numpy_helper.from_array(np.eye(64, dtype=np.float32), "w")
+    inputs = [oh.make_value_info("parts", oh.make_sequence_type_proto(ROWS))]
+    graph = oh.make_graph(nodes, "g", inputs, [oh.make_tensor_value_info("y", FLOAT, None)], [weights])
+    proto = oh.make_model(graph, opset_imports=[oh.make_opsetid("", 17)], ir_version=8)
+    onnx.save(proto, tmp_path / "model.onnx")
+    spec = actcache.RegionSpec("joined", ("joined",), ("y",))
+    result = actcache.compile_model(tmp_path / "model.onnx", regions=[spec], granularity="tensor")
+    first = [np.ones((2, 64), np.float32), np.zeros((1, 64), np.float32)]
+    second = [first[0], first[1] + 5]
+    files = [save_sample(tmp_path / f"{i}.npz", {"parts": parts}) for i, parts in enumerate((first, second))]
+    (same,) = explain_inputs(result.output, files[0], files[0])
+    (changed,) = explain_inputs(result.output, files[0], files[1])
+    assert same.outcome == "hit" and changed.outcome == "miss" and "differs in 64 of 192 elements" in changed.text
