@@ -306,8 +306,10 @@ def _begins(file: Path, stream: BinaryIO) -> bool:
             raise UnsupportedAudit("ends within its first line: nothing was recorded", file=file) from error
         head = _Head(event="")
     if head.event != "start":
-        hint = "name the file that the knob audit_path named"
-        raise UnsupportedAudit("is no audit log of actcache: its first line is no start line", file=file, hint=hint)
+        hint = "give the file that the knob audit_path names"
+        raise UnsupportedAudit(
+            "is not an audit log of actcache: its first line is not a start line", file=file, hint=hint
+        )
     _check_schema(file, head.schema)
     return True
 

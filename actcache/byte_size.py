@@ -30,7 +30,7 @@ def parse_bytes(text: str) -> int:
     if match and unit == "%" and (share := float(match[1] + (match[2] or "")) / 100) <= 1:
         return int(configuration()["memory_bytes"] * share)
     if match is None or unit not in _UNITS:
-        raise ValueError(f"'{text}' is no number of bytes; write 4096, 512MiB, 1.5GiB or 10%")
+        raise ValueError(f"'{text}' is not a number of bytes; write 4096, 512MiB, 1.5GiB or 10%")
     return int(match[1]) * _UNITS[unit] + int(float(match[2] or 0) * _UNITS[unit])
 
 

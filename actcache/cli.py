@@ -50,9 +50,9 @@ Examples:
   actcache-compile encoder.onnx -o out.onnx --sample texts.npz --explain
       measures and checks on your inputs (numpy.savez), explains every refusal
   actcache-compile encoder.onnx --trace calls/ --explain
-      chooses by calls that actcache.record wrote: what repeats in them, and what that saves
+      chooses regions by what repeats in your recorded calls (actcache.record)
   actcache-compile clip.onnx --region image=pixel_values:image_embeds
-      caches exactly what lies between these tensors
+      caches exactly the part of the model between these tensors
   actcache-compile encoder.onnx --outputs sentence_embedding --profile encoder.profile
       keeps only that output; with the same profile, the result is the same file again
   actcache-compile model.onnx --json > result.json
@@ -61,6 +61,16 @@ Examples:
 Exit codes:
   0 written   3 nothing worth caching (nothing is written)
   2 bad input   1 a failure of actcache itself"""
+
+
+_GROUP_EXAMPLES = """\b
+Examples:
+  actcache compile encoder.onnx
+      writes encoder.cached.onnx
+  actcache inspect encoder.cached.onnx
+      what is cached, and what that saves
+  actcache COMMAND --help
+      options and examples of a command"""
 
 
 #: Options whose value may be left out, and what it is then.
@@ -96,7 +106,8 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
     type=click.Choice(["auto", "row", "tensor"]),
     default="auto",
     show_default=True,
-    help="What one cache entry covers: a row of the batch or a whole call. auto: rows where they are proven apart.",
+    help="What one cache entry covers: one row of the batch, or (tensor) one whole call. auto: rows,"
+    " where they are proven independent.",
 )
 @click.option(
     "--sample", "samples", multiple=True, metavar="FILE.npz", help="Inputs to measure and verify on. Repeatable."
@@ -105,8 +116,8 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
     "--trace",
     multiple=True,
     metavar="PATH",
-    help="Recorded calls, in order: a folder of .npz files, one such file, or a .jsonl file of their paths. Regions are"
-    " chosen by what they would have reused in the first half, and measured on the second. Repeatable.",
+    help="Recorded calls, in order: a folder of .npz files, one .npz file, or a .jsonl file with a path per line. The"
+    " first half of the calls decides which regions are cached; the second half measures the result. Repeatable.",
 )
 @click.option(
     "--budget",
@@ -114,28 +125,27 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
     metavar="SIZE",
     default=f"{DEFAULT_BUDGET >> 20}MiB",
     show_default=True,
-    help="Bytes the store will hold where the model runs, as 512MiB, or as 10% of the memory that can be used here;"
-    " --trace chooses for it.",
+    help="Size of the store where the model will run: 512MiB, or 10% of the memory of this machine. Used with --trace.",
 )
 @click.option(
     "--region",
     "regions",
     multiple=True,
     metavar="NAME=TENSOR,..:TENSOR,..",
-    help="Cache what lies between the first tensors (frontier) and the second (live-outs). Repeatable.",
+    help="Cache the part of the model between the first tensors (its inputs) and the second (its results). Repeatable.",
 )
 @click.option(
     "--min-saving",
     type=click.FloatRange(min=0),
     metavar="MS",
-    help="Milliseconds a hit must save for a region to be worth it; 0 caches whatever is safe.  [default: measured]",
+    help="Milliseconds that a hit must save; 0 caches everything that is safe.  [default: measured]",
 )
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
     metavar="T",
-    help="How far outputs may be from the original's, relative to their largest value.  [default: by type, 1e-4 for"
-    " float32; or twice the original's own spread]",
+    help="Largest accepted difference from the original's outputs, relative to their largest value.  [default: by"
+    " type, 1e-4 for float32; or twice the original's own spread]",
 )
 @click.option(
     "--exact",
@@ -145,7 +155,7 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
 @click.option(
     "--dynamic-batch",
     is_flag=True,
-    help="MODEL takes one batch size only: write a model that takes any, if its rows are proven apart.",
+    help="MODEL takes one batch size only: write a model that takes any, if its rows are proven independent.",
 )
 @click.option("--no-verify", is_flag=True, help="Do not run the result against the original.")
 @click.option(
@@ -153,40 +163,44 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
     "pure_ops",
     multiple=True,
     metavar="DOMAIN:OP",
-    help="Vouch for an operator actcache does not know: its outputs depend on its inputs alone. Repeatable.",
+    help="Declare that the outputs of an unknown operator depend on its inputs alone, so that it may be"
+    " cached. Repeatable.",
 )
 @click.option(
     "--custom-op-library",
     "custom_op_libraries",
     multiple=True,
     metavar="FILE",
-    help="A library with operators that MODEL itself needs. Repeatable.",
+    help="A library of custom operators that MODEL itself needs. Repeatable.",
 )
 @click.option(
     "--outputs",
     metavar="NAME,..",
-    help="The outputs that callers read. The compiled model has no others: what nobody reads is neither computed nor"
-    " kept.  [default: all]",
+    help="The outputs that callers read. The compiled model has only these; others are neither computed nor kept."
+    "  [default: all]",
 )
 @click.option(
     "--profile",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Keep measured costs in FILE and use those that it holds: compiled again, MODEL becomes the same bytes.",
+    help="Store measured costs in FILE, and reuse those that are in it: compiling MODEL again then gives the same"
+    " bytes.",
 )
 @click.option("--single-file", is_flag=True, help="Keep all weights in one file (more memory when it is loaded).")
-@_named_option("--namespace-input", "Give the model a string input, to be fed in every call: the call's own namespace.")
-@_named_option("--control-input", "Give it a string input that says use (default), bypass or refresh in a call.")
-@_named_option("--account-output", "Give it an int64 output [regions, 3]: hits, misses and bypassed rows of a call.")
-@click.option("--explain", is_flag=True, help="Say for every part why it is or is not cached.")
+@_named_option("--namespace-input", "Add a string input for the call's own namespace; it must be fed in every call.")
+@_named_option("--control-input", "Add a string input for the call's control word: use (default), bypass or refresh.")
+@_named_option(
+    "--account-output", "Add an int64 output [regions, 3] with the hits, misses and bypassed rows of the call."
+)
+@click.option("--explain", is_flag=True, help="Explain for every part of the model why it is or is not cached.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option("--debug", is_flag=True, help="Print the traceback of a failure of actcache itself.")
+@click.option("--debug", is_flag=True, help="Print the traceback if actcache itself fails.")
 @click.version_option(actcache.__version__, prog_name="actcache", message="%(prog)s %(version)s")
 def compile_command(as_json: bool, quiet: bool, debug: bool, explain: bool, **options: Any) -> None:
-    """Write a copy of MODEL that does not compute again what it has computed before.
+    """Write a copy of MODEL that reuses results it has computed before.
 
-    The result runs in plain onnxruntime with actcache's custom-op library; its outputs are those of MODEL.
+    The copy runs in plain onnxruntime with actcache's custom-op library and gives the same outputs as MODEL.
     """
     model: Path = options["model"]
     output = stdout(as_json)
@@ -205,7 +219,7 @@ def compile_command(as_json: bool, quiet: bool, debug: bool, explain: bool, **op
         report.print_result(new_console(), result, explain)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(epilog=_GROUP_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(actcache.__version__, prog_name="actcache", message="%(prog)s %(version)s")
 def umbrella() -> None:
     """A memoising compiler for ONNX Runtime."""
@@ -271,7 +285,9 @@ def _compile(stage: Callable[[str], None], **options: Any) -> CompileResult:
 
     for name in options["pure_ops"]:
         if ":" not in name or name.endswith(":"):
-            raise InvalidOption(f"--pure-op '{name}' names no operator", hint="write DOMAIN:OP, as in my.ops:Foo")
+            raise InvalidOption(
+                f"--pure-op '{name}' does not name an operator", hint="write DOMAIN:OP, as in my.ops:Foo"
+            )
     regions = [RegionSpec.parse(text) for text in options["regions"]]
     stage("loading onnx and onnxruntime")
     from actcache.compiler import compile_model  # seconds of imports: after the options are known to be good

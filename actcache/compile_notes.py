@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from actcache.cost_profile import CostProfile
 from actcache.model_file import LoadedModel
 from actcache.passes.choose import Choice
 from actcache.passes.cost import Costs
 from actcache.passes.dynamic_batch import DynamicBatch
-from actcache.passes.graph import GraphView
+from actcache.passes.graph import GraphView, all_nodes
+from actcache.passes.op_facts import canonical_domain
 from actcache.per_call import PerCall
 from actcache.result import CompiledRegion
 
@@ -21,7 +22,7 @@ def model_notes(loaded: LoadedModel, single_file: bool, dynamic: DynamicBatch | 
     """Return what was done to the model beside caching."""
     notes = []
     if per_call.namespace_input is not None:
-        notes.append(f"every call has to feed '{per_call.namespace_input}', a string scalar: its namespace")
+        notes.append(f"every call must feed '{per_call.namespace_input}', a string scalar: the call's namespace")
     if dynamic is not None:
         names = ", ".join(f"axis {axis} of '{name}'" for name, axis in dynamic.inputs.items())
         notes.append(f"the batch, a constant {dynamic.size}, was made variable: {names}")
@@ -33,13 +34,23 @@ def model_notes(loaded: LoadedModel, single_file: bool, dynamic: DynamicBatch | 
     return notes
 
 
+def unknown_operators(loaded: LoadedModel, pure_ops: Collection[str]) -> list[str]:
+    """Say which operators that the user declared pure the model does not have: a misspelt name has no effect."""
+    bodies = [loaded.proto.graph.node, *(function.node for function in loaded.functions.model.functions)]
+    nodes = [node for body in bodies for node in all_nodes(body)]
+    known = {f"{domain}:{n.op_type}" for n in nodes for domain in (n.domain, canonical_domain(n.domain))}
+    others = sorted({f"{n.domain}:{n.op_type}" for n in nodes if canonical_domain(n.domain)})
+    listed = f"its own are {', '.join(others)}" if others else "it has none of its own"
+    return [f"the model has no operator '{name}' (--pure-op); {listed}" for name in pure_ops if name not in known]
+
+
 def choice_notes(
     view: GraphView, costs: Costs, choice: Choice, compiled: Sequence[CompiledRegion], profile: CostProfile
 ) -> list[str]:
     """Return what the user should know of the choice: how sure it is, and what would make entries smaller."""
     notes = [] if profile.path else list(choice.close)
     if costs.spread > NOISY and not profile.path:
-        notes.append(f"the machine is noisy: the middle half of the measured runs differs by {costs.spread:.0%}")
+        notes.append(f"the machine is noisy: the middle half of the measured times differs by {costs.spread:.0%}")
     if notes:
         notes.append(
             "another measurement may lead to other regions; --profile FILE keeps these costs for the next time"

@@ -15,7 +15,7 @@ import numpy as np
 
 from actcache.byte_size import DEFAULT_BUDGET
 from actcache.compilation import Compilation, Progress, Sample
-from actcache.compile_notes import choice_notes, model_notes
+from actcache.compile_notes import choice_notes, model_notes, unknown_operators
 from actcache.cost_profile import CostProfile
 from actcache.emit import emit, working_folder
 from actcache.errors import InvalidModel, InvalidOption, NothingToCache
@@ -134,6 +134,7 @@ def compile_model(
                     raise
                 refusals += error.refusals
         notes = model_notes(loaded, single_file, compilation.dynamic, per_call)
+        notes += unknown_operators(loaded, pure_ops)
         notes += choice_notes(compilation.view, compilation.costs, choice, compiled, measured)
         step("writing the compiled model")
         view, costs = compilation.view, compilation.costs
@@ -183,11 +184,13 @@ def _check_options(
     if granularity not in GRANULARITIES:
         raise InvalidOption(f"granularity '{granularity}' is unknown", hint=f"choose one of {', '.join(GRANULARITIES)}")
     if min_saving is not None and not (np.isfinite(min_saving) and min_saving >= 0):
-        raise InvalidOption(f"min_saving {min_saving} means nothing", hint="give milliseconds, 0 or more")
+        raise InvalidOption(f"min_saving cannot be {min_saving}", hint="give milliseconds, 0 or more")
     if tolerance is not None and not (np.isfinite(tolerance) and tolerance >= 0):
-        raise InvalidOption(f"tolerance {tolerance} means nothing", hint="give a number, 0 or more")
+        raise InvalidOption(f"tolerance cannot be {tolerance}", hint="give a number, 0 or more")
     if budget_bytes < 1:
-        raise InvalidOption(f"a budget of {budget_bytes} bytes holds nothing", hint="give the bytes of the store")
+        raise InvalidOption(
+            f"the budget cannot be {budget_bytes} bytes", hint="give the size of the store in bytes, 1 or more"
+        )
     for name in pure_ops:
         if ":" not in name:
             raise InvalidOption(f"'{name}' does not name an operator", hint="write --pure-op domain:Op")

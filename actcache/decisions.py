@@ -156,7 +156,9 @@ def read_history(path: str | PathLike[str]) -> History:
                 reader.take(event)
         broken = log.broken
     if reader is None or not any(isinstance(step, Decision) for step in reader.history.steps):
-        raise UnsupportedAudit("the log tells of no lookup: no compiled model was run", file=Path(path))
+        raise UnsupportedAudit(
+            "the log has no lookups: no compiled model was run while it was recorded", file=Path(path)
+        )
     history = reader.end()
     history.processes, history.broken = processes, broken
     return history

@@ -24,14 +24,18 @@ _NO_ROOM = {
     errno.EFBIG: "a limit on the size of files is in force (ulimit -f): raise it",
 }
 _WAYS_OUT = {
-    errno.EROFS: "nothing can be written to this file system",
+    errno.EROFS: "this file system is read-only",
     errno.EACCES: "ask for the permission",
     errno.EPERM: "ask for the permission",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOENT: "check that its folder is still there",
     errno.EIO: "the disk or the network drive fails: check it",
     errno.EMFILE: "this process has too many files open (ulimit -n)",
+    errno.ENOMEM: "free some memory",
+    errno.EAGAIN: "too many processes run (ulimit -u)",
 }
+#: No word of the system's (a library means something else by it), or one about memory and processes.
+_NOT_FILES = (None, errno.ENOMEM, errno.EAGAIN)
 OTHER_OUTPUT = "choose another place with -o"
 OTHER_SCRATCH = "name another folder in TMPDIR"
 
@@ -48,10 +52,11 @@ def file_error(error: OSError, file: str | PathLike[str] | None = None, other_pl
     named = error.filename if isinstance(error.filename, (str, PathLike)) else None
     ways = [_NO_ROOM.get(number) or _WAYS_OUT.get(number), other_place]
     writing = number in _NO_ROOM or number == errno.EROFS or other_place is not None
-    problem = "cannot be written" if writing else "cannot be used"
+    about = file if file is not None else named
+    problem = "cannot be written" if writing else "cannot be used" if about is not None else "the system refuses"
     return OutputError(
         f"{problem} ({error.strerror or error})",
-        file=file if file is not None else named,
+        file=about,
         hint=", or ".join(way for way in ways if way) or None,
     )
 
@@ -68,8 +73,8 @@ def writing(file: str | PathLike[str], other_place: str | None = None) -> Iterat
     except BrokenPipeError:
         raise
     except OSError as error:
-        if error.errno is None:
-            raise  # no word of the system's: a library means something else by it
+        if error.errno in _NOT_FILES:
+            raise
         raise file_error(error, file, other_place) from error
 
 
@@ -85,7 +90,7 @@ def scratch_folder() -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="actcache-", ignore_cleanup_errors=True) as name:
             yield Path(name)
     except OSError as error:
-        if error.errno is None or _is_elsewhere(error, name):
+        if error.errno in _NOT_FILES or _is_elsewhere(error, name):
             raise
         place = tempfile.tempdir or os.environ.get("TMPDIR") or "the temporary folder"
         raise file_error(error, place, OTHER_SCRATCH) from error

@@ -47,15 +47,15 @@ def configure(
         namespace: Entries of one namespace are never seen from another. At most 256 bytes of UTF-8.
         ttl_seconds: Seconds after which entries that are stored from now on are gone; ``math.inf`` for never.
         max_entry_age: Seconds beyond which an entry is not used, whatever its ttl; ``math.inf`` for any age.
-        verify_fraction: Share of the hits, 0 to 1, that are computed all the same and compared with their entry.
-        verify_tolerance: Difference that counts as none then, relative to the largest value. Default: 1e-4.
+        verify_fraction: Share of the hits, 0 to 1, that are computed again and compared with their entry.
+        verify_tolerance: Largest difference treated as equal, relative to the largest value. Default: 1e-4.
         on_mismatch: After a difference: ``"evict"`` the entry, or also ``"disable"`` the cache of its region.
         namespace_quota_bytes: What each namespace may hold, as `budget_bytes`; a percentage is of the budget. 0 for
             no quota.
         bypass: ``"auto"`` lets a region that costs more than it saves stop looking up; ``"off"`` does not.
         single_flight: ``"on"`` lets one of several concurrent calls that miss the same key compute it; ``"off"``
             lets each.
-        metrics_path: File that is written anew every second, for ``actcache top``; in Prometheus' text format if its
+        metrics_path: File that is rewritten every second, for ``actcache top``; in Prometheus' text format if its
             name ends in ``.prom``. ``%p`` in it stands for the process id. ``""`` for none. A child of ``os.fork()``
             writes a file only if ``%p`` gives it another name, from its first session or knob on.
         audit_path: File that records what becomes of every row (``docs/audit.md``); ``%p`` in it stands for the process
@@ -68,8 +68,8 @@ def configure(
         **unknown: Refused.
 
     Raises:
-        InvalidOption: A knob is unknown, its value means nothing, or the file of `audit_path` cannot be opened. Knobs
-            named before it stay set.
+        InvalidOption: A knob is unknown (the message lists all), its value makes no sense, or the file of `audit_path`
+            cannot be opened. Knobs that were set before it stay set.
         LibraryError: As :func:`actcache.library_path`.
     """
     for name in unknown:

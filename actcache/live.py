@@ -65,7 +65,9 @@ def read_snapshot(path: Path) -> Snapshot:
     try:
         return _snapshot(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidMetrics(f"this metrics file lacks what its schema promises ({error})", file=path) from error
+        raise InvalidMetrics(
+            f"this metrics file is incomplete: a member of its schema is missing or wrong ({error})", file=path
+        ) from error
 
 
 def _text(path: Path) -> str:
@@ -74,7 +76,7 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         raise InvalidMetrics("no such file", file=path, hint=_SETTING) from None
     except UnicodeDecodeError:
-        raise InvalidMetrics("this is no metrics file", file=path, hint=_SETTING) from None
+        raise InvalidMetrics("this is not a metrics file", file=path, hint=_SETTING) from None
     except OSError as error:
         raise InvalidMetrics(f"cannot be read: {error.strerror}", file=path) from error
 
@@ -83,14 +85,14 @@ def _object(path: Path, text: str) -> Mapping[str, Any]:
     try:
         content = json.loads(text)
     except ValueError:
-        problem = "this metrics file is cut off" if text.startswith('{"schema"') else "this is no metrics file"
+        problem = "this metrics file is cut off" if text.startswith('{"schema"') else "this is not a metrics file"
         if not text:
             problem = "this file is empty"
         elif text.startswith("# HELP actcache_"):
             problem = "this is the metrics file for Prometheus"
         raise InvalidMetrics(problem, file=path, hint=_SETTING) from None
     if not isinstance(content, dict):
-        raise InvalidMetrics("this is no metrics file", file=path, hint=_SETTING)
+        raise InvalidMetrics("this is not a metrics file", file=path, hint=_SETTING)
     return content
 
 

@@ -132,7 +132,7 @@ def parse_model(source: Path) -> onnx.ModelProto:
         hint = "a truncated download and other formats (.ort, .pt, .tflite) look like this"
         raise InvalidModel("this is not a complete ONNX model", file=source, hint=hint) from error
     if not proto.graph.node or not proto.opset_import:
-        raise InvalidModel("the file holds no ONNX graph", file=source, hint="give a model in ONNX's protobuf format")
+        raise InvalidModel("the file has no ONNX graph", file=source, hint="give a model in ONNX's protobuf format")
     return proto
 
 

@@ -39,4 +39,4 @@ class Moment(click.ParamType[float]):
         try:
             return parse_moment(str(value).removesuffix(" UTC"))
         except ValueError:
-            self.fail(f"'{value}' is no time: write 2026-11-29T03:04:05, or seconds since 1970", param, ctx)
+            self.fail(f"'{value}' is not a time: write 2026-11-29T03:04:05, or seconds since 1970", param, ctx)

@@ -47,9 +47,11 @@ class PerCall:
         given = self.names()
         for option, name in given.items():
             if not name or "@" in name:
-                raise InvalidOption(f"{option} '{name}' is no name that it can have", hint="give one without '@'")
+                raise InvalidOption(
+                    f"{option} '{name}' cannot be used as a name", hint="give one that is not empty and has no '@'"
+                )
         if len(set(given.values())) < len(given):
-            raise InvalidOption(f"{' and '.join(given)} need different names", hint="one of them is given twice")
+            raise InvalidOption(f"{' and '.join(given)} have the same name", hint="give different names")
 
     def names(self) -> dict[str, str]:
         """Return the inputs and outputs that there are: what they are for, and their names."""

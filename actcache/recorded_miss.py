@@ -163,7 +163,7 @@ def _explain(
     fitting_any += [step for _, step in fitting]
     meant = [(position, step) for position, step in fitting if asked.means(step)]
     if not meant:
-        text = "no lookup in the log has as many rows, of which the same are equal"
+        text = "the log has no lookup with this number of rows and the same rows equal"
         if fitting:
             text = "none of the lookups that the input fits is the one that was asked for"
         return Why(region.id, None, "unknown", "not recorded", text, {"rows": len(pattern)})
@@ -256,9 +256,9 @@ class _Reasons:
             same = keys.index(key) if keys is not None and key is not None else 0
             return "duplicate", "equal", f"equal to row {same} of the same call", {"duplicate_of": same}
         if letter == VERIFIED:
-            return "miss", "verified", "it was found, and computed all the same to be compared (verify_fraction)", {}
+            return "miss", "verified", "it was found, and computed again to be compared (verify_fraction)", {}
         if letter == REFRESHED:
-            return "miss", "control", "the call asked for refresh: everything is computed afresh", {}
+            return "miss", "control", "the call asked for refresh: everything is computed again", {}
         if letter == BYPASSED:
             return "bypassed", *self._bypass()
         return "miss", *self._miss(letter, known)

@@ -120,7 +120,9 @@ def record(
         OutputError: Nothing can be written to the folder, or it holds calls already.
     """
     if max_calls < 1 or max_bytes < 1 or not 0 < sample <= 1:
-        raise InvalidOption("nothing would be recorded", hint="max_calls and max_bytes from 1, 0 < sample <= 1")
+        raise InvalidOption(
+            "nothing would be recorded", hint="max_calls and max_bytes must be 1 or more, sample above 0 and at most 1"
+        )
     folder = Path(path)
     with writing(folder, "give another folder"):
         os.makedirs(folder, exist_ok=True)

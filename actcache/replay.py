@@ -131,9 +131,9 @@ def _regions(history: History, model: CompiledModel, audit: str | PathLike[str])
         return names
     theirs, ours = (", ".join(f"'{i}' ({f[:16]}…)" for i, f in sorted(some)) for some in (recorded, names))
     raise UnsupportedAudit(
-        f"it is of another model: its regions are {theirs}, those of {model.path} are {ours}",
+        f"it was recorded with another model: its regions are {theirs}, those of {model.path} are {ours}",
         file=audit,
-        hint="equal names of other fingerprints: the weights or operators changed, 'actcache diff' shows what",
+        hint="if names are equal and fingerprints are not, weights or operators changed; 'actcache diff' shows which",
     )
 
 

@@ -120,4 +120,4 @@ def _refused_by(audit: str) -> Iterator[None]:
     try:
         yield
     except InvalidOption as error:
-        raise UnsupportedAudit(f"its settings cannot be made here: {error.message}", file=audit) from error
+        raise UnsupportedAudit(f"its settings cannot be used here: {error.message}", file=audit) from error

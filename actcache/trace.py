@@ -104,7 +104,7 @@ def _calls(path: Path) -> list[Path]:
     if path.is_dir():
         found = sorted(path.glob("*.npz"), key=lambda call: _natural(call.name))
         if not found:
-            raise InvalidSamples("this folder holds no .npz file", file=path, hint=_HINT)
+            raise InvalidSamples("this folder has no .npz files", file=path, hint=_HINT)
         return found
     if not path.is_file():
         raise InvalidSamples("no such file or folder", file=path, hint=_HINT)
@@ -127,13 +127,13 @@ def _listed(path: Path) -> list[Path]:
             raise InvalidSamples("this is not JSON", file=path, node=where, hint=_HINT) from error
         name = entry.get("path") if isinstance(entry, dict) else entry
         if not isinstance(name, str):
-            raise InvalidSamples("this names no path", file=path, node=where, hint=_HINT)
+            raise InvalidSamples("this line names no file", file=path, node=where, hint=_HINT)
         call = path.parent / name
         if not call.is_file():
             raise InvalidSamples(f"'{name}' does not exist", file=path, node=where, hint=_HINT)
         found.append(call)
     if not found:
-        raise InvalidSamples("the list names no calls", file=path, hint=_HINT)
+        raise InvalidSamples("the list is empty", file=path, hint=_HINT)
     return found
 
 

@@ -188,6 +188,6 @@ def _refused(candidate: Candidate, reuse: float, before: float, after: float) ->
         return Refusal("never-repeats", reason, candidate.region.id)
     reason = (
         f"{reuse:.1%} of its {what} repeat in the trace, and caching them would change the time from {before:.3f} to "
-        f"{after:.3f} of the original's: too little"
+        f"{after:.3f} of the original's, which is too little"
     )
     return Refusal("not-worth", reason, candidate.region.id)

@@ -61,11 +61,13 @@ def external_data(tensor: onnx.TensorProto) -> ExternalData:
         length = int(where["length"]) if where.get("length") else None
     except ValueError as error:
         raise InvalidModel(
-            f"offset or length of its external data is no number ({error})", node=_label(tensor)
+            f"offset or length of its external data is not a number ({error})", node=_label(tensor)
         ) from None
     needed = tensor_bytes(tensor)
     if not element_bits(tensor.data_type) or not where.get("location") or offset < 0:
-        raise InvalidModel("what the model says about its external data means nothing", node=_label(tensor))
+        raise InvalidModel(
+            "the model describes its external data wrongly (type, location or offset)", node=_label(tensor)
+        )
     if length is not None and length != needed:
         raise InvalidModel(f"its external data has {length} bytes where its shape needs {needed}", node=_label(tensor))
     return ExternalData(where["location"], offset, length)

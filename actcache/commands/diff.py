@@ -20,9 +20,9 @@ _SHOWN = 10
 _EPILOG = f"""\b
 Examples:
   actcache diff encoder.v1.cached.onnx encoder.v2.cached.onnx
-      which regions share entries, and what changed in those that do not
+      which regions share entries, and what changed in the others
   actcache diff A B --json | jq .shared
-      true if all entries of either are found by the other
+      true if each model finds all entries of the other
 
 {options.EXIT_CODES}"""
 
@@ -33,10 +33,10 @@ Examples:
 @options.as_json
 @options.debug
 def diff_command(first: Path, second: Path, as_json: bool, debug: bool) -> None:
-    """Say whether the compiled models FIRST and SECOND share entries in one process and namespace.
+    """Show whether the compiled models FIRST and SECOND share cache entries (in one process and namespace).
 
-    Where they do not, say which part of a region changed: operators, opsets, attributes, weights, what it reads and
-    gives, or how its rows are cut. Names do not matter, nor do the versions of actcache and onnxruntime.
+    If they do not: what changed in a region (operators, opsets, attributes, weights, inputs and results, or how rows
+    are separated). Names and the versions of actcache and onnxruntime do not matter.
     """
 
     def find() -> Mapping[str, Any]:
@@ -51,7 +51,7 @@ def _show(console: Console, answer: Mapping[str, Any]) -> None:
     say(console, f"first:  {answer['first']}\nsecond: {answer['second']}")
     for what, (one, two) in answer["versions"].items():
         if one != two:
-            say(console, f"compiled with {what} {one or '?'} and {two or '?'} (no part of any key)")
+            say(console, f"compiled with {what} {one or '?'} and {two or '?'} (not part of any key)")
     for pair in answer["regions"]:
         _show_pair(console, pair)
     for which in ("first", "second"):

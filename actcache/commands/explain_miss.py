@@ -35,7 +35,7 @@ Examples:
 @click.argument("model", type=options.READ)
 @click.argument("first", type=options.READ, metavar="FIRST.npz")
 @click.argument("second", type=options.READ, metavar="SECOND.npz|AUDIT")
-@click.option("--region", metavar="ID", help="Look at this region only.")
+@click.option("--region", metavar="ID", help="Explain this region only.")
 @click.option("--lookup", type=int, metavar="N", help="Explain lookup N of AUDIT.  [default: the last that FIRST fits]")
 @click.option(
     "--at",
@@ -57,11 +57,11 @@ def explain_miss_command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Say for every region and row whether SECOND hits in the compiled MODEL after FIRST, and if not, why.
+    """Explain for every region and row why the call SECOND hits or misses after the call FIRST in the compiled MODEL.
 
-    Named are the tensor, the row of FIRST that comes nearest, the first element that differs from it, and by how much;
-    or what else keeps entries apart. Both are .npz files of inputs (numpy.savez), called one after the other in one
-    session with an empty store: what was evicted or expired in between is not known here.
+    For a miss: the tensor that differs, the nearest row of FIRST, the first element that differs, and by how much.
+    FIRST and SECOND are .npz files of inputs (numpy.savez). They are called one after the other in one session that
+    starts with an empty store, so evictions and expiry in real use are not seen here.
 
     With an audit log instead of SECOND: what became of FIRST while the model was in use. The log does not hold inputs,
     so FIRST may fit several of its lookups: those with as many rows, of which the same are equal. The answer says how

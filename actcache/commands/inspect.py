@@ -18,9 +18,9 @@ from actcache.terminal import respond
 _EPILOG = f"""\b
 Examples:
   actcache inspect encoder.cached.onnx
-      regions, what each reads, saves and keeps, its operators and fingerprint
+      its regions: inputs, results, time saved, bytes kept, operators, fingerprints
   actcache inspect encoder.cached.onnx --json | jq '.regions[].fingerprint'
-      what entries are shared by: equal in two models, equal entries
+      models with an equal fingerprint share the entries of that region
 
 {options.EXIT_CODES}"""
 
@@ -30,7 +30,7 @@ Examples:
 @options.as_json
 @options.debug
 def inspect_command(model: Path, as_json: bool, debug: bool) -> None:
-    """Show what MODEL, which actcache has compiled, caches. Nothing is run; its weights may be missing."""
+    """Show what the compiled MODEL caches. Nothing is run, and its weight file need not be there."""
 
     def find() -> Mapping[str, Any]:
         from actcache.inspection import inspect_model
@@ -89,7 +89,7 @@ def _policy_line(policy: Mapping[str, Any]) -> str:
     if policy["dynamic_batch"]:
         parts.append("batch made variable")
     if policy["pure_ops"]:
-        parts.append(f"vouched for {', '.join(policy['pure_ops'])}")
+        parts.append(f"declared pure: {', '.join(policy['pure_ops'])}")
     return f"regions chosen by {chosen.get(policy['chosen_by'], policy['chosen_by'])}: {', '.join(parts)}"
 
 

@@ -16,10 +16,10 @@ libraries = click.option(
     "libraries",
     multiple=True,
     metavar="FILE",
-    help="A library with operators that MODEL itself needs. Repeatable.",
+    help="A library of custom operators that MODEL itself needs. Repeatable.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")
-debug = click.option("--debug", is_flag=True, help="Print the traceback of a failure of actcache itself.")
+debug = click.option("--debug", is_flag=True, help="Print the traceback if actcache itself fails.")
 
 EXIT_CODES = """\b
 Exit codes:

@@ -16,7 +16,7 @@ from actcache.terminal import respond
 _EPILOG = f"""\b
 Examples:
   actcache replay audit.jsonl --model encoder.cached.onnx --trace calls/
-      whether the same calls are decided likewise again, or the first one that is not, and why
+      whether the same calls lead to the same decisions; if not, the first different one, and why
   actcache replay audit.jsonl --model M --trace calls/ --json | jq .same
 
 \b
@@ -29,13 +29,13 @@ Record both with
 
 @click.command(name="replay", epilog=_EPILOG, context_settings=options.HELP_NAMES)
 @click.argument("audit", type=options.READ)
-@click.option("--model", type=options.READ, required=True, help="The compiled model that ran.")
+@click.option("--model", type=options.READ, required=True, help="The compiled model that was in use.")
 @click.option(
     "--trace",
     type=options.READ,
     required=True,
     multiple=True,
-    help="Its calls, as actcache.record writes them. Repeatable.",
+    help="The calls, as actcache.record wrote them. Repeatable.",
 )
 @options.libraries
 @options.as_json
@@ -43,10 +43,10 @@ Record both with
 def replay_command(
     audit: Path, model: Path, trace: Sequence[Path], libraries: Sequence[str], as_json: bool, debug: bool
 ) -> None:
-    """Make the calls that the audit log AUDIT tells of again, and compare what is decided: hits, stores, evictions.
+    """Make the calls of the audit log AUDIT again, and compare the decisions: hits, stores, evictions.
 
-    From an empty store, with the log's configuration, times and costs. Outputs are compared with those of the model as
-    it was before it was compiled.
+    The replay starts with an empty store and uses the log's configuration, times and costs. Outputs are compared with
+    those of the original model.
     """
 
     def find() -> Mapping[str, Any]:

@@ -27,26 +27,28 @@ Examples:
 
 @click.command(name="report", epilog=_EPILOG, context_settings=options.HELP_NAMES)
 @click.argument("audit", type=options.READ)
-@click.option("--model", type=options.READ, help="The compiled model that ran.")
+@click.option("--model", type=options.READ, help="The compiled model that was in use.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: AUDIT as .html]")
-@click.option("--budget", type=ByteSize(), metavar="SIZE", help="Look at this budget.  [default: the log's]")
+@click.option(
+    "--budget", type=ByteSize(), metavar="SIZE", help="Estimate the reuse with this budget.  [default: the log's]"
+)
 @click.option(
     "--watts",
     type=click.FloatRange(min=0),
     metavar="W",
     default=10,
     show_default=True,
-    help="What a busy core draws, to estimate saved energy by.",
+    help="Power of one busy core, to estimate the energy saved.",
 )
 @options.as_json
 @options.debug
 def report_command(
     audit: Path, model: Path | None, output: Path | None, budget: int | None, watts: float, as_json: bool, debug: bool
 ) -> None:
-    """Write a page about AUDIT, which the library recorded (knob audit_path), rotated files included.
+    """Write an HTML report about the audit log AUDIT (recorded with the knob audit_path), rotated files included.
 
-    It is one HTML file that needs no network: time saved, reuse over time and by region, ages and sizes of entries,
-    what other budgets would give, the most frequent inputs.
+    The report is one file and needs no network: time saved, reuse over time and by region, ages and sizes of entries,
+    the effect of other budgets, the most frequent inputs.
     """
     target = output if output is not None else audit.with_suffix(".html")
 

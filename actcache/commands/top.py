@@ -21,7 +21,7 @@ from actcache.tables import Cell, Column, fits, fitting
 from actcache.terminal import fail, new_console
 
 _EPILOG = f"""\b
-The process writes PATH while its knob metrics_path names it: actcache.configure(metrics_path=PATH), the session config
+A process writes PATH if its knob metrics_path is set to it: actcache.configure(metrics_path=PATH), the session config
 entry actcache.metrics_path, or the environment variable ACTCACHE_METRICS_PATH.
 
 \b
@@ -43,18 +43,18 @@ _STATE_STYLES = {"active": "green", "bypassed": "yellow", "disabled": "red"}
 
 @click.command(name="top", epilog=_EPILOG, context_settings=options.HELP_NAMES)
 @click.argument("path", type=options.READ)
-@click.option("--once", is_flag=True, help="Print one table and end, as where stdout is no terminal.")
+@click.option("--once", is_flag=True, help="Print one table and exit (the default if stdout is not a terminal).")
 @click.option(
-    "--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds between two looks."
+    "--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True, help="Seconds between two updates."
 )
 @click.option(
     "--watts",
     type=click.FloatRange(min=0, min_open=True),
-    help="What a busy core draws, to estimate saved energy by. Default: measured, where this machine offers RAPL.",
+    help="Power of one busy core, to estimate the energy saved. Default: measured, if this machine has RAPL.",
 )
 @options.debug
 def top_command(path: Path, once: bool, interval: float, watts: float | None, debug: bool) -> None:
-    """Show what the caches of a running process do: the process that writes its metrics to PATH."""
+    """Show what the caches of a running process do. PATH is the metrics file that the process writes."""
     console = new_console()
     screens = _screens(path, watts, console)
     try:

@@ -196,6 +196,8 @@ def regions_of_model(model: CompiledModel, audit: Path, regions: Sequence[Region
     found = {x.id: by_fingerprint[x.fingerprint] for x in model.lookups if x.fingerprint in by_fingerprint}
     if regions and not found:
         named = ", ".join(region.id for region in regions[:3])
-        problem = f"it is not of {model.path.name}: no region has the fingerprint of one of its lookups ({named})"
-        raise UnsupportedAudit(problem, file=audit, hint="name the model that ran, as it was then")
+        problem = (
+            f"it was not recorded with {model.path.name}: no region has the fingerprint of one of its lookups ({named})"
+        )
+        raise UnsupportedAudit(problem, file=audit, hint="give the compiled model that was in use then")
     return found

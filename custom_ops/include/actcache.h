@@ -33,12 +33,12 @@ extern "C" {
  *   "ttl_seconds"            after which an entry that is stored from now on is gone; or "inf"
  *   "max_entry_age"          seconds beyond which no entry is used; or "inf"
  *   "verify_fraction"        share of hits, 0 to 1, that are computed and compared; default 0
- *   "verify_tolerance"       relative difference that counts as none; default 1e-4
+ *   "verify_tolerance"       largest relative difference treated as equal; default 1e-4
  *   "on_mismatch"            "evict" the entry, or also "disable" the region
  *   "namespace_quota_bytes"  what one namespace may hold, "10%" is of the budget; default 0: none
  *   "bypass"                 "auto": regions that cost more than they save stop looking up; "off"
  *   "single_flight"          "on": concurrent calls that miss one key compute it once; "off"
- *   "metrics_path"           a file that is written anew every second while this is set, and when
+ *   "metrics_path"           a file that is rewritten every second while this is set, and when
  *                            the process exits: Prometheus text if its name ends in ".prom", else
  *                            the statistics below as JSON, with "schema", "time", "pid", "version".
  *                            "%p" in it stands for the process id; a child made by fork() then

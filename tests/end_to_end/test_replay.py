@@ -147,7 +147,7 @@ def test_another_configuration_is_told(recorded: Recorded, tmp_path: Path) -> No
 
 def test_a_configuration_that_means_nothing_is_refused(recorded: Recorded, tmp_path: Path) -> None:
     audit = changed(recorded, tmp_path, lambda lines: lines[0]["config"].update(budget_bytes="much"))
-    with pytest.raises(UnsupportedAudit, match='its settings cannot be made here: knob budget_bytes is "much"'):
+    with pytest.raises(UnsupportedAudit, match='its settings cannot be used here: knob budget_bytes is "much"'):
         replay_audit(audit, recorded.model, [recorded.trace])
 
 
@@ -208,7 +208,9 @@ def test_another_model_is_refused(recorded: Recorded, tmp_path: Path) -> None:
     weight.raw_data = weight.raw_data[:-1] + bytes([weight.raw_data[-1] ^ 1])
     onnx.save(proto, tmp_path / "retrained.onnx")
     model = compiled(tmp_path / "retrained.onnx", tmp_path)
-    with pytest.raises(UnsupportedAudit, match=r"is of another model: its regions are .* 'actcache diff' shows what"):
+    with pytest.raises(
+        UnsupportedAudit, match=r"was recorded with another model: its regions are .* 'actcache diff' shows what"
+    ):
         replay_audit(recorded.audit, model, [recorded.trace])
 
 

@@ -90,9 +90,9 @@ def test_events_and_members_of_later_libraries_are_passed_over(tmp_path: Path) -
         (None, "cannot be read: No such file or directory"),
         ("", "the file is empty: nothing was recorded"),
         (logs.start()[:40], "ends within its first line: nothing was recorded"),
-        ("2026-01-01 INFO server started\n", "is no audit log of actcache: its first line is no start line"),
-        ('{"level":"info"}\n', "is no audit log of actcache"),
-        (logs.region(), "is no audit log of actcache"),
+        ("2026-01-01 INFO server started\n", "is not an audit log of actcache: its first line is not a start line"),
+        ('{"level":"info"}\n', "is not an audit log of actcache"),
+        (logs.region(), "is not an audit log of actcache"),
         (logs.start(schema=2), "the audit log has schema 2, and this actcache reads schema 1; use the actcache that"),
         (logs.start(schema=2, config=None), "has schema 2"),
         (logs.start().replace('"schema":1,', ""), "has schema None"),
@@ -114,7 +114,7 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 def test_a_part_of_something_else_is_named(tmp_path: Path) -> None:
     logs.write(tmp_path / "a.jsonl", [logs.start()])
     logs.write(tmp_path / "a.jsonl.1", ["no start\n"])
-    with pytest.raises(UnsupportedAudit, match=r"a\.jsonl\.1: is no audit log"):
+    with pytest.raises(UnsupportedAudit, match=r"a\.jsonl\.1: is not an audit log"):
         AuditLog(tmp_path / "a.jsonl")
 
 

@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import numpy as np
 import onnx
 import onnx.parser
 import pytest
 
 import actcache
+from actcache.cli import umbrella
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -347,3 +349,11 @@ def test_being_stopped_leaves_nothing_behind(saved: Path, number: signal.Signals
     assert out == b""
     assert err.strip() == b""
     assert list(saved.parent.iterdir()) == [saved]
+
+
+@pytest.mark.parametrize("name", [None, *umbrella.commands])
+def test_every_command_has_examples_and_describes_every_option(name: str | None) -> None:
+    command = umbrella if name is None else umbrella.commands[name]
+    assert command.help and "Examples:" in (command.epilog or "")
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    assert options and all(option.help for option in options)

@@ -52,7 +52,7 @@ def test_a_name_may_be_given_or_left_out(saved: Path, tmp_path: Path, arrangemen
     names = {"namespace_input": prefix + n, "control_input": prefix + c, "account_output": prefix + a}
     assert json.loads(done.stdout)["per_call"] == names
     assert manifest(tmp_path / "encoder.cached.onnx")["per_call"] == names
-    assert f"every call has to feed '{prefix + n}'" in done.stdout
+    assert f"every call must feed '{prefix + n}'" in done.stdout
 
 
 def test_names_that_cannot_be_are_refused(saved: Path, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_names_that_cannot_be_are_refused(saved: Path, tmp_path: Path) -> None:
         run("compile", saved, "--control-input=x"), "has a tensor 'x' of its own", "give control_input another name"
     )
     refused(run("compile", saved, "--account-output=c"), "has a tensor 'c' of its own")
-    refused(run("compile", saved, "--namespace-input=a@b"), "namespace_input 'a@b' is no name that it can have")
-    refused(run("compile", saved, "--namespace-input=n", "--control-input=n"), "need different names")
+    refused(run("compile", saved, "--namespace-input=a@b"), "namespace_input 'a@b' cannot be used as a name")
+    refused(run("compile", saved, "--namespace-input=n", "--control-input=n"), "have the same name")
     refused(run("compile", "--namespace-input"), "Missing argument 'MODEL'")
     assert not (tmp_path / "encoder.cached.onnx").exists()

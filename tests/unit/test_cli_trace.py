@@ -58,5 +58,5 @@ def test_a_trace_that_does_not_fit_is_refused(saved: Path, tmp_path: Path) -> No
     np.savez(calls / "7.npz", z=np.zeros(3))
     refused(run("compile", saved, "--trace", calls), str(calls / "7.npz"), "the model has no such input")
     refused(run("compile", saved, "--trace", tmp_path / "missing"), "no such file or folder")
-    refused(run("compile", saved, "--trace", calls, "--budget", "much"), "'much' is no number of bytes")
-    refused(run("compile", saved, "--trace", calls, "--budget", "0"), "a budget of 0 bytes holds nothing")
+    refused(run("compile", saved, "--trace", calls, "--budget", "much"), "'much' is not a number of bytes")
+    refused(run("compile", saved, "--trace", calls, "--budget", "0"), "the budget cannot be 0 bytes")

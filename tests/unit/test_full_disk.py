@@ -240,6 +240,9 @@ def test_an_error_without_a_number_is_no_word_of_the_system() -> None:
         raise OSError("a library's own")
     with pytest.raises(BrokenPipeError), writing("f"):
         raise BrokenPipeError(32, "Broken pipe")
+    with pytest.raises(OSError, match="Cannot allocate memory") as caught, writing("f"):
+        raise OSError(12, "Cannot allocate memory")  # for a process
+    assert str(file_error(caught.value)) == "the system refuses (Cannot allocate memory); free some memory"
 
 
 def test_errors_elsewhere_are_not_blamed_on_the_temporary_folder(tmp_path: Path) -> None:

@@ -42,6 +42,10 @@ def test_what_a_compilation_records(saved: Path, tmp_path: Path) -> None:
     result = actcache.compile_model(
         saved, tmp_path / "out.onnx", samples=[sample], min_saving=0, pure_ops=["b:Op", "a:Op"], account_output="acc"
     )
+    misspelt = [note for note in result.notes if "--pure-op" in note]
+    assert misspelt == [
+        f"the model has no operator '{name}' (--pure-op); it has none of its own" for name in ("b:Op", "a:Op")
+    ]
     found = recorded(result.output)
     assert (found["schema"], found["actcache"], found["onnxruntime"]) == (SCHEMA, actcache.__version__, ort.__version__)
     assert found["original"]["file"] == "encoder.onnx"

@@ -163,7 +163,7 @@ def test_names_that_nobody_can_have_are_refused(name: str) -> None:
 
 
 def test_one_name_for_two_is_refused() -> None:
-    with pytest.raises(InvalidOption, match="namespace_input and account_output need different names"):
+    with pytest.raises(InvalidOption, match="namespace_input and account_output have the same name"):
         PerCall(namespace_input="same", account_output="same")
 
 

@@ -69,7 +69,7 @@ def evicted(reason: str) -> str:
         ((), "m", "new", "no earlier lookup of the log had this row"),
         (STORED[:2], "h", "equal", "stored by lookup 1"),
         ((), "h", "equal", "stored before the log began"),
-        ((), "v", "verified", "it was found, and computed all the same to be compared (verify_fraction)"),
+        ((), "v", "verified", "it was found, and computed again to be compared (verify_fraction)"),
         ((), "r", "control", "the call asked for refresh: everything is computed afresh"),
         ((), "j", "joined", "another call was computing it, and this one waited"),
         (
@@ -227,10 +227,10 @@ def test_a_row_that_was_evicted_in_use(compiled: Path, tmp_path: Path) -> None:
 def test_bad_input(compiled: Path, tmp_path: Path) -> None:
     given, audit = inputs(tmp_path, 0), tmp_path / "audit.jsonl"
     audit.write_text('{"event":"sta')
-    refused(run("explain-miss", compiled, given, audit), "is no audit log of actcache")
+    refused(run("explain-miss", compiled, given, audit), "is not an audit log of actcache")
     refused(run("explain-miss", compiled, given, given, "--lookup", 3), "--lookup is for an audit log")
     refused(run("explain-miss", compiled, given, given, "--at", 3), "--at is for an audit log")
-    refused(run("explain-miss", compiled, given, given, "--at", "noon"), "'noon' is no time")
+    refused(run("explain-miss", compiled, given, given, "--at", "noon"), "'noon' is not a time")
 
 
 def test_moments() -> None:

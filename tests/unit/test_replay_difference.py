@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from audit_logs import line, lookup, region, start, store, write
 
+import actcache
 from actcache.decisions import Change, Decision, History, read_history, runs
 from actcache.errors import UnsupportedAudit
 from actcache.replay_difference import Difference, calls_differ, first_difference
+from actcache.replay_run import _change
 
 #: Two keys that miss and one that hits; the third call evicts.
 LOG = [
@@ -66,7 +68,7 @@ def test_what_the_log_lacks_is_counted(tmp_path: Path) -> None:
 
 
 def test_a_log_without_lookups_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedAudit, match="tells of no lookup"):
+    with pytest.raises(UnsupportedAudit, match="the log has no lookups"):
         history(tmp_path, LOG[:2])
 
 
@@ -201,3 +203,10 @@ def test_json_has_every_field(tmp_path: Path) -> None:
     assert found is not None
     said: dict[str, Any] = found.to_json()
     assert (said["kind"], said["call"], said["lookup"], said["region"]) == ("stored", 4, 4, "encoder")
+
+
+def test_changes_of_another_models_regions_are_passed_over() -> None:
+    for what in ("invalidate", "pin", "unpin"):
+        _change(what, {"namespace": None, "region": "of another model", "fingerprint": None, "min_age_seconds": 0})
+    with pytest.raises(actcache.InvalidOption, match="there is no knob"):
+        _change("configure", {"budget": "1"})

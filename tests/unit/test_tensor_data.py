@@ -64,8 +64,8 @@ def external(folder: Path, **where: str) -> TensorProto:
     ("where", "reason"),
     [
         ({"location": "d", "offset": "x"}, "no number"),
-        ({"location": "d", "offset": "-4"}, "means nothing"),
-        ({"location": ""}, "means nothing"),
+        ({"location": "d", "offset": "-4"}, "describes its external data wrongly"),
+        ({"location": ""}, "describes its external data wrongly"),
         ({"location": "d", "length": "16"}, "16 bytes where its shape needs 32"),
         ({"location": "d", "offset": "4"}, "ends before the data of initializer 'w'"),
         ({"location": "no\0thing"}, "cannot be read"),

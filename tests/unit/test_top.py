@@ -104,12 +104,12 @@ def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
     [
         ("", "this file is empty"),
         (json.dumps(content())[:-40], "this metrics file is cut off"),
-        ("[1]", "this is no metrics file"),
+        ("[1]", "this is not a metrics file"),
         ("{}", "this file has no schema, actcache 0.1.0 reads schema 1"),
         (json.dumps(content(schema=2)), "this file has schema 2, actcache 0.1.0 reads schema 1; use the actcache of"),
-        (json.dumps(content(store={})), "lacks what its schema promises"),
-        (json.dumps(content(regions={"r": {}})), "lacks what its schema promises"),
-        (json.dumps(content(regions=[])), "lacks what its schema promises"),
+        (json.dumps(content(store={})), "a member of its schema is missing or wrong"),
+        (json.dumps(content(regions={"r": {}})), "a member of its schema is missing or wrong"),
+        (json.dumps(content(regions=[])), "a member of its schema is missing or wrong"),
         ("# HELP actcache_build_info 1\n", "this is the metrics file for Prometheus; set the knob metrics_path"),
     ],
 )
@@ -122,7 +122,7 @@ def test_other_files_are_one_sentence(tmp_path: Path, text: str, says: str) -> N
 def test_binary_files_and_folders_are_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     path.write_bytes(b"\xff\xfe\x00")
-    refused(run("top", path), "this is no metrics file")
+    refused(run("top", path), "this is not a metrics file")
     refused(run("top", tmp_path), "cannot be read: Is a directory")
 
 

@@ -53,9 +53,9 @@ def test_a_list_names_calls_relative_to_itself(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         ('"call.npz"\n{broken', "line 2: this is not JSON"),
-        ("[1]", "line 1: this names no path"),
+        ("[1]", "line 1: this line names no file"),
         ('"missing.npz"', "line 1: 'missing.npz' does not exist"),
-        ("\n", "names no calls"),
+        ("\n", "the list is empty"),
         ("\udcff", "cannot be read"),
     ],
 )
