@@ -82,7 +82,7 @@ class Recorder:
             self.full = True
             with suppress(OSError):  # the folder may be gone, or its disk broken
                 temporary.unlink(missing_ok=True)
-            reason = file_error(error, path) if isinstance(error, OSError) else error
+            reason = file_error(error, path, "record into another folder") if isinstance(error, OSError) else error
             problem = f"actcache has stopped recording after {self.recorded} calls: {reason}"
             warnings.warn(problem, RuntimeWarning, stacklevel=4)
             return

@@ -43,7 +43,9 @@ class RegionSpec:
             raise InvalidRegion("a region needs a name", hint=_FORM)
         for what, names in (("frontier", self.frontier), ("live-outs", self.live_outs)):
             if not names or not all(names):
-                raise InvalidRegion(f"region '{self.name}': its {what} are empty or have an empty name", hint=_FORM)
+                raise InvalidRegion(
+                    f"region '{self.name}' needs tensor names for its {what}, none of them empty", hint=_FORM
+                )
             if len(set(names)) != len(names):
                 raise InvalidRegion(f"region '{self.name}': a tensor is named twice in its {what}", hint=_FORM)
 

@@ -70,7 +70,7 @@ def evicted(reason: str) -> str:
         (STORED[:2], "h", "equal", "stored by lookup 1"),
         ((), "h", "equal", "stored before the log began"),
         ((), "v", "verified", "it was found, and computed again to be compared (verify_fraction)"),
-        ((), "r", "control", "the call asked for refresh: everything is computed afresh"),
+        ((), "r", "control", "the call asked for refresh: everything is computed again"),
         ((), "j", "joined", "another call was computing it, and this one waited"),
         (
             (*STORED, evicted("room"), store(1, "s", call=2)),

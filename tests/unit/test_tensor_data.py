@@ -63,7 +63,7 @@ def external(folder: Path, **where: str) -> TensorProto:
 @pytest.mark.parametrize(
     ("where", "reason"),
     [
-        ({"location": "d", "offset": "x"}, "no number"),
+        ({"location": "d", "offset": "x"}, "not a number"),
         ({"location": "d", "offset": "-4"}, "describes its external data wrongly"),
         ({"location": ""}, "describes its external data wrongly"),
         ({"location": "d", "length": "16"}, "16 bytes where its shape needs 32"),

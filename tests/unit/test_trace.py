@@ -71,7 +71,7 @@ def test_a_list_that_cannot_be_used_is_refused_with_its_line(tmp_path: Path, con
 def test_nothing_and_an_empty_folder_are_no_trace(tmp_path: Path) -> None:
     with pytest.raises(InvalidSamples, match="no such file or folder"):
         load_trace([tmp_path / "missing"])
-    with pytest.raises(InvalidSamples, match=r"holds no \.npz file"):
+    with pytest.raises(InvalidSamples, match=r"has no \.npz files"):
         load_trace([tmp_path])
 
 
@@ -132,7 +132,7 @@ def test_a_failed_call_is_not_recorded_and_a_full_disk_stops_nothing(tmp_path: P
         recorded.run(None, {"x": np.ones((1, 3), np.float32)})
     assert recorded.recorded == 0
     (tmp_path / "calls").rmdir()
-    with pytest.warns(RuntimeWarning, match="has stopped recording"):
+    with pytest.warns(RuntimeWarning, match="has stopped recording after 0 calls"):
         assert recorded.run(None, {"x": np.ones((1, 2), np.float32)})
     assert recorded.full
 
