@@ -63,6 +63,21 @@ def test_size_equations(tmp_path: Path) -> None:
     (lookup,) = read_compiled(saved(view.model, tmp_path)).lookups
     assert lookup.size_equations == ((3, ((1, 1), (0, 1))), (7, ((0, 1),)))
     assert lookup.equation_texts() == ["b[1] = a[1] + 3", "a[1] = 7"]
+    assert lookup.frontier_ranks == (None, None)  # as in models compiled before ranks were written
+
+
+def test_ranks_and_names_of_rows(tmp_path: Path) -> None:
+    view = GraphView(
+        model("g (float[N, 2] a, float[M, 2] b, float s) => (float[N, 2] y) { c = Add(a, b) y = Mul(c, s) }")
+    )
+    axes = {"a": 0, "b": 0, "y": 0}
+    ranks = {"a": 2, "s": 0}
+    region = Region("r", frozenset({0, 1}), ("a", "b", "s"), ("y",), "row", axes, axes, (), ranks)
+    outline(view, region, "f" * 64)
+    (lookup,) = read_compiled(saved(view.model, tmp_path)).lookups
+    assert lookup.frontier_ranks == (2, None, 0)
+    sizes = {v.name: [d.dim_param for d in v.type.tensor_type.shape.dim] for v in view.model.graph.value_info}
+    assert sizes["a@r"][0] == "rows@r" and sizes["b@r"][0] == "rows.2@r"  # the model does not call them equal
 
 
 @pytest.mark.parametrize("granularity", ["row", "tensor"])

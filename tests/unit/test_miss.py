@@ -139,6 +139,16 @@ def test_size_equations() -> None:
     assert "an axis is missing" in entries_of(region, fewer).why
 
 
+def test_ranks() -> None:
+    region = replace(REGION, frontier_ranks=tuple(values()[name].ndim for name in REGION.frontier))
+    assert entries_of(region, values()).rows == 3
+    name = REGION.frontier[-1]
+    more = values() | {name: values()[name][..., None]}
+    ndim = values()[name].ndim
+    assert entries_of(region, more).why == f"'{name}' has {ndim + 1} axes, its rows are proven for {ndim}"
+    assert entries_of(REGION, more).rows == 3  # compiled before ranks were written
+
+
 def test_whole_calls() -> None:
     (same,) = why(WHOLE, Call(values()), Call(values()))
     assert (same.row, same.outcome) == (None, "hit")
