@@ -15,13 +15,14 @@ ones stay in the main graph (see :mod:`actcache.passes.placement`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, MutableSequence
+from collections.abc import Callable, Collection, MutableSequence, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 import onnx
 
 from actcache.passes.graph import GraphView
+from actcache.passes.key_constants import cover_constants, key_constants, lies_in, take_constants
 from actcache.passes.op_facts import GENERATED_CONSTANTS, canonical_domain
 from actcache.passes.order import topological
 from actcache.passes.placement import bring_in, stays_outside, wanted_inside
@@ -45,7 +46,8 @@ def outline(view: GraphView, region: Region, fingerprint: str, certain: Collecti
     REQUIRES: the region is convex and pure, its live-outs are of fixed-size types that the view knows, and no tensor
     is named with its suffix.
     """
-    _Outliner(view, region, fingerprint, certain_shapes(view, region) if certain is None else certain).run()
+    shapes = certain_shapes(view, region) if certain is None else certain
+    _Outliner(view, region, fingerprint, shapes, key_constants(view, region.nodes, region.live_outs)).run()
 
 
 def outline_in(model: onnx.ModelProto, view: GraphView, region: Region, fingerprint: str) -> None:
@@ -58,7 +60,9 @@ def outline_in(model: onnx.ModelProto, view: GraphView, region: Region, fingerpr
     for index, node in enumerate(model.graph.node):
         if node.domain == DOMAIN and nodes.issuperset(current.consumers[node.output[0]]):
             nodes.add(index)
-    outline(current, replace(region, nodes=frozenset(nodes)), fingerprint, certain_shapes(view, region))
+    constants = key_constants(view, region.nodes, region.live_outs)
+    region_now = replace(region, nodes=frozenset(nodes))
+    _Outliner(current, region_now, fingerprint, certain_shapes(view, region), constants).run()
 
 
 def certain_shapes(view: GraphView, region: Region) -> frozenset[str]:
@@ -78,8 +82,11 @@ def suffix(region_id: str) -> str:
 
 
 class _Outliner:
-    def __init__(self, view: GraphView, region: Region, fingerprint: str, certain: Collection[str]) -> None:
+    def __init__(
+        self, view: GraphView, region: Region, fingerprint: str, certain: Collection[str], constants: Sequence[str]
+    ) -> None:
         self.view, self.region, self.fingerprint, self.certain = view, region, fingerprint, certain
+        self.constants = constants
         self.graph = view.model.graph
         self.mark = suffix(region.id)
         self.inside = {name: name + self.mark for name in (*region.row_frontier(), *region.live_outs)}
@@ -93,7 +100,7 @@ class _Outliner:
         self.inside |= {name: name + self.mark for name in renamed}
         branch = self._branch(private, duplicated, brought)
         kept = [n for i, n in enumerate(self.graph.node) if i not in self.region.nodes]
-        nodes = topological([*kept, self._lookup(), self._if(branch)])
+        nodes = topological([*kept, self._lookup(private), self._if(branch)])
         del self.graph.node[:]
         self.graph.node.extend(nodes)
         self._remove_moved(private)
@@ -156,13 +163,15 @@ class _Outliner:
             node.domain = canonical_domain(node.domain)  # in branches onnxruntime knows no "ai.onnx"
             rename_reads(node, self.inside)
             rename_writes(node, self.inside)
-        branch.node.append(self._store())
+            if node.domain == DOMAIN and node.op_type == "CacheLookup":
+                lies_in(node, self.region.id)
+        branch.node.append(self._store({tensor.name for tensor in [*moved, *duplicated]}))
         branch.output.extend(self._handed_on(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
         self._move_annotations(branch)
         self._move_values(branch)
         return branch
 
-    def _store(self) -> onnx.NodeProto:
+    def _store(self, constants: Collection[str]) -> onnx.NodeProto:
         outs = self.region.live_outs
         inputs = [f"plan{self.mark}", *(f"{n}{self.mark}.cached" for n in outs), *(self.inside[n] for n in outs)]
         node = onnx.helper.make_node(
@@ -173,9 +182,10 @@ class _Outliner:
             domain=DOMAIN,
         )
         node.attribute.extend(self._identity_attributes())
+        take_constants(node, [(self.inside.get(n, n), n) for n in self.constants if n in constants])
         return node
 
-    def _lookup(self) -> onnx.NodeProto:
+    def _lookup(self, moved: Collection[str]) -> onnx.NodeProto:
         outputs = [f"any_miss{self.mark}", f"plan{self.mark}"]
         outputs += [f"{n}{self.mark}.cached" for n in self.region.live_outs]
         outputs += [self.inside[n] for n in self.region.row_frontier()]
@@ -190,6 +200,9 @@ class _Outliner:
         if self.region.frontier_ranks:
             ranks = [self.region.frontier_ranks.get(name, -1) for name in self.region.frontier]
             node.attribute.append(onnx.helper.make_attribute("input_ranks", ranks))
+        here = [name for name in self.constants if name not in moved and self.view.initializer(name) is not None]
+        take_constants(node, [(name, name) for name in here])
+        cover_constants(node, self.constants)
         return node
 
     def _equations(self) -> list[int]:

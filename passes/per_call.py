@@ -8,7 +8,7 @@
                            If of an outer region ─► account of an inner one ─┘  (then: its own, else: zeros)
 
 They are added last, when all regions stand in the graph, so that no analysis ever sees them: a namespace is no row of a
-batch. To a lookup they come behind its frontier, and its attributes say which is which.
+batch. To a lookup they come behind its frontier, before the constants, and its attributes say which is which.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import onnx
 
 from actcache.errors import InvalidOption
 from actcache.passes.graph import all_nodes, node_attribute, subgraphs
+from actcache.passes.key_constants import taken
 from actcache.passes.outline import DOMAIN, suffix
 from actcache.per_call import CONTROL_WORDS, PerCall
 
@@ -88,8 +89,9 @@ def _extend(graph: onnx.GraphProto, per_call: PerCall) -> dict[str, str]:
     for lookup, branching in _regions(graph):
         for option, name in per_call.names().items():
             if option != "account_output":
-                lookup.attribute.append(onnx.helper.make_attribute(option, len(lookup.input)))
-                lookup.input.append(name)
+                place = len(lookup.input) - taken(lookup)
+                lookup.attribute.append(onnx.helper.make_attribute(option, place))
+                lookup.input.insert(place, name)
         region = _text(lookup, "region")
         miss, hit = _branches(branching)
         inner = _extend(miss, per_call)

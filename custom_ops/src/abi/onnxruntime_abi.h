@@ -175,6 +175,8 @@ struct Slot<Index, Result(Args...)> {
   X(246, KernelContext_GetLogger, Status*(const KernelContext*, const Logger** out))               \
   X(247, Logger_LogMessage, Status*(const Logger*, Severity, const char* message,                  \
                                     const char* file, int line, const char* function))             \
+  X(249, KernelInfoGetConstantInput_tensor, Status*(const KernelInfo*, std::size_t index,          \
+                                                    int* is_constant, const Value** out))          \
   X(252, GetResizedStringTensorElementBuffer, Status*(Value*, std::size_t index,                   \
                                                       std::size_t byte_count, char** out))         \
   X(274, KernelContext_ParallelFor, Status*(const KernelContext*, void (*fn)(void*, std::size_t),  \

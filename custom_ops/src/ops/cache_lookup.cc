@@ -17,6 +17,12 @@
 namespace actcache {
 namespace {
 
+// What no other kernel's keys have.
+std::string PrivateSalt() {
+  static std::atomic<std::uint64_t> made{0};
+  return "kernel " + std::to_string(made.fetch_add(1, std::memory_order_relaxed));
+}
+
 // Of what was found, as WriteCached() copies it.
 std::size_t CopiedBytes(const Match& match) {
   if (match.hits.empty()) return 0;
@@ -24,12 +30,6 @@ std::size_t CopiedBytes(const Match& match) {
   const Entry& entry = *match.hits.front();
   for (std::size_t i = 0; i < entry.tensor_count(); ++i) row_bytes += entry.bytes(i);
   return row_bytes * (match.any_miss() ? match.hits.size() : match.sources.size());
-}
-
-// What no other kernel's keys have.
-std::string PrivateSalt() {
-  static std::atomic<std::uint64_t> made{0};
-  return "kernel " + std::to_string(made.fetch_add(1, std::memory_order_relaxed));
 }
 
 }  // namespace
@@ -72,8 +72,8 @@ CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
       name_space_(session.name_space_number),
       no_input_axes_(attributes_.input_row_axes.size(), -1),
       no_output_axes_(attributes_.live_outs(), -1),
-      bases_(MakeBases(session.shares ? session.value_entries
-                                      : session.value_entries + PrivateSalt())) {
+      constants_(SessionConstants::ForLookup(attributes_)) {
+  constants_->Add(api, info, attributes_);
   region_.by_row.store(attributes_.rows, std::memory_order_relaxed);
 }
 
@@ -86,8 +86,25 @@ CacheLookup::KeyBases CacheLookup::MakeBases(const std::string& session) const {
   return {make(HashKind::kBlake3), make(HashKind::kXxh3)};
 }
 
-const KeyBase& CacheLookup::base(HashKind kind) const {
-  return kind == HashKind::kXxh3 ? bases_.xxh3 : bases_.blake3;
+const CacheLookup::KeyBases& CacheLookup::bases(const KernelIo& io) const {
+  std::call_once(bases_made_, [&] {
+    const std::optional<std::string> constants = constants_->DigestOf(attributes_);
+    if (!constants) {
+      io.Warn("actcache: region \"" + attributes_.region +
+              "\": onnxruntime does not show all constants of this session, so it shares no "
+              "entries with others");
+    }
+    const bool shares = session_.shares && constants.has_value();
+    // Framed, as the digests are bytes of any kind.
+    bases_.emplace(MakeBases(std::to_string(session_.value_entries.size()) + ":" +
+                             session_.value_entries + (shares ? *constants : PrivateSalt())));
+    constants_->ReleasePages();
+  });
+  return *bases_;
+}
+
+const KeyBase& CacheLookup::base(HashKind kind, const KernelIo& io) const {
+  return kind == HashKind::kXxh3 ? bases(io).xxh3 : bases(io).blake3;
 }
 
 void CacheLookup::Classify(Call& call) const {
@@ -159,10 +176,11 @@ void CacheLookup::Report(const Call& call) const {
   }
 }
 
-void CacheLookup::Find(Call& call, SingleFlight& flight, const Parallel& parallel) const {
+void CacheLookup::Find(Call& call, SingleFlight& flight, const KernelIo& io,
+                       const Parallel& parallel) const {
   const std::uint64_t start = SteadyNow();
   const bool by_row = call.kind == PlanKind::kRow;
-  call.keys = ComputeKeys(base(Config::Process().hash()), call.kind, call.options.name_space,
+  call.keys = ComputeKeys(base(Config::Process().hash(), io), call.kind, call.options.name_space,
                           call.inputs, by_row ? attributes_.input_row_axes : no_input_axes_,
                           call.rows, parallel, by_row ? attributes_.min_rows : 1);
   call.hash_ns = SteadyNow() - start;
@@ -260,7 +278,7 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
     try {
       ChooseNamespace(call);
       if (call.kind != PlanKind::kPass) Consult(call);
-      if (call.kind != PlanKind::kPass) Find(call, flight, parallel);
+      if (call.kind != PlanKind::kPass) Find(call, flight, io, parallel);
     } catch (...) {
       // No memory for the keys, say. The model can still be computed.
       call.match = Match();

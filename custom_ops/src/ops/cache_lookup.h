@@ -14,6 +14,8 @@
 #ifndef ACTCACHE_OPS_CACHE_LOOKUP_H_
 #define ACTCACHE_OPS_CACHE_LOOKUP_H_
 
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +27,7 @@
 #include "ops/region_attributes.h"
 #include "ops/row_keys.h"
 #include "ops/session.h"
+#include "ops/session_constants.h"
 
 namespace actcache {
 
@@ -49,7 +52,9 @@ class CacheLookup {
 
   // `session` as for KeyBase.
   KeyBases MakeBases(const std::string& session) const;
-  const KeyBase& base(HashKind kind) const;
+  // What keys start from in this session. The first call makes them, when all kernels are there.
+  const KeyBases& bases(const KernelIo& io) const;
+  const KeyBase& base(HashKind kind, const KernelIo& io) const;
   // Whether nothing is to be looked up.
   bool Off() const;
   // How the call is looked up, and its number of rows.
@@ -60,7 +65,7 @@ class CacheLookup {
   void Consult(Call& call) const;
   // Tells the policy how it went, and which rows there were: last, when reading them costs least.
   void Report(const Call& call) const;
-  void Find(Call& call, SingleFlight& flight, const Parallel& parallel) const;
+  void Find(Call& call, SingleFlight& flight, const KernelIo& io, const Parallel& parallel) const;
   // Looks the keys up, after waiting for those that other calls compute.
   void Search(Call& call, std::uint64_t start_ns, SingleFlight& flight) const;
   void Count(const Call& call) const;
@@ -75,7 +80,9 @@ class CacheLookup {
   const std::optional<std::uint32_t> name_space_;  // none: nothing is cached
   const Axes no_input_axes_;   // all -1, for calls that are looked up as a whole
   const Axes no_output_axes_;  // likewise
-  const KeyBases bases_;
+  const std::shared_ptr<SessionConstants> constants_;
+  mutable std::once_flag bases_made_;
+  mutable std::optional<KeyBases> bases_;
 };
 
 }  // namespace actcache

@@ -9,6 +9,7 @@
 #include "ops/computed_rows.h"
 #include "ops/parallel.h"
 #include "ops/row_outcomes.h"
+#include "ops/session_constants.h"
 #include "ops/small_vector.h"
 #include "ops/verification.h"
 
@@ -85,7 +86,11 @@ CacheStore::CacheStore(const ort::Api* api, const ort::KernelInfo* info,
       session_(session),
       attributes_(ReadStoreAttributes(api, info)),
       region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
-      names_(ComputedNames(api, info, attributes_.live_outs())) {}
+      names_(ComputedNames(api, info, attributes_.live_outs())) {
+  if (const auto constants = SessionConstants::ForStore(attributes_)) {
+    constants->Add(api, info, attributes_);
+  }
+}
 
 void CacheStore::ReadPlan(const KernelIo& io, Call& call) const {
   call.plan_tensor = io.Input(0);

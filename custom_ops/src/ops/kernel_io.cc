@@ -7,18 +7,51 @@ namespace actcache {
 
 namespace slot = ort::slot;
 
-StringContent KernelIo::ReadStrings(const ort::Value* value, std::size_t count) const {
+namespace {
+
+StringContent ReadStrings(const ort::Api* api, const ort::Value* value, std::size_t count) {
   std::size_t total = 0;
-  ort::Call(api_, slot::GetStringTensorDataLength, value, &total);
+  ort::Call(api, slot::GetStringTensorDataLength, value, &total);
   StringContent content;
   content.bytes.resize(total + 1);  // never an empty buffer, whose data() may be null
   content.offsets.resize(count + 1);
   if (count > 0) {
-    ort::Call(api_, slot::GetStringTensorContent, value, content.bytes.data(), total,
+    ort::Call(api, slot::GetStringTensorContent, value, content.bytes.data(), total,
               content.offsets.data(), count);
   }
   content.offsets[count] = total;
   return content;
+}
+
+}  // namespace
+
+TensorView ViewOf(const ort::Api* api, const ort::Value* value) {
+  ort::TensorInfo* raw_info = nullptr;
+  ort::Call(api, slot::GetTensorTypeAndShape, value, &raw_info);
+  const ort::Handle info(api, raw_info, slot::ReleaseTensorTypeAndShapeInfo);
+
+  TensorView view;
+  std::size_t rank = 0;
+  ort::Call(api, slot::GetTensorElementType, info.get(), &view.type);
+  ort::Call(api, slot::GetDimensionsCount, info.get(), &rank);
+  view.dims.resize(rank);
+  ort::Call(api, slot::GetDimensions, info.get(), view.dims.data(), rank);
+  view.elements = ElementCount(view.dims);
+  if (view.type == ElementType::kString) {
+    view.strings = ReadStrings(api, value, view.elements);
+    return view;
+  }
+  if (ElementBits(view.type) == 0) {
+    throw ort::Error(ort::ErrorCode::kNotImplemented,
+                     "actcache: element type " + std::to_string(static_cast<int>(view.type)) +
+                         " is not supported");
+  }
+  view.bytes = ByteCount(view.type, view.dims);
+  void* data = nullptr;
+  // The runtime has one accessor for reading and writing; the input is only read.
+  ort::Call(api, slot::GetTensorMutableData, const_cast<ort::Value*>(value), &data);
+  view.data = static_cast<const std::byte*>(data);
+  return view;
 }
 
 TensorView KernelIo::Input(std::size_t index) const {
@@ -28,32 +61,7 @@ TensorView KernelIo::Input(std::size_t index) const {
     throw ort::Error(ort::ErrorCode::kInvalidArgument,
                      "actcache: input " + std::to_string(index) + " is missing");
   }
-  ort::TensorInfo* raw_info = nullptr;
-  ort::Call(api_, slot::GetTensorTypeAndShape, value, &raw_info);
-  const ort::Handle info(api_, raw_info, slot::ReleaseTensorTypeAndShapeInfo);
-
-  TensorView view;
-  std::size_t rank = 0;
-  ort::Call(api_, slot::GetTensorElementType, info.get(), &view.type);
-  ort::Call(api_, slot::GetDimensionsCount, info.get(), &rank);
-  view.dims.resize(rank);
-  ort::Call(api_, slot::GetDimensions, info.get(), view.dims.data(), rank);
-  view.elements = ElementCount(view.dims);
-  if (view.type == ElementType::kString) {
-    view.strings = ReadStrings(value, view.elements);
-    return view;
-  }
-  if (ElementBits(view.type) == 0) {
-    throw ort::Error(ort::ErrorCode::kNotImplemented,
-                     "actcache: element type " + std::to_string(static_cast<int>(view.type)) +
-                         " of input " + std::to_string(index) + " is not supported");
-  }
-  view.bytes = ByteCount(view.type, view.dims);
-  void* data = nullptr;
-  // The runtime has one accessor for reading and writing; the input is only read.
-  ort::Call(api_, slot::GetTensorMutableData, const_cast<ort::Value*>(value), &data);
-  view.data = static_cast<const std::byte*>(data);
-  return view;
+  return ViewOf(api_, value);
 }
 
 KernelIo::Output KernelIo::Allocate(std::size_t index, ElementType type, const Dims& dims) const {

@@ -12,6 +12,10 @@
 
 namespace actcache {
 
+// Type, shape and bytes of a tensor of the runtime; strings are copied. Throws ort::Error, also
+// where the library does not know the type.
+TensorView ViewOf(const ort::Api* api, const ort::Value* value);
+
 // The context of one kernel call. Valid during that call and on its thread only, but for
 // ParallelFor's body, which must not touch it. All methods throw ort::Error.
 class KernelIo {
@@ -36,8 +40,6 @@ class KernelIo {
   ort::KernelContext* context() const { return context_; }
 
  private:
-  StringContent ReadStrings(const ort::Value* value, std::size_t count) const;
-
   const ort::Api* api_;
   ort::KernelContext* context_;
 };

@@ -51,6 +51,14 @@ class Reader {
     }
   }
 
+  std::string StringOrNone(const char* name) const {
+    try {
+      return String(name);
+    } catch (const ort::Error&) {
+      return "";
+    }
+  }
+
   std::int64_t IntOr(const char* name, std::int64_t absent) const {
     std::int64_t value = absent;
     try {
@@ -133,6 +141,7 @@ RegionAttributes ReadShared(const Reader& reader) {
     Refuse(attributes, "min_rows is " + std::to_string(min_rows) + ", but has to be 1 or more");
   }
   attributes.min_rows = static_cast<std::size_t>(min_rows);
+  attributes.constants = reader.IntsOrNone("constants");
   return attributes;
 }
 
@@ -214,14 +223,14 @@ void CheckShared(const RegionAttributes& attributes) {
   }
 }
 
-// The frontier comes first, then what a call says: every input is one or the other.
+// The frontier comes first, then what a call says, then constants: every input is one of them.
 void CheckCallInputs(const RegionAttributes& attributes, std::size_t inputs) {
-  std::size_t expected = attributes.frontier();
+  std::size_t expected = attributes.frontier() + attributes.constants.size();
   for (const std::int64_t input : {attributes.namespace_input, attributes.control_input}) {
     if (input < 0) continue;
     ++expected;
     if (static_cast<std::size_t>(input) < attributes.frontier() ||
-        static_cast<std::size_t>(input) >= inputs) {
+        static_cast<std::size_t>(input) + attributes.constants.size() >= inputs) {
       Refuse(attributes, "namespace_input or control_input names no input behind the frontier");
     }
   }
@@ -258,7 +267,8 @@ void CheckLookupAttributes(const RegionAttributes& attributes, std::size_t input
 void CheckStoreAttributes(const RegionAttributes& attributes, std::size_t inputs,
                           std::size_t outputs) {
   CheckShared(attributes);
-  if (outputs != attributes.live_outs() || inputs != 1 + 2 * attributes.live_outs()) {
+  if (outputs != attributes.live_outs() ||
+      inputs != 1 + 2 * attributes.live_outs() + attributes.constants.size()) {
     Refuse(attributes, "CacheStore has " + std::to_string(inputs) + " inputs and " +
                            std::to_string(outputs) + " outputs for " +
                            std::to_string(attributes.live_outs()) + " live-outs");
@@ -281,6 +291,8 @@ RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo
   attributes.namespace_input = reader.IntOr("namespace_input", -1);
   attributes.control_input = reader.IntOr("control_input", -1);
   attributes.account = reader.IntOr("account", 0) != 0;
+  attributes.key_constants = reader.IntsOrNone("key_constants");
+  attributes.outer = reader.StringOrNone("outer");
   CheckLookupAttributes(attributes, reader.InputCount(), reader.OutputCount());
   CheckLookupTypes(reader, attributes);
   return attributes;

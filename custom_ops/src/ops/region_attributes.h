@@ -34,6 +34,13 @@ struct RegionAttributes {
   std::int64_t control_input = -1;
   bool account = false;
 
+  // Absent in models that were compiled without them (session_constants.h). Numbers of the
+  // constants that are the node's last inputs; CacheLookup only: of all that the region's keys
+  // cover, in order, and the region that this one lies in.
+  std::vector<std::int64_t> constants;
+  std::vector<std::int64_t> key_constants;
+  std::string outer;
+
   std::size_t live_outs() const { return output_types.size(); }
   // How many inputs are the frontier; they come first.
   std::size_t frontier() const { return input_row_axes.size(); }

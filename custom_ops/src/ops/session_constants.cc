@@ -1,0 +1,141 @@
+#include "ops/session_constants.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/mapped_pages.h"
+#include "base/memory.h"
+#include "hash/hasher.h"
+#include "ops/kernel_io.h"
+
+namespace actcache {
+namespace {
+
+namespace slot = ort::slot;
+
+// Smaller ones share their pages with others.
+constexpr std::size_t kManyPages = std::size_t{64} * 1024;
+
+struct Created {
+  std::string region;
+  std::string fingerprint;
+  std::weak_ptr<SessionConstants> constants;
+};
+
+// The lookups that this thread has created and that still exist, the newest last.
+std::vector<Created>& CreatedHere() {
+  thread_local std::vector<Created> created;
+  return created;
+}
+
+template <typename Match>
+std::shared_ptr<SessionConstants> Newest(const Match& match) {
+  const std::vector<Created>& created = CreatedHere();
+  const auto found = std::find_if(created.rbegin(), created.rend(), match);
+  return found == created.rend() ? nullptr : found->constants.lock();
+}
+
+// None if the input is not constant here, or of a type that this library does not know.
+std::optional<TensorView> ConstantInput(const ort::Api* api, const ort::KernelInfo* info,
+                                        std::size_t input) {
+  try {
+    int is_constant = 0;
+    const ort::Value* value = nullptr;
+    ort::Call(api, slot::KernelInfoGetConstantInput_tensor, info, input, &is_constant, &value);
+    if (is_constant == 0 || value == nullptr) return std::nullopt;
+    return ViewOf(api, value);
+  } catch (const ort::Error&) {
+    return std::nullopt;
+  }
+}
+
+Key DigestOfTensor(const TensorView& tensor) {
+  Hasher hasher(HashKind::kBlake3);
+  const auto type = static_cast<std::int64_t>(tensor.type);
+  hasher.Frame(&type, sizeof(type));
+  hasher.Frame(tensor.dims.data(), tensor.dims.size() * sizeof(std::int64_t));
+  if (!tensor.strings) {
+    hasher.Frame(tensor.data, tensor.bytes);
+    return hasher.Finish();
+  }
+  for (std::size_t i = 0; i < tensor.elements; ++i) {
+    hasher.Frame(tensor.strings->at(i).data(), tensor.strings->at(i).size());
+  }
+  return hasher.Finish();
+}
+
+[[noreturn]] void RefuseTwoValues(const ort::Api* api, const ort::KernelInfo* info,
+                                  std::size_t input, const RegionAttributes& attributes) {
+  const std::string name = ort::ReadString(api, [&](char* out, std::size_t* size) {
+    return slot::KernelInfo_GetInputName(api, info, input, out, size);
+  });
+  throw ort::Error(
+      ort::ErrorCode::kInvalidArgument,
+      "actcache: region \"" + attributes.region + "\": the constant \"" + name +
+          "\" stands in the model twice, and this session replaces one of both; replace it in the "
+          "model before it is compiled, or with SessionOptions.add_external_initializers");
+}
+
+}  // namespace
+
+std::shared_ptr<SessionConstants> SessionConstants::ForLookup(const RegionAttributes& attributes) {
+  std::vector<Created>& created = CreatedHere();
+  created.erase(std::remove_if(created.begin(), created.end(),
+                               [](const Created& one) { return one.constants.expired(); }),
+                created.end());
+  std::shared_ptr<SessionConstants> constants;
+  if (!attributes.outer.empty()) {
+    constants = Newest([&](const Created& one) { return one.region == attributes.outer; });
+  }
+  if (!constants) constants = std::make_shared<SessionConstants>();
+  created.push_back({attributes.region, attributes.fingerprint, constants});
+  return constants;
+}
+
+std::shared_ptr<SessionConstants> SessionConstants::ForStore(const RegionAttributes& attributes) {
+  return Newest([&](const Created& one) {
+    return one.region == attributes.region && one.fingerprint == attributes.fingerprint;
+  });
+}
+
+void SessionConstants::Add(const ort::Api* api, const ort::KernelInfo* info,
+                           const RegionAttributes& attributes) {
+  std::size_t input = 0;
+  ort::Call(api, slot::KernelInfo_GetInputCount, info, &input);
+  input -= attributes.constants.size();
+  const MutexLock lock(&mutex_);
+  for (const std::int64_t id : attributes.constants) {
+    if (const std::optional<TensorView> tensor = ConstantInput(api, info, input)) {
+      const Key digest = DigestOfTensor(*tensor);
+      const auto [place, is_new] = digests_.emplace(id, digest);
+      if (!is_new && place->second != digest) RefuseTwoValues(api, info, input, attributes);
+      if (tensor->bytes >= kManyPages) read_.push_back({tensor->data, tensor->bytes});
+    }
+    ++input;
+  }
+}
+
+std::optional<std::string> SessionConstants::DigestOf(const RegionAttributes& attributes) const {
+  const MutexLock lock(&mutex_);
+  std::string digest;
+  for (const std::int64_t id : attributes.key_constants) {
+    const auto found = digests_.find(id);
+    if (found == digests_.end()) return std::nullopt;
+    digest.append(reinterpret_cast<const char*>(&found->second), sizeof(Key));
+  }
+  return digest;
+}
+
+void SessionConstants::ReleasePages() {
+  std::vector<Range> ranges;
+  {
+    const MutexLock lock(&mutex_);
+    ranges.swap(read_);
+  }
+  if (ranges.empty()) return;
+  for (const Range& range : ranges) ReleaseFilePages(range.data, range.bytes);
+  ReturnFreeMemory();  // of weights that onnxruntime has replaced by copies in another layout
+}
+
+}  // namespace actcache
