@@ -158,7 +158,12 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_one_line(compiled: Path, tmp_path: Path) -> None:
     audit = logs.write(tmp_path / "audit.jsonl", eventful("ab" * 32))
-    refused(run("report", audit, "--model", compiled), "audit.jsonl", "is not of encoder.cached.onnx", "(encoder)")
+    refused(
+        run("report", audit, "--model", compiled),
+        "audit.jsonl",
+        "was not recorded with encoder.cached.onnx",
+        "(encoder)",
+    )
     refused(run("report", compiled), "encoder.cached.onnx: is not an audit log of actcache")
     refused(run("report", tmp_path / "none.jsonl"), "none.jsonl: cannot be read: No such file or directory")
     refused(run("report", audit, "--model", audit), "audit.jsonl")
