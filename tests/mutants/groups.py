@@ -10,6 +10,14 @@ ROWS = "passes/rows"
 #: What the C++ lists name their files relative to.
 NATIVE = "custom_ops/src"
 
+#: Which C++ tests are likely to notice a change in a folder: they run first, and all others if they do not.
+NATIVE_FIRST = {
+    "flight": "*Flight*:*FailingLeader*:ThreadActivity*:RecomputeTime*",
+    "hash": "*Hasher*:Blake*:Xxh*:Secret*:Keys*",
+    "ops": "Keys*:Match*:Compare*:Kernel*:PlanTest*:Row*:PerCall*:OperatorThreads*",
+    "store": "Store*:Entries*:ArrayHeap*:FrequencySketch*:IdTable*",
+}
+
 _ROW_TESTS = "tests/unit/test_rows_*.py"
 #: Asserts how times compare, which depends on what else the machine does.
 _TIMED = "tests/unit/test_rows_control.py::test_time_grows_linearly"
