@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.native_break import Break
 
 _KEYS, _HASH, _LOOKUP = "ops/row_keys.cc", "hash/hasher.cc", "ops/cache_lookup.cc"
+_WEIGHTS = "ops/session_constants.cc"
 
 BREAKS = [
     Break(_KEYS, "static_cast<std::int64_t>(tensor.type),", "0,", "no element type"),
@@ -70,10 +71,23 @@ BREAKS = [
         "return KeyBase(kind, {}, session_.name_space,", "the kernel does not pass the fingerprint on"),
     Break(_LOOKUP, "attributes_.output_row_axes, session);", "attributes_.output_row_axes, {});",
         "the kernel does not pass the session's values on"),
-    Break(_LOOKUP, "session.shares ? session.value_entries :", "true ? session.value_entries :",
+    Break(_LOOKUP, "(shares ? *constants : PrivateSalt())", "(constants ? *constants : PrivateSalt())",
         "a session that must not share does"),
-    Break(_LOOKUP, "return kind == HashKind::kXxh3 ? bases_.xxh3 : bases_.blake3;", "return bases_.xxh3;",
+    Break(_LOOKUP, "(shares ? *constants : PrivateSalt())", "(shares ? std::string() : PrivateSalt())",
+        "the session's weights are left out"),
+    Break(_LOOKUP, "session_.value_entries + (shares", "(shares",
+        "the session's options that change values are left out"),
+    Break(_LOOKUP, "return kind == HashKind::kXxh3 ? bases(io).xxh3 : bases(io).blake3;", "return bases(io).xxh3;",
         "the fast hash where the safe one was asked for"),
+    Break(_WEIGHTS, "hasher.Frame(&type, sizeof(type));", "static_cast<void>(type);", "a weight's type is left out"),
+    Break(_WEIGHTS, "hasher.Frame(tensor.dims.data(), tensor.dims.size() * sizeof(std::int64_t));", "",
+        "a weight's shape is left out"),
+    Break(_WEIGHTS, "hasher.Frame(tensor.data, tensor.bytes);", "hasher.Frame(tensor.data, tensor.bytes - 1);",
+        "a weight's last byte is left out"),
+    Break(_WEIGHTS, "if (!is_new && place->second != digest) RefuseTwoValues(api, info, input, attributes);",
+        "static_cast<void>(place); static_cast<void>(is_new);", "one constant with two values in a session"),
+    Break(_WEIGHTS, "if (found == digests_.end()) return std::nullopt;", "if (found == digests_.end()) continue;",
+        "weights that are not seen are left out"),
     Break(_LOOKUP, "parallel, by_row ? attributes_.min_rows : 1);", "parallel, 1);",
         "the kernel does not pass the least number of rows on"),
     Break(_LOOKUP, "call.kind, call.options.name_space, call.inputs,", "call.kind, std::nullopt, call.inputs,",
