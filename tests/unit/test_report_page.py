@@ -167,7 +167,7 @@ def test_what_does_not_fit_is_one_line(compiled: Path, tmp_path: Path) -> None:
     refused(run("report", compiled), "encoder.cached.onnx: is not an audit log of actcache")
     refused(run("report", tmp_path / "none.jsonl"), "none.jsonl: cannot be read: No such file or directory")
     refused(run("report", audit, "--model", audit), "audit.jsonl")
-    refused(run("report", audit, "-o", tmp_path / "none" / "page.html"), "cannot be written: No such file")
+    refused(run("report", audit, "-o", tmp_path / "none" / "page.html"), "cannot be written (No such file")
     refused(run("report", audit, "-o", audit), "is the audit log itself")
     refused(run("report", audit, "--budget", "many"), "is not a number of bytes")
     assert "is not an audit log" in json.loads(run("report", compiled, "--json").stdout)["error"]["message"]
