@@ -235,6 +235,8 @@ class Compilation:
                 continue  # without rows, the model as it is does as well
             compiled, report = self._accepted(plan, choice.refusals, in_part=in_part)
             if compiled and self._pays(compiled, report, choice.refusals):
+                if report is not None:
+                    report.region_bits = self._region_bits(compiled, report)
                 state_tolerances(self.result, self._region_tolerances(compiled, report))
                 return compiled, report
         hint = "--explain lists every reason" + ("; --min-saving 0 caches whatever is safe" if self.must_pay else "")
@@ -262,6 +264,18 @@ class Compilation:
         again = self._choose_within(rules)
         choice.refusals += [r for r in rules.barriers.values() if r not in choice.refusals]
         return again.plans
+
+    def _region_bits(self, compiled: Sequence[CompiledRegion], report: VerifyReport) -> dict[str, bool]:
+        """Return per region whether the model with it alone is the original bit for bit."""
+        plan = [c.candidate for c in compiled]
+        if report.bit_exact or len(plan) == 1:
+            return {c.region.id: report.bit_exact for c in plan}
+        accepted, found = self.result, {}
+        for candidate in plan:
+            alone = self._verified((candidate,))[1]
+            found[candidate.region.id] = alone.bit_exact and alone.failure is None
+        self.result = accepted
+        return found
 
     def _region_tolerances(self, compiled: Sequence[CompiledRegion], report: VerifyReport | None) -> dict[str, float]:
         """Return per region the accepted difference of its live-outs."""

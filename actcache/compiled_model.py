@@ -39,6 +39,7 @@ class Lookup:
         live_out_types: Per live-out its ``TensorProto.DataType``.
         size_equations: Per equation its constant, then (frontier tensor by number, axis) of the sum and of each term.
         frontier_ranks: Per frontier tensor the rank that it has in a call whose rows are entries; None: any.
+        min_rows: Calls of fewer rows share no entries with others (:class:`actcache.passes.region.Region`).
         namespace_input: The graph input that names a call's namespace, if it has one.
         control_input: The graph input that says what a call may do with the cache, if it has one.
         outer: Id of the region that it lies in.
@@ -54,6 +55,7 @@ class Lookup:
     live_out_types: tuple[int, ...]
     size_equations: tuple[tuple[int, tuple[tuple[int, int], ...]], ...] = ()
     frontier_ranks: tuple[int | None, ...] = ()
+    min_rows: int = 1
     namespace_input: str | None = None
     control_input: str | None = None
     outer: str | None = None
@@ -170,6 +172,7 @@ def _lookup(node: onnx.NodeProto, branching: onnx.NodeProto, around: Sequence[st
         live_out_types=tuple(types),
         size_equations=tuple(_equations(values.get("size_equations", []))),
         frontier_ranks=tuple(map(_axis, values.get("input_ranks", []))) or (None,) * len(axes),
+        min_rows=values.get("min_rows", 1),
         namespace_input=per_call("namespace_input"),
         control_input=per_call("control_input"),
         outer=around[-1] if around else None,

@@ -109,7 +109,7 @@ def why(lookup: Lookup, first: Call, second: Call) -> list[Why]:
     one, two = entries_of(lookup, first.values), entries_of(lookup, second.values)
     if two.rows == 0:
         return [Why(lookup.id, None, "bypassed", "no rows", "the call has no rows: nothing is looked up")]
-    said = _said(first, second) or _other_entries(one, two)
+    said = _said(first, second) or _other_entries(one, two, lookup.min_rows)
     if said is not None:
         outcome, reason, text, details = said
         rows: Sequence[int | None] = [None] if two.rows is None else range(two.rows)
@@ -133,11 +133,17 @@ def _said(first: Call, second: Call) -> tuple[str, str, str, dict[str, Any]] | N
     return None
 
 
-def _other_entries(one: Entries, two: Entries) -> tuple[str, str, str, dict[str, Any]] | None:
+def _other_entries(one: Entries, two: Entries, min_rows: int) -> tuple[str, str, str, dict[str, Any]] | None:
     """Why the calls have no entries in common, whatever is in them; likewise."""
     if one.rows == 0:
         return "miss", "no rows", "the first call has no rows: it stored nothing", {}
-    if (one.rows is None) == (two.rows is None):
+    if one.rows is not None and two.rows is not None:
+        if min(one.rows, min_rows) == min(two.rows, min_rows):
+            return None
+        counts = f"the calls have {one.rows} and {two.rows} rows"
+        text = f"{counts}: those of fewer than {min_rows} share no entries with others"
+        return "miss", "row count", text, {"rows": [one.rows, two.rows]}
+    if one.rows is None and two.rows is None:
         return None
     which, cause = ("first", one.why) if one.rows is None else ("second", two.why)
     return "miss", "entry", f"the {which} call is one entry, the other is rows: {cause}", {"cause": cause}

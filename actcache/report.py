@@ -165,7 +165,10 @@ def verify_line(verify: Mapping[str, Any] | None) -> str:
         f"; output {found['output']} by the original's own spread, which accepts {found['spread']:.3g}"
         for found in judged
     )
-    return f"{checked}, largest difference {verify['max_abs_error']:.3g}{by_spread}"
+    equal = [name for name, bits in verify.get("region_bits", {}).items() if bits]
+    alone = f"; alone, {', '.join(map(repr, equal))} would be equal bit for bit" if equal else ""
+    hint = "; --exact bits accepts none"
+    return f"{checked}, largest difference {verify['max_abs_error']:.3g}{by_spread}{alone}{hint}"
 
 
 def _finite(content: Any) -> Any:

@@ -56,6 +56,15 @@ def test_rows_in_another_order_hit_and_equal_ones_are_duplicates() -> None:
     assert records[0].details == {"equal_to": 2} and records[3].details == {"duplicate_of": 1}
 
 
+def test_calls_of_few_rows_share_nothing_where_they_are_told_apart() -> None:
+    apart, one, three = replace(REGION, min_rows=2), values(1), values(3)
+    all_miss(why(apart, Call(one), Call(three)), "row count", "have 1 and 3 rows: those of fewer than 2 share no")
+    assert outcomes(why(apart, Call(three), Call(taken(three, [0])))) == [(0, "miss", "row count")]
+    assert outcomes(why(apart, Call(three), Call(taken(three, [2, 0])))) == [(0, "hit", "equal"), (1, "hit", "equal")]
+    assert outcomes(why(apart, Call(one), Call(one))) == [(0, "hit", "equal")]
+    assert outcomes(why(REGION, Call(three), Call(taken(three, [0])))) == [(0, "hit", "equal")]
+
+
 def test_a_miss_names_the_nearest_row_and_the_first_element() -> None:
     one = values()
     two = {name: array.copy() for name, array in taken(one, [1, 0, 2]).items()}
