@@ -21,7 +21,7 @@ from actcache.errors import OutputError
 from actcache.files import OTHER_OUTPUT, file_error, writing
 from actcache.passes.graph import tensor_bytes
 from actcache.passes.tensor_data import is_external
-from actcache.passes.weights import WeightFile, all_tensors, inline_weights, rename_weight_file
+from actcache.passes.weights import WeightFile, all_tensors, inline_weights, put_in_place, rename_weight_file
 
 #: Below this a file of its own for the weights is more trouble than the memory it saves.
 SEPARATE_BYTES = 1 << 20
@@ -66,6 +66,7 @@ def emit(model: onnx.ModelProto, weights: WeightFile, target: Path, *, single_fi
     data: Path | None = None
     if separate:
         data = target.with_name(f"{target.stem}.{weights.digest[:12]}.data")
+        put_in_place(model)
         rename_weight_file(model, data.name)
         written.append(data)
     else:

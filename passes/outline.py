@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import onnx
 
-from actcache.passes.graph import GraphView
+from actcache.passes.graph import INLINE_BYTES, GraphView, tensor_bytes
 from actcache.passes.key_constants import cover_constants, key_constants, lies_in, take_constants
 from actcache.passes.op_facts import GENERATED_CONSTANTS, canonical_domain
 from actcache.passes.order import topological
@@ -165,7 +165,9 @@ class _Outliner:
             rename_writes(node, self.inside)
             if node.domain == DOMAIN and node.op_type == "CacheLookup":
                 lies_in(node, self.region.id)
-        branch.node.append(self._store({tensor.name for tensor in [*moved, *duplicated]}))
+        # Of what is computed anew, small ones too: a session may replace the original alone, and is refused then.
+        small = [tensor for tensor in outer if tensor_bytes(tensor) <= INLINE_BYTES]
+        branch.node.append(self._store({tensor.name for tensor in [*moved, *duplicated, *small]}))
         branch.output.extend(self._handed_on(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
         self._move_annotations(branch)
         self._move_values(branch)

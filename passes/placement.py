@@ -18,6 +18,7 @@ import onnx
 from actcache.passes.graph import INLINE_BYTES, element_bits, tensor_bytes
 from actcache.passes.op_facts import ONNX_DOMAINS
 from actcache.passes.tensor_data import is_external
+from actcache.passes.weights import has_a_place
 
 
 def stays_outside(tensor: onnx.TensorProto) -> bool:
@@ -26,7 +27,7 @@ def stays_outside(tensor: onnx.TensorProto) -> bool:
     Those of less than a byte an element do not: onnxruntime fuses them in their own graph only, and has no kernel that
     would bring them there.
     """
-    large = is_external(tensor) or tensor_bytes(tensor) > INLINE_BYTES
+    large = is_external(tensor) or has_a_place(tensor) or tensor_bytes(tensor) > INLINE_BYTES
     return large and (tensor.data_type == onnx.TensorProto.STRING or element_bits(tensor.data_type) >= 8)
 
 

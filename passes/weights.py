@@ -9,6 +9,7 @@ the model, their values can be read by every analysis, ours and onnxruntime's.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,10 @@ from actcache.passes.tensor_data import chunks, external_data, is_external, stor
 
 #: Weights begin on a page, so that onnxruntime can map them.
 ALIGNMENT = 4096
+
+_FLOATS = frozenset(
+    {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+)
 
 
 @dataclass
@@ -63,7 +68,7 @@ def move_weights(model: onnx.ModelProto, source: Path, path: Path) -> WeightFile
                 if is_external(tensor):
                     result.sources.add((source.parent / external_data(tensor).location).resolve())
                     if tensor_bytes(tensor) <= INLINE_BYTES:
-                        _store(tensor, b"".join(chunks(tensor, source)))
+                        _take_in(tensor, source, file, total, result, top_level)
                 if _is_large(tensor, top_level):
                     _move(tensor, source, file, total, result)
             except InvalidModel as error:
@@ -88,11 +93,46 @@ def _move(tensor: onnx.TensorProto, source: Path, file: BinaryIO, total: hashlib
     result.tensors[start] = own.hexdigest()
 
 
+def _take_in(
+    tensor: onnx.TensorProto, source: Path, file: BinaryIO, total: hashlib._Hash, result: WeightFile, top_level: bool
+) -> None:
+    """Store a small tensor in the model, where its values are seen. Weights keep a place in the file for later."""
+    data = b"".join(chunks(tensor, source))
+    weight = top_level and tensor.data_type in _FLOATS and math.prod(tensor.dims) > 1
+    if weight:
+        _move(tensor, source, file, total, result)
+    places = [(entry.key, entry.value) for entry in tensor.external_data] if weight else []
+    _store(tensor, data)
+    for key, value in places:
+        tensor.external_data.add(key=key, value=value)
+
+
+def has_a_place(tensor: onnx.TensorProto) -> bool:
+    """Return whether a tensor that is stored in the model was outside of it, and has a place there again."""
+    return not is_external(tensor) and len(tensor.external_data) > 0
+
+
+def put_in_place(model: onnx.ModelProto) -> None:
+    """Let tensors of the main graph that have a place outside of the model stand there alone.
+
+    A session can replace them by ``add_external_initializers`` then, as it can in the original.
+    """
+    for tensor in model.graph.initializer:
+        if has_a_place(tensor):
+            places = [(entry.key, entry.value) for entry in tensor.external_data]
+            _clear(tensor)
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            for key, value in places:
+                tensor.external_data.add(key=key, value=value)
+
+
 def inline_weights(model: onnx.ModelProto, directory: Path) -> None:
     """Put external data found in `directory` back into the model (for ``--single-file``)."""
     for tensor, _ in all_tensors(model):
         if is_external(tensor):
             _store(tensor, b"".join(chunks(tensor, directory / "model")))
+        elif has_a_place(tensor):
+            del tensor.external_data[:]
 
 
 def rename_weight_file(model: onnx.ModelProto, name: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from graphs import model
 
 from actcache.errors import InvalidModel
-from actcache.passes.weights import ALIGNMENT, inline_weights, move_weights
+from actcache.passes.weights import ALIGNMENT, has_a_place, inline_weights, move_weights, put_in_place
 
 LARGE = np.arange(4096, dtype=np.float32).reshape(64, 64) - 7.5
 
@@ -49,11 +49,17 @@ def test_external_weights_are_copied_to_aligned_places_and_small_ones_brought_in
     loaded = onnx.load(path, load_external_data=False)
     assert all(t.data_location == onnx.TensorProto.EXTERNAL for t in loaded.graph.initializer)
     moved = move_weights(loaded, path, tmp_path / "w.bin")
-    assert sorted(moved.tensors) == [0, -(-LARGE.nbytes // ALIGNMENT) * ALIGNMENT]
+    second = -(-LARGE.nbytes // ALIGNMENT) * ALIGNMENT
+    assert sorted(moved.tensors) == [0, second, second + ALIGNMENT]
     assert moved.sources == {(tmp_path / "m.data").resolve()}
     small = loaded.graph.initializer[1]
-    assert small.raw_data == LARGE[0].tobytes() and not small.external_data and not small.HasField("data_location")
+    assert small.raw_data == LARGE[0].tobytes() and not small.HasField("data_location")
+    assert has_a_place(small)
+    put_in_place(loaded)
+    assert not has_a_place(small) and not small.raw_data
+    assert np.array_equal(onnx.numpy_helper.to_array(small, str(tmp_path)), LARGE[0])
     inline_weights(loaded, tmp_path)
+    assert small.raw_data == LARGE[0].tobytes() and not small.external_data
     assert np.array_equal(onnx.numpy_helper.to_array(loaded.graph.initializer[0]), LARGE)
 
 
