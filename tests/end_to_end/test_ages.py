@@ -22,14 +22,16 @@ def test_an_expired_entry_is_computed_again(control: Control) -> None:
 def test_a_reader_that_wants_young_entries_renews_them_for_all(control: Control) -> None:
     region = squares()
     patient, impatient = region.session(), region.session(max_entry_age="0.2")
+    for model in (patient, impatient):  # two rows of another session are compared before others are used
+        model.run(None, {"x": batch(8, 9)})
     patient.run(None, {"x": batch(1)})
     impatient.run(None, {"x": batch(1)})
-    assert control.counts(region, "hits", "misses", "expired") == (1, 1, 0)
+    assert control.counts(region, "hits", "misses", "expired") == (1, 5, 0)
     time.sleep(0.3)
     patient.run(None, {"x": batch(1)})
-    assert control.counts(region, "hits", "misses", "expired") == (2, 1, 0)
+    assert control.counts(region, "hits", "misses", "expired") == (2, 5, 0)
     impatient.run(None, {"x": batch(1)})
-    assert control.counts(region, "hits", "misses", "expired", "stored") == (2, 2, 1, 2)
+    assert control.counts(region, "hits", "misses", "expired", "stored") == (2, 6, 1, 4)
     for model in (impatient, patient):
         model.run(None, {"x": batch(1)})
-    assert control.counts(region, "hits", "misses") == (4, 2)
+    assert control.counts(region, "hits", "misses") == (4, 6)

@@ -87,10 +87,10 @@ def test_sessions_of_different_settings_do_not_share_them() -> None:
     region = squares()
     model = region.proto()
     sessions = [session(model, ttl_seconds=ttl, namespace=name) for ttl in ("5", "inf") for name in ("a", "b")]
-    for one in sessions:
-        one.run(None, {"x": batch(1)})
+    for one in sessions * 2:  # the first rows of another session are compared
+        one.run(None, {"x": batch(1, 2)})
     region_stats = actcache.stats()["regions"][region.id]
-    assert (region_stats["misses"], region_stats["hits"]) == (2, 2)
+    assert (region_stats["misses"], region_stats["verified"], region_stats["hits"]) == (8, 4, 8)
 
 
 def test_a_namespace_keeps_to_its_quota_and_leaves_the_others_theirs() -> None:

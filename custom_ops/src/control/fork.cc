@@ -8,6 +8,7 @@
 #include "base/mutex.h"
 #include "control/config.h"
 #include "control/metrics_file.h"
+#include "control/origins.h"
 #include "control/registry.h"
 #include "flight/flight_table.h"
 #include "flight/thread_activity.h"
@@ -46,6 +47,7 @@ void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   FlightTable::ReplaceInForkedChild();
   Store::ReplaceInForkedChild();
   Registry::Process().ResetCounters();
+  Origins::Process().ResetAfterFork();
   MetricsFile::ReplaceInForkedChild();
   Config::ApplyAfterFork();
   AuditLog::ReplaceInForkedChild();
@@ -58,6 +60,7 @@ void InstallForkHandlers() noexcept {
   Store::Process();
   FlightTable::Process();
   Registry::Process();
+  Origins::Process();
   MetricsFile::Process();
   AuditLog::Process();
   for (const HashKind kind : {HashKind::kBlake3, HashKind::kXxh3}) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -72,7 +73,8 @@ CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
       name_space_(session.name_space_number),
       no_input_axes_(attributes_.input_row_axes.size(), -1),
       no_output_axes_(attributes_.live_outs(), -1),
-      constants_(SessionConstants::ForLookup(attributes_)) {
+      constants_(SessionConstants::ForLookup(attributes_)),
+      origin_(Origins::Process().Begin()) {
   constants_->Add(api, info, attributes_);
   region_.by_row.store(attributes_.rows, std::memory_order_relaxed);
 }
@@ -94,7 +96,7 @@ const CacheLookup::KeyBases& CacheLookup::bases(const KernelIo& io) const {
               "\": onnxruntime does not show all constants of this session, so it shares no "
               "entries with others");
     }
-    const bool shares = session_.shares && constants.has_value();
+    const bool shares = session_.shares && constants.has_value() && origin_ != Origins::kNone;
     // Framed, as the digests are bytes of any kind.
     bases_.emplace(MakeBases(std::to_string(session_.value_entries.size()) + ":" +
                              session_.value_entries + (shares ? *constants : PrivateSalt())));
@@ -103,8 +105,22 @@ const CacheLookup::KeyBases& CacheLookup::bases(const KernelIo& io) const {
   return *bases_;
 }
 
+CacheLookup::~CacheLookup() { delete own_bases_.load(std::memory_order_relaxed); }
+
+const CacheLookup::KeyBases& CacheLookup::OwnBases() const {
+  const KeyBases* own = own_bases_.load(std::memory_order_acquire);
+  if (own != nullptr) return *own;
+  auto made = std::make_unique<const KeyBases>(MakeBases(session_.value_entries + PrivateSalt()));
+  if (own_bases_.compare_exchange_strong(own, made.get(), std::memory_order_acq_rel)) {
+    own = made.release();
+  }
+  return *own;
+}
+
 const KeyBase& CacheLookup::base(HashKind kind, const KernelIo& io) const {
-  return kind == HashKind::kXxh3 ? bases(io).xxh3 : bases(io).blake3;
+  const bool apart = origin_ != Origins::kNone && Origins::Process().IsApart(origin_);
+  const KeyBases& chosen = apart ? OwnBases() : bases(io);
+  return kind == HashKind::kXxh3 ? chosen.xxh3 : chosen.blake3;
 }
 
 void CacheLookup::Classify(Call& call) const {
@@ -192,7 +208,7 @@ void CacheLookup::Search(Call& call, std::uint64_t start_ns, SingleFlight& fligh
   const bool by_row = call.kind == PlanKind::kRow;
   const std::uint64_t now_ns = call.recorded ? call.recorded->lookup_ns : start_ns;
   LookupRules rules{FindLimits{now_ns, session_.max_age_ns}, config.verify_fraction(),
-                    &region_.verification, call.options.control == Control::kRefresh};
+                    &region_.verification, origin_, call.options.control == Control::kRefresh};
   for (;;) {
     flight.BeginSearch();
     call.match = FindRows(Store::Process(), call.keys, attributes_.output_types,
@@ -312,6 +328,7 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& 
   plan.kind = call.kind;
   plan.shape = call.shape;
   plan.region = region_.number;
+  plan.origin = origin_;
   plan.name_space = call.name_space.value_or(0);  // without a number every plan is a pass
   if (call.kind != PlanKind::kPass) {
     plan.rows = static_cast<std::uint32_t>(call.rows);

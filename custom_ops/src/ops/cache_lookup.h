@@ -14,12 +14,14 @@
 #ifndef ACTCACHE_OPS_CACHE_LOOKUP_H_
 #define ACTCACHE_OPS_CACHE_LOOKUP_H_
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "control/origins.h"
 #include "control/registry.h"
 #include "flight/single_flight.h"
 #include "ops/kernel_io.h"
@@ -38,6 +40,9 @@ class CacheLookup {
 
   // Throws ort::Error.
   CacheLookup(const ort::Api* api, const ort::KernelInfo* info, const SessionSettings& session);
+  ~CacheLookup();
+  CacheLookup(const CacheLookup&) = delete;
+  CacheLookup& operator=(const CacheLookup&) = delete;
 
   // Throws ort::Error only if onnxruntime fails or the call's wishes make no sense; any fault of
   // the cache makes the call a pass.
@@ -55,6 +60,8 @@ class CacheLookup {
   // What keys start from in this session. The first call makes them, when all kernels are there.
   const KeyBases& bases(const KernelIo& io) const;
   const KeyBase& base(HashKind kind, const KernelIo& io) const;
+  // Made when they are first needed. May throw std::bad_alloc.
+  const KeyBases& OwnBases() const;
   // Whether nothing is to be looked up.
   bool Off() const;
   // How the call is looked up, and its number of rows.
@@ -83,6 +90,8 @@ class CacheLookup {
   const std::shared_ptr<SessionConstants> constants_;
   mutable std::once_flag bases_made_;
   mutable std::optional<KeyBases> bases_;
+  const Origin origin_;
+  mutable std::atomic<const KeyBases*> own_bases_{nullptr};  // once it keeps to itself
 };
 
 }  // namespace actcache

@@ -311,6 +311,7 @@ CacheStore::Outcome CacheStore::Publish(const Call& call, const Rows& rows, std:
   candidate.fetch_ns = call.row_cost.fetch_ns;
   candidate.now_ns = call.now_ns();
   candidate.ttl_ns = session_.ttl_ns;
+  candidate.origin = call.plan.origin;
   candidate.replace = (call.plan.flags[row] & kReplace) != 0;
   Store& store = Store::Process();
   Draft draft = store.Reserve(candidate);
@@ -336,7 +337,16 @@ CacheStore::Outcome CacheStore::Verify(const KernelIo& io, const Call& call, con
   // Evicted or invalidated since: nothing to compare with, or to remove.
   if (!entry) return Outcome::kNothing;
   const double difference = DifferenceFrom(*entry, call.computed, rows.layouts, rows.specs, row);
-  if (difference <= config.verify_tolerance()) return Outcome::kEqual;
+  Origins& origins = Origins::Process();
+  const bool foreign = origins.ClassOf(entry->origin()) != origins.ClassOf(call.plan.origin);
+  if (difference <= config.verify_tolerance()) {
+    if (foreign) origins.Agree(call.plan.origin, entry->origin());
+    return Outcome::kEqual;
+  }
+  if (foreign) {
+    KeepApart(io, call.plan.origin, difference);
+    return Outcome::kDifferent;
+  }
   store.Remove(key, Ledger::Removal::kMismatched);
   RegionCounters::Add(region_.counters.mismatches, 1);
   const bool disable = config.on_mismatch() == OnMismatch::kDisable;
@@ -348,6 +358,19 @@ CacheStore::Outcome CacheStore::Verify(const KernelIo& io, const Call& call, con
        << (disable ? " and the region turned off" : "");
   io.Warn(text.str());
   return Outcome::kDifferent;
+}
+
+void CacheStore::KeepApart(const KernelIo& io, Origin origin, double difference) const {
+  RegionCounters::Add(region_.counters.mismatches, 1);
+  if (!Origins::Process().KeepApart(origin)) return;
+  std::ostringstream text;
+  text << "actcache: region \"" << attributes_.region << "\": this session computes a row "
+       << difference << " (relative) away from what another session has stored for the same input, "
+       << "more than the tolerance of " << Config::Process().verify_tolerance()
+       << ". It keeps its own entries from now on and uses none of the others'. If the compiled "
+       << "model was edited, compile the edited original instead; if the sessions' options differ, "
+       << "give each a namespace of its own; if both are right, raise verify_tolerance";
+  io.Warn(text.str());
 }
 
 }  // namespace actcache

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "control/origins.h"
 #include "control/registry.h"
 #include "ops/kernel_io.h"
 #include "ops/plan.h"
@@ -50,6 +51,8 @@ class CacheStore {
   Outcome Publish(const Call& call, const Rows& rows, std::size_t row,
                   const Parallel& parallel) const;
   Outcome Verify(const KernelIo& io, const Call& call, const Rows& rows, std::size_t row) const;
+  // After a row that differs from what another session stored.
+  void KeepApart(const KernelIo& io, Origin origin, double difference) const;
   void Audit(const Call& call) const;
 
   const ort::Api* api_;

@@ -84,6 +84,11 @@ class Search {
       Miss(row, key, static_cast<std::uint8_t>(replace | (expired ? kExpired : 0)));
     } else if (!Usable(*entry)) {
       Miss(row, key, kReplace);
+    } else if (!Trusted(*entry)) {
+      // Who made it and keeps to itself since has left it behind.
+      const bool left = origins_.IsApart(entry->origin());
+      if (!left) ++match_.verified;
+      Miss(row, key, left ? kReplace : kVerify);
     } else if (rules_.verify_share > 0 && rules_.verified->Pick(rules_.verify_share)) {
       ++match_.verified;
       Miss(row, key, kVerify);
@@ -126,6 +131,11 @@ class Search {
            (match_.hits.empty() || SameShapes(entry, *match_.hits.front()));
   }
 
+  bool Trusted(const Entry& entry) const {
+    return entry.origin() == rules_.origin ||
+           origins_.ClassOf(entry.origin()) == origins_.ClassOf(rules_.origin);
+  }
+
   void Miss(std::size_t row, const Key& key, std::uint8_t flags) {
     match_.sources[row] = RowSource::Computed(match_.missing.size());
     match_.missing.push_back(static_cast<std::uint32_t>(row));
@@ -137,6 +147,7 @@ class Search {
   const ElementTypes& types_;
   const Axes& axes_;
   const LookupRules& rules_;
+  const Origins& origins_ = Origins::Process();
   Match match_;
 };
 

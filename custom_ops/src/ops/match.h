@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/sampler.h"
+#include "control/origins.h"
 #include "ops/plan.h"
 #include "ops/row_keys.h"
 #include "ops/small_vector.h"
@@ -19,6 +20,7 @@ struct LookupRules {
   FindLimits limits;
   double verify_share = 0;      // of the hits that are computed all the same, to be compared
   Sampler* verified = nullptr;  // picks them; REQUIRED if the share is not 0
+  Origin origin = 0;            // of who asks; entries of other classes are compared, not used
   bool refresh = false;         // look nothing up: what is computed takes the place of what is kept
 };
 

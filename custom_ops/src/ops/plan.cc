@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 
 namespace actcache {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x504c4341;  // "ACLP"
-constexpr std::uint16_t kVersion = 3;
+constexpr std::uint16_t kVersion = 4;
 
 static_assert(std::is_trivially_copyable_v<Key> && sizeof(Key) == 16);
 static_assert(std::is_trivially_copyable_v<RowSource> && sizeof(RowSource) == 4);
@@ -30,6 +31,7 @@ const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_
     return "its row counts are inconsistent";
   }
   if (header.flight != kNoFlight && header.missing == 0) return "nobody can wait for it";
+  if (header.origin > std::numeric_limits<std::uint16_t>::max()) return "its origin is unknown";
   switch (header.kind) {
     case PlanKind::kPass:
       if (header.rows != 0) return "a pass has no rows";
@@ -78,7 +80,8 @@ std::size_t PlanBytes(const Plan& plan) { return SizeOf(plan.rows, plan.missing)
 void EncodePlan(const Plan& plan, std::byte* out) {
   const PlanHeader header{kMagic,           kVersion,        plan.kind,          plan.shape,
                           plan.region,      plan.name_space, plan.rows,          plan.missing,
-                          plan.cached_rows, plan.flight,     plan.lookup_end_ns, plan.call};
+                          plan.cached_rows, plan.flight,     plan.lookup_end_ns, plan.call,
+                          plan.origin};
   std::memcpy(out, &header, sizeof(header));
   if (plan.missing == 0) return;
   out += sizeof(header);
@@ -106,6 +109,7 @@ const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t r
   plan->flight = header.flight;
   plan->lookup_end_ns = header.lookup_end_ns;
   plan->call = header.call;
+  plan->origin = static_cast<std::uint16_t>(header.origin);
   const std::byte* keys = bytes + sizeof(PlanHeader);
   plan->keys = reinterpret_cast<const Key*>(keys);
   const std::byte* sources = keys + header.missing * sizeof(Key);

@@ -63,9 +63,10 @@ struct PlanHeader {
   std::uint32_t cached_rows;  // rows of the `cached` tensors: H
   FlightToken flight;         // others wait for missing rows until it ends; kNoFlight: nobody does
   std::uint64_t lookup_end_ns;
-  std::uint64_t call;  // AuditLog's number; 0: the lookup is not in the log, nor is what follows
+  std::uint64_t call;    // AuditLog's number; 0: the lookup is not in the log, nor is what follows
+  std::uint64_t origin;  // of the lookup's kernel (control/origins.h)
 };
-static_assert(sizeof(PlanHeader) == 48 && alignof(PlanHeader) == 8, "plan bytes have no padding");
+static_assert(sizeof(PlanHeader) == 56 && alignof(PlanHeader) == 8, "plan bytes have no padding");
 
 // Row counts above this do not fit a RowSource; such a call is looked up as a whole.
 inline constexpr std::size_t kMaxPlanRows = 0x7fffffff;
@@ -82,6 +83,7 @@ struct Plan {
   FlightToken flight = kNoFlight;
   std::uint64_t lookup_end_ns = 0;
   std::uint64_t call = 0;
+  std::uint16_t origin = 0;
   const Key* keys = nullptr;            // `missing` of them
   const RowSource* sources = nullptr;   // `rows` of them if missing > 0, else none
   const std::uint8_t* flags = nullptr;  // `missing` of them: MissingFlags

@@ -141,7 +141,8 @@ Entry::Entry(const Candidate& candidate, std::size_t charge) noexcept
       created_(TickOf(candidate.now_ns)),
       gain_(candidate.gain(charge)),
       region_(static_cast<std::uint16_t>(candidate.tag.region)),
-      name_space_(candidate.tag.name_space),
+      name_space_(static_cast<std::uint16_t>(candidate.tag.name_space)),
+      origin_(candidate.origin),
       cost_ns_(static_cast<float>(candidate.cost_ns)) {
   // A longer life than ticks can tell ends when the store forgets old entries.
   if (candidate.ttl_ns == 0 || candidate.ttl_ns >> kTickBits >= kMostTicks) return;

@@ -29,6 +29,8 @@ class Entry {
 
   const Key& key() const noexcept { return key_; }
   EntryTag tag() const noexcept { return {name_space_, region_}; }
+  // The candidate's.
+  std::uint16_t origin() const noexcept { return origin_; }
   // What computing it took, to seven digits.
   std::uint64_t cost_ns() const noexcept { return static_cast<std::uint64_t>(cost_ns_); }
   // Bytes counted against the budget: the whole allocation and its share of the index. Takes as
@@ -111,7 +113,8 @@ class Entry {
   const float gain_;
   std::uint16_t frequency_ = 1;
   const std::uint16_t region_;
-  const std::uint32_t name_space_;
+  const std::uint16_t name_space_;
+  const std::uint16_t origin_;
   const float cost_ns_;
   std::uint32_t sequence_ = 0;  // order of making, modulo 2^32; the tie-breaker
   union {
