@@ -34,8 +34,8 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitAnd: ast.BitOr,
 }
 _FUNCTIONS = {"any": "all", "all": "any", "min": "max", "max": "min"}
-#: Calls whose arguments are words for people.
-_WORDED = {"Mixes", "Refusal", "ValueError"}
+#: Calls whose arguments are words for people, or only keep others from writing.
+_WORDED = {"Mixes", "Refusal", "ValueError", "dataclass"}
 
 
 Route = tuple[tuple[str, int | None], ...]

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from graphs import model
 
-from actcache.passes.fingerprint import canonical_frontier, fingerprint
+from actcache.passes.fingerprint import attribute_digest, canonical_frontier, canonical_walk, fingerprint
 from actcache.passes.graph import GraphView
 
 #: The first is changed in one place by each of the others; all of them have other fingerprints.
@@ -143,3 +143,70 @@ def test_a_constant_that_is_computed_outside_is_in_it() -> None:
         return fingerprint(view, frozenset([3]), ["y"], {})
 
     assert len({of_last(text), of_last(text.replace("2.0", "3.0")), of_last(text.replace("Neg", "Abs"))}) == 3
+
+
+def test_a_node_that_two_others_wait_for_is_walked_once() -> None:
+    view = GraphView(model("g (float[N] x) => (float[N] y) { a = Abs(x) b = Neg(a) y = Sub(b, a) }"))
+    assert canonical_walk(view, frozenset(range(3)), ["y"]) == (["x"], [0, 1, 2])
+
+
+def test_a_computed_constant_is_told_by_the_weights_that_it_is_computed_from() -> None:
+    def of_last(values: str) -> str:
+        text = f"g (float[N, 2] x) => (float[N, 2] y) <float[2] w = {values}> {{ k = Neg(w) e = Exp(k) y = Mul(x, e) }}"
+        return fingerprint(GraphView(model(text)), frozenset([2]), ["y"], {})
+
+    assert of_last("{1, 2}") != of_last("{1, 3}")
+
+
+def test_an_attribute_alone_has_a_digest() -> None:
+    view = GraphView(model("g (float[N] x) => (float[N] y) { y = Elu<alpha = 0.5>(x) }"))
+    (attribute,) = view.model.graph.node[0].attribute
+    before = attribute_digest(view, attribute, {}, {})
+    attribute.f = 0.25
+    assert attribute_digest(view, attribute, {}, {}) != before
+
+
+def tensor(*values: float) -> onnx.TensorProto:
+    return onnx.helper.make_tensor("t", onnx.TensorProto.FLOAT, [len(values)], values)
+
+
+def body(kind: int = onnx.TensorProto.FLOAT, op: str = "Neg") -> onnx.GraphProto:
+    node = onnx.helper.make_node(op, ["a"], ["b"])
+    values = [onnx.helper.make_tensor_value_info(name, kind, [2]) for name in "ab"]
+    return onnx.helper.make_graph([node], "body", values[:1], values[1:])
+
+
+def sparse(value: float) -> onnx.SparseTensorProto:
+    return onnx.helper.make_sparse_tensor(tensor(value), onnx.helper.make_tensor("i", 7, [1], [0]), [3])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (onnx.AttributeProto(name="v", type=4, t=tensor(1)), onnx.AttributeProto(name="v", type=4, t=tensor(2))),
+        (onnx.AttributeProto(name="v", type=4, t=tensor(1)), onnx.AttributeProto(name="w", type=4, t=tensor(1))),
+        (
+            onnx.AttributeProto(name="v", type=9, tensors=[tensor(1), tensor(2)]),
+            onnx.AttributeProto(name="v", type=9, tensors=[tensor(1), tensor(3)]),
+        ),
+        (
+            onnx.AttributeProto(name="v", type=11, sparse_tensor=sparse(1)),
+            onnx.AttributeProto(name="v", type=11, sparse_tensor=sparse(2)),
+        ),
+        (onnx.AttributeProto(name="v", type=5, g=body()), onnx.AttributeProto(name="v", type=5, g=body(op="Abs"))),
+        (onnx.AttributeProto(name="v", type=5, g=body()), onnx.AttributeProto(name="v", type=5, g=body(kind=11))),
+        (
+            onnx.AttributeProto(name="v", type=10, graphs=[body(), body()]),
+            onnx.AttributeProto(name="v", type=10, graphs=[body(), body(op="Abs")]),
+        ),
+    ],
+    ids="tensor name tensors sparse body argument bodies".split(),
+)
+def test_attributes_of_every_kind_are_told_apart(one: onnx.AttributeProto, other: onnx.AttributeProto) -> None:
+    view = GraphView(model("g (float[N] x) => (float[N] y) { y = Neg(x) }"))
+    unnamed = onnx.AttributeProto()
+    unnamed.CopyFrom(one)
+    for tensor_of in [unnamed.t, *unnamed.tensors]:
+        tensor_of.name, tensor_of.doc_string = "", ""
+    digests = [attribute_digest(view, attribute, {}, {}) for attribute in (one, other, unnamed)]
+    assert digests[0] != digests[1] and digests[0] == digests[2]
