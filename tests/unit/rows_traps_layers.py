@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rows_support import Sample, ints, literal, rows, sample, weight
+from rows_support import ROWS, Sample, ints, literal, rows, sample, weight
 
 _F = "float32"
 
@@ -65,4 +65,8 @@ TRAPS: dict[str, Sample] = {
         "mixed", x=rows()),
     "split-rows split to parts of rows": sample(
         "a, b, c, d, e = Split<axis=0,num_outputs=5>(x) y = Concat<axis=0>(e, d, c, b, a)", "mixed", x=rows(3)),
+    "rows-misaligned scale of a layer norm": sample("y = com.microsoft.SkipLayerNormalization(x, x, g)", "mixed",
+        x=rows(ROWS), g=rows()),
+    "row-dependent-parameter zero point": sample("y = QuantizeLinear<axis = 1>(x, s, z)", "mixed", x=rows(ROWS),
+        s=weight(ROWS, low=0.1, high=1.0), z=rows(dtype="uint8")),
 }  # fmt: skip
