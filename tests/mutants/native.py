@@ -1,8 +1,8 @@
 """Tries mutants of the C++ library, each in a copy of its sources that is built anew as far as the change reaches.
 
-A test executable that fails, crashes or does not end has noticed. A change that does not compile, or that the linked
-program cannot hold, is no mutant but an error of the list. A lock that is left out has to be noticed by clang's thread
-safety analysis, the same that ``make check`` runs.
+A test executable that fails, crashes or does not end has noticed. A change that does not compile is no mutant: it is
+told as such, and counts as not noticed until the list is mended. A lock that is left out has to be noticed by clang's
+thread safety analysis, the same that ``make check`` runs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def run(breaks: Sequence[Break], *, sample: int, seed: int, jobs: int) -> Iterat
     """Try the breaks of a group: `sample` of them, 0 for all.
 
     Raises:
-        SystemExit: A break finds nothing to change, or does not compile.
+        SystemExit: A break finds nothing to change, or the sources cannot be built or fail without one.
     """
     chosen = list(breaks)
     if sample and sample < len(chosen):
@@ -85,20 +85,20 @@ class Copy:
         changed, line = one.applied(self.root)
         path.write_text(changed)
         try:
-            killed = self._analysis_notices(one) if one.lock else self._tests_notice(one)
+            result = self._analysis(one) if one.lock else self._tests(one)
         finally:
             path.write_text(before)
-        result = "killed" if killed else "survived: no warning" if one.lock else "survived: all tests pass"
         return Outcome(one.path, one.promise, one.change, line, result)
 
-    def _tests_notice(self, one: Break) -> bool:
+    def _tests(self, one: Break) -> str:
         made = self._make(check=False)
         if made.returncode:
-            raise SystemExit(f"{one.path}: this mutant does not compile: {one.change}\n{made.stdout[-2000:]}")
+            error = next((line for line in made.stdout.splitlines() if "error" in line), made.stdout[-200:])
+            return f"no mutant, for it does not compile: {error.strip()}"
         first = NATIVE_FIRST[one.file.split("/")[0]]
-        return not (self._passes(first) and self._passes())
+        return "survived: all tests pass" if self._passes(first) and self._passes() else "killed"
 
-    def _analysis_notices(self, one: Break) -> bool:
+    def _analysis(self, one: Break) -> str:
         unit = self.root / (one.path if one.file.endswith(".cc") else _includer(one.file))
         tool = shutil.which("clang-tidy", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
         if tool is None:
@@ -109,7 +109,7 @@ class Copy:
         noticed = "[clang-diagnostic-thread-safety" in done.stdout
         if done.returncode and not noticed:
             raise SystemExit(f"clang-tidy cannot read {unit}:\n{done.stdout[-2000:]}")
-        return noticed
+        return "killed" if noticed else "survived: no warning"
 
     def _make(self, *, check: bool) -> subprocess.CompletedProcess[str]:
         command = ["cmake", "--build", str(self.build), "--target", "actcache_tests", "--parallel"]
