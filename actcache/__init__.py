@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from actcache._version import __version__
+from actcache.base.region_spec import RegionSpec
 from actcache.errors import (
     ActcacheError,
     InternalError,
@@ -24,18 +26,15 @@ from actcache.errors import (
     OutputError,
     UnsupportedAudit,
 )
-from actcache.region_spec import RegionSpec
 
 if TYPE_CHECKING:
-    from actcache.compiler import compile_model
-    from actcache.feed_file import save_sample
-    from actcache.knobs import configuration, configure
+    from actcache.compile.driver import compile_model
+    from actcache.compile.result import CompileResult
+    from actcache.model.feed_file import save_sample
     from actcache.passes.refusal import Refusal
-    from actcache.recorder import Recorder, record
-    from actcache.result import CompileResult
-    from actcache.runtime import InferenceSession, invalidate, library_path, pin, register, stats, unpin
-
-__version__ = "0.1.0"
+    from actcache.serve.knobs import configuration, configure
+    from actcache.serve.recorder import Recorder, record
+    from actcache.serve.runtime import InferenceSession, invalidate, library_path, pin, register, stats, unpin
 
 __all__ = [
     "ActcacheError",
@@ -54,6 +53,7 @@ __all__ = [
     "Refusal",
     "RegionSpec",
     "UnsupportedAudit",
+    "__version__",
     "compile_model",
     "configuration",
     "configure",
@@ -69,21 +69,21 @@ __all__ = [
 
 # Loaded at first use: a serving process needs neither onnx nor the compiler, and `--version` needs nothing.
 _LAZY = {
-    "CompileResult": "actcache.result",
-    "compile_model": "actcache.compiler",
+    "CompileResult": "actcache.compile.result",
+    "compile_model": "actcache.compile.driver",
     "Refusal": "actcache.passes.refusal",
-    "Recorder": "actcache.recorder",
-    "record": "actcache.recorder",
-    "save_sample": "actcache.feed_file",
-    "InferenceSession": "actcache.runtime",
-    "configuration": "actcache.knobs",
-    "configure": "actcache.knobs",
-    "invalidate": "actcache.runtime",
-    "library_path": "actcache.runtime",
-    "pin": "actcache.runtime",
-    "register": "actcache.runtime",
-    "stats": "actcache.runtime",
-    "unpin": "actcache.runtime",
+    "Recorder": "actcache.serve.recorder",
+    "record": "actcache.serve.recorder",
+    "save_sample": "actcache.model.feed_file",
+    "InferenceSession": "actcache.serve.runtime",
+    "configuration": "actcache.serve.knobs",
+    "configure": "actcache.serve.knobs",
+    "invalidate": "actcache.serve.runtime",
+    "library_path": "actcache.serve.runtime",
+    "pin": "actcache.serve.runtime",
+    "register": "actcache.serve.runtime",
+    "stats": "actcache.serve.runtime",
+    "unpin": "actcache.serve.runtime",
 }
 
 

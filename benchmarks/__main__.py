@@ -14,7 +14,7 @@ import onnxruntime
 from rich.console import Console
 from rich.table import Table
 
-from actcache.trace import TraceReport
+from actcache.model.trace import TraceReport
 from benchmarks.analysis_time import SIZES, analysis_seconds
 from benchmarks.compile_time import compile_cost
 from benchmarks.interleaved import Ratio

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from actcache.passes.choose import choose
-from actcache.passes.cost import estimate_costs
-from actcache.passes.graph import GraphView
+from actcache.passes.choice.choose import choose
+from actcache.passes.costs.cost import estimate_costs
+from actcache.passes.graph.view import GraphView
 
 #: Sizes of the graphs, in nodes.
 SIZES = (500, 1000, 2500, 5000)

@@ -31,8 +31,8 @@ import numpy as np
 import onnxruntime as ort
 
 import actcache
-from actcache.byte_size import format_bytes
-from actcache.memory import release_memory
+from actcache.base.free_memory import release_memory
+from actcache.serve.byte_size import format_bytes
 from benchmarks.memory import resident_bytes
 from benchmarks.soak_subjects import Subject, difference, subjects
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import actcache
-from actcache.trace import TraceReport
+from actcache.model.trace import TraceReport
 from models.fetch import fetch
 from models.workloads import WORKLOADS
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from actcache.passes.graph import GraphView
+from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows import SizeEquation
 

@@ -11,8 +11,8 @@ import click
 from rich.console import Console
 
 from actcache.commands import options
-from actcache.tables import say
-from actcache.terminal import respond
+from actcache.commands.tables import say
+from actcache.commands.terminal import respond
 
 #: Changes of one ingredient that are printed; --json has all.
 _SHOWN = 10
@@ -40,7 +40,7 @@ def diff_command(first: Path, second: Path, as_json: bool, debug: bool) -> None:
     """
 
     def find() -> Mapping[str, Any]:
-        from actcache.model_diff import diff_models
+        from actcache.inspection.model_diff import diff_models
 
         return diff_models(first, second)
 

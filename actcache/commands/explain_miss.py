@@ -9,11 +9,11 @@ from typing import Any
 import click
 from rich.console import Console
 
+from actcache.base.moment import Moment, format_moment
 from actcache.commands import options
+from actcache.commands.tables import say
+from actcache.commands.terminal import respond
 from actcache.errors import InvalidOption
-from actcache.moment import Moment, format_moment
-from actcache.tables import say
-from actcache.terminal import respond
 
 #: Rows of a region that are printed; --json has all.
 _SHOWN = 20
@@ -69,10 +69,10 @@ def explain_miss_command(
     """
 
     def find() -> Mapping[str, Any]:
-        from actcache.explain_miss import explain_inputs, to_json
+        from actcache.inspection.explain_miss import explain_inputs, to_json
 
         if _is_log(second):
-            from actcache.recorded_miss import explain_recorded
+            from actcache.inspection.logged_miss import explain_recorded
 
             records, recorded = explain_recorded(
                 model, first, second, region=region, lookup=lookup, at=at, libraries=libraries

@@ -9,11 +9,11 @@ from typing import Any
 import click
 from rich.console import Console
 
-from actcache import report
-from actcache.byte_size import format_bytes
+from actcache.commands import compile_report as report
 from actcache.commands import options
-from actcache.tables import Cell, Column, print_table, say
-from actcache.terminal import respond
+from actcache.commands.tables import Cell, Column, print_table, say
+from actcache.commands.terminal import respond
+from actcache.serve.byte_size import format_bytes
 
 _EPILOG = f"""\b
 Examples:
@@ -33,7 +33,7 @@ def inspect_command(model: Path, as_json: bool, debug: bool) -> None:
     """Show what the compiled MODEL caches. Nothing is run, and its weight file need not be there."""
 
     def find() -> Mapping[str, Any]:
-        from actcache.inspection import inspect_model
+        from actcache.inspection.regions import inspect_model
 
         return inspect_model(model)
 

@@ -10,8 +10,8 @@ import click
 from rich.console import Console
 
 from actcache.commands import options
-from actcache.tables import say
-from actcache.terminal import respond
+from actcache.commands.tables import say
+from actcache.commands.terminal import respond
 
 _EPILOG = f"""\b
 Examples:
@@ -50,7 +50,7 @@ def replay_command(
     """
 
     def find() -> Mapping[str, Any]:
-        from actcache.replay import replay_audit
+        from actcache.replay.replay import replay_audit
 
         return replay_audit(audit, model, trace, libraries=libraries)
 

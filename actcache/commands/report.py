@@ -9,10 +9,10 @@ from typing import Any
 import click
 from rich.console import Console
 
-from actcache.byte_size import ByteSize, format_bytes
 from actcache.commands import options
-from actcache.tables import say
-from actcache.terminal import progress, respond
+from actcache.commands.tables import say
+from actcache.commands.terminal import progress, respond
+from actcache.serve.byte_size import ByteSize, format_bytes
 
 _EPILOG = f"""\b
 Examples:
@@ -55,7 +55,7 @@ def report_command(
     def find() -> Mapping[str, Any]:
         with progress(as_json) as stage:
             stage(f"reading {audit}")
-            from actcache.report_page.page import write_report
+            from actcache.report.page import write_report
 
             facts = write_report(audit, target, model=model, budget_bytes=budget, watts=watts)
         return {"report": str(target), **facts.to_json()}

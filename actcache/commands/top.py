@@ -12,13 +12,13 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from actcache.byte_size import format_bytes
 from actcache.commands import options
-from actcache.energy import Meter, Power, power
+from actcache.commands.tables import Cell, Column, fits, fitting
+from actcache.commands.terminal import fail, new_console
 from actcache.errors import InvalidMetrics
-from actcache.live import Activity, Snapshot, activity, read_snapshot, saved_seconds, staleness
-from actcache.tables import Cell, Column, fits, fitting
-from actcache.terminal import fail, new_console
+from actcache.metrics.metrics_file import Activity, Snapshot, activity, read_snapshot, saved_seconds, staleness
+from actcache.report.energy import Meter, Power, power
+from actcache.serve.byte_size import format_bytes
 
 _EPILOG = f"""\b
 A process writes PATH if its knob metrics_path is set to it: actcache.configure(metrics_path=PATH), the session config

@@ -1,6 +1,6 @@
 """The metrics, in the one table of the Python side: names, units, meanings, and where ``stats()`` has them.
 
-The native library writes the same under the same Prometheus names (``custom_ops/src/control/prometheus_text.cc``); a
+The native library writes the same under the same Prometheus names (``custom_ops/src/metrics/prometheus_text.cc``); a
 test compares the two. What is held for each namespace is left out: a process can have thousands.
 
 Names follow https://prometheus.io/docs/practices/naming/ (base units, ``_total`` for counters) and OpenTelemetry's
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-import actcache
-from actcache.runtime import stats
+from actcache._version import __version__
+from actcache.serve.runtime import stats
 
 Stats = Mapping[str, Any]
 Labels = tuple[tuple[str, str], ...]
@@ -100,7 +100,7 @@ def _states(found: Stats) -> Iterator[tuple[tuple[str, ...], float]]:
 
 
 def _build(_found: Stats) -> Iterator[tuple[tuple[str, ...], float]]:
-    yield (actcache.__version__,), 1
+    yield (__version__,), 1
 
 
 _REGION = ("region", "fingerprint")

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "bench_store.h"
-#include "ops/row_layout.h"
 #include "store/store.h"
+#include "units/row_layout.h"
 
 namespace actcache::bench {
 namespace {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "ops/row_keys.h"
+#include "units/row_keys.h"
 
 namespace actcache::bench {
 namespace {

@@ -3,13 +3,14 @@
 // back.
 //
 // Input: settings, each a layer, a knob (or a name that may be none) and a value.
-#include "control/config.h"
+#include "config/config.h"
+#include "config/config_json.h"
 
 #include <cmath>
 
-#include "control/byte_size.h"
-#include "control/stats_json.h"
+#include "config/byte_size.h"
 #include "json_reader.h"
+#include "metrics/stats_json.h"
 #include "reader.h"
 #include "target.h"
 

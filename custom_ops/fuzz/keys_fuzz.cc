@@ -4,7 +4,7 @@
 // Input: a place and a change, then a call: a fingerprint, a namespace and some inputs with their
 // types, sizes, row axes and contents, out of few values, so that equal rows are not rare. The
 // second call is the first with the byte at that place changed.
-#include "ops/row_keys.h"
+#include "units/row_keys.h"
 
 #include <iterator>
 

@@ -2,7 +2,7 @@
 // refers to rows that are there; and there is one encoding of a plan.
 //
 // Input: a byte that says by how much the plan is misaligned, then the plan.
-#include "ops/plan.h"
+#include "units/plan.h"
 
 #include <cstring>
 #include <memory>

@@ -2,7 +2,7 @@
 //
 // Input: the rank, a size for each axis, the row axis, the bytes of an element, the row, and where
 // the copied range begins and ends.
-#include "ops/row_layout.h"
+#include "units/row_layout.h"
 
 #include <numeric>
 

@@ -2,7 +2,7 @@
 // Hold() agrees with arithmetic that cannot overflow.
 //
 // Input: the number of inputs, their ranks and sizes, then the attribute's numbers.
-#include "ops/size_equations.h"
+#include "units/size_equations.h"
 
 #include <cstring>
 #include <limits>

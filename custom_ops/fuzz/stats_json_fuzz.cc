@@ -2,7 +2,8 @@
 // both come out of model files and session options.
 //
 // Input: regions, each an id and a fingerprint.
-#include "control/stats_json.h"
+#include "base/json_text.h"
+#include "metrics/stats_json.h"
 
 #include "json_reader.h"
 #include "reader.h"

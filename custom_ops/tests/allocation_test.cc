@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/memory.h"
-#include "control/config.h"
+#include "config/config.h"
 #include "failing_new.h"
 #include "flight/open_flights.h"
 #include "ops_fake_region.h"

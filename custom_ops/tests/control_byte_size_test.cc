@@ -1,5 +1,5 @@
 // Numbers of bytes as people write them.
-#include "control/byte_size.h"
+#include "config/byte_size.h"
 
 #include <gtest/gtest.h>
 

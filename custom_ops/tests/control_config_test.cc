@@ -1,5 +1,6 @@
 // Which of several settings of a knob counts, and what each knob takes.
-#include "control/config.h"
+#include "config/config.h"
+#include "config/config_json.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "control/stats_json.h"
+#include "metrics/stats_json.h"
 
 namespace actcache {
 namespace {

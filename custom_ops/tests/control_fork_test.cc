@@ -1,5 +1,6 @@
 // fork() while threads use the store, the registry and the configuration.
-#include "control/fork.h"
+#include "base/forked.h"
+#include "host/fork.h"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -15,9 +16,9 @@
 
 #include "audit/audit_log.h"
 #include "audit_testing.h"
-#include "control/config.h"
-#include "control/metrics_file.h"
-#include "control/registry.h"
+#include "config/config.h"
+#include "metrics/metrics_file.h"
+#include "region/registry.h"
 #include "store/store.h"
 #include "store_testing.h"
 

@@ -14,8 +14,8 @@
 #include <thread>
 #include <vector>
 
-#include "control/metrics_file.h"
-#include "control/prometheus_text.h"
+#include "metrics/metrics_file.h"
+#include "metrics/prometheus_text.h"
 
 namespace actcache {
 namespace {

@@ -1,5 +1,5 @@
 // Numbers of namespaces.
-#include "control/namespaces.h"
+#include "region/namespaces.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "control/knobs.h"
+#include "config/knobs.h"
 
 namespace actcache {
 namespace {

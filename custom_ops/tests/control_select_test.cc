@@ -1,5 +1,5 @@
 // Which entries a host program means.
-#include "control/select.h"
+#include "host/select.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "control/knobs.h"
+#include "config/knobs.h"
 
 namespace actcache {
 namespace {

@@ -1,5 +1,5 @@
 // Which config entries of a session are part of its keys.
-#include "control/session_entries.h"
+#include "config/session_entries.h"
 
 #include <gtest/gtest.h>
 

@@ -6,8 +6,8 @@
 #include <thread>
 #include <vector>
 
-#include "control/registry.h"
-#include "control/stats_json.h"
+#include "metrics/stats_json.h"
+#include "region/registry.h"
 
 namespace actcache {
 namespace {

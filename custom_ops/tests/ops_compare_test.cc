@@ -1,5 +1,5 @@
 // What counts as the same result.
-#include "ops/compare.h"
+#include "units/compare.h"
 
 #include <gtest/gtest.h>
 

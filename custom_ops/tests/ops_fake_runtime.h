@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "abi/onnxruntime_abi.h"
-#include "ops/tensor_view.h"
+#include "units/tensor_view.h"
 
 // The runtime's own types, opaque to the library.
 namespace actcache::ort {

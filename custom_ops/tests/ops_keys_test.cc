@@ -1,5 +1,5 @@
 // What has to make two keys different, and what must not.
-#include "ops/row_keys.h"
+#include "units/row_keys.h"
 
 #include <gtest/gtest.h>
 

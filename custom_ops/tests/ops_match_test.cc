@@ -1,5 +1,5 @@
 // Where the rows of a call come from, for every mix of found, missing and equal rows.
-#include "ops/match.h"
+#include "units/match.h"
 
 #include <gtest/gtest.h>
 

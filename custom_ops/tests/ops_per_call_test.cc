@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "base/memory.h"
-#include "control/knobs.h"
-#include "control/registry.h"
+#include "config/knobs.h"
 #include "ops/cache_lookup.h"
 #include "ops/cache_store.h"
-#include "ops/plan.h"
 #include "ops_fake_runtime.h"
+#include "region/registry.h"
+#include "units/plan.h"
 
 namespace actcache {
 namespace {

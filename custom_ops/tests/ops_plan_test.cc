@@ -1,6 +1,6 @@
 // The plan crosses the graph as plain bytes: what is written is read back, and nothing else is
 // accepted.
-#include "ops/plan.h"
+#include "units/plan.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Rows of a tensor, for every axis, against a plain loop over indices.
-#include "ops/row_layout.h"
+#include "units/row_layout.h"
 
 #include <gtest/gtest.h>
 

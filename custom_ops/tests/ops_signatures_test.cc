@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "ops/row_signatures.h"
+#include "units/row_signatures.h"
 
 namespace actcache {
 namespace {

@@ -9,12 +9,12 @@
 #include <string>
 #include <vector>
 
-#include "control/config.h"
+#include "config/config.h"
 #include "flight/flight_table.h"
 #include "ops/cache_lookup.h"
 #include "ops/cache_store.h"
-#include "ops/plan.h"
 #include "ops_fake_runtime.h"
+#include "units/plan.h"
 
 namespace actcache {
 

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "control/config.h"
+#include "config/config.h"
 #include "flight/open_flights.h"
 #include "ops_fake_region.h"
 

@@ -8,7 +8,7 @@
 #include <set>
 #include <vector>
 
-#include "store/array_heap.h"
+#include "store/eviction/array_heap.h"
 #include "store/id_table.h"
 #include "store/varint.h"
 #include "store_testing.h"

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "store/frequency_sketch.h"
+#include "store/eviction/frequency_sketch.h"
 #include "store_testing.h"
 
 namespace actcache {

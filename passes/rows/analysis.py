@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from actcache.passes.graph import INLINE_BYTES, GraphView, captured, subgraphs, tensor_bytes
-from actcache.passes.op_facts import NON_TENSOR, RANDOM, canonical_domain
+from actcache.passes.graph.nodes import INLINE_BYTES, captured, subgraphs, tensor_bytes
+from actcache.passes.graph.op_facts import NON_TENSOR, RANDOM, canonical_domain
+from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows.declared import Believed
 from actcache.passes.rows.joining import disagree, fails, join

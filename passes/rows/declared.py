@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from actcache.passes.cones import cones
-from actcache.passes.graph import GraphView
+from actcache.passes.graph.cones import cones
+from actcache.passes.graph.view import GraphView
 
 
 class Believed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping
 
-from actcache.passes.graph import GraphView
+from actcache.passes.graph.view import GraphView
 
 #: At most this many candidates are worth a proof each.
 MAX_HYPOTHESES = 6

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from actcache.passes.graph import GraphView
+from actcache.passes.graph.view import GraphView
 from actcache.passes.rows.sizes import Size, Symbols, const
 
 #: Input and axis.

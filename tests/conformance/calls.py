@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from actcache import verify
-from actcache.verify import Case, Feed, take
+from actcache.verification import verify
+from actcache.verification.verify import Case, Feed, take
 from tests.conformance.agreement import identical
 
 Axes = Mapping[str, int]

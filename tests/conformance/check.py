@@ -16,16 +16,17 @@ from typing import Any
 
 import onnx
 
-from actcache import runtime, verify
 from actcache.errors import ActcacheError
-from actcache.model_file import LoadedModel, load_model
-from actcache.passes.candidate import can_be_kept
-from actcache.passes.choose import Choice, Plan, choose
-from actcache.passes.cost import estimate_costs
-from actcache.passes.graph import GraphView
+from actcache.model.model_file import LoadedModel, load_model
+from actcache.passes.choice.candidate import can_be_kept
+from actcache.passes.choice.choose import Choice, Plan, choose
+from actcache.passes.costs.cost import estimate_costs
+from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows import prove_rows, row_hypotheses
-from actcache.verify import Case, Feed
+from actcache.serve import runtime
+from actcache.verification import verify
+from actcache.verification.verify import Case, Feed
 from tests.conformance.agreement import accepted_excess, excess, identical, with_moved_weights
 from tests.conformance.calls import agree_on_rows, answers
 from tests.conformance.claims import check_claims, too_strict

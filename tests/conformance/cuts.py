@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from actcache.model_file import LoadedModel
-from actcache.passes.choose import Choice, Plan, choose
-from actcache.passes.cost import Costs
-from actcache.passes.fingerprint import fingerprint
-from actcache.passes.graph import GraphView
-from actcache.passes.outline import outline_in
+from actcache.model.model_file import LoadedModel
+from actcache.passes.choice.choose import Choice, Plan, choose
+from actcache.passes.costs.cost import Costs
+from actcache.passes.graph.view import GraphView
+from actcache.passes.identity.fingerprint import fingerprint
+from actcache.passes.rewrite.outline import outline_in
 from actcache.passes.rows import row_hypotheses, with_namesakes
 
 

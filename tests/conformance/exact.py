@@ -20,9 +20,9 @@ import onnx
 import onnxruntime as ort
 
 import actcache
-from actcache.comparison import identical
 from actcache.errors import ActcacheError, NothingToCache
-from actcache.verify import Feed, row_count, take
+from actcache.verification.comparison import identical
+from actcache.verification.verify import Feed, row_count, take
 from tests.conformance.parts import PARTS
 from tests.conformance.subject import Subject
 

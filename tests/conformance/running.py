@@ -11,8 +11,9 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from actcache.passes.graph import GraphView, node_reads
-from actcache.verify import Feed, Run
+from actcache.passes.graph.nodes import node_reads
+from actcache.passes.graph.view import GraphView
+from actcache.verification.verify import Feed, Run
 
 #: Types that numpy does not have, to onnxruntime's names: its Python interface takes and gives their bits alone.
 _STRANGE = {
@@ -30,7 +31,7 @@ def session(model: onnx.ModelProto | Path, *, actcache: bool = False, optimise: 
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     if actcache:
-        from actcache import runtime
+        from actcache.serve import runtime
 
         runtime.register(options)
     source = str(model) if isinstance(model, Path) else model.SerializeToString()

@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 import onnx.checker
 
-from actcache.passes.inline_regions import inline_regions
+from actcache.passes.rewrite.inline_regions import inline_regions
 
 
 def structure_problems(base: Path, compiled: Path) -> Iterator[str]:

@@ -10,7 +10,7 @@ import onnx
 import onnx.parser
 import pytest
 
-from actcache.passes.graph import node_attribute
+from actcache.passes.graph.nodes import node_attribute
 from actcache.passes.rows import RULES
 from actcache.passes.rows.registry import Op, Rule
 from actcache.passes.rows.state import Value

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actcache.passes.graph import GraphView
+from actcache.passes.graph.view import GraphView
 from actcache.passes.rows import RULES, row_hypotheses, rules_shape
 from actcache.passes.rows.broadcasting import carry
 from actcache.passes.rows.registry import Op, Rule

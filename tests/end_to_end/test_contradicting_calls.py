@@ -14,7 +14,7 @@ import onnxruntime as ort
 import pytest
 
 import actcache
-from actcache.region_spec import RegionSpec
+from actcache.base.region_spec import RegionSpec
 
 Array: TypeAlias = "npt.NDArray[np.generic]"
 Feed: TypeAlias = dict[str, Array]

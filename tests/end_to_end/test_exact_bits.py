@@ -14,7 +14,7 @@ from onnx import parser
 import actcache
 from actcache import CompileResult, compile_model
 from actcache.errors import InvalidOption, NothingToCache
-from actcache.passes.graph import all_nodes
+from actcache.passes.graph.nodes import all_nodes
 
 SIZES = (1, 2, 3, 5, 8, 17)
 

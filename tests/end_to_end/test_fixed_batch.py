@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 
 import actcache
-from actcache.verify import in_batches
+from actcache.verification.verify import in_batches
 from models import Feed, feed
 from models.fetch import fetch
 

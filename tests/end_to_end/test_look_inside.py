@@ -12,11 +12,11 @@ import pytest
 from test_several_inputs import CANDIDATE, QUERY, texts
 
 import actcache
-from actcache.compiled_model import read_compiled
-from actcache.explain_miss import explain_inputs
-from actcache.inspection import inspect_model
-from actcache.model_diff import Digests, diff_models
-from actcache.passes.fingerprint import fingerprint
+from actcache.inspection.explain_miss import explain_inputs
+from actcache.inspection.model_diff import Digests, diff_models
+from actcache.inspection.regions import inspect_model
+from actcache.model.compiled_model import read_compiled
+from actcache.passes.identity.fingerprint import fingerprint
 from models import feed
 from models.fetch import fetch
 

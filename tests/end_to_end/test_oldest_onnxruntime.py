@@ -18,7 +18,7 @@ import onnxruntime as ort
 import pytest
 
 import actcache
-from actcache.per_call import ACCOUNT, CONTROL, NAMESPACE
+from actcache.base.per_call import ACCOUNT, CONTROL, NAMESPACE
 
 OLDEST = Path(__file__).resolve().parents[2] / ".venv-oldest" / "bin" / "python"
 

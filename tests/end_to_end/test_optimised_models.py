@@ -13,7 +13,7 @@ import onnxruntime as ort
 import pytest
 
 import actcache
-from actcache.compiled_model import read_compiled
+from actcache.model.compiled_model import read_compiled
 from models import feed
 from models.fetch import fetch
 

@@ -14,7 +14,7 @@ import onnxruntime as ort
 import pytest
 
 import actcache
-from actcache.passes.graph import all_nodes, subgraphs
+from actcache.passes.graph.nodes import all_nodes, subgraphs
 
 Tool = Callable[[onnx.ModelProto, Path], None]
 

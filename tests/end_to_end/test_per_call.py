@@ -15,8 +15,8 @@ import pytest
 from hand_written import Region, Tensor, session
 
 import actcache
-from actcache.passes.per_call import add_per_call
-from actcache.per_call import ACCOUNT, CONTROL, NAMESPACE, PerCall
+from actcache.base.per_call import ACCOUNT, CONTROL, NAMESPACE, PerCall
+from actcache.passes.rewrite.per_call import add_per_call
 from models import Feed, feed
 from models.fetch import fetch
 

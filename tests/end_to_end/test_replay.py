@@ -19,9 +19,9 @@ import onnx
 import pytest
 
 import actcache
-from actcache.decisions import Change, Decision, read_history
+from actcache.audit.logged_decisions import Change, Decision, read_history
 from actcache.errors import UnsupportedAudit
-from actcache.replay import replay_audit
+from actcache.replay.replay import replay_audit
 from models import feed
 from models.fetch import fetch
 

@@ -13,9 +13,9 @@ import onnx
 import pytest
 
 import actcache
-from actcache.audit_log import AuditLog, Lookup
-from actcache.report_page.page import write_report
-from actcache.report_page.rows import decode_keys
+from actcache.audit.log import AuditLog, Lookup
+from actcache.report.page import write_report
+from actcache.report.rows import decode_keys
 
 #: Rows of 2 KB in a store for some 90 of them, then for twice as many; a log in several files.
 HOST = """

@@ -13,10 +13,10 @@ import pytest
 
 import actcache
 from actcache.errors import InvalidSamples
-from actcache.explain_miss import explain_inputs
-from actcache.feed_file import read_feed, save_sample
-from actcache.model_inputs import model_inputs
-from actcache.samples import load_sample
+from actcache.inspection.explain_miss import explain_inputs
+from actcache.model.feed_file import read_feed, save_sample
+from actcache.model.model_inputs import model_inputs
+from actcache.model.samples import load_sample
 
 FLOAT, INT64, STRING = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64, onnx.TensorProto.STRING
 ROWS = oh.make_tensor_type_proto(FLOAT, ["K", 64])

@@ -11,8 +11,8 @@ import onnxruntime as ort
 
 import actcache
 from actcache.errors import ActcacheError, InvalidSamples, NothingToCache
-from actcache.model_file import load_model
-from actcache.passes.graph import GraphView
+from actcache.model.model_file import load_model
+from actcache.passes.graph.view import GraphView
 from actcache.passes.rows import prove_rows, row_hypotheses
 from tests.exports.exporting import without_rows
 from tests.exports.forms import DYNAMIC, QUANTISED

@@ -67,12 +67,12 @@ PYTHON: dict[str, PythonGroup] = {
     ),
     "purity": PythonGroup(
         "what may be skipped at all",
-        ("passes/purity.py",),
+        ("passes/purity.py", "passes/graph/node_purity.py"),
         ("tests/unit/test_purity*.py", "tests/unit/test_local_functions.py"),
     ),
     "fingerprint": PythonGroup(
         "what makes two regions the same",
-        ("passes/fingerprint.py",),
+        ("passes/identity/fingerprint.py",),
         ("tests/unit/test_fingerprint.py", "tests/unit/test_purity_bodies.py", "tests/unit/test_local_functions.py"),
     ),
 }

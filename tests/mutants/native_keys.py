@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.native_break import Break
 
-_KEYS, _HASH, _LOOKUP = "ops/row_keys.cc", "hash/hasher.cc", "ops/cache_lookup.cc"
+_KEYS, _HASH, _LOOKUP = "units/row_keys.cc", "hash/hasher.cc", "ops/cache_lookup.cc"
 _WEIGHTS = "ops/session_constants.cc"
 
 BREAKS = [

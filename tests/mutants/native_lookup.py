@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.mutants.native_break import Break
 
-_MATCH, _LOOKUP, _STORE = "ops/match.cc", "ops/cache_lookup.cc", "ops/cache_store.cc"
-_COMPARE, _SIZES, _OUT = "ops/compare.cc", "ops/size_equations.cc", "ops/lookup_outputs.cc"
+_MATCH, _LOOKUP, _STORE = "units/match.cc", "ops/cache_lookup.cc", "ops/cache_store.cc"
+_COMPARE, _SIZES, _OUT = "units/compare.cc", "units/size_equations.cc", "ops/lookup_outputs.cc"
 
 BREAKS = [
     Break(_MATCH, "if (entry.tensor_count() != types.size()) return false;", "", "an entry of other results"),
@@ -105,10 +105,10 @@ BREAKS = [
     Break(_STORE, "store.Remove(key, Ledger::Removal::kMismatched);", "", "an entry that differs stays"),
     Break(_STORE, "if (disable) region_.disabled.store(true, std::memory_order_relaxed);", "",
         "a region that differs is not turned off"),
-    Break("ops/verification.cc", "if (!SameKind(entry, i, specs[i])) return kDifferent;", "",
+    Break("units/verification.cc", "if (!SameKind(entry, i, specs[i])) return kDifferent;", "",
         "an entry of another kind is verified"),
-    Break("ops/verification.cc", "kept += size;", "", "each piece is compared with the entry's first"),
-    Break("ops/verification.cc", "difference = std::max(difference, comparison.difference());",
+    Break("units/verification.cc", "kept += size;", "", "each piece is compared with the entry's first"),
+    Break("units/verification.cc", "difference = std::max(difference, comparison.difference());",
         "difference = comparison.difference();", "only the last result is verified"),
     Break(_COMPARE, "return std::isnan(distance) ? std::numeric_limits<double>::infinity() : distance;",
         "return std::isnan(distance) ? 0 : distance;", "NaN equals everything"),

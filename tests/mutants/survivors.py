@@ -10,17 +10,25 @@ _LEAVES = "what the closure of a computed constant leaves out is a leaf of it, a
 
 #: (path, scope, change) → why it is the same program for its users, or not worth a test.
 REVIEWED: dict[tuple[str, str, str], str] = {
-    ("passes/purity.py", "impurity", "0 → 1"): "the version of a domain that is not imported: 0 and 1 are both below 7",
-    ("passes/purity.py", "_dropout_may_train", "0 → 1"): "as above: versions 0 and 1 of the default domain are below 7",
-    ("passes/fingerprint.py", "fingerprint", "if name → if True"): (
+    (
+        "passes/graph/node_purity.py",
+        "impurity",
+        "0 → 1",
+    ): "the version of a domain that is not imported: 0 and 1 are both below 7",
+    (
+        "passes/graph/node_purity.py",
+        "_dropout_may_train",
+        "0 → 1",
+    ): "as above: versions 0 and 1 of the default domain are below 7",
+    ("passes/identity/fingerprint.py", "fingerprint", "if name → if True"): (
         "an output that is left out gets a number that only an input that is left out would be given, and whether an "
         "output is there is in the fingerprint anyway"
     ),
-    ("passes/fingerprint.py", "canonical_walk", "if index not in state → if True"): (
+    ("passes/identity/fingerprint.py", "canonical_walk", "if index not in state → if True"): (
         "when a node is seen for the second time nothing it waits for is left, so nothing is put on the stack again"
     ),
     **{
-        ("passes/fingerprint.py", "_constant_closure", change): _LEAVES
+        ("passes/identity/fingerprint.py", "_constant_closure", change): _LEAVES
         for change in (
             "if producer is not None and producer not in found → if False",
             "producer not in found → producer in found",
@@ -29,7 +37,7 @@ REVIEWED: dict[tuple[str, str, str], str] = {
         )
     },
     (
-        "custom_ops/src/ops/row_keys.cc",
+        "custom_ops/src/units/row_keys.cc",
         "no rank",
         "static_cast<std::int64_t>(tensor.dims.size()), axis}; → 0, axis};",
     ): ("the sizes are framed by their number, which is the rank"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from actcache.passes.store_simulation import StoreSimulation
+from actcache.passes.choice.store_simulation import StoreSimulation
 
 EPOCH = 1_760_000_000.0
 CONFIG = {"budget_bytes": 1 << 20, "hash": "blake3", "verify_fraction": 0.0}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 import onnx.parser
 
-from actcache.passes.graph import GraphView
+from actcache.passes.graph.view import GraphView
 
 
 def model(body: str, *, opset: int = 17, domains: str = "", ir_version: int = 8) -> onnx.ModelProto:

@@ -15,7 +15,7 @@ import onnxruntime as ort
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from actcache.passes.graph import GraphView
+from actcache.passes.graph.view import GraphView
 from actcache.passes.rows import Mixed, Row, RowProof, State, prove_rows
 
 ROWS = 5

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actcache.audit_log import AuditLog, Event, Lookup, Region, Start, Store
+from actcache.audit.log import AuditLog, Event, Lookup, Region, Start, Store
 from actcache.errors import UnsupportedAudit
-from actcache.report_page.rows import Rows, decode_keys
-from actcache.report_page.summary import summarise
+from actcache.report.rows import Rows, decode_keys
+from actcache.report.summary import summarise
 
 KEYS = [0x0123456789ABCDEF, 0xFFFFFFFFFFFFFFFF, 1]
 

@@ -9,10 +9,10 @@ import onnx
 import onnxruntime as ort
 from onnx import parser
 
-from actcache.batch_bits import dependent_nodes, kept_tensors, optimised
-from actcache.passes.bits import BitRules, measured_rules
-from actcache.passes.bits import Dependent as Found
-from actcache.passes.graph import GraphView
+from actcache.passes.choice.bits import BitRules, measured_rules
+from actcache.passes.choice.bits import Dependent as Found
+from actcache.passes.graph.view import GraphView
+from actcache.verification.batch_bits import dependent_nodes, kept_tensors, optimised
 
 TEXT = """<ir_version: 9, opset_import: ["" : 20]>
 g (float[N, 8] x) => (float[N, 8] y) <float[8, 8] w, float[8] b> {

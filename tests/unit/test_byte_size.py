@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actcache.byte_size import format_bytes, parse_bytes
+from actcache.serve.byte_size import format_bytes, parse_bytes
 
 
 @pytest.mark.parametrize(

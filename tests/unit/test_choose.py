@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from graphs import TOWERS, view
 
+from actcache.base.region_spec import RegionSpec
 from actcache.errors import InvalidRegion
-from actcache.passes.choose import Candidate, Choice, choose
-from actcache.passes.cost import Costs
-from actcache.passes.graph import GraphView
-from actcache.passes.named_region import named_candidate
-from actcache.region_spec import RegionSpec
+from actcache.passes.choice.choose import Candidate, Choice, choose
+from actcache.passes.choice.named_region import named_candidate
+from actcache.passes.costs.cost import Costs
+from actcache.passes.graph.view import GraphView
 
 MIXING = "g (float[N, 8] x) => (float[N, 8] y) { a = Tanh(x) b = Softmax<axis = 0>(a) y = Neg(b) }"
 NOISY = "g (float[N, 8] x) => (float[N, 8] y) { a = Tanh(x) r = RandomNormalLike(a) b = Add(a, r) y = Exp(b) }"

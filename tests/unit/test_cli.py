@@ -19,7 +19,7 @@ import onnx.parser
 import pytest
 
 import actcache
-from actcache.cli import umbrella
+from actcache.commands.main import umbrella
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -299,11 +299,11 @@ def test_nothing_to_cache_as_json(tmp_path: Path) -> None:
 
 BROKEN = """
 import sys
-import actcache.compiler, actcache.cli
+import actcache.compile.driver, actcache.commands.main
 def fail(*_, **__):
     raise KeyError("lost")
-actcache.compiler.compile_model = fail
-actcache.cli.main(sys.argv[1:])
+actcache.compile.driver.compile_model = fail
+actcache.commands.main.main(sys.argv[1:])
 """
 
 

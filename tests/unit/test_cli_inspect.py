@@ -13,9 +13,9 @@ from test_cli import encoder, refused, run
 from test_per_call_inputs import ALL, CHAIN, outlined
 
 import actcache
-from actcache.inspection import inspect_model
-from actcache.passes.inline_regions import MANIFEST_KEY
-from actcache.passes.per_call import add_per_call
+from actcache.inspection.regions import inspect_model
+from actcache.passes.rewrite.inline_regions import MANIFEST_KEY
+from actcache.passes.rewrite.per_call import add_per_call
 
 #: What programs may rely on.
 KEYS = set(

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from test_cli import encoder, refused, run
 
-from actcache.passes.inline_regions import MANIFEST_KEY
+from actcache.passes.rewrite.inline_regions import MANIFEST_KEY
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ from test_outline import region_of
 from test_per_call_inputs import ALL, CHAIN, outlined
 
 import actcache
-from actcache.compiled_model import CompiledModel, read_compiled
 from actcache.errors import InvalidModel
-from actcache.model_diff import Digests
-from actcache.passes.fingerprint import fingerprint
-from actcache.passes.graph import GraphView
-from actcache.passes.outline import outline
-from actcache.passes.per_call import add_per_call
+from actcache.inspection.model_diff import Digests
+from actcache.model.compiled_model import CompiledModel, read_compiled
+from actcache.passes.graph.view import GraphView
+from actcache.passes.identity.fingerprint import fingerprint
 from actcache.passes.region import Region
+from actcache.passes.rewrite.outline import outline
+from actcache.passes.rewrite.per_call import add_per_call
 from actcache.passes.rows.named_sizes import SizeEquation
 
 

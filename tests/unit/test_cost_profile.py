@@ -15,9 +15,9 @@ import pytest
 
 import actcache
 from actcache.errors import InvalidOption
-from actcache.passes.candidate import Candidate
-from actcache.passes.choose import choose
-from actcache.passes.cost import Costs, typical_costs
+from actcache.passes.choice.candidate import Candidate
+from actcache.passes.choice.choose import choose
+from actcache.passes.costs.cost import Costs, typical_costs
 from tests.unit.graphs import model, view
 
 BODY = """

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actcache.difference import first_difference, row_bits
+from actcache.inspection.array_difference import first_difference, row_bits
 
 
 def found(one: Any, two: Any, dtype: Any) -> dict[str, Any]:

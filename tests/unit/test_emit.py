@@ -9,9 +9,9 @@ import onnx
 import pytest
 from graphs import model
 
-from actcache.emit import emit, working_folder
 from actcache.errors import OutputError
-from actcache.passes.weights import move_weights
+from actcache.model.emit import emit, working_folder
+from actcache.passes.rewrite.weights import move_weights
 
 WEIGHT = np.random.default_rng(0).standard_normal((600, 600)).astype(np.float32)
 

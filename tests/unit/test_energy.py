@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actcache.energy import POWERCAP, Meter, Power, format_joules, power
+from actcache.report.energy import POWERCAP, Meter, Power, format_joules, power
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

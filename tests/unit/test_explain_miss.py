@@ -19,12 +19,12 @@ from test_outline import region_of
 from test_per_call_inputs import ALL, outlined
 
 import actcache
-from actcache.compiled_model import read_compiled
 from actcache.errors import InvalidModel, InvalidRegion
-from actcache.explain_miss import explain_inputs
-from actcache.passes.graph import GraphView
-from actcache.passes.outline import outline
-from actcache.passes.per_call import add_per_call
+from actcache.inspection.explain_miss import explain_inputs
+from actcache.model.compiled_model import read_compiled
+from actcache.passes.graph.view import GraphView
+from actcache.passes.rewrite.outline import outline
+from actcache.passes.rewrite.per_call import add_per_call
 
 #: The second region reads what the first one gives, and one inside it reads what stands in its branch.
 STAGES = """
@@ -239,7 +239,7 @@ def test_a_crash_stays_in_the_other_process(tmp_path: Path) -> None:
     """onnxruntime is made to abort there by code that Python runs as it starts."""
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\n"
-        "if sys.orig_argv[1:3] == ['-m', 'actcache.worker']:\n"
+        "if sys.orig_argv[1:3] == ['-m', 'actcache.runs.worker']:\n"
         "    import onnxruntime\n"
         "    onnxruntime.InferenceSession.__init__ = lambda *_, **__: os.abort()\n"
     )

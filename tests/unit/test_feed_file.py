@@ -11,7 +11,7 @@ import onnxruntime as ort
 import pytest
 
 import actcache
-from actcache.feed_file import read_entries, save_sample
+from actcache.model.feed_file import read_entries, save_sample
 
 NAMES = [
     "file",

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.message import Message
 
 import actcache
-from actcache.passes.inline_regions import inline_regions
+from actcache.passes.rewrite.inline_regions import inline_regions
 
 #: Everything a model can say, around a computation that is worth caching.
 TEXT = """

@@ -6,8 +6,8 @@ import onnx
 import pytest
 from graphs import model
 
-from actcache.passes.fingerprint import attribute_digest, canonical_frontier, canonical_walk, fingerprint
-from actcache.passes.graph import GraphView
+from actcache.passes.graph.view import GraphView
+from actcache.passes.identity.fingerprint import attribute_digest, canonical_frontier, canonical_walk, fingerprint
 
 #: The first is changed in one place by each of the others; all of them have other fingerprints.
 REGION = """g (float[N, 2] x, float[N, 2] z) => (float[N, 2] y, float[N, 2] t)

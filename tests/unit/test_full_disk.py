@@ -18,7 +18,7 @@ import pytest
 from test_cli import encoder, refused, run
 
 import actcache
-from actcache.files import file_error, scratch_folder, write_whole, writing
+from actcache.base.files import file_error, scratch_folder, write_whole, writing
 
 MIB = 1 << 20
 
@@ -160,13 +160,13 @@ def in_full_folder(code: str, disk: Path, *arguments: object) -> subprocess.Comp
 def test_a_temporary_folder_that_is_full(model: Path, calls: list[Path], disk: Path, tmp_path: Path) -> None:
     region = [actcache.RegionSpec("late", ("b",), ("y",))]  # what it reads has to be computed
     late = actcache.compile_model(model, tmp_path / "late.onnx", regions=region).output
-    code = "from actcache.cli import main; main()"
+    code = "from actcache.commands.main import main; main()"
     refused(in_full_folder(code, disk, "explain-miss", late, *calls), str(disk), "No space left", "TMPDIR")
     assert run("explain-miss", late, *calls).returncode == 0
 
 
 def test_a_bug_is_reported_where_its_details_cannot_be_written(disk: Path) -> None:
-    done = in_full_folder("from actcache.terminal import fail; fail(KeyError('x'), debug=False)", disk)
+    done = in_full_folder("from actcache.commands.terminal import fail; fail(KeyError('x'), debug=False)", disk)
     assert done.returncode == 1
     assert done.stderr == (
         "error: KeyError: 'x'; this is a bug in actcache, please report it; --debug shows details"

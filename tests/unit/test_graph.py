@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from graphs import TOWERS, model, view
 
-from actcache.passes.graph import GraphView
+from actcache.passes.graph.view import GraphView
 
 IF_CAPTURES = """
 captures (bool c, float[N] x) => (float[N] y) {

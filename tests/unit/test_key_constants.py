@@ -9,11 +9,11 @@ import onnxruntime as ort
 import pytest
 
 import actcache
-from actcache.passes.fingerprint import canonical_frontier
-from actcache.passes.graph import GraphView
-from actcache.passes.inline_regions import inline_regions
-from actcache.passes.outline import outline_in
+from actcache.passes.graph.view import GraphView
+from actcache.passes.identity.fingerprint import canonical_frontier
 from actcache.passes.region import Region, live_outs, with_private_constants
+from actcache.passes.rewrite.inline_regions import inline_regions
+from actcache.passes.rewrite.outline import outline_in
 
 TEXT = """<ir_version: 8, opset_import: ["" : 17]> g (float[N, 64] x) => (float[N, 64] y) {
     a = MatMul(x, w) b = Add(a, p) c = Tanh(b) d = MatMul(c, v) e = Add(d, q) y = Tanh(e) }"""

@@ -11,7 +11,7 @@ import pytest
 from processes import run_python
 
 import actcache
-from actcache.byte_size import DEFAULT_BUDGET, parse_bytes
+from actcache.serve.byte_size import DEFAULT_BUDGET, parse_bytes
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_the_default_budget() -> None:
 def test_resource_limits_are_memory_limits() -> None:
     code = """
         import resource, actcache
-        import actcache.knobs  # before the limit: only the library's first use counts
+        import actcache.serve.knobs  # before the limit: only the library's first use counts
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, resource.RLIM_INFINITY))
         found = actcache.configuration()
         print(found["memory_bytes"], found["budget_bytes"])

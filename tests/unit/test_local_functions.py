@@ -12,13 +12,14 @@ import onnxruntime as ort
 import pytest
 
 import actcache
-from actcache.passes.fingerprint import canonical_frontier, fingerprint
-from actcache.passes.graph import GraphView, node_attribute
-from actcache.passes.inline_regions import inline_regions
-from actcache.passes.local_functions import LocalFunctions
-from actcache.passes.outline import outline_in
+from actcache.passes.graph.nodes import node_attribute
+from actcache.passes.graph.view import GraphView
+from actcache.passes.identity.fingerprint import canonical_frontier, fingerprint
 from actcache.passes.purity import impure_nodes
 from actcache.passes.region import Region, live_outs, with_private_constants
+from actcache.passes.rewrite.inline_regions import inline_regions
+from actcache.passes.rewrite.local_functions import LocalFunctions
+from actcache.passes.rewrite.outline import outline_in
 
 #: ``block`` calls ``scaled``, has an attribute with a default, a constant, and a name that the main graph has, too.
 FUNCTIONS = """

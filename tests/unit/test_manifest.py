@@ -15,8 +15,8 @@ from test_cli import encoder
 
 import actcache
 from actcache.errors import InvalidModel
-from actcache.manifest import SCHEMA, read_manifest
-from actcache.passes.inline_regions import MANIFEST_KEY
+from actcache.model.manifest import SCHEMA, read_manifest
+from actcache.passes.rewrite.inline_regions import MANIFEST_KEY
 
 
 def recorded(path: Path) -> dict[str, Any]:

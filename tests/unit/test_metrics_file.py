@@ -10,7 +10,7 @@ from processes import run_python
 from serving import NAME, eventually, host
 
 import actcache
-from actcache.live import SCHEMA, read_snapshot
+from actcache.metrics.metrics_file import SCHEMA, read_snapshot
 
 
 def content(path: Path) -> dict[str, Any]:

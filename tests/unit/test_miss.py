@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actcache.compiled_model import Lookup
-from actcache.miss import Call, Why, entries_of, why
+from actcache.inspection.call_comparison import Call, Why, entries_of, why
+from actcache.model.compiled_model import Lookup
 
 #: Rows of ``a`` and ``b`` along axes 0 and 1; ``c`` enters every key.
 REGION = Lookup(

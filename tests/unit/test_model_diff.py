@@ -19,11 +19,11 @@ from test_outline import region_of
 from test_per_call_inputs import ALL
 
 import actcache
-from actcache.model_diff import diff_models
-from actcache.passes.fingerprint import fingerprint
-from actcache.passes.graph import GraphView
-from actcache.passes.outline import outline
-from actcache.passes.per_call import add_per_call
+from actcache.inspection.model_diff import diff_models
+from actcache.passes.graph.view import GraphView
+from actcache.passes.identity.fingerprint import fingerprint
+from actcache.passes.rewrite.outline import outline
+from actcache.passes.rewrite.per_call import add_per_call
 
 BODY = """
 g (float[N, 2, 4] x, float[N, 8] s) => (float[N, 8] y, float[N, 8] z)

@@ -65,13 +65,13 @@ def test_what_the_lists_change_is_there_once(name: str) -> None:
 
 def test_what_is_not_there_is_an_error() -> None:
     with pytest.raises(LookupError, match=r"row_keys.cc: what a mutant changes is not there any more: no such code"):
-        Break("ops/row_keys.cc", "no  such code", "", "").applied(Path())
+        Break("units/row_keys.cc", "no  such code", "", "").applied(Path())
     with pytest.raises(LookupError, match="times"):
-        Break("ops/row_keys.cc", "hasher", "", "").applied(Path())
+        Break("units/row_keys.cc", "hasher", "", "").applied(Path())
 
 
 def test_white_space_does_not_matter() -> None:
-    one = Break("ops/row_keys.cc", "Keys   ComputeKeys( const KeyBase& base,PlanKind kind,", "KEYS(", "")
+    one = Break("units/row_keys.cc", "Keys   ComputeKeys( const KeyBase& base,PlanKind kind,", "KEYS(", "")
     changed, _ = one.applied(Path())
     assert "KEYS(" in changed and "Keys ComputeKeys(" not in changed
 
@@ -82,11 +82,11 @@ def test_groups_have_modules_and_tests(name: str) -> None:
 
 
 def test_a_mutant_is_killed_by_a_test_that_notices_and_by_no_other(tmp_path: Path) -> None:
-    module = "passes/purity.py"
+    module = "passes/graph/node_purity.py"
     changes = [m.change for m in mutants_of(module, Path(module).read_text())]
     test = tmp_path / "test_one.py"
     test.write_text(
-        "import onnx\nfrom actcache.passes.purity import Scope, impurity\n"
+        "import onnx\nfrom actcache.passes.graph.node_purity import Scope, impurity\n"
         "def test_random():\n"
         "    node = onnx.helper.make_node('RandomNormal', [], ['y'], shape=[1])\n"
         "    assert impurity(node, Scope({'': 18}, lambda name: None))[0] == 'impure-random'\n"

@@ -7,9 +7,9 @@ import onnxruntime as ort
 import pytest
 from onnx import parser
 
-from actcache.passes.bits import known_barriers
-from actcache.passes.graph import GraphView
-from actcache.passes.op_bits import ALONE, BY_PLACE
+from actcache.passes.choice.bits import known_barriers
+from actcache.passes.graph.op_bits import ALONE, BY_PLACE
+from actcache.passes.graph.view import GraphView
 
 ROWS, WIDTHS = 37, (3, 5, 17, 64)
 PARTS = [(0, 1), (3, 4), (0, 2), (1, 4), (0, 7), (3, 8), (7, 24), (1, 36), (20, 33)]

@@ -10,11 +10,12 @@ from graphs import TOWERS, model
 
 import actcache
 from actcache.errors import InvalidModel
-from actcache.passes.fingerprint import canonical_frontier, fingerprint
-from actcache.passes.graph import GraphView, node_attribute
-from actcache.passes.inline_regions import inline_regions, is_compiled
-from actcache.passes.outline import outline, outline_in
+from actcache.passes.graph.nodes import node_attribute
+from actcache.passes.graph.view import GraphView
+from actcache.passes.identity.fingerprint import canonical_frontier, fingerprint
 from actcache.passes.region import Region, convexity, live_outs, with_private_constants
+from actcache.passes.rewrite.inline_regions import inline_regions, is_compiled
+from actcache.passes.rewrite.outline import outline, outline_in
 
 SHARED = """
 shared (float[N, 2] x) => (float[N, 2] y, float[N, 2] z)

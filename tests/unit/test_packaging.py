@@ -111,7 +111,7 @@ def test_the_wheel_from_a_read_only_source_distribution_runs(read_only: Path, tm
         names = opened.namelist()
     assert len(names) == len(set(names))
     for name in (
-        "py.typed", "_native/libactcache.so", "passes/__init__.py", "passes/rows/__init__.py", "cli.py",
+        "py.typed", "_native/libactcache.so", "passes/__init__.py", "passes/rows/__init__.py", "commands/main.py",
         "report_page/templates/page.html", "report_page/templates/page.css",
     ):  # fmt: skip
         assert f"actcache/{name}" in names

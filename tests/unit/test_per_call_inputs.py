@@ -12,12 +12,13 @@ from graphs import TOWERS, model
 from test_outline import region_of
 
 import actcache
+from actcache.base.per_call import ACCOUNT, CONTROL, NAMESPACE, PerCall
 from actcache.errors import InvalidOption
-from actcache.passes.graph import GraphView, all_nodes, node_attribute
-from actcache.passes.inline_regions import inline_regions
-from actcache.passes.outline import outline_in
-from actcache.passes.per_call import add_per_call, check_names
-from actcache.per_call import ACCOUNT, CONTROL, NAMESPACE, PerCall
+from actcache.passes.graph.nodes import all_nodes, node_attribute
+from actcache.passes.graph.view import GraphView
+from actcache.passes.rewrite.inline_regions import inline_regions
+from actcache.passes.rewrite.outline import outline_in
+from actcache.passes.rewrite.per_call import add_per_call, check_names
 
 ALL = PerCall(NAMESPACE, CONTROL, ACCOUNT)
 #: Three nodes of which each region holds one more than the region inside it.

@@ -7,14 +7,14 @@ import pytest
 from graphs import TOWERS, view
 from test_choose import costs_of
 
-from actcache.passes.candidate import Candidate
-from actcache.passes.choose import choose, wanted_places
-from actcache.passes.cost import Costs
-from actcache.passes.graph import GraphView
-from actcache.passes.prediction import Predictor
-from actcache.passes.recording import Hashes, Place, Recording
-from actcache.passes.store_simulation import ENTRY_OVERHEAD, StoreSimulation
-from actcache.passes.time_model import FewRows, TimeModel
+from actcache.passes.choice.candidate import Candidate
+from actcache.passes.choice.choose import choose, wanted_places
+from actcache.passes.choice.prediction import Predictor
+from actcache.passes.choice.store_simulation import ENTRY_OVERHEAD, StoreSimulation
+from actcache.passes.choice.trace_keys import Hashes, Place, Recording
+from actcache.passes.costs.cost import Costs
+from actcache.passes.costs.time_model import FewRows, TimeModel
+from actcache.passes.graph.view import GraphView
 
 Keys = dict[str, list[list[int]]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from graphs import model, view
 
-from actcache.passes.graph import GraphView
+from actcache.passes.graph.view import GraphView
 from actcache.passes.purity import impure_nodes
 
 IMPURE = {

@@ -9,10 +9,10 @@ import onnx.parser
 import pytest
 from graphs import model, view
 
-from actcache.model_file import load_model
-from actcache.passes.cones import cones
-from actcache.passes.fingerprint import canonical_frontier, fingerprint
-from actcache.passes.graph import GraphView
+from actcache.model.model_file import load_model
+from actcache.passes.graph.cones import cones
+from actcache.passes.graph.view import GraphView
+from actcache.passes.identity.fingerprint import canonical_frontier, fingerprint
 from actcache.passes.purity import impure_nodes
 
 #: A Loop in a branch of an If; `k`, `x` and `w` are captured by the inner body.

@@ -17,11 +17,11 @@ from processes import run_python
 from test_cli import encoder, refused, run
 
 import actcache
-from actcache.compiled_model import read_compiled
+from actcache.base.moment import format_moment, parse_moment
 from actcache.errors import InvalidOption
-from actcache.miss import Why
-from actcache.moment import format_moment, parse_moment
-from actcache.recorded_miss import Recorded, explain_recorded
+from actcache.inspection.call_comparison import Why
+from actcache.inspection.logged_miss import Recorded, explain_recorded
+from actcache.model.compiled_model import read_compiled
 
 
 @pytest.fixture(scope="module")

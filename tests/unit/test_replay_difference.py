@@ -10,10 +10,10 @@ import pytest
 from audit_logs import line, lookup, region, start, store, write
 
 import actcache
-from actcache.decisions import Change, Decision, History, read_history, runs
+from actcache.audit.logged_decisions import Change, Decision, History, read_history, runs
 from actcache.errors import UnsupportedAudit
-from actcache.replay_difference import Difference, calls_differ, first_difference
-from actcache.replay_run import _change
+from actcache.replay.differences import Difference, calls_differ, first_difference
+from actcache.runs.replay_run import _change
 
 #: Two keys that miss and one that hits; the third call evicts.
 LOG = [

@@ -16,8 +16,8 @@ import audit_logs as logs
 import pytest
 from test_report_page import compiled, eventful
 
-from actcache.compiled_model import read_compiled
-from actcache.report_page.page import write_report
+from actcache.model.compiled_model import read_compiled
+from actcache.report.page import write_report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -15,7 +15,7 @@ import pytest
 from test_cli import encoder, refused, run
 
 import actcache
-from actcache.compiled_model import read_compiled
+from actcache.model.compiled_model import read_compiled
 
 #: What programs may rely on.
 KEYS = set(

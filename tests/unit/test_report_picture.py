@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_per_call_inputs import outlined
 
-from actcache.compiled_model import read_compiled
-from actcache.report_page.diagram import diagram
-from actcache.report_page.layout import lay_out
-from actcache.report_page.picture import Picture, draw
-from actcache.report_page.regions import RegionSums
+from actcache.model.compiled_model import read_compiled
+from actcache.report.diagram import diagram
+from actcache.report.layout import lay_out
+from actcache.report.picture import Picture, draw
+from actcache.report.regions import RegionSums
 
 #: A region between nodes, one that follows it, one beside both, a node that leads nowhere, a constant.
 CHAINS = """

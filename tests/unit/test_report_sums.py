@@ -9,12 +9,12 @@ import audit_logs as logs
 import numpy as np
 import pytest
 
-from actcache.audit_log import AuditLog
-from actcache.passes.store_simulation import StoreSimulation
-from actcache.report_page.curve import miss_ratio_curve
-from actcache.report_page.frequent import FrequentKeys
-from actcache.report_page.summary import COMPUTED_ROWS, REUSED_ROWS, Summary, summarise
-from actcache.report_page.timeline import MOST_INTERVALS, Timeline
+from actcache.audit.log import AuditLog
+from actcache.passes.choice.store_simulation import StoreSimulation
+from actcache.report.curve import miss_ratio_curve
+from actcache.report.frequent import FrequentKeys
+from actcache.report.summary import COMPUTED_ROWS, REUSED_ROWS, Summary, summarise
+from actcache.report.timeline import MOST_INTERVALS, Timeline
 
 
 def summary_of(path: Path, lines: list[str]) -> Summary:

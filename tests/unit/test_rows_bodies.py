@@ -9,7 +9,7 @@ from rows_support import Claim, Sample, described
 from test_rows_rules import SAMPLES
 from test_rows_traps import TRAPS
 
-from actcache.passes.graph import GraphView
+from actcache.passes.graph.view import GraphView
 from actcache.passes.rows import RowProof, prove_rows
 
 _BOOL, _INT64 = onnx.TensorProto.BOOL, onnx.TensorProto.INT64

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
-from actcache.passes.op_facts import NON_TENSOR, RANDOM, RUNTIME_OPERATORS, canonical_domain
+from actcache.passes.graph.op_facts import NON_TENSOR, RANDOM, RUNTIME_OPERATORS, canonical_domain
 from actcache.passes.rows import RULES
 
 #: Interpreted without a rule.

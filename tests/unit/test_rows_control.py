@@ -158,7 +158,7 @@ def test_stale_shapes_are_not_believed() -> None:
     """The author's value_info says the addend has one row; it has as many as the input has."""
     made = model("m (float[N, 4] x, float[M, 4] b) => (float[N, 4] y) { c = Relu(b) y = Add(x, c) }")
     made.graph.value_info.append(onnx.helper.make_tensor_value_info("c", onnx.TensorProto.FLOAT, [1, 4]))
-    from actcache.passes.graph import GraphView
+    from actcache.passes.graph.view import GraphView
 
     assert isinstance(prove_rows(GraphView(made), {"x": 0}).state("y"), Mixed)
 

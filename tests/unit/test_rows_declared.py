@@ -6,9 +6,9 @@ import onnx
 import pytest
 from graphs import model, view
 
-from actcache.passes.graph import GraphView
-from actcache.passes.outline import certain_shapes
+from actcache.passes.graph.view import GraphView
 from actcache.passes.region import Region
+from actcache.passes.rewrite.outline import certain_shapes
 from actcache.passes.rows import prove_rows
 
 SCALED = """g (float[N, 3] x, float s) => (float[N, 3] y) {

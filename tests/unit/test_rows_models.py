@@ -10,7 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from actcache.passes.graph import GraphView
+from actcache.passes.graph.view import GraphView
 from actcache.passes.purity import impure_nodes
 from actcache.passes.rows import prove_rows, row_hypotheses
 

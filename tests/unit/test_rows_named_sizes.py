@@ -10,7 +10,7 @@ import onnxruntime as ort
 from graphs import model, view
 
 import actcache
-from actcache.passes.graph import GraphView
+from actcache.passes.graph.view import GraphView
 from actcache.passes.rows import RowProof, SizeEquation, prove_rows
 from actcache.passes.rows.sizes import const
 

@@ -23,7 +23,7 @@ def test_library_path_is_a_file_that_onnxruntime_takes() -> None:
 
 
 def test_package_and_library_have_one_version() -> None:
-    from actcache._library import library
+    from actcache.base.library import library
 
     assert library().handle.actcache_version().decode() == actcache.__version__
 

@@ -12,7 +12,7 @@ import onnxruntime as ort
 import pytest
 
 from actcache import InvalidSamples
-from actcache.samples import Feed, check_sample, load_sample, make_samples, model_inputs
+from actcache.model.samples import Feed, check_sample, load_sample, make_samples, model_inputs
 
 
 def parse(graph: str, opset: int = 17) -> onnx.ModelProto:

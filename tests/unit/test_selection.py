@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphs import TOWERS, view
 
-from actcache.passes.selection import Prices, best_closed_set
+from actcache.passes.choice.minimum_cut import Prices, best_closed_set
 
 CHAIN = "chain (float[N] x) => (float[N] d) { a = Neg(x) b = Abs(a) c = Tanh(b) d = Sqrt(c) }"
 

@@ -19,11 +19,11 @@ from rich.console import Console
 from test_cli import encoder
 
 import actcache
-from actcache import report
+from actcache.commands import compile_report as report
 from actcache.commands import inspect, top
-from actcache.inspection import inspect_model
-from actcache.live import Snapshot
-from actcache.tables import Column, fits, print_table, say
+from actcache.commands.tables import Column, fits, print_table, say
+from actcache.inspection.regions import inspect_model
+from actcache.metrics.metrics_file import Snapshot
 
 WIDTHS = (60, 80, 120)
 LONG = "vision_model.encoder.layers.11.self_attn.out_proj"

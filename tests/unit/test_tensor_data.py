@@ -12,9 +12,9 @@ from graphs import model
 from onnx import TensorProto
 
 from actcache.errors import InvalidModel
-from actcache.passes.graph import tensor_bytes
-from actcache.passes.tensor_data import chunks, external_data, stored_bytes
-from actcache.passes.weights import inline_weights, move_weights, tensor_digest
+from actcache.passes.graph.nodes import tensor_bytes
+from actcache.passes.graph.tensor_data import chunks, external_data, stored_bytes, tensor_digest
+from actcache.passes.rewrite.weights import inline_weights, move_weights
 
 COUNT = 10_001
 TYPES = [t for name, t in TensorProto.DataType.items() if name not in ("UNDEFINED", "STRING")]
@@ -130,8 +130,8 @@ def test_tensors_outside_the_list_of_initializers_move_too(tmp_path: Path) -> No
 def test_the_digest_of_a_sparse_constant_is_that_of_its_values(tmp_path: Path) -> None:
     from test_outline import region_of
 
-    from actcache.passes.fingerprint import fingerprint
-    from actcache.passes.graph import GraphView
+    from actcache.passes.graph.view import GraphView
+    from actcache.passes.identity.fingerprint import fingerprint
 
     def digest(value: float, name: str, folder: str) -> str:
         proto = model("g (float[N, 4] x) => (float[N, 4] y) { y = Mul(x, NAME) }".replace("NAME", name))

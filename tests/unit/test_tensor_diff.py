@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto
 
 from actcache.errors import InvalidModel
-from actcache.passes.tensor_data import external_data
-from actcache.passes.tensor_diff import TensorDifference, tensor_difference
+from actcache.passes.graph.tensor_data import external_data
+from actcache.passes.identity.tensor_diff import TensorDifference, tensor_difference
 
 HOME = Path("model.onnx")
 

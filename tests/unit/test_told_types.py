@@ -9,8 +9,8 @@ import onnx
 import pytest
 from graphs import model
 
-from actcache.passes.graph import GraphView
-from actcache.passes.told_types import told_types
+from actcache.passes.graph.told_types import told_types
+from actcache.passes.graph.view import GraphView
 
 FLOAT, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
 

@@ -12,10 +12,17 @@ import pytest
 from onnx import parser
 
 from actcache import CompileResult, compile_model
-from actcache.passes.graph import all_nodes
-from actcache.spread import measure_spread
-from actcache.tolerance import BATCH_SPREAD_LIMIT, FINEST, SPREAD_MULTIPLE, Spread, accepted_by_spread, type_tolerance
-from actcache.verify import Feed, compare, references
+from actcache.base.tolerance import (
+    BATCH_SPREAD_LIMIT,
+    FINEST,
+    SPREAD_MULTIPLE,
+    Spread,
+    accepted_by_spread,
+    type_tolerance,
+)
+from actcache.passes.graph.nodes import all_nodes
+from actcache.verification.spread import measure_spread
+from actcache.verification.verify import Feed, compare, references
 
 AXES = {"x": 0}
 

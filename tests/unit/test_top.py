@@ -18,7 +18,7 @@ import pytest
 from serving import eventually, host
 from test_cli import refused, run
 
-from actcache.live import Snapshot, activity, read_snapshot
+from actcache.metrics.metrics_file import Snapshot, activity, read_snapshot
 
 SERVE = "actcache.configure(metrics_path={path!r})\nwhile True: serve(); time.sleep(0.005)"
 

@@ -13,8 +13,8 @@ from graphs import model
 
 import actcache
 from actcache.errors import InvalidOption, InvalidSamples, OutputError
-from actcache.recorder import STRETCH
-from actcache.trace import load_trace
+from actcache.model.trace import load_trace
+from actcache.serve.recorder import STRETCH
 
 DOUBLE = "g (float[N, 2] x) => (float[N, 2] y) { y = Add(x, x) }"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from actcache.verify import Feed, cases, compare, more_rows, references, take, varying_outputs
+from actcache.verification.verify import Feed, cases, compare, more_rows, references, take, varying_outputs
 
 SAMPLE: Feed = {"x": np.array([[1.5, -2.0], [3.25, 0.5], [-7.0, 40.0]], np.float32), "k": np.array(2.0, np.float32)}
 AXES = {"x": 0}

@@ -10,7 +10,7 @@ import pytest
 from graphs import model
 
 from actcache.errors import InvalidModel
-from actcache.passes.weights import ALIGNMENT, has_a_place, inline_weights, move_weights, put_in_place
+from actcache.passes.rewrite.weights import ALIGNMENT, has_a_place, inline_weights, move_weights, put_in_place
 
 LARGE = np.arange(4096, dtype=np.float32).reshape(64, 64) - 7.5
 

@@ -77,7 +77,7 @@ class AuditLog {
   // Writes what is buffered, and ends; for the end of the process.
   void Finish() noexcept ACTCACHE_EXCLUDES(mutex_);
 
-  // For control/fork.h. The configuration is locked, so that the log is not switched meanwhile. The
+  // For host/fork.h. The configuration is locked, so that the log is not switched meanwhile. The
   // child's log is off until its configuration is applied again.
   static void LockForFork() noexcept;
   static void UnlockAfterForkInParent() noexcept;

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "base/clock.h"
-#include "control/stats_json.h"
+#include "base/json_text.h"
 
 #ifndef ACTCACHE_VERSION
 #error "the build defines ACTCACHE_VERSION"

@@ -11,7 +11,7 @@
 #include "audit/line_text.h"
 #include "audit/record_buffer.h"
 #include "audit/records.h"
-#include "control/registry.h"
+#include "region/registry.h"
 
 namespace actcache {
 

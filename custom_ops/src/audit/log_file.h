@@ -36,7 +36,7 @@ class LogFile {
   std::uint64_t bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
 
-  // For control/fork.h: the file is neither opened nor closed meanwhile; a child gives its copy of
+  // For host/fork.h: the file is neither opened nor closed meanwhile; a child gives its copy of
   // the descriptor up, and with it its share in the lock.
   void LockForFork();
   void UnlockAfterFork();

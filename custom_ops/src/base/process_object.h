@@ -10,7 +10,7 @@ namespace actcache {
 
 // In its own memory, and the object is never destroyed: threads may still use it while the process
 // exits. After fork() the object may be locked, or half written, by threads that the child does not
-// have; so the child makes a new one (control/fork.h). There are two places: a child makes its
+// have; so the child makes a new one (host/fork.h). There are two places: a child makes its
 // object in the one that its parent's does not occupy, and a child of that child reuses the first,
 // to which nothing can refer any more.
 template <typename T>

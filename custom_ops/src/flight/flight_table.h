@@ -53,7 +53,7 @@ class FlightTable {
 
   // The one the operators share. Never destroyed.
   static FlightTable& Process() noexcept;
-  // What control/fork.h does. REQUIRES: no other thread.
+  // What host/fork.h does. REQUIRES: no other thread.
   static void ReplaceInForkedChild() noexcept;
 
   // A new flight, led by the calling thread, that holds no key yet; kNoFlight if too many live. The

@@ -7,13 +7,13 @@
 #include <string>
 
 #include "audit/audit_log.h"
-#include "control/config.h"
+#include "config/config.h"
 #include "hash/secret.h"
 #include "ops/lookup_outputs.h"
 #include "ops/per_call.h"
-#include "ops/plan.h"
 #include "ops/row_outcomes.h"
-#include "ops/row_signatures.h"
+#include "units/plan.h"
+#include "units/row_signatures.h"
 
 namespace actcache {
 namespace {

@@ -21,15 +21,15 @@
 #include <string>
 #include <vector>
 
-#include "control/origins.h"
-#include "control/registry.h"
 #include "flight/single_flight.h"
 #include "ops/kernel_io.h"
-#include "ops/match.h"
 #include "ops/region_attributes.h"
-#include "ops/row_keys.h"
 #include "ops/session.h"
 #include "ops/session_constants.h"
+#include "policy/origins.h"
+#include "region/registry.h"
+#include "units/match.h"
+#include "units/row_keys.h"
 
 namespace actcache {
 

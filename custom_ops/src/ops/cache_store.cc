@@ -5,13 +5,13 @@
 #include <sstream>
 
 #include "audit/audit_log.h"
-#include "control/config.h"
-#include "ops/computed_rows.h"
-#include "ops/parallel.h"
+#include "base/small_vector.h"
+#include "config/config.h"
 #include "ops/row_outcomes.h"
 #include "ops/session_constants.h"
-#include "ops/small_vector.h"
-#include "ops/verification.h"
+#include "units/computed_rows.h"
+#include "units/parallel.h"
+#include "units/verification.h"
 
 namespace actcache {
 namespace {

@@ -12,14 +12,14 @@
 #include <string>
 #include <vector>
 
-#include "control/origins.h"
-#include "control/registry.h"
 #include "ops/kernel_io.h"
-#include "ops/plan.h"
 #include "ops/region_attributes.h"
-#include "ops/row_layout.h"
 #include "ops/session.h"
+#include "policy/origins.h"
+#include "region/registry.h"
 #include "store/store.h"
+#include "units/plan.h"
+#include "units/row_layout.h"
 
 namespace actcache {
 

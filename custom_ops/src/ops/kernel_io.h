@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "abi/runtime.h"
-#include "ops/tensor_view.h"
+#include "units/tensor_view.h"
 
 namespace actcache {
 

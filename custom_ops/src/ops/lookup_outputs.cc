@@ -1,7 +1,7 @@
 #include "ops/lookup_outputs.h"
 
-#include "ops/computed_rows.h"
-#include "ops/row_layout.h"
+#include "units/computed_rows.h"
+#include "units/row_layout.h"
 
 namespace actcache {
 namespace {

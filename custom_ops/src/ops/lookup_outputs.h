@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "ops/kernel_io.h"
-#include "ops/match.h"
-#include "ops/parallel.h"
-#include "ops/plan.h"
 #include "ops/region_attributes.h"
+#include "units/match.h"
+#include "units/parallel.h"
+#include "units/plan.h"
 
 namespace actcache {
 

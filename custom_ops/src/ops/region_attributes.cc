@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "ops/plan.h"
+#include "units/plan.h"
 
 namespace actcache {
 namespace {

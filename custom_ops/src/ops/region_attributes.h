@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "abi/runtime.h"
-#include "ops/match.h"
-#include "ops/row_keys.h"
-#include "ops/size_equations.h"
+#include "units/match.h"
+#include "units/row_keys.h"
+#include "units/size_equations.h"
 
 namespace actcache {
 

@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "control/registry.h"
-#include "ops/match.h"
+#include "region/registry.h"
+#include "units/match.h"
 
 namespace actcache {
 

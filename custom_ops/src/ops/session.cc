@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "control/registry.h"
+#include "region/registry.h"
 
 namespace actcache {
 

@@ -9,9 +9,9 @@
 
 #include "abi/runtime.h"
 #include "base/clock.h"  // IWYU pragma: export
-#include "control/config.h"
-#include "control/knobs.h"
-#include "control/session_entries.h"
+#include "config/config.h"
+#include "config/knobs.h"
+#include "config/session_entries.h"
 
 namespace actcache {
 

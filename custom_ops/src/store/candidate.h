@@ -32,7 +32,7 @@ struct Candidate {
   std::uint64_t fetch_ns = 0;  // what finding and copying it will take instead
   std::uint64_t now_ns = 0;    // SteadyNow()
   std::uint64_t ttl_ns = 0;    // its time to live; 0: it never expires
-  std::uint16_t origin = 0;    // which session made it (control/origins.h)
+  std::uint16_t origin = 0;    // which session made it (policy/origins.h)
   bool replace = false;        // take the place of an entry with this key, if there is one
   bool payloads = true;        // false: they are charged, and have no memory (simulation.h)
 

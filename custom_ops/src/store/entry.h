@@ -7,9 +7,9 @@
 #include <cstdint>
 
 #include "hash/key.h"
-#include "store/array_heap.h"
 #include "store/candidate.h"
 #include "store/dims_view.h"
+#include "store/eviction/array_heap.h"
 #include "store/tick.h"
 
 namespace actcache {

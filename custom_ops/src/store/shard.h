@@ -10,12 +10,12 @@
 #include "base/mutex.h"
 #include "hash/key.h"
 #include "store/entry.h"
-#include "store/entry_list.h"
-#include "store/frequency_sketch.h"
+#include "store/eviction/entry_list.h"
+#include "store/eviction/frequency_sketch.h"
+#include "store/eviction/worth_heap.h"
 #include "store/key_table.h"
 #include "store/ledger.h"
 #include "store/selection.h"
-#include "store/worth_heap.h"
 
 namespace actcache {
 

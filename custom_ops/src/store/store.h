@@ -56,10 +56,10 @@
 #include "hash/key.h"
 #include "store/draft.h"
 #include "store/entry.h"
-#include "store/entry_list.h"
 #include "store/entry_ref.h"
+#include "store/eviction/entry_list.h"
+#include "store/eviction/namespace_heaps.h"
 #include "store/ledger.h"
-#include "store/namespace_heaps.h"
 #include "store/selection.h"
 #include "store/shard.h"
 
@@ -78,7 +78,7 @@ class Store {
 
   // The one the operators share. Starts with kDefaultBudget; never destroyed.
   static Store& Process() noexcept;
-  // What control/fork.h does. REQUIRES: no other thread, and no entry or draft held by this one.
+  // What host/fork.h does. REQUIRES: no other thread, and no entry or draft held by this one.
   static void ReplaceInForkedChild() noexcept;
 
   // The entry of `key`, or null; `why`, if given, says why. In any case the key counts as used once

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import onnx.printer
 
-from actcache.passes.graph import subgraphs
+from actcache.passes.graph.nodes import subgraphs
 from actcache.passes.rows import RULES
 from tests.conformance.check import check
 from tests.conformance.random_graphs.drawing import make, names, shrunk

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
-from actcache.passes.graph import captured
+from actcache.passes.graph.nodes import captured
 from tests.conformance.random_graphs.families import FAMILIES, builds
 from tests.conformance.random_graphs.sketch import LOCAL, Sketch, Unfit, opset_imports
 from tests.conformance.random_graphs.values import BOOL, FLOATS, NUMBERS, Known

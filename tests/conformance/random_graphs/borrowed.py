@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from actcache.passes.graph import subgraphs
+from actcache.passes.graph.nodes import subgraphs
 from tests.conformance.random_graphs.families import FAMILIES, builds
 from tests.conformance.random_graphs.sketch import Sketch, Unfit
 from tests.conformance.random_graphs.values import FLOATS, Known, element_type

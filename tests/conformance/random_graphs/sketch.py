@@ -12,7 +12,7 @@ import onnx
 import onnxruntime as ort
 from hypothesis import strategies as st
 
-from actcache.passes.graph import captured, subgraphs
+from actcache.passes.graph.nodes import captured, subgraphs
 from tests.conformance.random_graphs.values import (
     BOOL,
     FLOATS,

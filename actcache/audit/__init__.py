@@ -1,0 +1,1 @@
+"""Reading audit logs: lines, letters, decisions."""

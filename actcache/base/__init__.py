@@ -1,0 +1,1 @@
+"""What everything else stands on: the native library, files, tolerances, names."""

@@ -1,0 +1,1 @@
+"""The compiler: a model in, a model with cached regions out."""

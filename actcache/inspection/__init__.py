@@ -1,0 +1,1 @@
+"""What compiled models cache, what they share, and why a call misses."""

@@ -1,0 +1,99 @@
+"""What calls put at the frontiers of a compiled model's regions: the part of the model before them, run elsewhere.
+
+A frontier in the main graph is computed by the compiled model itself, regions before it included, so that it has the
+bits that its lookup sees. That of a region inside another stands in a branch: it is computed by the model as it was
+before it was compiled, from all rows of the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import onnx
+
+from actcache.base.files import scratch_folder
+from actcache.model.compiled_model import CompiledModel, Lookup
+from actcache.model.feed_file import read_entries, save_sample
+from actcache.model.model_file import parse_model
+from actcache.model.model_inputs import Feed, ModelInput
+from actcache.passes.rewrite.weights import move_weights
+from actcache.runs.client import call
+from actcache.runs.trace_runs import upstream_model
+
+Values = dict[str, npt.NDArray[Any]]
+
+
+def frontier_values(
+    model: CompiledModel,
+    lookups: Sequence[Lookup],
+    feeds: Sequence[tuple[str, Feed]],
+    libraries: Sequence[str | PathLike[str]] = (),
+) -> list[Values]:
+    """Return, per call, the frontier tensors of some regions by name; those of types that numpy lacks are left out.
+
+    Args:
+        model: The compiled model.
+        lookups: Its regions to look at.
+        feeds: The calls: what messages call each, and its inputs, checked against the model. They are made in this
+            order, from an empty store.
+        libraries: Custom-op libraries that the model itself needs.
+
+    Raises:
+        InvalidModel: onnxruntime refuses that part of the model or crashes on it, or its weights cannot be read.
+        InvalidSamples: It refuses a call.
+        LibraryError: The native library cannot be used.
+        OutputError: The temporary folder cannot be written, or is full.
+    """
+    inputs = set(model.view.inputs)
+    wanted = {name: lookup for lookup in lookups for name in lookup.frontier if _readable(model, name)}
+    known = [_given(model, wanted.keys() & inputs, feed) for _, feed in feeds]
+    computed = {name: lookup for name, lookup in wanted.items() if name not in inputs}
+    if not computed:
+        return known
+    inner = {name for name, lookup in computed.items() if lookup.outer is not None}
+    with scratch_folder() as directory:
+        parts = [str(path) for path in _parts(model, computed.keys() - inner, inner, directory)]
+        calls = [
+            {
+                "name": name,
+                "feed": str(save_sample(directory / f"feed{number}.npz", feed)),
+                "values": str(directory / f"values{number}.npz"),
+            }
+            for number, (name, feed) in enumerate(feeds)
+        ]
+        request = {"task": "frontiers", "source": str(model.path), "parts": parts, "calls": calls}
+        call(request | {"libraries": [str(path) for path in libraries]}, directory, str(model.path))
+        return [values | read_entries(Path(entry["values"])) for values, entry in zip(known, calls, strict=True)]
+
+
+def _readable(model: CompiledModel, name: str) -> bool:
+    return ModelInput(name, model.view.dtype(name) or 0, None).feedable
+
+
+def _given(model: CompiledModel, names: Collection[str], feed: Feed) -> Values:
+    """The frontier tensors that are inputs: as they are fed, or their defaults."""
+    found: Values = {}
+    for name in names:
+        default = model.view.initializer(name)
+        if name in feed:
+            found[name] = feed[name]
+        elif default is not None:
+            found[name] = onnx.numpy_helper.to_array(default, str(model.home.parent))
+    return found
+
+
+def _parts(model: CompiledModel, outer: Collection[str], inner: Collection[str], directory: Path) -> Iterator[Path]:
+    """Write the part of the compiled model that computes `outer`, and that of the original that computes `inner`."""
+    for number, names in enumerate((outer, inner)):
+        if not names:
+            continue
+        source = model.view.model if number else parse_model(model.path)
+        part = upstream_model(source, names)
+        move_weights(part, model.home, directory / f"weights{number}.bin")
+        path = directory / f"part{number}.onnx"
+        path.write_bytes(part.SerializeToString())
+        yield path

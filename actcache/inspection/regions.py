@@ -1,0 +1,149 @@
+"""What a compiled model caches, without running it and without its weights (``actcache inspect``)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from actcache.model.compiled_model import CompiledModel, Lookup, read_compiled
+from actcache.model.manifest import region_entry
+from actcache.passes.graph.cones import cones
+from actcache.passes.graph.op_facts import canonical_domain
+
+#: What only the manifest knows: of the model, and of a region.
+_RECORDED = "schema actcache onnxruntime original policy verify trace milliseconds measured".split()
+_MEASURED = "time_share milliseconds saving_ms rows read_bytes entry_bytes predicted_reuse measured_reuse".split()
+
+
+def inspect_model(path: str | PathLike[str]) -> dict[str, Any]:
+    """Return what a compiled model caches.
+
+    Keys, of which none goes away and all are always there (null: not recorded):
+
+    - ``model``: the file. ``notes``: what is wrong with it, in sentences.
+    - ``schema``, ``actcache``, ``onnxruntime``, ``original``, ``policy``, ``verify``, ``trace``, ``milliseconds``,
+      ``measured``: as in the manifest (:mod:`actcache.model.manifest`).
+    - ``per_call``: ``namespace_input``, ``control_input``, ``account_output``: names, null where it has none.
+    - ``inputs``, ``outputs``: of the model that was compiled: ``name``, ``type``, ``shape`` (null: unknown).
+    - ``weights``: files of external data: ``file``, ``bytes`` that the model needs, ``present``.
+    - ``regions``, a region before those inside it: ``id``, ``granularity``, ``fingerprint``, ``cone`` (the inputs that
+      it depends on), ``frontier`` and ``live_outs`` (as ``inputs``, with ``row_axis``), ``size_equations``,
+      ``min_rows`` (calls of fewer rows share no entries with others), ``nodes``, ``operators`` (type to how many),
+      ``inside`` (id of the region around it), ``contains`` (ids); then, on the sample that
+      was compiled with, ``time_share``, ``milliseconds``, ``rows``, per row ``saving_ms``, ``read_bytes`` and
+      ``entry_bytes``; and from a trace ``predicted_reuse`` and ``measured_reuse``.
+
+    Raises:
+        InvalidModel: As :func:`actcache.model.compiled_model.read_compiled`.
+    """
+    model = read_compiled(Path(path))
+    manifest = model.manifest or {}
+    weights = _weights(model)
+    graph = model.view.model.graph
+    return {
+        "model": str(model.path),
+        **{key: manifest.get(key) for key in _RECORDED},
+        "per_call": _per_call(model.lookups, manifest),
+        "inputs": [_described(model, name) for name in model.view.inputs],
+        "outputs": [_described(model, value.name) for value in graph.output],
+        "weights": weights,
+        "regions": [_region(model, lookup) for lookup in model.lookups],
+        "notes": [*_notes(model), *_missing(weights)],
+    }
+
+
+def _per_call(lookups: Sequence[Lookup], manifest: Mapping[str, Any]) -> dict[str, str | None]:
+    """Inputs as the operators have them: they decide. Only the manifest knows the output by its name."""
+    return {
+        "namespace_input": lookups[0].namespace_input,
+        "control_input": lookups[0].control_input,
+        "account_output": manifest["per_call"].get("account_output") if manifest else None,
+    }
+
+
+def _region(model: CompiledModel, lookup: Lookup) -> dict[str, Any]:
+    nodes = model.nodes(lookup)
+    operators = Counter(_operator(model.view.model.graph.node[index]) for index in sorted(nodes))
+    entry = region_entry(model.manifest, lookup.id)
+    return {
+        "id": lookup.id,
+        "granularity": lookup.granularity,
+        "fingerprint": lookup.fingerprint,
+        "cone": _cone(model, lookup),
+        "frontier": _tensors(model, lookup.frontier, lookup.frontier_axes),
+        "live_outs": _tensors(model, lookup.live_outs, lookup.live_out_axes),
+        "size_equations": lookup.equation_texts(),
+        "min_rows": lookup.min_rows,
+        "nodes": len(nodes),
+        "operators": dict(operators.most_common()),
+        "inside": lookup.outer,
+        "contains": [other.id for other in model.lookups if other.outer == lookup.id],
+        **{key: entry.get(key) for key in _MEASURED},
+    }
+
+
+def _cone(model: CompiledModel, lookup: Lookup) -> list[str]:
+    by_tensor = cones(model.view)
+    return sorted(frozenset().union(*(by_tensor.get(name, frozenset()) for name in lookup.frontier)))
+
+
+def _operator(node: onnx.NodeProto) -> str:
+    domain = canonical_domain(node.domain)
+    return f"{domain}.{node.op_type}" if domain else node.op_type
+
+
+def _tensors(model: CompiledModel, names: Sequence[str], axes: Sequence[int | None]) -> list[dict[str, Any]]:
+    return [{**_described(model, name), "row_axis": axis} for name, axis in zip(names, axes, strict=True)]
+
+
+def _described(model: CompiledModel, name: str) -> dict[str, Any]:
+    shape = model.view.shape(name)
+    return {
+        "name": name,
+        "type": type_name(model.view.dtype(name)),
+        "shape": None if shape is None else [_size(size) for size in shape],
+    }
+
+
+def _size(size: int | str | None) -> int | str | None:
+    """Leave out the names that shape inference makes up for sizes it does not know."""
+    return None if isinstance(size, str) and size.startswith("unk__") else size
+
+
+def type_name(element_type: int | None) -> str | None:
+    """Return an element type as messages call it, ``float`` for instance; None: unknown."""
+    return onnx.TensorProto.DataType.Name(element_type).lower() if element_type else None
+
+
+def _weights(model: CompiledModel) -> list[dict[str, Any]]:
+    found = []
+    for name, size in sorted(model.data_files.items()):
+        path = model.home.parent / name
+        found.append({"file": name, "bytes": size, "present": path.is_file() and path.stat().st_size >= size})
+    return found
+
+
+def _missing(weights: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        f"'{entry['file']}' with its weights is missing beside the model, or too short: onnxruntime cannot load it"
+        for entry in weights
+        if not entry["present"]
+    ]
+
+
+def _notes(model: CompiledModel) -> list[str]:
+    if model.manifest is None:
+        return ["the model has lost its manifest: what was measured, chosen and verified is not known"]
+    changed = [
+        lookup.id
+        for lookup in model.lookups
+        if region_entry(model.manifest, lookup.id).get("fingerprint") != lookup.fingerprint
+    ]
+    if changed:
+        return [f"the manifest is about other regions than the graph has ({', '.join(changed)}): the graph decides"]
+    return []

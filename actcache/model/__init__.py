@@ -1,0 +1,1 @@
+"""Models, samples and traces: read, written, made up."""

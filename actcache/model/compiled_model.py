@@ -1,0 +1,203 @@
+"""Reading a compiled model for people: its regions from the graph, where they decide, and the model it was made from.
+
+Weights are not read: external data may be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from actcache.errors import InvalidModel
+from actcache.model.manifest import read_manifest
+from actcache.model.model_file import data_home, parse_model
+from actcache.passes.graph.nodes import tensor_bytes
+from actcache.passes.graph.tensor_data import external_data, is_external
+from actcache.passes.graph.view import GraphView
+from actcache.passes.region import with_private_constants
+from actcache.passes.rewrite.inline_regions import inline_regions, is_compiled
+from actcache.passes.rewrite.local_functions import LocalFunctions
+from actcache.passes.rewrite.outline import DOMAIN, suffix
+from actcache.passes.rewrite.weights import all_tensors
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A region as the attributes of its operators describe it.
+
+    Attributes:
+        id: Its name.
+        fingerprint: Content hash, as it enters the keys.
+        granularity: ``row`` or ``tensor``.
+        frontier: Tensors that its keys cover, by the names of the model that was compiled.
+        frontier_axes: Per frontier tensor its row axis; None: all of it enters every key.
+        live_outs: Tensors that an entry holds, likewise.
+        live_out_axes: Per live-out its row axis; None for granularity ``tensor``.
+        live_out_types: Per live-out its ``TensorProto.DataType``.
+        size_equations: Per equation its constant, then (frontier tensor by number, axis) of the sum and of each term.
+        frontier_ranks: Per frontier tensor the rank that it has in a call whose rows are entries; None: any.
+        min_rows: Calls of fewer rows share no entries with others (:class:`actcache.passes.region.Region`).
+        namespace_input: The graph input that names a call's namespace, if it has one.
+        control_input: The graph input that says what a call may do with the cache, if it has one.
+        outer: Id of the region that it lies in.
+    """
+
+    id: str
+    fingerprint: str
+    granularity: str
+    frontier: tuple[str, ...]
+    frontier_axes: tuple[int | None, ...]
+    live_outs: tuple[str, ...]
+    live_out_axes: tuple[int | None, ...]
+    live_out_types: tuple[int, ...]
+    size_equations: tuple[tuple[int, tuple[tuple[int, int], ...]], ...] = ()
+    frontier_ranks: tuple[int | None, ...] = ()
+    min_rows: int = 1
+    namespace_input: str | None = None
+    control_input: str | None = None
+    outer: str | None = None
+
+    def equation_texts(self) -> list[str]:
+        """Return what has to hold between sizes for the rows of a call to be entries: ``mask[1] = ids[1] + 1``."""
+        texts = []
+        for constant, places in self.size_equations:
+            total, *terms = (f"{self.frontier[number]}[{axis}]" for number, axis in places)
+            if constant or not terms:
+                terms.append(str(constant))
+            texts.append(f"{total} = {' + '.join(terms)}")
+        return texts
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A compiled model.
+
+    Attributes:
+        path: Its file.
+        home: The path beside which its external data lies.
+        view: The model that it was made from: regions taken out, local functions inlined.
+        lookups: Its regions, a region before those inside it.
+        manifest: What the manifest says (:func:`~actcache.model.manifest.read_manifest`); None: it has lost it.
+        data_files: Per file of external data how many bytes the model reads from it, up to the last one.
+    """
+
+    path: Path
+    home: Path
+    view: GraphView
+    lookups: tuple[Lookup, ...]
+    manifest: dict[str, Any] | None
+    data_files: dict[str, int]
+
+    def nodes(self, lookup: Lookup) -> frozenset[int]:
+        """Return the indices in :attr:`view` of a region's nodes, as the compiler chose them."""
+        found: set[int] = set()
+        stack = [self.view.producer[name] for name in lookup.live_outs]
+        while stack:
+            index = stack.pop()
+            if index not in found:
+                found.add(index)
+                reads = (name for name in self.view.reads[index] if name not in lookup.frontier)
+                stack.extend(self.view.producer[name] for name in reads if name in self.view.producer)
+        return with_private_constants(self.view, frozenset(found))
+
+
+def read_compiled(path: Path) -> CompiledModel:
+    """Read a compiled model.
+
+    Raises:
+        InvalidModel: The file is missing, truncated or not ONNX; the model was not compiled, was changed since, or by
+            a later actcache.
+    """
+    model = parse_model(path)
+    if not is_compiled(model):
+        hint = f"'actcache compile {path.name}' makes one that is"
+        raise InvalidModel("this model was not compiled by actcache", file=path, hint=hint)
+    manifest = read_manifest(model, path)
+    try:
+        home = data_home(path, model)
+        data_files = _data_files(model)
+        lookups = tuple(_lookups(model.graph, ()))
+        inline_regions(model)
+        compiled = CompiledModel(path, home, GraphView(LocalFunctions(model).inlined), lookups, manifest, data_files)
+        for lookup in lookups:
+            compiled.nodes(lookup)
+    except InvalidModel as error:
+        raise InvalidModel(error.message, file=path, node=error.node, hint=error.hint) from error
+    except (KeyError, IndexError, StopIteration) as error:
+        problem = "the model was compiled by actcache and changed since; compile the original model instead"
+        raise InvalidModel(problem, file=path) from error
+    return compiled
+
+
+def _data_files(model: onnx.ModelProto) -> dict[str, int]:
+    files: dict[str, int] = {}
+    for tensor, _ in all_tensors(model):
+        if is_external(tensor):
+            where = external_data(tensor)
+            end = where.offset + (where.length or tensor_bytes(tensor))
+            files[where.location] = max(files.get(where.location, 0), end)
+    return files
+
+
+def _lookups(graph: onnx.GraphProto, around: Sequence[str]) -> Iterator[Lookup]:
+    """Yield the regions of a graph and those inside them; `around`: the regions that it is a branch of."""
+    branching = {node.input[0]: node for node in graph.node if node.op_type == "If"}
+    for node in graph.node:
+        if node.domain == DOMAIN and node.op_type == "CacheLookup":
+            own = branching[node.output[0]]
+            lookup = _lookup(node, own, around)
+            yield lookup
+            miss = next(attribute.g for attribute in own.attribute if attribute.name == "then_branch")
+            yield from _lookups(miss, [*around, lookup.id])
+
+
+def _lookup(node: onnx.NodeProto, branching: onnx.NodeProto, around: Sequence[str]) -> Lookup:
+    values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    axes, types = values["input_row_axes"], values["output_types"]
+
+    def per_call(name: str) -> str | None:
+        return node.input[values[name]] if values.get(name, -1) >= 0 else None
+
+    return Lookup(
+        id=values["region"].decode(),
+        fingerprint=values["fingerprint"].decode(),
+        granularity=values["granularity"].decode(),
+        frontier=_original_names(node.input[: len(axes)], around),
+        frontier_axes=tuple(map(_axis, axes)),
+        live_outs=_original_names(branching.output[: len(types)], around),
+        live_out_axes=tuple(map(_axis, values["output_row_axes"])),
+        live_out_types=tuple(types),
+        size_equations=tuple(_equations(values.get("size_equations", []))),
+        frontier_ranks=tuple(map(_axis, values.get("input_ranks", []))) or (None,) * len(axes),
+        min_rows=values.get("min_rows", 1),
+        namespace_input=per_call("namespace_input"),
+        control_input=per_call("control_input"),
+        outer=around[-1] if around else None,
+    )
+
+
+def _original_names(names: Sequence[str], around: Sequence[str]) -> tuple[str, ...]:
+    """Take the marks off that tensors of a region inside others bear; the outermost was added last."""
+    found = []
+    for name in names:
+        for region in around:
+            name = name.removesuffix(suffix(region))
+        found.append(name)
+    return tuple(found)
+
+
+def _axis(axis: int) -> int | None:
+    return None if axis < 0 else axis
+
+
+def _equations(flat: Sequence[int]) -> Iterator[tuple[int, tuple[tuple[int, int], ...]]]:
+    """Yield what ``CacheLookup``'s attribute holds: per equation how many axes, its constant, and input and axis."""
+    at = 0
+    while at < len(flat):
+        end = at + 2 + 2 * flat[at]
+        yield flat[at + 1], tuple(zip(flat[at + 2 : end : 2], flat[at + 3 : end : 2], strict=True))
+        at = end

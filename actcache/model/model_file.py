@@ -1,0 +1,193 @@
+"""Reading a model: from a file that may be anything to a small protobuf with its weights beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from google.protobuf.message import DecodeError
+
+from actcache.base.free_memory import release_memory
+from actcache.errors import InvalidModel
+from actcache.model.emit import check_single_file
+from actcache.passes.graph.op_facts import canonical_domain
+from actcache.passes.graph.order import topological
+from actcache.passes.graph.tensor_data import external_data, is_external
+from actcache.passes.rewrite.inline_regions import inline_regions
+from actcache.passes.rewrite.local_functions import LocalFunctions
+from actcache.passes.rewrite.wanted_outputs import keep_outputs
+from actcache.passes.rewrite.weights import WeightFile, all_tensors, move_weights
+
+#: Names inside the compiler's working folder.
+BASE_MODEL, WEIGHTS = "base.onnx", "weights.bin"
+#: Of ai.onnx, for models that import none: all onnxruntimes that are supported know it, and its If takes every type.
+DEFAULT_OPSET = 21
+
+
+@dataclass
+class LoadedModel:
+    """A model on its way through the compiler.
+
+    Attributes:
+        source: The user's file.
+        functions: The model without its large weights, earlier regions taken out, with its local functions.
+        weights: Its large weights.
+        recompiled: Whether `source` had been compiled before.
+        restricted: Whether outputs of `source` were taken out.
+        home: The path of `source` beside which its external data lies.
+    """
+
+    source: Path
+    functions: LocalFunctions
+    weights: WeightFile
+    recompiled: bool
+    home: Path
+    restricted: bool = False
+
+    @property
+    def proto(self) -> onnx.ModelProto:
+        """The model that the analyses see: local functions inlined."""
+        return self.functions.inlined
+
+    @property
+    def runnable(self) -> Path:
+        """The model to run as the original."""
+        return self.base if self.recompiled or self.restricted else self.home
+
+    @property
+    def directory(self) -> Path:
+        """The working folder: the weights are here, and models that refer to them run from here."""
+        return self.weights.path.parent
+
+    def read(self, tensor: onnx.TensorProto) -> npt.NDArray[np.generic]:
+        """Return the value of a large weight."""
+        return onnx.numpy_helper.to_array(tensor, str(self.directory))
+
+    @property
+    def base(self) -> Path:
+        """The uncompiled model as it is in the working folder."""
+        return self.directory / BASE_MODEL
+
+
+def load_model(
+    source: Path, directory: Path, *, single_file: bool = False, outputs: Collection[str] = ()
+) -> LoadedModel:
+    """Read `source` and lay it out in the working folder `directory`.
+
+    Args:
+        source: The model.
+        directory: The working folder.
+        single_file: The result is to be one file: refuse a model that is too large for that.
+        outputs: The outputs to keep; empty: all.
+
+    Raises:
+        OutputError: It is.
+        InvalidOption: The model has no output of such a name.
+        InvalidModel: The file is missing, empty, truncated, not ONNX, or its external data is missing.
+    """
+    proto = parse_model(source)
+    try:
+        recompiled = inline_regions(proto)
+        _list_inputs_only(proto)
+        _sort(proto.graph)
+        _import_default_domain(proto)
+        if outputs:
+            keep_outputs(proto, outputs)
+        home = data_home(source, proto)
+    except InvalidModel as error:
+        raise InvalidModel(error.message, file=source) from error
+    if single_file:
+        check_single_file(proto, source)
+    weights = move_weights(proto, home, directory / WEIGHTS)
+    slim = proto.SerializeToString()
+    del proto  # protobuf frees the fields that were cleared only with the whole message
+    release_memory()
+    loaded = LoadedModel(
+        source, LocalFunctions(onnx.ModelProto.FromString(slim)), weights, recompiled, home, bool(outputs)
+    )
+    loaded.base.write_bytes(loaded.proto.SerializeToString())
+    _check(loaded)
+    return loaded
+
+
+def parse_model(source: Path) -> onnx.ModelProto:
+    """Read the protobuf of a model, without its external data.
+
+    Raises:
+        InvalidModel: The file is missing, empty, truncated, or not ONNX.
+    """
+    try:
+        if not source.is_file():
+            raise InvalidModel("no such file" if not source.exists() else "this is not a file", file=source)
+        if source.stat().st_size == 0:
+            raise InvalidModel("the file is empty", file=source, hint="export or download the model again")
+        proto = onnx.load_model(str(source), format="protobuf", load_external_data=False)
+    except OSError as error:
+        raise InvalidModel(f"cannot be read ({error.strerror or error})", file=source) from error
+    except DecodeError as error:
+        hint = "a truncated download and other formats (.ort, .pt, .tflite) look like this"
+        raise InvalidModel("this is not a complete ONNX model", file=source, hint=hint) from error
+    if not proto.graph.node or not proto.opset_import:
+        raise InvalidModel("the file has no ONNX graph", file=source, hint="give a model in ONNX's protobuf format")
+    return proto
+
+
+def data_home(source: Path, proto: onnx.ModelProto) -> Path:
+    """Return the path of the model beside which its external data lies: a link to the model may stand elsewhere.
+
+    Folders are resolved: onnxruntime refuses external data below a folder that is a link.
+    """
+    locations = {external_data(tensor).location for tensor, _ in all_tensors(proto) if is_external(tensor)}
+    paths = (source.parent.resolve() / source.name, source.resolve())
+    return next((path for path in paths if all((path.parent / name).exists() for name in locations)), paths[0])
+
+
+def _list_inputs_only(proto: onnx.ModelProto) -> None:
+    """Before IR version 4 initializers were listed as inputs too and could not be overridden: state it as later."""
+    if proto.ir_version >= 4:
+        return
+    fixed = {t.name for t in proto.graph.initializer}
+    inputs = [value for value in proto.graph.input if value.name not in fixed]
+    del proto.graph.input[:]
+    proto.graph.input.extend(inputs)
+    proto.ir_version = 4
+
+
+def _sort(graph: onnx.GraphProto) -> None:
+    """Put nodes behind what they read: onnxruntime takes the main graph (no other) in any order."""
+    nodes = topological(graph.node)
+    if len(nodes) < len(graph.node):
+        raise InvalidModel("its nodes read each other's results in a circle")
+    if any(one is not two for one, two in zip(nodes, graph.node, strict=True)):
+        copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+        del graph.node[:]
+        graph.node.extend(copies)
+
+
+def _import_default_domain(proto: onnx.ModelProto) -> None:
+    """A model of ai.onnx.ml alone may not import ai.onnx, where the operators around a region are from."""
+    if all(canonical_domain(opset.domain) for opset in proto.opset_import):
+        proto.opset_import.add(domain="", version=DEFAULT_OPSET)
+
+
+def _check(loaded: LoadedModel) -> None:
+    """Check structure only where actcache depends on it: every name is defined once, and before it is read."""
+    graph = loaded.proto.graph
+    known = {v.name for v in graph.input} | {t.name for t in graph.initializer}
+    known |= {t.values.name for t in graph.sparse_initializer}
+    for node in graph.node:
+        label = f"{node.op_type} '{node.name}'"
+        for name in node.input:
+            if name and name not in known:
+                raise InvalidModel(f"reads '{name}', which nothing before it defines", file=loaded.source, node=label)
+        for name in node.output:
+            if name and name in known:
+                raise InvalidModel(f"defines '{name}' a second time", file=loaded.source, node=label)
+            known.add(name)
+    for value in graph.output:
+        if value.name not in known:
+            raise InvalidModel(f"output '{value.name}' is defined by no node", file=loaded.source)

@@ -1,0 +1,1 @@
+"""The calls of an audit log, made again and compared."""

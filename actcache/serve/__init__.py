@@ -1,0 +1,1 @@
+"""What a host program calls while it serves a compiled model."""

@@ -1,0 +1,215 @@
+"""What a host program calls while it serves a compiled model: registration, statistics, what to forget.
+
+All of it talks to the one store of this process (its knobs are in ``knobs.py``). A host in another language has
+the same through the C functions in ``custom_ops/include/actcache.h``. A child of ``fork()`` starts with an empty
+store; onnxruntime's sessions must be created after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any
+
+import onnxruntime
+
+from actcache.base.library import call, library, number_argument, read_json, text_argument
+from actcache.errors import LibraryError
+
+#: Session config entry that remembers the registration; session options take no attributes.
+_REGISTERED = "actcache.registered_library"
+
+
+def library_path() -> str:
+    """Return the path of the native library, for ``register_custom_ops_library`` in any language.
+
+    The environment variable ``ACTCACHE_LIBRARY`` names another build.
+
+    Raises:
+        LibraryError: The library is missing, too old, or built for another platform.
+    """
+    return library().path
+
+
+def register(session_options: onnxruntime.SessionOptions) -> None:
+    """Register actcache's operators with the options of a session that is about to be created.
+
+    Config entries ``actcache.*`` are read here, so add them to `session_options` before. Registering again is
+    harmless: the options of one session may serve the next.
+
+    Raises:
+        LibraryError: The library does not fit this platform, or this onnxruntime refuses it.
+    """
+    path = library_path()
+    if _registered(session_options) == path:
+        return  # onnxruntime refuses sessions whose options hold a domain twice
+    try:
+        session_options.register_custom_ops_library(path)
+        session_options.add_session_config_entry(_REGISTERED, path)
+    except Exception as error:
+        raise LibraryError(
+            f"onnxruntime {onnxruntime.__version__} refuses the native library: {error}",
+            file=path,
+            hint="actcache needs onnxruntime 1.18 or later and valid actcache.* config entries",
+        ) from error
+
+
+class InferenceSession(onnxruntime.InferenceSession):  # type: ignore[misc, unused-ignore]
+    """``onnxruntime.InferenceSession`` that knows actcache's operators.
+
+    Takes what the original takes. The operators are registered with `sess_options` (or with fresh options).
+
+    Raises:
+        LibraryError: As :func:`register`.
+    """
+
+    def __init__(
+        self,
+        path_or_bytes: str | bytes | PathLike[str],
+        sess_options: onnxruntime.SessionOptions | None = None,
+        providers: Sequence[str | tuple[str, dict[Any, Any]]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        options = onnxruntime.SessionOptions() if sess_options is None else sess_options
+        register(options)
+        super().__init__(path_or_bytes, options, providers=providers, **kwargs)
+
+    def run(self, *arguments: Any, **options: Any) -> Any:
+        """As ``onnxruntime.InferenceSession.run``; if it fails, other threads compute what it was to compute."""
+        return _abandoning(super().run, *arguments, **options)
+
+    def run_with_iobinding(self, *arguments: Any, **options: Any) -> Any:
+        """As ``onnxruntime.InferenceSession.run_with_iobinding``; if it fails, as :meth:`run`."""
+        return _abandoning(super().run_with_iobinding, *arguments, **options)
+
+    def run_with_ort_values(self, *arguments: Any, **options: Any) -> Any:
+        """As ``onnxruntime.InferenceSession.run_with_ort_values``; if it fails, as :meth:`run`."""
+        return _abandoning(super().run_with_ort_values, *arguments, **options)
+
+
+def stats() -> dict[str, Any]:
+    """Return what the caches of this process have done so far.
+
+    Returns:
+        ``{"forked": bool, "regions": {id: {...}}, "store": {...}, "namespaces": {name: {...}}, "audit": {...}}``.
+
+        Per region, in rows (a call of a tensor-granular region is one row): ``lookups == hits + misses + bypassed``;
+        of the hits, ``duplicates`` equal a row of the same batch and ``joined`` waited for another call; of the
+        misses, ``expired`` had an entry that was too old; ``verified`` rows were compared with their entry and
+        ``mismatches`` differed; ``stored``, ``not_admitted``, ``evicted``; ``bytes`` and ``pinned_bytes`` held now;
+        ``saved_seconds`` and the time spent hashing, copying and computing; ``overhead_seconds`` in both operators
+        altogether. A region's ``state`` is ``"active"`` or, where looking up costs more than it saves (or would, as
+        ``bypass_reason`` says), ``"bypassed"`` until a probe succeeds (``bypass_switches``, ``probes``); ``"disabled"``
+        is one that a mismatch turned off for good.
+
+        The store: ``bytes``, ``entries``, ``budget_bytes``, ``pinned_bytes``, ... as they are now, and how many
+        entries were inserted, evicted, expired, invalidated, ... so far. Per namespace that holds something:
+        ``bytes`` and ``entries``. The audit log: events ``written`` and ``dropped``, ``bytes`` written.
+        ``forked`` tells a child of ``os.fork()``, which counts from 0.
+        ``custom_ops/include/actcache.h`` has the complete list.
+
+    Raises:
+        LibraryError: As :func:`library_path`.
+    """
+    return read_json("actcache_stats_json")
+
+
+def invalidate(
+    namespace: str | None = None,
+    *,
+    region: str | None = None,
+    fingerprint: str | None = None,
+    older_than: float | None = None,
+) -> int:
+    """Forget what is cached: everything, or what meets every selector that is given.
+
+    Weights and operators are part of every key, so a changed model never needs this. Data that a model reads beside
+    its inputs would. What is being computed meanwhile is not stored.
+
+    Args:
+        namespace: Only of this namespace; ``""`` is the one of sessions that name none.
+        region: Only of the regions of this id, as ``stats()["regions"]`` lists them (several models may have one).
+        fingerprint: Only of the regions of this content hash: ``stats()["regions"][id]["fingerprint"]``.
+        older_than: Only what was stored at least this many seconds ago.
+
+    Returns:
+        How many entries were removed. 0 for a namespace that no call has used: there is nothing of it to forget.
+
+    Raises:
+        InvalidOption: No session of this process ever had a region of this id or fingerprint (the message lists those
+            that there are), or a selector makes no sense. It is a ``ValueError``.
+        LibraryError: As :func:`library_path`.
+    """
+    return _for_selected("actcache_invalidate", namespace, region, fingerprint, older_than)
+
+
+def pin(
+    namespace: str | None = None,
+    *,
+    region: str | None = None,
+    fingerprint: str | None = None,
+    older_than: float | None = None,
+) -> int:
+    """Keep what is cached now from being evicted for room or for a quota.
+
+    It still expires and can be invalidated; a budget lower than what is pinned evicts it too.
+
+    Args:
+        namespace: As :func:`invalidate`.
+        region: As :func:`invalidate`.
+        fingerprint: As :func:`invalidate`.
+        older_than: As :func:`invalidate`.
+
+    Returns:
+        How many entries were pinned that were not.
+
+    Raises:
+        InvalidOption: As :func:`invalidate`.
+        LibraryError: As :func:`library_path`.
+    """
+    return _for_selected("actcache_pin", namespace, region, fingerprint, older_than)
+
+
+def unpin(
+    namespace: str | None = None,
+    *,
+    region: str | None = None,
+    fingerprint: str | None = None,
+    older_than: float | None = None,
+) -> int:
+    """Take pins back, as :func:`pin` sets them.
+
+    Returns:
+        How many entries were pinned and are no more.
+
+    Raises:
+        InvalidOption: As :func:`invalidate`.
+        LibraryError: As :func:`library_path`.
+    """
+    return _for_selected("actcache_unpin", namespace, region, fingerprint, older_than)
+
+
+def _for_selected(
+    function: str, namespace: str | None, region: str | None, fingerprint: str | None, older_than: float | None
+) -> int:
+    selectors = {"namespace": namespace, "region": region, "fingerprint": fingerprint}
+    texts = [None if v is None else text_argument(f"'{name}'", v).encode() for name, v in selectors.items()]
+    age = 0.0 if older_than is None else number_argument("'older_than'", older_than)
+    return call(function, *texts, age)
+
+
+def _abandoning(run: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Call `run`; if it raises, free the threads that wait for what this one was computing."""
+    try:
+        return run(*arguments, **options)
+    except BaseException:
+        library().handle.actcache_abandon()
+        raise
+
+
+def _registered(session_options: onnxruntime.SessionOptions) -> str | None:
+    """Return the library that :func:`register` has put into `session_options`, if it has."""
+    try:
+        return str(session_options.get_session_config_entry(_REGISTERED))
+    except RuntimeError:  # no such entry
+        return None

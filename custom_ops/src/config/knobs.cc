@@ -1,0 +1,160 @@
+#include "config/knobs.h"
+
+#include "region/namespaces.h"
+
+#include <charconv>
+#include <cmath>
+#include <initializer_list>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "config/byte_size.h"
+#include "metrics/metrics_file.h"
+
+namespace actcache {
+namespace {
+
+// Also "inf"; never NaN. In every locale alike.
+std::optional<double> ParseNumber(const std::string& text) {
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end || std::isnan(value)) return std::nullopt;
+  return value;
+}
+
+bool ReadBytes(const std::string& text, std::uint64_t whole, std::size_t* bytes) {
+  const std::optional<std::uint64_t> parsed = ParseByteSize(text, whole);
+  if (!parsed || *parsed > std::numeric_limits<std::size_t>::max()) return false;
+  *bytes = static_cast<std::size_t>(*parsed);
+  return true;
+}
+
+// Nanoseconds of a time that is more than 0; `never` if it is longer than any process lives.
+bool ReadSeconds(const std::string& text, std::uint64_t never, std::uint64_t* nanoseconds) {
+  constexpr double kTooLong = 9e9;  // 285 years, and its nanoseconds fit
+  const std::optional<double> seconds = ParseNumber(text);
+  if (!seconds || *seconds <= 0) return false;
+  *nanoseconds =
+      *seconds > kTooLong ? never : static_cast<std::uint64_t>(std::ceil(*seconds * 1e9));
+  return true;
+}
+
+bool ReadNumber(const std::string& text, double most, double* number) {
+  const std::optional<double> parsed = ParseNumber(text);
+  if (!parsed || *parsed < 0 || *parsed > most) return false;
+  *number = *parsed;
+  return true;
+}
+
+// No percentage: there is nothing that it could be of.
+template <typename Number>
+bool ReadBytesOfAudit(const std::string& text, Number* bytes) {
+  constexpr std::uint64_t kLeast = 64 << 10;  // many lines fit
+  const std::optional<std::uint64_t> parsed = ParseByteSize(text, 0);
+  if (!parsed || *parsed < kLeast || *parsed > std::numeric_limits<Number>::max()) return false;
+  *bytes = static_cast<Number>(*parsed);
+  return true;
+}
+
+bool ReadCount(const std::string& text, std::uint32_t most, std::uint32_t* count) {
+  std::uint32_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end || value > most) return false;
+  *count = value;
+  return true;
+}
+
+template <typename Choice>
+bool ReadChoice(const std::string& text,
+                std::initializer_list<std::pair<const char*, Choice>> choices, Choice* chosen) {
+  for (const auto& [name, choice] : choices) {
+    if (text != name) continue;
+    *chosen = choice;
+    return true;
+  }
+  return false;
+}
+
+using Text = const std::string&;
+using Scope = Knob::Scope;
+
+}  // namespace
+
+const std::array<Knob, kKnobCount> kKnobs = {{
+    {"budget_bytes", Scope::kProcess,
+     "a number of bytes like 268435456, 512MiB, 1.5GiB or 10% (of the memory this process may use)",
+     [](Text text, KnobValues* values) {
+       return ReadBytes(text, values->memory_bytes, &values->budget_bytes);
+     }},
+    {"hash", Scope::kProcess, "\"blake3\" or \"xxh3\"",
+     [](Text text, KnobValues* values) {
+       return ReadChoice(text, {{"blake3", HashKind::kBlake3}, {"xxh3", HashKind::kXxh3}},
+                         &values->hash);
+     }},
+    {"namespace", Scope::kSession, "a text of at most 256 bytes",
+     [](Text text, KnobValues* values) {
+       if (text.size() > kMaxNamespaceBytes) return false;
+       values->session.name_space = text;
+       return true;
+     }},
+    {"ttl_seconds", Scope::kSession, "a number of seconds above 0, or inf",
+     [](Text text, KnobValues* values) {
+       return ReadSeconds(text, kNeverExpires, &values->session.ttl_ns);
+     }},
+    {"max_entry_age", Scope::kSession, "a number of seconds above 0, or inf",
+     [](Text text, KnobValues* values) {
+       return ReadSeconds(text, kAnyAge, &values->session.max_age_ns);
+     }},
+    {"verify_fraction", Scope::kProcess, "a number from 0 to 1",
+     [](Text text, KnobValues* values) { return ReadNumber(text, 1, &values->verify_fraction); }},
+    {"verify_tolerance", Scope::kProcess, "a finite number, 0 or more",
+     [](Text text, KnobValues* values) {
+       return ReadNumber(text, std::numeric_limits<double>::max(), &values->verify_tolerance);
+     }},
+    {"on_mismatch", Scope::kProcess, "\"evict\" or \"disable\"",
+     [](Text text, KnobValues* values) {
+       return ReadChoice(text, {{"evict", OnMismatch::kEvict}, {"disable", OnMismatch::kDisable}},
+                         &values->on_mismatch);
+     }},
+    {"namespace_quota_bytes", Scope::kProcess,
+     "a number of bytes like 67108864, 64MiB, 1.5GiB or 10% (of the budget), or 0 for no quota",
+     [](Text text, KnobValues* values) {
+       return ReadBytes(text, values->budget_bytes, &values->namespace_quota_bytes);
+     }},
+    {"bypass", Scope::kProcess, "\"auto\" or \"off\"",
+     [](Text text, KnobValues* values) {
+       return ReadChoice(text, {{"auto", true}, {"off", false}}, &values->bypass);
+     }},
+    {"single_flight", Scope::kProcess, "\"on\" or \"off\"",
+     [](Text text, KnobValues* values) {
+       return ReadChoice(text, {{"on", true}, {"off", false}}, &values->single_flight);
+     }},
+    {"metrics_path", Scope::kProcess, "the name of a file, or an empty text for none",
+     [](Text text, KnobValues* values) {
+       values->metrics_path = text;
+       return true;
+     },
+     &MetricsFile::Obstacle},
+    {"audit_path", Scope::kProcess, "the path of a file, or empty for none",
+     [](Text text, KnobValues* values) {
+       values->audit.path = text;
+       return true;
+     }},
+    {"audit_max_bytes", Scope::kProcess,
+     "a number of bytes like 268435456 or 256MiB, at least 64KiB",
+     [](Text text, KnobValues* values) {
+       return ReadBytesOfAudit(text, &values->audit.max_bytes);
+     }},
+    {"audit_files", Scope::kProcess, "a whole number from 0 to 9999",
+     [](Text text, KnobValues* values) { return ReadCount(text, 9999, &values->audit.files); }},
+    {"audit_buffer_bytes", Scope::kProcess,
+     "a number of bytes like 8388608 or 8MiB, at least 64KiB",
+     [](Text text, KnobValues* values) {
+       return ReadBytesOfAudit(text, &values->audit.buffer_bytes);
+     }},
+}};
+
+}  // namespace actcache

@@ -1,0 +1,73 @@
+#include "host/fork.h"
+
+#include <pthread.h>
+
+#include <atomic>
+
+#include "audit/audit_log.h"
+#include "base/forked.h"
+#include "base/mutex.h"
+#include "config/config.h"
+#include "flight/flight_table.h"
+#include "flight/thread_activity.h"
+#include "hash/hasher.h"
+#include "host/register.h"
+#include "metrics/metrics_file.h"
+#include "policy/origins.h"
+#include "region/registry.h"
+#include "store/store.h"
+
+namespace actcache {
+namespace {
+
+// The analysis follows no lock from one function into another.
+void BeforeFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  operators_mutex.Lock();
+  Config::LockForFork();
+  AuditLog::LockForFork();
+  Registry::Process().LockForFork();
+}
+
+// What parent and child do alike.
+void Unlock() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  Registry::Process().UnlockAfterFork();
+  Config::UnlockAfterFork();
+  operators_mutex.Unlock();
+}
+
+void AfterForkInParent() {
+  AuditLog::UnlockAfterForkInParent();
+  Unlock();
+}
+
+void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  forked.store(true, std::memory_order_relaxed);
+  RenumberForkedThread();
+  FlightTable::ReplaceInForkedChild();
+  Store::ReplaceInForkedChild();
+  Registry::Process().ResetCounters();
+  Origins::Process().ResetAfterFork();
+  MetricsFile::ReplaceInForkedChild();
+  Config::ApplyAfterFork();
+  AuditLog::ReplaceInForkedChild();
+  Unlock();
+}
+
+}  // namespace
+
+void InstallForkHandlers() noexcept {
+  Store::Process();
+  FlightTable::Process();
+  Registry::Process();
+  Origins::Process();
+  MetricsFile::Process();
+  AuditLog::Process();
+  for (const HashKind kind : {HashKind::kBlake3, HashKind::kXxh3}) {
+    const Hasher unused(kind);  // draws the secret, and chooses the code for this processor
+    static_cast<void>(unused);
+  }
+  // It fails for want of memory only, and then a fork is as unsafe as it is for most libraries.
+  static_cast<void>(pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild));
+}
+
+}  // namespace actcache

@@ -1,0 +1,99 @@
+#include "metrics/stats_json.h"
+
+#include "audit/audit_log.h"
+#include "base/forked.h"
+#include "base/json_text.h"
+#include "region/region_snapshot.h"
+
+namespace actcache {
+namespace {
+
+void WriteRegion(const RegionSnapshot& region, std::string* out) {
+  JsonObject object(out);
+  object.Text("fingerprint", region.fingerprint);
+  object.Number("lookups", region.hits + region.misses + region.bypassed);
+  object.Number("hits", region.hits);
+  object.Number("misses", region.misses);
+  object.Number("bypassed", region.bypassed);
+  object.Number("duplicates", region.duplicates);
+  object.Number("joined", region.joined);
+  object.Number("expired", region.expired);
+  object.Number("verified", region.verified);
+  object.Number("mismatches", region.mismatches);
+  object.Number("stored", region.stored);
+  object.Number("not_admitted", region.not_admitted);
+  object.Number("evicted", region.usage.evictions);
+  object.Number("anomalies", region.anomalies);
+  object.Number("calls", region.calls);
+  object.Number("bytes", region.usage.bytes);
+  object.Number("pinned_bytes", region.usage.pinned_bytes);
+  object.Seconds("saved_seconds", region.saved_ns);
+  object.Seconds("hash_seconds", region.hash_ns);
+  object.Seconds("copy_seconds", region.copy_ns);
+  object.Seconds("compute_seconds", region.compute_ns);
+  object.Seconds("overhead_seconds", region.overhead_ns);
+  object.Text("state", RegionStateText(region.state));
+  object.TextOrNull("bypass_reason", BypassReasonText(region.policy.reason));
+  object.Number("bypass_switches", region.policy.switches);
+  object.Number("probes", region.policy.probes);
+}
+
+void WriteRegions(const Registry& registry, const Store& store, std::string* out) {
+  JsonObject object(out);
+  for (const RegionSnapshot& region : SnapshotRegions(registry, store)) {
+    WriteRegion(region, object.Member(region.name));
+  }
+}
+
+void WriteStore(const StoreStats& stats, std::string* out) {
+  JsonObject object(out);
+  object.Number("bytes", stats.bytes);
+  object.Number("entries", stats.entries);
+  object.Number("budget_bytes", stats.budget_bytes);
+  object.Number("namespace_quota_bytes", stats.namespace_quota_bytes);
+  object.Number("pinned_bytes", stats.pinned_bytes);
+  object.Number("pinned_entries", stats.pinned_entries);
+  object.Number("insertions", stats.insertions);
+  object.Number("rejected", stats.rejected);
+  object.Number("evictions", stats.evictions);
+  object.Number("expired", stats.expired);
+  object.Number("invalidated", stats.invalidated);
+  object.Number("replaced", stats.replaced);
+}
+
+void WriteAudit(const AuditCounts& counts, std::string* out) {
+  JsonObject object(out);
+  object.Number("written", counts.written.load(std::memory_order_relaxed));
+  object.Number("dropped", counts.dropped.load(std::memory_order_relaxed));
+  object.Number("bytes", counts.bytes.load(std::memory_order_relaxed));
+}
+
+// Of thousands of tenants few hold something; the others are left out.
+void WriteNamespaces(const Namespaces& namespaces, const Store& store, std::string* out) {
+  JsonObject object(out);
+  std::uint32_t number = 0;
+  for (const std::string& name : namespaces.Names()) {
+    const NamespaceUsage usage = store.namespace_usage(number++);
+    if (usage.bytes == 0) continue;
+    JsonObject share(object.Member(name));
+    share.Number("bytes", usage.bytes);
+    share.Number("entries", usage.entries);
+  }
+}
+
+}  // namespace
+
+std::string StatsJson(const Registry& registry, const Store& store) {
+  std::string out;
+  {
+    JsonObject object(&out);
+    object.Flag("forked", Forked());
+    WriteRegions(registry, store, object.Member("regions"));
+    WriteStore(store.stats(), object.Member("store"));
+    WriteNamespaces(registry.namespaces(), store, object.Member("namespaces"));
+    WriteAudit(AuditLog::Process().counts(), object.Member("audit"));
+  }
+  return out;
+}
+
+}  // namespace actcache

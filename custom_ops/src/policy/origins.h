@@ -1,0 +1,87 @@
+// Which sessions are known to compute the same, so that they may use each other's entries.
+//
+// Keys cover what a model and its options say. What they cannot say is left to trust: a compiled
+// model that another tool has edited keeps its fingerprint, and sessions may differ in the level of
+// optimisation. So each lookup kernel has an origin, which its entries carry. An entry of another
+// origin is not used: its row is computed all the same and compared. After kProof rows that are
+// equal both origins are of one class, and nothing is compared any more. After one that differs the
+// kernel keeps to itself for good.
+#ifndef ACTCACHE_POLICY_ORIGINS_H_
+#define ACTCACHE_POLICY_ORIGINS_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/mutex.h"
+
+namespace actcache {
+
+using Origin = std::uint16_t;
+
+// Thread-safe.
+class Origins {
+ public:
+  // Rows that have to be equal before the entries of a class are used.
+  static constexpr std::uint32_t kProof = 2;
+  static constexpr Origin kNone = 0xffff;  // all are taken: who gets it has to keep to itself
+
+  static Origins& Process();
+
+  // An origin that nobody had before, or kNone.
+  Origin Begin();
+
+  // What stands for the class of `origin`; equal exactly for origins of one class. Without a lock.
+  Origin ClassOf(Origin origin) const noexcept {
+    const Member* const member = Find(origin);
+    return member == nullptr ? kNone : member->in_class.load(std::memory_order_relaxed);
+  }
+
+  // Whether who has it keeps to itself. Without a lock.
+  bool IsApart(Origin origin) const noexcept {
+    const Member* const member = Find(origin);
+    return member == nullptr || member->apart.load(std::memory_order_relaxed);
+  }
+
+  // A row of `other`'s was computed by `mine` and is equal.
+  void Agree(Origin mine, Origin other) noexcept;
+
+  // Such a row differs: `mine` is of no class with others from now on. False if it was so already.
+  bool KeepApart(Origin mine) noexcept;
+
+  // For host/fork.h: another thread may have held the lock.
+  void ResetAfterFork() noexcept;
+
+ private:
+  static constexpr std::size_t kPage = 256;
+  struct Member {
+    std::atomic<Origin> in_class{kNone};
+    std::atomic<bool> apart{false};
+    // The class that it was last compared with, and how many rows in a row were equal; under
+    // mutex_.
+    Origin compared_with = kNone;
+    std::uint32_t equal_rows = 0;
+  };
+  using Page = std::array<Member, kPage>;
+
+  // Null if nobody has the origin.
+  const Member* Find(Origin origin) const noexcept {
+    const Page* const page = pages_[origin / kPage].load(std::memory_order_acquire);
+    return page == nullptr ? nullptr : &(*page)[origin % kPage];
+  }
+  Member& At(Origin origin) ACTCACHE_REQUIRES(mutex_) {
+    return (*pages_[origin / kPage].load(std::memory_order_relaxed))[origin % kPage];
+  }
+  // Puts all of class `from` into `to`, but for `left_out`.
+  void Move(Origin from, Origin to, Origin left_out) noexcept ACTCACHE_REQUIRES(mutex_);
+
+  Mutex mutex_;
+  Origin next_ ACTCACHE_GUARDED_BY(mutex_) = 0;
+  // By origin. A page is made with its first origin, and kept.
+  std::array<std::atomic<Page*>, 65536 / kPage> pages_{};
+};
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_POLICY_ORIGINS_H_

@@ -1,0 +1,53 @@
+// Looks the keys of a call up and decides where each of its rows comes from.
+#ifndef ACTCACHE_UNITS_MATCH_H_
+#define ACTCACHE_UNITS_MATCH_H_
+
+#include <cstddef>
+#include <vector>
+
+#include "base/sampler.h"
+#include "base/small_vector.h"
+#include "policy/origins.h"
+#include "store/entry.h"
+#include "store/store.h"
+#include "units/plan.h"
+#include "units/row_keys.h"
+
+namespace actcache {
+
+// How a call looks its rows up.
+struct LookupRules {
+  FindLimits limits;
+  double verify_share = 0;      // of the hits that are computed all the same, to be compared
+  Sampler* verified = nullptr;  // picks them; REQUIRED if the share is not 0
+  Origin origin = 0;            // of who asks; entries of other classes are compared, not used
+  bool refresh = false;         // look nothing up: what is computed takes the place of what is kept
+};
+
+// What is known of a call after its lookup. Holds references to the entries that were hit, so it
+// lives only inside the kernel call.
+struct Match {
+  SmallVector<RowSource, 16> sources;           // per row
+  SmallVector<std::uint32_t, 16> missing;       // rows to compute, in order; equal rows once
+  Keys missing_keys;                            // their keys
+  SmallVector<std::uint8_t, 16> missing_flags;  // their MissingFlags
+  std::vector<EntryRef> hits;                   // of the unique rows found, in row order
+  std::size_t duplicates = 0;  // rows equal to an earlier one that is to be computed
+  std::size_t expired = 0;     // rows whose entry was too old
+  std::size_t verified = 0;    // rows that were found, and are computed to be compared
+  std::uint64_t saved_ns = 0;  // recompute time of the rows found in the store
+
+  bool any_miss() const { return !missing.empty(); }
+  // Rows without a usable entry.
+  std::size_t absent() const { return missing.size() - verified + duplicates; }
+};
+
+// `types` and `axes` describe the live-outs (axis -1: the entry holds the complete tensor). An
+// entry that does not fit them, or whose row shapes differ from the first hit's, counts as missing,
+// and what is computed takes its place.
+Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const Axes& axes,
+               const LookupRules& rules);
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_UNITS_MATCH_H_

@@ -1,0 +1,123 @@
+#include "units/plan.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+namespace actcache {
+namespace {
+
+constexpr std::uint32_t kMagic = 0x504c4341;  // "ACLP"
+constexpr std::uint16_t kVersion = 4;
+
+static_assert(std::is_trivially_copyable_v<Key> && sizeof(Key) == 16);
+static_assert(std::is_trivially_copyable_v<RowSource> && sizeof(RowSource) == 4);
+
+std::size_t SourceCount(std::size_t rows, std::size_t missing) { return missing > 0 ? rows : 0; }
+
+std::size_t SizeOf(std::size_t rows, std::size_t missing) {
+  return sizeof(PlanHeader) + missing * (sizeof(Key) + sizeof(std::uint8_t)) +
+         SourceCount(rows, missing) * sizeof(RowSource);
+}
+
+const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_t region) {
+  if (header.magic != kMagic || header.version != kVersion || header.shape >= kShapeClasses) {
+    return "it was not written by CacheLookup of this version";
+  }
+  if (header.region != region) return "it belongs to another region";
+  if (header.rows > kMaxPlanRows || header.missing > header.rows ||
+      header.cached_rows > header.rows - header.missing) {
+    return "its row counts are inconsistent";
+  }
+  if (header.flight != kNoFlight && header.missing == 0) return "nobody can wait for it";
+  if (header.origin > std::numeric_limits<std::uint16_t>::max()) return "its origin is unknown";
+  switch (header.kind) {
+    case PlanKind::kPass:
+      if (header.rows != 0) return "a pass has no rows";
+      break;
+    case PlanKind::kWhole:
+      if (header.rows != 1) return "a whole-call plan has one row";
+      break;
+    case PlanKind::kRow:
+      break;
+    default:
+      return "its kind is unknown";
+  }
+  return size == SizeOf(header.rows, header.missing) ? nullptr : "its size is wrong";
+}
+
+// Every source in range, and every computed row used, as M unique rows must be.
+const char* CheckSources(const Plan& plan) {
+  if (plan.missing == 0) return nullptr;
+  std::uint32_t seen = 0;
+  for (std::uint32_t row = 0; row < plan.rows; ++row) {
+    const RowSource source = plan.sources[row];
+    if (source.cached()) {
+      if (source.index() >= plan.cached_rows) return "a row's source is out of range";
+    } else {
+      if (source.index() > seen || source.index() >= plan.missing) {
+        return "a row's source is out of range";
+      }
+      // Missing rows are numbered by first appearance, so a new one is always the next number.
+      seen = std::max(seen, static_cast<std::uint32_t>(source.index()) + 1);
+    }
+  }
+  return seen == plan.missing ? nullptr : "a missing row is not used";
+}
+
+const char* CheckFlags(const Plan& plan) {
+  const bool known = std::all_of(plan.flags, plan.flags + plan.missing, [](std::uint8_t flags) {
+    return (flags & ~kAllMissingFlags) == 0;
+  });
+  return known ? nullptr : "a missing row has an unknown flag";
+}
+
+}  // namespace
+
+std::size_t PlanBytes(const Plan& plan) { return SizeOf(plan.rows, plan.missing); }
+
+void EncodePlan(const Plan& plan, std::byte* out) {
+  const PlanHeader header{kMagic,           kVersion,        plan.kind,          plan.shape,
+                          plan.region,      plan.name_space, plan.rows,          plan.missing,
+                          plan.cached_rows, plan.flight,     plan.lookup_end_ns, plan.call,
+                          plan.origin};
+  std::memcpy(out, &header, sizeof(header));
+  if (plan.missing == 0) return;
+  out += sizeof(header);
+  std::memcpy(out, plan.keys, plan.missing * sizeof(Key));
+  out += plan.missing * sizeof(Key);
+  std::memcpy(out, plan.sources, plan.rows * sizeof(RowSource));
+  out += plan.rows * sizeof(RowSource);
+  std::memcpy(out, plan.flags, plan.missing);
+}
+
+const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t region, Plan* plan) {
+  if (size < sizeof(PlanHeader)) return "it is too short";
+  if (reinterpret_cast<std::uintptr_t>(bytes) % alignof(PlanHeader) != 0) return "it is misaligned";
+  PlanHeader header;
+  std::memcpy(&header, bytes, sizeof(header));
+  if (const char* problem = CheckHeader(header, size, region)) return problem;
+
+  plan->kind = header.kind;
+  plan->shape = header.shape;
+  plan->region = header.region;
+  plan->name_space = header.name_space;
+  plan->rows = header.rows;
+  plan->missing = header.missing;
+  plan->cached_rows = header.cached_rows;
+  plan->flight = header.flight;
+  plan->lookup_end_ns = header.lookup_end_ns;
+  plan->call = header.call;
+  plan->origin = static_cast<std::uint16_t>(header.origin);
+  const std::byte* keys = bytes + sizeof(PlanHeader);
+  plan->keys = reinterpret_cast<const Key*>(keys);
+  const std::byte* sources = keys + header.missing * sizeof(Key);
+  plan->sources = reinterpret_cast<const RowSource*>(sources);
+  plan->flags = reinterpret_cast<const std::uint8_t*>(
+      sources + SourceCount(header.rows, header.missing) * sizeof(RowSource));
+  const char* problem = CheckSources(*plan);
+  return problem != nullptr ? problem : CheckFlags(*plan);
+}
+
+}  // namespace actcache

@@ -1,0 +1,103 @@
+// The plan: what a lookup tells the store operator of the same call, as plain bytes in a uint8
+// tensor.
+//
+// It travels through the graph instead of through shared state, so that a Run that is aborted
+// between the two operators leaves nothing behind. It is still input from outside: DecodePlan
+// checks all of it before a byte is used, so that no plan, however made, can make the store
+// operator leave its tensors.
+//
+// Layout: PlanHeader, then `missing` keys, then (only if something is missing) `rows` sources, then
+// `missing` bytes of MissingFlags.
+#ifndef ACTCACHE_UNITS_PLAN_H_
+#define ACTCACHE_UNITS_PLAN_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "flight/flight_table.h"
+#include "hash/key.h"
+#include "policy/row_costs.h"
+
+namespace actcache {
+
+enum class PlanKind : std::uint8_t {
+  kPass = 0,   // nothing was looked up; the computed live-outs are the results
+  kRow = 1,    // one key per row of the batch
+  kWhole = 2,  // one key for the whole call: rows == 1
+};
+
+// Where a row of the complete live-outs comes from: `computed(i)` is row i of the computed
+// live-outs, `cached(i)` row i of the cached ones.
+class RowSource {
+ public:
+  RowSource() = default;
+  static RowSource Computed(std::size_t i) { return RowSource(static_cast<std::int32_t>(i)); }
+  static RowSource Cached(std::size_t i) { return RowSource(~static_cast<std::int32_t>(i)); }
+
+  bool cached() const { return code_ < 0; }
+  std::size_t index() const { return static_cast<std::size_t>(cached() ? ~code_ : code_); }
+
+ private:
+  explicit RowSource(std::int32_t code) : code_(code) {}
+  std::int32_t code_ = 0;  // i >= 0: computed(i); ~i: cached(i)
+};
+
+// Why a row is computed although it might be in the store, and what becomes of its result. Bits.
+enum MissingFlags : std::uint8_t {
+  kReplace = 1,  // what is stored takes the place of an entry with the key
+  kVerify = 2,   // the row was found: compare what is computed with the entry
+  kExpired = 4,  // its entry was too old
+};
+inline constexpr std::uint8_t kAllMissingFlags = kReplace | kVerify | kExpired;
+
+struct PlanHeader {
+  std::uint32_t magic;
+  std::uint16_t version;
+  PlanKind kind;
+  ShapeClass shape;
+  // The registry's number, so that a plan cannot reach another region's store.
+  std::uint32_t region;
+  std::uint32_t name_space;  // the registry's number; whose the entries will be
+  std::uint32_t rows;
+  std::uint32_t missing;      // unique rows to compute: M
+  std::uint32_t cached_rows;  // rows of the `cached` tensors: H
+  FlightToken flight;         // others wait for missing rows until it ends; kNoFlight: nobody does
+  std::uint64_t lookup_end_ns;
+  std::uint64_t call;    // AuditLog's number; 0: the lookup is not in the log, nor is what follows
+  std::uint64_t origin;  // of the lookup's kernel (policy/origins.h)
+};
+static_assert(sizeof(PlanHeader) == 56 && alignof(PlanHeader) == 8, "plan bytes have no padding");
+
+// Row counts above this do not fit a RowSource; such a call is looked up as a whole.
+inline constexpr std::size_t kMaxPlanRows = 0x7fffffff;
+
+// A plan before or after its trip through the graph. Does not own the arrays.
+struct Plan {
+  PlanKind kind = PlanKind::kPass;
+  ShapeClass shape = 0;  // of the rows' inputs, by which their costs are kept
+  std::uint32_t region = 0;
+  std::uint32_t name_space = 0;
+  std::uint32_t rows = 0;
+  std::uint32_t missing = 0;
+  std::uint32_t cached_rows = 0;
+  FlightToken flight = kNoFlight;
+  std::uint64_t lookup_end_ns = 0;
+  std::uint64_t call = 0;
+  std::uint16_t origin = 0;
+  const Key* keys = nullptr;            // `missing` of them
+  const RowSource* sources = nullptr;   // `rows` of them if missing > 0, else none
+  const std::uint8_t* flags = nullptr;  // `missing` of them: MissingFlags
+};
+
+std::size_t PlanBytes(const Plan& plan);
+
+// Writes PlanBytes(plan) bytes, 8-byte aligned.
+void EncodePlan(const Plan& plan, std::byte* out);
+
+// Reads a plan; null when it is sound, else what is wrong with it. The result points into `bytes`,
+// which must be 8-byte aligned (checked).
+const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t region, Plan* plan);
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_UNITS_PLAN_H_

@@ -1,0 +1,1 @@
+"""Which regions are worth caching."""

@@ -1,0 +1,99 @@
+"""Rules for regions whose results have to be the original's bit for bit (``--exact bits``).
+
+A row's bits can depend on the rest of its batch in three ways, and each has its remedy:
+
+- *One row is a case of its own* (a reduction or a product over one row goes another way): calls of one row share no
+  entries with others, and no row of a larger call is computed alone (:attr:`~actcache.passes.region.Region.min_rows`).
+- *An operator depends on where a row lies in the batch* (a vector's tail, an unaligned start): no region of rows may
+  contain it. Regions end before it or begin behind it.
+- *An edge cuts what onnxruntime's optimiser would fuse*: edges lie only where it leaves a tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from actcache.passes.choice.candidate import Candidate
+from actcache.passes.graph.op_bits import batch_dependence
+from actcache.passes.graph.view import GraphView
+from actcache.passes.refusal import Refusal
+
+#: Name of the rule in refusals.
+RULE = "exact-bits"
+#: See :attr:`~actcache.passes.region.Region.min_rows`: what tells a single row apart from all other calls.
+NEVER_ALONE = 2
+
+
+@dataclass(frozen=True)
+class Dependent:
+    """A node of the optimised model whose results depend on the batch.
+
+    Attributes:
+        output: What it writes.
+        label: Its operator, and its name if it has one.
+        rows: How many rows were run beside the batch.
+        error: The largest difference.
+    """
+
+    output: str
+    label: str
+    rows: int
+    error: float
+
+    def __str__(self) -> str:
+        beside = f"'{self.output}' of {self.rows} rows is {self.error:.2g} away from the same rows in a larger batch"
+        return f"onnxruntime's own results of {self.label} depend on the batch: {beside} (--exact bits)"
+
+
+@dataclass(frozen=True)
+class BitRules:
+    """Where regions may lie so that no bit changes. Without arguments: anywhere.
+
+    Attributes:
+        barriers: Nodes that no region of rows contains.
+        edges: Tensors at which a region may begin or end, beside the graph's inputs and outputs; None: any.
+    """
+
+    barriers: Mapping[int, Refusal] = field(default_factory=dict)
+    edges: frozenset[str] | None = None
+
+    def may_be_edge(self, name: str) -> bool:
+        """Whether a region may begin or end at a tensor."""
+        return self.edges is None or name in self.edges
+
+
+def known_barriers(view: GraphView) -> BitRules:
+    """Return the rules that follow from the operators alone (:mod:`actcache.passes.graph.op_bits`)."""
+    found = {}
+    for index, names in enumerate(view.writes):
+        reason = None if view.constants.issuperset(names) else batch_dependence(view, index)
+        if reason is not None:
+            found[index] = Refusal(RULE, f"{reason} (--exact bits)", view.label(index))
+    return BitRules(found)
+
+
+def measured_rules(
+    view: GraphView, known: BitRules, dependent: Iterable[Dependent], kept: Sequence[str] | None
+) -> BitRules:
+    """Return the rules that follow from what onnxruntime was seen to do, too.
+
+    Args:
+        view: The model.
+        known: Rules known before.
+        dependent: Nodes of the optimised model. One that writes no tensor of the model cannot be told from others.
+        kept: Tensors of the optimised model; None: not known.
+    """
+    barriers = dict(known.barriers)
+    for node in dependent:
+        index = view.producer.get(node.output)
+        if index is not None:
+            barriers.setdefault(index, Refusal(RULE, str(node), view.label(index)))
+    return BitRules(barriers, None if kept is None else frozenset(kept) | frozenset(view.outputs))
+
+
+def never_alone(plan: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Return the regions of a plan so that no row of a larger call is computed alone."""
+    return tuple(
+        replace(c, region=replace(c.region, min_rows=NEVER_ALONE)) if c.region.granularity == "row" else c for c in plan
+    )

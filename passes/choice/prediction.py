@@ -1,0 +1,163 @@
+"""What a plan would have done to recorded calls: which rows it would have found, and what time that leaves.
+
+A call takes its own time less, for every region, the region's share of it times what it did not have to compute:
+
+    t(call) = t₀(call) · (1 - Σ share(r, n) · (1 - computed(r, m) / computed(r, n))) + Σ lookup(r, n)
+
+for the m of its n rows that were neither held nor equal to another of the same call. A region inside another is looked
+up for the rows that the outer one misses. What is held comes from :class:`StoreSimulation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from actcache.passes.choice.candidate import LOOKUP_SECONDS, Candidate
+from actcache.passes.choice.store_simulation import StoreSimulation
+from actcache.passes.choice.trace_keys import Hashes, Place, Recording, places
+from actcache.passes.costs.time_model import TimeModel
+
+Plan = Sequence[Candidate]
+
+
+@dataclass(frozen=True)
+class RegionUse:
+    """What one region of a plan would have done.
+
+    Attributes:
+        lookups: Rows looked up (calls, for granularity ``tensor``).
+        computed: Rows that had to be computed.
+        within: Rows equal to another one of the same call.
+    """
+
+    lookups: int
+    computed: int
+    within: int
+
+    @property
+    def reuse(self) -> float:
+        """Share of the rows looked up that did not have to be computed."""
+        return 1 - self.computed / self.lookups if self.lookups else 0.0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a plan would have done to the recorded calls.
+
+    Attributes:
+        ratio: Time with the plan relative to the original's.
+        regions: Per region of the plan.
+    """
+
+    ratio: float
+    regions: tuple[RegionUse, ...]
+
+
+class Predictor:
+    """Predicts plans on one recording.
+
+    Args:
+        times: How long parts of the model take.
+        recording: The recorded calls, with hashes at every place that a plan's regions read.
+        budget: Bytes that the store may hold.
+    """
+
+    def __init__(self, times: TimeModel, recording: Recording, budget: int) -> None:
+        self.times, self.recording, self.budget = times, recording, budget
+        self._keys: dict[tuple[Place, ...], list[Hashes]] = {}
+
+    def can_predict(self, candidate: Candidate) -> bool:
+        """Whether hashes were taken at the candidate's frontier."""
+        return self.recording.holds(places(candidate.region))
+
+    def predict(self, plan: Plan) -> Prediction:
+        """Play the recorded calls through a plan, from an empty store.
+
+        Args:
+            plan: Regions; one inside another comes before it.
+        """
+        parts = [_Part(self, candidate, plan, index) for index, candidate in enumerate(plan)]
+        store = StoreSimulation(self.budget)
+        total = 0.0
+        for call, seconds in enumerate(self.recording.seconds):
+            saved = overhead = 0.0
+            for part in reversed(parts):  # the outermost first: it decides what is looked up within
+                if part.look_up(call, store, parts):
+                    overhead += part.overhead
+                saved += part.saved
+            total += seconds * max(1.0 - saved, 0.0) + overhead
+        return Prediction(float(total / max(self.recording.total, 1e-12)), tuple(part.use() for part in parts))
+
+    def keys(self, candidate: Candidate) -> list[Hashes]:
+        """Return the keys of a candidate's frontier in every call."""
+        wanted = places(candidate.region)
+        if wanted not in self._keys:
+            self._keys[wanted] = self.recording.keys(wanted)
+        return self._keys[wanted]
+
+
+class _Part:
+    """One region of a plan while the calls are played."""
+
+    def __init__(self, predictor: Predictor, candidate: Candidate, plan: Plan, index: int) -> None:
+        self.candidate, self.index = candidate, index
+        nodes = candidate.region.nodes
+        own = nodes.difference(*(other.region.nodes for other in plan[:index] if other.region.nodes <= nodes))
+        around = [i for i, other in enumerate(plan) if i > index and nodes <= other.region.nodes]
+        self.outer = min(around, key=lambda i: len(plan[i].region.nodes), default=None)
+        self.keys = predictor.keys(candidate)
+        times = predictor.times
+        self.fixed, self.slope = times.line(own, candidate.row_axes, candidate.rows)
+        everything = range(len(times.costs.seconds))
+        self.all_fixed, self.all_slope = times.line(everything, candidate.row_axes, candidate.rows)
+        self.lookups = self.computed = self.within = 0
+        self.missed: npt.NDArray[np.bool_] = np.zeros(0, bool)
+        self.saved = self.overhead = 0.0
+
+    def look_up(self, call: int, store: StoreSimulation, parts: Sequence[_Part]) -> bool:
+        """Look the call's rows up; return whether there was anything to do."""
+        keys = self.keys[call]
+        rows = len(keys)
+        wanted = self._wanted(rows, parts)
+        self.missed = np.zeros(rows, bool)
+        by_rows = self.candidate.region.granularity == "row"
+        count = rows if by_rows else self.candidate.rows
+        if wanted.any():
+            places = np.flatnonzero(wanted)
+            _, first = np.unique(keys[places], return_index=True)
+            own = places[np.sort(first)]
+            saving, size = self.candidate.saving, self.candidate.entry_bytes
+            self.missed[own] = ~store.touch(keys[own], size, saving, self.index)
+            self.lookups += len(places)
+            self.within += len(places) - len(own)
+        computed = int(self.missed.sum())
+        self.computed += computed
+        left = computed if by_rows else computed * count
+        self.saved = self._share(count) * (1 - self._relative(left, count))
+        self.overhead = LOOKUP_SECONDS + int(wanted.sum()) * self.candidate.entry_overhead
+        return bool(wanted.any())
+
+    def _wanted(self, rows: int, parts: Sequence[_Part]) -> npt.NDArray[np.bool_]:
+        """The rows that are looked up: those that the region around this one has missed."""
+        if self.outer is None:
+            return np.ones(rows, bool)
+        missed = parts[self.outer].missed
+        if len(missed) == rows:
+            return missed
+        return np.full(rows, bool(missed.any()))
+
+    def _share(self, rows: int) -> float:
+        """Share of a call of `rows` rows that is spent in the region's own nodes."""
+        return (self.fixed + self.slope * rows) / max(self.all_fixed + self.all_slope * rows, 1e-12)
+
+    def _relative(self, computed: int, rows: int) -> float:
+        if computed == 0:
+            return 0.0
+        return (self.fixed + self.slope * computed) / max(self.fixed + self.slope * rows, 1e-12)
+
+    def use(self) -> RegionUse:
+        return RegionUse(self.lookups, self.computed, self.within)

@@ -1,0 +1,1 @@
+"""What nodes cost: measured by onnxruntime's profiler, or estimated."""

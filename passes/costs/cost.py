@@ -1,0 +1,86 @@
+"""What each node costs, and how large each tensor is: measured (``profile``), or estimated where nothing can be run."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import onnx
+
+from actcache.passes.graph.nodes import element_bits
+from actcache.passes.graph.view import GraphView
+
+#: What the estimate assumes a processor does, multiply-accumulates per second on two cores.
+_MACS_PER_SECOND = 2e10
+#: What the estimate takes for a size that the model leaves open.
+_SIZE_GUESS = 16
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Measured or estimated cost of one model on one sample.
+
+    Attributes:
+        seconds: Per node of the main graph, seconds of one run of the optimised model.
+        total: Seconds of one run.
+        shapes: Tensor name to the shape it had, for outputs of profiled nodes and for inputs.
+        measured: False when this is an estimate.
+        spread: Interquartile range of the measured runs, as a share of their median.
+    """
+
+    seconds: tuple[float, ...]
+    total: float
+    shapes: Mapping[str, tuple[int, ...]]
+    measured: bool
+    spread: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the costs as JSON can hold them."""
+        return asdict(self) | {"shapes": {name: list(shape) for name, shape in self.shapes.items()}}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Costs:
+        """Read what :meth:`to_json` returned."""
+        shapes = {name: tuple(shape) for name, shape in content["shapes"].items()}
+        return cls(**{**content, "seconds": tuple(content["seconds"]), "shapes": shapes})
+
+    def bytes(self, view: GraphView, name: str) -> int | None:
+        """Return the size of a tensor in bytes on the sample; None: not known."""
+        shape, dtype = self.shapes.get(name), view.dtype(name)
+        if shape is None or dtype is None:
+            return None
+        return math.prod(shape) * element_bits(dtype) // 8
+
+
+def typical_costs(measured: Sequence[Costs]) -> Costs:
+    """Return the median of several measurements of one model on one sample, node by node."""
+    seconds = tuple(statistics.median(times) for times in zip(*(c.seconds for c in measured), strict=True))
+    total = statistics.median(c.total for c in measured)
+    return replace(measured[0], seconds=seconds, total=total, spread=max(c.spread for c in measured))
+
+
+def estimate_costs(view: GraphView) -> Costs:
+    """Estimate costs from shapes alone: weights times positions for the linear operators, elements for the rest."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in (*view.inputs, *(o for names in view.writes for o in names)):
+        shape = view.shape(name)
+        if shape is not None:
+            shapes[name] = tuple(d if isinstance(d, int) else _SIZE_GUESS for d in shape)
+    seconds = []
+    for node, writes in zip(view.model.graph.node, view.writes, strict=True):
+        size = sum(math.prod(shapes.get(o, ())) for o in writes)
+        seconds.append(_macs(view, node, size) / _MACS_PER_SECOND)
+    return Costs(tuple(seconds), sum(seconds), shapes, measured=False)
+
+
+def _macs(view: GraphView, node: onnx.NodeProto, output_size: int) -> float:
+    weight = view.shape(node.input[1]) if len(node.input) > 1 and node.input[1] else None
+    sizes = [d if isinstance(d, int) else _SIZE_GUESS for d in weight or ()]
+    if node.op_type in ("Conv", "ConvInteger", "QLinearConv") and sizes:
+        return output_size * math.prod(sizes[1:])
+    if node.op_type in ("MatMul", "Gemm", "MatMulInteger", "QLinearMatMul", "FusedMatMul") and sizes:
+        return output_size * sizes[-2 if len(sizes) > 1 else 0]
+    return output_size

@@ -1,0 +1,1 @@
+"""Models as the analyses see them: nodes, types, constants, order."""

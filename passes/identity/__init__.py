@@ -1,0 +1,1 @@
+"""What makes two regions the same, and where they differ."""

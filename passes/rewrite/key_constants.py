@@ -1,0 +1,83 @@
+"""The constants that a region computes with, as its operators take them.
+
+A fingerprint says what they were when the model was compiled. What they are in a session, onnxruntime alone knows: so
+``CacheLookup`` takes those of the main graph as its last inputs, ``CacheStore`` those of the branch, and what they find
+there becomes part of every key (custom_ops/src/ops/session_constants.h). A number, the same for all copies of a
+constant, says which is which::
+
+    constants        of the node's last inputs
+    key_constants    of all that the region's keys cover, in the order in which its fingerprint does
+    outer            the region that this one lies in, whose operators have its constants, too
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import onnx
+
+from actcache.passes.graph.nodes import element_bits, node_attribute
+from actcache.passes.graph.view import GraphView
+from actcache.passes.identity.fingerprint import canonical_walk
+
+#: Element types that every supported onnxruntime hands to custom operators. Strings are among them.
+_LAST_TYPE = onnx.TensorProto.FLOAT8E5M2FNUZ
+
+
+def key_constants(view: GraphView, nodes: frozenset[int], live_outs: Sequence[str]) -> list[str]:
+    """Return the initializers that a region computes with, in an order that does not depend on names.
+
+    Those of less than a byte an element are left out: the oldest onnxruntime does not hand them to custom operators.
+    """
+    found: dict[str, None] = {}
+    stack = list(reversed(canonical_walk(view, nodes, live_outs)[0]))
+    seen: set[str] = set()
+    while stack:
+        name = stack.pop()
+        if name in seen or name not in view.constants:
+            continue
+        seen.add(name)
+        producer = view.producer.get(name)
+        if producer is not None:
+            stack.extend(reversed(view.reads[producer]))
+        elif (tensor := view.initializer(name)) is not None and _can_be_taken(tensor):
+            found.setdefault(name)
+    return list(found)
+
+
+def number_of(name: str) -> int:
+    """Return the number of the constant that was called `name` in the model."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
+
+
+def take_constants(node: onnx.NodeProto, inputs: Sequence[tuple[str, str]]) -> None:
+    """Give a node its last inputs: per constant how it is called there, and how in the model."""
+    node.input.extend(name for name, _ in inputs)
+    _add_numbers(node, "constants", [number_of(original) for _, original in inputs])
+
+
+def cover_constants(lookup: onnx.NodeProto, names: Sequence[str]) -> None:
+    """Tell a lookup what its keys cover."""
+    _add_numbers(lookup, "key_constants", [number_of(name) for name in names])
+
+
+def lies_in(lookup: onnx.NodeProto, region: str) -> None:
+    """Tell a lookup which region it lies in."""
+    lookup.attribute.append(onnx.helper.make_attribute("outer", region))
+
+
+def taken(node: onnx.NodeProto) -> int:
+    """Return how many of a node's last inputs are constants for its keys."""
+    numbers = node_attribute(node, "constants")
+    return 0 if numbers is None else len(numbers.ints)
+
+
+def _add_numbers(node: onnx.NodeProto, name: str, numbers: Sequence[int]) -> None:
+    if numbers:
+        node.attribute.append(onnx.helper.make_attribute(name, numbers))
+
+
+def _can_be_taken(tensor: onnx.TensorProto) -> bool:
+    narrow = tensor.data_type != onnx.TensorProto.STRING and element_bits(tensor.data_type) < 8
+    return not narrow and tensor.data_type <= _LAST_TYPE

@@ -1,0 +1,362 @@
+"""Outlining: a region moves into the branch of an ``If`` behind a ``CacheLookup``.
+
+::
+
+    frontier ─► CacheLookup ─► any_miss ─► If ─ then: region on the missing rows ─► CacheStore ─► live-outs
+                                             └─ else: Identity(cached) ───────────────────────► live-outs
+
+The live-outs keep their names, so nothing outside the region changes. Inside the branch, whatever cannot keep its name
+(ONNX forbids shadowing) gets the suffix ``@<region>``: the compact frontier, the computed live-outs, small constants
+that others read too, and constants with a name that onnxruntime's optimiser would give a second time.
+
+Small constants that only the region reads move into the branch, where onnxruntime's optimiser sees their values; large
+ones stay in the main graph (see :mod:`actcache.passes.rewrite.placement`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, MutableSequence, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import onnx
+
+from actcache.passes.graph.nodes import INLINE_BYTES, tensor_bytes
+from actcache.passes.graph.op_facts import GENERATED_CONSTANTS, canonical_domain
+from actcache.passes.graph.order import topological
+from actcache.passes.graph.rename import rename_reads, rename_writes
+from actcache.passes.graph.view import GraphView
+from actcache.passes.region import Region
+from actcache.passes.rewrite.key_constants import cover_constants, key_constants, lies_in, take_constants
+from actcache.passes.rewrite.placement import bring_in, stays_outside, wanted_inside
+from actcache.passes.rows import prove_rows
+
+DOMAIN = "ai.actcache"
+OPSET = 1
+#: Where a branch keeps what the model said of a tensor's type, in hex.
+TYPE_KEY = "actcache.type"
+
+_T = TypeVar("_T")
+
+
+def outline(view: GraphView, region: Region, fingerprint: str, certain: Collection[str] | None = None) -> None:
+    """Move `region` of ``view.model`` into a branch, in place. The view is stale afterwards.
+
+    `certain`: what :func:`certain_shapes` says of the live-outs, where that is known.
+
+    REQUIRES: the region is convex and pure, its live-outs are of fixed-size types that the view knows, and no tensor
+    is named with its suffix.
+    """
+    shapes = certain_shapes(view, region) if certain is None else certain
+    _Outliner(view, region, fingerprint, shapes, key_constants(view, region.nodes, region.live_outs)).run()
+
+
+def outline_in(model: onnx.ModelProto, view: GraphView, region: Region, fingerprint: str) -> None:
+    """Outline a region found in `view` in a copy of its model, from which other regions may have been outlined."""
+    current = GraphView(model, view.told)
+    # An If of a region inside this one writes some of what its nodes wrote, in an order of its own.
+    written = {name for index in region.nodes for name in view.writes[index]}
+    nodes = {index for index, writes in enumerate(current.writes) if not written.isdisjoint(writes)}
+    # A region inside this one brings its lookup along: only its If reads from that.
+    for index, node in enumerate(model.graph.node):
+        if node.domain == DOMAIN and nodes.issuperset(current.consumers[node.output[0]]):
+            nodes.add(index)
+    constants = key_constants(view, region.nodes, region.live_outs)
+    region_now = replace(region, nodes=frozenset(nodes))
+    _Outliner(current, region_now, fingerprint, certain_shapes(view, region), constants).run()
+
+
+def certain_shapes(view: GraphView, region: Region) -> frozenset[str]:
+    """Return the live-outs whose fixed shape follows from the graph's inputs and constants, whatever the model says."""
+    stated = {name: view.shape(name) or () for name in region.live_outs}
+    fixed = [name for name, shape in stated.items() if all(isinstance(size, int) for size in shape)]
+    if not fixed:
+        return frozenset()
+    proof = prove_rows(view, {}, unread=view.inputs)  # no lookup checks what a shape was derived from
+    known = {name: shape for name in fixed if (shape := proof.shape(name)) is not None}
+    return frozenset(name for name, shape in known.items() if tuple(size.value for size in shape) == stated[name])
+
+
+def suffix(region_id: str) -> str:
+    """Return what is appended to the names that a region's branch cannot keep."""
+    return f"@{region_id}"
+
+
+class _Outliner:
+    def __init__(
+        self, view: GraphView, region: Region, fingerprint: str, certain: Collection[str], constants: Sequence[str]
+    ) -> None:
+        self.view, self.region, self.fingerprint, self.certain = view, region, fingerprint, certain
+        self.constants = constants
+        self.graph = view.model.graph
+        self.mark = suffix(region.id)
+        self.inside = {name: name + self.mark for name in (*region.row_frontier(), *region.live_outs)}
+
+    def run(self) -> None:
+        private = self._private_initializers()
+        duplicated = self._shared_small_constants()
+        renamed = {tensor.name for tensor in duplicated} | {n for n in private if GENERATED_CONSTANTS.fullmatch(n)}
+        brought = self._brought_in()
+        renamed |= {tensor.name for tensor in brought}
+        self.inside |= {name: name + self.mark for name in renamed}
+        branch = self._branch(private, duplicated, brought)
+        kept = [n for i, n in enumerate(self.graph.node) if i not in self.region.nodes]
+        nodes = topological([*kept, self._lookup(private), self._if(branch)])
+        del self.graph.node[:]
+        self.graph.node.extend(nodes)
+        self._remove_moved(private)
+        self._describe_values()
+        if all(o.domain != DOMAIN for o in self.view.model.opset_import):
+            self.view.model.opset_import.add(domain=DOMAIN, version=OPSET)
+
+    # -- constants -----------------------------------------------------------------------------------
+
+    def _region_reads(self) -> dict[str, None]:
+        return dict.fromkeys(name for i in sorted(self.region.nodes) for name in self.view.reads[i])
+
+    def _private_initializers(self) -> set[str]:
+        outputs = set(self.view.outputs)
+        return {
+            name
+            for name in self._region_reads()
+            if name in self.view.initializers
+            and (tensor := self.view.initializer(name)) is not None
+            and not stays_outside(tensor)
+            and name not in outputs
+            and self.region.nodes.issuperset(self.view.consumers[name])
+        }
+
+    def _shared_small_constants(self) -> list[onnx.TensorProto]:
+        """Small constants that others read too: the branch gets a copy, so that the optimiser sees their values."""
+        private = self._private_initializers()
+        copies = []
+        for name in self._region_reads():
+            producer = self.view.producer.get(name)
+            if name not in self.view.constants or name in private or producer in self.region.nodes:
+                continue
+            value = self.view.value(name)
+            tensor = self.view.initializer(name)
+            if value is not None and (tensor is None or not stays_outside(tensor)):
+                copies.append(onnx.numpy_helper.from_array(value, name) if tensor is None else tensor)
+        return copies
+
+    def _brought_in(self) -> list[onnx.TensorProto]:
+        names = wanted_inside(self.graph.node[index] for index in sorted(self.region.nodes))
+        tensors = (self.view.initializer(name) for name in names if name in self.view.initializers)
+        return [tensor for tensor in tensors if tensor is not None and stays_outside(tensor)]
+
+    # -- the branches --------------------------------------------------------------------------------
+
+    def _branch(
+        self, private: set[str], duplicated: list[onnx.TensorProto], outer: list[onnx.TensorProto]
+    ) -> onnx.GraphProto:
+        branch = onnx.GraphProto(name=f"{self.region.id} on a miss")
+        moved = [tensor for tensor in self.graph.initializer if tensor.name in private]
+        for tensor in [*moved, *duplicated]:
+            branch.initializer.add().CopyFrom(tensor)
+            branch.initializer[-1].name = self.inside.get(tensor.name, tensor.name)
+        brought = bring_in(outer, self.mark)
+        branch.initializer.extend(brought.initializers)
+        branch.node.extend(brought.nodes)
+        for index in sorted(self.region.nodes):
+            node = branch.node.add()
+            node.CopyFrom(self.graph.node[index])
+            node.domain = canonical_domain(node.domain)  # in branches onnxruntime knows no "ai.onnx"
+            rename_reads(node, self.inside)
+            rename_writes(node, self.inside)
+            if node.domain == DOMAIN and node.op_type == "CacheLookup":
+                lies_in(node, self.region.id)
+        # Of what is computed anew, small ones too: a session may replace the original alone, and is refused then.
+        small = [tensor for tensor in outer if tensor_bytes(tensor) <= INLINE_BYTES]
+        branch.node.append(self._store({tensor.name for tensor in [*moved, *duplicated, *small]}))
+        branch.output.extend(self._handed_on(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
+        self._move_annotations(branch)
+        self._move_values(branch)
+        return branch
+
+    def _store(self, constants: Collection[str]) -> onnx.NodeProto:
+        outs = self.region.live_outs
+        inputs = [f"plan{self.mark}", *(f"{n}{self.mark}.cached" for n in outs), *(self.inside[n] for n in outs)]
+        node = onnx.helper.make_node(
+            "CacheStore",
+            inputs,
+            [f"{n}{self.mark}.stored" for n in outs],
+            f"CacheStore {self.region.id}",
+            domain=DOMAIN,
+        )
+        node.attribute.extend(self._identity_attributes())
+        take_constants(node, [(self.inside.get(n, n), n) for n in self.constants if n in constants])
+        return node
+
+    def _lookup(self, moved: Collection[str]) -> onnx.NodeProto:
+        outputs = [f"any_miss{self.mark}", f"plan{self.mark}"]
+        outputs += [f"{n}{self.mark}.cached" for n in self.region.live_outs]
+        outputs += [self.inside[n] for n in self.region.row_frontier()]
+        node = onnx.helper.make_node(
+            "CacheLookup", self.region.frontier, outputs, f"CacheLookup {self.region.id}", domain=DOMAIN
+        )
+        node.attribute.extend(self._identity_attributes())
+        axes = [_axis(self.region.frontier_axes.get(n)) for n in self.region.frontier]
+        node.attribute.append(onnx.helper.make_attribute("input_row_axes", axes))
+        if equations := self._equations():  # several tools cannot write an empty list
+            node.attribute.append(onnx.helper.make_attribute("size_equations", equations))
+        if self.region.frontier_ranks:
+            ranks = [self.region.frontier_ranks.get(name, -1) for name in self.region.frontier]
+            node.attribute.append(onnx.helper.make_attribute("input_ranks", ranks))
+        here = [name for name in self.constants if name not in moved and self.view.initializer(name) is not None]
+        take_constants(node, [(name, name) for name in here])
+        cover_constants(node, self.constants)
+        return node
+
+    def _equations(self) -> list[int]:
+        """Per equation: how many axes it has, its constant, then input and axis of the sum and of each term."""
+        flat: list[int] = []
+        for equation in self.region.size_equations:
+            axes = (equation.axis, *equation.terms)
+            places = [(self.region.frontier.index(name), axis) for name, axis in axes]
+            flat += [len(axes), equation.constant, *(number for place in places for number in place)]
+        return flat
+
+    def _identity_attributes(self) -> list[onnx.AttributeProto]:
+        make = onnx.helper.make_attribute
+        outs = self.region.live_outs
+        apart = [make("min_rows", self.region.min_rows)] if self.region.min_rows > 1 else []
+        return [
+            make("region", self.region.id),
+            make("fingerprint", self.fingerprint),
+            make("granularity", self.region.granularity),
+            make("output_row_axes", [_axis(self.region.live_out_axes.get(n)) for n in outs]),
+            make("output_types", [self.view.dtype(n) or 0 for n in outs]),
+            *apart,
+        ]
+
+    def _if(self, branch: onnx.GraphProto) -> onnx.NodeProto:
+        hit = onnx.GraphProto(name=f"{self.region.id} on a hit")
+        for name in self.region.live_outs:
+            hit.node.append(
+                onnx.helper.make_node("Identity", [f"{name}{self.mark}.cached"], [f"{name}{self.mark}.hit"])
+            )
+            hit.output.append(self._handed_on(name, f"{name}{self.mark}.hit"))
+        return onnx.helper.make_node(
+            "If",
+            [f"any_miss{self.mark}"],
+            list(self.region.live_outs),
+            f"If {self.region.id}",
+            then_branch=branch,
+            else_branch=hit,
+        )
+
+    # -- what the graph says about its values --------------------------------------------------------
+
+    def _value(
+        self, source: str, name: str, *, shape: bool = True, rows: tuple[int, str] | None = None
+    ) -> onnx.ValueInfoProto:
+        """Describe tensor `name` as `source` is described; `rows`: the axis of the missing rows, and their symbol."""
+        value = onnx.ValueInfoProto(name=name)
+        value.type.tensor_type.elem_type = self.view.dtype(source) or 0
+        sizes = self.view.shape(source) if shape else None
+        if sizes is not None:
+            value.type.tensor_type.shape.SetInParent()
+            for axis, size in enumerate(sizes):
+                dim = value.type.tensor_type.shape.dim.add()
+                if rows is not None and axis == rows[0]:
+                    dim.dim_param = rows[1]
+                elif isinstance(size, int):
+                    dim.dim_value = size
+                elif size:
+                    dim.dim_param = size
+        return value
+
+    def _handed_on(self, source: str, name: str) -> onnx.ValueInfoProto:
+        """Describe the output of a branch. onnxruntime allocates outputs of fixed shape before the branch runs, and
+        fails where the shape is another one; of what a model says wrongly elsewhere it only warns. So a shape that is
+        not certain is not stated in full.
+        """
+        value = self._value(source, name)
+        sizes = value.type.tensor_type.shape.dim
+        if source not in self.certain and all(dim.HasField("dim_value") for dim in sizes):
+            if sizes:
+                sizes[0].ClearField("value")
+            else:
+                value.type.tensor_type.ClearField("shape")
+        return value
+
+    def _remove_moved(self, private: set[str]) -> None:
+        internal = {n for i in self.region.nodes for n in self.view.writes[i]} - set(self.region.live_outs) | private
+        _keep(self.graph.value_info, lambda v: v.name not in internal)
+        _keep(self.graph.initializer, lambda t: t.name not in private)
+        _keep(self.graph.input, lambda v: v.name not in private)
+
+    def _describe_values(self) -> None:
+        make = onnx.helper.make_tensor_value_info
+        info = self.graph.value_info
+        info.append(make(f"any_miss{self.mark}", onnx.TensorProto.BOOL, []))
+        info.append(make(f"plan{self.mark}", onnx.TensorProto.UINT8, [None]))
+        for name in self.region.live_outs:
+            info.append(self._value(name, f"{name}{self.mark}.cached", shape=False))
+        for name, rows in self._compact_rows().items():
+            info.append(self._value(name, self.inside[name], rows=rows))
+        # What onnxruntime told is not to be asked again by whoever reads the compiled model.
+        stated = {value.name for value in [*info, *self.graph.output]}
+        for name in (*self.region.frontier, *self.region.live_outs):
+            if name in self.view.told and name not in stated:
+                info.append(self._value(name, name, shape=False))
+
+    def _compact_rows(self) -> dict[str, tuple[int, str]]:
+        """Return, per compact tensor, the axis of its rows and their symbol.
+
+        onnxruntime plans its buffers by symbols, and a call that is one entry may have other numbers of rows in each
+        tensor: only tensors whose rows the model gives one name share a symbol.
+        """
+        symbols: dict[str, str] = {}
+        found: dict[str, tuple[int, str]] = {}
+        for name in self.region.row_frontier():
+            axis, sizes = self.region.frontier_axes[name], self.view.shape(name)
+            if axis is None:
+                continue
+            size = sizes[axis] if sizes is not None and axis < len(sizes) else None
+            own = size if isinstance(size, str) else f"the rows of {name}"
+            number = "" if not symbols else f".{len(symbols) + 1}"
+            found[name] = (axis, symbols.setdefault(own, f"rows{number}{self.mark}"))
+        return found
+
+    def _move_values(self, branch: onnx.GraphProto) -> None:
+        """What the model says about tensors of the region comes along. What a lookup inside it writes has its types
+        from there alone. For rows, sizes are put aside: they were said of all rows, the branch has the missing ones.
+        """
+        lookups = {n for i in self.region.nodes if self.graph.node[i].domain == DOMAIN for n in self.view.writes[i]}
+        written = {n for i in self.region.nodes for n in self.view.writes[i]} - set(self.region.live_outs)
+        for value in self.graph.value_info:
+            if value.name not in written:
+                continue
+            moved = branch.value_info.add()
+            moved.CopyFrom(value)
+            if self.region.granularity == "row" and value.name not in lookups:
+                moved.metadata_props.add(key=TYPE_KEY, value=value.type.SerializeToString(deterministic=True).hex())
+                moved.type.tensor_type.ClearField("shape")
+
+    def _move_annotations(self, branch: onnx.GraphProto) -> None:
+        """Quantisation annotations follow their tensors."""
+        written = {n for i in self.region.nodes for n in self.view.writes[i]}
+        stay = []
+        for annotation in self.graph.quantization_annotation:
+            if annotation.tensor_name in written:
+                moved = branch.quantization_annotation.add()
+                moved.CopyFrom(annotation)
+                moved.tensor_name = self.inside.get(annotation.tensor_name, annotation.tensor_name)
+            else:
+                stay.append(annotation)
+        if branch.quantization_annotation:
+            del self.graph.quantization_annotation[:]
+            self.graph.quantization_annotation.extend(stay)
+
+
+def _axis(axis: int | None) -> int:
+    return -1 if axis is None else axis
+
+
+def _keep(items: MutableSequence[_T], wanted: Callable[[_T], bool]) -> None:
+    kept = [item for item in items if wanted(item)]
+    if len(kept) != len(items):
+        del items[:]
+        items.extend(kept)
