@@ -112,7 +112,7 @@ def test_the_wheel_from_a_read_only_source_distribution_runs(read_only: Path, tm
     assert len(names) == len(set(names))
     for name in (
         "py.typed", "_native/libactcache.so", "passes/__init__.py", "passes/rows/__init__.py", "commands/main.py",
-        "report_page/templates/page.html", "report_page/templates/page.css",
+        "report/templates/page.html", "report/templates/page.css",
     ):  # fmt: skip
         assert f"actcache/{name}" in names
     top = {name.split("/")[0] for name in names}
