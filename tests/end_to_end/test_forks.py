@@ -83,9 +83,9 @@ def test_a_child_starts_with_an_empty_store_and_the_settings(model: Path) -> Non
         assert actcache.configuration()["namespace"] == "tenant"
         assert stats["regions"]["squares"]["misses"] == 0
         run(first, 1, 2, 3)  # an inherited kernel
-        run(session(), 3, 4)
+        run(session(), 3, 4)  # 3 is there, and compared
         region = actcache.stats()["regions"]["squares"]
-        assert (region["hits"], region["misses"]) == (1, 4), region
+        assert (region["misses"], region["verified"], region["stored"]) == (5, 1, 4), region
         in_child(lambda: (run(session(), 1), in_child(lambda: run(session(), 1))))
 
     in_child(work)

@@ -101,6 +101,7 @@ def test_a_namespace_hits_its_own_entries_and_no_other(texts: Model) -> None:
     batch, other = texts.fresh(2), opened(texts.result.output)
     for namespace in NAMESPACES:
         assert texts.account(batch, namespace) == [[0, 2, 0]]
+    assert texts.account(batch, NAMESPACES[0], within=other) == [[0, 2, 0]]  # compared, as another session made them
     for namespace in reversed(NAMESPACES):  # interleaved, and from another session too
         assert texts.account(batch, namespace) == [[2, 0, 0]]
         assert texts.account(batch, namespace, within=other) == [[2, 0, 0]]

@@ -157,12 +157,12 @@ def test_sessions_of_the_same_weights_share(model: Callable[..., Model]) -> None
     subject.run(subject.path)
     assert subject.hits() == before + rows  # of the second call
     subject.run(subject.path)
-    assert subject.hits() == before + 3 * rows
+    assert subject.hits() == before + 2 * rows  # in the first call, the entries of another session are compared
     replaced = by_initializers({name: value.copy() for name, value in subject.weights.items()})
     subject.run(subject.path, replaced)  # by the same values
-    assert subject.hits() == before + 5 * rows
+    assert subject.hits() == before + 3 * rows
     subject.run(subject.path, by_initializers(changed(subject.weights, "b")))
-    assert subject.hits() == before + 6 * rows
+    assert subject.hits() == before + 4 * rows
 
 
 @pytest.mark.parametrize("text", [CONV, MLP])
