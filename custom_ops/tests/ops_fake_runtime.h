@@ -39,6 +39,7 @@ struct Value {
 };
 struct KernelInfo {
   std::map<std::string, std::string> strings;
+  std::map<std::string, float> reals;
   std::map<std::string, std::vector<std::int64_t>> ints;
   std::map<std::string, std::int64_t> numbers;
   std::vector<ElementType> inputs;
@@ -216,6 +217,21 @@ class Api {
       if (found == info->ints.end()) return Fail(info->missing_ints);
       return CopyCounted(found->second.data(), found->second.size(), out, size);
     });
+    Set(slot::KernelContext_GetLogger,
+        [](const ort::KernelContext*, const ort::Logger** out) noexcept -> Status* {
+          *out = nullptr;
+          return nullptr;
+        });
+    Set(slot::Logger_LogMessage,
+        [](const ort::Logger*, ort::Severity, const char*, const char*, int,
+           const char*) noexcept -> Status* { return nullptr; });
+    Set(slot::KernelInfoGetAttribute_float,
+        [](const KernelInfo* info, const char* name, float* out) noexcept -> Status* {
+          const auto found = info->reals.find(name);
+          if (found == info->reals.end()) return Fail("no such attribute");
+          *out = found->second;
+          return nullptr;
+        });
     Set(slot::KernelInfoGetAttribute_int64,
         [](const KernelInfo* info, const char* name, std::int64_t* out) noexcept -> Status* {
           const auto found = info->numbers.find(name);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -241,6 +242,24 @@ TEST(Kernels, ServeManyThreadsAtOnce) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(wrong, 0);
   EXPECT_EQ(kernels.counters().hits + kernels.counters().misses, 8u * 200u * 3u);
+}
+
+// A row is found, computed all the same with a result that is half a percent away, and compared.
+std::uint64_t MismatchesOf(const std::string& id, float tolerance) {
+  Kernels kernels(id, "row", 0, 1, tolerance);
+  kernels.Run(Pairs({1, 2}));
+  Config::Process().Configure("verify_fraction", "1");
+  const ort::KernelContext looked = kernels.Look(Pairs({1, 2}));
+  kernels.Merge(looked, Pairs({1.0F, 4.02F}));
+  Config::Process().Configure("verify_fraction", std::nullopt);
+  EXPECT_EQ(kernels.counters().verified, 1u);
+  return kernels.counters().mismatches;
+}
+
+TEST(Kernels, ResultsMayBeAsFarApartAsTheRegionSays) {
+  EXPECT_EQ(MismatchesOf("fine", 0), 1u);
+  EXPECT_EQ(MismatchesOf("coarse", 0.01F), 0u);
+  EXPECT_THROW(Kernels("negative", "row", 0, 1, -1), ort::Error);
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ using Floats = std::vector<float>;
 class Kernels {
  public:
   explicit Kernels(const std::string& id, const std::string& granularity = "row",
-                   std::int64_t axis = 0, std::int64_t min_rows = 1)
+                   std::int64_t axis = 0, std::int64_t min_rows = 1, float tolerance = 0)
       : axis_(granularity == "row" ? axis : -1) {
     lookup_info_.strings = {{"region", id}, {"fingerprint", id}, {"granularity", granularity}};
     lookup_info_.ints = {{"input_row_axes", {axis_}},
@@ -38,6 +38,7 @@ class Kernels {
     lookup_info_.inputs = {ElementType::kFloat};
     lookup_info_.outputs = {ElementType::kBool, ElementType::kUint8, ElementType::kFloat};
     if (axis_ >= 0) lookup_info_.outputs.push_back(ElementType::kFloat);
+    if (tolerance != 0) store_info_.reals["tolerance"] = tolerance;
     store_info_.inputs = {ElementType::kUint8, ElementType::kFloat, ElementType::kFloat};
     store_info_.outputs = {ElementType::kFloat};
     lookup_ = std::make_unique<CacheLookup>(fake::Api::Get(), &lookup_info_, session_);

@@ -161,7 +161,8 @@ class _Outliner:
         for index in sorted(self.region.nodes):
             node = branch.node.add()
             node.CopyFrom(self.graph.node[index])
-            node.domain = canonical_domain(node.domain)  # in branches onnxruntime knows no "ai.onnx"
+            if node.domain != canonical_domain(node.domain):  # in branches onnxruntime knows no "ai.onnx"
+                node.domain = canonical_domain(node.domain)
             rename_reads(node, self.inside)
             rename_writes(node, self.inside)
             if node.domain == DOMAIN and node.op_type == "CacheLookup":

@@ -146,6 +146,8 @@ struct Slot<Index, Result(Args...)> {
   X(61,  GetDimensionsCount, Status*(const TensorInfo*, std::size_t* out))                         \
   X(62,  GetDimensions, Status*(const TensorInfo*, std::int64_t* out, std::size_t rank))           \
   X(65,  GetTensorTypeAndShape, Status*(const Value*, TensorInfo** out))                           \
+  X(85,  KernelInfoGetAttribute_float, Status*(const KernelInfo*, const char* name,                \
+                                               float* out))                                        \
   X(86,  KernelInfoGetAttribute_int64, Status*(const KernelInfo*, const char* name,                \
                                                std::int64_t* out))                                 \
   X(87,  KernelInfoGetAttribute_string, Status*(const KernelInfo*, const char* name, char* out,    \

@@ -328,6 +328,10 @@ CacheStore::Outcome CacheStore::Publish(const Call& call, const Rows& rows, std:
   return store.Publish(std::move(draft)) ? Outcome::kStored : Outcome::kRefused;
 }
 
+double CacheStore::tolerance() const {
+  return std::max(Config::Process().verify_tolerance(), attributes_.tolerance);
+}
+
 CacheStore::Outcome CacheStore::Verify(const KernelIo& io, const Call& call, const Rows& rows,
                                        std::size_t row) const {
   Store& store = Store::Process();
@@ -339,7 +343,7 @@ CacheStore::Outcome CacheStore::Verify(const KernelIo& io, const Call& call, con
   const double difference = DifferenceFrom(*entry, call.computed, rows.layouts, rows.specs, row);
   Origins& origins = Origins::Process();
   const bool foreign = origins.ClassOf(entry->origin()) != origins.ClassOf(call.plan.origin);
-  if (difference <= config.verify_tolerance()) {
+  if (difference <= tolerance()) {
     if (foreign) origins.Agree(call.plan.origin, entry->origin());
     return Outcome::kEqual;
   }
@@ -354,8 +358,7 @@ CacheStore::Outcome CacheStore::Verify(const KernelIo& io, const Call& call, con
   std::ostringstream text;
   text << "actcache: region \"" << attributes_.region << "\": a row that was computed again is "
        << difference << " (relative) away from what was cached, more than the tolerance of "
-       << config.verify_tolerance() << "; the entry is removed"
-       << (disable ? " and the region turned off" : "");
+       << tolerance() << "; the entry is removed" << (disable ? " and the region turned off" : "");
   io.Warn(text.str());
   return Outcome::kDifferent;
 }
@@ -366,7 +369,7 @@ void CacheStore::KeepApart(const KernelIo& io, Origin origin, double difference)
   std::ostringstream text;
   text << "actcache: region \"" << attributes_.region << "\": this session computes a row "
        << difference << " (relative) away from what another session has stored for the same input, "
-       << "more than the tolerance of " << Config::Process().verify_tolerance()
+       << "more than the tolerance of " << tolerance()
        << ". It keeps its own entries from now on and uses none of the others'. If the compiled "
        << "model was edited, compile the edited original instead; if the sessions' options differ, "
        << "give each a namespace of its own; if both are right, raise verify_tolerance";

@@ -50,6 +50,8 @@ class CacheStore {
   void Keep(const KernelIo& io, Call& call, const Parallel& parallel) const;
   Outcome Publish(const Call& call, const Rows& rows, std::size_t row,
                   const Parallel& parallel) const;
+  // Largest relative difference that counts as equal.
+  double tolerance() const;
   Outcome Verify(const KernelIo& io, const Call& call, const Rows& rows, std::size_t row) const;
   // After a row that differs from what another session stored.
   void KeepApart(const KernelIo& io, Origin origin, double difference) const;

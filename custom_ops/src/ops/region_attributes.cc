@@ -59,6 +59,16 @@ class Reader {
     }
   }
 
+  double FloatOr(const char* name, double absent) const {
+    float value = 0;
+    try {
+      ort::Call(api_, slot::KernelInfoGetAttribute_float, info_, name, &value);
+    } catch (const ort::Error&) {
+      return absent;
+    }
+    return value;
+  }
+
   std::int64_t IntOr(const char* name, std::int64_t absent) const {
     std::int64_t value = absent;
     try {
@@ -301,6 +311,8 @@ RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo
 RegionAttributes ReadStoreAttributes(const ort::Api* api, const ort::KernelInfo* info) {
   const Reader reader("CacheStore", api, info);
   RegionAttributes attributes = ReadShared(reader);
+  attributes.tolerance = reader.FloatOr("tolerance", 0);
+  if (!(attributes.tolerance >= 0)) Refuse(attributes, "tolerance has to be a number, 0 or more");
   CheckStoreAttributes(attributes, reader.InputCount(), reader.OutputCount());
   CheckStoreTypes(reader, attributes);
   return attributes;

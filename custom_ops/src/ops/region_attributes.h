@@ -34,6 +34,10 @@ struct RegionAttributes {
   std::int64_t control_input = -1;
   bool account = false;
 
+  // CacheStore only, and absent in most models: 0. How far apart results of this region may be and
+  // count as equal, where its types or the original's own spread are coarser than the knob.
+  double tolerance = 0;
+
   // Absent in models that were compiled without them (session_constants.h). Numbers of the
   // constants that are the node's last inputs; CacheLookup only: of all that the region's keys
   // cover, in order, and the region that this one lies in.

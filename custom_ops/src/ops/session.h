@@ -21,7 +21,7 @@ struct SessionSettings {
   std::optional<std::uint32_t> name_space_number;  // none: too many namespaces, nothing is cached
   std::uint64_t ttl_ns = kNeverExpires;            // of the entries that the session stores
   std::uint64_t max_age_ns = kAnyAge;              // of the entries that it uses
-  std::string value_entries;                       // part of every key (session_entries.h)
+  std::string value_entries = std::string();       // part of every key (session_entries.h)
   // Whether other sessions may use its entries, and it theirs. Not so where the runtime does not
   // tell what the session's namespace is.
   bool shares = true;
