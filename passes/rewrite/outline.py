@@ -21,14 +21,20 @@ from typing import TypeVar
 
 import onnx
 
-from actcache.passes.graph.nodes import INLINE_BYTES, tensor_bytes
 from actcache.passes.graph.op_facts import GENERATED_CONSTANTS, canonical_domain
 from actcache.passes.graph.order import topological
 from actcache.passes.graph.rename import rename_reads, rename_writes
 from actcache.passes.graph.view import GraphView
 from actcache.passes.region import Region
-from actcache.passes.rewrite.key_constants import cover_constants, key_constants, lies_in, take_constants
-from actcache.passes.rewrite.placement import bring_in, stays_outside, wanted_inside
+from actcache.passes.rewrite.checksums import checksum_name, checksum_shape
+from actcache.passes.rewrite.key_constants import (
+    cover_constants,
+    key_constants,
+    lies_in,
+    take_checksums,
+    take_constants,
+)
+from actcache.passes.rewrite.placement import bring_in, can_be_brought_in, is_compared_whole, stays_outside, wanted_inside
 from actcache.passes.rows import prove_rows
 
 DOMAIN = "ai.actcache"
@@ -143,7 +149,8 @@ class _Outliner:
     def _brought_in(self) -> list[onnx.TensorProto]:
         names = wanted_inside(self.graph.node[index] for index in sorted(self.region.nodes))
         tensors = (self.view.initializer(name) for name in names if name in self.view.initializers)
-        return [tensor for tensor in tensors if tensor is not None and stays_outside(tensor)]
+        opset = self.view.opsets[""]
+        return [t for t in tensors if t is not None and stays_outside(t) and can_be_brought_in(t, opset)]
 
     # -- the branches --------------------------------------------------------------------------------
 
@@ -155,7 +162,7 @@ class _Outliner:
         for tensor in [*moved, *duplicated]:
             branch.initializer.add().CopyFrom(tensor)
             branch.initializer[-1].name = self.inside.get(tensor.name, tensor.name)
-        brought = bring_in(outer, self.mark)
+        brought = bring_in(outer, self.mark, self.view.opsets[""])
         branch.initializer.extend(brought.initializers)
         branch.node.extend(brought.nodes)
         for index in sorted(self.region.nodes):
@@ -167,15 +174,16 @@ class _Outliner:
             rename_writes(node, self.inside)
             if node.domain == DOMAIN and node.op_type == "CacheLookup":
                 lies_in(node, self.region.id)
-        # Of what is computed anew, small ones too: a session may replace the original alone, and is refused then.
-        small = [tensor for tensor in outer if tensor_bytes(tensor) <= INLINE_BYTES]
-        branch.node.append(self._store({tensor.name for tensor in [*moved, *duplicated, *small]}))
+        # And of what is computed anew: a session may replace the original alone, and is refused then.
+        small = [tensor for tensor in outer if is_compared_whole(tensor)]
+        large = [tensor for tensor in outer if not is_compared_whole(tensor)]
+        branch.node.append(self._store({tensor.name for tensor in [*moved, *duplicated, *small]}, large))
         branch.output.extend(self._handed_on(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
         self._move_annotations(branch)
         self._move_values(branch)
         return branch
 
-    def _store(self, constants: Collection[str]) -> onnx.NodeProto:
+    def _store(self, constants: Collection[str], checked: Sequence[onnx.TensorProto]) -> onnx.NodeProto:
         outs = self.region.live_outs
         inputs = [f"plan{self.mark}", *(f"{n}{self.mark}.cached" for n in outs), *(self.inside[n] for n in outs)]
         node = onnx.helper.make_node(
@@ -187,6 +195,7 @@ class _Outliner:
         )
         node.attribute.extend(self._identity_attributes())
         take_constants(node, [(self.inside.get(n, n), n) for n in self.constants if n in constants])
+        take_checksums(node, [(checksum_name(t.name, self.mark), t.name, checksum_shape(t)) for t in checked])
         return node
 
     def _lookup(self, moved: Collection[str]) -> onnx.NodeProto:

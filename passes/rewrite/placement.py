@@ -6,6 +6,8 @@ fused. Some fusions look into their own graph alone (:func:`wanted_inside`). Wha
 that onnxruntime computes when it loads the model::
 
     main graph: w ─► branch: Reshape(w, its own shape) ─► w@<region> ─► Conv
+
+A session may replace ``w`` after that; a checksum tells (:mod:`actcache.passes.rewrite.checksums`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import onnx
 from actcache.passes.graph.nodes import INLINE_BYTES, element_bits, tensor_bytes
 from actcache.passes.graph.op_facts import ONNX_DOMAINS
 from actcache.passes.graph.tensor_data import is_external
+from actcache.passes.rewrite.checksums import checksum_nodes, has_checksum, is_of_checksum
 from actcache.passes.rewrite.weights import has_a_place
 
 
@@ -45,6 +48,16 @@ def wanted_inside(nodes: Iterable[onnx.NodeProto]) -> list[str]:
     return list(found)
 
 
+def can_be_brought_in(tensor: onnx.TensorProto, opset: int) -> bool:
+    """Return whether it would show that a session has other values for a weight than its branch computes with."""
+    return is_compared_whole(tensor) or has_checksum(tensor, opset)
+
+
+def is_compared_whole(tensor: onnx.TensorProto) -> bool:
+    """Return whether ``CacheStore`` takes all of a weight that is brought in, as it is small, and not its checksum."""
+    return tensor_bytes(tensor) <= INLINE_BYTES
+
+
 @dataclass
 class BroughtIn:
     """Weights of the main graph that a branch computes anew, with what it needs for that."""
@@ -53,8 +66,11 @@ class BroughtIn:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
 
 
-def bring_in(tensors: Iterable[onnx.TensorProto], mark: str) -> BroughtIn:
-    """Return what gives each tensor to a branch under its name with `mark` appended."""
+def bring_in(tensors: Iterable[onnx.TensorProto], mark: str, opset: int) -> BroughtIn:
+    """Return what gives each tensor to a branch under its name with `mark` appended, and makes checksums of large ones.
+
+    `opset`: the version of the ONNX operators in the model.
+    """
     result = BroughtIn()
     for tensor in tensors:
         shape = onnx.helper.make_tensor(
@@ -63,12 +79,16 @@ def bring_in(tensors: Iterable[onnx.TensorProto], mark: str) -> BroughtIn:
         result.initializers.append(shape)
         node = onnx.helper.make_node("Reshape", [tensor.name, shape.name], [tensor.name + mark], f"{tensor.name}{mark}")
         result.nodes.append(node)
+        if not is_compared_whole(tensor):
+            nodes, constants = checksum_nodes(tensor, mark, opset)
+            result.nodes += nodes
+            result.initializers += constants
     return result
 
 
 def brings_in(node: onnx.NodeProto, mark: str) -> bool:
     """Return whether a node of a branch is one of those that :func:`bring_in` makes."""
-    return (
+    return is_of_checksum(node.output[0], mark) or (
         node.op_type == "Reshape"
         and len(node.input) == 2
         and node.input[1].endswith(f"{mark}.shape")
@@ -78,7 +98,7 @@ def brings_in(node: onnx.NodeProto, mark: str) -> bool:
 
 def shapes_brought_in(nodes: Iterable[onnx.NodeProto], mark: str) -> Collection[str]:
     """Return the constants that only those nodes need."""
-    return {node.input[1] for node in nodes if brings_in(node, mark)}
+    return {name for node in nodes if brings_in(node, mark) for name in node.input[1:]}
 
 
 def _shape_name(name: str, mark: str) -> str:

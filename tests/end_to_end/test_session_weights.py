@@ -129,6 +129,8 @@ def by_external_initializers(values: Weights) -> Callable[[ort.SessionOptions], 
 def test_replaced_weights(how: Any, text: str, name: str, first: str, model: Callable[..., Model]) -> None:
     if how is by_external_initializers and SHAPES[text][name] == (1,):
         pytest.skip("scalars are stored in the compiled model")
+    if how is by_initializers and (text, name) == (CONV, "w"):
+        pytest.skip("refused: test_late_weights.py")
     subject = model(text, how is by_external_initializers)
     replaced = how(changed(subject.weights, name))
     plain_outputs = subject.run(subject.original)

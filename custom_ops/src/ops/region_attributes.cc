@@ -132,6 +132,23 @@ Axes ToAxes(const std::vector<std::int64_t>& values) {
   return axes;
 }
 
+std::vector<Checksum> ReadChecksums(const Reader& reader, const RegionAttributes& attributes) {
+  constexpr std::size_t kNumbers = 4;
+  const std::vector<std::int64_t> numbers = reader.IntsOrNone("checksums");
+  if (numbers.size() % kNumbers != 0) Refuse(attributes, "checksums is malformed");
+  std::vector<Checksum> checksums;
+  for (std::size_t i = 0; i < numbers.size(); i += kNumbers) {
+    Checksum checksum{numbers[i], {}};
+    for (std::size_t axis = 0; axis < checksum.sizes.size(); ++axis) {
+      const std::int64_t size = numbers[i + 1 + axis];
+      if (size < 1) Refuse(attributes, "checksums is malformed");
+      checksum.sizes[axis] = static_cast<std::size_t>(size);
+    }
+    checksums.push_back(checksum);
+  }
+  return checksums;
+}
+
 RegionAttributes ReadShared(const Reader& reader) {
   RegionAttributes attributes;
   attributes.region = reader.String("region");
@@ -277,8 +294,9 @@ void CheckLookupAttributes(const RegionAttributes& attributes, std::size_t input
 void CheckStoreAttributes(const RegionAttributes& attributes, std::size_t inputs,
                           std::size_t outputs) {
   CheckShared(attributes);
-  if (outputs != attributes.live_outs() ||
-      inputs != 1 + 2 * attributes.live_outs() + attributes.constants.size()) {
+  if (outputs != attributes.live_outs() || inputs != 1 + 2 * attributes.live_outs() +
+                                                         attributes.constants.size() +
+                                                         attributes.checksums.size()) {
     Refuse(attributes, "CacheStore has " + std::to_string(inputs) + " inputs and " +
                            std::to_string(outputs) + " outputs for " +
                            std::to_string(attributes.live_outs()) + " live-outs");
@@ -313,6 +331,7 @@ RegionAttributes ReadStoreAttributes(const ort::Api* api, const ort::KernelInfo*
   RegionAttributes attributes = ReadShared(reader);
   attributes.tolerance = reader.FloatOr("tolerance", 0);
   if (!(attributes.tolerance >= 0)) Refuse(attributes, "tolerance has to be a number, 0 or more");
+  attributes.checksums = ReadChecksums(reader, attributes);
   CheckStoreAttributes(attributes, reader.InputCount(), reader.OutputCount());
   CheckStoreTypes(reader, attributes);
   return attributes;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "abi/runtime.h"
+#include "ops/checksum.h"
 #include "units/match.h"
 #include "units/row_keys.h"
 #include "units/size_equations.h"
@@ -44,6 +45,8 @@ struct RegionAttributes {
   std::vector<std::int64_t> constants;
   std::vector<std::int64_t> key_constants;
   std::string outer;
+  // CacheStore only: what its inputs behind the constants are.
+  std::vector<Checksum> checksums;
 
   std::size_t live_outs() const { return output_types.size(); }
   // How many inputs are the frontier; they come first.

@@ -65,16 +65,34 @@ Key DigestOfTensor(const TensorView& tensor) {
   return hasher.Finish();
 }
 
-[[noreturn]] void RefuseTwoValues(const ort::Api* api, const ort::KernelInfo* info,
-                                  std::size_t input, const RegionAttributes& attributes) {
-  const std::string name = ort::ReadString(api, [&](char* out, std::size_t* size) {
+std::string InputName(const ort::Api* api, const ort::KernelInfo* info, std::size_t input) {
+  return ort::ReadString(api, [&](char* out, std::size_t* size) {
     return slot::KernelInfo_GetInputName(api, info, input, out, size);
   });
+}
+
+[[noreturn]] void RefuseTwoValues(const ort::Api* api, const ort::KernelInfo* info,
+                                  std::size_t input, const RegionAttributes& attributes) {
+  const std::string name = InputName(api, info, input);
   throw ort::Error(
       ort::ErrorCode::kInvalidArgument,
       "actcache: region \"" + attributes.region + "\": the constant \"" + name +
           "\" stands in the model twice, and this session replaces one of both; replace it in the "
           "model before it is compiled, or with SessionOptions.add_external_initializers");
+}
+
+// `input` is the checksum, whose name begins with that of the weight.
+[[noreturn]] void RefuseTooLate(const ort::Api* api, const ort::KernelInfo* info, std::size_t input,
+                                const RegionAttributes& attributes) {
+  const std::string name = InputName(api, info, input);
+  const std::string weight = name.substr(0, name.rfind("@" + attributes.region));
+  throw ort::Error(
+      ort::ErrorCode::kInvalidArgument,
+      "actcache: region \"" + attributes.region + "\": this session replaces the weight \"" +
+          weight +
+          "\" with SessionOptions.add_initializer, but onnxruntime has used it before, when it "
+          "loaded the model; compile a model that has the new weight, or use "
+          "SessionOptions.add_external_initializers, or replace the weight file");
 }
 
 }  // namespace
@@ -103,7 +121,7 @@ void SessionConstants::Add(const ort::Api* api, const ort::KernelInfo* info,
                            const RegionAttributes& attributes) {
   std::size_t input = 0;
   ort::Call(api, slot::KernelInfo_GetInputCount, info, &input);
-  input -= attributes.constants.size();
+  input -= attributes.constants.size() + attributes.checksums.size();
   const MutexLock lock(&mutex_);
   for (const std::int64_t id : attributes.constants) {
     if (const std::optional<TensorView> tensor = ConstantInput(api, info, input)) {
@@ -111,6 +129,22 @@ void SessionConstants::Add(const ort::Api* api, const ort::KernelInfo* info,
       const auto [place, is_new] = digests_.emplace(id, digest);
       if (!is_new && place->second != digest) RefuseTwoValues(api, info, input, attributes);
       if (tensor->bytes >= kManyPages) read_.push_back({tensor->data, tensor->bytes});
+      if (!tensor->strings) seen_.emplace(id, *tensor);
+    }
+    ++input;
+  }
+  Compare(api, info, input, attributes);
+}
+
+// Of what is not constant, the branch computes with the session's values: nothing was computed when
+// the model was loaded.
+void SessionConstants::Compare(const ort::Api* api, const ort::KernelInfo* info, std::size_t input,
+                               const RegionAttributes& attributes) const {
+  for (const Checksum& checksum : attributes.checksums) {
+    if (const std::optional<TensorView> loaded = ConstantInput(api, info, input)) {
+      const auto seen = seen_.find(checksum.constant);
+      const bool equal = seen != seen_.end() && IsChecksumOf(*loaded, seen->second, checksum.sizes);
+      if (!equal) RefuseTooLate(api, info, input, attributes);
     }
     ++input;
   }
@@ -132,6 +166,7 @@ void SessionConstants::ReleasePages() {
   {
     const MutexLock lock(&mutex_);
     ranges.swap(read_);
+    seen_.clear();
   }
   if (ranges.empty()) return;
   for (const Range& range : ranges) ReleaseFilePages(range.data, range.bytes);

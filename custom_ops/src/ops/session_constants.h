@@ -23,6 +23,7 @@
 #include "base/mutex.h"
 #include "hash/key.h"
 #include "ops/region_attributes.h"
+#include "units/tensor_view.h"
 
 namespace actcache {
 
@@ -34,9 +35,10 @@ class SessionConstants {
   // For a CacheStore: those of its CacheLookup; null if that cannot be told.
   static std::shared_ptr<SessionConstants> ForStore(const RegionAttributes& attributes);
 
-  // Takes the digests of a kernel's last inputs, one per entry of attributes.constants. What is not
-  // constant in this session is left out. Throws ort::Error if a constant that the model holds
-  // twice has two values.
+  // Takes the digests of a kernel's last inputs, one per entry of attributes.constants; one per
+  // entry of attributes.checksums behind them is compared. What is not constant in this session is
+  // left out. Throws ort::Error if a constant that the model holds twice has two values, and if a
+  // branch computes with other values than the session has in the main graph.
   void Add(const ort::Api* api, const ort::KernelInfo* info, const RegionAttributes& attributes);
 
   // What stands in keys for the region's constants; none if a session's value is not known.
@@ -47,6 +49,9 @@ class SessionConstants {
   void ReleasePages();
 
  private:
+  void Compare(const ort::Api* api, const ort::KernelInfo* info, std::size_t input,
+               const RegionAttributes& attributes) const ACTCACHE_REQUIRES(mutex_);
+
   struct Range {
     const std::byte* data;
     std::size_t bytes;
@@ -55,6 +60,8 @@ class SessionConstants {
   mutable Mutex mutex_;
   std::map<std::int64_t, Key> digests_ ACTCACHE_GUARDED_BY(mutex_);
   std::vector<Range> read_ ACTCACHE_GUARDED_BY(mutex_);
+  // What checksums are compared with. Valid until the session's kernels are all there.
+  std::map<std::int64_t, TensorView> seen_ ACTCACHE_GUARDED_BY(mutex_);
 };
 
 }  // namespace actcache
