@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import onnx
 
@@ -26,8 +27,8 @@ _T = onnx.TensorProto
 #: What elements of a type become first, without loss.
 _COMPUTED_IN: dict[int, int] = {
     **{t: t for t in (_T.FLOAT, _T.DOUBLE)},
-    **{t: _T.FLOAT for t in (_T.FLOAT16, _T.BFLOAT16)},
-    **{t: _T.INT32 for t in (_T.INT8, _T.UINT8, _T.INT16, _T.UINT16, _T.INT32)},
+    **dict.fromkeys((_T.FLOAT16, _T.BFLOAT16), _T.FLOAT),
+    **dict.fromkeys((_T.INT8, _T.UINT8, _T.INT16, _T.UINT16, _T.INT32), _T.INT32),
 }
 #: The first version with all the operators.
 _LEAST_OPSET = 9
@@ -75,13 +76,17 @@ def checksum_nodes(
     computed_in = _COMPUTED_IN[tensor.data_type]
     if computed_in != tensor.data_type:
         values = make.node("Cast", values, to=computed_in)
-    parts = []
+    parts: list[str] = []
     if computed_in != _T.INT32:
         bits = min(_MOST_BITS, _EXACT_BITS - (math.prod(tensor.dims) - 1).bit_length())
         parts, values = _integers_of_floats(make, values, computed_in, bits)
     values = make.node("Cast", values, to=_T.DOUBLE)
     sums_of_first = make.sums(values, [0], opset)  # far fewer values for the other two
-    sums = [make.sums(values, [1, 2], opset), make.sums(sums_of_first, [1], opset), make.sums(sums_of_first, [0], opset)]
+    sums = [
+        make.sums(values, [1, 2], opset),
+        make.sums(sums_of_first, [1], opset),
+        make.sums(sums_of_first, [0], opset),
+    ]
     parts += [make.node("Cast", found, to=_T.INT64) for found in sums]
     make.node("Concat", *parts, output=make.name, axis=0)
     return make.nodes, make.constants
@@ -119,7 +124,7 @@ class _Maker:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def node(self, op: str, *inputs: str, output: str = "", **attributes: object) -> str:
+    def node(self, op: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         name = output or f"{self.name}.{len(self.nodes)}"
         self.nodes.append(onnx.helper.make_node(op, inputs, [name], name, **attributes))
         return name

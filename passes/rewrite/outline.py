@@ -34,7 +34,13 @@ from actcache.passes.rewrite.key_constants import (
     take_checksums,
     take_constants,
 )
-from actcache.passes.rewrite.placement import bring_in, can_be_brought_in, is_compared_whole, stays_outside, wanted_inside
+from actcache.passes.rewrite.placement import (
+    bring_in,
+    can_be_brought_in,
+    is_compared_whole,
+    stays_outside,
+    wanted_inside,
+)
 from actcache.passes.rows import prove_rows
 
 DOMAIN = "ai.actcache"
