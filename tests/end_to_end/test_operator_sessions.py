@@ -276,7 +276,8 @@ def test_the_library_exports_its_interface_and_nothing_else(control: Control) ->
         pytest.skip(f"nm does not work here: {listing.stderr}")
     names = {line.split()[-1] for line in listing.stdout.splitlines()}
     control_functions = (
-        "configure last_error stats_json config_json invalidate pin unpin replay abandon version abi".split()
+        "configure last_error stats_json config_json invalidate pin unpin replay abandon version abi "
+        "simulation_new simulate simulation_free".split()
     )
     assert names == {"RegisterCustomOps", *(f"actcache_{name}" for name in control_functions)}
     assert control.version() == "0.1.0"

@@ -101,7 +101,7 @@ BREAKS = [
         "entries belong to the wrong namespace"),
     Break(_STORE, "Store::Process().Remove(call.plan.keys[row], Ledger::Removal::kOutdated);", "",
         "outdated entries that nothing replaced stay"),
-    Break(_STORE, "if (difference <= config.verify_tolerance())", "if (true)", "differences are not told"),
+    Break(_STORE, "if (difference <= tolerance())", "if (true)", "differences are not told"),
     Break(_STORE, "store.Remove(key, Ledger::Removal::kMismatched);", "", "an entry that differs stays"),
     Break(_STORE, "if (disable) region_.disabled.store(true, std::memory_order_relaxed);", "",
         "a region that differs is not turned off"),
