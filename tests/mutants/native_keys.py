@@ -86,6 +86,8 @@ BREAKS = [
         "a weight's last byte is left out"),
     Break(_WEIGHTS, "if (!is_new && place->second != digest) RefuseTwoValues(api, info, input, attributes);",
         "static_cast<void>(place); static_cast<void>(is_new);", "one constant with two values in a session"),
+    Break(_WEIGHTS, "if (!equal) RefuseTooLate(api, info, input, attributes);", "static_cast<void>(equal);",
+        "a weight that is replaced too late"),
     Break(_WEIGHTS, "if (found == digests_.end()) return std::nullopt;", "if (found == digests_.end()) continue;",
         "weights that are not seen are left out"),
     Break(_LOOKUP, "parallel, by_row ? attributes_.min_rows : 1);", "parallel, 1);",
