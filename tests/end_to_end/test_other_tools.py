@@ -46,8 +46,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, actcache.Com
     for name, shape in (("w", (64, 256)), ("v", (256, 64))):
         weights = generator.standard_normal(shape).astype(np.float32) / 8
         proto.graph.initializer.append(onnx.numpy_helper.from_array(weights, name))
-    onnx.save(proto, folder / "model.onnx")
-    return folder / "model.onnx", actcache.compile_model(folder / "model.onnx", min_saving=0)
+    onnx.save(proto, folder / "written_again.onnx")
+    return folder / "written_again.onnx", actcache.compile_model(folder / "written_again.onnx", min_saving=0)
 
 
 def through_graphsurgeon(model: onnx.ModelProto, path: Path) -> None:
