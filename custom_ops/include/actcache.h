@@ -146,15 +146,15 @@ ACTCACHE_EXPORT int actcache_replay(const char* region, const char* fingerprint,
 
 /* A store of its own that holds no values: what a budget would keep of a stream of requests,
  * decided as the store of the process decides. Null if there is no memory; one thread at a time. */
-typedef struct actcache_simulation actcache_simulation;
-ACTCACHE_EXPORT actcache_simulation* actcache_simulation_new(uint64_t budget_bytes);
-ACTCACHE_EXPORT void actcache_simulation_free(actcache_simulation* simulation);
+struct actcache_simulation;
+ACTCACHE_EXPORT struct actcache_simulation* actcache_simulation_new(uint64_t budget_bytes);
+ACTCACHE_EXPORT void actcache_simulation_free(struct actcache_simulation* simulation);
 
 /* Plays `count` requests, one after the other. Each looks an entry up and, if it is not there,
  * offers it to the store. Entries are told apart by `keys` and `regions`; `bytes` are those of
  * their values, `saving_ns` what a hit saves. Sets `hits` to 1 or 0. Returns 0, or -1 if memory ran
  * out. */
-ACTCACHE_EXPORT int actcache_simulate(actcache_simulation* simulation, size_t count,
+ACTCACHE_EXPORT int actcache_simulate(struct actcache_simulation* simulation, size_t count,
                                       const uint32_t* regions, const uint64_t* keys,
                                       const uint64_t* bytes, const uint64_t* saving_ns,
                                       uint8_t* hits);
