@@ -209,7 +209,7 @@ def test_another_model_is_refused(recorded: Recorded, tmp_path: Path) -> None:
     onnx.save(proto, tmp_path / "retrained.onnx")
     model = compiled(tmp_path / "retrained.onnx", tmp_path)
     with pytest.raises(
-        UnsupportedAudit, match=r"was recorded with another model: its regions are .* 'actcache diff' shows what"
+        UnsupportedAudit, match=r"was recorded with another model: its regions are .* 'actcache diff' shows which"
     ):
         replay_audit(recorded.audit, model, [recorded.trace])
 
