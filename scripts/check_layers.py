@@ -18,6 +18,7 @@ LAYERS = (
     ("base",),
     ("hash",),
     ("store",),
+    ("tier",),
     ("policy", "flight"),
     ("units",),
     ("region",),
