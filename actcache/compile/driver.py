@@ -11,14 +11,16 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from actcache.base.per_call import PerCall
 from actcache.base.region_spec import RegionSpec
-from actcache.compile.compilation import Compilation, Progress, Sample
+from actcache.compile.accepting import Accepted, first_accepted
+from actcache.compile.choosing import Chosen, choose_regions
 from actcache.compile.cost_profile import CostProfile
 from actcache.compile.explain import explain
+from actcache.compile.job import Job, Subject, prepare
+from actcache.compile.measuring import measure
 from actcache.compile.notes import choice_notes, model_notes, unknown_operators
+from actcache.compile.options import Options, Progress, Sample
 from actcache.compile.result import CompileResult
 from actcache.errors import InvalidModel, InvalidOption, NothingToCache
 from actcache.model.emit import emit, working_folder
@@ -30,8 +32,6 @@ from actcache.passes.refusal import Refusal
 from actcache.passes.rewrite.dynamic_batch import DynamicBatch, fixed_batches, make_dynamic
 from actcache.passes.rewrite.per_call import check_names
 from actcache.serve.byte_size import DEFAULT_BUDGET
-
-GRANULARITIES = ("auto", "row", "tensor")
 
 
 def compile_model(
@@ -95,113 +95,129 @@ def compile_model(
         NothingToCache: Nothing is safe and worth caching; nothing is written.
         InvalidModel, InvalidSamples, InvalidRegion, InvalidOption, OutputError, LibraryError: As they say.
     """
-    _check_options(granularity, min_saving, tolerance, pure_ops, budget_bytes)
-    _check_exact(exact, verify)
-    per_call = PerCall(namespace_input, control_input, account_output)
+    options = Options(
+        samples=samples,
+        budget_bytes=budget_bytes,
+        granularity=granularity,
+        regions=regions,
+        min_saving=min_saving,
+        tolerance=tolerance,
+        exact=exact,
+        dynamic_batch=dynamic_batch,
+        verify=verify,
+        pure_ops=pure_ops,
+        custom_op_libraries=custom_op_libraries,
+        single_file=single_file,
+        outputs=outputs,
+        per_call=PerCall(namespace_input, control_input, account_output),
+    )
     source = Path(model)
-    target = Path(output) if output is not None else source.with_suffix(".cached.onnx")
-    if not source.exists():
-        raise InvalidModel("no such file", file=source)
-    if target.exists() and source.resolve() == target.resolve() and source.suffix:
-        raise InvalidOption(f"the output '{target}' is the model itself", hint="choose another file with -o")
+    target = _target(source, output)
     step = progress or (lambda _: None)
     with working_folder(target) as folder:
         step("reading the model")
         loaded = load_model(source, folder, single_file=single_file, outputs=outputs)
         original = Original.of(source, loaded.weights.digest if loaded.weights.size else None)
-        check_names(loaded.functions.model, per_call)
-        check_names(loaded.proto, per_call)
-        if target.resolve() in loaded.weights.sources:
-            problem = f"the output '{target}' holds weights of the model"
-            raise InvalidOption(problem, hint="choose another file with -o")
+        _check_fit(loaded, target, options.per_call)
         recorded = load_trace(trace) if trace else None
-        measured = CostProfile(Path(profile) if profile is not None else None)
-        libraries = tuple(str(p) for p in custom_op_libraries)
-        refusals: list[Refusal] = []
-        for dynamic in _batches(loaded, dynamic_batch, refusals):
-            compilation = Compilation(
-                loaded, libraries, tolerance, verify, step, dynamic, per_call, measured, exact=exact == "bits"
-            )
-            compilation.measure(samples, recorded)
-            choice = compilation.choose(granularity, regions, min_saving, pure_ops, budget_bytes)
-            if not dynamic_batch and granularity != "tensor":
-                refusals += _fixed_batch(compilation.view)
-            choice.refusals[:0] = refusals
-            try:
-                compiled, report = compilation.first_accepted(choice)
-                break
-            except NothingToCache as error:
-                if dynamic is None:
-                    raise
-                refusals += error.refusals
-        notes = model_notes(loaded, single_file, compilation.dynamic, per_call)
-        notes += unknown_operators(loaded, pure_ops)
-        notes += choice_notes(compilation.view, compilation.costs, choice, compiled, measured)
+        kept = CostProfile(Path(profile) if profile is not None else None)
+        job = Job(loaded, options, recorded, kept, step)
+        subject, chosen, accepted = _first_accepted_form(job)
         step("writing the compiled model")
-        view, costs = compilation.view, compilation.costs
-        lines = explain(view, costs, [c.candidate for c in compiled], choice.refusals)
-        played = compilation.played
-        result = CompileResult(
-            source,
-            target,
-            [],
-            compiled,
-            choice.refusals,
-            report,
-            notes,
-            lines,
-            choice.considered,
-            played,
-            per_call,
-            budget_bytes,
-        )
-        chosen_by = "names" if regions else "trace" if recorded and min_saving is None else "costs"
+        result = _result(job, subject, chosen, accepted, target)
+        measured = chosen.measured
         add_manifest(
-            compilation.result,
+            accepted.built.model,
             result,
             original=original,
-            policy=Policy(
-                chosen_by=chosen_by,
-                granularity=granularity,
-                min_saving_ms=min_saving,
-                budget_bytes=budget_bytes if recorded else None,
-                tolerance=tolerance,
-                exact=exact,
-                dynamic_batch=compilation.dynamic is not None,
-                pure_ops=sorted(pure_ops),
-                outputs=list(outputs) or None,
-            ),
-            costs=costs,
-            runtime_version=compilation.runtime_version,
+            policy=_policy(job, subject),
+            costs=measured.costs,
+            runtime_version=measured.runtime_version,
         )
-        measured.save()
-        result.files = emit(compilation.result, loaded.weights, target, single_file=single_file)
+        kept.save()
+        result.files = emit(accepted.built.model, loaded.weights, target, single_file=single_file)
     return result
 
 
-def _check_options(
-    granularity: str, min_saving: float | None, tolerance: float | None, pure_ops: Collection[str], budget_bytes: int
-) -> None:
-    if granularity not in GRANULARITIES:
-        raise InvalidOption(f"granularity '{granularity}' is unknown", hint=f"choose one of {', '.join(GRANULARITIES)}")
-    if min_saving is not None and not (np.isfinite(min_saving) and min_saving >= 0):
-        raise InvalidOption(f"min_saving cannot be {min_saving}", hint="give milliseconds, 0 or more")
-    if tolerance is not None and not (np.isfinite(tolerance) and tolerance >= 0):
-        raise InvalidOption(f"tolerance cannot be {tolerance}", hint="give a number, 0 or more")
-    if budget_bytes < 1:
-        raise InvalidOption(
-            f"the budget cannot be {budget_bytes} bytes", hint="give the size of the store in bytes, 1 or more"
-        )
-    for name in pure_ops:
-        if ":" not in name:
-            raise InvalidOption(f"'{name}' does not name an operator", hint="write --pure-op domain:Op")
+def _target(source: Path, output: str | os.PathLike[str] | None) -> Path:
+    """Return the file to write."""
+    target = Path(output) if output is not None else source.with_suffix(".cached.onnx")
+    if not source.exists():
+        raise InvalidModel("no such file", file=source)
+    if target.exists() and source.resolve() == target.resolve() and source.suffix:
+        raise InvalidOption(f"the output '{target}' is the model itself", hint="choose another file with -o")
+    return target
 
 
-def _check_exact(exact: str | None, verify: bool) -> None:
-    if exact not in (None, "bits"):
-        raise InvalidOption(f"exact '{exact}' is unknown", hint="write 'bits', or leave it out")
-    if exact and not verify:
-        raise InvalidOption("--exact bits needs verification", hint="leave out --no-verify")
+def _check_fit(loaded: LoadedModel, target: Path, per_call: PerCall) -> None:
+    """Refuse what would overwrite a part of the model, or a name in it."""
+    check_names(loaded.functions.model, per_call)
+    check_names(loaded.proto, per_call)
+    if target.resolve() in loaded.weights.sources:
+        problem = f"the output '{target}' holds weights of the model"
+        raise InvalidOption(problem, hint="choose another file with -o")
+
+
+def _first_accepted_form(job: Job) -> tuple[Subject, Chosen, Accepted]:
+    """Compile the model with its batch made variable, if that is asked for, or else as it is.
+
+    Raises:
+        NothingToCache: Neither gives anything to cache.
+    """
+    refusals: list[Refusal] = []
+    for dynamic in _forms(job, refusals):
+        subject = prepare(job, dynamic)
+        chosen = choose_regions(job, subject, measure(job, subject))
+        if not job.options.dynamic_batch and job.options.granularity != "tensor":
+            refusals += _fixed_batch(subject.view)
+        chosen.choice.refusals[:0] = refusals
+        try:
+            return subject, chosen, first_accepted(job, subject, chosen)
+        except NothingToCache as error:
+            if dynamic is None:
+                raise
+            refusals += error.refusals
+    raise AssertionError("the model as it is comes last")
+
+
+def _result(job: Job, subject: Subject, chosen: Chosen, accepted: Accepted, target: Path) -> CompileResult:
+    """Tell what was done; the files are written later."""
+    loaded, asked, choice, costs = job.loaded, job.options, chosen.choice, chosen.measured.costs
+    regions = list(accepted.built.regions)
+    notes = model_notes(loaded, asked.single_file, subject.dynamic, asked.per_call)
+    notes += unknown_operators(loaded, asked.pure_ops)
+    notes += choice_notes(subject.view, costs, choice, regions, job.profile)
+    return CompileResult(
+        model=loaded.source,
+        output=target,
+        files=[],
+        regions=regions,
+        refusals=choice.refusals,
+        verify=accepted.report,
+        notes=notes,
+        explain=explain(subject.view, costs, [c.candidate for c in regions], choice.refusals),
+        considered=choice.considered,
+        trace=accepted.played,
+        per_call=asked.per_call,
+        budget=asked.budget_bytes,
+    )
+
+
+def _policy(job: Job, subject: Subject) -> Policy:
+    """Return what the manifest says of how regions were chosen."""
+    asked = job.options
+    by_trace = job.trace and asked.min_saving is None
+    return Policy(
+        chosen_by="names" if asked.regions else "trace" if by_trace else "costs",
+        granularity=asked.granularity,
+        min_saving_ms=asked.min_saving,
+        budget_bytes=asked.budget_bytes if job.trace else None,
+        tolerance=asked.tolerance,
+        exact=asked.exact,
+        dynamic_batch=subject.dynamic is not None,
+        pure_ops=sorted(asked.pure_ops),
+        outputs=list(asked.outputs) or None,
+    )
 
 
 def _fixed_batch(view: GraphView) -> list[Refusal]:
@@ -214,16 +230,16 @@ def _fixed_batch(view: GraphView) -> list[Refusal]:
     return [Refusal("fixed-batch", reason)]
 
 
-def _batches(loaded: LoadedModel, dynamic_batch: bool, refusals: list[Refusal]) -> Iterator[DynamicBatch | None]:
+def _forms(job: Job, refusals: list[Refusal]) -> Iterator[DynamicBatch | None]:
     """Yield what to compile: the model with its batch made variable, if that is asked for; then the model as it is.
 
     What stands against a variable batch is added to `refusals`.
     """
-    if dynamic_batch:
-        made = make_dynamic(loaded.proto, loaded.read)
+    if job.options.dynamic_batch:
+        made = make_dynamic(job.loaded.proto, job.loaded.read)
         if isinstance(made, DynamicBatch):
             del made.model.functions[:]  # those that nothing calls any more are kept, too
-            made.model.functions.extend(loaded.functions.model.functions)
+            made.model.functions.extend(job.loaded.functions.model.functions)
             yield made
         else:
             refusals.append(made)

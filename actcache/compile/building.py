@@ -1,0 +1,95 @@
+"""Building: a plan becomes a compiled model, and is verified."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx
+
+from actcache.compile.choosing import Chosen
+from actcache.compile.job import Job, Subject
+from actcache.compile.result import CompiledRegion
+from actcache.passes.choice.bits import never_alone
+from actcache.passes.choice.choose import Plan
+from actcache.passes.identity.fingerprint import fingerprint
+from actcache.passes.rewrite.outline import outline_in
+from actcache.passes.rewrite.per_call import add_per_call
+from actcache.passes.rows import row_hypotheses, with_namesakes
+from actcache.runs import client
+from actcache.verification.verify import VerifyReport
+
+
+@dataclass(frozen=True)
+class Built:
+    """A compiled model.
+
+    Attributes:
+        model: The model.
+        regions: Its regions, in the order of the plan.
+    """
+
+    model: onnx.ModelProto
+    regions: Sequence[CompiledRegion]
+
+    @property
+    def names(self) -> str:
+        """The names of the regions, for messages."""
+        return ", ".join(built.candidate.region.id for built in self.regions)
+
+
+def build(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> Built:
+    """Outline the regions of a plan and put the operators around them."""
+    written, regions = subject.functions.with_calls(subject.view, [candidate.region for candidate in plan])
+    model = onnx.ModelProto()
+    model.CopyFrom(written.model)
+    compiled = []
+    for candidate, region in zip(plan, regions, strict=True):
+        found = candidate.region
+        digest = fingerprint(subject.view, found.nodes, found.live_outs, job.loaded.weights.tensors)
+        outline_in(model, written, region, digest)
+        seconds = sum(chosen.measured.costs.seconds[index] for index in found.nodes)
+        compiled.append(CompiledRegion(candidate, digest, seconds))
+    add_per_call(model, job.options.per_call, [region.id for region in regions])
+    return Built(model, compiled)
+
+
+def on_disk(job: Job, built: Built) -> client.Compiled:
+    """Write a compiled model into the working folder, for the process that runs it."""
+    path = job.loaded.directory / "compiled.onnx"
+    path.write_bytes(built.model.SerializeToString())
+    return client.Compiled(path, job.options.per_call)
+
+
+def build_and_verify(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> tuple[Built, VerifyReport]:
+    """Compile and verify a plan; where bits count, also so that no row of a larger call is computed alone."""
+    built = build(job, subject, chosen, plan)
+    job.step("verifying " + ", ".join(f"'{c.region.id}' by {c.region.granularity}" for c in plan))
+    report = client.check(
+        subject.originals,
+        on_disk(job, built),
+        chosen.measured.samples,
+        verified_batches(subject, plan),
+        [c.cone for c in plan],
+        job.options.tolerance,
+        exact=job.options.bits,
+    )
+    if job.options.bits and report.different and (apart := never_alone(plan)) != plan:
+        return build_and_verify(job, subject, chosen, apart)
+    return built, report
+
+
+def verified_batches(subject: Subject, plan: Plan) -> list[dict[str, int]]:
+    """Return the ways in which verification cuts the inputs into rows: as each region does, as all of them do, and with
+    inputs that share the batch and are in no region.
+    """
+    view = subject.view
+    own = [with_namesakes(view, c.row_axes) for c in plan if c.row_axes]
+    together = dict(subject.dynamic.inputs) if subject.dynamic else {}
+    together |= {name: axis for axes in own for name, axis in axes.items()}
+    wider = [h for h in row_hypotheses(view, view.inputs) if together.items() < h.items()]
+    found: list[dict[str, int]] = []
+    for axes in (*wider[:1], together, *own):
+        if axes and axes not in found:
+            found.append(axes)
+    return found

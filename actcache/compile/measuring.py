@@ -1,0 +1,117 @@
+"""Measuring: what nodes cost on a sample, and what repeats in recorded calls."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from actcache.compile.cost_profile import file_digest
+from actcache.compile.job import Job, Subject
+from actcache.errors import ActcacheError, InvalidModel
+from actcache.model.samples import check_sample, load_sample, model_inputs, save_sample
+from actcache.model.trace import Trace, typical_calls
+from actcache.passes.choice.prediction import Predictor
+from actcache.passes.choice.trace_keys import Place
+from actcache.passes.costs.cost import Costs, estimate_costs, typical_costs
+from actcache.passes.costs.time_model import FewRows, TimeModel
+from actcache.runs import client
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found by running the model.
+
+    Attributes:
+        samples: Files of inputs for single calls; none if nothing could be run.
+        costs: What the nodes cost on the first.
+        runtime_version: The onnxruntime that ran them; empty if nothing could be run.
+        key: Under which the costs are kept in a profile.
+        fresh: Whether the costs were measured just now.
+    """
+
+    samples: Sequence[Path]
+    costs: Costs
+    runtime_version: str
+    key: str
+    fresh: bool
+
+
+def measure(job: Job, subject: Subject) -> Measured:
+    """Take or make samples and measure costs on the first; estimate them where nothing may be run."""
+    given = _given_samples(job)
+    key = subject.key("costs", samples=[file_digest(path) for path in given])
+    known = job.profile.find(key)
+    job.step("running the model on samples" if known else "measuring what each node costs")
+    try:
+        samples, costs, version = client.measure(
+            subject.originals, given, job.loaded.directory, Costs.from_json(known) if known else None
+        )
+    except ActcacheError as error:
+        if job.options.verify or given or isinstance(error, InvalidModel):
+            raise
+        return Measured((), estimate_costs(subject.view), "", key, False)
+    return Measured(samples, costs, version, key, known is None)
+
+
+def _given_samples(job: Job) -> list[Path]:
+    """Write the user's samples, or typical calls of the trace, into the working folder."""
+    inputs = model_inputs(job.loaded.proto)
+    given = []
+    for index, sample in enumerate(job.options.samples or (typical_calls(job.trace, inputs) if job.trace else ())):
+        if isinstance(sample, Mapping):
+            feed = check_sample(sample, inputs, f"samples[{index}]")
+        else:
+            feed = load_sample(sample, inputs)
+        given.append(save_sample(job.loaded.directory / f"given{index}.npz", feed))
+    return given
+
+
+def measure_again(job: Job, subject: Subject, measured: Measured) -> Measured:
+    """Measure twice more, because one measurement decides by too little, and take the medians."""
+    job.step("measuring again, because the choice is close")
+    folder = job.loaded.directory
+    again = [client.measure(subject.originals, measured.samples, folder)[1] for _ in range(2)]
+    return replace(measured, costs=typical_costs([measured.costs, *again]))
+
+
+def keep_costs(job: Job, measured: Measured) -> None:
+    """Add new costs to the profile."""
+    if measured.fresh:
+        job.profile.add(measured.key, measured.costs.to_json())
+
+
+def read_trace(
+    job: Job,
+    subject: Subject,
+    measured: Measured,
+    trace: Trace,
+    wanted: Collection[Place],
+    batches: Sequence[Mapping[str, int]],
+) -> Predictor:
+    """Take from the trace what predictions need.
+
+    Args:
+        job: The compilation.
+        subject: The model.
+        measured: Its costs.
+        trace: The recorded calls.
+        wanted: Where to take hashes.
+        batches: Graph input to the axis of its rows, for every batch that the model may have.
+    """
+    calls = trace.chosen_by
+    job.step(f"looking for what repeats in {len(calls)} recorded calls")
+    recording, fewer = client.record(
+        subject.originals, calls, measured.samples[0], wanted, batches, job.loaded.directory
+    )
+    key = subject.key("trace", calls=[file_digest(path) for path in calls], batches=[dict(axes) for axes in batches])
+    known = job.profile.find(key)
+    if known:
+        recording = replace(recording, seconds=np.array(known["seconds"]))
+        fewer = [FewRows.from_json(cut) for cut in known["fewer"]]
+    else:
+        found = {"seconds": recording.seconds.tolist(), "fewer": [cut.to_json() for cut in fewer]}
+        job.profile.add(key, found)
+    return Predictor(TimeModel(measured.costs, fewer), recording, job.options.budget_bytes)
