@@ -4,7 +4,7 @@
 Drives CMake in ``custom_ops/build/<variant>`` and copies the release library to
 ``actcache/_native/libactcache.so``; ``pip install .`` names folders outside of the source tree for both.
 Needs a C++17 compiler, CMake, xxHash's header and BLAKE3's C sources; what is missing is one :class:`BuildError`
-that says what to install. Nothing is downloaded.
+that says what to install. SQLite's source is fetched once, into ``custom_ops/build/sources`` (``sources.py``).
 
 Uses the standard library only: it runs inside isolated builds, from any working directory.
 """
@@ -12,6 +12,7 @@ Uses the standard library only: it runs inside isolated builds, from any working
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
 import os
 import platform
@@ -21,6 +22,7 @@ import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = "libactcache.so"
@@ -88,6 +90,7 @@ def build(
         **find_compiler(variant),
         **find_xxhash(),
         **find_blake3(),
+        **find_sqlite(HERE / "build" / "sources" if build_dir is None else work.parent / "sources"),
         "ACTCACHE_TESTS": "ON" if tests else "OFF",
         "ACTCACHE_BENCHMARKS": "ON" if benchmarks else "OFF",
         "ACTCACHE_WERROR": "OFF" if variant in ("release", "fuzz") else "ON",
@@ -257,13 +260,33 @@ def find_blake3() -> dict[str, str]:
     )
 
 
+def find_sqlite(cache: Path) -> dict[str, str]:
+    """The folder of SQLite's amalgamation, fetched into `cache` where the user names none."""
+    sources = _sources()
+    try:
+        return {"ACTCACHE_SQLITE_SOURCE": str(sources.find(sources.SQLITE, cache))}
+    except sources.SourceError as error:
+        raise BuildError(str(error)) from error
+
+
+def _sources() -> ModuleType:
+    """sources.py beside this file, which is no part of any package."""
+    spec = importlib.util.spec_from_file_location("actcache_sources", HERE / "sources.py")
+    if spec is None or spec.loader is None:
+        raise BuildError(f"{HERE / 'sources.py'} is missing")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0, or 2 and a line on stderr."""
     parser = argparse.ArgumentParser(
         prog="custom_ops/build.py",
         description="Build actcache's onnxruntime library.",
         epilog="Environment: ACTCACHE_BLAKE3_SOURCE (folder of blake3.c), ACTCACHE_XXHASH_INCLUDE (folder of"
-        " xxhash.h), ACTCACHE_ORT_INCLUDE (folder of onnxruntime_c_api.h, for the test of the ABI).",
+        " xxhash.h), ACTCACHE_SQLITE_SOURCE (folder of sqlite3.c), ACTCACHE_ORT_INCLUDE (folder of onnxruntime_c_api.h, for the test of the ABI).",
     )
     parser.add_argument("--variant", choices=list(VARIANTS), default="release", help="default: release")
     parser.add_argument("--tests", action="store_true", help="build and run the C++ tests")

@@ -58,6 +58,11 @@ blake3_package() {
   done
 }
 
+# Whose package SQLite's source comes out of (custom_ops/sources.py).
+has_npm() {
+  [ -n "${ACTCACHE_SQLITE_SOURCE:-}" ] || command -v npm >/dev/null
+}
+
 has_libfuzzer() {
   echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
     clang++ -fsanitize=fuzzer,address -x c++ - -o /dev/null 2>/dev/null
@@ -82,6 +87,7 @@ missing_packages() {
   has_xxhash || echo libxxhash-dev
   has_header gtest/gtest.h || echo libgtest-dev
   has_blake3 || blake3_package
+  has_npm || echo npm
   [ "$wanted" != libfuzzer ] || has_libfuzzer || libfuzzer_packages
   [ "$wanted" != chromium ] || has_chromium || echo chromium
 }

@@ -136,7 +136,11 @@ def test_a_missing_compiler_is_one_line(checkout: Path) -> None:
 
 @pytest.mark.parametrize(
     ("variable", "says"),
-    [("ACTCACHE_XXHASH_INCLUDE", "no xxhash.h in it"), ("ACTCACHE_BLAKE3_SOURCE", "no blake3.c in it")],
+    [
+        ("ACTCACHE_XXHASH_INCLUDE", "no xxhash.h in it"),
+        ("ACTCACHE_BLAKE3_SOURCE", "no blake3.c in it"),
+        ("ACTCACHE_SQLITE_SOURCE", "no sqlite3.c in it"),
+    ],
 )
 def test_a_missing_dependency_is_one_line(checkout: Path, variable: str, says: str) -> None:
     done = call(sys.executable, "custom_ops/build.py", cwd=checkout, **{variable: "/nowhere"})
