@@ -286,7 +286,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="custom_ops/build.py",
         description="Build actcache's onnxruntime library.",
         epilog="Environment: ACTCACHE_BLAKE3_SOURCE (folder of blake3.c), ACTCACHE_XXHASH_INCLUDE (folder of"
-        " xxhash.h), ACTCACHE_SQLITE_SOURCE (folder of sqlite3.c), ACTCACHE_ORT_INCLUDE (folder of onnxruntime_c_api.h, for the test of the ABI).",
+        " xxhash.h), ACTCACHE_SQLITE_SOURCE (folder of sqlite3.c),"
+        " ACTCACHE_ORT_INCLUDE (folder of onnxruntime_c_api.h, for the test of the ABI).",
     )
     parser.add_argument("--variant", choices=list(VARIANTS), default="release", help="default: release")
     parser.add_argument("--tests", action="store_true", help="build and run the C++ tests")
