@@ -19,7 +19,8 @@ from actcache.model.trace import TraceReport
 from actcache.passes.choice.choose import Plan
 from actcache.passes.refusal import Refusal
 from actcache.passes.rewrite.store_tolerance import state_tolerances
-from actcache.runs import client
+from actcache.runs.client import ask
+from actcache.runs.requests import Played, PlayTrace
 from actcache.verification.verify import VerifyReport
 
 
@@ -102,30 +103,31 @@ def _paying(job: Job, subject: Subject, chosen: Chosen, accepted: Accepted) -> A
     calls, budget, names = job.trace.measured_on, job.options.budget_bytes, accepted.built.names
     job.step(f"measuring the result on {len(calls)} recorded calls")
     tolerance = _accepted_difference(job, accepted.report)
-    answer = client.replay(subject.originals, on_disk(job, accepted.built), calls, tolerance, budget)
-    if answer["failure"] is not None:
-        return Attempt(None, (Refusal("verification", answer["failure"], names),))
+    request = PlayTrace(subject.originals, on_disk(job, accepted.built), calls, tolerance, budget)
+    played = ask(request, job.loaded.directory)
+    if played.failure is not None:
+        return Attempt(None, (Refusal("verification", played.failure, names),))
     regions = accepted.built.regions
     cached = [[c.fingerprint, c.candidate.region.granularity] for c in regions]
     key = subject.key("replay", calls=[file_digest(path) for path in calls], regions=cached, budget=budget)
-    known = job.profile.find(key)
+    known: Played | None = job.profile.find(key, Played)
     if known is None:
-        job.profile.add(key, answer)
-    answer = known or answer
+        job.profile.add(key, played)
+    played = known or played
     plan = [c.candidate for c in regions]
     predictable = all(map(chosen.predictor.can_predict, plan))
-    played = TraceReport(
+    report = TraceReport(
         calls=len(job.trace.chosen_by),
-        played=answer["calls"],
+        played=played.calls,
         predicted=chosen.predictor.predict(plan).ratio if predictable else None,
-        measured=answer["compiled"] / max(answer["original"], 1e-12),
-        reuse={n: 1 - r["computed"] / r["lookups"] for n, r in answer["regions"].items() if r["lookups"]},
-        max_abs_error=answer["max_abs_error"],
+        measured=played.compiled / max(played.original, 1e-12),
+        reuse={name: found.reuse for name, found in played.regions.items() if found.lookups},
+        max_abs_error=played.max_abs_error,
     )
-    if job.options.regions is None and job.options.min_saving is None and played.measured >= 1:
-        reason = f"measured on the other half of the trace it takes {played.measured:.3f} of the original's time"
+    if job.options.regions is None and job.options.min_saving is None and report.measured >= 1:
+        reason = f"measured on the other half of the trace it takes {report.measured:.3f} of the original's time"
         return Attempt(None, (Refusal("not-worth", reason, names),))
-    return Attempt(replace(accepted, played=played))
+    return Attempt(replace(accepted, played=report))
 
 
 def _completed(job: Job, subject: Subject, chosen: Chosen, accepted: Accepted) -> Accepted:

@@ -8,9 +8,11 @@ from actcache.compile.building import build_and_verify, verified_batches
 from actcache.compile.choosing import Chosen
 from actcache.compile.job import Job, Subject
 from actcache.compile.result import CompiledRegion
+from actcache.errors import InternalError, InvalidModel
 from actcache.passes.choice.bits import known_barriers, measured_rules
 from actcache.passes.choice.choose import Plan
-from actcache.runs import client
+from actcache.runs.client import ask
+from actcache.runs.requests import BatchBits, FindBatchBits
 from actcache.verification.verify import VerifyReport
 
 
@@ -34,8 +36,11 @@ def _placed_for_bits(job: Job, subject: Subject, chosen: Chosen, best: Plan) -> 
         return ()
     job.step("looking for operators whose results depend on the batch")
     sample, batches = chosen.measured.samples[0], verified_batches(subject, best)
-    dependent, kept = client.batch_bits(subject.originals, sample, batches, job.loaded.directory)
-    rules = measured_rules(subject.view, known_barriers(subject.view), dependent, kept)
+    try:
+        seen = ask(FindBatchBits(subject.originals, sample, batches), job.loaded.directory)
+    except (InvalidModel, InternalError):  # no memory for so many values, say
+        seen = BatchBits()
+    rules = measured_rules(subject.view, known_barriers(subject.view), seen.dependent, seen.kept)
     refusals = chosen.choice.refusals
     refusals += [refusal for refusal in rules.barriers.values() if refusal not in refusals]
     return chosen.within(rules).plans

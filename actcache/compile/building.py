@@ -16,7 +16,8 @@ from actcache.passes.identity.fingerprint import fingerprint
 from actcache.passes.rewrite.outline import outline_in
 from actcache.passes.rewrite.per_call import add_per_call
 from actcache.passes.rows import row_hypotheses, with_namesakes
-from actcache.runs import client
+from actcache.runs.client import ask
+from actcache.runs.requests import Compiled, Verify
 from actcache.verification.verify import VerifyReport
 
 
@@ -54,26 +55,27 @@ def build(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> Built:
     return Built(model, compiled)
 
 
-def on_disk(job: Job, built: Built) -> client.Compiled:
+def on_disk(job: Job, built: Built) -> Compiled:
     """Write a compiled model into the working folder, for the process that runs it."""
     path = job.loaded.directory / "compiled.onnx"
     path.write_bytes(built.model.SerializeToString())
-    return client.Compiled(path, job.options.per_call)
+    return Compiled(path, job.options.per_call)
 
 
 def build_and_verify(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> tuple[Built, VerifyReport]:
     """Compile and verify a plan; where bits count, also so that no row of a larger call is computed alone."""
     built = build(job, subject, chosen, plan)
     job.step("verifying " + ", ".join(f"'{c.region.id}' by {c.region.granularity}" for c in plan))
-    report = client.check(
-        subject.originals,
-        on_disk(job, built),
-        chosen.measured.samples,
-        verified_batches(subject, plan),
-        [c.cone for c in plan],
-        job.options.tolerance,
+    request = Verify(
+        originals=subject.originals,
+        compiled=on_disk(job, built),
+        samples=chosen.measured.samples,
+        batches=verified_batches(subject, plan),
+        cones=[c.cone for c in plan],
+        tolerance=job.options.tolerance,
         exact=job.options.bits,
     )
+    report = ask(request, job.loaded.directory)
     if job.options.bits and report.different and (apart := never_alone(plan)) != plan:
         return build_and_verify(job, subject, chosen, apart)
     return built, report

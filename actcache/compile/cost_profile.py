@@ -12,9 +12,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from actcache.base.typed_json import plain, typed
 from actcache.errors import InvalidOption, OutputError
 
 SCHEMA = 1
+_HINT = "give the file of an earlier --profile, or a name that does not exist yet"
 
 
 class CostProfile:
@@ -35,16 +39,24 @@ class CostProfile:
         self.path, self.taken, self.added = path, 0, 0
         self._entries: dict[str, Any] = {} if path is None else _read(path)
 
-    def find(self, key: str) -> Any | None:
-        """Return what was measured under `key`; None: nothing was."""
-        found = self._entries.get(key)
-        self.taken += found is not None
-        return found
+    def find(self, key: str, kind: Any) -> Any | None:
+        """Return what was measured under `key`, a `kind`; None: nothing was.
+
+        Raises:
+            InvalidOption: The file holds something else.
+        """
+        if key not in self._entries:
+            return None
+        self.taken += 1
+        try:
+            return typed(self._entries[key], kind)
+        except msgspec.ValidationError as error:
+            raise InvalidOption(f"the profile {self.path} is damaged ({error})", hint=_HINT) from error
 
     def add(self, key: str, measured: Any) -> None:
-        """Keep a measurement: anything that JSON can hold."""
+        """Keep a measurement: anything that :func:`~actcache.base.typed_json.plain` takes."""
         if self.path is not None:
-            self._entries[key] = measured
+            self._entries[key] = plain(measured)
             self.added += 1
 
     def save(self) -> None:
@@ -98,7 +110,6 @@ def file_digest(path: Path) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    hint = "give the file of an earlier --profile, or a name that does not exist yet"
     try:
         content = json.loads(path.read_text("utf-8"))
         entries = content["entries"]
@@ -106,9 +117,9 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise InvalidOption(f"the profile {path} cannot be read ({error.strerror or error})", hint=hint) from error
+        raise InvalidOption(f"the profile {path} cannot be read ({error.strerror or error})", hint=_HINT) from error
     except (ValueError, TypeError, KeyError) as error:
-        raise InvalidOption(f"{path} is not a profile", hint=hint) from error
+        raise InvalidOption(f"{path} is not a profile", hint=_HINT) from error
     if not known:
         raise InvalidOption(f"{path} is a profile of another version of actcache", hint="measure again into a new file")
     return dict(entries)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from actcache.compile.cost_profile import CostProfile, measurement_key, model_digest
 from actcache.compile.options import Options, Progress
+from actcache.errors import InvalidModel
 from actcache.model.model_file import LoadedModel
 from actcache.model.trace import Trace
 from actcache.passes.graph.view import GraphView
 from actcache.passes.rewrite.dynamic_batch import DynamicBatch
 from actcache.passes.rewrite.local_functions import LocalFunctions
-from actcache.runs import client
+from actcache.runs.client import ask
+from actcache.runs.requests import AskTypes, FixedBatch, Originals
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Subject:
 
     functions: LocalFunctions
     view: GraphView
-    originals: client.Originals
+    originals: Originals
     dynamic: DynamicBatch | None
     digest: str
 
@@ -61,17 +64,19 @@ class Subject:
 def prepare(job: Job, dynamic: DynamicBatch | None) -> Subject:
     """Lay the model out for the runs, and learn from onnxruntime what onnx cannot infer of it."""
     loaded = job.loaded
-    originals = client.Originals(str(loaded.source), str(loaded.runnable), str(loaded.base), job.options.libraries)
+    originals = Originals(str(loaded.source), str(loaded.runnable), str(loaded.base), job.options.libraries)
     functions = loaded.functions
     if dynamic is not None:
         functions = LocalFunctions(dynamic.model)
         base = loaded.directory / "dynamic.onnx"
         base.write_bytes(functions.inlined.SerializeToString())
-        fixed = client.FixedBatch(dynamic.size, dynamic.inputs, dynamic.outputs)
+        fixed = FixedBatch(dynamic.size, dynamic.inputs, dynamic.outputs)
         originals = replace(originals, base=str(base), signature=str(loaded.base), fixed=fixed)
     view = GraphView(functions.inlined)
     if view.untyped:
         job.step("asking onnxruntime for types")
-        view = GraphView(view.model, client.types(originals, view.untyped, loaded.directory))
+        with suppress(InvalidModel):  # it crashed: measuring the model will tell
+            told = ask(AskTypes(originals, list(view.untyped)), loaded.directory)
+            view = GraphView(view.model, told)
     digest = model_digest(Path(originals.base), loaded.weights.digest)
     return Subject(functions, view, originals, dynamic, digest)

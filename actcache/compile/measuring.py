@@ -17,7 +17,9 @@ from actcache.passes.choice.prediction import Predictor
 from actcache.passes.choice.trace_keys import Place
 from actcache.passes.costs.cost import Costs, estimate_costs, typical_costs
 from actcache.passes.costs.time_model import FewRows, TimeModel
-from actcache.runs import client
+from actcache.runs.client import ask
+from actcache.runs.requests import HashTrace, Measure
+from actcache.runs.trace_key_file import load_keys
 
 
 @dataclass(frozen=True)
@@ -39,21 +41,29 @@ class Measured:
     fresh: bool
 
 
+@dataclass(frozen=True)
+class TraceTimes:
+    """What a profile keeps of a trace: seconds of every call, and costs of the sample with fewer rows."""
+
+    seconds: list[float]
+    fewer: list[FewRows]
+
+
 def measure(job: Job, subject: Subject) -> Measured:
     """Take or make samples and measure costs on the first; estimate them where nothing may be run."""
     given = _given_samples(job)
     key = subject.key("costs", samples=[file_digest(path) for path in given])
-    known = job.profile.find(key)
+    known: Costs | None = job.profile.find(key, Costs)
     job.step("running the model on samples" if known else "measuring what each node costs")
     try:
-        samples, costs, version = client.measure(
-            subject.originals, given, job.loaded.directory, Costs.from_json(known) if known else None
-        )
+        found = ask(Measure(subject.originals, given, timed=known is None), job.loaded.directory)
     except ActcacheError as error:
         if job.options.verify or given or isinstance(error, InvalidModel):
             raise
         return Measured((), estimate_costs(subject.view), "", key, False)
-    return Measured(samples, costs, version, key, known is None)
+    costs = known or found.costs
+    assert costs is not None
+    return Measured(found.samples, costs, found.onnxruntime, key, known is None)
 
 
 def _given_samples(job: Job) -> list[Path]:
@@ -72,15 +82,15 @@ def _given_samples(job: Job) -> list[Path]:
 def measure_again(job: Job, subject: Subject, measured: Measured) -> Measured:
     """Measure twice more, because one measurement decides by too little, and take the medians."""
     job.step("measuring again, because the choice is close")
-    folder = job.loaded.directory
-    again = [client.measure(subject.originals, measured.samples, folder)[1] for _ in range(2)]
-    return replace(measured, costs=typical_costs([measured.costs, *again]))
+    request = Measure(subject.originals, measured.samples, timed=True)
+    again = [ask(request, job.loaded.directory).costs for _ in range(2)]
+    return replace(measured, costs=typical_costs([measured.costs, *filter(None, again)]))
 
 
 def keep_costs(job: Job, measured: Measured) -> None:
     """Add new costs to the profile."""
     if measured.fresh:
-        job.profile.add(measured.key, measured.costs.to_json())
+        job.profile.add(measured.key, measured.costs)
 
 
 def read_trace(
@@ -103,15 +113,16 @@ def read_trace(
     """
     calls = trace.chosen_by
     job.step(f"looking for what repeats in {len(calls)} recorded calls")
-    recording, fewer = client.record(
-        subject.originals, calls, measured.samples[0], wanted, batches, job.loaded.directory
+    places = sorted(wanted, key=str)
+    request = HashTrace(
+        subject.originals, calls, measured.samples[0], places, batches, job.loaded.directory / "keys.npz"
     )
+    fewer = ask(request, job.loaded.directory)
+    keys = load_keys(request.keys, places)
     key = subject.key("trace", calls=[file_digest(path) for path in calls], batches=[dict(axes) for axes in batches])
-    known = job.profile.find(key)
-    if known:
-        recording = replace(recording, seconds=np.array(known["seconds"]))
-        fewer = [FewRows.from_json(cut) for cut in known["fewer"]]
+    known: TraceTimes | None = job.profile.find(key, TraceTimes)
+    if known is None:
+        job.profile.add(key, TraceTimes(keys.seconds.tolist(), fewer))
     else:
-        found = {"seconds": recording.seconds.tolist(), "fewer": [cut.to_json() for cut in fewer]}
-        job.profile.add(key, found)
-    return Predictor(TimeModel(measured.costs, fewer), recording, job.options.budget_bytes)
+        keys, fewer = replace(keys, seconds=np.array(known.seconds)), known.fewer
+    return Predictor(TimeModel(measured.costs, fewer), keys, job.options.budget_bytes)

@@ -20,9 +20,10 @@ from actcache.model.compiled_model import CompiledModel, Lookup
 from actcache.model.feed_file import read_entries, save_sample
 from actcache.model.model_file import parse_model
 from actcache.model.model_inputs import Feed, ModelInput
+from actcache.passes.rewrite.upstream import upstream_model
 from actcache.passes.rewrite.weights import move_weights
-from actcache.runs.client import call
-from actcache.runs.trace_runs import upstream_model
+from actcache.runs.client import ask
+from actcache.runs.requests import FindFrontiers, FrontierCall
 
 Values = dict[str, npt.NDArray[Any]]
 
@@ -56,18 +57,13 @@ def frontier_values(
         return known
     inner = {name for name, lookup in computed.items() if lookup.outer is not None}
     with scratch_folder() as directory:
-        parts = [str(path) for path in _parts(model, computed.keys() - inner, inner, directory)]
+        parts = list(_parts(model, computed.keys() - inner, inner, directory))
         calls = [
-            {
-                "name": name,
-                "feed": str(save_sample(directory / f"feed{number}.npz", feed)),
-                "values": str(directory / f"values{number}.npz"),
-            }
+            FrontierCall(name, save_sample(directory / f"feed{number}.npz", feed), directory / f"values{number}.npz")
             for number, (name, feed) in enumerate(feeds)
         ]
-        request = {"task": "frontiers", "source": str(model.path), "parts": parts, "calls": calls}
-        call(request | {"libraries": [str(path) for path in libraries]}, directory, str(model.path))
-        return [values | read_entries(Path(entry["values"])) for values, entry in zip(known, calls, strict=True)]
+        ask(FindFrontiers(str(model.path), parts, calls, [str(path) for path in libraries]), directory)
+        return [values | read_entries(entry.values) for values, entry in zip(known, calls, strict=True)]
 
 
 def _readable(model: CompiledModel, name: str) -> bool:

@@ -24,7 +24,9 @@ from actcache.model.compiled_model import CompiledModel, read_compiled
 from actcache.model.trace import list_calls
 from actcache.passes.rewrite.weights import move_weights
 from actcache.replay.differences import calls_differ, first_difference, missing
-from actcache.runs.client import call
+from actcache.runs.client import ask
+from actcache.runs.requests import Compiled, LoggedCall, LoggedChange, Originals, ReplayLog
+from actcache.verification.verify import VerifyReport
 
 
 def replay_audit(
@@ -78,9 +80,9 @@ def replay_audit(
         "lookups": len(decisions),
         "rows": sum(len(step.outcomes) for step in decisions),
         "evicted": sum(len(step.evicted) for step in recorded),
-        "same": difference is None and outputs["failure"] is None,
+        "same": difference is None and outputs.failure is None,
         "difference": None if difference is None else difference.to_json(),
-        "outputs": {key: outputs[key] for key in ("max_abs_error", "bit_exact", "failure")},
+        "outputs": {key: getattr(outputs, key) for key in ("max_abs_error", "bit_exact", "failure")},
         "notes": _notes(history, steps, names),
     }
 
@@ -93,27 +95,22 @@ def _played(
     audit: str | PathLike[str],
     libraries: Sequence[str | PathLike[str]],
     tolerance: float | None,
-) -> tuple[History, dict[str, Any]]:
+) -> tuple[History, VerifyReport]:
     """Make the calls, and return what was decided and how outputs compare."""
     with scratch_folder() as directory:
-        original, record = _write_original(model, directory), directory / "audit.jsonl"
-        request = {
-            "task": "replay_audit",
-            "source": str(model.path),
-            "base": original,
-            "model": original,
-            "compiled": str(model.path),
-            "per_call": PerCall.from_manifest(json.dumps(model.manifest)).names(),
-            "libraries": [str(path) for path in libraries],
-            "calls": [str(path) for path in calls],
-            "config": dict(history.config),
-            "steps": [_request(run) for run in taken],
-            "audit": str(audit),
-            "record": str(record),
-            "tolerance": tolerance,
-        }
-        outputs = call(request, directory, str(model.path))
-        again = read_history(record)
+        original = _write_original(model, directory)
+        request = ReplayLog(
+            originals=Originals(str(model.path), original, original, [str(path) for path in libraries]),
+            compiled=Compiled(model.path, PerCall.from_manifest(json.dumps(model.manifest))),
+            calls=calls,
+            config=history.config,
+            steps=[_step(run) for run in taken],
+            audit=str(audit),
+            record=directory / "audit.jsonl",
+            tolerance=tolerance,
+        )
+        outputs = ask(request, directory)
+        again = read_history(request.record)
     if missing(again):
         raise InternalError(f"in the log of the replay, {missing(again)[0]}", file=model.path)
     return again, outputs
@@ -151,16 +148,17 @@ def _taken(steps: list[Step], calls: int) -> list[list[Decision] | Change]:
     return taken[:end]
 
 
-def _request(run: list[Decision] | Change) -> dict[str, Any]:
+def _step(run: list[Decision] | Change) -> LoggedCall | LoggedChange:
     """Return what the other process is to do."""
     if isinstance(run, Change):
-        return {"what": run.what, "arguments": dict(run.arguments)}
+        return LoggedChange(run.what, run.arguments)
     namespaces = [decision.namespace for decision in run if decision.namespace is not None]
-    return {
-        "regions": [_arguments(decision) for decision in run],
-        "namespace": namespaces[0] if namespaces else None,
-        "control": "refresh" if any(REFRESHED in decision.outcomes for decision in run) else "use",
-    }
+    refreshed = any(REFRESHED in decision.outcomes for decision in run)
+    return LoggedCall(
+        regions=[_arguments(decision) for decision in run],
+        namespace=namespaces[0] if namespaces else None,
+        control="refresh" if refreshed else "use",
+    )
 
 
 def _arguments(decision: Decision) -> tuple[str, str, int, int, int, int, int]:

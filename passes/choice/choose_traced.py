@@ -112,14 +112,14 @@ class TracedChoice:
 
     def _merges(self, start: Start, cone: Cone) -> bool:
         """Whether the tensors at a start take fewer different values than the inputs that they come from."""
-        recording = self.predictor.recording
+        trace = self.predictor.trace
         given = [(name, None) for name in sorted(start.given)]
         inputs = [(name, None) for name in sorted(cone)]
-        if recording.holds(given) and recording.distinct(given) < recording.distinct(inputs):
+        if trace.holds(given) and trace.distinct(given) < trace.distinct(inputs):
             return True
-        rows = sorted({place for place in recording.hashes if place[0] in start.given and place[1] is not None})
-        batch = sorted({place for place in recording.hashes if place[0] in cone and place[1] is not None})
-        return bool(rows and batch) and recording.distinct(rows) < recording.distinct(batch)
+        rows = sorted({place for place in trace.hashes if place[0] in start.given and place[1] is not None})
+        batch = sorted({place for place in trace.hashes if place[0] in cone and place[1] is not None})
+        return bool(rows and batch) and trace.distinct(rows) < trace.distinct(batch)
 
     def _add_best(self, candidates: Sequence[Candidate]) -> bool:
         """Add the candidate with the lowest predicted time, if that gains enough; note them all."""

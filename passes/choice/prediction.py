@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from actcache.passes.choice.candidate import LOOKUP_SECONDS, Candidate
 from actcache.passes.choice.store_simulation import StoreSimulation
-from actcache.passes.choice.trace_keys import Hashes, Place, Recording, places
+from actcache.passes.choice.trace_keys import Hashes, Place, TraceKeys, places
 from actcache.passes.costs.time_model import TimeModel
 
 Plan = Sequence[Candidate]
@@ -62,17 +62,17 @@ class Predictor:
 
     Args:
         times: How long parts of the model take.
-        recording: The recorded calls, with hashes at every place that a plan's regions read.
+        trace: The recorded calls, with hashes at every place that a plan's regions read.
         budget: Bytes that the store may hold.
     """
 
-    def __init__(self, times: TimeModel, recording: Recording, budget: int) -> None:
-        self.times, self.recording, self.budget = times, recording, budget
+    def __init__(self, times: TimeModel, trace: TraceKeys, budget: int) -> None:
+        self.times, self.trace, self.budget = times, trace, budget
         self._keys: dict[tuple[Place, ...], list[Hashes]] = {}
 
     def can_predict(self, candidate: Candidate) -> bool:
         """Whether hashes were taken at the candidate's frontier."""
-        return self.recording.holds(places(candidate.region))
+        return self.trace.holds(places(candidate.region))
 
     def predict(self, plan: Plan) -> Prediction:
         """Play the recorded calls through a plan, from an empty store.
@@ -83,20 +83,20 @@ class Predictor:
         parts = [_Part(self, candidate, plan, index) for index, candidate in enumerate(plan)]
         store = StoreSimulation(self.budget)
         total = 0.0
-        for call, seconds in enumerate(self.recording.seconds):
+        for call, seconds in enumerate(self.trace.seconds):
             saved = overhead = 0.0
             for part in reversed(parts):  # the outermost first: it decides what is looked up within
                 if part.look_up(call, store, parts):
                     overhead += part.overhead
                 saved += part.saved
             total += seconds * max(1.0 - saved, 0.0) + overhead
-        return Prediction(float(total / max(self.recording.total, 1e-12)), tuple(part.use() for part in parts))
+        return Prediction(float(total / max(self.trace.total, 1e-12)), tuple(part.use() for part in parts))
 
     def keys(self, candidate: Candidate) -> list[Hashes]:
         """Return the keys of a candidate's frontier in every call."""
         wanted = places(candidate.region)
         if wanted not in self._keys:
-            self._keys[wanted] = self.recording.keys(wanted)
+            self._keys[wanted] = self.trace.keys(wanted)
         return self._keys[wanted]
 
 

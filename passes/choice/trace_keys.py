@@ -1,7 +1,7 @@
 """What a trace of recorded calls holds for the choice of regions: the keys that every frontier would have had.
 
 A *place* is a tensor with the axis that is cut into rows, or None where the whole tensor is one part of a key. For
-every call the recording holds one hash per row (one in all for None); the key of a region's row combines the hashes at
+every call a trace holds one hash per row (one in all for None); the key of a region's row combines the hashes at
 its frontier's places.
 """
 
@@ -31,7 +31,7 @@ def places(region: Region) -> tuple[Place, ...]:
 
 
 @dataclass(frozen=True)
-class Recording:
+class TraceKeys:
     """Recorded calls, in order.
 
     Attributes:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import onnx
 
@@ -36,16 +35,6 @@ class Costs:
     shapes: Mapping[str, tuple[int, ...]]
     measured: bool
     spread: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the costs as JSON can hold them."""
-        return asdict(self) | {"shapes": {name: list(shape) for name, shape in self.shapes.items()}}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Costs:
-        """Read what :meth:`to_json` returned."""
-        shapes = {name: tuple(shape) for name, shape in content["shapes"].items()}
-        return cls(**{**content, "seconds": tuple(content["seconds"]), "shapes": shapes})
 
     def bytes(self, view: GraphView, name: str) -> int | None:
         """Return the size of a tensor in bytes on the sample; None: not known."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from actcache.passes.costs.cost import Costs
 
@@ -26,15 +25,6 @@ class FewRows:
     row_axes: Mapping[str, int]
     few: int
     costs: Costs
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return {"row_axes": dict(self.row_axes), "few": self.few, "costs": self.costs.to_json()}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> FewRows:
-        """Read what :meth:`to_json` returned."""
-        return cls(content["row_axes"], content["few"], Costs.from_json(content["costs"]))
 
 
 class TimeModel:

@@ -11,7 +11,7 @@ from actcache.passes.choice.candidate import Candidate
 from actcache.passes.choice.choose import choose, wanted_places
 from actcache.passes.choice.prediction import Predictor
 from actcache.passes.choice.store_simulation import ENTRY_OVERHEAD, StoreSimulation
-from actcache.passes.choice.trace_keys import Hashes, Place, Recording
+from actcache.passes.choice.trace_keys import Hashes, Place, TraceKeys
 from actcache.passes.costs.cost import Costs
 from actcache.passes.costs.time_model import FewRows, TimeModel
 from actcache.passes.graph.view import GraphView
@@ -19,14 +19,14 @@ from actcache.passes.graph.view import GraphView
 Keys = dict[str, list[list[int]]]
 
 
-def recording(keys: Keys, seconds: float = 1.0) -> Recording:
+def recording(keys: Keys, seconds: float = 1.0) -> TraceKeys:
     """Per tensor and call one number per row; the whole tensor's hash follows from them."""
     hashes: dict[Place, list[Hashes]] = {}
     for name, calls in keys.items():
         hashes[name, 0] = [np.array(rows, np.uint64) for rows in calls]
         hashes[name, None] = [np.array([hash(tuple(rows)) & (2**63 - 1)], np.uint64) for rows in calls]
     count = len(next(iter(keys.values())))
-    return Recording(np.full(count, seconds), hashes)
+    return TraceKeys(np.full(count, seconds), hashes)
 
 
 def predictor(graph: GraphView, keys: Keys, costs: Costs | None = None, budget: int = 1 << 30) -> Predictor:

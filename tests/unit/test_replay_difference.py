@@ -13,7 +13,7 @@ import actcache
 from actcache.audit.logged_decisions import Change, Decision, History, read_history, runs
 from actcache.errors import UnsupportedAudit
 from actcache.replay.differences import Difference, calls_differ, first_difference
-from actcache.runs.replay_run import _change
+from actcache.runs.replay_log import _change
 
 #: Two keys that miss and one that hits; the third call evicts.
 LOG = [

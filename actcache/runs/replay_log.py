@@ -3,58 +3,52 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 
 from actcache.audit.logged_decisions import RECORDERS
 from actcache.base.library import call
-from actcache.base.per_call import PerCall
 from actcache.errors import InvalidOption, InvalidSamples, UnsupportedAudit
+from actcache.runs.calls import Calls
+from actcache.runs.requests import LoggedCall, LoggedChange, ReplayLog
+from actcache.runs.sessions import open_original, open_session, run_of, session_options
 from actcache.serve import knobs, runtime
 from actcache.verification import verify
 
-#: Opens a session of the compiled model; of a namespace, or of the configured one.
-Open = Callable[[str | None], ort.InferenceSession]
 #: More than any replay records, so that all of it is in one file; and what the library can hold back meanwhile.
 _ONE_FILE, _BUFFER = 1 << 50, 64 << 20
 
 
-def replay(
-    request: Mapping[str, Any], feeds: Iterable[verify.Feed], opened: Open, original: verify.Run
-) -> dict[str, Any]:
+def replay_log(request: ReplayLog, _: Path) -> verify.VerifyReport:
     """Make recorded calls as the log says, from an empty store, with an audit log of their own.
 
-    Args:
-        request: ``config``; ``steps``: for a call its ``regions`` (the arguments of ``actcache_replay``), ``namespace``
-            and ``control`` word, for a change ``what`` and ``arguments``; ``record``: the file of the new log;
-            ``per_call``; ``calls``: the names of the feeds; ``tolerance``; ``audit``: what messages call the log.
-        feeds: The calls.
-        opened: Opens a session of the compiled model.
-        original: The model that it was made from.
-
     Returns:
-        How outputs compare with the original's: a :class:`~actcache.verification.verify.VerifyReport` as JSON.
+        How outputs compare with the original's.
     """
-    sessions = _Sessions(opened, PerCall(**request["per_call"]))
-    with _refused_by(request["audit"]):
-        _configure(request["config"])
-    sessions.of(next(step["namespace"] for step in request["steps"] if "regions" in step))  # makes regions known
+    proto = onnx.load_model(request.originals.base, load_external_data=False)
+    calls = iter(zip(request.calls, Calls(proto, request.calls), strict=True))
+    original = run_of(open_original(request.originals))
+    sessions = _Sessions(request)
+    with _refused_by(request.audit):
+        _configure(request.config)
+    sessions.of(next(step.namespace for step in request.steps if isinstance(step, LoggedCall)))  # makes regions known
     knobs.configure(audit_max_bytes=_ONE_FILE, audit_files=0, audit_buffer_bytes=_BUFFER)
-    knobs.configure(audit_path=request["record"])
+    knobs.configure(audit_path=str(request.record))
     report = verify.VerifyReport()
     varying: frozenset[int] | None = None
-    calls = iter(zip(request["calls"], feeds, strict=True))
-    for step in request["steps"]:
-        if "what" in step:
-            with _refused_by(request["audit"]):
-                _change(step["what"], step["arguments"])
+    for step in request.steps:
+        if isinstance(step, LoggedChange):
+            with _refused_by(request.audit):
+                _change(step.what, step.arguments)
             continue
-        name, feed = next(calls)
-        for region, fingerprint, *numbers in step["regions"]:
+        path, feed = next(calls)
+        for region, fingerprint, *numbers in step.regions:
             call("actcache_replay", region.encode(), fingerprint.encode(), *numbers)
         try:
             expected = original(feed)
@@ -62,35 +56,41 @@ def replay(
                 varying = verify.varying_outputs(original, feed)
             got = sessions.run(step, feed)
         except Exception as error:
-            raise InvalidSamples(f"the model refuses this call ({error})", file=name) from error
-        report.failure = report.failure or verify.differences(
-            name, got, expected, request["tolerance"], varying, report
-        )
+            raise InvalidSamples(f"the model refuses this call ({error})", file=path) from error
+        failure = verify.differences(str(path), got, expected, request.tolerance, varying, report)
+        report.failure = report.failure or failure
     knobs.configure(audit_path="")
-    return report.to_json()
+    return report
 
 
 class _Sessions:
     """A session of the compiled model for every namespace that is not a call's own."""
 
-    def __init__(self, opened: Open, per_call: PerCall) -> None:
-        self._opened, self._per_call = opened, per_call
+    def __init__(self, request: ReplayLog) -> None:
+        self._request, self._per_call = request, request.compiled.per_call
         self._by_namespace: dict[str | None, ort.InferenceSession] = {}
 
     def of(self, namespace: str | None) -> ort.InferenceSession:
         wanted = None if self._per_call.namespace_input else namespace
         if wanted not in self._by_namespace:
-            self._by_namespace[wanted] = self._opened(wanted)
+            self._by_namespace[wanted] = self._open(wanted)
         return self._by_namespace[wanted]
 
-    def run(self, step: Mapping[str, Any], feed: verify.Feed) -> list[Any]:
+    def _open(self, namespace: str | None) -> ort.InferenceSession:
+        options = session_options(self._request.originals.libraries)
+        if namespace is not None:
+            options.add_session_config_entry("actcache.namespace", namespace)
+        runtime.register(options)
+        return open_session(self._request.compiled.path, options)
+
+    def run(self, step: LoggedCall, feed: verify.Feed) -> list[Any]:
         """Make a call, and return the outputs that the original has."""
-        session, names = self.of(step["namespace"]), self._per_call
+        session, names = self.of(step.namespace), self._per_call
         added = {}
         if names.namespace_input is not None:
-            added[names.namespace_input] = np.array(step["namespace"] or "")
+            added[names.namespace_input] = np.array(step.namespace or "")
         if names.control_input is not None:
-            added[names.control_input] = np.array(step["control"])
+            added[names.control_input] = np.array(step.control)
         outputs = [value.name for value in session.get_outputs() if value.name != names.account_output]
         return list(session.run(outputs, {**feed, **added}))
 

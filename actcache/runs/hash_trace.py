@@ -1,0 +1,126 @@
+"""Hashing and timing recorded calls, in the process that runs models (see ``worker``): what the keys of every frontier
+would have been.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from actcache.model.feed_file import arrays_of, read_feed
+from actcache.model.model_inputs import model_inputs
+from actcache.passes.choice.trace_keys import Hashes, Place
+from actcache.passes.costs.time_model import FewRows
+from actcache.passes.rewrite.upstream import upstream_model
+from actcache.runs.calls import Calls
+from actcache.runs.measure import measure_one_row
+from actcache.runs.requests import HashTrace
+from actcache.runs.sessions import open_original, open_session, session_options
+from actcache.runs.trace_key_file import save_keys
+from actcache.verification import verify
+
+#: How long the original is timed for, and how often calls of one shape are timed.
+_TIMING_SECONDS, _REPEATS = 15.0, 5
+
+
+def hash_trace(request: HashTrace, directory: Path) -> list[FewRows]:
+    """Hash and time the calls of a trace, and measure the costs of one row."""
+    originals = request.originals
+    proto = onnx.load_model(originals.base, load_external_data=False)
+    session = open_original(originals, spinning=False)
+    upstream = _upstream(request, proto, directory)
+    seconds, hashes = _hashed(session, Calls(proto, request.calls), request.places, upstream)
+    save_keys(request.keys, seconds, hashes)
+    sample = read_feed(request.sample, model_inputs(proto))
+    cuts = (measure_one_row(originals, session, proto, directory, sample, axes) for axes in request.batches)
+    return [cut for cut in cuts if cut is not None]
+
+
+def _upstream(request: HashTrace, proto: onnx.ModelProto, directory: Path) -> ort.InferenceSession | None:
+    """Load the part of the model that computes the places which are no inputs; None: there are none."""
+    names = {name for name, _ in request.places} - {value.name for value in proto.graph.input}
+    if not names:
+        return None
+    path = directory / "upstream.onnx"
+    path.write_bytes(upstream_model(proto, names).SerializeToString())
+    return open_session(path, session_options(request.originals.libraries))
+
+
+def _hashed(
+    session: ort.InferenceSession, calls: Calls, places: Sequence[Place], upstream: ort.InferenceSession | None
+) -> tuple[list[float], dict[Place, list[Hashes]]]:
+    """Return the seconds of each call, and per place the hashes of what each call puts there."""
+    names = [value.name for value in upstream.get_outputs()] if upstream else []
+    taken = {value.name for value in upstream.get_inputs()} if upstream else set()
+    hashes: dict[Place, list[Hashes]] = {place: [] for place in places}
+    clock = _Clock(session)
+    for feed in calls:
+        clock.time(feed)
+        values: dict[str, Any] = dict(feed)
+        if upstream:
+            values |= zip(names, upstream.run(names, {n: a for n, a in feed.items() if n in taken}), strict=True)
+        for (name, axis), found in hashes.items():
+            found.append(hash_rows(values.get(name), axis))
+    return clock.seconds(), hashes
+
+
+def hash_rows(value: Any, axis: int | None) -> Hashes:
+    """Return a hash of every row of an array, or one of all of it; type and shape count.
+
+    What is no array, or has no such axis, is one value; an input that was left out is one too.
+    """
+    if not isinstance(value, np.ndarray) or axis is None or axis >= value.ndim:
+        return np.array([_hash(value)], np.uint64)
+    rows = np.moveaxis(value, axis, 0)
+    return np.array([_hash(row) for row in rows], np.uint64)
+
+
+def _hash(value: Any) -> int:
+    state = hashlib.blake2b(digest_size=8)
+    if isinstance(value, np.ndarray):
+        state.update(f"{value.dtype.str} {value.shape} ".encode())
+        text = value.dtype.kind == "O"
+        state.update(repr(value.tolist()).encode() if text else np.ascontiguousarray(value).tobytes())
+    else:
+        state.update(repr(value).encode())
+    return int.from_bytes(state.digest(), "little")
+
+
+@dataclass
+class _Clock:
+    """Times calls of every shape a few times, while there is time, and tells what all calls take."""
+
+    session: ort.InferenceSession
+    _timed: dict[tuple[Any, ...], list[float]] = field(default_factory=lambda: defaultdict(list))
+    _order: list[tuple[tuple[Any, ...], int]] = field(default_factory=list)
+    _spent: float = 0.0
+
+    def time(self, feed: verify.Feed) -> None:
+        arrays = {name: arrays_of(value) for name, value in sorted(feed.items())}
+        shapes = tuple((name, *(array.shape for array in found)) for name, found in arrays.items())
+        self._order.append((shapes, sum(array.nbytes for found in arrays.values() for array in found)))
+        timed = self._timed[shapes]
+        if len(timed) < _REPEATS and (self._spent < _TIMING_SECONDS or not any(self._timed.values())):
+            if not timed:
+                self.session.run(None, feed)  # the first run with a shape plans its memory
+            start = time.perf_counter()
+            self.session.run(None, feed)
+            timed.append(time.perf_counter() - start)
+            self._spent += 2 * timed[-1] if len(timed) == 1 else timed[-1]
+
+    def seconds(self) -> list[float]:
+        """Seconds of every call; those of shapes that were not timed follow from their bytes."""
+        medians = {shapes: statistics.median(timed) for shapes, timed in self._timed.items() if timed}
+        sizes = {shapes: size for shapes, size in self._order if shapes in medians}
+        per_byte = sum(medians[s] for s in sizes) / max(sum(sizes.values()), 1)
+        return [medians.get(shapes, size * per_byte) for shapes, size in self._order]

@@ -1,0 +1,76 @@
+"""Measuring a model, in the process that runs models (see ``worker``): types, samples, costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from actcache.base.free_memory import release_memory
+from actcache.model.feed_file import read_feed, save_sample
+from actcache.model.model_inputs import model_inputs
+from actcache.model.synthetic_samples import make_samples
+from actcache.passes.costs.profiler import measure_costs, run_seconds
+from actcache.passes.costs.time_model import FewRows
+from actcache.passes.graph.told_types import told_types
+from actcache.passes.graph.view import GraphView
+from actcache.runs.requests import AskTypes, Measure, Measurement, Originals, RowAxes
+from actcache.runs.sessions import open_original, run_of, run_sample
+from actcache.verification import verify
+
+
+def ask_types(request: AskTypes, directory: Path) -> dict[str, int]:
+    """Ask onnxruntime for types; none where it refuses the model with more outputs."""
+    proto = onnx.load_model(request.originals.base, load_external_data=False)
+    try:
+        return told_types(proto, request.names, directory, request.originals.libraries)
+    except Exception:  # whatever the runtime raises: the model itself is tried, and spoken of, when it is measured
+        return {}
+
+
+def measure(request: Measure, directory: Path) -> Measurement:
+    """Run the samples, or made-up ones, and measure costs on the first."""
+    originals = request.originals
+    session = open_original(originals)
+    proto = onnx.load_model(originals.base, load_external_data=False)
+    paths = list(request.samples)
+    if paths:
+        first = read_feed(paths[0], model_inputs(proto))
+        run_sample(session, first, paths[0])
+    else:
+        signature = onnx.load_model(originals.signature or originals.base, load_external_data=False)
+        made = make_samples(signature, run_of(session))
+        paths = [save_sample(directory / f"sample{i}.npz", feed) for i, feed in enumerate(made)]
+        first = made[0]
+    answer = Measurement(paths, ort.__version__, None)
+    if not request.timed:
+        return answer
+    timing = run_seconds(session, first)
+    del session  # one model in memory at a time
+    release_memory()
+    costs = measure_costs(GraphView(proto), directory, first, timing, originals.libraries)
+    return Measurement(paths, ort.__version__, costs)
+
+
+def measure_one_row(
+    originals: Originals,
+    session: ort.InferenceSession,
+    proto: onnx.ModelProto,
+    directory: Path,
+    sample: verify.Feed,
+    row_axes: RowAxes,
+) -> FewRows | None:
+    """Measure one of the sample's rows; None if it has no other, or if the model refuses a single one."""
+    axes = {name: axis for name, axis in row_axes.items() if name in sample}
+    whole = verify.row_count(sample, axes) if axes else 1
+    if whole == 1:
+        return None
+    feed = verify.take(sample, axes, np.arange(1))
+    try:
+        timing = run_seconds(session, feed)
+    except Exception:  # whatever the runtime raises: the model takes this many rows and no fewer
+        return None
+    costs = measure_costs(GraphView(proto), directory, feed, timing, originals.libraries)
+    return FewRows(row_axes, 1, costs)

@@ -1,0 +1,309 @@
+"""What the compiler asks of the process that runs models, and what that answers: one type for each.
+
+Requests and answers travel as JSON files (:mod:`actcache.base.typed_json`). A request says in its ``type`` which one
+it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+
+from actcache.base.per_call import PerCall
+from actcache.passes.choice.bits import Dependent
+from actcache.passes.choice.trace_keys import Place
+from actcache.passes.costs.cost import Costs
+from actcache.passes.costs.time_model import FewRows
+from actcache.verification.verify import VerifyReport
+
+T = TypeVar("T")
+#: Graph input to the axis of its rows.
+RowAxes = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class FixedBatch:
+    """The one batch size that an original takes, where the model that the passes edit takes any.
+
+    Attributes:
+        size: The size.
+        inputs: Graph input to the axis of its rows.
+        outputs: Per graph output the axis of its rows; None: it does not depend on them.
+    """
+
+    size: int
+    inputs: Mapping[str, int]
+    outputs: Sequence[int | None]
+
+
+@dataclass(frozen=True)
+class Originals:
+    """Where the original model is, and what it needs.
+
+    Attributes:
+        source: The model as the user gave it (what messages name).
+        model: The file to run.
+        base: The model in the working folder, which the passes edit.
+        libraries: Custom-op libraries that the model itself needs.
+        signature: A model with the inputs of the original, which samples are made for; `base` if it is empty.
+        fixed: The batch size of the original, if `base` takes others.
+    """
+
+    source: str
+    model: str
+    base: str
+    libraries: Sequence[str] = ()
+    signature: str = ""
+    fixed: FixedBatch | None = None
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled model to be run in place of the original.
+
+    Attributes:
+        path: Its file.
+        per_call: Inputs and outputs that it has besides the original's.
+    """
+
+    path: Path
+    per_call: PerCall
+
+
+# -- answers ------------------------------------------------------------------------------------------
+
+
+class Measurement(msgspec.Struct, frozen=True):
+    """Answers :class:`Measure`: the samples (made up, if none were given) and the version of onnxruntime that ran them;
+    costs, if they were asked for.
+    """
+
+    samples: Sequence[Path]
+    onnxruntime: str
+    costs: Costs | None
+
+
+class BatchBits(msgspec.Struct, frozen=True):
+    """Answers :class:`FindBatchBits`: operators whose results depend on the batch, and the tensors that onnxruntime's
+    optimiser leaves; None if it does not tell.
+    """
+
+    dependent: Sequence[Dependent] = ()
+    kept: Sequence[str] | None = None
+
+
+class Lookups(msgspec.Struct, frozen=True):
+    """Rows that one region was asked for, and those that were computed."""
+
+    lookups: int
+    computed: int
+
+    def __sub__(self, before: Lookups) -> Lookups:
+        return Lookups(self.lookups - before.lookups, self.computed - before.computed)
+
+    @property
+    def reuse(self) -> float:
+        """Share of the rows looked up that did not have to be computed."""
+        return 1 - self.computed / self.lookups if self.lookups else 0.0
+
+
+class Played(msgspec.Struct, frozen=True):
+    """Answers :class:`PlayTrace`.
+
+    Attributes:
+        calls: How many calls were played.
+        original: Seconds that the original took for them.
+        compiled: Seconds that the compiled model took.
+        regions: What each region was asked for.
+        max_abs_error: Largest difference between their outputs.
+        failure: What went beyond the tolerance, or None.
+    """
+
+    calls: int
+    original: float
+    compiled: float
+    regions: Mapping[str, Lookups]
+    max_abs_error: float
+    failure: str | None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An error of the other process, as the arguments of its class."""
+
+    kind: str
+    message: str
+    file: str | None
+    node: str | None
+    hint: str | None
+
+
+# -- requests -----------------------------------------------------------------------------------------
+
+
+class Request(msgspec.Struct, Generic[T], frozen=True, tag=True):
+    """Something to do for the compiler; it is answered with a T."""
+
+    #: T, for the reader of the answer.
+    answer: ClassVar[Any] = None
+
+    @property
+    def source(self) -> str:
+        """What messages call the model."""
+        raise NotImplementedError
+
+
+class OfOriginals(Request[T], Generic[T], frozen=True):
+    """A request about the original model."""
+
+    originals: Originals
+
+    @property
+    def source(self) -> str:
+        """What messages call the model."""
+        return self.originals.source
+
+
+class AskTypes(OfOriginals[dict[str, int]], frozen=True):
+    """Ask onnxruntime for the types of the values `names` (:func:`actcache.passes.graph.told_types.told_types`)."""
+
+    answer = dict[str, int]
+    names: Sequence[str]
+
+
+class Measure(OfOriginals[Measurement], frozen=True):
+    """Run the model on samples, or make some up; measure its costs on the first one, if `timed`."""
+
+    answer = Measurement
+    samples: Sequence[Path]
+    timed: bool
+
+
+class Verify(OfOriginals[VerifyReport], frozen=True):
+    """Verify a compiled model against the original.
+
+    Attributes:
+        compiled: The compiled model.
+        samples: Files of inputs.
+        batches: Ways to cut the inputs into rows.
+        cones: Per region the graph inputs that it depends on.
+        tolerance: Largest accepted relative difference; None: by the types of outputs.
+        exact: Accept no difference, not in one bit.
+    """
+
+    answer = VerifyReport
+    compiled: Compiled
+    samples: Sequence[Path]
+    batches: Sequence[RowAxes]
+    cones: Sequence[Sequence[str]]
+    tolerance: float | None
+    exact: bool
+
+
+class FindBatchBits(OfOriginals[BatchBits], frozen=True):
+    """Find operators whose results depend on the batch (:mod:`actcache.verification.batch_bits`)."""
+
+    answer = BatchBits
+    sample: Path
+    batches: Sequence[RowAxes]
+
+
+class HashTrace(OfOriginals[list[FewRows]], frozen=True):
+    """Hash and time recorded calls, and measure the sample with fewer rows.
+
+    Attributes:
+        calls: The calls.
+        sample: The call that costs were measured on.
+        places: Where to take hashes.
+        batches: Every batch that the model may have.
+        keys: The file that hashes and times are written to (:func:`actcache.runs.hash_trace.hash_trace`).
+    """
+
+    answer = list[FewRows]
+    calls: Sequence[Path]
+    sample: Path
+    places: Sequence[Place]
+    batches: Sequence[RowAxes]
+    keys: Path
+
+
+class PlayTrace(OfOriginals[Played], frozen=True):
+    """Play recorded calls through the original and the compiled model, with a store of `budget` bytes."""
+
+    answer = Played
+    compiled: Compiled
+    calls: Sequence[Path]
+    tolerance: float | None
+    budget: int
+
+
+class FrontierCall(msgspec.Struct, frozen=True):
+    """A call whose frontiers are wanted: its name in messages, its inputs, and the file for the values."""
+
+    name: str
+    feed: Path
+    values: Path
+
+
+class FindFrontiers(Request[None], frozen=True):
+    """Run parts of a compiled model on calls, one after the other, and keep what they compute."""
+
+    model: str
+    parts: Sequence[Path]
+    calls: Sequence[FrontierCall]
+    libraries: Sequence[str]
+
+    @property
+    def source(self) -> str:
+        """What messages call the model."""
+        return self.model
+
+
+class LoggedCall(msgspec.Struct, frozen=True, tag=True):
+    """A run of the model as an audit log has it.
+
+    Attributes:
+        regions: What decided in each of its regions: the arguments of ``actcache_replay`` in ``actcache.h``.
+        namespace: Whose entries it looked for; None: not known.
+        control: The word of the call (:data:`actcache.base.per_call.CONTROL_WORDS`).
+    """
+
+    regions: Sequence[tuple[str, str, int, int, int, int, int]]
+    namespace: str | None
+    control: str
+
+
+class LoggedChange(msgspec.Struct, frozen=True, tag=True):
+    """What the host program asked of the cache between two runs, as in a ``control`` line."""
+
+    what: str
+    arguments: Mapping[str, Any]
+
+
+class ReplayLog(OfOriginals[VerifyReport], frozen=True):
+    """Make the calls of an audit log again, from an empty store, with an audit log of their own.
+
+    Attributes:
+        compiled: The compiled model.
+        calls: The inputs of the calls.
+        config: The knobs at the beginning.
+        steps: What happened; as many runs as there are calls.
+        audit: What messages call the log.
+        record: The file of the new log.
+        tolerance: As for :class:`Verify`.
+    """
+
+    answer = VerifyReport
+    compiled: Compiled
+    calls: Sequence[Path]
+    config: Mapping[str, Any]
+    steps: Sequence[LoggedCall | LoggedChange]
+    audit: str
+    record: Path
+    tolerance: float | None
+
+
+AnyRequest = AskTypes | Measure | Verify | FindBatchBits | HashTrace | PlayTrace | FindFrontiers | ReplayLog

@@ -1,0 +1,94 @@
+"""Sessions of originals and of compiled models, in the process that runs models (see ``worker``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from actcache.errors import ActcacheError, InvalidModel, InvalidSamples
+from actcache.runs.requests import Compiled, Originals
+from actcache.serve import runtime
+from actcache.verification import verify
+
+
+def session_options(libraries: Sequence[str], *, spinning: bool = True) -> ort.SessionOptions:
+    """Options of a session. Where two take turns, a pool that still spins after its call takes cores from the other."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    if not spinning:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    for library in libraries:
+        try:
+            options.register_custom_ops_library(library)
+        except Exception as error:
+            raise InvalidModel(f"cannot be used as a custom-op library ({short(error)})", file=library) from error
+    return options
+
+
+def unoptimised(libraries: Sequence[str]) -> ort.SessionOptions:
+    """Options of a session that runs the model as it stands in the file."""
+    options = session_options(libraries)
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def open_session(path: str | Path, options: ort.SessionOptions) -> ort.InferenceSession:
+    """Load a model for the processor."""
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def open_original(
+    originals: Originals, options: ort.SessionOptions | None = None, *, spinning: bool = True
+) -> ort.InferenceSession:
+    """Load the original.
+
+    Raises:
+        InvalidModel: onnxruntime refuses it.
+    """
+    options = options or session_options(originals.libraries, spinning=spinning)
+    try:
+        return open_session(originals.model, options)
+    except ActcacheError:
+        raise
+    except Exception as error:
+        problem = f"onnxruntime {ort.__version__} cannot load it ({short(error)})"
+        hint = "export it for an older opset, or give --custom-op-library if it has operators of its own"
+        raise InvalidModel(problem, file=originals.source, hint=hint) from error
+
+
+def run_of(session: ort.InferenceSession) -> verify.Run:
+    """Return what runs a session's model."""
+    return lambda feed: list(session.run(None, feed))
+
+
+def run_of_compiled(compiled: Compiled, libraries: Sequence[str], *, spinning: bool = True) -> verify.Run:
+    """Load the compiled model and return what runs it as the original: with the inputs and outputs of that."""
+    options = session_options(libraries, spinning=spinning)
+    runtime.register(options)
+    session = open_session(compiled.path, options)
+    per_call = compiled.per_call
+    added = {} if per_call.namespace_input is None else {per_call.namespace_input: np.array("")}
+    outputs = [value.name for value in session.get_outputs() if value.name != per_call.account_output]
+    return lambda feed: list(session.run(outputs, {**feed, **added}))
+
+
+def run_sample(session: ort.InferenceSession, sample: verify.Feed, path: Path) -> None:
+    """Run a sample.
+
+    Raises:
+        InvalidSamples: The model refuses it.
+    """
+    try:
+        session.run(None, sample)
+    except Exception as error:
+        hint = "every sample must be a valid call of the model"
+        raise InvalidSamples(f"the model refuses this sample ({short(error)})", file=path, hint=hint) from error
+
+
+def short(error: Exception) -> str:
+    """Return what onnxruntime says, in one line of no more than 300 characters."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:297] + "..."

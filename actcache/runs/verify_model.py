@@ -1,0 +1,113 @@
+"""Verifying a compiled model, in the process that runs models (see ``worker``)."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+
+from actcache.base.free_memory import release_memory
+from actcache.base.tolerance import Spread
+from actcache.errors import ActcacheError
+from actcache.model.feed_file import read_feed
+from actcache.model.model_inputs import model_inputs
+from actcache.runs.requests import BatchBits, FindBatchBits, RowAxes, Verify
+from actcache.runs.sessions import (
+    open_original,
+    run_of,
+    run_of_compiled,
+    run_sample,
+    session_options,
+    short,
+    unoptimised,
+)
+from actcache.serve import runtime
+from actcache.verification import verify
+from actcache.verification.batch_bits import dependent_nodes, kept_tensors, optimised
+from actcache.verification.spread import measure_spread
+
+#: Seconds that batches of many sizes may take under ``--exact bits``, and how often each row of them is run.
+_SIZES_SECONDS, _RUNS_PER_SIZE = 90.0, 6
+
+
+def verify_model(request: Verify, _: Path) -> verify.VerifyReport:
+    """Ask the original, then the compiled model."""
+    inputs = model_inputs(onnx.load_model(request.originals.base, load_external_data=False))
+    samples = [read_feed(path, inputs) for path in request.samples]
+    session = open_original(request.originals)
+    for path, sample in zip(request.samples, samples, strict=True):
+        run_sample(session, sample, path)
+
+    varying = verify.varying_outputs(run_of(session), samples[0])
+    run = run_of(session)
+    fixed = request.originals.fixed
+    if fixed:
+        run = verify.in_batches(run, fixed.size, fixed.inputs, fixed.outputs)
+    sizes = _sizes(run, samples[0], request.batches) if request.exact else ()
+    answers = verify.references(run, samples, request.batches, request.cones, sizes)
+    del session, run  # one model in memory at a time
+    release_memory()
+    try:
+        run = run_of_compiled(request.compiled, request.originals.libraries)
+    except ActcacheError:
+        raise
+    except Exception as error:
+        return verify.VerifyReport(failure=f"onnxruntime refuses the compiled model ({short(error)})")
+    report = verify.compare(
+        run,
+        runtime.invalidate,
+        answers,
+        tolerance=request.tolerance,
+        exact=request.exact,
+        ignore=varying,
+        spread=lambda: _spread(request, samples),
+    )
+    if report.failure is None and not any(r["hits"] for r in runtime.stats()["regions"].values()):
+        report.failure = "no lookup ever hit: the results of one call may be larger than the cache can hold"
+    return report
+
+
+def _sizes(run: verify.Run, sample: verify.Feed, batches: Sequence[RowAxes]) -> list[int]:
+    """Return the sizes of batches to try: all, or those that a slow model gets done with in time."""
+    rows = max(
+        (verify.row_count(sample, {n: a for n, a in axes.items() if n in sample}) for axes in batches), default=1
+    )
+    start = time.perf_counter()
+    run(sample)
+    row_seconds = (time.perf_counter() - start) / max(rows, 1)
+    total = itertools.accumulate(row_seconds * size * _RUNS_PER_SIZE for size in verify.SIZES)
+    return [size for size, seconds in zip(verify.SIZES, total, strict=True) if size <= 9 or seconds <= _SIZES_SECONDS]
+
+
+def _spread(request: Verify, samples: Sequence[verify.Feed]) -> Spread:
+    """Measure how far the original's own results are apart. One that takes one batch size only has no other batches."""
+    originals = request.originals
+
+    def opened(optimised: bool, threads: int) -> verify.Run:
+        options = session_options(originals.libraries) if optimised else unoptimised(originals.libraries)
+        options.intra_op_num_threads = threads
+        return run_of(open_original(originals, options))
+
+    return measure_spread(opened, samples, [] if originals.fixed else request.batches)
+
+
+def find_batch_bits(request: FindBatchBits, directory: Path) -> BatchBits:
+    """Find operators whose results depend on the batch, and the tensors that onnxruntime's optimiser leaves."""
+    originals = request.originals
+    plain = unoptimised(originals.libraries)
+    sample = read_feed(request.sample, model_inputs(onnx.load_model(originals.base, load_external_data=False)))
+    try:
+        options = session_options(originals.libraries)
+        model = optimised(options, Path(originals.base), directory / "optimised.onnx")
+        kept = kept_tensors(model)
+        found = [
+            node
+            for axes in request.batches[:1]
+            for node in dependent_nodes(model, plain, directory / "values.onnx", sample, axes)
+        ]
+    except Exception:  # whatever the runtime raises: it does not take the model in this form
+        return BatchBits()
+    return BatchBits(found, kept)
