@@ -13,7 +13,7 @@
 
 #include "bench_store.h"
 #include "store/store.h"
-#include "units/row_layout.h"
+#include "units/window.h"
 
 namespace actcache::bench {
 namespace {
@@ -29,7 +29,8 @@ class Batch {
       : rows_(row_bytes >= kBatchBytes ? 2 : kBatchBytes / row_bytes),
         store_(std::size_t{1} << 30),
         output_(new std::byte[rows_ * row_bytes]),
-        layout_{chunks, rows_, row_bytes / chunks} {
+        window_{rows_, chunks, row_bytes / chunks, rows_ * (row_bytes / chunks),
+                row_bytes / chunks} {
     const auto specs = Bytes(row_bytes);
     for (std::size_t n = 0; n < rows_; ++n) {
       const Key key = KeyNumber(n);
@@ -42,7 +43,7 @@ class Batch {
   }
 
   std::size_t rows() const { return rows_; }
-  const RowLayout& layout() const { return layout_; }
+  const Window& window() const { return window_; }
   const std::byte* entry(std::size_t row) const {
     return static_cast<const std::byte*>(hits_[row]->data(0));
   }
@@ -53,23 +54,23 @@ class Batch {
   Store store_;
   std::vector<EntryRef> hits_;  // after store_: gone before it
   const std::unique_ptr<std::byte[]> output_;
-  const RowLayout layout_;
+  const Window window_;
 };
 
 void CountBytes(benchmark::State& state, const Batch& batch) {
   state.SetBytesProcessed(state.iterations() *
-                          static_cast<std::int64_t>(batch.rows() * batch.layout().row_bytes()));
+                          static_cast<std::int64_t>(batch.rows() * batch.window().unit_bytes()));
 }
 
 void CopyHits(benchmark::State& state) {
   const Batch batch(static_cast<std::size_t>(state.range(0)),
                     static_cast<std::size_t>(state.range(1)));
-  const RowLayout& layout = batch.layout();
+  const Window& window = batch.window();
   for (auto _ : state) {
-    CopyRows(
-        Parallel(), batch.rows(), layout.row_bytes(),
-        [&](std::size_t row) { return ConstRow{batch.entry(row), layout.Dense(), 0}; },
-        [&](std::size_t row) { return MutableRow{batch.output(), layout, row}; });
+    CopyUnits(
+        Parallel(), batch.rows(), window.unit_bytes(),
+        [&](std::size_t row) { return ConstUnit{batch.entry(row), window.Dense(), 0}; },
+        [&](std::size_t row) { return MutableUnit{batch.output(), window, row}; });
     benchmark::ClobberMemory();
   }
   CountBytes(state, batch);
@@ -78,14 +79,14 @@ void CopyHits(benchmark::State& state) {
 void Memcpy(benchmark::State& state) {
   const Batch batch(static_cast<std::size_t>(state.range(0)),
                     static_cast<std::size_t>(state.range(1)));
-  const RowLayout& layout = batch.layout();
+  const Window& window = batch.window();
   std::vector<const std::byte*> entries;
   for (std::size_t row = 0; row < batch.rows(); ++row) entries.push_back(batch.entry(row));
   for (auto _ : state) {
     for (std::size_t row = 0; row < batch.rows(); ++row) {
-      for (std::size_t chunk = 0; chunk < layout.outer; ++chunk) {
-        std::memcpy(batch.output() + layout.offset(row, chunk), entries[row] + chunk * layout.inner,
-                    layout.inner);
+      for (std::size_t chunk = 0; chunk < window.chunks; ++chunk) {
+        std::memcpy(batch.output() + window.offset(row, chunk), entries[row] + chunk * window.chunk,
+                    window.chunk);
       }
     }
     benchmark::ClobberMemory();

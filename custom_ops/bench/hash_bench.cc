@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "units/row_keys.h"
+#include "units/exact_keying.h"
 
 namespace actcache::bench {
 namespace {
@@ -24,11 +24,11 @@ void HashRows(benchmark::State& state, HashKind kind) {
   batch.bytes = data.size();
   const std::vector<TensorView> inputs{batch};
   const Axes axes{0};
-  const KeyBase base(kind, "fingerprint of a region", "namespace", /*per_call=*/false,
-                     {ElementType::kFloat}, axes);
+  const RowCut cut(axes, axes);
+  const ExactKeying keying(kind, {"fingerprint of a region", "namespace"}, cut,
+                           {ElementType::kFloat});
   for (auto _ : state) {
-    benchmark::DoNotOptimize(
-        ComputeKeys(base, PlanKind::kRow, std::nullopt, inputs, axes, kRows, Parallel()));
+    benchmark::DoNotOptimize(keying.KeysOf(cut.UnitsOf(inputs), std::nullopt, inputs, Parallel()));
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kRows));
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(data.size()));

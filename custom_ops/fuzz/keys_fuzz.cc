@@ -1,10 +1,10 @@
-// ComputeKeys: two rows (or calls) have one key exactly if everything that a key covers is equal,
+// ExactKeying: two rows (or calls) have one key exactly if everything that a key covers is equal,
 // which a plain description of the row, compared as text, decides.
 //
 // Input: a place and a change, then a call: a fingerprint, a namespace and some inputs with their
 // types, sizes, row axes and contents, out of few values, so that equal rows are not rare. The
 // second call is the first with the byte at that place changed.
-#include "units/row_keys.h"
+#include "units/exact_keying.h"
 
 #include <iterator>
 
@@ -167,10 +167,12 @@ std::string Describe(const Call& call, std::size_t row) {
 using Described = std::vector<std::pair<std::string, Key>>;
 
 void AddRows(const Call& call, HashKind hash, Described* rows) {
-  const KeyBase base(hash, call.fingerprint, call.name_space, call.own_namespace.has_value(),
-                     ElementTypes{ElementType::kFloat}, Axes{0});
-  const Keys keys = ComputeKeys(base, call.kind, call.own_namespace, call.views(), call.axes,
-                                call.rows, Parallel());
+  const RowCut cut(call.axes, Axes{0});
+  const ExactKeying keying(hash,
+                           {call.fingerprint, call.name_space, call.own_namespace.has_value()}, cut,
+                           ElementTypes{ElementType::kFloat});
+  const Cut& by = call.kind == PlanKind::kRow ? static_cast<const Cut&>(cut) : cut.whole();
+  const Keys keys = keying.KeysOf({&by, call.rows}, call.own_namespace, call.views(), Parallel());
   ACTCACHE_FUZZ_CHECK(keys.size() == call.rows);
   for (std::size_t row = 0; row < call.rows; ++row) {
     rows->emplace_back(Describe(call, row), keys[row]);

@@ -1,8 +1,8 @@
-// RowLayout and what copies rows, against loops over single bytes.
+// Window and what copies rows, against loops over single bytes.
 //
 // Input: the rank, a size for each axis, the row axis, the bytes of an element, the row, and where
 // the copied range begins and ends.
-#include "units/row_layout.h"
+#include "units/window.h"
 
 #include <numeric>
 
@@ -41,10 +41,10 @@ Bytes Counting(std::size_t size) {
   return bytes;
 }
 
-void CheckPieces(const Bytes& tensor, const RowLayout& layout, std::size_t row, const Bytes& range,
+void CheckPieces(const Bytes& tensor, const Window& window, std::size_t row, const Bytes& range,
                  std::size_t begin) {
   Bytes pieces;
-  ForEachPiece(tensor.data(), layout, row, begin, begin + range.size(),
+  ForEachPiece(tensor.data(), window, row, begin, begin + range.size(),
                [&](const std::byte* piece, std::size_t size) {
                  ACTCACHE_FUZZ_CHECK(size > 0);
                  pieces.insert(pieces.end(), piece, piece + size);
@@ -52,23 +52,23 @@ void CheckPieces(const Bytes& tensor, const RowLayout& layout, std::size_t row, 
   ACTCACHE_FUZZ_CHECK(pieces == range);
 }
 
-// Out of the tensor into a dense row, from there into a tensor of other bytes with the same layout:
+// Out of the tensor into a dense row, from there into a tensor of other bytes with the same window:
 // nothing but the range of that row changes.
-void CheckCopies(const Bytes& tensor, const Case& given, const RowLayout& layout, std::size_t row,
+void CheckCopies(const Bytes& tensor, const Case& given, const Window& window, std::size_t row,
                  std::size_t begin, std::size_t end) {
-  Bytes dense(layout.row_bytes(), std::byte{0});
-  CopyRowBytes(ConstRow{tensor.data(), layout, row}, MutableRow{dense.data(), layout.Dense(), 0},
-               begin, end);
-  Bytes expected(layout.row_bytes(), std::byte{0});
+  Bytes dense(window.unit_bytes(), std::byte{0});
+  CopyUnitBytes(ConstUnit{tensor.data(), window, row}, MutableUnit{dense.data(), window.Dense(), 0},
+                begin, end);
+  Bytes expected(window.unit_bytes(), std::byte{0});
   const Bytes slow = GatherSlowly(tensor, given, row);
   std::copy(slow.data() + begin, slow.data() + end, expected.data() + begin);
   ACTCACHE_FUZZ_CHECK(dense == expected);
 
   Bytes target(tensor.size(), std::byte{0xee});
-  CopyRowBytes(ConstRow{dense.data(), layout.Dense(), 0}, MutableRow{target.data(), layout, row},
-               begin, end);
+  CopyUnitBytes(ConstUnit{dense.data(), window.Dense(), 0}, MutableUnit{target.data(), window, row},
+                begin, end);
   for (std::size_t other = 0; other < given.rows(); ++other) {
-    Bytes wanted(layout.row_bytes(), std::byte{0xee});
+    Bytes wanted(window.unit_bytes(), std::byte{0xee});
     if (other == row) std::copy(slow.data() + begin, slow.data() + end, wanted.data() + begin);
     ACTCACHE_FUZZ_CHECK(GatherSlowly(target, given, other) == wanted);
   }
@@ -100,14 +100,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t row = reader.Below(given.rows());
 
   const Bytes tensor = Counting(ElementCount(given.dims) * given.unit);
-  const RowLayout layout = RowLayout::Of(given.dims, given.axis, given.unit);
-  ACTCACHE_FUZZ_CHECK(layout.rows == given.rows());
-  ACTCACHE_FUZZ_CHECK(layout.row_bytes() * layout.rows == tensor.size());
-  const std::size_t begin = reader.Number<std::uint16_t>() % (layout.row_bytes() + 1);
-  const std::size_t length = reader.Number<std::uint16_t>() % (layout.row_bytes() - begin + 1);
+  const Window window = Window::Along(given.dims, given.axis, given.unit);
+  ACTCACHE_FUZZ_CHECK(window.units == given.rows());
+  ACTCACHE_FUZZ_CHECK(window.unit_bytes() * window.units == tensor.size());
+  const std::size_t begin = reader.Number<std::uint16_t>() % (window.unit_bytes() + 1);
+  const std::size_t length = reader.Number<std::uint16_t>() % (window.unit_bytes() - begin + 1);
   const Bytes row_bytes = GatherSlowly(tensor, given, row);
   const Bytes range(row_bytes.data() + begin, row_bytes.data() + begin + length);
-  CheckPieces(tensor, layout, row, range, begin);
-  CheckCopies(tensor, given, layout, row, begin, begin + length);
+  CheckPieces(tensor, window, row, range, begin);
+  CheckCopies(tensor, given, window, row, begin, begin + length);
   return 0;
 }

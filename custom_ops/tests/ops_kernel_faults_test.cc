@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "ops_squares.h"
+#include "store/store.h"
 
 namespace actcache {
 namespace {

@@ -37,7 +37,7 @@ REVIEWED: dict[tuple[str, str, str], str] = {
         )
     },
     (
-        "custom_ops/src/units/row_keys.cc",
+        "custom_ops/src/units/exact_keying.cc",
         "no rank",
         "static_cast<std::int64_t>(tensor.dims.size()), axis}; → 0, axis};",
     ): ("the sizes are framed by their number, which is the rank"),

@@ -64,16 +64,23 @@ def test_what_the_lists_change_is_there_once(name: str) -> None:
 
 
 def test_what_is_not_there_is_an_error() -> None:
-    with pytest.raises(LookupError, match=r"row_keys.cc: what a mutant changes is not there any more: no such code"):
-        Break("units/row_keys.cc", "no  such code", "", "").applied(Path())
+    with pytest.raises(
+        LookupError, match=r"exact_keying.cc: what a mutant changes is not there any more: no such code"
+    ):
+        Break("units/exact_keying.cc", "no  such code", "", "").applied(Path())
     with pytest.raises(LookupError, match="times"):
-        Break("units/row_keys.cc", "hasher", "", "").applied(Path())
+        Break("units/exact_keying.cc", "hasher", "", "").applied(Path())
 
 
 def test_white_space_does_not_matter() -> None:
-    one = Break("units/row_keys.cc", "Keys   ComputeKeys( const KeyBase& base,PlanKind kind,", "KEYS(", "")
+    one = Break(
+        "units/exact_keying.cc",
+        "Keys   ExactKeying::KeysOf( const Units& units,const std::optional<std::string>&",
+        "KEYS(",
+        "",
+    )
     changed, _ = one.applied(Path())
-    assert "KEYS(" in changed and "Keys ComputeKeys(" not in changed
+    assert "KEYS(" in changed and "Keys ExactKeying::KeysOf(" not in changed
 
 
 @pytest.mark.parametrize("name", PYTHON)

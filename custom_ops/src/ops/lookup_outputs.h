@@ -1,4 +1,5 @@
-// What a lookup writes for the rest of the graph: the rows that were found, and those to compute.
+// What a lookup writes for the rest of the graph: the units that were found, and those to
+// compute.
 #ifndef ACTCACHE_OPS_LOOKUP_OUTPUTS_H_
 #define ACTCACHE_OPS_LOOKUP_OUTPUTS_H_
 
@@ -7,9 +8,9 @@
 
 #include "ops/kernel_io.h"
 #include "ops/region_attributes.h"
+#include "units/cut.h"
 #include "units/match.h"
 #include "units/parallel.h"
-#include "units/plan.h"
 
 namespace actcache {
 
@@ -18,15 +19,20 @@ struct LookupOutputs {
   const KernelIo& io;
   const Parallel& parallel;
   const RegionAttributes& attributes;
-  PlanKind kind;
-  std::size_t call_rows;  // N
-  const Match& match;     // empty for a pass
+  const Cut& cut;      // the region's own
+  const Units& units;  // of the call
+  const Match& match;  // empty for a pass
 
   // `cached`: without a miss the complete results, with one what CacheStore merges.
   void WriteCached() const;
-  // `compact`: the missing rows of the inputs that have rows, as many as ComputedRows() says;
-  // everything where nothing was found.
+  // `compact`: the missing units of the inputs that the region's cut divides, as many as
+  // Cut::Computed() says; everything where nothing was found.
   void WriteCompact(const std::vector<TensorView>& inputs) const;
+
+ private:
+  // Units `which` of an input, in that order.
+  void WriteSome(std::size_t output, std::size_t input, const TensorView& from,
+                 const SmallVector<std::uint32_t, 16>& which) const;
 };
 
 }  // namespace actcache

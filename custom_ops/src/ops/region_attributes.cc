@@ -276,6 +276,15 @@ std::size_t RegionAttributes::row_inputs() const {
                                                 [](std::int64_t axis) { return axis >= 0; }));
 }
 
+std::unique_ptr<const Cut> MakeCut(const RegionAttributes& attributes) {
+  if (!attributes.rows) {
+    return std::make_unique<WholeCut>(attributes.frontier(), attributes.live_outs());
+  }
+  return std::make_unique<RowCut>(attributes.input_row_axes, attributes.output_row_axes,
+                                  RowConditions{attributes.input_ranks, attributes.size_equations},
+                                  attributes.min_rows);
+}
+
 void CheckLookupAttributes(const RegionAttributes& attributes, std::size_t inputs,
                            std::size_t outputs) {
   CheckShared(attributes);

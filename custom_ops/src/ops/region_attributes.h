@@ -4,13 +4,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "abi/runtime.h"
 #include "ops/checksum.h"
-#include "units/match.h"
-#include "units/row_keys.h"
+#include "units/cut.h"
+#include "units/keying.h"
 #include "units/size_equations.h"
 
 namespace actcache {
@@ -23,7 +24,7 @@ struct RegionAttributes {
   Axes output_row_axes;                      // per live-out; all -1 for "tensor"
   ElementTypes output_types;                 // per live-out
   std::vector<SizeEquation> size_equations;  // CacheLookup only; none for "tensor"
-  // Fewer rows than this are never computed out of a call that has more (computed_rows.h); absent
+  // Fewer rows than this are never computed out of a call that has more (Cut::Computed); absent
   // in most models: 1.
   std::size_t min_rows = 1;
 
@@ -58,6 +59,9 @@ struct RegionAttributes {
 // Both throw ort::Error with a message that names the operator and the attribute.
 RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo* info);
 RegionAttributes ReadStoreAttributes(const ort::Api* api, const ort::KernelInfo* info);
+
+// How the region's calls are divided.
+std::unique_ptr<const Cut> MakeCut(const RegionAttributes& attributes);
 
 // The checks alone. `inputs` and `outputs` are what the node has.
 void CheckLookupAttributes(const RegionAttributes& attributes, std::size_t inputs,

@@ -97,7 +97,9 @@ std::string InputName(const ort::Api* api, const ort::KernelInfo* info, std::siz
 
 }  // namespace
 
-std::shared_ptr<SessionConstants> SessionConstants::ForLookup(const RegionAttributes& attributes) {
+std::shared_ptr<SessionConstants> SessionConstants::ForLookup(const ort::Api* api,
+                                                              const ort::KernelInfo* info,
+                                                              const RegionAttributes& attributes) {
   std::vector<Created>& created = CreatedHere();
   created.erase(std::remove_if(created.begin(), created.end(),
                                [](const Created& one) { return one.constants.expired(); }),
@@ -108,6 +110,7 @@ std::shared_ptr<SessionConstants> SessionConstants::ForLookup(const RegionAttrib
   }
   if (!constants) constants = std::make_shared<SessionConstants>();
   created.push_back({attributes.region, attributes.fingerprint, constants});
+  constants->Add(api, info, attributes);
   return constants;
 }
 

@@ -30,8 +30,11 @@ namespace actcache {
 // The constants of a region, and of the regions inside it, in one session. Thread-safe.
 class SessionConstants {
  public:
-  // For a CacheLookup that is being created: those of the region that it lies in, else new ones.
-  static std::shared_ptr<SessionConstants> ForLookup(const RegionAttributes& attributes);
+  // For a CacheLookup that is being created: those of the region that it lies in, else new ones,
+  // with its own. Throws as Add().
+  static std::shared_ptr<SessionConstants> ForLookup(const ort::Api* api,
+                                                     const ort::KernelInfo* info,
+                                                     const RegionAttributes& attributes);
   // For a CacheStore: those of its CacheLookup; null if that cannot be told.
   static std::shared_ptr<SessionConstants> ForStore(const RegionAttributes& attributes);
 

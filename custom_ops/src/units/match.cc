@@ -41,12 +41,12 @@ class EarlierRows {
   std::vector<std::uint32_t> table_;  // row + 1, or 0
 };
 
-bool Fits(const Entry& entry, const ElementTypes& types, const Axes& axes) {
+bool Fits(const Entry& entry, const Cut& cut, const ElementTypes& types) {
   if (entry.tensor_count() != types.size()) return false;
   for (std::size_t i = 0; i < types.size(); ++i) {
     if (entry.dtype(i) != static_cast<std::int32_t>(types[i])) return false;
     const DimsView dims = entry.dims(i);
-    if (axes[i] > static_cast<std::int64_t>(dims.rank)) return false;
+    if (!cut.output(i).IsIn(dims.rank + 1)) return false;
     std::size_t elements = 1;
     for (const std::int64_t dim : dims) elements *= static_cast<std::size_t>(dim);
     if (elements * (ElementBits(types[i]) / 8) != entry.bytes(i)) return false;
@@ -66,8 +66,8 @@ bool SameShapes(const Entry& a, const Entry& b) {
 // One call of FindRows().
 class Search {
  public:
-  Search(Store& store, const ElementTypes& types, const Axes& axes, const LookupRules& rules)
-      : store_(store), types_(types), axes_(axes), rules_(rules) {}
+  Search(Store& store, const Cut& cut, const ElementTypes& types, const LookupRules& rules)
+      : store_(store), cut_(cut), types_(types), rules_(rules) {}
 
   // Looks row `row`, the first with its key, up.
   void Add(std::size_t row, const Key& key) {
@@ -116,7 +116,9 @@ class Search {
     EarlierRows earlier(keys);
     for (std::size_t row = 0; row < keys.size(); ++row) {
       const std::size_t first = earlier.FirstEqual(row);
-      if (first == row) {
+      if (first == row && match_.any_miss() && cut_.miss_ends_hits()) {
+        Miss(row, keys[row], 0);
+      } else if (first == row) {
         Add(row, keys[row]);
       } else {
         AddEqual(row, first);
@@ -127,7 +129,7 @@ class Search {
 
  private:
   bool Usable(const Entry& entry) const {
-    return Fits(entry, types_, axes_) &&
+    return Fits(entry, cut_, types_) &&
            (match_.hits.empty() || SameShapes(entry, *match_.hits.front()));
   }
 
@@ -144,8 +146,8 @@ class Search {
   }
 
   Store& store_;
+  const Cut& cut_;
   const ElementTypes& types_;
-  const Axes& axes_;
   const LookupRules& rules_;
   const Origins& origins_ = Origins::Process();
   Match match_;
@@ -153,9 +155,9 @@ class Search {
 
 }  // namespace
 
-Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const Axes& axes,
-               const LookupRules& rules) {
-  return Search(store, types, axes, rules).Run(keys);
+Match FindUnits(Store& store, const Keys& keys, const Cut& cut, const ElementTypes& types,
+                const LookupRules& rules) {
+  return Search(store, cut, types, rules).Run(keys);
 }
 
 }  // namespace actcache

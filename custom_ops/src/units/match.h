@@ -10,8 +10,9 @@
 #include "policy/origins.h"
 #include "store/entry.h"
 #include "store/store.h"
+#include "units/cut.h"
+#include "units/keying.h"
 #include "units/plan.h"
-#include "units/row_keys.h"
 
 namespace actcache {
 
@@ -38,15 +39,17 @@ struct Match {
   std::uint64_t saved_ns = 0;  // recompute time of the rows found in the store
 
   bool any_miss() const { return !missing.empty(); }
+  // How many units are handed out: without a miss the complete results, else what was found.
+  std::size_t handed_out() const { return any_miss() ? hits.size() : sources.size(); }
   // Rows without a usable entry.
   std::size_t absent() const { return missing.size() - verified + duplicates; }
 };
 
-// `types` and `axes` describe the live-outs (axis -1: the entry holds the complete tensor). An
-// entry that does not fit them, or whose row shapes differ from the first hit's, counts as missing,
-// and what is computed takes its place.
-Match FindRows(Store& store, const Keys& keys, const ElementTypes& types, const Axes& axes,
-               const LookupRules& rules);
+// Looks up the units of a call that `cut` divides; `types` are the live-outs'. An entry that does
+// not fit them, or whose shapes differ from the first hit's, counts as missing, and what is
+// computed takes its place.
+Match FindUnits(Store& store, const Keys& keys, const Cut& cut, const ElementTypes& types,
+                const LookupRules& rules);
 
 }  // namespace actcache
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "units/row_signatures.h"
+#include "units/unit_signatures.h"
 
 namespace actcache {
 namespace {
@@ -47,11 +47,17 @@ TensorView Strings(const Dims& dims, const std::vector<std::string>& texts) {
 
 // How many of the rows were seen by `filter`, in one namespace.
 std::size_t Note(SignatureFilter& filter, const std::vector<TensorView>& inputs, const Axes& axes,
-                 std::size_t rows) {
-  return NoteRows(filter, 1, inputs, axes, rows);
+                 std::size_t rows, std::uint32_t name_space = 1) {
+  const RowCut cut(axes, {});
+  return NoteUnits(filter, name_space, {&cut, rows}, inputs);
 }
 
-TEST(RowSignatures, EqualRowsMeetInAnyPlaceOfAnyBatch) {
+std::size_t BytesOf(const std::vector<TensorView>& inputs, const Axes& axes, std::size_t rows) {
+  const RowCut cut(axes, {});
+  return UnitBytes({&cut, rows}, inputs);
+}
+
+TEST(UnitSignatures, EqualRowsMeetInAnyPlaceOfAnyBatch) {
   SignatureFilter filter;
   const Tensor batch({3, 2}, {1, 2, 3, 4, 1, 2});
   EXPECT_EQ(Note(filter, {batch.view()}, {0}, 3), 1u);  // the third is the first
@@ -61,7 +67,7 @@ TEST(RowSignatures, EqualRowsMeetInAnyPlaceOfAnyBatch) {
   EXPECT_EQ(Note(filter, {columns.view()}, {1}, 2), 1u);
 }
 
-TEST(RowSignatures, EveryInputCounts) {
+TEST(UnitSignatures, EveryInputCounts) {
   SignatureFilter filter;
   const Tensor rows({2, 1}, {1, 2});
   const Tensor shared({3}, {1, 2, 3});
@@ -72,15 +78,15 @@ TEST(RowSignatures, EveryInputCounts) {
   EXPECT_EQ(Note(filter, {rows.view(), rows.view()}, {0, 0}, 2), 0u);
 }
 
-TEST(RowSignatures, NamespacesNeverMeet) {
+TEST(UnitSignatures, NamespacesNeverMeet) {
   SignatureFilter filter;
   const Tensor rows({2, 1}, {1, 2});
-  EXPECT_EQ(NoteRows(filter, 1, {rows.view()}, {0}, 2), 0u);
-  EXPECT_EQ(NoteRows(filter, 2, {rows.view()}, {0}, 2), 0u);
-  EXPECT_EQ(NoteRows(filter, 1, {rows.view()}, {0}, 2), 2u);
+  EXPECT_EQ(Note(filter, {rows.view()}, {0}, 2, 1), 0u);
+  EXPECT_EQ(Note(filter, {rows.view()}, {0}, 2, 2), 0u);
+  EXPECT_EQ(Note(filter, {rows.view()}, {0}, 2, 1), 2u);
 }
 
-TEST(RowSignatures, AWholeCallIsOneRow) {
+TEST(UnitSignatures, AWholeCallIsOneRow) {
   SignatureFilter filter;
   const Tensor one({2, 2}, {1, 2, 3, 4});
   const Tensor two({2, 2}, {3, 4, 1, 2});
@@ -89,7 +95,7 @@ TEST(RowSignatures, AWholeCallIsOneRow) {
   EXPECT_EQ(Note(filter, {one.view()}, {-1}, 1), 1u);
 }
 
-TEST(RowSignatures, ShortRowsAreReadToTheLastByte) {
+TEST(UnitSignatures, ShortRowsAreReadToTheLastByte) {
   const std::size_t size = kSampledBytes / sizeof(float);
   for (const std::size_t outer : {std::size_t{1}, std::size_t{4}}) {
     SignatureFilter filter;
@@ -103,7 +109,7 @@ TEST(RowSignatures, ShortRowsAreReadToTheLastByte) {
   }
 }
 
-TEST(RowSignatures, LongRowsAreSampledFromEndToEnd) {
+TEST(UnitSignatures, LongRowsAreSampledFromEndToEnd) {
   const std::size_t size = 100'003;
   SignatureFilter filter;
   Tensor row({1, static_cast<std::int64_t>(size)}, {});
@@ -122,19 +128,19 @@ TEST(RowSignatures, LongRowsAreSampledFromEndToEnd) {
   EXPECT_EQ(Note(filter, {longer.view()}, {0}, 1), 0u);
 }
 
-TEST(RowSignatures, OfStrings) {
+TEST(UnitSignatures, OfStrings) {
   SignatureFilter filter;
   EXPECT_EQ(Note(filter, {Strings({2, 2}, {"a", "bc", "ab", "c"})}, {0}, 2), 0u);
   EXPECT_EQ(Note(filter, {Strings({2, 2}, {"ab", "c", "", ""})}, {0}, 2), 1u);
   EXPECT_EQ(Note(filter, {Strings({1, 2}, {"", ""})}, {0}, 1), 1u);
 }
 
-TEST(RowSignatures, RowBytesCountWhatARowReads) {
+TEST(UnitSignatures, UnitBytesCountWhatARowReads) {
   const Tensor rows({4, 8}, {});
   const Tensor shared({3}, {});
-  EXPECT_EQ(RowBytes({rows.view(), shared.view()}, {0, -1}, 4), 8 * 4 + 3 * 4u);
-  EXPECT_EQ(RowBytes({rows.view()}, {-1}, 1), 4 * 8 * 4u);
-  EXPECT_EQ(RowBytes({Strings({2}, {"abc", "d"})}, {0}, 2), 2u);
+  EXPECT_EQ(BytesOf({rows.view(), shared.view()}, {0, -1}, 4), 8 * 4 + 3 * 4u);
+  EXPECT_EQ(BytesOf({rows.view()}, {-1}, 1), 4 * 8 * 4u);
+  EXPECT_EQ(BytesOf({Strings({2}, {"abc", "d"})}, {0}, 2), 2u);
 }
 
 }  // namespace

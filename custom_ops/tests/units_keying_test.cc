@@ -1,5 +1,5 @@
 // What has to make two keys different, and what must not.
-#include "units/row_keys.h"
+#include "units/exact_keying.h"
 
 #include <gtest/gtest.h>
 
@@ -14,11 +14,7 @@ namespace {
 
 const ElementTypes kTypes{ElementType::kFloat};
 const Axes kOutputAxes{0};
-
-KeyBase Base(HashKind kind = HashKind::kBlake3, const char* fingerprint = "f1",
-             const char* name_space = "", bool per_call = false) {
-  return KeyBase(kind, fingerprint, name_space, per_call, kTypes, kOutputAxes);
-}
+const KeyIdentity kIdentity{"f1", ""};
 
 // A tensor over `data`, which the test keeps.
 TensorView Tensor(ElementType type, const Dims& dims, const void* data) {
@@ -46,14 +42,20 @@ TensorView Strings(const Dims& dims, const std::vector<std::string>& texts) {
   return view;
 }
 
-Key Whole(const std::vector<TensorView>& inputs, const KeyBase& base = Base()) {
-  return ComputeKeys(base, PlanKind::kWhole, {}, inputs, Axes(inputs.size(), -1), 1, Parallel())[0];
+// A call of a region that is cached by rows on `axes`; all of it is one unit if there are none.
+std::vector<Key> KeysOf(const std::vector<TensorView>& inputs, const Axes& axes,
+                        const KeyIdentity& identity = kIdentity, HashKind hash = HashKind::kBlake3,
+                        const std::optional<std::string>& call_namespace = std::nullopt,
+                        const ElementTypes& types = kTypes, std::size_t least_rows = 1) {
+  const RowCut cut(axes, kOutputAxes, {}, least_rows);
+  const ExactKeying keying(hash, identity, cut, types);
+  const Keys keys = keying.KeysOf(cut.UnitsOf(inputs), call_namespace, inputs, Parallel());
+  return {keys.begin(), keys.end()};
 }
 
-std::vector<Key> Rows(const std::vector<TensorView>& inputs, const Axes& axes, std::size_t rows,
-                      const KeyBase& base = Base()) {
-  const Keys keys = ComputeKeys(base, PlanKind::kRow, {}, inputs, axes, rows, Parallel());
-  return {keys.begin(), keys.end()};
+Key Whole(const std::vector<TensorView>& inputs, const KeyIdentity& identity = kIdentity,
+          HashKind hash = HashKind::kBlake3) {
+  return KeysOf(inputs, Axes(inputs.size(), -1), identity, hash)[0];
 }
 
 const std::vector<std::uint8_t> kBytes(64, 7);
@@ -80,23 +82,34 @@ TEST(Keys, SeparateFingerprintsNamespacesKindsAndHashes) {
   const std::vector<TensorView> inputs = {Tensor(ElementType::kFloat, {1, 3}, kBytes.data())};
   const Key key = Whole(inputs);
   EXPECT_EQ(key, Whole(inputs));
-  EXPECT_NE(key, Whole(inputs, Base(HashKind::kBlake3, "f2")));
-  EXPECT_NE(key, Whole(inputs, Base(HashKind::kBlake3, "f1", "tenant")));
-  EXPECT_NE(key, Whole(inputs, Base(HashKind::kBlake3, "", "f1")));
-  EXPECT_NE(key, Whole(inputs, Base(HashKind::kXxh3)));
-  EXPECT_NE(key, Rows(inputs, {-1}, 1)[0]);
-  EXPECT_NE(key, Whole(inputs, KeyBase(HashKind::kBlake3, "f1", "", false,
-                                       ElementTypes{ElementType::kInt32}, kOutputAxes)));
-  EXPECT_NE(key, Whole(inputs, KeyBase(HashKind::kBlake3, "f1", "", false, kTypes, kOutputAxes,
-                                       "options of a session")));
+  EXPECT_NE(key, Whole(inputs, {"f2", ""}));
+  EXPECT_NE(key, Whole(inputs, {"f1", "tenant"}));
+  EXPECT_NE(key, Whole(inputs, {"", "f1"}));
+  EXPECT_NE(key, Whole(inputs, kIdentity, HashKind::kXxh3));
+  EXPECT_NE(key, KeysOf(inputs, {0})[0]);
+  EXPECT_NE(key, KeysOf(inputs, {-1}, kIdentity, HashKind::kBlake3, std::nullopt,
+                        {ElementType::kInt32})[0]);
+  EXPECT_NE(key, Whole(inputs, {"f1", "", false, "options of a session"}));
+}
+
+TEST(Keys, SeparateCallsByTheirNumberOfRowsWhereARegionAsksForThat) {
+  const std::vector<TensorView> one = {Tensor(ElementType::kUint8, {1, 3}, kBytes.data())};
+  const std::vector<TensorView> two = {Tensor(ElementType::kUint8, {2, 3}, kBytes.data())};
+  const std::vector<TensorView> three = {Tensor(ElementType::kUint8, {3, 3}, kBytes.data())};
+  const auto key = [](const std::vector<TensorView>& inputs, std::size_t least_rows) {
+    return KeysOf(inputs, {0}, kIdentity, HashKind::kBlake3, std::nullopt, kTypes, least_rows)[0];
+  };
+  EXPECT_EQ(key(one, 1), key(two, 1));
+  EXPECT_NE(key(one, 2), key(two, 2));
+  EXPECT_EQ(key(two, 2), key(three, 2));
+  EXPECT_NE(key(two, 1), key(two, 2));
 }
 
 TEST(Keys, SeparateTheNamespacesOfCalls) {
   const std::vector<TensorView> inputs = {Tensor(ElementType::kFloat, {1, 3}, kBytes.data())};
   // Session's namespace and the call's, if calls have one.
   const auto key = [&](const char* session, const std::optional<std::string>& call) {
-    const KeyBase base = Base(HashKind::kBlake3, "f1", session, call.has_value());
-    return ComputeKeys(base, PlanKind::kWhole, call, inputs, {-1}, 1, Parallel())[0];
+    return KeysOf(inputs, {-1}, {"f1", session, call.has_value()}, HashKind::kBlake3, call)[0];
   };
   EXPECT_EQ(key("", "a"), key("", "a"));
   EXPECT_EQ(key("", std::nullopt), Whole(inputs));
@@ -117,9 +130,8 @@ TEST(Keys, ANamespaceCannotPassForTheDescriptionOfATensor) {
     const std::int64_t words[] = {static_cast<std::int64_t>(ElementType::kString), 1, -1, strings};
     return std::string(reinterpret_cast<const char*>(words), sizeof(words));
   };
-  const KeyBase with = Base(HashKind::kBlake3, "f1", "", true);
-  const Key crafted = ComputeKeys(with, PlanKind::kWhole, described(2), {Strings({1}, {"z"})}, {-1},
-                                  1, Parallel())[0];
+  const Key crafted =
+      KeysOf({Strings({1}, {"z"})}, {-1}, {"f1", "", true}, HashKind::kBlake3, described(2))[0];
   EXPECT_NE(crafted, Whole({Strings({2}, {described(1), "z"})}));
 }
 
@@ -135,25 +147,25 @@ TEST(Keys, FrameEveryPart) {
 
 TEST(Keys, OfARowDependOnTheRowAlone) {
   const std::uint8_t batch[] = {1, 2, 3, 4, 5, 6, 1, 2};
-  const auto keys = Rows({Tensor(ElementType::kUint8, {4, 2}, batch)}, {0}, 4);
+  const auto keys = KeysOf({Tensor(ElementType::kUint8, {4, 2}, batch)}, {0});
   EXPECT_EQ(keys[0], keys[3]);
   EXPECT_NE(keys[0], keys[1]);
   // The same row in another batch, at another place.
   const std::uint8_t other[] = {9, 9, 3, 4};
-  EXPECT_EQ(keys[1], Rows({Tensor(ElementType::kUint8, {2, 2}, other)}, {0}, 2)[1]);
+  EXPECT_EQ(keys[1], KeysOf({Tensor(ElementType::kUint8, {2, 2}, other)}, {0})[1]);
   // The axis is part of the key: [2 rows of 1x2] and [2 rows of 2x1] have equal bytes here.
   const std::uint8_t equal[] = {1, 1, 1, 1};
-  EXPECT_NE(Rows({Tensor(ElementType::kUint8, {2, 2}, equal)}, {0}, 2)[0],
-            Rows({Tensor(ElementType::kUint8, {2, 2}, equal)}, {1}, 2)[0]);
+  EXPECT_NE(KeysOf({Tensor(ElementType::kUint8, {2, 2}, equal)}, {0})[0],
+            KeysOf({Tensor(ElementType::kUint8, {2, 2}, equal)}, {1})[0]);
 }
 
 TEST(Keys, OfRowsAreGatheredAlongOtherAxes) {
   // [2, 3]: columns (1, 4), (2, 5), (1, 4).
   const std::uint8_t batch[] = {1, 2, 1, 4, 5, 4};
-  const auto keys = Rows({Tensor(ElementType::kUint8, {2, 3}, batch)}, {1}, 3);
+  const auto keys = KeysOf({Tensor(ElementType::kUint8, {2, 3}, batch)}, {1});
   EXPECT_EQ(keys[0], keys[2]);
   EXPECT_NE(keys[0], keys[1]);
-  const auto strings = Rows({Strings({2, 3}, {"a", "b", "a", "c", "c", "c"})}, {1}, 3);
+  const auto strings = KeysOf({Strings({2, 3}, {"a", "b", "a", "c", "c", "c"})}, {1});
   EXPECT_EQ(strings[0], strings[2]);
   EXPECT_NE(strings[0], strings[1]);
 }
@@ -163,8 +175,8 @@ TEST(Keys, OfRowsCoverTheTensorsWithoutRows) {
   const std::uint8_t shared_a[] = {1, 2};
   const std::uint8_t shared_b[] = {1, 3};
   const TensorView rows = Tensor(ElementType::kUint8, {2, 1}, batch);
-  const auto a = Rows({rows, Tensor(ElementType::kUint8, {2}, shared_a)}, {0, -1}, 2);
-  const auto b = Rows({rows, Tensor(ElementType::kUint8, {2}, shared_b)}, {0, -1}, 2);
+  const auto a = KeysOf({rows, Tensor(ElementType::kUint8, {2}, shared_a)}, {0, -1});
+  const auto b = KeysOf({rows, Tensor(ElementType::kUint8, {2}, shared_b)}, {0, -1});
   EXPECT_NE(a[0], b[0]);
   EXPECT_NE(a[1], b[1]);
 }
@@ -174,7 +186,7 @@ TEST(Keys, OfBigPartsSeeEveryByte) {
   std::vector<std::uint8_t> data(size, 1);
   const auto key = [&](HashKind kind) {
     return Whole({Tensor(ElementType::kUint8, {static_cast<std::int64_t>(size)}, data.data())},
-                 Base(kind));
+                 kIdentity, kind);
   };
   for (const HashKind kind : {HashKind::kBlake3, HashKind::kXxh3}) {
     const Key before = key(kind);
@@ -194,11 +206,11 @@ TEST(Keys, OfBigRowsDoNotDependOnTheirNeighbours) {
     batch[i] = static_cast<std::uint8_t>(i % row % 253);
   batch[row + 5] ^= 1;
   const auto length = static_cast<std::int64_t>(row);
-  const auto keys = Rows({Tensor(ElementType::kUint8, {3, length}, batch.data())}, {0}, 3);
+  const auto keys = KeysOf({Tensor(ElementType::kUint8, {3, length}, batch.data())}, {0});
   EXPECT_EQ(keys[0], keys[2]);
   EXPECT_NE(keys[0], keys[1]);
   EXPECT_EQ(keys[2],
-            Rows({Tensor(ElementType::kUint8, {1, length}, batch.data() + 2 * row)}, {0}, 1)[0]);
+            KeysOf({Tensor(ElementType::kUint8, {1, length}, batch.data() + 2 * row)}, {0})[0]);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Rows of a tensor, for every axis, against a plain loop over indices.
-#include "units/row_layout.h"
+#include "units/window.h"
 
 #include <gtest/gtest.h>
 
@@ -44,28 +44,28 @@ std::vector<Case> Cases() {
           {{3, 0, 2}, 0, 4}, {{1, 1, 1}, 1, 16}, {{2, 3, 100000}, 1, 4}};
 }
 
-TEST(RowLayout, GathersEveryRowOfEveryAxis) {
+TEST(Window, GathersEveryRowOfEveryAxis) {
   for (const Case& c : Cases()) {
     const Bytes tensor = Counting(ElementCount(c.dims) * c.unit);
-    const RowLayout layout = RowLayout::Of(c.dims, c.axis, c.unit);
-    for (std::size_t row = 0; row < layout.rows; ++row) {
-      Bytes gathered(layout.row_bytes());
-      CopyRowBytes(ConstRow{tensor.data(), layout, row},
-                   MutableRow{gathered.data(), layout.Dense(), 0}, 0, layout.row_bytes());
+    const Window window = Window::Along(c.dims, c.axis, c.unit);
+    for (std::size_t row = 0; row < window.units; ++row) {
+      Bytes gathered(window.unit_bytes());
+      CopyUnitBytes(ConstUnit{tensor.data(), window, row},
+                    MutableUnit{gathered.data(), window.Dense(), 0}, 0, window.unit_bytes());
       ASSERT_EQ(gathered, GatherSlowly(tensor, c.dims, c.axis, c.unit, row));
     }
   }
 }
 
-TEST(RowLayout, PiecesOfARangeAreTheGatheredBytes) {
+TEST(Window, PiecesOfARangeAreTheGatheredBytes) {
   const Dims dims{3, 4, 5};
   const Bytes tensor = Counting(60 * 4);
-  const RowLayout layout = RowLayout::Of(dims, 1, 4);
+  const Window window = Window::Along(dims, 1, 4);
   const Bytes row = GatherSlowly(tensor, dims, 1, 4, 2);
   for (std::size_t begin = 0; begin <= row.size(); begin += 7) {
     for (std::size_t end = begin; end <= row.size(); end += 5) {
       Bytes seen;
-      ForEachPiece(tensor.data(), layout, 2, begin, end,
+      ForEachPiece(tensor.data(), window, 2, begin, end,
                    [&](const std::byte* piece, std::size_t size) {
                      seen.insert(seen.end(), piece, piece + size);
                    });
@@ -77,26 +77,26 @@ TEST(RowLayout, PiecesOfARangeAreTheGatheredBytes) {
 
 // Reverses the rows into another tensor and reads them back through dense rows, as a store and a
 // later lookup would.
-TEST(RowLayout, ScattersWhatItGathered) {
+TEST(Window, ScattersWhatItGathered) {
   for (const Case& c : Cases()) {
     const Bytes tensor = Counting(ElementCount(c.dims) * c.unit);
-    const RowLayout layout = RowLayout::Of(c.dims, c.axis, c.unit);
+    const Window window = Window::Along(c.dims, c.axis, c.unit);
     Bytes dense(tensor.size());
     Bytes reversed(tensor.size());
     const Parallel serial;
-    const std::size_t n = layout.rows;
-    CopyRows(
-        serial, n, layout.row_bytes(),
-        [&](std::size_t row) { return ConstRow{tensor.data(), layout, row}; },
+    const std::size_t n = window.units;
+    CopyUnits(
+        serial, n, window.unit_bytes(),
+        [&](std::size_t row) { return ConstUnit{tensor.data(), window, row}; },
         [&](std::size_t row) {
-          return MutableRow{dense.data() + row * layout.row_bytes(), layout.Dense(), 0};
+          return MutableUnit{dense.data() + row * window.unit_bytes(), window.Dense(), 0};
         });
-    CopyRows(
-        serial, n, layout.row_bytes(),
+    CopyUnits(
+        serial, n, window.unit_bytes(),
         [&](std::size_t row) {
-          return ConstRow{dense.data() + (n - 1 - row) * layout.row_bytes(), layout.Dense(), 0};
+          return ConstUnit{dense.data() + (n - 1 - row) * window.unit_bytes(), window.Dense(), 0};
         },
-        [&](std::size_t row) { return MutableRow{reversed.data(), layout, row}; });
+        [&](std::size_t row) { return MutableUnit{reversed.data(), window, row}; });
     for (std::size_t row = 0; row < n; ++row) {
       ASSERT_EQ(GatherSlowly(reversed, c.dims, c.axis, c.unit, row),
                 GatherSlowly(tensor, c.dims, c.axis, c.unit, n - 1 - row));

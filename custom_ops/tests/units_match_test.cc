@@ -12,8 +12,12 @@ namespace actcache {
 namespace {
 
 const ElementTypes kTypes{ElementType::kFloat};
-const Axes kAxes{0};
 const LookupRules kRules{FindLimits{SteadyNow()}};
+
+// Rows on axis `axis` of the live-out.
+Match Find(Store& store, const Keys& keys, std::int64_t axis = 0) {
+  return FindUnits(store, keys, RowCut({0}, {axis}), kTypes, kRules);
+}
 
 Key KeyNumber(std::uint64_t n) { return Key{{n * 0x9e3779b97f4a7c15u + 1, n}}; }
 
@@ -53,7 +57,7 @@ TEST(Match, NumbersFoundAndMissingRowsInOrderOfAppearance) {
   Store store(1 << 20);
   Put(store, 2);
   Put(store, 4);
-  const Match match = FindRows(store, KeyNumbers({1, 2, 3, 1, 4, 2, 3}), kTypes, kAxes, kRules);
+  const Match match = Find(store, KeyNumbers({1, 2, 3, 1, 4, 2, 3}));
   EXPECT_EQ(Sources(match), (std::vector<int>{0, ~0, 1, 0, ~1, ~0, 1}));
   ASSERT_EQ(match.missing.size(), 2u);
   EXPECT_EQ(match.missing[0], 0u);
@@ -68,7 +72,7 @@ TEST(Match, ManyRowsGiveTheSameAsFew) {
   Store store(1 << 24);
   Keys keys;
   for (std::uint64_t n = 0; n < 3000; ++n) keys.push_back(KeyNumber(n * 7 % 1000));
-  const Match match = FindRows(store, keys, kTypes, kAxes, kRules);
+  const Match match = Find(store, keys);
   EXPECT_EQ(match.missing.size(), 1000u);
   EXPECT_EQ(match.duplicates, 2000u);
   for (std::size_t row = 0; row < keys.size(); ++row) {
@@ -81,22 +85,46 @@ TEST(Match, AnEntryOfAnotherTypeOrRowShapeIsAMiss) {
   Put(store, 1);
   Put(store, 2, ElementType::kInt32);
   Put(store, 3, ElementType::kFloat, {3});
-  const Match match = FindRows(store, KeyNumbers({1, 2, 3}), kTypes, kAxes, kRules);
+  const Match match = Find(store, KeyNumbers({1, 2, 3}));
   EXPECT_EQ(Sources(match), (std::vector<int>{~0, 0, 1}));
 }
 
 TEST(Match, AnEntryTooFlatForTheRowAxisIsAMiss) {
   Store store(1 << 20);
   Put(store, 1, ElementType::kFloat, {2});
-  EXPECT_FALSE(FindRows(store, KeyNumbers({1}), kTypes, Axes{1}, kRules).any_miss());
-  EXPECT_TRUE(FindRows(store, KeyNumbers({1}), kTypes, Axes{2}, kRules).any_miss());
+  EXPECT_FALSE(Find(store, KeyNumbers({1}), 1).any_miss());
+  EXPECT_TRUE(Find(store, KeyNumbers({1}), 2).any_miss());
+}
+
+// Units of which each needs the ones before it.
+class ChainedCut final : public Cut {
+ public:
+  ChainedCut() : Cut(PlanKind::kRow, {0}, {0}, 1) {}
+  Units UnitsOf(const std::vector<TensorView>& inputs) const override {
+    return {this, input(0).UnitsIn(inputs[0].dims)};
+  }
+  const Cut& whole() const override { return whole_; }
+  bool miss_ends_hits() const override { return true; }
+
+ private:
+  const WholeCut whole_{1, 1};
+};
+
+TEST(Match, AMissEndsTheHitsOfACutWhoseUnitsNeedTheOnesBeforeThem) {
+  Store store(1 << 20);
+  for (const std::uint64_t n : {1, 2, 4}) Put(store, n);
+  const Keys keys = KeyNumbers({1, 2, 3, 4, 5});
+  const Match chained = FindUnits(store, keys, ChainedCut(), kTypes, kRules);
+  EXPECT_EQ(Sources(chained), (std::vector<int>{~0, ~1, 0, 1, 2}));
+  EXPECT_EQ(chained.hits.size(), 2u);
+  EXPECT_EQ(Sources(Find(store, keys)), (std::vector<int>{~0, ~1, 0, ~2, 1}));
 }
 
 TEST(Match, HoldsItsEntriesOnlyAsLongAsItLives) {
   Store store(1 << 20);
   Put(store, 1);
   {
-    const Match match = FindRows(store, KeyNumbers({1}), kTypes, kAxes, kRules);
+    const Match match = Find(store, KeyNumbers({1}));
     store.Invalidate({}, 0);
     EXPECT_GT(store.stats().bytes, 0u);
   }

@@ -1,0 +1,72 @@
+#include "ops/session_keying.h"
+
+#include <utility>
+
+namespace actcache {
+namespace {
+
+// What no other kernel's keys have.
+std::string PrivateSalt() {
+  static std::atomic<std::uint64_t> made{0};
+  return "kernel " + std::to_string(made.fetch_add(1, std::memory_order_relaxed));
+}
+
+}  // namespace
+
+struct SessionKeying::Keyings {
+  ExactKeying blake3;
+  ExactKeying xxh3;
+};
+
+SessionKeying::SessionKeying(const RegionAttributes& attributes, const Cut& cut,
+                             const SessionSettings& session, Origin origin,
+                             std::shared_ptr<SessionConstants> constants)
+    : attributes_(attributes),
+      cut_(cut),
+      session_(session),
+      origin_(origin),
+      constants_(std::move(constants)) {}
+
+SessionKeying::~SessionKeying() { delete own_.load(std::memory_order_relaxed); }
+
+SessionKeying::Keyings* SessionKeying::Make(const std::string& agreed) const {
+  const KeyIdentity identity{attributes_.fingerprint, session_.name_space,
+                             attributes_.namespace_input >= 0, agreed};
+  return new Keyings{{HashKind::kBlake3, identity, cut_, attributes_.output_types},
+                     {HashKind::kXxh3, identity, cut_, attributes_.output_types}};
+}
+
+std::string SessionKeying::Agreed(const KernelIo& io) const {
+  const std::optional<std::string> constants = constants_->DigestOf(attributes_);
+  if (!constants) {
+    io.Warn("actcache: region \"" + attributes_.region +
+            "\": onnxruntime does not show all constants of this session, so it shares no "
+            "entries with others");
+  }
+  const bool shares = session_.shares && constants.has_value() && origin_ != Origins::kNone;
+  // Framed, as the digests are bytes of any kind.
+  return std::to_string(session_.value_entries.size()) + ":" + session_.value_entries +
+         (shares ? *constants : PrivateSalt());
+}
+
+const SessionKeying::Keyings& SessionKeying::Own() const {
+  const Keyings* own = own_.load(std::memory_order_acquire);
+  if (own != nullptr) return *own;
+  std::unique_ptr<const Keyings> made(Make(session_.value_entries + PrivateSalt()));
+  if (own_.compare_exchange_strong(own, made.get(), std::memory_order_acq_rel)) {
+    own = made.release();
+  }
+  return *own;
+}
+
+const Keying& SessionKeying::Of(HashKind hash, const KernelIo& io) const {
+  std::call_once(made_, [&] {
+    keyings_.reset(Make(Agreed(io)));
+    constants_->ReleasePages();
+  });
+  const bool apart = origin_ != Origins::kNone && Origins::Process().IsApart(origin_);
+  const Keyings& chosen = apart ? Own() : *keyings_;
+  return hash == HashKind::kXxh3 ? chosen.xxh3 : chosen.blake3;
+}
+
+}  // namespace actcache

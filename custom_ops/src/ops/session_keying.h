@@ -1,0 +1,56 @@
+// The keyings of one region in one session: what of the session is part of its keys, and with whom
+// it shares entries.
+#ifndef ACTCACHE_OPS_SESSION_KEYING_H_
+#define ACTCACHE_OPS_SESSION_KEYING_H_
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "hash/hasher.h"
+#include "ops/kernel_io.h"
+#include "ops/region_attributes.h"
+#include "ops/session.h"
+#include "ops/session_constants.h"
+#include "policy/origins.h"
+#include "units/exact_keying.h"
+
+namespace actcache {
+
+// Of one CacheLookup, whose attributes, cut and session it refers to. Thread-safe.
+class SessionKeying {
+ public:
+  SessionKeying(const RegionAttributes& attributes, const Cut& cut, const SessionSettings& session,
+                Origin origin, std::shared_ptr<SessionConstants> constants);
+  ~SessionKeying();
+  SessionKeying(const SessionKeying&) = delete;
+  SessionKeying& operator=(const SessionKeying&) = delete;
+
+  // For the next call. May throw std::bad_alloc. REQUIRES: all kernels of the session are there.
+  const Keying& Of(HashKind hash, const KernelIo& io) const;
+
+ private:
+  struct Keyings;
+
+  // `agreed`: what sessions that share entries agree in.
+  Keyings* Make(const std::string& agreed) const;
+  // What the session's keys begin with, as long as it does not keep to itself.
+  std::string Agreed(const KernelIo& io) const;
+  // For a session that keeps to itself; made when first needed.
+  const Keyings& Own() const;
+
+  const RegionAttributes& attributes_;
+  const Cut& cut_;
+  const SessionSettings& session_;
+  const Origin origin_;
+  const std::shared_ptr<SessionConstants> constants_;
+  mutable std::once_flag made_;
+  mutable std::unique_ptr<const Keyings> keyings_;
+  mutable std::atomic<const Keyings*> own_{nullptr};
+};
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_OPS_SESSION_KEYING_H_

@@ -1,0 +1,120 @@
+#include "ops/unit_keeper.h"
+
+#include <algorithm>
+#include <sstream>
+#include <utility>
+
+#include "config/config.h"
+#include "policy/origins.h"
+#include "store/store.h"
+
+namespace actcache {
+
+UnitKeeper::Kept UnitKeeper::Keep(const KernelIo& io, const Call& call,
+                                  const Parallel& parallel) const noexcept {
+  Kept kept;
+  std::uint64_t stored = 0;
+  std::uint64_t verified = 0;
+  try {
+    const ComputedUnits units(call.cut, call.computed);
+    kept.outcomes.reserve(call.plan.missing);
+    for (std::size_t unit = 0; unit < call.plan.missing; ++unit) {
+      if ((call.plan.flags[unit] & kVerify) != 0) ++verified;
+      const Outcome outcome = See(io, call, units, unit, parallel);
+      if (outcome == Outcome::kStored) ++stored;
+      kept.outcomes.push_back(outcome);
+    }
+    kept.stored_bytes = stored * units.unit_bytes();
+  } catch (...) {
+    // The results are written already.
+  }
+  RegionCounters::Add(region_.counters.stored, stored);
+  RegionCounters::Add(region_.counters.not_admitted, call.plan.missing - stored - verified);
+  return kept;
+}
+
+UnitKeeper::Outcome UnitKeeper::See(const KernelIo& io, const Call& call,
+                                    const ComputedUnits& units, std::size_t unit,
+                                    const Parallel& parallel) const {
+  const std::uint8_t flags = call.plan.flags[unit];
+  if ((flags & kVerify) != 0) return Verify(io, call, units, unit);
+  const Outcome outcome = Publish(call, units, unit, parallel);
+  if (outcome != Outcome::kStored && (flags & kReplace) != 0) {
+    // Nothing took the place of what nobody wants any more: it must not be found again.
+    Store::Process().Remove(call.plan.keys[unit], Ledger::Removal::kOutdated);
+  }
+  return outcome;
+}
+
+UnitKeeper::Outcome UnitKeeper::Publish(const Call& call, const ComputedUnits& units,
+                                        std::size_t unit, const Parallel& parallel) const {
+  Candidate candidate{};
+  candidate.key = call.plan.keys[unit];
+  candidate.tag = EntryTag{call.plan.name_space, region_.number};
+  candidate.specs = units.specs().data();
+  candidate.count = units.specs().size();
+  candidate.cost_ns = call.cost.recompute_ns;
+  candidate.fetch_ns = call.cost.fetch_ns;
+  candidate.now_ns = call.now_ns;
+  candidate.ttl_ns = ttl_ns_;
+  candidate.origin = call.plan.origin;
+  candidate.replace = (call.plan.flags[unit] & kReplace) != 0;
+  Store& store = Store::Process();
+  Draft draft = store.Reserve(candidate);
+  if (!draft) {
+    return draft.refusal() == Refusal::kPresent ? Outcome::kPresent : Outcome::kRefused;
+  }
+  units.CopyTo(&draft, unit, parallel);
+  return store.Publish(std::move(draft)) ? Outcome::kStored : Outcome::kRefused;
+}
+
+double UnitKeeper::tolerance() const {
+  return std::max(Config::Process().verify_tolerance(), tolerance_);
+}
+
+UnitKeeper::Outcome UnitKeeper::Verify(const KernelIo& io, const Call& call,
+                                       const ComputedUnits& units, std::size_t unit) const {
+  const Key& key = call.plan.keys[unit];
+  const EntryRef entry = Store::Process().Peek(key);
+  // Evicted or invalidated since: nothing to compare with, or to remove.
+  if (!entry) return Outcome::kNothing;
+  const double difference = units.DifferenceFrom(*entry, unit);
+  Origins& origins = Origins::Process();
+  const bool foreign = origins.ClassOf(entry->origin()) != origins.ClassOf(call.plan.origin);
+  if (difference <= tolerance()) {
+    if (foreign) origins.Agree(call.plan.origin, entry->origin());
+    return Outcome::kEqual;
+  }
+  RegionCounters::Add(region_.counters.mismatches, 1);
+  if (foreign) {
+    KeepApart(io, call.plan.origin, difference);
+  } else {
+    Distrust(io, key, difference);
+  }
+  return Outcome::kDifferent;
+}
+
+void UnitKeeper::Distrust(const KernelIo& io, const Key& key, double difference) const {
+  Store::Process().Remove(key, Ledger::Removal::kMismatched);
+  const bool disable = Config::Process().on_mismatch() == OnMismatch::kDisable;
+  if (disable) region_.disabled.store(true, std::memory_order_relaxed);
+  std::ostringstream text;
+  text << "actcache: region \"" << region_.id << "\": a row that was computed again is "
+       << difference << " (relative) away from what was cached, more than the tolerance of "
+       << tolerance() << "; the entry is removed" << (disable ? " and the region turned off" : "");
+  io.Warn(text.str());
+}
+
+void UnitKeeper::KeepApart(const KernelIo& io, Origin origin, double difference) const {
+  if (!Origins::Process().KeepApart(origin)) return;
+  std::ostringstream text;
+  text << "actcache: region \"" << region_.id << "\": this session computes a row " << difference
+       << " (relative) away from what another session has stored for the same input, "
+       << "more than the tolerance of " << tolerance()
+       << ". It keeps its own entries from now on and uses none of the others'. If the compiled "
+       << "model was edited, compile the edited original instead; if the sessions' options differ, "
+       << "give each a namespace of its own; if both are right, raise verify_tolerance";
+  io.Warn(text.str());
+}
+
+}  // namespace actcache

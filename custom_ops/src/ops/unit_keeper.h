@@ -1,0 +1,75 @@
+// What becomes of the units that were computed: each is stored, or compared with its entry.
+#ifndef ACTCACHE_OPS_UNIT_KEEPER_H_
+#define ACTCACHE_OPS_UNIT_KEEPER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/small_vector.h"
+#include "ops/kernel_io.h"
+#include "policy/origins.h"
+#include "policy/region_policy.h"
+#include "region/registry.h"
+#include "units/computed_units.h"
+#include "units/cut.h"
+#include "units/parallel.h"
+#include "units/plan.h"
+
+namespace actcache {
+
+// Of one region in one session. Thread-safe.
+class UnitKeeper {
+ public:
+  // `tolerance`: what the region asks for, beside the knob. `ttl_ns`: of what is stored.
+  UnitKeeper(Region& region, double tolerance, std::uint64_t ttl_ns)
+      : region_(region), tolerance_(tolerance), ttl_ns_(ttl_ns) {}
+
+  // The letters are the audit log's (docs/audit.md).
+  enum class Outcome : char {
+    kStored = 's',
+    kRefused = 'r',  // not worth it, or no room
+    kPresent = 'p',
+    kEqual = '=',      // to its entry
+    kDifferent = 'x',  // from its entry
+    kNothing = 'n',    // it cannot be an entry, or what it was to be compared with is gone
+  };
+
+  // One call.
+  struct Call {
+    const Plan& plan;
+    const Cut& cut;
+    const std::vector<TensorView>& computed;
+    RegionPolicy::EntryCost cost;  // of a unit
+    std::uint64_t now_ns;
+  };
+  struct Kept {
+    SmallVector<Outcome, 64> outcomes;  // of the computed units, as far as they were seen to
+    std::uint64_t stored_bytes = 0;
+  };
+
+  // Never throws: what cannot be stored is merely computed again.
+  Kept Keep(const KernelIo& io, const Call& call, const Parallel& parallel) const noexcept;
+
+ private:
+  // What becomes of computed unit `unit`.
+  Outcome See(const KernelIo& io, const Call& call, const ComputedUnits& units, std::size_t unit,
+              const Parallel& parallel) const;
+  Outcome Publish(const Call& call, const ComputedUnits& units, std::size_t unit,
+                  const Parallel& parallel) const;
+  Outcome Verify(const KernelIo& io, const Call& call, const ComputedUnits& units,
+                 std::size_t unit) const;
+  // After a unit that differs from its entry: of another session, of this one.
+  void KeepApart(const KernelIo& io, Origin origin, double difference) const;
+  void Distrust(const KernelIo& io, const Key& key, double difference) const;
+  // Largest relative difference that counts as equal.
+  double tolerance() const;
+
+  Region& region_;
+  const double tolerance_;
+  const std::uint64_t ttl_ns_;
+};
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_OPS_UNIT_KEEPER_H_

@@ -1,0 +1,38 @@
+// A keying: how the keys of a call's units are made. Keys are equal exactly where results are, as
+// far as the region alone decides: they cover all that a unit's results depend on.
+#ifndef ACTCACHE_UNITS_KEYING_H_
+#define ACTCACHE_UNITS_KEYING_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/small_vector.h"
+#include "hash/key.h"
+#include "units/cut.h"
+#include "units/parallel.h"
+#include "units/tensor_view.h"
+
+namespace actcache {
+
+using ElementTypes = SmallVector<ElementType, 8>;
+using Keys = SmallVector<Key, 8>;
+
+// Of one region in one session. Immutable.
+class Keying {
+ public:
+  Keying() = default;
+  virtual ~Keying() = default;
+  Keying(const Keying&) = delete;
+  Keying& operator=(const Keying&) = delete;
+
+  // The keys of units.count units. `call_namespace` has a value exactly if calls name one. May
+  // throw std::bad_alloc. REQUIRES: `units` are those of `inputs`, by the region's cut.
+  virtual Keys KeysOf(const Units& units, const std::optional<std::string>& call_namespace,
+                      const std::vector<TensorView>& inputs, const Parallel& parallel) const = 0;
+};
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_UNITS_KEYING_H_
