@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 
 from actcache.model.samples import load_sample, model_inputs
-from actcache.verification import verify
+from actcache.verification.cases import Feed
 
 
 class Calls:
@@ -22,7 +22,7 @@ class Calls:
     def __init__(self, model: onnx.ModelProto, paths: Sequence[Path]) -> None:
         self._inputs, self._paths = model_inputs(model), paths
 
-    def __iter__(self) -> Iterator[verify.Feed]:
+    def __iter__(self) -> Iterator[Feed]:
         return (load_sample(path, self._inputs) for path in self._paths)
 
     def __len__(self) -> int:

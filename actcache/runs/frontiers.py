@@ -13,13 +13,13 @@ from actcache.model.model_inputs import model_inputs
 from actcache.runs.requests import FindFrontiers
 from actcache.runs.sessions import open_session, session_options, short
 from actcache.serve import runtime
-from actcache.verification import verify
+from actcache.verification.cases import Feed
 
 
 def find_frontiers(request: FindFrontiers, _: Path) -> None:
     """Run parts of a compiled model on calls, one after the other, and keep what they compute."""
     calls = [read_entries(call.feed) for call in request.calls]
-    found: list[verify.Feed] = [{} for _ in calls]
+    found: list[Feed] = [{} for _ in calls]
     for part in request.parts:
         session = _part(part, request)
         inputs = model_inputs(onnx.load_model(part, load_external_data=False))

@@ -27,7 +27,7 @@ from actcache.runs.measure import measure_one_row
 from actcache.runs.requests import HashTrace
 from actcache.runs.sessions import open_original, open_session, session_options
 from actcache.runs.trace_key_file import save_keys
-from actcache.verification import verify
+from actcache.verification.cases import Feed
 
 #: How long the original is timed for, and how often calls of one shape are timed.
 _TIMING_SECONDS, _REPEATS = 15.0, 5
@@ -105,7 +105,7 @@ class _Clock:
     _order: list[tuple[tuple[Any, ...], int]] = field(default_factory=list)
     _spent: float = 0.0
 
-    def time(self, feed: verify.Feed) -> None:
+    def time(self, feed: Feed) -> None:
         arrays = {name: arrays_of(value) for name, value in sorted(feed.items())}
         shapes = tuple((name, *(array.shape for array in found)) for name, found in arrays.items())
         self._order.append((shapes, sum(array.nbytes for found in arrays.values() for array in found)))

@@ -18,7 +18,7 @@ from actcache.passes.graph.told_types import told_types
 from actcache.passes.graph.view import GraphView
 from actcache.runs.requests import AskTypes, Measure, Measurement, Originals, RowAxes
 from actcache.runs.sessions import open_original, run_of, run_sample
-from actcache.verification import verify
+from actcache.verification.cases import Feed, row_count, take
 
 
 def ask_types(request: AskTypes, directory: Path) -> dict[str, int]:
@@ -59,15 +59,15 @@ def measure_one_row(
     session: ort.InferenceSession,
     proto: onnx.ModelProto,
     directory: Path,
-    sample: verify.Feed,
+    sample: Feed,
     row_axes: RowAxes,
 ) -> FewRows | None:
     """Measure one of the sample's rows; None if it has no other, or if the model refuses a single one."""
     axes = {name: axis for name, axis in row_axes.items() if name in sample}
-    whole = verify.row_count(sample, axes) if axes else 1
+    whole = row_count(sample, axes) if axes else 1
     if whole == 1:
         return None
-    feed = verify.take(sample, axes, np.arange(1))
+    feed = take(sample, axes, np.arange(1))
     try:
         timing = run_seconds(session, feed)
     except Exception:  # whatever the runtime raises: the model takes this many rows and no fewer

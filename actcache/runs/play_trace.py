@@ -14,6 +14,7 @@ from actcache.runs.requests import Lookups, Played, PlayTrace
 from actcache.runs.sessions import open_original, run_of, run_of_compiled
 from actcache.serve import knobs, runtime
 from actcache.verification import verify
+from actcache.verification.cases import Run
 
 #: How long playing takes at most; calls beyond that are left out.
 _SECONDS = 40.0
@@ -29,7 +30,7 @@ def play_trace(request: PlayTrace, _: Path) -> Played:
     return _played(original, compiled, Calls(proto, request.calls), request.tolerance)
 
 
-def _played(original: verify.Run, compiled: verify.Run, calls: Calls, tolerance: float | None) -> Played:
+def _played(original: Run, compiled: Run, calls: Calls, tolerance: float | None) -> Played:
     """Play calls through both models in turn, from an empty store, until all are played or the time is up."""
     played, seconds, report = 0, [0.0, 0.0], verify.VerifyReport()
     varying: frozenset[int] = frozenset()

@@ -20,6 +20,7 @@ from actcache.runs.requests import LoggedCall, LoggedChange, ReplayLog
 from actcache.runs.sessions import open_original, open_session, run_of, session_options
 from actcache.serve import knobs, runtime
 from actcache.verification import verify
+from actcache.verification.cases import Feed
 
 #: More than any replay records, so that all of it is in one file; and what the library can hold back meanwhile.
 _ONE_FILE, _BUFFER = 1 << 50, 64 << 20
@@ -83,7 +84,7 @@ class _Sessions:
         runtime.register(options)
         return open_session(self._request.compiled.path, options)
 
-    def run(self, step: LoggedCall, feed: verify.Feed) -> list[Any]:
+    def run(self, step: LoggedCall, feed: Feed) -> list[Any]:
         """Make a call, and return the outputs that the original has."""
         session, names = self.of(step.namespace), self._per_call
         added = {}

@@ -11,7 +11,7 @@ import onnxruntime as ort
 from actcache.errors import ActcacheError, InvalidModel, InvalidSamples
 from actcache.runs.requests import Compiled, Originals
 from actcache.serve import runtime
-from actcache.verification import verify
+from actcache.verification.cases import Feed, Run
 
 
 def session_options(libraries: Sequence[str], *, spinning: bool = True) -> ort.SessionOptions:
@@ -59,12 +59,12 @@ def open_original(
         raise InvalidModel(problem, file=originals.source, hint=hint) from error
 
 
-def run_of(session: ort.InferenceSession) -> verify.Run:
+def run_of(session: ort.InferenceSession) -> Run:
     """Return what runs a session's model."""
     return lambda feed: list(session.run(None, feed))
 
 
-def run_of_compiled(compiled: Compiled, libraries: Sequence[str], *, spinning: bool = True) -> verify.Run:
+def run_of_compiled(compiled: Compiled, libraries: Sequence[str], *, spinning: bool = True) -> Run:
     """Load the compiled model and return what runs it as the original: with the inputs and outputs of that."""
     options = session_options(libraries, spinning=spinning)
     runtime.register(options)
@@ -75,7 +75,7 @@ def run_of_compiled(compiled: Compiled, libraries: Sequence[str], *, spinning: b
     return lambda feed: list(session.run(outputs, {**feed, **added}))
 
 
-def run_sample(session: ort.InferenceSession, sample: verify.Feed, path: Path) -> None:
+def run_sample(session: ort.InferenceSession, sample: Feed, path: Path) -> None:
     """Run a sample.
 
     Raises:

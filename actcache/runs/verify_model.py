@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from actcache.base.tolerance import Spread
 from actcache.errors import ActcacheError
 from actcache.model.feed_file import read_feed
 from actcache.model.model_inputs import model_inputs
-from actcache.runs.requests import BatchBits, FindBatchBits, RowAxes, Verify
+from actcache.runs.requests import BatchBits, FindBatchBits, Verify
 from actcache.runs.sessions import (
     open_original,
     run_of,
@@ -27,10 +25,8 @@ from actcache.runs.sessions import (
 from actcache.serve import runtime
 from actcache.verification import verify
 from actcache.verification.batch_bits import dependent_nodes, kept_tensors, optimised
+from actcache.verification.cases import Feed, Run, affordable
 from actcache.verification.spread import measure_spread
-
-#: Seconds that batches of many sizes may take under ``--exact bits``, and how often each row of them is run.
-_SIZES_SECONDS, _RUNS_PER_SIZE = 90.0, 6
 
 
 def verify_model(request: Verify, _: Path) -> verify.VerifyReport:
@@ -46,8 +42,8 @@ def verify_model(request: Verify, _: Path) -> verify.VerifyReport:
     fixed = request.originals.fixed
     if fixed:
         run = verify.in_batches(run, fixed.size, fixed.inputs, fixed.outputs)
-    sizes = _sizes(run, samples[0], request.batches) if request.exact else ()
-    answers = verify.references(run, samples, request.batches, request.cones, sizes)
+    sequences = affordable(run, samples[0], request.batches) if request.exact else ()
+    answers = verify.references(run, samples, request.batches, request.cones, sequences)
     del session, run  # one model in memory at a time
     release_memory()
     try:
@@ -70,23 +66,11 @@ def verify_model(request: Verify, _: Path) -> verify.VerifyReport:
     return report
 
 
-def _sizes(run: verify.Run, sample: verify.Feed, batches: Sequence[RowAxes]) -> list[int]:
-    """Return the sizes of batches to try: all, or those that a slow model gets done with in time."""
-    rows = max(
-        (verify.row_count(sample, {n: a for n, a in axes.items() if n in sample}) for axes in batches), default=1
-    )
-    start = time.perf_counter()
-    run(sample)
-    row_seconds = (time.perf_counter() - start) / max(rows, 1)
-    total = itertools.accumulate(row_seconds * size * _RUNS_PER_SIZE for size in verify.SIZES)
-    return [size for size, seconds in zip(verify.SIZES, total, strict=True) if size <= 9 or seconds <= _SIZES_SECONDS]
-
-
-def _spread(request: Verify, samples: Sequence[verify.Feed]) -> Spread:
+def _spread(request: Verify, samples: Sequence[Feed]) -> Spread:
     """Measure how far the original's own results are apart. One that takes one batch size only has no other batches."""
     originals = request.originals
 
-    def opened(optimised: bool, threads: int) -> verify.Run:
+    def opened(optimised: bool, threads: int) -> Run:
         options = session_options(originals.libraries) if optimised else unoptimised(originals.libraries)
         options.intra_op_num_threads = threads
         return run_of(open_original(originals, options))

@@ -16,7 +16,7 @@ import onnxruntime as ort
 
 from actcache.passes.choice.bits import Dependent
 from actcache.passes.graph.nodes import node_reads
-from actcache.verification.verify import Feed, more_rows, row_count, take
+from actcache.verification.cases import Feed, more_rows, row_count, take
 
 #: Rows of the batch that is compared, and first row and end of what is run beside it. One row is another case: see
 #: :data:`actcache.passes.region.Region.min_rows`.

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from actcache.verification.verify import Array, Feed, Run
+from actcache.verification.cases import Array, Feed, Run
 
 #: Largest difference, relative to the largest magnitude in the row (or in the tensor).
 TOLERANCE = 2e-5

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from actcache.verification import verify
-from actcache.verification.verify import Case, Feed, take
+from actcache.verification.cases import Case, Feed, Run, cases, row_count, take
 from tests.conformance.agreement import identical
 
 Axes = Mapping[str, int]
 
 
 def answers(
-    original: verify.Run, feeds: Sequence[Feed], axes: Axes | None, cones: Sequence[Sequence[str]]
+    original: Run, feeds: Sequence[Feed], axes: Axes | None, cones: Sequence[Sequence[str]]
 ) -> Iterator[tuple[Case, list[Any]]]:
     """Yield every call to make with the original's answer.
 
@@ -49,9 +48,9 @@ def _cases(feeds: Sequence[Feed], axes: Axes | None, cones: Sequence[Sequence[st
     for feed in feeds:
         yield from _one_input_changed(feed)
         if axes is None:
-            yield from verify.cases(feed, (), cones)
+            yield from cases(feed, (), cones)
         elif agree_on_rows(feed, axes):
-            yield from verify.cases(feed, [axes], cones)
+            yield from cases(feed, [axes], cones)
             yield from _of_rows(feed, axes)
     if len(feeds) > 1:
         # One after the other without emptying the cache, and back: shapes and sizes change between them.
@@ -72,7 +71,7 @@ def _one_input_changed(feed: Feed) -> Iterator[Case]:
 
 def _of_rows(feed: Feed, axes: Axes) -> Iterator[Case]:
     """Beyond what verification does: subsets, rows one by one, and batches put together from known ones."""
-    count = verify.row_count(feed, axes)
+    count = row_count(feed, axes)
     if count < 2:
         return
     rows = np.arange(count)

@@ -26,7 +26,7 @@ from actcache.passes.refusal import Refusal
 from actcache.passes.rows import prove_rows, row_hypotheses
 from actcache.serve import runtime
 from actcache.verification import verify
-from actcache.verification.verify import Case, Feed
+from actcache.verification.cases import Case, Feed, Run, more_rows, row_count
 from tests.conformance.agreement import accepted_excess, excess, identical, with_moved_weights
 from tests.conformance.calls import agree_on_rows, answers
 from tests.conformance.claims import check_claims, too_strict
@@ -70,7 +70,7 @@ class _Check:
     folder: Path
     outcome: Outcome
     stage: Stage
-    original: verify.Run
+    original: Run
     varying: frozenset[int]
 
     def run(self) -> None:
@@ -99,7 +99,7 @@ class _Check:
             for feed in self.feeds:
                 if not agree_on_rows(feed, hypothesis):
                     continue
-                several = feed if verify.row_count(feed, hypothesis) > 2 else verify.more_rows(feed, hypothesis, 4)
+                several = feed if row_count(feed, hypothesis) > 2 else more_rows(feed, hypothesis, 4)
                 problems, checks, unstable = check_claims(view, hypothesis, several, self.folder)
                 self.outcome.problems += problems[:3]
                 self.outcome.checks += checks
@@ -119,12 +119,12 @@ class _Check:
             self.outcome.rule, self.outcome.reason = refusal.rule, str(refusal)
 
     @cached_property
-    def moved(self) -> verify.Run:
+    def moved(self) -> Run:
         """Runs the original with its weights moved a little."""
         return runner(session(with_moved_weights(self.subject.model)))
 
     @cached_property
-    def unoptimised(self) -> verify.Run:
+    def unoptimised(self) -> Run:
         """Runs the original as it is written: onnxruntime's optimiser takes out nodes that refuse a call."""
         return runner(session(self.subject.model, optimise=False))
 
@@ -155,7 +155,7 @@ class _Check:
                 problem = self.difference(run, case, wanted, rows)
                 self.note(f"compiled by {how}, {case.name}: {problem}" if problem else None)
 
-    def difference(self, run: verify.Run, case: Case, wanted: list[Any], rows: list[int | None]) -> str | None:
+    def difference(self, run: Run, case: Case, wanted: list[Any], rows: list[int | None]) -> str | None:
         """Make a call of the compiled model and return what is wrong with the answer.
 
         Args:
@@ -204,7 +204,7 @@ def printed(model: onnx.ModelProto) -> str:
     return text[:20_000]
 
 
-def _runs(run: verify.Run, feed: Feed) -> bool:
+def _runs(run: Run, feed: Feed) -> bool:
     try:
         run(feed)
     except Exception:

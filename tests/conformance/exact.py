@@ -21,8 +21,8 @@ import onnxruntime as ort
 
 import actcache
 from actcache.errors import ActcacheError, NothingToCache
+from actcache.verification.cases import Feed, row_count, take
 from actcache.verification.comparison import identical
-from actcache.verification.verify import Feed, row_count, take
 from tests.conformance.parts import PARTS
 from tests.conformance.subject import Subject
 

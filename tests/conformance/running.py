@@ -13,7 +13,7 @@ import onnxruntime as ort
 
 from actcache.passes.graph.nodes import node_reads
 from actcache.passes.graph.view import GraphView
-from actcache.verification.verify import Feed, Run
+from actcache.verification.cases import Feed, Run
 
 #: Types that numpy does not have, to onnxruntime's names: its Python interface takes and gives their bits alone.
 _STRANGE = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from actcache.passes.costs.cost import Costs
 from actcache.passes.graph.view import GraphView
-from actcache.verification.verify import Feed
+from actcache.verification.cases import Feed
 from tests.conformance.running import every_value
 
 Shapes: TypeAlias = "dict[str, tuple[int, ...]]"

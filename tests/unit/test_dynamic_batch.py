@@ -12,7 +12,8 @@ from graphs import model
 
 import actcache
 from actcache.passes.rewrite.dynamic_batch import DynamicBatch, make_dynamic
-from actcache.verification.verify import Feed, in_batches
+from actcache.verification.cases import Feed
+from actcache.verification.verify import in_batches
 
 _W = "float[8, 3] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6}"
 _CELL = """float[1, 8, 3] w = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4},

@@ -21,8 +21,9 @@ from actcache.base.tolerance import (
     type_tolerance,
 )
 from actcache.passes.graph.nodes import all_nodes
+from actcache.verification.cases import Feed
 from actcache.verification.spread import measure_spread
-from actcache.verification.verify import Feed, compare, references
+from actcache.verification.verify import compare, references
 
 AXES = {"x": 0}
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
-from actcache.verification.verify import Feed, cases, compare, more_rows, references, take, varying_outputs
+from actcache.verification.cases import SEQUENCES, Feed, affordable, cases, first_rows, more_rows, take
+from actcache.verification.verify import VerifyReport, compare, references, varying_outputs
 
 SAMPLE: Feed = {"x": np.array([[1.5, -2.0], [3.25, 0.5], [-7.0, 40.0]], np.float32), "k": np.array(2.0, np.float32)}
 AXES = {"x": 0}
@@ -79,6 +81,99 @@ def test_rows_are_taken_along_their_axis_and_made_up_from_one() -> None:
     four = more_rows({"x": SAMPLE["x"][:1]}, AXES, 4)["x"]
     assert four.shape == (4, 2) and four[0].tolist() != four[1].tolist()
     assert [case.name for case in cases(SAMPLE, ())] == ["cold and warm"]
+
+
+class Memo:
+    """Computes new rows, in one batch, and keeps them: a cache by rows. It notes what it computed."""
+
+    def __init__(self, compute: Any) -> None:
+        self.compute, self.kept, self.computed = compute, dict[bytes, Any](), list[tuple[int, int]]()
+
+    def clear(self) -> None:
+        self.kept.clear()
+
+    def __call__(self, feed: Feed) -> list[Any]:
+        keys = [row.tobytes() for row in feed["x"]]
+        new = [i for i, key in enumerate(keys) if key not in self.kept and key not in keys[:i]]
+        if new:
+            self.computed.append((len(keys), len(new)))
+            self.kept |= zip([keys[i] for i in new], self.compute({**feed, "x": feed["x"][new]})[0], strict=True)
+        return [np.stack([self.kept[key] for key in keys])]
+
+
+def exact_report(compute: Any, model: Any = original) -> tuple[VerifyReport, Memo]:
+    compiled = Memo(compute)
+    answers = references(model, [SAMPLE], [AXES], (), SEQUENCES)
+    return compare(compiled, compiled.clear, answers, exact=True), compiled
+
+
+def test_batches_of_many_sizes_are_tried_cold_and_partly_known() -> None:
+    report, compiled = exact_report(original)
+    assert report.failure is None and report.bit_exact and not report.skipped
+    sizes = {size for sequence in SEQUENCES for size in sequence}
+    assert {1, 2, 3, 4, 8, 16, 17, 33} < sizes == {sequence[0] for sequence in SEQUENCES}
+    assert {(size, size) for size in sizes} <= set(compiled.computed)  # all rows at once
+    assert {(2, 1), (5, 1), (9, 1), (17, 1), (7, 5), (33, 32)} <= set(compiled.computed)
+
+
+def test_the_original_is_asked_once_for_a_batch() -> None:
+    asked: list[bytes] = []
+
+    def counted(feed: Feed) -> list[Any]:
+        asked.append(feed["x"].tobytes())
+        return original(feed)
+
+    references(counted, [SAMPLE], [AXES], (), SEQUENCES)
+    assert len(asked) <= len({size for sequence in SEQUENCES for size in sequence}) + 8
+
+
+@pytest.mark.parametrize("size", [1, 8, 33])
+def test_one_size_that_differs_in_the_last_bit_is_found_and_ends_the_run(size: int) -> None:
+    def odd(feed: Feed) -> list[Any]:
+        y = original(feed)[0]
+        return [np.nextafter(y, np.float32(np.inf)) if len(y) == size else y]
+
+    report, compiled = exact_report(odd)
+    assert report.failure is not None and len(report.different) == 1 and not report.bit_exact
+    assert f"{report.different[0]}" in report.failure
+    assert compiled.computed[-1][1] == size or size == 1
+    if size == 1:
+        assert len(compiled.computed) < 4  # what is cheap comes first
+
+
+def test_a_slow_model_is_tried_in_small_batches_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert affordable(original, SAMPLE, [AXES]) == SEQUENCES
+    ticks = iter((0.0, 300.0))
+    monkeypatch.setattr("actcache.verification.cases.time.perf_counter", lambda: next(ticks))
+    few = affordable(original, SAMPLE, [AXES])
+    assert few and max(map(max, few)) == 9 and few == SEQUENCES[: len(few)]
+
+
+def test_a_call_that_the_original_refuses_does_not_leave_its_cache_to_the_next() -> None:
+    def picky(feed: Feed) -> list[Any]:
+        if len(feed["x"]) == 2:
+            raise ValueError("not two")
+        return original(feed)
+
+    report, compiled = exact_report(original, picky)
+    assert report.failure is None and report.skipped
+    assert (3, 3) in compiled.computed and (2, 1) not in compiled.computed
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (2, 1), (1, 40)])
+def test_made_up_rows_differ_from_each_other_and_lie_between_those_given(shape: tuple[int, int]) -> None:
+    x = np.random.default_rng(0).uniform(-3, 5, shape).astype(np.float32)
+    grown = more_rows({"x": x}, AXES, 30)["x"]
+    assert len({row.tobytes() for row in grown}) == len(grown) == 30 * shape[0]
+    assert grown[: shape[0]].tobytes() == x.tobytes()
+    assert grown.min() >= x.min() and grown.max() <= x.max() and grown.dtype == np.float32
+    ids = more_rows({"x": np.arange(6).reshape(3, 2)}, AXES, 12)["x"]
+    assert set(ids.flatten()) == set(range(6)) and len({row.tobytes() for row in ids}) > 12
+
+
+def test_first_rows_are_no_copy() -> None:
+    few = first_rows({"s": np.zeros((2, 5)), "k": np.zeros(3)}, {"s": 1}, 3)
+    assert few["s"].shape == (2, 3) and few["s"].base is not None and few["k"].shape == (3,)
 
 
 def test_outputs_that_vary_by_themselves_are_found() -> None:

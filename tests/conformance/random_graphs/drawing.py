@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from actcache.passes.graph.nodes import node_reads
-from actcache.verification.verify import Feed
+from actcache.verification.cases import Feed
 from tests.conformance.random_graphs import (  # noqa: F401 (imported for the builders they register)
     bodies,
     borrowed,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from actcache.verification.verify import Array
+from actcache.verification.cases import Array
 
 FLOATS = ("float32", "float64", "float16")
 INTEGERS = ("int64", "int32")
