@@ -8,28 +8,28 @@ by.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from actcache._version import __version__
-from actcache.base.region_spec import RegionSpec
-from actcache.errors import (
-    ActcacheError,
-    InternalError,
-    InvalidMetrics,
-    InvalidModel,
-    InvalidOption,
-    InvalidRegion,
-    InvalidSamples,
-    LibraryError,
-    NothingToCache,
-    OutputError,
-    UnsupportedAudit,
-)
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
+    from actcache.base.region_spec import RegionSpec
     from actcache.compile.driver import compile_model
     from actcache.compile.result import CompileResult
+    from actcache.errors import (
+        ActcacheError,
+        InternalError,
+        InvalidMetrics,
+        InvalidModel,
+        InvalidOption,
+        InvalidRegion,
+        InvalidSamples,
+        LibraryError,
+        NothingToCache,
+        OutputError,
+        UnsupportedAudit,
+    )
     from actcache.model.feed_file import save_sample
     from actcache.passes.refusal import Refusal
     from actcache.serve.knobs import configuration, configure
@@ -67,8 +67,26 @@ __all__ = [
     "unpin",
 ]
 
-# Loaded at first use: a serving process needs neither onnx nor the compiler, and `--version` needs nothing.
+# Loaded at first use: a serving process needs neither onnx nor the compiler. `--version`, and a program of
+# `actcache run` that has no models, need nothing.
 _LAZY = {
+    **dict.fromkeys(
+        (
+            "ActcacheError",
+            "InternalError",
+            "InvalidMetrics",
+            "InvalidModel",
+            "InvalidOption",
+            "InvalidRegion",
+            "InvalidSamples",
+            "LibraryError",
+            "NothingToCache",
+            "OutputError",
+            "UnsupportedAudit",
+        ),
+        "actcache.errors",
+    ),
+    "RegionSpec": "actcache.base.region_spec",
     "CompileResult": "actcache.compile.result",
     "compile_model": "actcache.compile.driver",
     "Refusal": "actcache.passes.refusal",
@@ -90,6 +108,8 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'actcache' has no attribute '{name}'")
+    import importlib
+
     value = getattr(importlib.import_module(_LAZY[name]), name)
     globals()[name] = value
     return value
@@ -97,3 +117,8 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY})
+
+
+def load_ipython_extension(ipython: object) -> None:
+    """``%load_ext actcache``: the notebook's sessions learn, as after ``import actcache.auto``."""
+    import actcache.auto  # noqa: F401

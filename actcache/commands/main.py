@@ -27,6 +27,7 @@ from actcache.commands.explain_miss import explain_miss_command
 from actcache.commands.inspect import inspect_command
 from actcache.commands.replay import replay_command
 from actcache.commands.report import report_command
+from actcache.commands.run import run_command
 from actcache.commands.terminal import as_ours, fail, give_up, new_console, progress, stdout
 from actcache.commands.top import top_command
 from actcache.errors import (
@@ -232,6 +233,7 @@ for command in (
     explain_miss_command,
     replay_command,
     report_command,
+    run_command,
     top_command,
 ):
     umbrella.add_command(command)

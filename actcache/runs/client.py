@@ -35,6 +35,7 @@ _ENVIRONMENT = {
     "ACTCACHE_HASH": "blake3",
     "ACTCACHE_AUDIT_PATH": "",
     "ACTCACHE_METRICS_PATH": "",
+    "ACTCACHE_AUTO": "0",
 }
 
 

@@ -1,0 +1,46 @@
+"""``actcache run``: a program whose onnxruntime sessions learn, without touching its code or its models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from actcache.commands import options
+from actcache.learn.become import become
+from actcache.serve.byte_size import ByteSize
+
+_EPILOG = """\b
+Examples:
+  actcache run -- python serve.py
+      runs serve.py; its models are compiled in the background, and used once that pays
+  actcache run --summary -- uvicorn app:app --workers 4
+      also prints, at the end of each process, what was reused and saved
+  actcache auto ls
+      what was found, compiled or refused, and why
+
+\b
+The program's exit code, signals and output are its own. 127: there is no such program."""
+
+
+@click.command(
+    name="run",
+    epilog=_EPILOG,
+    context_settings={**options.HELP_NAMES, "ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where compiled models are kept.  [default: ~/.cache/actcache]",
+)
+@click.option("--cache-size", type=ByteSize(), metavar="SIZE", help="What that folder may hold.  [default: 4GiB]")
+@click.option("--summary", is_flag=True, help="Print one line on stderr when a process of the program ends.")
+def run_command(program: tuple[str, ...], cache_dir: Path | None, cache_size: int | None, summary: bool) -> None:
+    """Run PROGRAM so that its onnxruntime sessions reuse what they have computed before.
+
+    PROGRAM starts with its own models. While it runs, a background process compiles them by the calls that it makes. A
+    session goes over to the compiled model if that is equal and saves time. Whatever is not supported stays as it is.
+    """
+    become(program, str(cache_dir) if cache_dir is not None else None, cache_size, summary)

@@ -1,0 +1,102 @@
+"""One attempt to compile a model by its recorded calls, and what is put on record of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from actcache.base.tolerance import accepted_by_spread
+from actcache.compile.driver import compile_model
+from actcache.compile.result import CompileResult
+from actcache.errors import ActcacheError, InternalError, NothingToCache
+from actcache.learn import cache, identity, job
+from actcache.serve.knobs import configuration
+
+#: A new choice takes the place of a compiled model if it takes so much less time on the same calls.
+_CLEARLY = 0.9
+_MODEL = "model.cached.onnx"
+
+
+def attempt(root: Path, key: str, model: Path, request: Mapping[str, Any], record: dict[str, Any]) -> None:
+    """Compile a model, and note in `record` what came of it."""
+    target = cache.model_folder(root, key)
+    calls = sorted((target / "calls").glob("*.npz"))
+    record.update(attempts=record.get("attempts", 0) + 1, attempted_with=len(calls), attempted=time.time(), fresh=0)
+    folder = target / _next_name(target)
+    started = time.monotonic()
+    try:
+        problem = job.check_room(target, model.stat().st_size)
+        if problem is not None:
+            raise NothingToCache(message=problem)
+        result = compile_model(
+            model,
+            cache.make_folder(folder) / _MODEL,
+            trace=[target / "calls"],
+            budget_bytes=max(1, int(configuration()["budget_bytes"])),
+            custom_op_libraries=request.get("libraries", []),
+        )
+        ratio = result.trace.measured if result.trace is not None else 1.0
+        if ratio > job._PAYS:
+            raise NothingToCache(message=f"it would take {ratio:.3f} of the original's time on the recorded calls")
+    except Exception as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        _refused(record, error)
+    else:
+        _compiled(record, folder, result, ratio)
+    record["attempt_seconds"] = round(time.monotonic() - started, 2)
+
+
+def _refused(record: dict[str, Any], error: Exception) -> None:
+    """Note why there is no compiled model; one that there is stays."""
+    if record["state"] == "compiled":
+        record["again"] = str(error)
+        return
+    ours = error if isinstance(error, ActcacheError) else InternalError(f"{type(error).__name__}: {error}")
+    record["state"] = "refused"
+    record["reason"] = ours.message
+    if isinstance(error, NothingToCache):
+        record["refusals"] = [[r.rule, r.reason, r.node] for r in error.refusals][:50]
+        record["reason"] = next(_reasons(error), ours.message)
+
+
+def _reasons(error: NothingToCache) -> Iterator[str]:
+    for rule in ("not-worth", "verification"):
+        yield from (refusal.reason for refusal in error.refusals if refusal.rule == rule)
+
+
+def _compiled(record: dict[str, Any], folder: Path, result: CompileResult, ratio: float) -> None:
+    """Note the compiled model in place of an earlier one."""
+    before = record.get("folder")
+    files = {}
+    for file in result.files:
+        with suppress(OSError):
+            file.chmod(0o600)
+        with open(file, "rb") as opened:
+            os.fsync(opened.fileno())
+        files[file.name] = {"signature": identity.signature(file), "sha256": identity.file_digest(file)}
+    record.update(
+        state="compiled",
+        reason=None,
+        folder=folder.name,
+        model=result.output.name,
+        files=files,
+        tolerance=accepted_by_spread(result.verify.outputs if result.verify else (), None),
+        bit_exact=result.verify.bit_exact if result.verify else None,
+        fingerprints=[region.fingerprint for region in result.regions],
+        regions=[region.to_json() for region in result.regions],
+        ratio=ratio,
+        reuse=result.trace.reuse if result.trace else {},
+        compiled=time.time(),
+    )
+    if before is not None and before != folder.name:
+        shutil.rmtree(folder.parent / before, ignore_errors=True)
+
+
+def _next_name(target: Path) -> str:
+    numbers = [int(path.name.rpartition("-")[2]) for path in target.glob("compiled-*") if path.name[9:].isdigit()]
+    return f"compiled-{max(numbers, default=0) + 1}"

@@ -1,0 +1,83 @@
+"""Becoming the program of ``actcache run``. Its start waits for this, so little is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from actcache.learn import settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+_NOT_FOUND, _NOT_EXECUTABLE = 127, 126
+
+
+def quickly(arguments: Sequence[str]) -> None:
+    """Become the program if the arguments are ``run [--summary] [--cache-dir FOLDER] [--] PROGRAM ...``; else return.
+
+    What has other options, or is wrong, is left to the command line proper, which explains.
+    """
+    left = list(arguments)
+    if not left or left.pop(0) != "run":
+        return
+    folder, summary = None, False
+    while left and left[0].startswith("-"):
+        option = left.pop(0)
+        if option == "--":
+            break
+        if option == "--summary":
+            summary = True
+        elif option == "--cache-dir" and left:
+            folder = left.pop(0)
+        else:
+            return
+    if left:
+        become(left, folder, None, summary)
+
+
+def become(program: Sequence[str], folder: str | None, size: int | None, summary: bool) -> NoReturn:
+    """Replace this process by a program whose sessions learn; its exit code and its signals are its own.
+
+    Args:
+        program: The program and its arguments.
+        folder: The cache folder; None: as the environment says.
+        size: What that may hold, in bytes; None: as the environment says.
+        summary: Whether each of its processes prints one line at its end.
+    """
+    if folder is not None:
+        os.environ[settings.FOLDER] = os.path.abspath(folder)
+    if size is not None:
+        os.environ[settings.FOLDER_BYTES] = str(size)
+    if summary:
+        os.environ[settings.SUMMARY] = "1"
+    os.environ.setdefault(settings.SWITCH, "1")
+    _put_on_path()
+    _heed_signals()
+    sys.stdout.flush()
+    try:
+        os.execvp(program[0], list(program))
+    except FileNotFoundError:
+        print(f"error: there is no program '{program[0]}'", file=sys.stderr)
+        sys.exit(_NOT_FOUND)
+    except OSError as error:
+        print(f"error: {program[0]}: cannot be run ({error.strerror})", file=sys.stderr)
+        sys.exit(_NOT_EXECUTABLE)
+
+
+def _put_on_path() -> None:
+    """Have every Python of the program import our ``sitecustomize`` first."""
+    site = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site")
+    known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != site]
+    os.environ["PYTHONPATH"] = os.pathsep.join([site, *known])
+
+
+def _heed_signals() -> None:
+    """Python ignores some signals, and what is ignored would stay so in the program."""
+    import signal
+
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)

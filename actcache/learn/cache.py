@@ -1,0 +1,141 @@
+"""The cache folder: who may read it, how files get there, and where what lies.
+
+::
+
+    ~/.cache/actcache/        0700
+      lock                    held by the one process that compiles
+      places/<place>/         a model as programs name it, with the options of its session
+        request.json          by the program: what to compile
+        answer.json           by the compiling process: which model that is, and what came of it
+        calls/*.npz           by the program: recorded calls that are not taken over yet
+      models/<key>/           a model by its content
+        record.json           by the compiling process: what was found, compiled or refused, and why
+        saved.json            by programs: what it saved, over all of them
+        calls/*.npz           the sample that regions are chosen by
+        compiled-<n>/         the compiled model
+
+Files are written beside their place and renamed, so a reader finds all of a file or none. What belongs to another user,
+or may be written by others, is refused.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+#: More than any of our files needs.
+_LARGEST_JSON = 16 << 20
+
+
+class Untrusted(Exception):
+    """A file or folder that another user may have written, or that is none."""
+
+
+def open_cache(folder: str) -> Path:
+    """Return the cache folder, made if it does not exist.
+
+    Raises:
+        Untrusted: It is another user's.
+        OSError: It cannot be made.
+    """
+    path = Path(folder)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.stat()
+    if found.st_uid != os.geteuid():
+        raise Untrusted(f"{path} belongs to another user")
+    if found.st_mode & 0o077:
+        path.chmod(0o700)
+    return path
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder that nobody else can enter."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def check_owner(path: Path) -> os.stat_result:
+    """Return what the system knows of a regular file that only this user can have written.
+
+    Raises:
+        Untrusted: It is another user's, or others may write it.
+        OSError: There is none.
+    """
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise Untrusted(f"{path} is no regular file")
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise Untrusted(f"{path} may have been written by another user")
+    return found
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object in a file; None if there is none that can be trusted and read."""
+    try:
+        if check_owner(path).st_size > _LARGEST_JSON:
+            return None
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, Untrusted):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write an object, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock between processes; it is given back when a process ends, however it ends.
+
+    Yields:
+        Whether it is held; always, if `wait`.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            held = True
+        except BlockingIOError:
+            held = False
+        yield held
+    finally:
+        os.close(descriptor)
+
+
+def place_folder(cache: Path, place: str) -> Path:
+    """Return the folder of a model as a program names it."""
+    return cache / "places" / place
+
+
+def model_folder(cache: Path, key: str) -> Path:
+    """Return the folder of a model by its content."""
+    return cache / "models" / key
+
+
+def folder_size(path: Path) -> int:
+    """Return the bytes of all files in a folder."""
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(folder, name)).st_size
+    return total

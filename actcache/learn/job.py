@@ -1,0 +1,168 @@
+"""The compiling process: takes recorded calls over, compiles the model if that pays, and writes down what came of it.
+
+Started by ``launch.py``, at the lowest priority, one at a time for each cache folder.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from actcache.learn import cache, identity, settings
+
+#: What is kept of a model's calls.
+_MOST_CALLS, _MOST_BYTES = 4096, 64 << 20
+#: With fewer calls nothing can be said about what repeats.
+_FEWEST = 4
+#: After an attempt, so many times its calls have to come before the next.
+_GROWTH = 2
+#: A compiled model is used from this ratio of the original's time on, as measured on the calls.
+_PAYS = 0.98
+#: Memory and disk that compiling takes, as multiples of the model.
+_MEMORY, _DISK = 4, 3
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Leave the program that started this process, and do the work."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.closerange(3, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16))
+    os.chdir(arguments[0])
+    _step_back()
+    code = 1
+    try:
+        run(Path(arguments[0]), arguments[1])
+        code = 0
+    except BaseException:
+        with suppress(OSError):
+            log = cache.place_folder(Path(arguments[0]), arguments[1]) / "job.log"
+            log.write_text(traceback.format_exc())
+    os._exit(code)
+
+
+def _step_back() -> None:
+    """Let everybody else go first, and be the first to be ended if memory runs out."""
+    nice = settings.niceness()
+    with suppress(OSError):
+        os.nice(nice)
+    # A session of its own is scheduled as a group, whose niceness is another one.
+    for file, value in (("autogroup", str(nice)), ("oom_score_adj", "1000")):
+        with suppress(OSError):
+            Path(f"/proc/self/{file}").write_text(value)
+
+
+def run(root: Path, place: str) -> None:
+    """Look at a place, unless another process is at it."""
+    folder = cache.place_folder(root, place)
+    with cache.locked(folder / "lock", wait=False) as mine:
+        if not mine:
+            return
+        with cache.locked(root / "lock"):
+            _look_at(root, folder)
+
+
+def _look_at(root: Path, folder: Path) -> None:
+    from actcache.learn import attempt, prune
+
+    request = cache.read_json(folder / "request.json")
+    if request is None or request.get("refused"):
+        return
+    model = Path(request["model"])
+    try:
+        signature = identity.signature(model)
+        if request["signature"] is not None and signature != request["signature"]:
+            raise FileNotFoundError("it has been changed since the program read it")
+        key, files = identity.content_key(model, request["around"])
+    except OSError as error:
+        _answer(folder, None, {}, "refused", f"the model cannot be read: {error.strerror or error}", 0)
+        return
+    target = cache.make_folder(cache.model_folder(root, key))
+    record = cache.read_json(target / "record.json") or {}
+    fresh = take_over(folder / "calls", cache.make_folder(target / "calls"))
+    record["fresh"] = record.get("fresh", 0) + fresh
+    record["sources"] = sorted({*record.get("sources", []), request["source"]})[-20:]
+    record.setdefault("state", "learning")
+    record.setdefault("around", request["around"])
+    record.setdefault("created", time.time())
+    if due(root, key, record, target):
+        attempt.attempt(root, key, model, request, record)
+    cache.write_json(target / "record.json", record)
+    files = files if request["source"] != "bytes" else {}
+    _answer(folder, key, files, record["state"], record.get("reason"), _wanted(record))
+    with suppress(OSError):
+        prune.prune(root, settings.folder_bytes(), keep=key)
+
+
+def due(root: Path, key: str, record: Mapping[str, Any], target: Path) -> bool:
+    """Whether a model is to be compiled now: there are enough new calls, or its compiled model is damaged."""
+    from actcache.learn.place import find_ready
+
+    calls = len(list((target / "calls").glob("*.npz")))
+    if calls < _FEWEST:
+        return False
+    if record["state"] == "compiled" and find_ready(root, key) is None:
+        return not (target / "rejected.json").exists()  # damaged: made anew; refused by a program: not again
+    return bool(record["fresh"] >= _wanted(record))
+
+
+def _wanted(record: Mapping[str, Any]) -> int:
+    """Return how many new calls are worth another attempt."""
+    return min(_GROWTH * int(record.get("attempted_with", 0)), _MOST_CALLS // 2) or _FEWEST
+
+
+def _answer(
+    folder: Path, key: str | None, files: Mapping[str, Any], state: str, reason: str | None, wanted: int
+) -> None:
+    content = {"key": key, "files": dict(files), "state": state, "reason": reason, "wanted": wanted}
+    cache.write_json(folder / "answer.json", {**content, "time": time.time()})
+
+
+def take_over(calls: Path, target: Path) -> int:
+    """Make samples of recorded chunks, and return how many. The oldest samples go if there are too many."""
+    from actcache.learn.sampling import read_chunk
+    from actcache.model.feed_file import save_sample
+
+    taken = 0
+    for chunk in sorted(calls.glob("*.calls")) if calls.is_dir() else []:
+        try:
+            for number, feed in enumerate(read_chunk(chunk)):
+                temporary = target / f".{chunk.stem}-{number:04d}.tmp"
+                save_sample(temporary, feed)
+                temporary.replace(target / f"{chunk.stem}-{number:04d}.npz")
+                taken += 1
+        except (ValueError, cache.Untrusted):
+            pass  # cut off, or not ours
+        with suppress(OSError):
+            chunk.unlink()
+    kept = sorted(target.glob("*.npz"), reverse=True)
+    total = 0
+    for number, sample in enumerate(kept):
+        total += sample.stat().st_size
+        if number >= _MOST_CALLS or (total > _MOST_BYTES and number >= _FEWEST):
+            sample.unlink()
+    return taken
+
+
+def check_room(model: Path, size: int) -> str | None:
+    """Return why there is no room to compile; None if there is."""
+    if shutil.disk_usage(model).free < _DISK * size + (64 << 20):
+        return "there is no room on the disk of the cache folder"
+    with suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        available = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+        if available < _MEMORY * size + (256 << 20):
+            return "there is too little memory to compile it beside the program"
+    return None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

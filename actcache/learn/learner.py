@@ -1,0 +1,260 @@
+"""What a session learns: its calls are recorded, a compiled model is waited for, and the session goes over to it.
+
+The session's threads only copy inputs. Files are written, processes started and models loaded by the thread of
+``process.py``, which calls :meth:`Learner.tick`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from actcache.learn import options as session_options
+from actcache.learn import process, settings
+from actcache.learn.opening import Opening, declare, rebind
+from actcache.learn.place import Place, Ready
+from actcache.learn.sampling import Sampling
+
+_Call = Callable[[], Any]
+_Again = Callable[[Any], Any]
+_MANIFEST = "actcache.manifest"
+
+
+def begin(
+    real: Any,
+    model: Any,
+    options: Any,
+    providers: Sequence[Any] | None,
+    provider_options: Sequence[Any] | None,
+    keywords: Mapping[str, Any],
+) -> Learner | None:
+    """Return the learner of a session that is about to be made; None: it stays as it is, for a reason that is noted."""
+    if settings.switched_off():
+        return None
+    try:
+        runtime = sys.modules["onnxruntime"]
+        taken = session_options.take(options, runtime.SessionOptions, keywords)
+        if isinstance(model, (str, os.PathLike)):
+            model = os.path.realpath(model)
+        elif not isinstance(model, bytes):
+            return None
+        opening = Opening(real, model, taken, providers, provider_options, dict(keywords))
+        reason = session_options.refusal(options, providers, keywords, runtime.get_available_providers())
+        return Learner(opening, Place.find(opening, runtime.__version__), reason)
+    except Exception as error:  # whatever is wrong, it must not keep the program from its session
+        process.note(f"a session does not learn ({type(error).__name__}: {error})")
+        return None
+
+
+class Learner:
+    """Belongs to one session, and decides which model that runs.
+
+    Attributes:
+        lock: Held while the session goes over to another model.
+        idle: Whether calls need not be told of: the session runs the original, and nothing is recorded.
+        reason: Why the session stays with the original; None: it need not.
+        ready: The compiled model that it runs; None: it runs the original.
+    """
+
+    def __init__(self, opening: Opening, place: Place, reason: str | None) -> None:
+        self.lock = threading.RLock()
+        self.opening, self.place, self.reason = opening, place, reason
+        self.ready: Ready | None = None
+        self.sampling = Sampling(place)
+        self.idle = reason is not None
+        self._created = False
+        self._session: weakref.ref[Any] | None = None
+        self._original: Any = None  # a plain session, once a call of the compiled model has failed
+        self._below: weakref.WeakSet[Any] = weakref.WeakSet()  # all that the session has run, as C++ has them
+
+    # -- making the session ---------------------------------------------------------------------
+
+    def create(self, session: Any, create: Callable[..., None], providers: Any, provider_options: Any) -> bool:
+        """Make the session with the compiled model, if there is one that can be trusted.
+
+        Returns:
+            Whether that was done; if not, the caller makes it with the original.
+        """
+        if self._created:
+            self.stay("its execution providers were changed")
+            return False
+        self._created = True
+        if self.reason is not None:
+            return False
+        ready = None
+        try:
+            ready = self.place.ready()
+            if ready is None:
+                return False
+            compiled = self.opening.compiled(ready.file)
+            self._go_over(session, ready, compiled)
+            declare(session, self.opening.taken.options_class)
+        except Exception as error:
+            self._refuse(ready, f"the compiled model cannot be loaded ({type(error).__name__}: {error})")
+            return False
+        return True
+
+    def attach(self, session: Any) -> None:
+        """Learn from the session, which is made now."""
+        self._session = weakref.ref(session)
+        self._below.add(session._sess)
+        if self.ready is None and _MANIFEST in session._model_meta.custom_metadata_map:
+            self.stay("actcache has compiled this model already")
+        process.add(self)
+
+    # -- its calls ------------------------------------------------------------------------------
+
+    def call(self, run: _Call, again: _Again | None, feed: Callable[[], Mapping[str, Any]]) -> Any:
+        """Make a call.
+
+        Args:
+            run: Makes it.
+            again: Makes it on a plain session; None: it cannot be made there.
+            feed: Returns its inputs.
+        """
+        ready = self.ready
+        start = time.perf_counter()
+        try:
+            result = run()
+        except (ValueError, TypeError, AttributeError):  # the call makes no sense, whatever the model
+            raise
+        except Exception as error:
+            if ready is None or again is None:
+                raise
+            failure = error
+        else:
+            self.sampling.saw(feed, time.perf_counter() - start)
+            return result
+        return self._once_more(again, failure)
+
+    def answering(
+        self, callback: Callable[..., Any], again: _Again, feed: Callable[[], Mapping[str, Any]]
+    ) -> Callable[..., Any]:
+        """Return the callback for a call that is made now, and answered later."""
+        session = self._session() if self._session is not None else None
+        below, ready, start = getattr(session, "_sess", None), self.ready, time.perf_counter()
+        with suppress(Exception):  # the arrays may be changed once the call has returned
+            self.sampling.about_to_run(feed)
+
+        def answered(results: Any, user_data: Any, failure: str) -> Any:
+            nonlocal below
+            below = None  # until now it had to live
+            if failure and ready is not None:
+                with suppress(Exception):
+                    results, failure = self._once_more(again, RuntimeError(failure)), ""
+            self.sampling.seconds += time.perf_counter() - start
+            return callback(results, user_data, failure)
+
+        return answered
+
+    def other_owner(self, binding: Any) -> Any:
+        """Return the session, as C++ has it, that a binding was made for, if the learner's one has since gone over."""
+        owner = getattr(binding, "_actcache_owner", None)
+        session = self._session() if self._session is not None else None
+        return owner if session is not None and owner is not session._sess and owner in self._below else None
+
+    def _once_more(self, again: _Again, failure: Exception) -> Any:
+        """Make a call that the compiled model failed in with the original; what that says counts."""
+        with suppress(Exception):  # other threads may wait for what this call was to compute
+            from actcache.base.library import library
+
+            library().handle.actcache_abandon()
+        with self.lock:
+            if self._original is None:
+                self._original = self.opening.original()
+        result = again(self._original)
+        self.stay(f"a call failed that the original can make ({type(failure).__name__}: {failure})")
+        return result
+
+    # -- going over -----------------------------------------------------------------------------
+
+    def stay(self, reason: str) -> None:
+        """Have the session run the original from now on, for a reason."""
+        with self.lock:
+            if self.reason is not None:
+                return
+            self.reason = reason
+            session = self._session() if self._session is not None else None
+            if self.ready is not None and session is not None:
+                if self._original is None:
+                    with suppress(Exception):
+                        self._original = self.opening.original()
+                if self._original is not None:
+                    rebind(session, self._original._sess)
+                    self.ready = None
+            self.idle = self.ready is None
+            self.sampling.stop()
+        self.place.note_refusal(reason)
+
+    def forget(self) -> None:
+        """After a fork: record nothing more. No lock is taken, as its holder may be gone."""
+        self.sampling.stop()
+        self.idle = self.ready is None
+        self.reason = self.reason or "its process was forked"
+
+    def _go_over(self, session: Any, ready: Ready, below: Any) -> None:
+        with self.lock:
+            rebind(session, below)
+            self._below.add(below)
+            self.ready = ready
+            self.sampling.compiled()
+        from actcache.learn import totals
+
+        totals.watch(ready)
+
+    # -- the thread's part ----------------------------------------------------------------------
+
+    def tick(self) -> bool:
+        """Write down what was recorded, have the model compiled, go over to it.
+
+        Returns:
+            False once the session is gone.
+        """
+        session = self._session() if self._session is not None else None
+        try:
+            if self.reason is None:
+                self.place.find_out_name()
+                self.sampling.write()
+                if self.ready is None and session is not None and self.place.has_news():
+                    self._try(session)
+                if self.ready is None and self.reason is None:
+                    self.place.compile_when_due(self.sampling)
+            else:
+                self.place.write_refusal()
+        except Exception as error:
+            self.stay(f"learning failed ({type(error).__name__}: {error})")
+        self.idle = self.ready is None and not self.sampling.active
+        return session is not None
+
+    def _try(self, session: Any) -> None:
+        ready = self.place.ready()
+        if ready is None:
+            return
+        from actcache.learn.trial import trial
+
+        compiled, problem = trial(self.opening, ready, session, self.sampling.latest())
+        if problem is not None:
+            self._refuse(ready, problem)
+            return
+        self._go_over(session, ready, compiled)
+
+    def _refuse(self, ready: Ready | None, problem: str) -> None:
+        self.stay(problem)
+        if ready is not None:
+            self.place.reject(ready, problem)
+
+    def end(self) -> None:
+        """The session or the program ends: write what is left, and have it looked at if there is something in it."""
+        with suppress(Exception):
+            if self.reason is None and self.sampling.recorded:
+                self.place.find_out_name()
+                self.sampling.write()
+                self.place.compile_at_end(self.sampling)
+            else:
+                self.place.write_refusal()

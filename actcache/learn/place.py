@@ -1,0 +1,243 @@
+"""A model as this program names it, in the cache folder: what the program asks for there, and what it is answered."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from actcache.learn import cache, identity, launch, process, settings
+from actcache.learn.opening import Opening
+from actcache.learn.sampling import Sampling
+
+#: After each attempt, so many times the calls have to be there for the next.
+_GROWTH = 4
+#: An attempt is made with a part of the calls if they have taken long, or if the program ends; the part, and seconds.
+_EARLY, _SECONDS = 8, 5.0
+#: The end of a program is an occasion, too, if its calls took so long.
+_WORTH_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A compiled model that may be used.
+
+    Attributes:
+        key: The model it was made of.
+        folder: Which of its compiled models it is.
+        file: Its file.
+        tolerance: The relative difference to the original that it was verified with; None: by type.
+        fingerprints: Of its regions.
+        signature: Of its file, as it was when it was checked.
+    """
+
+    key: str
+    folder: str
+    file: Path
+    tolerance: float | None
+    fingerprints: tuple[str, ...]
+    signature: tuple[int, ...]
+
+
+class Place:
+    """One place of the cache folder, as a program sees it.
+
+    Attributes:
+        name: Its name.
+        calls: The folder of recorded calls.
+    """
+
+    def __init__(self, root: Path, name: str | None, opening: Opening, around: dict[str, Any]) -> None:
+        self.root, self._opening, self._around = root, opening, around
+        self._signature = identity.signature(opening.path) if opening.path is not None else None
+        self._seen: object = None
+        self._asked = False
+        self._refusal: str | None = None
+        self._next, self._launched_at, self._before = settings.first_calls(), 0, 0.0
+        if name is not None:
+            self._settle(name)
+        else:
+            self.name = ""
+
+    @classmethod
+    def find(cls, opening: Opening, runtime_version: str) -> Place:
+        """Return the place of a model. Of bytes it is found later, unless some of the same length are known.
+
+        Raises:
+            OSError, cache.Untrusted: The cache folder, or the model, cannot be used.
+        """
+        root = cache.open_cache(settings.cache_folder())
+        around = identity.circumstances(runtime_version, opening.taken.described())
+        name = None
+        if not isinstance(opening.model, bytes):
+            name = identity.place_of(opening.model, around)
+        elif _length_mark(root, opening.model).exists():
+            name = identity.place_of(identity.bytes_source(opening.model), around)
+        return cls(root, name, opening, around)
+
+    def _settle(self, name: str) -> None:
+        self.name = name
+        self.folder = cache.place_folder(self.root, name)
+        self.calls = self.folder / "calls"
+
+    # -- what is answered -----------------------------------------------------------------------
+
+    def ready(self) -> Ready | None:
+        """Return the compiled model, if there is one, and it is of this model, and nobody has touched it."""
+        if not self.name:
+            return None
+        self._seen = self._state()
+        answer = cache.read_json(self.folder / "answer.json")
+        if answer is None or not isinstance(answer.get("key"), str):
+            return None
+        if self._opening.path is not None and not identity.unchanged(answer.get("files", {})):
+            return None
+        return find_ready(self.root, answer["key"])
+
+    def has_news(self) -> bool:
+        """Whether something was answered since :meth:`ready` was asked."""
+        return bool(self.name) and self._state() != self._seen
+
+    def _state(self) -> object:
+        try:
+            answer = (self.folder / "answer.json").stat()
+        except OSError:
+            return None
+        return answer.st_mtime_ns, answer.st_ino
+
+    def reject(self, ready: Ready, problem: str) -> None:
+        """Let no program use this compiled model any more."""
+        with suppress(OSError):
+            folder = cache.model_folder(self.root, ready.key)
+            cache.write_json(folder / "rejected.json", {"folder": ready.folder, "reason": problem})
+
+    # -- what is asked for ----------------------------------------------------------------------
+
+    def note_refusal(self, reason: str) -> None:
+        """Remember why the session stays with the original; :meth:`write_refusal` writes it down."""
+        self._refusal = reason
+
+    def write_refusal(self) -> None:
+        """Put the reason on record, once."""
+        if self._refusal is None and self._asked:
+            return
+        with suppress(OSError):
+            self._ask(self._refusal)
+        self._refusal = None
+
+    def compile_when_due(self, sampling: Sampling) -> None:
+        """Start the compiling process once there are enough calls.
+
+        Raises:
+            OSError: It cannot be started.
+        """
+        enough = sampling.recorded >= self._next
+        slow = sampling.recorded >= max(4, self._next // _EARLY) and sampling.seconds - self._before >= _SECONDS
+        if enough or slow:
+            self._launch(sampling)
+
+    def compile_at_end(self, sampling: Sampling) -> None:
+        """Start the compiling process if the program ends and there are calls that nobody has looked at.
+
+        Raises:
+            OSError: It cannot be started.
+        """
+        new = sampling.recorded - self._launched_at
+        if not new:
+            return
+        answer = cache.read_json(self.folder / "answer.json")
+        wanted = answer.get("wanted", 0) if answer else settings.first_calls() // _EARLY
+        if new >= wanted and sampling.seconds >= _WORTH_SECONDS:
+            self._launch(sampling)
+        else:
+            self._ask(None)
+
+    def _launch(self, sampling: Sampling) -> None:
+        self._launched_at, self._before = sampling.recorded, sampling.seconds
+        self._next = max(self._next, sampling.recorded) * _GROWTH
+        self._ask(None)
+        launch.start(self.root, self.name)
+
+    def _ask(self, refused: str | None) -> None:
+        """Write down which model this is, for the compiling process and for ``actcache auto ls``."""
+        self.find_out_name()
+        self._asked = True
+        cache.make_folder(self.folder)
+        model = self._opening.model
+        if isinstance(model, bytes):
+            if identity.has_external_data(model) and refused is None:
+                raise ValueError("the model was given as bytes, and its weights lie in other files")
+            file = self.folder / "model.onnx"
+            if refused is None and not file.exists():
+                _write_bytes(file, model)
+        else:
+            file = Path(model)
+        content = {
+            "source": "bytes" if isinstance(model, bytes) else model,
+            "model": str(file),
+            "signature": self._signature,
+            "around": self._around,
+            "libraries": self._opening.taken.libraries(),
+            "refused": refused,
+            "time": time.time(),
+        }
+        cache.write_json(self.folder / "request.json", content)
+
+    def find_out_name(self) -> None:
+        """Find the place of a model that was given as bytes, which takes a look at all of them."""
+        model = self._opening.model
+        if self.name or not isinstance(model, bytes):
+            return
+        self._settle(identity.place_of(identity.bytes_source(model), self._around))
+        mark = _length_mark(self.root, model)
+        cache.make_folder(mark.parent)
+        mark.touch(mode=0o600)
+
+
+def find_ready(root: Path, key: str) -> Ready | None:
+    """Return the compiled model of a key, if it is as it was written."""
+    folder = cache.model_folder(root, key)
+    record = cache.read_json(folder / "record.json")
+    if record is None or record.get("state") != "compiled":
+        return None
+    rejected = cache.read_json(folder / "rejected.json")
+    if rejected is not None and rejected.get("folder") == record["folder"]:
+        return None
+    try:
+        here = folder / record["folder"]
+        for name, told in record["files"].items():
+            found = cache.check_owner(here / name)
+            if identity.signature(here / name) == told["signature"]:
+                continue
+            if found.st_size != told["signature"][0] or identity.file_digest(here / name) != told["sha256"]:
+                process.note(f"{here / name} is not what was written there, so it is not used")
+                return None
+        file = here / record["model"]
+        with suppress(OSError):
+            os.utime(folder)  # used now: the oldest go first
+        return Ready(
+            key,
+            record["folder"],
+            file,
+            record["tolerance"],
+            tuple(record["fingerprints"]),
+            tuple(identity.signature(file)),
+        )
+    except (KeyError, TypeError, OSError, cache.Untrusted) as error:
+        process.note(f"the compiled model of {key} is not used ({error})")
+        return None
+
+
+def _length_mark(root: Path, model: bytes) -> Path:
+    return root / "lengths" / str(len(model))
+
+
+def _write_bytes(file: Path, content: bytes) -> None:
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as opened:
+        opened.write(content)
+    temporary.replace(file)

@@ -1,0 +1,103 @@
+"""What a process has once for all its sessions: their learners, the thread that serves them, and what the end takes."""
+
+from __future__ import annotations
+
+import _thread
+import atexit
+import os
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from actcache.learn import settings
+
+if TYPE_CHECKING:
+    from actcache.learn.learner import Learner
+
+#: How often the thread looks after its learners, and how often it writes down what they saved; seconds.
+_PERIOD, _TOTALS_PERIOD = 0.5, 30.0
+
+# Taken now: programs replace these functions (gevent does), and this is no thread of theirs.
+_start_thread, _sleep, _new_lock = _thread.start_new_thread, time.sleep, _thread.allocate_lock
+
+_learners: set[Learner] = set()
+_notes: list[str] = []
+_lock = _new_lock()
+_started_in = 0
+
+
+def note(reason: str) -> None:
+    """Keep a reason that no record can take."""
+    if reason not in _notes:
+        _notes.append(reason)
+
+
+def notes() -> list[str]:
+    """Return the reasons that no record took."""
+    return list(_notes)
+
+
+def add(learner: Learner) -> None:
+    """Look after a learner from now on."""
+    global _started_in
+    with _lock:
+        _learners.add(learner)
+        if _started_in != os.getpid():
+            if _started_in == 0:
+                atexit.register(_end)
+                os.register_at_fork(after_in_child=_forget)
+            _started_in = os.getpid()
+            _start_thread(_serve, ())
+
+
+def learners() -> list[Learner]:
+    """Return the learners that are looked after."""
+    with _lock:
+        return list(_learners)
+
+
+def _serve() -> None:
+    totals_at = time.monotonic() + _TOTALS_PERIOD
+    while True:
+        _sleep(_PERIOD)
+        write_totals = time.monotonic() > totals_at
+        for learner in learners():
+            if not learner.tick():
+                learner.end()
+                with _lock:
+                    _learners.discard(learner)
+        if write_totals:
+            totals_at = time.monotonic() + _TOTALS_PERIOD
+            _write_totals()
+
+
+def _write_totals() -> None:
+    with suppress(Exception):
+        from actcache.learn import totals
+
+        totals.write()
+
+
+def _end() -> None:
+    """Write what is left when the program ends, and have it looked at; nothing of this may disturb its end."""
+    if _started_in != os.getpid():
+        return
+    for learner in learners():
+        learner.end()
+    _write_totals()
+    if os.environ.get(settings.SUMMARY) == "1":
+        with suppress(Exception):
+            from actcache.learn import totals
+
+            print(totals.summary(notes()), file=sys.stderr, flush=True)
+
+
+def _forget() -> None:
+    """A child of fork() has no thread, and its sessions are the parent's: they do not learn. New ones do."""
+    global _started_in, _lock
+    _lock = _new_lock()
+    for learner in _learners:
+        learner.forget()
+    _learners.clear()
+    _started_in = -1

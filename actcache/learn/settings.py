@@ -1,0 +1,60 @@
+"""What the environment says of learning. Read at every start of Python, so nothing is imported but ``os``."""
+
+from __future__ import annotations
+
+import os
+
+#: ``1``: learn; ``0``: leave every session as it is, also where the code asks for learning.
+SWITCH = "ACTCACHE_AUTO"
+#: Where compiled models are kept.
+FOLDER = "ACTCACHE_CACHE_DIR"
+#: What the folder may hold.
+FOLDER_BYTES = "ACTCACHE_CACHE_BYTES"
+#: ``1``: one line on stderr when the program ends.
+SUMMARY = "ACTCACHE_AUTO_SUMMARY"
+#: The Python that compiles, where the program's own is none (a server that embeds it).
+PYTHON = "ACTCACHE_AUTO_PYTHON"
+#: Calls after which a model is compiled for the first time.
+CALLS = "ACTCACHE_AUTO_CALLS"
+#: How far the compiling process steps back for others, as ``nice`` counts it.
+NICE = "ACTCACHE_AUTO_NICE"
+
+DEFAULT_FOLDER_BYTES = 4 << 30
+DEFAULT_CALLS = 64
+DEFAULT_NICE = 19
+
+
+def switched_off() -> bool:
+    """Whether the user wants no learning at all."""
+    return os.environ.get(SWITCH) == "0"
+
+
+def cache_folder() -> str:
+    """Return the folder of compiled models."""
+    named = os.environ.get(FOLDER)
+    if named:
+        return os.path.abspath(named)
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):  # the specification has relative ones ignored
+        base = os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "actcache")
+
+
+def folder_bytes() -> int:
+    """Return what the folder may hold; what is no number counts as not given."""
+    return _number(FOLDER_BYTES, DEFAULT_FOLDER_BYTES)
+
+
+def first_calls() -> int:
+    """Return how many calls are recorded before the first attempt."""
+    return max(1, _number(CALLS, DEFAULT_CALLS))
+
+
+def niceness() -> int:
+    """Return the niceness of the compiling process."""
+    return _number(NICE, DEFAULT_NICE)
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() else default

@@ -1,0 +1,44 @@
+"""Has sessions learn in every Python that a program of ``actcache run`` starts, then hands on to the user's own file.
+
+This folder is the first of PYTHONPATH there. Python imports ``sitecustomize`` once, so the one that would have been
+imported without this is looked for behind it.
+"""
+
+import contextlib
+import os
+import sys
+
+
+def _learn() -> None:
+    if os.environ.get("ACTCACHE_AUTO") != "1":
+        return
+    try:
+        from actcache.learn.hook import install
+    except ImportError as error:
+        if os.environ.get("ACTCACHE_AUTO_TOLD") != "1":
+            os.environ["ACTCACHE_AUTO_TOLD"] = "1"
+            print(
+                f"actcache: {sys.executable} has no usable actcache ({error}), so this program runs without it;"
+                f" '{sys.executable} -m pip install actcache' puts it there",
+                file=sys.stderr,
+            )
+        return
+    install()
+
+
+def _hand_on() -> None:
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path or os.curdir) != here]
+    mine = sys.modules.pop(__name__, None)
+    try:
+        import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name != "sitecustomize":
+            raise
+    if __name__ not in sys.modules and mine is not None:
+        sys.modules[__name__] = mine
+
+
+with contextlib.suppress(Exception):  # the program comes first
+    _learn()
+_hand_on()

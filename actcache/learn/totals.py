@@ -1,0 +1,78 @@
+"""What compiled models have saved: in this process, and over all programs."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from actcache.learn import cache, settings
+from actcache.learn.place import Ready
+
+#: What is added up, as ``actcache.stats()`` counts it per region.
+COUNTS = ("lookups", "hits", "misses", "bypassed", "saved_seconds", "overhead_seconds")
+
+_lock = threading.Lock()
+_watched: dict[str, Ready] = {}
+_written: dict[str, dict[str, float]] = {}
+
+
+def watch(ready: Ready) -> None:
+    """Count what a compiled model saves from now on."""
+    with _lock:
+        _watched[ready.key] = ready
+
+
+def now() -> dict[str, dict[str, float]]:
+    """Return what each compiled model of this process has saved so far, by its key."""
+    with _lock:
+        watched = list(_watched.values())
+    if not watched:
+        return {}
+    from actcache.serve.runtime import stats
+
+    regions: Mapping[str, Mapping[str, Any]] = stats()["regions"]
+    found = {}
+    for ready in watched:
+        mine = [region for region in regions.values() if region["fingerprint"] in ready.fingerprints]
+        found[ready.key] = {name: sum(region[name] for region in mine) for name in COUNTS}
+    return found
+
+
+def write() -> None:
+    """Add what was saved since the last time to what all programs saved.
+
+    Raises:
+        OSError: That cannot be written.
+    """
+    root = cache.open_cache(settings.cache_folder())
+    for key, counts in now().items():
+        before = _written.get(key)
+        gained = {name: counts[name] - (before or {}).get(name, 0) for name in COUNTS}
+        if before is not None and not any(gained.values()):
+            continue
+        folder = cache.model_folder(root, key)
+        with cache.locked(folder / "saved.lock"):
+            known = cache.read_json(folder / "saved.json") or {}
+            total: dict[str, float] = {name: known.get(name, 0) + gained[name] for name in COUNTS}
+            total["programs"] = known.get("programs", 0) + (before is None)
+            cache.write_json(folder / "saved.json", total)
+        _written[key] = counts
+
+
+def summary(notes: Sequence[str]) -> str:
+    """Return one line for the end of a program."""
+    counts = dict.fromkeys(COUNTS, 0.0)
+    with suppress(Exception):
+        for found in now().values():
+            for name in COUNTS:
+                counts[name] += found[name]
+    rows, hits = int(counts["lookups"]), int(counts["hits"])
+    with _lock:
+        models = len(_watched)
+    text = f"actcache: process {os.getpid()}: {models} compiled models, {rows:,} rows"
+    if rows:
+        text += f", {hits / rows:.1%} reused, {counts['saved_seconds']:.2f} s saved"
+    return "; ".join([text, *notes])

@@ -1,0 +1,48 @@
+"""The last look at a compiled model before a session goes over to it: on the program's own calls, in its process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from actcache.learn.opening import Opening, differing
+from actcache.learn.place import Ready
+from actcache.learn.sampling import Feed
+
+
+def trial(opening: Opening, ready: Ready, session: Any, calls: Sequence[Feed]) -> tuple[Any, str | None]:
+    """Load a compiled model and compare it with the session's, cold and warm.
+
+    Args:
+        opening: How the session was made.
+        ready: The compiled model.
+        session: The session, which runs the original.
+        calls: The program's last calls.
+
+    Returns:
+        The compiled model's session, as C++ has it, and what is wrong with it.
+    """
+    from actcache.verification.verify import VerifyReport, differences, varying_outputs
+
+    original = session._sess
+    try:
+        compiled = opening.compiled(ready.file)
+        differs = differing(original, compiled)
+        if differs is not None:
+            return None, f"the compiled model has another signature: {differs}"
+        names = [output.name for output in original.outputs_meta]
+        report = VerifyReport()
+        varying: frozenset[int] | None = None
+        for number, feed in enumerate(calls):
+            expected = original.run(names, feed, None)
+            if varying is None:
+                varying = varying_outputs(lambda inputs: original.run(names, inputs, None), feed)
+            for state in ("first", "again"):
+                got = compiled.run(names, feed, None)
+                name = f"one of the program's calls ({number + 1}, {state})"
+                problem = differences(name, got, expected, ready.tolerance, varying, report)
+                if problem is not None:
+                    return None, f"the compiled model differs: {problem}"
+    except Exception as error:
+        return None, f"the compiled model cannot be run here ({type(error).__name__}: {error})"
+    return compiled, None

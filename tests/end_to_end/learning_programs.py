@@ -1,0 +1,110 @@
+"""A small model that is worth compiling, programs that run it, and ``actcache run`` around them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from actcache.learn import cache, job
+
+#: Width and number of the layers: some milliseconds for four rows, which is much for a cache and little for a test.
+_WIDTH, _LAYERS = 512, 12
+_SETTINGS = {"ACTCACHE_AUTO_NICE": "0", "ACTCACHE_AUTO_CALLS": "100000"}
+#: Every program begins with this: a session of one thread, and a pool of rows that calls draw from.
+HEAD = """
+    import os, sys, time
+    import numpy as np
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    random = np.random.default_rng(7)
+    pool = random.standard_normal((6, 512)).astype(np.float32)
+    def draw(rows=4):
+        return pool[random.integers(0, len(pool), rows)]
+    def learnt(session, seconds=120):
+        end = time.monotonic() + seconds
+        while session._learner.ready is None and session._learner.reason is None and time.monotonic() < end:
+            time.sleep(0.05)
+        return session._learner.ready is not None
+"""
+
+
+def write_model(path: Path, *, seed: int = 0, external: bool = False) -> Path:
+    """Write a chain of dense layers, ``x: [N, 512]`` to ``y: [N, 512]``."""
+    random = np.random.default_rng(seed)
+    nodes, weights, name = [], [], "x"
+    for layer in range(_LAYERS):
+        weight = (random.standard_normal((_WIDTH, _WIDTH)) / np.sqrt(_WIDTH)).astype(np.float32)
+        weights.append(numpy_helper.from_array(weight, f"w{layer}"))
+        nodes.append(helper.make_node("MatMul", [name, f"w{layer}"], [f"m{layer}"]))
+        name = "y" if layer == _LAYERS - 1 else f"t{layer}"
+        nodes.append(helper.make_node("Tanh", [f"m{layer}"], [name]))
+    graph = helper.make_graph(
+        nodes,
+        "chain",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", _WIDTH])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", _WIDTH])],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path, save_as_external_data=external, location=f"{path.name}.data" if external else None)
+    return path
+
+
+def environment(cache_folder: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a program: this source tree, a cache folder of its own, no niceness, and no compiling
+    process unless the test asks for one.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    left = {k: v for k, v in os.environ.items() if not k.startswith("ACTCACHE_") or k == "ACTCACHE_LIBRARY"}
+    return {**left, "PYTHONPATH": root, "ACTCACHE_CACHE_DIR": str(cache_folder), **_SETTINGS, **more}
+
+
+def run(
+    text: str, *arguments: object, folder: Path, wrapped: bool = True, options: tuple[str, ...] = (), **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program, under ``actcache run`` unless it is to be plain."""
+    file = folder / "program.py"
+    file.write_text(textwrap.dedent(HEAD) + textwrap.dedent(text))
+    wrapper = [sys.executable, "-m", "actcache", "run", *options, "--"] if wrapped else []
+    return subprocess.run(
+        [*wrapper, sys.executable, str(file), *map(str, arguments)],
+        env=environment(folder / "cache", **more),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def look(folder: Path) -> dict[str, Any]:
+    """Do what the compiling process does, at all places of a cache folder, and return the record of the only model."""
+    root = folder / "cache"
+    for place in sorted((root / "places").iterdir()):
+        job.run(root, place.name)
+    return record(folder)
+
+
+def record(folder: Path) -> dict[str, Any]:
+    """Return the record of the only model of a cache folder."""
+    (file,) = (folder / "cache" / "models").glob("*/record.json")
+    found = cache.read_json(file)
+    assert found is not None
+    return found
+
+
+def saved(folder: Path) -> dict[str, float]:
+    """Return what the only model of a cache folder saved."""
+    (file,) = (folder / "cache" / "models").glob("*/saved.json")
+    return dict(json.loads(file.read_text()))

@@ -1,0 +1,133 @@
+"""``actcache run``: a program records its calls, goes over to the compiled model, and the next one starts with it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from learning_programs import look, record, run, saved, write_model
+
+from actcache.learn import job
+
+CALLS = """
+    session = ort.InferenceSession({model}, options)
+    outputs = [session.run(None, {{"x": draw()}})[0] for _ in range(24)]
+    np.save("outputs.npy", np.concatenate(outputs))
+    learner = getattr(session, "_learner", None)
+    print("compiled" if learner is not None and learner.ready else "original")
+"""
+BY_PATH = CALLS.format(model="sys.argv[1]")
+BY_BYTES = CALLS.format(model="open(sys.argv[1], 'rb').read()")
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with a model, and a cache folder in which it is compiled."""
+    folder = tmp_path_factory.mktemp("learnt")
+    write_model(folder / "model.onnx")
+    plain = run(BY_PATH, "model.onnx", folder=folder, wrapped=False)
+    assert (plain.returncode, plain.stdout, plain.stderr) == (0, "original\n", "")
+    shutil.copy(folder / "outputs.npy", folder / "expected.npy")
+    first = run(BY_PATH, "model.onnx", folder=folder)
+    assert (first.returncode, first.stdout, first.stderr) == (0, "original\n", "")
+    assert np.array_equal(np.load(folder / "outputs.npy"), np.load(folder / "expected.npy"))
+    found = look(folder)
+    assert found["state"] == "compiled", found
+    return folder
+
+
+@pytest.fixture
+def folder(learnt: Path, tmp_path: Path) -> Path:
+    """Returns a copy of that folder, whose files are at the paths and times that are known."""
+    for name in ("model.onnx", "expected.npy"):
+        (tmp_path / name).symlink_to(learnt / name)
+    shutil.copytree(learnt / "cache", tmp_path / "cache", copy_function=shutil.copy2)
+    return tmp_path
+
+
+def same(folder: Path) -> bool:
+    return np.allclose(np.load(folder / "outputs.npy"), np.load(folder / "expected.npy"), rtol=0, atol=1e-4)
+
+
+def test_next_start_uses_the_compiled_model_from_the_first_call(folder: Path) -> None:
+    done = run(BY_PATH, "model.onnx", folder=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "compiled\n", "")
+    assert same(folder)
+    found = saved(folder)
+    assert found["programs"] == 1 and found["lookups"] == 96
+    assert found["hits"] == 90  # of six rows
+
+
+def test_summary_is_one_line_on_stderr(folder: Path) -> None:
+    done = run(BY_PATH, "model.onnx", folder=folder, options=("--summary",))
+    assert done.stdout == "compiled\n"
+    (line,) = done.stderr.splitlines()
+    assert "1 compiled model" in line and "96 rows" in line and "93.8% reused" in line
+
+
+def test_model_at_another_path_is_the_same_model(folder: Path) -> None:
+    shutil.copy(folder / "model.onnx", folder / "copy.onnx")
+    done = run(BY_PATH, "copy.onnx", folder=folder)
+    assert done.stdout == "original\n"  # nobody has seen this path
+    look(folder)
+    assert len(list((folder / "cache" / "models").iterdir())) == 1
+    assert run(BY_PATH, "copy.onnx", folder=folder).stdout == "compiled\n"
+    assert same(folder)
+
+
+def test_model_in_bytes(folder: Path) -> None:
+    done = run(BY_BYTES, "model.onnx", folder=folder, ACTCACHE_AUTO_CALLS="8")
+    assert (done.returncode, done.stdout) == (0, "original\n")
+    look(folder)
+    assert len(list((folder / "cache" / "models").iterdir())) == 1
+    assert run(BY_BYTES, "model.onnx", folder=folder).stdout == "compiled\n"
+    assert same(folder)
+
+
+def test_changed_model_is_never_served_by_the_old_one(folder: Path) -> None:
+    (folder / "model.onnx").unlink()
+    write_model(folder / "model.onnx", seed=1)
+    done = run(BY_PATH, "model.onnx", folder=folder)
+    assert done.stdout == "original\n"
+    assert not same(folder)
+
+
+def test_damaged_compiled_model_is_not_used_and_would_be_made_anew(folder: Path) -> None:
+    (weights,) = (folder / "cache" / "models").glob("*/compiled-1/*.data")
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    weights.write_bytes(content)
+    done = run(BY_PATH, "model.onnx", folder=folder, options=("--summary",))
+    assert done.stdout == "original\n"
+    assert "not what was written there" in done.stderr
+    assert same(folder)
+    target = weights.parent.parent
+    assert job.due(folder / "cache", target.name, record(folder), target)
+
+
+def test_swap_between_two_calls_of_a_running_program(tmp_path: Path) -> None:
+    write_model(tmp_path / "model.onnx")
+    done = run(
+        """
+        session = ort.InferenceSession("model.onnx", options)
+        plain = type(session).__mro__[1]("model.onnx", options)
+        wrong = 0
+        for call in range(32):
+            x = draw()
+            wrong += not np.array_equal(session.run(None, {"x": x})[0], plain.run(None, {"x": x})[0])
+        before = session._sess
+        assert learnt(session), session._learner.reason
+        assert session._sess is not before
+        for call in range(32):
+            x = draw()
+            wrong += not np.allclose(session.run(["y"], {"x": x})[0], plain.run(None, {"x": x})[0], atol=1e-4)
+        print("wrong", wrong)
+        """,
+        folder=tmp_path,
+        ACTCACHE_AUTO_CALLS="16",
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "wrong 0\n", "")
+    assert record(tmp_path)["state"] == "compiled"
+    assert saved(tmp_path)["hits"] > 0
