@@ -20,7 +20,7 @@ from typing import Any
 from actcache.errors import InvalidOption, LibraryError
 
 #: Version of the control functions that this package was written for (``actcache_abi()``).
-ABI = 3
+ABI = 4
 
 #: Environment variable that names another build of the library.
 ENVIRONMENT = "ACTCACHE_LIBRARY"
@@ -182,5 +182,14 @@ def _declare(handle: ctypes.CDLL) -> None:
         function = getattr(handle, name)
         function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_double]
         function.restype = ctypes.c_int64
+    handle.actcache_tensor_digest.argtypes = [
+        ctypes.c_int32,
+        ctypes.POINTER(ctypes.c_int64),
+        ctypes.c_size_t,
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+        ctypes.c_char_p,
+    ]
+    handle.actcache_tensor_digest.restype = ctypes.c_int
     handle.actcache_version.argtypes = []
     handle.actcache_version.restype = ctypes.c_char_p

@@ -48,7 +48,7 @@ def build(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> Built:
     for candidate, region in zip(plan, regions, strict=True):
         found = candidate.region
         digest = fingerprint(subject.view, found.nodes, found.live_outs, job.loaded.weights.tensors)
-        outline_in(model, written, region, digest)
+        outline_in(model, written, region, digest, job.loaded.weights.path)
         seconds = sum(chosen.measured.costs.seconds[index] for index in found.nodes)
         compiled.append(CompiledRegion(candidate, digest, seconds))
     add_per_call(model, job.options.per_call, [region.id for region in regions])

@@ -159,6 +159,12 @@ ACTCACHE_EXPORT int actcache_simulate(struct actcache_simulation* simulation, si
                                       const uint64_t* bytes, const uint64_t* saving_ns,
                                       uint8_t* hits);
 
+/* For the compiler: writes 32 bytes that stand for a tensor's type (onnx's number), sizes and
+ * values (no strings), the same in every process; sessions compare theirs. Returns 0, or -1 if
+ * memory ran out. */
+ACTCACHE_EXPORT int actcache_tensor_digest(int32_t type, const int64_t* dims, size_t rank,
+                                           const void* data, size_t bytes, unsigned char* digest);
+
 /* The library's version, "0.1.0". */
 ACTCACHE_EXPORT const char* actcache_version(void);
 

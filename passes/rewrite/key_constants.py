@@ -8,7 +8,7 @@ constant, says which is which::
     constants        of the node's last inputs
     key_constants    of all that the region's keys cover, in the order in which its fingerprint does
     outer            the region that this one lies in, whose operators have its constants, too
-    checksums        of CacheStore's inputs behind those: number and three sizes each (checksums.py)
+    samples          of CacheStore's inputs behind those: number, places and digests (weight_samples.py)
 """
 
 from __future__ import annotations
@@ -58,15 +58,16 @@ def take_constants(node: onnx.NodeProto, inputs: Sequence[tuple[str, str]]) -> N
     _add_numbers(node, "constants", [number_of(original) for _, original in inputs])
 
 
-def take_checksums(node: onnx.NodeProto, inputs: Sequence[tuple[str, str, tuple[int, int, int]]]) -> None:
-    """Give a node that has its constants the checksums of others.
+def take_samples(node: onnx.NodeProto, inputs: Sequence[tuple[str, str, Sequence[int]]]) -> None:
+    """Give a node that has its constants the samples of others.
 
     Args:
         node: A ``CacheStore``.
-        inputs: Per checksum how it is called there, of which constant of the model it is, and its three sizes.
+        inputs: Per sample how it is called there, of which constant of the model it is, and its numbers
+            (:func:`~actcache.passes.rewrite.weight_samples.sample_numbers`).
     """
     node.input.extend(name for name, _, _ in inputs)
-    _add_numbers(node, "checksums", [n for _, original, sizes in inputs for n in (number_of(original), *sizes)])
+    _add_numbers(node, "samples", [n for _, original, numbers in inputs for n in (number_of(original), *numbers)])
 
 
 def cover_constants(lookup: onnx.NodeProto, names: Sequence[str]) -> None:

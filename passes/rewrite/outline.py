@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, MutableSequence, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 import onnx
@@ -26,13 +27,12 @@ from actcache.passes.graph.order import topological
 from actcache.passes.graph.rename import rename_reads, rename_writes
 from actcache.passes.graph.view import GraphView
 from actcache.passes.region import Region
-from actcache.passes.rewrite.checksums import checksum_name, checksum_shape
 from actcache.passes.rewrite.key_constants import (
     cover_constants,
     key_constants,
     lies_in,
-    take_checksums,
     take_constants,
+    take_samples,
 )
 from actcache.passes.rewrite.placement import (
     bring_in,
@@ -41,6 +41,7 @@ from actcache.passes.rewrite.placement import (
     stays_outside,
     wanted_inside,
 )
+from actcache.passes.rewrite.weight_samples import sample_name, sample_numbers
 from actcache.passes.rows import prove_rows
 
 DOMAIN = "ai.actcache"
@@ -63,8 +64,13 @@ def outline(view: GraphView, region: Region, fingerprint: str, certain: Collecti
     _Outliner(view, region, fingerprint, shapes, key_constants(view, region.nodes, region.live_outs)).run()
 
 
-def outline_in(model: onnx.ModelProto, view: GraphView, region: Region, fingerprint: str) -> None:
-    """Outline a region found in `view` in a copy of its model, from which other regions may have been outlined."""
+def outline_in(
+    model: onnx.ModelProto, view: GraphView, region: Region, fingerprint: str, weight_file: Path | None = None
+) -> None:
+    """Outline a region found in `view` in a copy of its model, from which other regions may have been outlined.
+
+    `weight_file`: where the data of external weights is.
+    """
     current = GraphView(model, view.told)
     # An If of a region inside this one writes some of what its nodes wrote, in an order of its own.
     written = {name for index in region.nodes for name in view.writes[index]}
@@ -75,7 +81,7 @@ def outline_in(model: onnx.ModelProto, view: GraphView, region: Region, fingerpr
             nodes.add(index)
     constants = key_constants(view, region.nodes, region.live_outs)
     region_now = replace(region, nodes=frozenset(nodes))
-    _Outliner(current, region_now, fingerprint, certain_shapes(view, region), constants).run()
+    _Outliner(current, region_now, fingerprint, certain_shapes(view, region), constants, weight_file).run()
 
 
 def certain_shapes(view: GraphView, region: Region) -> frozenset[str]:
@@ -96,10 +102,16 @@ def suffix(region_id: str) -> str:
 
 class _Outliner:
     def __init__(
-        self, view: GraphView, region: Region, fingerprint: str, certain: Collection[str], constants: Sequence[str]
+        self,
+        view: GraphView,
+        region: Region,
+        fingerprint: str,
+        certain: Collection[str],
+        constants: Sequence[str],
+        weight_file: Path | None = None,
     ) -> None:
         self.view, self.region, self.fingerprint, self.certain = view, region, fingerprint, certain
-        self.constants = constants
+        self.constants, self.weight_file = constants, weight_file
         self.graph = view.model.graph
         self.mark = suffix(region.id)
         self.inside = {name: name + self.mark for name in (*region.row_frontier(), *region.live_outs)}
@@ -189,7 +201,7 @@ class _Outliner:
         self._move_values(branch)
         return branch
 
-    def _store(self, constants: Collection[str], checked: Sequence[onnx.TensorProto]) -> onnx.NodeProto:
+    def _store(self, constants: Collection[str], sampled: Sequence[onnx.TensorProto]) -> onnx.NodeProto:
         outs = self.region.live_outs
         inputs = [f"plan{self.mark}", *(f"{n}{self.mark}.cached" for n in outs), *(self.inside[n] for n in outs)]
         node = onnx.helper.make_node(
@@ -201,7 +213,8 @@ class _Outliner:
         )
         node.attribute.extend(self._identity_attributes())
         take_constants(node, [(self.inside.get(n, n), n) for n in self.constants if n in constants])
-        take_checksums(node, [(checksum_name(t.name, self.mark), t.name, checksum_shape(t)) for t in checked])
+        found = [(sample_name(t.name, self.mark), t.name, sample_numbers(t, self.weight_file)) for t in sampled]
+        take_samples(node, found)
         return node
 
     def _lookup(self, moved: Collection[str]) -> onnx.NodeProto:

@@ -7,7 +7,7 @@ that onnxruntime computes when it loads the model::
 
     main graph: w ─► branch: Reshape(w, its own shape) ─► w@<region> ─► Conv
 
-A session may replace ``w`` after that; a checksum tells (:mod:`actcache.passes.rewrite.checksums`).
+A session may replace ``w`` after that; a sample tells (:mod:`actcache.passes.rewrite.weight_samples`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import onnx
 from actcache.passes.graph.nodes import INLINE_BYTES, element_bits, tensor_bytes
 from actcache.passes.graph.op_facts import ONNX_DOMAINS
 from actcache.passes.graph.tensor_data import is_external
-from actcache.passes.rewrite.checksums import checksum_nodes, has_checksum, is_of_checksum
+from actcache.passes.rewrite.weight_samples import can_be_sampled, is_of_sample, sample_node
 from actcache.passes.rewrite.weights import has_a_place
 
 
@@ -50,11 +50,11 @@ def wanted_inside(nodes: Iterable[onnx.NodeProto]) -> list[str]:
 
 def can_be_brought_in(tensor: onnx.TensorProto, opset: int) -> bool:
     """Return whether it would show that a session has other values for a weight than its branch computes with."""
-    return is_compared_whole(tensor) or has_checksum(tensor, opset)
+    return is_compared_whole(tensor) or can_be_sampled(tensor, opset)
 
 
 def is_compared_whole(tensor: onnx.TensorProto) -> bool:
-    """Return whether ``CacheStore`` takes all of a weight that is brought in, as it is small, and not its checksum."""
+    """Return whether ``CacheStore`` takes all of a weight that is brought in, as it is small, and not a sample."""
     return tensor_bytes(tensor) <= INLINE_BYTES
 
 
@@ -67,7 +67,7 @@ class BroughtIn:
 
 
 def bring_in(tensors: Iterable[onnx.TensorProto], mark: str, opset: int) -> BroughtIn:
-    """Return what gives each tensor to a branch under its name with `mark` appended, and makes checksums of large ones.
+    """Return what gives each tensor to a branch under its name with `mark` appended, and takes samples of large ones.
 
     `opset`: the version of the ONNX operators in the model.
     """
@@ -80,15 +80,15 @@ def bring_in(tensors: Iterable[onnx.TensorProto], mark: str, opset: int) -> Brou
         node = onnx.helper.make_node("Reshape", [tensor.name, shape.name], [tensor.name + mark], f"{tensor.name}{mark}")
         result.nodes.append(node)
         if not is_compared_whole(tensor):
-            nodes, constants = checksum_nodes(tensor, mark, opset)
-            result.nodes += nodes
+            node, constants = sample_node(tensor, mark, opset)
+            result.nodes.append(node)
             result.initializers += constants
     return result
 
 
 def brings_in(node: onnx.NodeProto, mark: str) -> bool:
     """Return whether a node of a branch is one of those that :func:`bring_in` makes."""
-    return is_of_checksum(node.output[0], mark) or (
+    return is_of_sample(node.output[0], mark) or (
         node.op_type == "Reshape"
         and len(node.input) == 2
         and node.input[1].endswith(f"{mark}.shape")

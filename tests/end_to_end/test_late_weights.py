@@ -18,6 +18,8 @@ import pytest
 from hand_written import Control
 
 import actcache
+from actcache.passes.graph.nodes import all_nodes
+from actcache.passes.rewrite.weight_samples import Sample
 
 Array = np.ndarray[Any, Any]
 Weights = dict[str, Array]
@@ -72,6 +74,7 @@ def _dequantized(dtype: Any, opset: int) -> Case:
 
 CASES = {
     "conv2d": _conv((64, 8, 3, 3), (8, 8, 8), np.float32),
+    "conv2d of opset 8": _conv((64, 8, 3, 3), (8, 8, 8), np.float32, 8),
     "conv2d of opset 11": _conv((64, 8, 3, 3), (8, 8, 8), np.float32, 11),
     "conv1d": _conv((64, 8, 9), (8, 32), np.float32),
     "conv of float16": _conv((64, 8, 3, 3), (8, 8, 8), np.float16),
@@ -160,6 +163,51 @@ def test_what_comes_in_time_is_computed_with(name: str, how: str, control: Contr
         for _ in range(2):
             _agree(case, _run(compiled, case, level, lambda _: None), plain)
             _agree(case, _run(compiled, case, level, early), replaced)
+
+
+@pytest.mark.parametrize("opset", [8, 17])
+def test_what_differs_in_a_few_values_is_refused_or_computed_with(opset: int, control: Control, tmp_path: Path) -> None:
+    """The sample has few of the values: where it does not show who replaced what, the session is refused."""
+    case = _conv((64, 8, 3, 3), (8, 8, 8), np.float32, opset)
+    original = tmp_path / "m.onnx"
+    _save(case, original, external=True)
+    compiled = actcache.compile_model(original, min_saving=0).output
+    plain = _run(original, case, "ORT_ENABLE_ALL", lambda _: None)
+    sampled = Sample.of(case.weights["w"].shape).elements(case.weights["w"].shape)
+    for index in (0, sampled.start, sampled.stop - 1):
+        values = case.weights["w"].copy()
+        values.reshape(-1)[index] += 50
+        for level in ("ORT_ENABLE_BASIC", "ORT_ENABLE_ALL"):
+            control.invalidate()
+            with pytest.raises(Exception, match=REFUSED if index else "cannot be told whether"):
+                _run(compiled, case, level, _late(values))
+            if index:
+                replaced = _run(original, case, level, _early(values))
+                assert not np.allclose(plain, replaced, atol=0.5)
+                _agree(case, _run(compiled, case, level, _early(values)), replaced)
+            else:
+                with pytest.raises(Exception, match="cannot be told whether"):
+                    _run(compiled, case, level, _early(values))
+            _agree(case, _run(compiled, case, level, lambda _: None), plain)
+
+
+def test_samples_leave_the_blocked_layout(tmp_path: Path) -> None:
+    case = CASES["conv2d"]
+    original = tmp_path / "m.onnx"
+    _save(case, original)
+    compiled = actcache.compile_model(original, min_saving=0).output
+    counts = []
+    for path in (original, compiled):
+        written = path.with_suffix(".optimised.onnx")
+
+        def write(options: ort.SessionOptions, written: Path = written) -> None:
+            options.optimized_model_filepath = str(written)
+
+        _run(path, case, "ORT_ENABLE_ALL", write)
+        nodes = list(all_nodes(onnx.load(written, load_external_data=False).graph.node))
+        counts.append([(n.domain, n.op_type) for n in nodes].count(("com.microsoft.nchwc", "Conv")))
+        assert not any(n.op_type == "Slice" for n in nodes)  # samples are taken when the model is loaded
+    assert counts == [1, 1]
 
 
 def _file(model: Path, values: Array) -> Callable[[ort.SessionOptions], object]:

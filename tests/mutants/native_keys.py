@@ -6,6 +6,8 @@ from tests.mutants.native_break import Break
 
 _KEYS, _HASH, _LOOKUP = "units/exact_keying.cc", "hash/hasher.cc", "ops/cache_lookup.cc"
 _SESSION = "ops/session_keying.cc"
+_DIGEST = "units/tensor_digest.cc"
+_SAMPLE = "ops/weight_sample.cc"
 _WEIGHTS = "ops/session_constants.cc"
 
 BREAKS = [
@@ -81,15 +83,20 @@ BREAKS = [
         "the session's options that change values are left out"),
     Break(_SESSION, "hash == HashKind::kXxh3 ?", "true ?",
         "the fast hash where the safe one was asked for"),
-    Break(_WEIGHTS, "hasher.Frame(&type, sizeof(type));", "static_cast<void>(type);", "a weight's type is left out"),
-    Break(_WEIGHTS, "hasher.Frame(tensor.dims.data(), tensor.dims.size() * sizeof(std::int64_t));", "",
+    Break(_DIGEST, "DigestOf({type, dims, Bytes(tensor.data,", "DigestOf({{}, dims, Bytes(tensor.data,",
+        "a weight's type is left out"),
+    Break(_DIGEST, "DigestOf({type, dims, Bytes(tensor.data,", "DigestOf({type, {}, Bytes(tensor.data,",
         "a weight's shape is left out"),
-    Break(_WEIGHTS, "hasher.Frame(tensor.data, tensor.bytes);", "hasher.Frame(tensor.data, tensor.bytes - 1);",
+    Break(_DIGEST, "Bytes(tensor.data, tensor.bytes)});", "Bytes(tensor.data, tensor.bytes - 1)});",
         "a weight's last byte is left out"),
     Break(_WEIGHTS, "if (!is_new && place->second != digest) RefuseTwoValues(api, info, input, attributes);",
         "static_cast<void>(place); static_cast<void>(is_new);", "one constant with two values in a session"),
-    Break(_WEIGHTS, "if (!equal) RefuseTooLate(api, info, input, attributes);", "static_cast<void>(equal);",
+    Break(_SAMPLE, "if (!Equal(sample, loaded, weight)) return WeightOrigin::kTooLate;", "static_cast<void>(Equal);",
         "a weight that is replaced too late"),
+    Break(_SAMPLE, "WeightOrigin::kUnclear : WeightOrigin::kLoaded;", "WeightOrigin::kLoaded : WeightOrigin::kLoaded;",
+        "a weight that differs where no sample is taken"),
+    Break(_SAMPLE, "if (digest == sample.weight) return WeightOrigin::kLoaded;", "",
+        "a weight that nobody replaced is unclear"),
     Break(_WEIGHTS, "if (found == digests_.end()) return std::nullopt;", "if (found == digests_.end()) continue;",
         "weights that are not seen are left out"),
     Break("ops/region_attributes.cc", "attributes.size_equations}, attributes.min_rows);",

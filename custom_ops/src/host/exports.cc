@@ -22,6 +22,7 @@
 #include "region/registry.h"
 #include "store/simulation.h"
 #include "store/store.h"
+#include "units/tensor_digest.h"
 
 namespace {
 
@@ -60,7 +61,7 @@ std::string Described(const Selectors& selectors) {
          ",\"min_age_seconds\":" + std::string(static_cast<const char*>(age), end) + "}";
 }
 
-constexpr int kAbi = 3;
+constexpr int kAbi = 4;
 
 // A fixed buffer, so that reporting "out of memory" needs none.
 thread_local char last_error[1024] = "";
@@ -190,6 +191,20 @@ int actcache_simulate(actcache_simulation* simulation, std::size_t count,
 }
 
 void actcache_abandon() { actcache::OpenFlights::OfThisThread().EndAll(); }
+
+int actcache_tensor_digest(int32_t type, const int64_t* dims, size_t rank, const void* data,
+                           size_t bytes, unsigned char* digest) {
+  return Guard(-1, [&] {
+    actcache::TensorView tensor;
+    tensor.type = static_cast<actcache::ElementType>(type);
+    for (std::size_t i = 0; i < rank; ++i) tensor.dims.push_back(dims[i]);
+    tensor.bytes = bytes;
+    tensor.data = static_cast<const std::byte*>(data);
+    const actcache::Digest found = actcache::DigestOfTensor(tensor);
+    std::memcpy(digest, found.data(), found.size());
+    return 0;
+  });
+}
 
 const char* actcache_version() { return ACTCACHE_VERSION; }
 

@@ -132,21 +132,29 @@ Axes ToAxes(const std::vector<std::int64_t>& values) {
   return axes;
 }
 
-std::vector<Checksum> ReadChecksums(const Reader& reader, const RegionAttributes& attributes) {
-  constexpr std::size_t kNumbers = 4;
-  const std::vector<std::int64_t> numbers = reader.IntsOrNone("checksums");
-  if (numbers.size() % kNumbers != 0) Refuse(attributes, "checksums is malformed");
-  std::vector<Checksum> checksums;
-  for (std::size_t i = 0; i < numbers.size(); i += kNumbers) {
-    Checksum checksum{numbers[i], {}};
-    for (std::size_t axis = 0; axis < checksum.sizes.size(); ++axis) {
-      const std::int64_t size = numbers[i + 1 + axis];
-      if (size < 1) Refuse(attributes, "checksums is malformed");
-      checksum.sizes[axis] = static_cast<std::size_t>(size);
-    }
-    checksums.push_back(checksum);
+Digest ToDigest(const std::int64_t* numbers) {
+  Digest digest;
+  for (std::size_t i = 0; i < digest.size(); ++i) {
+    const auto number = static_cast<std::uint64_t>(numbers[i / 8]);
+    digest[i] = static_cast<unsigned char>(number >> (8 * (i % 8)));
   }
-  return checksums;
+  return digest;
+}
+
+// Per sample: number of the constant, first element, stride; two digests of four numbers each.
+std::vector<WeightSample> ReadSamples(const Reader& reader, const RegionAttributes& attributes) {
+  constexpr std::size_t kNumbers = 11;
+  const std::vector<std::int64_t> numbers = reader.IntsOrNone("samples");
+  if (numbers.size() % kNumbers != 0) Refuse(attributes, "samples is malformed");
+  std::vector<WeightSample> samples;
+  for (std::size_t i = 0; i < numbers.size(); i += kNumbers) {
+    const std::int64_t* const sample = numbers.data() + i;
+    if (sample[1] < 0 || sample[2] < 1) Refuse(attributes, "samples is malformed");
+    samples.push_back({sample[0], static_cast<std::size_t>(sample[1]),
+                       static_cast<std::size_t>(sample[2]), ToDigest(sample + 3),
+                       ToDigest(sample + 7)});
+  }
+  return samples;
 }
 
 RegionAttributes ReadShared(const Reader& reader) {
@@ -305,7 +313,7 @@ void CheckStoreAttributes(const RegionAttributes& attributes, std::size_t inputs
   CheckShared(attributes);
   if (outputs != attributes.live_outs() || inputs != 1 + 2 * attributes.live_outs() +
                                                          attributes.constants.size() +
-                                                         attributes.checksums.size()) {
+                                                         attributes.samples.size()) {
     Refuse(attributes, "CacheStore has " + std::to_string(inputs) + " inputs and " +
                            std::to_string(outputs) + " outputs for " +
                            std::to_string(attributes.live_outs()) + " live-outs");
@@ -340,7 +348,7 @@ RegionAttributes ReadStoreAttributes(const ort::Api* api, const ort::KernelInfo*
   RegionAttributes attributes = ReadShared(reader);
   attributes.tolerance = reader.FloatOr("tolerance", 0);
   if (!(attributes.tolerance >= 0)) Refuse(attributes, "tolerance has to be a number, 0 or more");
-  attributes.checksums = ReadChecksums(reader, attributes);
+  attributes.samples = ReadSamples(reader, attributes);
   CheckStoreAttributes(attributes, reader.InputCount(), reader.OutputCount());
   CheckStoreTypes(reader, attributes);
   return attributes;

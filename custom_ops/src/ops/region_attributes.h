@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "abi/runtime.h"
-#include "ops/checksum.h"
+#include "ops/weight_sample.h"
 #include "units/cut.h"
 #include "units/keying.h"
 #include "units/size_equations.h"
@@ -47,7 +47,7 @@ struct RegionAttributes {
   std::vector<std::int64_t> key_constants;
   std::string outer;
   // CacheStore only: what its inputs behind the constants are.
-  std::vector<Checksum> checksums;
+  std::vector<WeightSample> samples;
 
   std::size_t live_outs() const { return output_types.size(); }
   // How many inputs are the frontier; they come first.

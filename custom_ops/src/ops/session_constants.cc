@@ -6,8 +6,8 @@
 
 #include "base/mapped_pages.h"
 #include "base/memory.h"
-#include "hash/hasher.h"
 #include "ops/kernel_io.h"
+#include "units/tensor_digest.h"
 
 namespace actcache {
 namespace {
@@ -50,21 +50,6 @@ std::optional<TensorView> ConstantInput(const ort::Api* api, const ort::KernelIn
   }
 }
 
-Key DigestOfTensor(const TensorView& tensor) {
-  Hasher hasher(HashKind::kBlake3);
-  const auto type = static_cast<std::int64_t>(tensor.type);
-  hasher.Frame(&type, sizeof(type));
-  hasher.Frame(tensor.dims.data(), tensor.dims.size() * sizeof(std::int64_t));
-  if (!tensor.strings) {
-    hasher.Frame(tensor.data, tensor.bytes);
-    return hasher.Finish();
-  }
-  for (std::size_t i = 0; i < tensor.elements; ++i) {
-    hasher.Frame(tensor.strings->at(i).data(), tensor.strings->at(i).size());
-  }
-  return hasher.Finish();
-}
-
 std::string InputName(const ort::Api* api, const ort::KernelInfo* info, std::size_t input) {
   return ort::ReadString(api, [&](char* out, std::size_t* size) {
     return slot::KernelInfo_GetInputName(api, info, input, out, size);
@@ -81,18 +66,33 @@ std::string InputName(const ort::Api* api, const ort::KernelInfo* info, std::siz
           "model before it is compiled, or with SessionOptions.add_external_initializers");
 }
 
-// `input` is the checksum, whose name begins with that of the weight.
+// `input` is the sample, whose name begins with that of the weight.
+std::string WeightOf(const ort::Api* api, const ort::KernelInfo* info, std::size_t input,
+                     const RegionAttributes& attributes) {
+  const std::string name = InputName(api, info, input);
+  return name.substr(0, name.rfind("@" + attributes.region));
+}
+
 [[noreturn]] void RefuseTooLate(const ort::Api* api, const ort::KernelInfo* info, std::size_t input,
                                 const RegionAttributes& attributes) {
-  const std::string name = InputName(api, info, input);
-  const std::string weight = name.substr(0, name.rfind("@" + attributes.region));
   throw ort::Error(
       ort::ErrorCode::kInvalidArgument,
       "actcache: region \"" + attributes.region + "\": this session replaces the weight \"" +
-          weight +
+          WeightOf(api, info, input, attributes) +
           "\" with SessionOptions.add_initializer, but onnxruntime has used it before, when it "
           "loaded the model; compile a model that has the new weight, or use "
           "SessionOptions.add_external_initializers, or replace the weight file");
+}
+
+[[noreturn]] void RefuseUnclear(const ort::Api* api, const ort::KernelInfo* info, std::size_t input,
+                                const RegionAttributes& attributes) {
+  throw ort::Error(
+      ort::ErrorCode::kInvalidArgument,
+      "actcache: region \"" + attributes.region + "\": the weight \"" +
+          WeightOf(api, info, input, attributes) +
+          "\" differs in few values from the one that was compiled, and it cannot be told whether "
+          "onnxruntime has used the new values when it loaded the model; compile a model that has "
+          "the new weight");
 }
 
 }  // namespace
@@ -124,11 +124,11 @@ void SessionConstants::Add(const ort::Api* api, const ort::KernelInfo* info,
                            const RegionAttributes& attributes) {
   std::size_t input = 0;
   ort::Call(api, slot::KernelInfo_GetInputCount, info, &input);
-  input -= attributes.constants.size() + attributes.checksums.size();
+  input -= attributes.constants.size() + attributes.samples.size();
   const MutexLock lock(&mutex_);
   for (const std::int64_t id : attributes.constants) {
     if (const std::optional<TensorView> tensor = ConstantInput(api, info, input)) {
-      const Key digest = DigestOfTensor(*tensor);
+      const Digest digest = DigestOfTensor(*tensor);
       const auto [place, is_new] = digests_.emplace(id, digest);
       if (!is_new && place->second != digest) RefuseTwoValues(api, info, input, attributes);
       if (tensor->bytes >= kManyPages) read_.push_back({tensor->data, tensor->bytes});
@@ -143,11 +143,18 @@ void SessionConstants::Add(const ort::Api* api, const ort::KernelInfo* info,
 // the model was loaded.
 void SessionConstants::Compare(const ort::Api* api, const ort::KernelInfo* info, std::size_t input,
                                const RegionAttributes& attributes) const {
-  for (const Checksum& checksum : attributes.checksums) {
+  for (const WeightSample& sample : attributes.samples) {
     if (const std::optional<TensorView> loaded = ConstantInput(api, info, input)) {
-      const auto seen = seen_.find(checksum.constant);
-      const bool equal = seen != seen_.end() && IsChecksumOf(*loaded, seen->second, checksum.sizes);
-      if (!equal) RefuseTooLate(api, info, input, attributes);
+      const auto seen = seen_.find(sample.constant);
+      if (seen == seen_.end()) RefuseTooLate(api, info, input, attributes);
+      switch (OriginOf(sample, *loaded, seen->second, digests_.at(sample.constant))) {
+        case WeightOrigin::kLoaded:
+          break;
+        case WeightOrigin::kTooLate:
+          RefuseTooLate(api, info, input, attributes);
+        case WeightOrigin::kUnclear:
+          RefuseUnclear(api, info, input, attributes);
+      }
     }
     ++input;
   }
@@ -159,7 +166,7 @@ std::optional<std::string> SessionConstants::DigestOf(const RegionAttributes& at
   for (const std::int64_t id : attributes.key_constants) {
     const auto found = digests_.find(id);
     if (found == digests_.end()) return std::nullopt;
-    digest.append(reinterpret_cast<const char*>(&found->second), sizeof(Key));
+    digest.append(found->second.begin(), found->second.end());
   }
   return digest;
 }

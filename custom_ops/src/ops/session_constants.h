@@ -21,7 +21,7 @@
 
 #include "abi/runtime.h"
 #include "base/mutex.h"
-#include "hash/key.h"
+#include "hash/digest.h"
 #include "ops/region_attributes.h"
 #include "units/tensor_view.h"
 
@@ -39,7 +39,7 @@ class SessionConstants {
   static std::shared_ptr<SessionConstants> ForStore(const RegionAttributes& attributes);
 
   // Takes the digests of a kernel's last inputs, one per entry of attributes.constants; one per
-  // entry of attributes.checksums behind them is compared. What is not constant in this session is
+  // entry of attributes.samples behind them is compared. What is not constant in this session is
   // left out. Throws ort::Error if a constant that the model holds twice has two values, and if a
   // branch computes with other values than the session has in the main graph.
   void Add(const ort::Api* api, const ort::KernelInfo* info, const RegionAttributes& attributes);
@@ -61,9 +61,9 @@ class SessionConstants {
   };
 
   mutable Mutex mutex_;
-  std::map<std::int64_t, Key> digests_ ACTCACHE_GUARDED_BY(mutex_);
+  std::map<std::int64_t, Digest> digests_ ACTCACHE_GUARDED_BY(mutex_);
   std::vector<Range> read_ ACTCACHE_GUARDED_BY(mutex_);
-  // What checksums are compared with. Valid until the session's kernels are all there.
+  // What samples are compared with. Valid until the session's kernels are all there.
   std::map<std::int64_t, TensorView> seen_ ACTCACHE_GUARDED_BY(mutex_);
 };
 
