@@ -9,7 +9,7 @@
 #   make conformance          onnx's node tests, random graphs and the catalogue, compiled and held to plain onnxruntime
 #   make conformance-exports  models exported from PyTorch on the spot, in an environment of its own
 #   make mutants              break each promise on purpose and see whether a test notices (docs/mutants.md)
-#   make check                ruff, mypy, layers of imports and includes, clang-format, clang-tidy
+#   make check                ruff, mypy, layers of imports and includes, tests that import tests, clang-format, clang-tidy
 #   make format               write everything the way that check wants it
 #   make library              the native library alone
 #   make clean                remove everything that was built; models/cache stays
@@ -90,6 +90,7 @@ check-python: $(DONE)/dev
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PYTHON) scripts/check_layers.py
+	$(PYTHON) scripts/check_test_imports.py
 
 check-cpp: $(DONE)/dev
 	scripts/check_cpp.sh $(VENV)

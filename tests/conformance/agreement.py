@@ -6,6 +6,7 @@ ill-conditioned (a difference of two nearly equal sums); what it does when input
 tells that apart from a wrong answer.
 """
 
+# mypy: allow-untyped-calls
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -82,8 +82,9 @@ def test_a_wrong_rule_is_found(operator: str, monkeypatch: pytest.MonkeyPatch, t
 def test_a_reshape_that_mixes_rows_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def reshaped(x: Value, sizes: Shape) -> Value:
         """Wrong: the rows are taken to be wherever the batch is in the result, whatever stands before it."""
-        found = [(axis, size.block()) for axis, size in enumerate(sizes) if size.block() is not None]
-        return Value(Row(*found[0]), sizes) if x.row and found else Value(x.state, sizes)
+        blocks = [(axis, size.block()) for axis, size in enumerate(sizes)]
+        found = [Row(axis, block) for axis, block in blocks if block is not None]
+        return Value(found[0], sizes) if x.row and found else Value(x.state, sizes)
 
     monkeypatch.setattr(rules_shape, "reshaped", reshaped)
     assert first_wrong("Reshape", tmp_path)

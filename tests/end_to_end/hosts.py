@@ -4,6 +4,7 @@ All of it is plain onnxruntime, as in a host program. Sessions of one test share
 that models are compiled once and every test begins cold.
 """
 
+# mypy: disable-error-code="misc"
 from __future__ import annotations
 
 import itertools

@@ -6,6 +6,7 @@ and one with initializers that may be fed. Prints the version of onnxruntime.
 
 from __future__ import annotations
 
+# mypy: allow-untyped-defs, allow-untyped-calls
 import ctypes
 import json
 import sys

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -192,9 +193,10 @@ def test_what_the_host_program_does(control: Control, audited: Callable[[], list
 
 def test_a_mixed_run_of_several_threads(control: Control, audited: Callable[[], list[Line]]) -> None:
     regions = [squares(), whole_squares(), squares()]
+    short: dict[str, Any] = {"ttl_seconds": "0.05"}
     models = [
         session(region.proto(), namespace=name, **more)
-        for region, name, more in zip(regions, ("", "ä\n", "n"), ({}, {}, {"ttl_seconds": "0.05"}), strict=True)
+        for region, name, more in zip(regions, ("", "ä\n", "n"), ({}, {}, short), strict=True)
     ]
     control.configure("verify_fraction", "0.2")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hand_written import Region, batch, session, squares
@@ -19,7 +20,7 @@ def _nothing_left() -> Iterator[None]:
     actcache.invalidate()
 
 
-def fill(region: Region, *rows: float, **entries: str) -> None:
+def fill(region: Region, *rows: float, **entries: Any) -> None:
     region.session(**entries).run(None, {"x": batch(*rows)})
 
 

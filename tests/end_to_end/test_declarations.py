@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -53,11 +54,11 @@ print(json.dumps(found))
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("declared")
-    models = {name: (case.model(), case.feed()) for name, case in CASES.items()}
+    models: dict[str, tuple[onnx.ModelProto, Any]] = {name: (case.model(), case.feed()) for name, case in CASES.items()}
     models |= {name: (model, feed) for name, (model, feed, _) in OTHER_MODELS.items()}
     for name, (model, feed) in models.items():
         onnx.save(model, made / f"{name}.onnx")
-        np.savez(made / f"{name}.npz", **feed)  # type: ignore[arg-type]
+        np.savez(made / f"{name}.npz", **feed)
     return made
 
 

@@ -1,9 +1,11 @@
 """Values that compare equal and are not the same, and types that numpy does not know: kept bit for bit."""
 
+# mypy: disable-error-code="misc"
 from __future__ import annotations
 
 import ctypes
 from functools import cache
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -64,10 +66,10 @@ def _reciprocals(granularity: str) -> Hosted:
     )
 
 
-def special(kind: type[np.generic]) -> Array:
+def special(kind: Any) -> Array:
     """Rows of four numbers, some of which compare equal and none of which have the same bits."""
     bits = np.dtype(f"u{np.dtype(kind).itemsize}")
-    information = np.finfo(kind)
+    information: Any = np.finfo(kind)
     quiet = np.array([np.nan], kind).view(bits)[0]
     nans = np.array([quiet, quiet + 1, quiet + 7, quiet | (bits.type(1) << (8 * bits.itemsize - 1))], bits).view(kind)
     small = information.smallest_subnormal

@@ -1,5 +1,6 @@
 """How a host calls: some outputs, bound memory, memory that it writes again, calls that return at once."""
 
+# mypy: disable-error-code="misc"
 from __future__ import annotations
 
 import ctypes
@@ -71,7 +72,11 @@ def test_outputs_bound_to_arrays(one: Hosted) -> None:
 
     def bound(feed: dict[str, Array]) -> list[Array]:
         n = len(feed["x"])
-        made = [np.full((n, WIDTH), 7, np.float32), np.full((n, WIDTH), 7, np.float32), np.full(n, -7, np.int64)]
+        made: list[Array] = [
+            np.full((n, WIDTH), 7, np.float32),
+            np.full((n, WIDTH), 7, np.float32),
+            np.full(n, -7, np.int64),
+        ]
         binding.bind_cpu_input("x", np.ascontiguousarray(feed["x"]))
         for name, array in zip(("y", "z", "best"), made, strict=True):
             binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)

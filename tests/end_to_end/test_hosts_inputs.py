@@ -1,5 +1,6 @@
 """What else a session computes with: initializers that may be fed, adapters, sizes that meet by chance, huge rows."""
 
+# mypy: disable-error-code="misc"
 from __future__ import annotations
 
 import itertools

@@ -1,5 +1,6 @@
 """Session options of onnxruntime that change how a model runs and not what it computes."""
 
+# mypy: disable-error-code="misc"
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnxruntime as ort
@@ -64,11 +65,12 @@ def test_saved_with_optimisations_for_later(tmp_path: Path) -> None:
     """onnxruntime's own format can keep what it would optimise where the model is loaded."""
     one = stack()
     later = "optimization__minimal_build_optimizations"
-    made = options(session__save_model_format="ORT", **{later: "save"})
+    save: dict[str, Any] = {later: "save"}
+    made = options(session__save_model_format="ORT", **save)
     made.optimized_model_filepath = str(tmp_path / "saved.ort")
     one.session(made)
     again = one.again()
-    compare(again, again.open(tmp_path / "saved.ort", options(**{later: "apply"})))
+    compare(again, again.open(tmp_path / "saved.ort", options(**{**save, later: "apply"})))
 
 
 def test_ort_format_from_bytes(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import composed
 import numpy as np
 import onnx
 import pytest
-from test_several_inputs import CANDIDATE, QUERY, texts
+from two_texts import CANDIDATE, QUERY, texts
 
 import actcache
 from actcache.inspection.explain_miss import explain_inputs
@@ -87,7 +87,7 @@ def test_what_misses_is_what_was_told(towers: Path, tmp_path: Path) -> None:
     two["q_attention_mask"] = two["q_attention_mask"][[2, 1, 1]]
     two["q_input_ids"][1, 3] += 1
     for name, given in (("one", one), ("two", two)):
-        np.savez(tmp_path / f"{name}.npz", **given)
+        np.savez(tmp_path / f"{name}.npz", **given)  # type: ignore[arg-type]
     records = explain_inputs(towers, tmp_path / "one.npz", tmp_path / "two.npz")
     ids = region_ids(towers)
     query = [record for record in records if record.region == ids[QUERY]]

@@ -5,6 +5,7 @@ them is what would be cached of the same model in ONNX's own operators.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,7 +29,7 @@ def optimised(name: str, level: str, folder: Path) -> Path:
     return folder / f"{name}.optimised.onnx"
 
 
-def same(original: Path, compiled: Path, given: dict[str, np.ndarray], tolerance: float = 1e-4) -> list[list[object]]:
+def same(original: Path, compiled: Path, given: dict[str, np.ndarray], tolerance: float = 1e-4) -> list[list[Any]]:
     """Runs both, cold, warm and with rows in another order; returns the outputs of the compiled model."""
     reference = ort.InferenceSession(str(original), providers=["CPUExecutionProvider"])
     session = actcache.InferenceSession(str(compiled), providers=["CPUExecutionProvider"])

@@ -1,10 +1,12 @@
 """Namespace, control word and account of single calls: real models in plain onnxruntime."""
 
+# mypy: no-warn-return-any
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import composed
 import numpy as np
@@ -20,7 +22,7 @@ from actcache.passes.rewrite.per_call import add_per_call
 from models import Feed, feed
 from models.fetch import fetch
 
-ALL = {"namespace_input": NAMESPACE, "control_input": CONTROL, "account_output": ACCOUNT}
+ALL: dict[str, Any] = {"namespace_input": NAMESPACE, "control_input": CONTROL, "account_output": ACCOUNT}
 TOLERANCE = 1e-4
 _SEEDS = itertools.count(1000)
 Rows = list[list[int]]

@@ -90,7 +90,7 @@ class Recorded:
 
 
 def record(code: str, *arguments: object) -> None:
-    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+    command: list[Any] = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -163,7 +163,7 @@ def test_costs_decide_as_they_were_recorded(recorded: Recorded, tmp_path: Path) 
 
 
 def test_a_changed_outcome_is_told(recorded: Recorded, tmp_path: Path) -> None:
-    told = {}
+    told: dict[str, Any] = {}
 
     def one(lines: list[Line]) -> None:
         line = [line for line in lines if line["event"] == "lookup" and "h" in line["outcomes"]][5]
@@ -171,7 +171,17 @@ def test_a_changed_outcome_is_told(recorded: Recorded, tmp_path: Path) -> None:
         line["outcomes"] = line["outcomes"].replace("h", "m", 1)
 
     audit = changed(recorded, tmp_path, one)
-    command = [sys.executable, "-m", "actcache", "replay", audit, "--model", recorded.model, "--trace", recorded.trace]
+    command: list[Any] = [
+        sys.executable,
+        "-m",
+        "actcache",
+        "replay",
+        audit,
+        "--model",
+        recorded.model,
+        "--trace",
+        recorded.trace,
+    ]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert re.fullmatch(rf"{CALLS} calls \(\d+ rows looked up, \d+ evicted\): not the same", lines[0]), lines
@@ -222,7 +232,7 @@ def test_calls_with_namespaces_and_words_of_their_own(tmp_path: Path) -> None:
     texts = feed(NAME, 3, seed=1, size=8)
     sample = {prefix + name: array for prefix in ("q_", "c_") for name, array in texts.items()}
     made = Recorded(tmp_path / "twins.cached.onnx", tmp_path / "audit.jsonl", tmp_path / "calls")
-    flags = {"namespace_input": "tenant", "control_input": "word"}
+    flags: dict[str, Any] = {"namespace_input": "tenant", "control_input": "word"}
     result = actcache.compile_model(tmp_path / "twins.onnx", made.model, samples=[sample], verify=False, **flags)
     assert len({region.fingerprint for region in result.regions}) == 1 < len(result.regions)
     record(RECORD_TWINS, made.model, made.audit, made.trace, CALLS)

@@ -68,7 +68,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def feed(seed: int = 0, count: int = 2, rows: int = 4, *, bias: bool = True) -> dict[str, Any]:
     generator = np.random.default_rng(seed)
-    draw = lambda *shape: generator.standard_normal(shape).astype(np.float32)  # noqa: E731
+
+    def draw(*shape: int) -> np.ndarray:
+        return generator.standard_normal(shape).astype(np.float32)
+
     return {
         "x": draw(rows, 64),
         "parts": [draw(1 + number, 64) for number in range(count)],

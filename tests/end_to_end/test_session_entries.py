@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_oldest_onnxruntime import OLDEST, play
+from oldest import OLDEST, play
 
 PREAMBLE = """
 import ctypes, json, sys, time

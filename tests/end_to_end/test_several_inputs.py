@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from two_texts import CANDIDATE, QUERY, prefixed, texts
 
 import actcache
 from models import Feed, feed
@@ -47,14 +48,7 @@ class Pair:
         return {name: region["hits"] for name, region in actcache.stats()["regions"].items()}
 
 
-def prefixed(prefix: str, values: Feed) -> Feed:
-    return {prefix + name: value for name, value in values.items()}
-
-
 # -- queries against candidates ------------------------------------------------------------------------
-
-QUERY = frozenset({"q_input_ids", "q_attention_mask"})
-CANDIDATE = frozenset({"c_input_ids", "c_attention_mask", "c_token_type_ids"})
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +56,6 @@ def towers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("towers") / "towers.onnx"
     onnx.save(composed.two_towers(fetch("paraphrase_minilm_l3"), fetch("minilm_l6_int8")), path)
     return path
-
-
-def texts(query: int, candidate: int, queries: int = 3, candidates: int = 4) -> Feed:
-    one = feed("paraphrase_minilm_l3", queries, seed=100 + query, size=24)
-    two = feed("minilm_l6_int8", candidates, seed=200 + candidate, size=24)
-    return {**prefixed("q_", one), **prefixed("c_", two)}
 
 
 def test_each_tower_hits_when_its_own_input_repeats(towers: Path, tmp_path: Path) -> None:
@@ -88,7 +76,7 @@ def test_a_trace_leaves_out_the_tower_that_never_repeats(towers: Path, tmp_path:
     calls = tmp_path / "calls"
     calls.mkdir()
     for number in range(16):
-        np.savez(calls / f"{number}.npz", **texts(number, number % 3))
+        np.savez(calls / f"{number}.npz", **texts(number, number % 3))  # type: ignore[arg-type]
     pair = Pair(towers, tmp_path, trace=[calls])
     assert list(pair.regions()) == [CANDIDATE]
     assert any(r.rule == "never-repeats" for r in pair.result.refusals)

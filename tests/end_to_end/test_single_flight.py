@@ -248,7 +248,7 @@ class Race:
         self.limit = 3 * (time.monotonic() - start)
 
     def misses(self) -> int:
-        return self.control.counts(self.region, "misses")[0]
+        return int(self.control.counts(self.region, "misses")[0])
 
     def run(
         self,

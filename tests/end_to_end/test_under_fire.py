@@ -1,5 +1,6 @@
 """A real compiled model while Runs end half-way, sessions come and go, budgets change and processes are killed."""
 
+# mypy: no-warn-return-any
 from __future__ import annotations
 
 import itertools

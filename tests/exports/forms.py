@@ -1,5 +1,6 @@
 """What becomes of an export on its way to production: optimised by onnxruntime, quantised in each of its ways."""
 
+# mypy: allow-subclassing-any
 from __future__ import annotations
 
 import logging

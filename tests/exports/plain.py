@@ -1,5 +1,6 @@
 """Models written in plain PyTorch: what the layers of torch.nn export to, outside of transformers."""
 
+# mypy: allow-subclassing-any
 from __future__ import annotations
 
 import torch

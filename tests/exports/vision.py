@@ -8,7 +8,7 @@ from functools import partial
 import torch
 import transformers as hf
 
-from tests.exports.subject import OTHER_ROWS, Architecture, Rows, Subject, Wrapped, batch, mask, picture, tokens
+from tests.exports.subject import OTHER_ROWS, Architecture, Given, Rows, Subject, Wrapped, batch, mask, picture, tokens
 
 #: Sizes of the two towers of CLIP and its like: as costly as each other.
 TOWER = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -107,7 +107,7 @@ def two_batches(model: Callable[[str], torch.nn.Module], attention: str, *, mask
     return Subject(Wrapped(model(attention).eval(), call), inputs, outputs, rows, regions=2)
 
 
-def _texts(symbol: str = "texts", rows: int = OTHER_ROWS):
+def _texts(symbol: str = "texts", rows: int = OTHER_ROWS) -> Given:
     """Ids that end with the end-of-text token, at different places."""
     given = tokens(98, rows=rows, symbol=symbol)
     for row in range(rows):

@@ -61,8 +61,8 @@ class MutantRun:
             while self.waiting and len(running) < self.jobs:
                 mutant, position = self.waiting.pop(0)
                 if mutant.at_import:
-                    child = self._import(mutant.path, position, unchanged.passed)
-                    running[child.pid] = mutant, child
+                    started = self._import(mutant.path, position, unchanged.passed)
+                    running[started.pid] = mutant, started
                 elif mutant.line in unchanged.tests[mutant.path]:
                     source = self.sources[mutant.path]
                     running[_forked(mutant, source, functions[mutant.path], unchanged)] = mutant, None
@@ -207,7 +207,8 @@ class ChangedImport:
         """As importlib asks of a finder."""
         if name != self.name:
             return None
-        return importlib.util.spec_from_loader(name, self, origin=_names(self.mutant.path)[0])
+        loader: Any = self
+        return importlib.util.spec_from_loader(name, loader, origin=_names(self.mutant.path)[0])
 
     def create_module(self, spec: Any) -> None:
         """Leave it to importlib."""

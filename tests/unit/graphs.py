@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import onnx.parser
 
@@ -31,3 +32,22 @@ towers (float[N, 8] a, float[N, 4] b) => (float[N, 4] y)
     y = Add(t, s)
 }
 """
+
+
+def parse(graph: str, opsets: str = '"": 17') -> onnx.ModelProto:
+    return onnx.parser.parse_model(f"<ir_version: 8, opset_import: [{opsets}]> {graph}")
+
+
+def encoder(width: int = 256) -> onnx.ModelProto:
+    """Three matrix products with weights inside: worth caching, small, quick."""
+    model = parse(
+        """encoder (float[N, W] x) => (float[N, W] y)
+           { a = MatMul(x, w0)  b = Relu(a)  c = MatMul(b, w1)  d = Tanh(c)  y = MatMul(d, w2) }""".replace(
+            "W", str(width)
+        )
+    )
+    generator = np.random.default_rng(0)
+    for name in ("w0", "w1", "w2"):
+        weight = generator.standard_normal((width, width)).astype(np.float32) / width**0.5
+        model.graph.initializer.append(onnx.numpy_helper.from_array(weight, name))
+    return model

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rows_support import Sample, ints, literal, rows, sample, weight
 
 _S, _Z = literal(0.037, "float32"), literal(101, "uint8")
-_SZ = {"s": _S, "z": _Z}
+_SZ: dict[str, Any] = {"s": _S, "z": _Z}
 _BYTES = rows(3, 6, dtype="uint8", low=0, high=255)
 _IMAGE = rows(4, 6, 6, dtype="uint8", low=0, high=255)
 
@@ -64,8 +66,8 @@ QUANTISED: list[Sample] = [
         s1=literal([0.037], "float32"), z1=literal([101], "uint8")),
 ]  # fmt: skip
 
-_ATT = {"w": weight(8, 24), "b": weight(24)}
-_TOKENS = {"q": rows(3, 8), "k": rows(5, 8), "v": rows(5, 8)}
+_ATT: dict[str, Any] = {"w": weight(8, 24), "b": weight(24)}
+_TOKENS: dict[str, Any] = {"q": rows(3, 8), "k": rows(5, 8), "v": rows(5, 8)}
 TRANSFORMER: list[Sample] = [
     sample("y = com.microsoft.Attention<num_heads = 2>(x, w, b)", 0, x=rows(3, 8), **_ATT),
     sample("y = com.microsoft.Attention<num_heads = 2>(x, w, b, m)", 0, x=rows(3, 8),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rows_support import Sample, free, ints, literal, rows, sample, weight
 
 SPATIAL: list[Sample] = [
@@ -115,7 +117,7 @@ PRODUCT: list[Sample] = [
     sample('y = Einsum<equation = "bi, ci -> bc">(x, z)', "mixed", x=rows(3), z=rows(3)),
 ]  # fmt: skip
 
-_SCALE = {"s": literal(0.037, "float32"), "z": literal(101, "uint8")}
+_SCALE: dict[str, Any] = {"s": literal(0.037, "float32"), "z": literal(101, "uint8")}
 _BYTES = rows(3, 6, dtype="uint8", low=0, high=255)
 
 QUANTISED: list[Sample] = [
@@ -138,11 +140,11 @@ QUANTISED: list[Sample] = [
 
 
 def _recurrent(op: str, gates: int) -> list[Sample]:
-    weights = {"w": weight(1, gates * 4, 3), "r": weight(1, gates * 4, 4), "b": weight(1, gates * 8)}
-    both = {"w": weight(2, gates * 4, 3), "r": weight(2, gates * 4, 4)}
+    weights: dict[str, Any] = {"w": weight(1, gates * 4, 3), "r": weight(1, gates * 4, 4), "b": weight(1, gates * 8)}
+    both: dict[str, Any] = {"w": weight(2, gates * 4, 3), "r": weight(2, gates * 4, 4)}
     x, h = rows(6, 3, axis=1), rows(1, 4, axis=1)
     states = "h, c" if op == "LSTM" else "h"
-    cell = {"c": h} if op == "LSTM" else {}
+    cell: dict[str, Any] = {"c": h} if op == "LSTM" else {}
     return [
         sample(f"y, k = {op}<hidden_size = 4>(x, w, r, b, , {states})", {"y": 2, "k": 1}, x=x, h=h, **cell, **weights),
         sample(

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rows_support import Sample, ints, literal, rows, sample, weight
 
-_TOKENS = {"q": rows(4, 6), "k": rows(4, 6), "v": rows(4, 6), "p": rows(2, 3, 3), "b": rows(4, 2, low=0, high=1)}
+_TOKENS: dict[str, Any] = {
+    "q": rows(4, 6),
+    "k": rows(4, 6),
+    "v": rows(4, 6),
+    "p": rows(2, 3, 3),
+    "b": rows(4, 2, low=0, high=1),
+}
 _DECAY = rows(4, 2, low=-2, high=0)
 _HEADS = "q_num_heads = 2, kv_num_heads = 2"
-_CONV = {"x": rows(4, 6), "w": weight(4, 1, 3), "b": weight(4), "p": rows(4, 2)}
+_CONV: dict[str, Any] = {"x": rows(4, 6), "w": weight(4, 1, 3), "b": weight(4), "p": rows(4, 2)}
 
 LINEAR: list[Sample] = [
     *(sample(f"y, s = {domain}LinearAttention<{_HEADS}>(q, k, v, p, d, b)", {"y": 0, "s": 0}, opset=opset, **_TOKENS,
@@ -45,9 +53,9 @@ STREAMS: list[Sample] = [
         s=weight(2, 4), t=weight(2, 4)),
 ]  # fmt: skip
 
-_EXPERTS = {"a": weight(4, 16, 8), "c": weight(4, 8, 16)}
-_BYTES = {"a": weight(4, 16, 8, dtype="uint8"), "c": weight(4, 8, 16, dtype="uint8"), "s": weight(4, 16),
-    "t": weight(4, 8)}  # fmt: skip
+_EXPERTS: dict[str, Any] = {"a": weight(4, 16, 8), "c": weight(4, 8, 16)}
+_BYTES: dict[str, Any] = {"a": weight(4, 16, 8, dtype="uint8"), "c": weight(4, 8, 16, dtype="uint8")}
+_BYTES |= {"s": weight(4, 16), "t": weight(4, 8)}
 EXPERTS: list[Sample] = [
     sample('y = com.microsoft.MoE<k = 2, activation_type = "relu">(x, r, a, , c)', 0, x=rows(8), r=rows(4),
         **_EXPERTS, tolerance=1e-4),

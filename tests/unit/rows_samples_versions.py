@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rows_support import Sample, ints, literal, rows, sample, weight
 
 _SIZES = literal([1.0, 1.0, 2.0, 1.6], "float32")
@@ -65,8 +67,13 @@ REDUCE: list[Sample] = [
     sample("y = MeanVarianceNormalization<axes = [2, 3]>(x)", 0, opset=9, x=rows(2, 3, 4)),
 ]  # fmt: skip
 
-_NORM = {"s": weight(3, low=0.5, high=2), "b": weight(3), "m": weight(3), "v": weight(3, low=0.5, high=2)}
-_PLACES = {name: weight(3, 5, low=0.5, high=2) for name in "sbmv"}
+_NORM: dict[str, Any] = {
+    "s": weight(3, low=0.5, high=2),
+    "b": weight(3),
+    "m": weight(3),
+    "v": weight(3, low=0.5, high=2),
+}
+_PLACES: dict[str, Any] = {name: weight(3, 5, low=0.5, high=2) for name in "sbmv"}
 LAYERS: list[Sample] = [
     *(sample("y = BatchNormalization(x, s, b, m, v)", 0, opset=opset, x=rows(3, 4), **_NORM)
         for opset in (7, 9, 14, 15)),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rows_support import Sample, free, ints, literal, rows, sample, weight
 
 _N = "n = Shape<end = 1>(x)"
 _COUNT = f"{_N} m = Squeeze(n)"
 _RANGE = f"{_COUNT} r = Range(zero, m, one)"
-_ENDS = {"zero": literal(0), "one": literal(1)}
+_ENDS: dict[str, Any] = {"zero": literal(0), "one": literal(1)}
 _F = "float32"
 
 TRAPS: dict[str, Sample] = {

@@ -80,3 +80,15 @@ def eventually(find: Callable[[], T | None], seconds: float = 60) -> T:
             return found
         assert time.monotonic() < end, "nothing happened"
         time.sleep(0.02)
+
+
+SERVE_HTTP = """
+import prometheus_client
+actcache.configure(metrics_path={path!r})
+registry = prometheus_client.CollectorRegistry()
+registry.register(actcache.metrics.Collector())
+server, _ = prometheus_client.start_http_server(0, addr="127.0.0.1", registry=registry)
+serve({calls})
+print(server.server_port, flush=True)
+input()
+"""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from costs import costs_of
 from graphs import TOWERS, view
 
 from actcache.base.region_spec import RegionSpec
 from actcache.errors import InvalidRegion
-from actcache.passes.choice.choose import Candidate, Choice, choose
+from actcache.passes.choice.candidate import Candidate
+from actcache.passes.choice.choose import Choice, choose
 from actcache.passes.choice.named_region import named_candidate
 from actcache.passes.costs.cost import Costs
 from actcache.passes.graph.view import GraphView
@@ -15,13 +17,6 @@ from actcache.passes.graph.view import GraphView
 MIXING = "g (float[N, 8] x) => (float[N, 8] y) { a = Tanh(x) b = Softmax<axis = 0>(a) y = Neg(b) }"
 NOISY = "g (float[N, 8] x) => (float[N, 8] y) { a = Tanh(x) r = RandomNormalLike(a) b = Add(a, r) y = Exp(b) }"
 UNKNOWN = "g (float[N, 8] x) => (float[N, 8] y) { a = custom.Thing(x) b = Tanh(a) y = Exp(b) }"
-
-
-def costs_of(graph: GraphView, seconds: float = 1e-3, rows: int = 4) -> Costs:
-    shapes = {}
-    for name in (*graph.inputs, *(o for names in graph.writes for o in names)):
-        shapes[name] = tuple(rows if size == "N" else int(size or 8) for size in graph.shape(name) or (rows, 8))
-    return Costs((seconds,) * len(graph.nodes), seconds * len(graph.nodes), shapes, measured=True)
 
 
 def chosen(graph: GraphView, **options: object) -> Choice:

@@ -17,48 +17,11 @@ import numpy as np
 import onnx
 import onnx.parser
 import pytest
+from command_line import refused, run
+from graphs import encoder, parse
 
 import actcache
 from actcache.commands.main import umbrella
-
-
-def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "actcache", *map(str, arguments)],
-        env={**os.environ, "NO_COLOR": "1", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def refused(done: subprocess.CompletedProcess[str], *says: str) -> None:
-    """Asserts exit 2 and one line on stderr that says all of `says`."""
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith("error: ")
-    for text in says:
-        assert text in done.stderr
-
-
-def parse(graph: str, opsets: str = '"": 17') -> onnx.ModelProto:
-    return onnx.parser.parse_model(f"<ir_version: 8, opset_import: [{opsets}]> {graph}")
-
-
-def encoder(width: int = 256) -> onnx.ModelProto:
-    """Three matrix products with weights inside: worth caching, small, quick."""
-    model = parse(
-        """encoder (float[N, W] x) => (float[N, W] y)
-           { a = MatMul(x, w0)  b = Relu(a)  c = MatMul(b, w1)  d = Tanh(c)  y = MatMul(d, w2) }""".replace(
-            "W", str(width)
-        )
-    )
-    generator = np.random.default_rng(0)
-    for name in ("w0", "w1", "w2"):
-        weight = generator.standard_normal((width, width)).astype(np.float32) / width**0.5
-        model.graph.initializer.append(onnx.numpy_helper.from_array(weight, name))
-    return model
 
 
 @pytest.fixture
@@ -173,7 +136,7 @@ def test_a_model_that_cannot_be_used(tmp_path: Path, write: Callable[[Path], obj
 )
 def test_a_sample_that_does_not_fit(saved: Path, tmp_path: Path, arrays: dict[str, np.ndarray], says: str) -> None:
     sample = tmp_path / "sample.npz"
-    np.savez(sample, **arrays)
+    np.savez(sample, **arrays)  # type: ignore[arg-type]
     refused(run("compile", saved, "--sample", sample), str(sample), says)
 
 

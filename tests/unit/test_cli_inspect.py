@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from graphs import TOWERS, model
-from test_cli import encoder, refused, run
-from test_per_call_inputs import ALL, CHAIN, outlined
+from command_line import refused, run
+from graphs import TOWERS, encoder, model
+from outlining import ALL, CHAIN, outlined
 
 import actcache
 from actcache.inspection.regions import inspect_model

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import onnx
 import pytest
-from test_cli import encoder, refused, run
+from command_line import refused, run
+from graphs import encoder
 
 from actcache.passes.rewrite.inline_regions import MANIFEST_KEY
 

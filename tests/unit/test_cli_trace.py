@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from test_cli import encoder, refused, run
+from command_line import refused, run
+from graphs import encoder
 
 
 @pytest.fixture

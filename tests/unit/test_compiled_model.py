@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from graphs import TOWERS, model
-from test_cli import encoder
-from test_fidelity import described_model
-from test_outline import region_of
-from test_per_call_inputs import ALL, CHAIN, outlined
+from described import described_model
+from graphs import TOWERS, encoder, model
+from outlining import ALL, CHAIN, outlined, region_of
 
 import actcache
 from actcache.errors import InvalidModel

@@ -12,13 +12,13 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from graphs import model, view
 
 import actcache
 from actcache.errors import InvalidOption
 from actcache.passes.choice.candidate import Candidate
 from actcache.passes.choice.choose import choose
 from actcache.passes.costs.cost import Costs, typical_costs
-from tests.unit.graphs import model, view
 
 BODY = """
 encoder (float[N, 64] x) => (float[N, 64] tokens, float[N, 4] pooled)

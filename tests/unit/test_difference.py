@@ -70,7 +70,9 @@ def test_strings_differ_in_bytes(one: str, two: str, byte: int) -> None:
 
 
 def test_texts_of_floats_are_short_and_exact() -> None:
-    difference = first_difference(np.float32([0.1]), np.float32([np.nextafter(np.float32(0.1), np.float32(1))]))
+    difference = first_difference(
+        np.array([0.1], np.float32), np.array([np.nextafter(np.float32(0.1), np.float32(1))], np.float32)
+    )
     assert str(difference) == "0.1 there, 0.10000001 here, 1 ulp apart (0x3dcccccd, 0x3dccccce)"
 
 

@@ -145,8 +145,8 @@ def test_what_depends_on_the_batch_is_refused(name: str) -> None:
 def test_the_model_says_where_its_rows_are() -> None:
     proto = model(BAKED["rows flattened with another axis, and back"][0])
     proto.graph.input.append(onnx.helper.make_tensor_value_info("unread", onnx.TensorProto.FLOAT, [4, "batch"]))
-    for name, dims in (("f", [64, 8]), ("t", [64, 8])):
-        proto.graph.value_info.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, dims))
+    for name in ("f", "t"):
+        proto.graph.value_info.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [64, 8]))
     proto.graph.value_info[0].doc_string = "every position of every row"
     made = make_dynamic(proto, not_external)
     assert isinstance(made, DynamicBatch)
@@ -170,7 +170,10 @@ def fixed_model(
     proto = model(text.replace("B", str(batch)).replace("W", str(width)).replace("Operator", operator))
     generator = np.random.default_rng(0)
     c = generator.standard_normal((batch if rows_differ else 1, 5, width)).astype(np.float32)
-    weights = {"w": generator.standard_normal((width, width)), "c": np.broadcast_to(c, (batch, 5, width))}
+    weights: dict[str, np.ndarray] = {
+        "w": generator.standard_normal((width, width)),
+        "c": np.broadcast_to(c, (batch, 5, width)),
+    }
     proto.graph.initializer.extend(onnx.numpy_helper.from_array(v.astype(np.float32), k) for k, v in weights.items())
     return proto
 

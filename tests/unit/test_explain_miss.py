@@ -13,10 +13,9 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from graphs import TOWERS, model
-from test_cli import encoder, refused, run
-from test_outline import region_of
-from test_per_call_inputs import ALL, outlined
+from command_line import refused, run
+from graphs import TOWERS, encoder, model
+from outlining import ALL, outlined, region_of
 
 import actcache
 from actcache.errors import InvalidModel, InvalidRegion
@@ -169,7 +168,7 @@ def test_what_a_call_says_about_its_cache(tmp_path: Path) -> None:
     proto = outlined(model(STAGES), {0, 1}, {3, 4, 5})
     add_per_call(proto, ALL, ["r0", "r1"])
     path = written(proto, tmp_path)
-    plain = {"x": rows(1, 2, 2), "s": rows(2, 2, 2), ALL.namespace_input: np.array("a")}
+    plain: dict[Any, Any] = {"x": rows(1, 2, 2), "s": rows(2, 2, 2), ALL.namespace_input: np.array("a")}
     bypass = plain | {ALL.control_input: np.array("bypass")}
     first, other, passed = calls(tmp_path, plain, plain | {ALL.namespace_input: np.array("b")}, bypass)
     assert set(told(path, first, first)["r1"]) == {(0, "hit"), (1, "hit")}
@@ -190,7 +189,7 @@ def test_an_input_with_a_default(tmp_path: Path) -> None:
     path = written(view.model, tmp_path)
     x = rows(1, 2, 2)
     default, same, other = calls(
-        tmp_path, {"x": x}, {"x": x, "k": np.float32([1, 2])}, {"x": x, "k": np.float32([1, 3])}
+        tmp_path, {"x": x}, {"x": x, "k": np.array([1, 2], np.float32)}, {"x": x, "k": np.array([1, 3], np.float32)}
     )
     assert told(path, default, same)["r"] == [(0, "hit"), (1, "hit")]
     (record, _) = explain_inputs(path, default, other)

@@ -75,7 +75,7 @@ def test_numpy_reads_what_is_written_and_the_reverse(tmp_path: Path) -> None:
     with np.load(save_sample(tmp_path / "ours.npz", plain), allow_pickle=False) as loaded:
         assert set(loaded.files) == plain.keys()
         assert loaded["a/b"].tobytes() == plain["a/b"].tobytes()
-    np.savez_compressed(tmp_path / "theirs.npz", **plain)
+    np.savez_compressed(tmp_path / "theirs.npz", **plain)  # type: ignore[arg-type]
     assert same(read_entries(tmp_path / "theirs.npz"), plain)
 
 

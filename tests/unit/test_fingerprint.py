@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 import pytest
 from graphs import model
@@ -25,6 +27,13 @@ OTHERS = {
     "which input": ("Sub(t, z)", "Sub(t, x)"),
     "domain": ("h = LeakyRelu<", "h = custom.LeakyRelu<"),
 }
+
+
+KINDS = onnx.AttributeProto
+
+
+def attribute(name: str, kind: onnx.AttributeProto.AttributeType, **value: Any) -> onnx.AttributeProto:
+    return onnx.AttributeProto(name=name, type=kind, **value)
 
 
 def of(text: str, live_outs: tuple[str, ...] = ("y", "t"), opset: int = 17) -> str:
@@ -183,21 +192,33 @@ def sparse(value: float) -> onnx.SparseTensorProto:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (onnx.AttributeProto(name="v", type=4, t=tensor(1)), onnx.AttributeProto(name="v", type=4, t=tensor(2))),
-        (onnx.AttributeProto(name="v", type=4, t=tensor(1)), onnx.AttributeProto(name="w", type=4, t=tensor(1))),
         (
-            onnx.AttributeProto(name="v", type=9, tensors=[tensor(1), tensor(2)]),
-            onnx.AttributeProto(name="v", type=9, tensors=[tensor(1), tensor(3)]),
+            attribute("v", KINDS.TENSOR, t=tensor(1)),
+            attribute("v", KINDS.TENSOR, t=tensor(2)),
         ),
         (
-            onnx.AttributeProto(name="v", type=11, sparse_tensor=sparse(1)),
-            onnx.AttributeProto(name="v", type=11, sparse_tensor=sparse(2)),
+            attribute("v", KINDS.TENSOR, t=tensor(1)),
+            attribute("w", KINDS.TENSOR, t=tensor(1)),
         ),
-        (onnx.AttributeProto(name="v", type=5, g=body()), onnx.AttributeProto(name="v", type=5, g=body(op="Abs"))),
-        (onnx.AttributeProto(name="v", type=5, g=body()), onnx.AttributeProto(name="v", type=5, g=body(kind=11))),
         (
-            onnx.AttributeProto(name="v", type=10, graphs=[body(), body()]),
-            onnx.AttributeProto(name="v", type=10, graphs=[body(), body(op="Abs")]),
+            attribute("v", KINDS.TENSORS, tensors=[tensor(1), tensor(2)]),
+            attribute("v", KINDS.TENSORS, tensors=[tensor(1), tensor(3)]),
+        ),
+        (
+            attribute("v", KINDS.SPARSE_TENSOR, sparse_tensor=sparse(1)),
+            attribute("v", KINDS.SPARSE_TENSOR, sparse_tensor=sparse(2)),
+        ),
+        (
+            attribute("v", KINDS.GRAPH, g=body()),
+            attribute("v", KINDS.GRAPH, g=body(op="Abs")),
+        ),
+        (
+            attribute("v", KINDS.GRAPH, g=body()),
+            attribute("v", KINDS.GRAPH, g=body(kind=11)),
+        ),
+        (
+            attribute("v", KINDS.GRAPHS, graphs=[body(), body()]),
+            attribute("v", KINDS.GRAPHS, graphs=[body(), body(op="Abs")]),
         ),
     ],
     ids="tensor name tensors sparse body argument bodies".split(),

@@ -15,7 +15,8 @@ import audit_logs as logs
 import numpy as np
 import onnx
 import pytest
-from test_cli import encoder, refused, run
+from command_line import refused, run
+from graphs import encoder
 
 import actcache
 from actcache.base.files import file_error, scratch_folder, write_whole, writing

@@ -1,5 +1,6 @@
 """The Grafana dashboard: it asks for metrics that exist, and a real Prometheus answers all of its queries."""
 
+# mypy: disable-error-code="misc"
 from __future__ import annotations
 
 import importlib.util
@@ -17,8 +18,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from serving import eventually, host
-from test_metrics import SERVE_HTTP
+from serving import SERVE_HTTP, eventually, host
 
 from actcache.metrics.table import METRICS, OUTCOMES, STATES
 

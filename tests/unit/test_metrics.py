@@ -8,7 +8,7 @@ import urllib.request
 from typing import Any
 
 import pytest
-from serving import NAME, eventually, host
+from serving import NAME, SERVE_HTTP, eventually, host
 
 from actcache.metrics.table import METRICS, OUTCOMES, Kind
 
@@ -17,17 +17,6 @@ pytest.importorskip("opentelemetry.sdk.metrics")
 
 #: Labels and value of each sample, by name.
 Samples = dict[str, dict[frozenset[tuple[str, str]], float]]
-
-SERVE_HTTP = """
-import prometheus_client
-actcache.configure(metrics_path={path!r})
-registry = prometheus_client.CollectorRegistry()
-registry.register(actcache.metrics.Collector())
-server, _ = prometheus_client.start_http_server(0, addr="127.0.0.1", registry=registry)
-serve({calls})
-print(server.server_port, flush=True)
-input()
-"""
 
 
 def parsed(text: str) -> Samples:

@@ -3,6 +3,7 @@
 That two models share nothing is not enough: what is said to differ has to be what was changed, and nothing else.
 """
 
+# mypy: no-warn-return-any
 from __future__ import annotations
 
 import json
@@ -13,10 +14,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from graphs import TOWERS, model
-from test_cli import encoder, refused, run
-from test_outline import region_of
-from test_per_call_inputs import ALL
+from command_line import refused, run
+from graphs import TOWERS, encoder, model
+from outlining import ALL, region_of
 
 import actcache
 from actcache.inspection.model_diff import diff_models

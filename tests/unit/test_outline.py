@@ -7,13 +7,14 @@ import onnx
 import onnxruntime as ort
 import pytest
 from graphs import TOWERS, model
+from outlining import region_of
 
 import actcache
 from actcache.errors import InvalidModel
 from actcache.passes.graph.nodes import node_attribute
 from actcache.passes.graph.view import GraphView
-from actcache.passes.identity.fingerprint import canonical_frontier, fingerprint
-from actcache.passes.region import Region, convexity, live_outs, with_private_constants
+from actcache.passes.identity.fingerprint import fingerprint
+from actcache.passes.region import Region, convexity
 from actcache.passes.rewrite.inline_regions import inline_regions, is_compiled
 from actcache.passes.rewrite.outline import outline, outline_in
 
@@ -28,14 +29,6 @@ shared (float[N, 2] x) => (float[N, 2] y, float[N, 2] z)
     z = Add(y, small)
 }
 """
-
-
-def region_of(view: GraphView, nodes: set[int], granularity: str = "row", name: str = "r") -> Region:
-    chosen = with_private_constants(view, frozenset(nodes))
-    outs = live_outs(view, chosen)
-    frontier = canonical_frontier(view, chosen, outs)
-    axes = dict.fromkeys((*frontier, *outs), 0 if granularity == "row" else None)
-    return Region(name, chosen, tuple(frontier), tuple(outs), granularity, axes, axes)  # type: ignore[arg-type]
 
 
 def outlined(proto: onnx.ModelProto, nodes: set[int], granularity: str = "row") -> onnx.ModelProto:

@@ -9,31 +9,14 @@ import onnx
 import onnxruntime as ort
 import pytest
 from graphs import TOWERS, model
-from test_outline import region_of
+from outlining import ALL, CHAIN, outlined
 
 import actcache
 from actcache.base.per_call import ACCOUNT, CONTROL, NAMESPACE, PerCall
 from actcache.errors import InvalidOption
 from actcache.passes.graph.nodes import all_nodes, node_attribute
-from actcache.passes.graph.view import GraphView
 from actcache.passes.rewrite.inline_regions import inline_regions
-from actcache.passes.rewrite.outline import outline_in
 from actcache.passes.rewrite.per_call import add_per_call, check_names
-
-ALL = PerCall(NAMESPACE, CONTROL, ACCOUNT)
-#: Three nodes of which each region holds one more than the region inside it.
-CHAIN = "chain (float[N, 2] x) => (float[N, 2] y) { a = Neg(x) b = Tanh(a) y = Abs(b) }"
-_FINGERPRINTS = (f"{number:064x}" for number in itertools.count(0x9E7CA11))
-
-
-def outlined(proto: onnx.ModelProto, *regions: set[int], granularity: str = "row") -> onnx.ModelProto:
-    """Outline regions of `proto`, a region inside another before it; their ids are r0, r1, ..."""
-    result = onnx.ModelProto()
-    result.CopyFrom(proto)
-    for number, nodes in enumerate(regions):
-        view = GraphView(proto)
-        outline_in(result, view, region_of(view, nodes, granularity, f"r{number}"), next(_FINGERPRINTS))
-    return result
 
 
 def lookups(proto: onnx.ModelProto) -> dict[str, onnx.NodeProto]:

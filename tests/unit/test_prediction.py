@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from costs import costs_of
 from graphs import TOWERS, view
-from test_choose import costs_of
 
 from actcache.passes.choice.candidate import Candidate
 from actcache.passes.choice.choose import choose, wanted_places

@@ -13,8 +13,9 @@ import numpy as np
 import onnx
 import pytest
 from audit_logs import CONFIG, EPOCH, line, lookup, region, start, store, write
+from command_line import refused, run
+from graphs import encoder
 from processes import run_python
-from test_cli import encoder, refused, run
 
 import actcache
 from actcache.base.moment import format_moment, parse_moment

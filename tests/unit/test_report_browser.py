@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import audit_logs as logs
 import pytest
-from test_report_page import compiled, eventful
+from report_log import compiled_encoder, eventful
 
 from actcache.model.compiled_model import read_compiled
 from actcache.report.page import write_report
@@ -22,7 +22,6 @@ from actcache.report.page import write_report
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-__all__ = ["compiled"]  # a fixture
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP, PHONE = 1200, 390
@@ -43,7 +42,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     request.getfixturevalue("browser")  # nothing to do without one
-    compiled = request.getfixturevalue("compiled")
+    compiled = compiled_encoder(tmp_path_factory.mktemp("compiled"))
     folder = tmp_path_factory.mktemp("browser")
     (lookup,) = read_compiled(compiled).lookups
     write_report(logs.write(folder / "audit.jsonl", eventful(lookup.fingerprint)), folder / "page.html", model=compiled)
@@ -52,7 +51,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def opened(browser: Browser, report: Path, width: int, scheme: str) -> tuple[Page, list[str]]:
     """Open the page; return it and what it should not do: requests but for itself, and anything on the console."""
-    page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})  # type: ignore[arg-type]
+    page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import audit_logs as logs
-import numpy as np
-import onnx
 import pytest
-from test_cli import encoder, refused, run
+from command_line import refused, run
+from report_log import compiled_encoder, eventful
 
-import actcache
 from actcache.model.compiled_model import read_compiled
 
 #: What programs may rely on.
@@ -27,28 +24,7 @@ VOID = {"meta", "link"}
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report")
-    onnx.save_model(encoder(width=768), folder / "encoder.onnx")
-    sample = {"x": np.random.default_rng(0).standard_normal((4, 768)).astype(np.float32)}
-    return actcache.compile_model(folder / "encoder.onnx", samples=[sample], min_saving=0).output
-
-
-def eventful(fingerprint: str, count: int = 4000) -> Iterator[str]:
-    """A log with something of everything."""
-    yield logs.start()
-    yield logs.region(name="encoder", fingerprint=fingerprint)
-    keys = logs.zipf_keys(count, 500)
-    yield from logs.played(keys)
-    yield logs.lookup(1, "hmdjevr?", keys[:8], call=10**6)
-    yield logs.store(1.5, "srp=xn", call=10**6)
-    yield logs.lookup(2, "bbbb", None)
-    yield logs.line("policy", 3, region=7, state="bypassed", reason="costs <more> than it saves & so on")
-    yield logs.line(
-        "control", 3, what="invalidate", arguments={"namespace": "</script><script>alert(1)</script>"}, count=5
-    )
-    yield logs.line("evict", 3, region=7, keys=["0" * 16], reason="room")
-    yield logs.line("dropped", 4, events=1234)
-    yield '{"event":"lookup","t":'
+    return compiled_encoder(tmp_path_factory.mktemp("report"))
 
 
 class Page(HTMLParser):
@@ -67,7 +43,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         given = dict(attrs)
-        self.ids += [given["id"]] if given.get("id") else []
+        self.ids += [name] if (name := given.get("id")) else []
         self.references += [str(given[name]) for name in ("src", "href", "srcset", "xlink:href") if name in given]
         self.references += re.findall(r"url\(([^)]*)\)", " ".join(filter(None, given.values())))
         if tag not in VOID:

@@ -10,7 +10,7 @@ import pytest
 from graphs import TOWERS, model
 from hypothesis import given
 from hypothesis import strategies as st
-from test_per_call_inputs import outlined
+from outlining import outlined
 
 from actcache.model.compiled_model import read_compiled
 from actcache.report.diagram import diagram

@@ -76,7 +76,7 @@ def test_answers(kind: Any, answer: Any, tmp_path: Path) -> None:
 
 
 def test_a_difference_may_be_infinite_and_a_number_may_be_numpys(tmp_path: Path) -> None:
-    write_json(tmp_path / "answer.json", VerifyReport(max_abs_error=np.float32("inf"), cases=np.int64(2)))  # type: ignore[arg-type]
+    write_json(tmp_path / "answer.json", VerifyReport(max_abs_error=np.float32("inf"), cases=np.int64(2)))
     assert read_json(tmp_path / "answer.json", VerifyReport) == VerifyReport(max_abs_error=float("inf"), cases=2)
 
 

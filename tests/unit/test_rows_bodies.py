@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from rows_catalogue import SAMPLES, TRAPS
 from rows_support import Claim, Sample, described
-from test_rows_rules import SAMPLES
-from test_rows_traps import TRAPS
 
 from actcache.passes.graph.view import GraphView
 from actcache.passes.rows import RowProof, prove_rows

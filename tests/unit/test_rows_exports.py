@@ -6,6 +6,8 @@ it and must be refused.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from rows_support import Claim, Sample, Tensor, described, follows, literal, rows, sample, session, weight
 
@@ -14,13 +16,18 @@ MASK = Tensor((6,), 0, "float32", loose=True)
 TABLE = weight(10, 4)
 
 #: Positions: a constant table of them, longer than texts, cut to the tokens there are.
-POSITIONS = {"x": TOKENS, "table": TABLE, "positions": literal([list(range(12))]), "places": weight(12, 4)}
+POSITIONS: dict[str, Any] = {
+    "x": TOKENS,
+    "table": TABLE,
+    "positions": literal([list(range(12))]),
+    "places": weight(12, 4),
+}
 POSITIONS |= {"zero": literal([0]), "one": literal([1]), "heads": literal([2, 2])}
 CUT = """n = Shape<start = 0, end = 1>(x) s = Shape<start = 1, end = 2>(x)
          own = Slice(positions, zero, s, one, one) p = Gather(places, own) e = Gather(table, x)"""
 
 #: The rows' positions along axis 0 of a tensor of rank 4, as vmap's masks need them.
-ROW_POSITIONS = {"x": MASK, "start": literal(0), "step": literal(1), "inner": literal([1, 2, 3])}
+ROW_POSITIONS: dict[str, Any] = {"x": MASK, "start": literal(0), "step": literal(1), "inner": literal([1, 2, 3])}
 COUNT = "n = Shape<start = 0, end = 1>(x) ns = Squeeze(n) i = Range(start, ns, step) r = Unsqueeze(i, inner)"
 
 #: A mask of TorchScript: row i of the flattened mask begins at i·S.
@@ -32,7 +39,13 @@ FLAT_MASK = """s = Shape<start = 1, end = 2>(x) ss = Squeeze(s) flat = Flatten<a
 STRIDED = """flat = Reshape(x, rest) n = Shape<start = 0, end = 1>(x) ns = Squeeze(n) i = Range(start, ns, step)
              at = Mul(i, four) r = Unsqueeze(at, inner) c = Add(r, channels) h = Add(c, none) w = Add(h, none)
              y = Gather(flat, w)"""
-STRIDES = {"x": rows(4, 1, 1), "rest": literal([-1]), "start": literal(0), "step": literal(1), "four": literal(4)}
+STRIDES: dict[str, Any] = {
+    "x": rows(4, 1, 1),
+    "rest": literal([-1]),
+    "start": literal(0),
+    "step": literal(1),
+    "four": literal(4),
+}
 STRIDES |= {"inner": literal([1, 2, 3]), "none": literal([[[[0]]]])}
 
 #: CLIP's text tower: the state at the first end-of-text token, from rows flattened after positions were added.
@@ -41,12 +54,16 @@ POOLED = """h = Add(e, p) is = Equal(x, end) int = Cast<to = 6>(is) first = ArgM
             place = Add(first, at) flat = Flatten<axis = 2>(h) y = Gather(flat, place)"""
 
 #: nn.MultiheadAttention works on [S, N, E], and TorchScript writes the S of the example into the graph.
-TIME_FIRST = {"x": Tensor((6,), 1, "int64", low=0, high=9, loose=True), "table": weight(10, 8), "four": literal([4])}
+TIME_FIRST: dict[str, Any] = {
+    "x": Tensor((6,), 1, "int64", low=0, high=9, loose=True),
+    "table": weight(10, 8),
+    "four": literal([4]),
+}
 
 #: Its last projection is a product of matrices: [S, N, E] as [S·N, E].
 FLATTENED = """e = Gather(table, x) both = Reshape(e, rows_last)
                product = MatMul(both, matrix) back = Shape(e)"""
-TIME_FLAT = {**TIME_FIRST, "matrix": weight(8, 8), "bias": weight(8), "rows_last": literal([-1, 8])}
+TIME_FLAT: dict[str, Any] = {**TIME_FIRST, "matrix": weight(8, 8), "bias": weight(8), "rows_last": literal([-1, 8])}
 
 
 def strided(channels: list[int], claim: Claim) -> Sample:
@@ -58,8 +75,9 @@ def flat_mask(limit: str, claim: Claim) -> Sample:
     return sample(nodes, claim, outer=literal([0, 1, 2]), more=literal(7), **ROW_POSITIONS)
 
 
-def attention(nodes: str, claim: Claim, *shapes: tuple[int, ...], **constants: Tensor) -> Sample:
-    return sample(nodes, claim, opset=23, **dict(zip("qkv", map(rows_of, shapes), strict=True)), **constants)
+def attention(nodes: str, claim: Claim, *shapes: tuple[int, ...], **constants: Any) -> Sample:
+    given: dict[str, Any] = dict(zip("qkv", map(rows_of, shapes), strict=True))
+    return sample(nodes, claim, opset=23, **given, **constants)
 
 
 def rows_of(shape: tuple[int, ...]) -> Tensor:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from graphs import view
-from rows_support import Sample, described, follows, free, ints, literal, rows, sample, session, weight
-from test_rows_traps import mixes
+from rows_support import Sample, described, follows, free, ints, literal, mixes, rows, sample, session, weight
 
 from actcache.passes.rows import RowFree, prove_rows
 

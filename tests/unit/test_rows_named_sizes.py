@@ -53,7 +53,7 @@ def test_a_call_that_breaks_an_equation_gives_what_the_original_gives(tmp_path: 
     x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     fit = {"x": x, "mask": np.zeros((4, 3), np.float32)}
     broken = {"x": x, "mask": np.zeros((4, 6), np.float32)}  # rows 0 and 1 are one, 2 and 3 another
-    partly_known = {**broken, "x": x * np.float32([[1], [2], [1], [3]])}
+    partly_known = {**broken, "x": x * np.array([[1], [2], [1], [3]], np.float32)}
     result = actcache.compile_model(tmp_path / "m.onnx", samples=[fit], min_saving=0)
     assert "row" in [c.candidate.region.granularity for c in result.regions]
     original = ort.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])

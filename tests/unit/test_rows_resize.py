@@ -52,7 +52,7 @@ def forms(attributes: str, layout: str, claim: object, opset: int = 19) -> Itera
     other = [*shape]
     other[last if last < axis else last - 1] = 7
     parts = {"before": literal(other[:axis]), "behind": literal(other[axis:])}
-    parts = {name: part for name, part in parts.items() if np.size(part.values)}
+    parts = {name: part for name, part in parts.items() if len(part.values)}
     yield made(sizes, "mixed" if crop else claim, r=region, **parts)
     small = literal([0.0, 1.0], "float32")
     along = f"{attributes}, axes = [{last}]"

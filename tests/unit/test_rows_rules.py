@@ -5,30 +5,14 @@ The values cannot agree by accident: negative, not round, one row huge. A rule w
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-import rows_samples_contrib
-import rows_samples_elementwise
-import rows_samples_layers
-import rows_samples_ml
-import rows_samples_refused
-import rows_samples_shape
-import rows_samples_tokens
-import rows_samples_versions
+from rows_catalogue import SAMPLES
 from rows_support import Sample, described, follows, keeps_apart, session
 
 from actcache.passes.rows import RULES
-
-SAMPLES: list[Sample] = [
-    *rows_samples_elementwise.SAMPLES,
-    *rows_samples_shape.SAMPLES,
-    *rows_samples_layers.SAMPLES,
-    *rows_samples_ml.SAMPLES,
-    *rows_samples_contrib.SAMPLES,
-    *rows_samples_tokens.SAMPLES,
-    *rows_samples_refused.SAMPLES,
-    *rows_samples_versions.SAMPLES,
-]
 
 
 def proven(tried: Sample) -> list[str]:
@@ -56,7 +40,8 @@ def test_no_row_reaches_another(tried: Sample) -> None:
 def test_rows_of_a_sample_differ(tried: Sample) -> None:
     """Equal rows would follow any choice, whatever the operator does."""
     results = session(tried).run(proven(tried), tried.feed())
-    axes = [claim if isinstance(claim, int) else claim[0] for claim in map(tried.claims.get, proven(tried))]
+    claims: list[Any] = [tried.claims[name] for name in proven(tried)]
+    axes = [claim if isinstance(claim, int) else claim[0] for claim in claims]
     first = [np.take(result, [0], axis) for result, axis in zip(results, axes, strict=True)]
     assert any((np.broadcast_to(row, result.shape) != result).any() for row, result in zip(first, results, strict=True))
 

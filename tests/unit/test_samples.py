@@ -48,7 +48,7 @@ def test_names_with_slashes_and_colons_survive(tmp_path: Path) -> None:
     model = parse("g (float[N] x) => (float[N] y) { y = Identity(x) }")
     model.graph.input[0].name = model.graph.node[0].input[0] = "/in/x:0"
     file = tmp_path / "s.npz"
-    np.savez(file, **{"/in/x:0": np.ones(2, np.float32)})
+    np.savez(file, **{"/in/x:0": np.ones(2, np.float32)})  # type: ignore[arg-type]
     assert load_sample(file, model_inputs(model)).keys() == {"/in/x:0"}
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from graphs import encoder
 from rich.console import Console
-from test_cli import encoder
 
 import actcache
 from actcache.commands import compile_report as report
@@ -176,7 +176,7 @@ def test_inspect(result: actcache.CompileResult, width: int | None) -> None:
     ("width", "name"), [(40, "encoder"), *((width, name) for width in WIDTHS for name in ("encoder", LONG))]
 )
 def test_top(width: int, name: str) -> None:
-    region = dict.fromkeys(
+    region: dict[str, Any] = dict.fromkeys(
         "calls hits misses bypassed duplicates joined expired verified mismatches stored not_admitted evicted bytes"
         " saved_seconds overhead_seconds hash_seconds copy_seconds compute_seconds".split(), 123_456_789
     )  # fmt: skip

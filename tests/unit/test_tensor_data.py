@@ -128,7 +128,7 @@ def test_tensors_outside_the_list_of_initializers_move_too(tmp_path: Path) -> No
 
 
 def test_the_digest_of_a_sparse_constant_is_that_of_its_values(tmp_path: Path) -> None:
-    from test_outline import region_of
+    from outlining import region_of
 
     from actcache.passes.graph.view import GraphView
     from actcache.passes.identity.fingerprint import fingerprint
@@ -138,7 +138,7 @@ def test_the_digest_of_a_sparse_constant_is_that_of_its_values(tmp_path: Path) -
         sparse = proto.graph.sparse_initializer.add(dims=[4])
         home = tmp_path / folder
         home.mkdir()
-        (home / "d").write_bytes(np.float32([value]).tobytes())
+        (home / "d").write_bytes(np.array([value], np.float32).tobytes())
         sparse.values.CopyFrom(external(home, location="d"))
         sparse.values.name, sparse.values.dims[0] = name, 1
         sparse.indices.CopyFrom(onnx.numpy_helper.from_array(np.array([2])))

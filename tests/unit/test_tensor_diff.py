@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +18,7 @@ from actcache.passes.identity.tensor_diff import TensorDifference, tensor_differ
 HOME = Path("model.onnx")
 
 
-def tensor(data_type: int, values: list[object], dims: list[int] | None = None) -> TensorProto:
+def tensor(data_type: int, values: list[Any], dims: list[int] | None = None) -> TensorProto:
     return onnx.helper.make_tensor("t", data_type, dims or [len(values)], values)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 from graphs import model
@@ -70,4 +69,4 @@ def test_stated_types_are_left_as_they_are() -> None:
     proto = model("g (float[N] x) => (int64[2] y) { y = com.microsoft.Something(x) }", domains=DOMAINS)
     assert GraphView(proto, {"y": INT64}).dtype("y") == INT64
     assert GraphView(proto).untyped == ()
-    assert np.array_equal(GraphView(proto, {"y": INT64}).shape("y") or (), (2,))
+    assert GraphView(proto, {"y": INT64}).shape("y") == (2,)

@@ -1,5 +1,6 @@
 """What difference is accepted: by the type of an output, by the user, or by the original's own spread."""
 
+# mypy: allow-untyped-calls
 from __future__ import annotations
 
 from pathlib import Path

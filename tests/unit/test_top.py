@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import refused, run
 from serving import eventually, host
-from test_cli import refused, run
 
 from actcache.metrics.metrics_file import Snapshot, activity, read_snapshot
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -83,4 +82,4 @@ def _shrink(name: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -28,7 +28,7 @@ def samples() -> list[Any]:
     """Samples and traps of the rule tests without bodies. Those of refused operators are no more than a name."""
     if str(_UNIT_TESTS) not in sys.path:
         sys.path.append(str(_UNIT_TESTS))
-    found = []
+    found: list[Any] = []
     for path in sorted(_UNIT_TESTS.glob("rows_samples_*.py")):
         found += import_module(path.stem).SAMPLES if path.stem != "rows_samples_refused" else []
     for path in sorted(_UNIT_TESTS.glob("rows_traps*.py")):

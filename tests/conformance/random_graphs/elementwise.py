@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tests.conformance.random_graphs.families import builds
@@ -21,7 +23,7 @@ UNSIGNED = ("uint8", "uint32", "uint64", "uint16")
 @builds("Swish", since=24)
 def unary(s: Sketch, op: str) -> None:
     parameters = {"Celu": "alpha", "Elu": "alpha", "LeakyRelu": "alpha", "ThresholdedRelu": "alpha", "Shrink": "lambd"}
-    given = {parameters[op]: 0.25 + s.below(9) / 7} if op in parameters and s.chance(50) else {}
+    given: dict[str, Any] = {parameters[op]: 0.25 + s.below(9) / 7} if op in parameters and s.chance(50) else {}
     s.add(op, [s.pick()], **given)
 
 

@@ -1,5 +1,6 @@
 """Gathering and scattering, and the arithmetic on positions that exporters do for it."""
 
+# mypy: no-warn-return-any
 from __future__ import annotations
 
 import onnx

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.conformance.random_graphs.families import builds
 from tests.conformance.random_graphs.products import columns
 from tests.conformance.random_graphs.sketch import Sketch, Unfit
@@ -122,7 +124,7 @@ def qlinear_unary(s: Sketch, op: str) -> None:
 @builds("QLinearAveragePool QLinearGlobalAveragePool", domain=MICROSOFT)
 def qlinear_pool(s: Sketch, op: str) -> None:
     x = quantised(s, (4,))
-    extra = {"kernel_shape": [1, 1]} if op == "QLinearAveragePool" else {}
+    extra: dict[str, Any] = {"kernel_shape": [1, 1]} if op == "QLinearAveragePool" else {}
     s.add(op, [x, *quantity(s), *quantity(s)], domain=MICROSOFT, channels_last=s.below(2), **extra)
 
 

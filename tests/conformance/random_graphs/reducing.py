@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.conformance.random_graphs.families import builds
 from tests.conformance.random_graphs.sketch import Sketch, Unfit
 from tests.conformance.random_graphs.values import FLOATS, INTEGERS, NUMBERS
@@ -40,7 +42,7 @@ def centred(s: Sketch, op: str) -> None:
 @builds("ArgMax ArgMin", weight=3)
 def argument(s: Sketch, op: str) -> None:
     x = s.pick(NUMBERS, range(1, 5), lambda k: k.smallest > 0)
-    extra = {"select_last_index": 1} if s.opset >= 12 and s.chance(20) else {}
+    extra: dict[str, Any] = {"select_last_index": 1} if s.opset >= 12 and s.chance(20) else {}
     s.add(op, [x], axis=s.sign(s.axis(x), x.rank), keepdims=s.below(2), **extra)
 
 

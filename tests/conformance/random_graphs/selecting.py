@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.conformance.random_graphs.families import builds
 from tests.conformance.random_graphs.sketch import Sketch, Unfit
 from tests.conformance.random_graphs.values import BOOL, BYTES, FLOATS, INTEGERS, NUMBERS, Known
@@ -39,7 +41,7 @@ def split(s: Sketch, op: str) -> None:
     axis = s.axis(x)
     size = x.shape[axis]
     if axis in x.varying or s.chance(30):
-        extra = {"num_outputs": 2} if s.opset >= 18 else {}
+        extra: dict[str, Any] = {"num_outputs": 2} if s.opset >= 18 else {}
         s.add(op, [x], 2, axis=axis, **extra)
         return
     if size < 2:
@@ -73,7 +75,8 @@ def slice_(s: Sketch, op: str) -> None:
 def _range(s: Sketch, x: Known, axis: int) -> tuple[int | Known, int | Known, int]:
     how = s.below(6)
     if how == 0:
-        return 0, s.one_of((FAR, s.size(x, axis))), 1
+        ends: tuple[int | Known, ...] = (FAR, s.size(x, axis))
+        return 0, s.one_of(ends), 1
     if how == 1:
         return s.below(2), s.one_of((FAR, -1, 2**31 - 1)), 1 + s.below(2)
     if how == 2:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.conformance.random_graphs.families import builds
 from tests.conformance.random_graphs.products import columns
 from tests.conformance.random_graphs.sketch import Sketch, Unfit
@@ -26,7 +28,7 @@ def recurrent(s: Sketch, op: str) -> None:
     if s.chance(30):
         state = s.add("Expand", [s.weight([directions, 1, hidden]), s.vector([1, s.size(x, 1), 1])])[0]
     inputs = [x, w, r, None, lengths, state]
-    extra = {"layout": 1} if s.chance(10) and op != "LSTM" else {}
+    extra: dict[str, Any] = {"layout": 1} if s.chance(10) and op != "LSTM" else {}
     direction = "bidirectional" if both else s.one_of((None, "reverse"))
     s.add(op, inputs, 2 + (op == "LSTM"), hidden_size=hidden, direction=direction, **extra)
 
@@ -54,7 +56,7 @@ def attention(s: Sketch, op: str) -> None:
     x = s.pick(("float32",), (3, 4), lambda k: k.smallest > 0)
     same = [k for k in s.known if k.dtype == x.dtype and k.rank == x.rank and not k.noisy and k.smallest]
     key = s.one_of([x, *same])
-    extra = {"q_num_heads": 1, "kv_num_heads": 1} if x.rank == 3 else {}
+    extra: dict[str, Any] = {"q_num_heads": 1, "kv_num_heads": 1} if x.rank == 3 else {}
     mask = None
     if s.chance(40):
         sizes = (x.shape[-2], key.shape[-2])

@@ -339,7 +339,7 @@ def _broadcasts(a: Known, b: Known) -> bool:
 
 def _useful(made: Known) -> bool:
     for array in made.arrays:
-        if not isinstance(array, np.ndarray) or array.size > MOST_ELEMENTS or array.ndim != made.rank:
+        if not isinstance(array, np.ndarray) or array.size > MOST_ELEMENTS or array.ndim != made.rank:  # type: ignore[redundant-expr]
             return False
         if array.dtype.kind == "f" and array.size:
             with np.errstate(invalid="ignore"):

@@ -4,9 +4,10 @@ Every tensor is known by its value in each of the feeds, so that shapes, types a
 onnxruntime's own word. The numbers cannot agree by accident: negative, not round, one row far larger than the others.
 """
 
+# mypy: no-warn-return-any
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +87,7 @@ class Known:
         """Whether all elements are numbers in [low, high)."""
         return all(array.size == 0 or (array.min() >= low and array.max() < high) for array in self.arrays)
 
-    def declaration(self, name: str = "", dims: Collection[int | str | None] | None = None) -> onnx.ValueInfoProto:
+    def declaration(self, name: str = "", dims: Sequence[int | str | None] | None = None) -> onnx.ValueInfoProto:
         """The tensor as an input or output of a graph."""
         return onnx.helper.make_tensor_value_info(name or self.name, self.element, dims)
 
