@@ -15,7 +15,7 @@ SHAPES = [(1,), (5,), (3000,), (7, 4), (2000, 3), (64, 8, 3, 3), (2, 1, 5), (1, 
 
 
 def _weight(shape: tuple[int, ...], dtype: type = np.float32) -> onnx.TensorProto:
-    values = np.random.default_rng(0).integers(0, 100, shape).astype(dtype)
+    values: np.ndarray = np.random.default_rng(0).integers(0, 100, shape).astype(dtype)
     return onnx.numpy_helper.from_array(values, "w")
 
 
