@@ -44,7 +44,7 @@ struct Drawn {
   Drawn() noexcept {
     auto* bytes = reinterpret_cast<unsigned char*>(&secret);
     static_assert(sizeof(Secret) == Secret::kBlake3Bytes + Secret::kXxh3Bytes, "no padding");
-    ok = ReadGetrandom(bytes, sizeof(secret)) || ReadUrandom(bytes, sizeof(secret));
+    ok = DrawRandomBytes(bytes, sizeof(secret));
   }
 };
 
@@ -59,6 +59,10 @@ const char* SecretError() noexcept {
   if (Draw().ok) return nullptr;
   return "actcache is off: neither getrandom() nor /dev/urandom gave the random bytes that key its "
          "hash. Allow the getrandom system call, or make /dev/urandom readable, and restart.";
+}
+
+bool DrawRandomBytes(unsigned char* out, std::size_t size) noexcept {
+  return ReadGetrandom(out, size) || ReadUrandom(out, size);
 }
 
 const Secret& ProcessSecret() noexcept { return Draw().secret; }

@@ -25,6 +25,9 @@ const char* SecretError() noexcept;
 // The secret, the same for the life of the process. REQUIRES: SecretError() == nullptr.
 const Secret& ProcessSecret() noexcept;
 
+// Random bytes of the operating system that nobody can guess; false if it gives none.
+bool DrawRandomBytes(unsigned char* out, std::size_t size) noexcept;
+
 }  // namespace actcache
 
 #endif  // ACTCACHE_HASH_SECRET_H_

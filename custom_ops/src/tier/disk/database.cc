@@ -1,0 +1,192 @@
+#include "tier/disk/database.h"
+
+#include <sqlite3.h>
+
+namespace actcache {
+namespace {
+
+int Flags(Database::Access access) noexcept {
+  constexpr int kAlways = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;
+  switch (access) {
+    case Database::Access::kCreate:
+      return kAlways | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    case Database::Access::kWrite:
+      return kAlways | SQLITE_OPEN_READWRITE;
+    case Database::Access::kRead:
+    case Database::Access::kReadImmutable:
+      break;
+  }
+  return kAlways | SQLITE_OPEN_READONLY;
+}
+
+// A URI, as only that can say that nobody changes the file.
+std::string Uri(const std::string& path, Database::Access access) {
+  std::string uri = "file:";
+  for (const char c : path) {
+    if (c == '?' || c == '#' || c == '%') {
+      constexpr char kHex[] = "0123456789abcdef";
+      uri += {'%', kHex[static_cast<unsigned char>(c) >> 4], kHex[c & 15]};
+    } else {
+      uri += c;
+    }
+  }
+  return access == Database::Access::kReadImmutable ? uri + "?immutable=1" : uri;
+}
+
+}  // namespace
+
+bool DatabaseError::busy() const noexcept {
+  const int primary = code & 0xff;
+  return primary == SQLITE_BUSY || primary == SQLITE_LOCKED || primary == SQLITE_PROTOCOL;
+}
+
+bool DatabaseError::damaged() const noexcept {
+  const int primary = code & 0xff;
+  return primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB || primary == SQLITE_SCHEMA ||
+         primary == SQLITE_ERROR;
+}
+
+bool DatabaseError::read_only() const noexcept {
+  const int primary = code & 0xff;
+  return primary == SQLITE_READONLY || primary == SQLITE_CANTOPEN || primary == SQLITE_PERM;
+}
+
+Database::Database(const std::string& path, Access access, int busy_timeout_ms) {
+  const int code =
+      sqlite3_open_v2(Uri(path, access).c_str(), &handle_, Flags(access), /*zVfs=*/nullptr);
+  if (code != SQLITE_OK) {
+    const int extended = handle_ != nullptr ? sqlite3_extended_errcode(handle_) : code;
+    const std::string reason = handle_ != nullptr ? sqlite3_errmsg(handle_) : "out of memory";
+    sqlite3_close(handle_);
+    throw DatabaseError(extended, path + " cannot be opened: " + reason);
+  }
+  sqlite3_extended_result_codes(handle_, 1);
+  sqlite3_busy_timeout(handle_, busy_timeout_ms);
+  // The last one to close would otherwise write all of the log back, and take long for it.
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  sqlite3_wal_autocheckpoint(handle_, 0);
+}
+
+Database::~Database() { sqlite3_close(handle_); }
+
+void Database::Fail(int code, const char* what) const {
+  const int extended = sqlite3_extended_errcode(handle_);
+  throw DatabaseError((extended & 0xff) == (code & 0xff) ? extended : code,
+                      std::string(what) + ": " + sqlite3_errmsg(handle_));
+}
+
+void Database::Execute(const char* sql) {
+  const int code = sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) Fail(code, sql);
+}
+
+std::int64_t Database::Number(const char* sql) {
+  Statement statement(this, sql);
+  return statement.Step() ? statement.Integer(0) : 0;
+}
+
+std::int64_t Database::last_id() const noexcept { return sqlite3_last_insert_rowid(handle_); }
+
+std::int64_t Database::changed() const noexcept { return sqlite3_changes64(handle_); }
+
+bool Database::Checkpoint(bool truncate) noexcept {
+  const int mode = truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
+  return sqlite3_wal_checkpoint_v2(handle_, nullptr, mode, nullptr, nullptr) == SQLITE_OK;
+}
+
+Statement::Statement(Database* database, const char* sql) : database_(*database) {
+  const int code = sqlite3_prepare_v3(database_.handle_, sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                      &statement_, nullptr);
+  if (code != SQLITE_OK) database_.Fail(code, sql);
+}
+
+Statement::~Statement() { sqlite3_finalize(statement_); }
+
+Statement& Statement::Bind(int parameter, std::int64_t value) {
+  const int code = sqlite3_bind_int64(statement_, parameter, value);
+  if (code != SQLITE_OK) database_.Fail(code, "bind");
+  return *this;
+}
+
+Statement& Statement::Bind(int parameter, double value) {
+  const int code = sqlite3_bind_double(statement_, parameter, value);
+  if (code != SQLITE_OK) database_.Fail(code, "bind");
+  return *this;
+}
+
+Statement& Statement::Bind(int parameter, const void* blob, std::size_t size) {
+  const int code = sqlite3_bind_blob64(statement_, parameter, blob, size, SQLITE_STATIC);
+  if (code != SQLITE_OK) database_.Fail(code, "bind");
+  return *this;
+}
+
+Statement& Statement::BindText(int parameter, const char* text, std::size_t size) {
+  const int code =
+      sqlite3_bind_text64(statement_, parameter, text, size, SQLITE_STATIC, SQLITE_UTF8);
+  if (code != SQLITE_OK) database_.Fail(code, "bind");
+  return *this;
+}
+
+bool Statement::Step() {
+  const int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  try {
+    database_.Fail(code, sqlite3_sql(statement_));
+  } catch (...) {
+    Reset();
+    throw;
+  }
+}
+
+void Statement::Run() {
+  while (Step()) {
+  }
+  Reset();
+}
+
+void Statement::Reset() noexcept {
+  sqlite3_reset(statement_);
+  sqlite3_clear_bindings(statement_);
+}
+
+std::int64_t Statement::Integer(int column) const noexcept {
+  return sqlite3_column_int64(statement_, column);
+}
+
+double Statement::Real(int column) const noexcept {
+  return sqlite3_column_double(statement_, column);
+}
+
+const void* Statement::Blob(int column) const noexcept {
+  return sqlite3_column_blob(statement_, column);
+}
+
+std::size_t Statement::Bytes(int column) const noexcept {
+  return static_cast<std::size_t>(sqlite3_column_bytes(statement_, column));
+}
+
+std::string Statement::Text(int column) const {
+  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+  return text == nullptr ? std::string() : std::string(text, Bytes(column));
+}
+
+Transaction::Transaction(Database* database, Kind kind) : database_(*database) {
+  database_.Execute(kind == Kind::kWrite ? "BEGIN IMMEDIATE" : "BEGIN");
+}
+
+Transaction::~Transaction() {
+  // Some faults have rolled it back already.
+  if (open_ && sqlite3_get_autocommit(database_.handle()) == 0) {
+    sqlite3_exec(database_.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+  }
+}
+
+void Transaction::Commit() {
+  database_.Execute("COMMIT");
+  open_ = false;
+}
+
+}  // namespace actcache

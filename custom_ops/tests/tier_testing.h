@@ -1,0 +1,91 @@
+// Values whose every byte follows from their key, so that a wrong one shows without a history.
+#ifndef ACTCACHE_TESTS_TIER_TESTING_H_
+#define ACTCACHE_TESTS_TIER_TESTING_H_
+
+#include <stdlib.h>
+
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tier/tier.h"
+
+namespace actcache {
+
+inline std::uint64_t MixForTest(std::uint64_t z) {
+  z += 0x9E3779B97F4A7C15;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+  return z ^ (z >> 31);
+}
+
+inline TierKey TestKey(std::uint64_t number) {
+  TierKey key{};
+  for (std::size_t i = 0; i < 4; ++i) {
+    const std::uint64_t word = MixForTest(number * 4 + i);
+    std::memcpy(key.data() + 8 * i, &word, 8);
+  }
+  return key;
+}
+
+// Byte `at` of the value of a key.
+inline std::byte TestByte(std::uint64_t number, std::size_t at) {
+  return static_cast<std::byte>(MixForTest(number ^ (at / 8) << 32) >> (8 * (at % 8)));
+}
+
+inline Record TestRecord(std::uint64_t number, std::size_t bytes, const DigestKey& secret,
+                         std::uint64_t expires_ns = 0, std::uint64_t cost_ns = 1'000'000) {
+  RecordFields fields;
+  fields.key = TestKey(number);
+  fields.fingerprint = "f00d";
+  fields.region = "region";
+  fields.name_space = "";
+  fields.made_ns = UnixNow();
+  fields.expires_ns = expires_ns;
+  fields.cost_ns = cost_ns;
+  const TensorSpec spec{2, {static_cast<std::int64_t>(bytes)}, bytes};
+  Record record = Record::Make(fields, &spec, 1);
+  for (std::size_t at = 0; at < bytes; ++at) record.payload(0)[at] = TestByte(number, at);
+  record.Seal(secret);
+  return record;
+}
+
+inline bool IsTestValue(const Record& record, std::uint64_t number) {
+  if (record.tensor_count() != 1) return false;
+  for (std::size_t at = 0; at < record.spec(0).bytes; ++at) {
+    if (record.payload(0)[at] != TestByte(number, at)) return false;
+  }
+  return true;
+}
+
+inline Record GetOne(Tier* tier, std::uint64_t number) {
+  const TierKey key = TestKey(number);
+  Record found;
+  tier->Get(&key, 1, ~std::uint64_t{0}, &found);
+  return found;
+}
+
+// A new folder, which goes with this object.
+class TestFolder {
+ public:
+  TestFolder() {
+    std::string pattern = std::filesystem::temp_directory_path() / "actcache-tier-XXXXXX";
+    path_ = mkdtemp(pattern.data());
+  }
+  ~TestFolder() { std::filesystem::remove_all(path_); }
+  TestFolder(const TestFolder&) = delete;
+  TestFolder& operator=(const TestFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// What the disk gives to a folder and everything below it, as du(1) counts it.
+std::uint64_t DiskUsage(const std::string& path);
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_TESTS_TIER_TESTING_H_
