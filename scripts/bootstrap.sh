@@ -63,6 +63,11 @@ has_npm() {
   [ -n "${ACTCACHE_SQLITE_SOURCE:-}" ] || command -v npm >/dev/null
 }
 
+# The server that tests of remote stores start. They are skipped without one.
+has_server() {
+  command -v valkey-server >/dev/null || command -v redis-server >/dev/null
+}
+
 has_libfuzzer() {
   echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
     clang++ -fsanitize=fuzzer,address -x c++ - -o /dev/null 2>/dev/null
@@ -88,6 +93,8 @@ missing_packages() {
   has_header gtest/gtest.h || echo libgtest-dev
   has_blake3 || blake3_package
   has_npm || echo npm
+  has_header openssl/ssl.h || echo libssl-dev # remote stores have no TLS without it
+  has_server || echo redis-server
   [ "$wanted" != libfuzzer ] || has_libfuzzer || libfuzzer_packages
   [ "$wanted" != chromium ] || has_chromium || echo chromium
 }

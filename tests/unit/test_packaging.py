@@ -140,6 +140,7 @@ def test_a_missing_compiler_is_one_line(checkout: Path) -> None:
         ("ACTCACHE_XXHASH_INCLUDE", "no xxhash.h in it"),
         ("ACTCACHE_BLAKE3_SOURCE", "no blake3.c in it"),
         ("ACTCACHE_SQLITE_SOURCE", "no sqlite3.c in it"),
+        ("ACTCACHE_LIBVALKEY_SOURCE", "no COPYING in it"),
     ],
 )
 def test_a_missing_dependency_is_one_line(checkout: Path, variable: str, says: str) -> None:

@@ -60,6 +60,11 @@ class Tier {
   // `count` false records.
   virtual void Get(const TierKey* keys, std::size_t count, std::uint64_t deadline_ns,
                    Record* found) noexcept = 0;
+  // The same, for who knows about how many bytes one of the records has.
+  virtual void GetOfSize(const TierKey* keys, std::size_t count, std::size_t /*expected_bytes*/,
+                         std::uint64_t deadline_ns, Record* found) noexcept {
+    Get(keys, count, deadline_ns, found);
+  }
 
   // Keeps sealed records, each under its key, if there is room. One that is there already stays.
   virtual void Put(const Record* records, std::size_t count) noexcept = 0;

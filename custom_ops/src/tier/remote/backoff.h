@@ -1,0 +1,37 @@
+// How long to wait before a server that failed is tried again.
+#ifndef ACTCACHE_TIER_REMOTE_BACKOFF_H_
+#define ACTCACHE_TIER_REMOTE_BACKOFF_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <random>
+
+namespace actcache {
+
+// Waits that double from kFirstNs to kLongestNs, each drawn from the upper half of its span, so
+// that the machines of a fleet do not come back together. Not thread-safe.
+class Backoff {
+ public:
+  static constexpr std::uint64_t kFirstNs = 100'000'000;
+  static constexpr std::uint64_t kLongestNs = 30'000'000'000;
+
+  // Equal seeds give equal waits.
+  explicit Backoff(std::uint64_t seed) : random_(seed) {}
+
+  // The wait after one more failure, in nanoseconds.
+  std::uint64_t Next() {
+    const std::uint64_t span = span_ns_;
+    span_ns_ = std::min(span * 2, kLongestNs);
+    return span - random_() % (span / 2);
+  }
+
+  void Reset() { span_ns_ = kFirstNs; }
+
+ private:
+  std::mt19937_64 random_;
+  std::uint64_t span_ns_ = kFirstNs;
+};
+
+}  // namespace actcache
+
+#endif  // ACTCACHE_TIER_REMOTE_BACKOFF_H_
