@@ -100,6 +100,7 @@ LIBVALKEY = Source(
         "src/tls.c": "06c59d0fa060f26148a39931fd476d8a58a6742f6d53225df0a737fa6ba44be2",
         "src/valkey.c": "d268824b8e8047d41a738e787505adf6e33b4c120770cce3dbe4769b71a22d8f",
         "src/valkey_private.h": "45d18b1135f633d6dd95ddf683e21a4e96ed638ba7b7bc43ebef78887d6fe7cd",
+        "src/vkutil.h": "88ee9554f6746be8c813e9514603d2b19f3f7b66f13b13cc04b85a13a7b5c6a2",
         "src/win32.h": "3f9cc4d4c3f0d728d940daf55f3de74d9941d538d026245307b35e059eeb6830",
     },
     pip_sha256="7f0ffb6dfa9c01cde7f398d8bab93d2566597cbad17f4068d019bb5cf335bd47",

@@ -242,7 +242,8 @@ TEST_F(RemoteServerTest, SocketsAndDatabases) {
 }
 
 TEST_F(RemoteServerTest, AClusterIsRefusedInWords) {
-  const ServerProcess server({"--cluster-enabled", "yes"});
+  const ServerProcess server(
+      {"--cluster-enabled", "yes", "--cluster-port", std::to_string(ServerProcess::FreePort())});
   const auto tier = MakeTier(AtPort(server.port()));
   EXPECT_FALSE(GetOne(*tier, 1));
   EXPECT_FALSE(tier->available());

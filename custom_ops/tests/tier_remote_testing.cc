@@ -48,12 +48,6 @@ int Listen(std::uint16_t* port) {
   return made;
 }
 
-std::uint16_t FreePort() {
-  std::uint16_t port = 0;
-  close(Listen(&port));
-  return port;
-}
-
 std::string TextOf(const valkeyReply* reply) {
   if (reply == nullptr || reply->type == VALKEY_REPLY_NIL) return {};
   if (reply->type == VALKEY_REPLY_INTEGER) return std::to_string(reply->integer);
@@ -68,6 +62,12 @@ unsigned char PayloadByte(std::uint64_t number, std::size_t i) {
 }  // namespace
 
 bool ServerProcess::Installed() { return !Program().empty(); }
+
+std::uint16_t ServerProcess::FreePort() {
+  std::uint16_t port = 0;
+  close(Listen(&port));
+  return port;
+}
 
 ServerProcess::ServerProcess(std::vector<std::string> options)
     : options_(std::move(options)), port_(FreePort()) {

@@ -29,6 +29,8 @@ class ServerProcess {
   static constexpr char kNotInstalled[] =
       "neither valkey-server nor redis-server is installed: apt-get install redis-server";
 
+  static std::uint16_t FreePort();
+
   // `options` as on the command line. Comes back when the server answers, but for one that wants
   // TLS.
   explicit ServerProcess(std::vector<std::string> options = {});
