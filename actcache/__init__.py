@@ -30,11 +30,12 @@ if TYPE_CHECKING:
         OutputError,
         UnsupportedAudit,
     )
+    from actcache.learn.explicit import InferenceSession
     from actcache.model.feed_file import save_sample
     from actcache.passes.refusal import Refusal
     from actcache.serve.knobs import configuration, configure
     from actcache.serve.recorder import Recorder, record
-    from actcache.serve.runtime import InferenceSession, invalidate, library_path, pin, register, stats, unpin
+    from actcache.serve.runtime import invalidate, library_path, pin, register, stats, unpin
 
 __all__ = [
     "ActcacheError",
@@ -93,7 +94,7 @@ _LAZY = {
     "Recorder": "actcache.serve.recorder",
     "record": "actcache.serve.recorder",
     "save_sample": "actcache.model.feed_file",
-    "InferenceSession": "actcache.serve.runtime",
+    "InferenceSession": "actcache.learn.explicit",
     "configuration": "actcache.serve.knobs",
     "configure": "actcache.serve.knobs",
     "invalidate": "actcache.serve.runtime",

@@ -22,6 +22,7 @@ from actcache._version import __version__
 from actcache.base.files import file_error
 from actcache.base.per_call import ACCOUNT, CONTROL, NAMESPACE
 from actcache.commands import compile_report as report
+from actcache.commands.auto import auto_command
 from actcache.commands.diff import diff_command
 from actcache.commands.explain_miss import explain_miss_command
 from actcache.commands.inspect import inspect_command
@@ -228,6 +229,7 @@ def umbrella() -> None:
 
 for command in (
     compile_command,
+    auto_command,
     inspect_command,
     diff_command,
     explain_miss_command,

@@ -10,11 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from actcache.base.per_call import PerCall
 from actcache.base.tolerance import accepted_by_spread
 from actcache.compile.driver import compile_model
 from actcache.compile.result import CompileResult
 from actcache.errors import ActcacheError, InternalError, NothingToCache
 from actcache.learn import cache, identity, job
+from actcache.learn.place import find_ready
+from actcache.runs.client import ask
+from actcache.runs.requests import Compiled, Originals, PlayTrace
 from actcache.serve.knobs import configuration
 
 #: A new choice takes the place of a compiled model if it takes so much less time on the same calls.
@@ -41,14 +45,42 @@ def attempt(root: Path, key: str, model: Path, request: Mapping[str, Any], recor
             custom_op_libraries=request.get("libraries", []),
         )
         ratio = result.trace.measured if result.trace is not None else 1.0
-        if ratio > job._PAYS:
+        if ratio > job.PAYS:
             raise NothingToCache(message=f"it would take {ratio:.3f} of the original's time on the recorded calls")
+        earlier = _ratio_of_earlier(root, key, model, request, calls, result)
+        if earlier is not None and ratio > _CLEARLY * earlier:
+            raise NothingToCache(
+                message=f"it would take {ratio:.3f} of the original's time; what there is: {earlier:.3f}"
+            )
     except Exception as error:
         shutil.rmtree(folder, ignore_errors=True)
         _refused(record, error)
     else:
         _compiled(record, folder, result, ratio)
     record["attempt_seconds"] = round(time.monotonic() - started, 2)
+
+
+def _ratio_of_earlier(
+    root: Path, key: str, model: Path, request: Mapping[str, Any], calls: list[Path], result: CompileResult
+) -> float | None:
+    """Return the time of the compiled model that there is on the newer calls; None if there is none that is sound."""
+    ready = find_ready(root, key)
+    if ready is None:
+        return None
+    if set(ready.fingerprints) == {region.fingerprint for region in result.regions}:
+        return 0.0  # the same choice again
+    name = str(model)
+    played = ask(
+        PlayTrace(
+            Originals(name, name, name, request.get("libraries", [])),
+            Compiled(ready.file, PerCall()),
+            calls[len(calls) // 2 :],
+            ready.tolerance,
+            max(1, int(configuration()["budget_bytes"])),
+        ),
+        result.output.parent,
+    )
+    return None if played.failure else played.compiled / max(played.original, 1e-12)
 
 
 def _refused(record: dict[str, Any], error: Exception) -> None:

@@ -78,7 +78,6 @@ def _put_in_place(collection: Any) -> None:
 
         process.note(f"sessions of this onnxruntime cannot learn ({type(error).__name__}: {error})")
         return
-    learning._actcache_learns = True
     collection.InferenceSession = learning
     package = sys.modules.get("onnxruntime")
     if package is not None and getattr(package, "InferenceSession", None) is real:

@@ -25,7 +25,7 @@ _FEWEST = 4
 #: After an attempt, so many times its calls have to come before the next.
 _GROWTH = 2
 #: A compiled model is used from this ratio of the original's time on, as measured on the calls.
-_PAYS = 0.98
+PAYS = 0.98
 #: Memory and disk that compiling takes, as multiples of the model.
 _MEMORY, _DISK = 4, 3
 

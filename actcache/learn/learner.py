@@ -72,6 +72,8 @@ class Learner:
         self._session: weakref.ref[Any] | None = None
         self._original: Any = None  # a plain session, once a call of the compiled model has failed
         self._below: weakref.WeakSet[Any] = weakref.WeakSet()  # all that the session has run, as C++ has them
+        if reason is not None:
+            place.note_refusal(reason)
 
     # -- making the session ---------------------------------------------------------------------
 
@@ -203,10 +205,14 @@ class Learner:
             rebind(session, below)
             self._below.add(below)
             self.ready = ready
-            self.sampling.compiled()
+            self._count_anew()
         from actcache.learn import totals
 
         totals.watch(ready)
+
+    def _count_anew(self) -> None:
+        self.sampling.compiled()
+        self.place.count_anew()
 
     # -- the thread's part ----------------------------------------------------------------------
 
@@ -221,10 +227,10 @@ class Learner:
             if self.reason is None:
                 self.place.find_out_name()
                 self.sampling.write()
-                if self.ready is None and session is not None and self.place.has_news():
+                if self.place.compile_when_due(self.sampling) and self.ready is not None:
+                    self._count_anew()
+                if session is not None and self.place.has_news():
                     self._try(session)
-                if self.ready is None and self.reason is None:
-                    self.place.compile_when_due(self.sampling)
             else:
                 self.place.write_refusal()
         except Exception as error:
@@ -234,7 +240,7 @@ class Learner:
 
     def _try(self, session: Any) -> None:
         ready = self.place.ready()
-        if ready is None:
+        if ready is None or ready == self.ready:
             return
         from actcache.learn.trial import trial
 

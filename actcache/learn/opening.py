@@ -51,7 +51,7 @@ class Opening:
     def original(self) -> Any:
         """Return a plain session of the original model."""
         options = self.taken.copy()
-        return self.real(self.model, options, self.providers, self.provider_options, **self.keywords)
+        return self.real(self.model, options, self.providers, provider_options=self.provider_options, **self.keywords)
 
     def compiled(self, file: Path) -> Any:
         """Return a session, as C++ has it, of a compiled model."""

@@ -17,6 +17,8 @@ from actcache.learn.sampling import Sampling
 _GROWTH = 4
 #: An attempt is made with a part of the calls if they have taken long, or if the program ends; the part, and seconds.
 _EARLY, _SECONDS = 8, 5.0
+#: While a compiled model runs, calls are looked at again after so many.
+_AGAIN = 256
 #: The end of a program is an occasion, too, if its calls took so long.
 _WORTH_SECONDS = 0.5
 
@@ -54,9 +56,9 @@ class Place:
         self.root, self._opening, self._around = root, opening, around
         self._signature = identity.signature(opening.path) if opening.path is not None else None
         self._seen: object = None
-        self._asked = False
         self._refusal: str | None = None
         self._next, self._launched_at, self._before = settings.first_calls(), 0, 0.0
+        self._early = True
         if name is not None:
             self._settle(name)
         else:
@@ -122,22 +124,31 @@ class Place:
 
     def write_refusal(self) -> None:
         """Put the reason on record, once."""
-        if self._refusal is None and self._asked:
+        if self._refusal is None:
             return
         with suppress(OSError):
             self._ask(self._refusal)
         self._refusal = None
 
-    def compile_when_due(self, sampling: Sampling) -> None:
-        """Start the compiling process once there are enough calls.
+    def compile_when_due(self, sampling: Sampling) -> bool:
+        """Start the compiling process once there are enough calls, and return whether there were.
 
         Raises:
             OSError: It cannot be started.
         """
         enough = sampling.recorded >= self._next
-        slow = sampling.recorded >= max(4, self._next // _EARLY) and sampling.seconds - self._before >= _SECONDS
+        slow = (
+            self._early
+            and sampling.recorded >= max(4, self._next // _EARLY)
+            and sampling.seconds - self._before >= _SECONDS
+        )
         if enough or slow:
             self._launch(sampling)
+        return enough or slow
+
+    def count_anew(self) -> None:
+        """The session runs a compiled model, and records little: look again after so many calls more."""
+        self._next, self._launched_at, self._early = _AGAIN, 0, False
 
     def compile_at_end(self, sampling: Sampling) -> None:
         """Start the compiling process if the program ends and there are calls that nobody has looked at.
@@ -164,7 +175,6 @@ class Place:
     def _ask(self, refused: str | None) -> None:
         """Write down which model this is, for the compiling process and for ``actcache auto ls``."""
         self.find_out_name()
-        self._asked = True
         cache.make_folder(self.folder)
         model = self._opening.model
         if isinstance(model, bytes):

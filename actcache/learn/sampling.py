@@ -95,8 +95,9 @@ class Sampling:
         self._latest.clear()
 
     def compiled(self) -> None:
-        """From now on, record little: what is learnt may change."""
+        """From now on, record little, within bounds of its own: what is learnt may change."""
         self._sparse, self.active = True, True
+        self.recorded = self._bytes = 0
         self._latest.clear()
 
     def write(self) -> None:

@@ -21,6 +21,7 @@ def learning_class(real: Any) -> Any:
     class InferenceSession(real):  # type: ignore[misc, unused-ignore]
         # None: a session that onnxruntime makes by other ways, or one that is not learning.
         _learner: Learner | None = None
+        _wants_to_learn = True
 
         def __init__(
             self,
@@ -30,9 +31,11 @@ def learning_class(real: Any) -> Any:
             provider_options: Sequence[Any] | None = None,
             **kwargs: Any,
         ) -> None:
-            learner = begin(real, path_or_bytes, sess_options, providers, provider_options, kwargs)
+            learner = None
+            if self._wants_to_learn:
+                learner = begin(real, path_or_bytes, sess_options, providers, provider_options, kwargs)
             self._learner = learner
-            super().__init__(path_or_bytes, sess_options, providers, provider_options, **kwargs)
+            super().__init__(path_or_bytes, sess_options, providers, provider_options=provider_options, **kwargs)
             if learner is not None:
                 learner.attach(self)
 
@@ -102,6 +105,7 @@ def learning_class(real: Any) -> Any:
                     self._learner.stay("it owns values in its own memory (create_ortvalue_from_shape_and_type)")
                 return super().create_ortvalue_from_shape_and_type(*arguments, **keywords)
 
+    InferenceSession._actcache_learns = True
     InferenceSession.__qualname__ = real.__qualname__
     InferenceSession.__module__ = real.__module__
     InferenceSession.__doc__ = real.__doc__

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import learning_programs
+import numpy as np
 import pytest
 from audit_lines import Line, lines_of
 from hand_written import LIBRARY, Control
@@ -32,3 +35,29 @@ def audited(control: Control, tmp_path: Path) -> Iterator[Callable[[], list[Line
 
     yield finished
     control.configure("audit_path", "")
+
+
+@pytest.fixture(scope="session")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with a model, and a cache folder in which a program's calls had it compiled."""
+    folder = tmp_path_factory.mktemp("learnt")
+    learning_programs.write_model(folder / "model.onnx")
+    calls = learning_programs.CALLS.format(model="sys.argv[1]")
+    plain = learning_programs.run(calls, "model.onnx", folder=folder, wrapped=False)
+    assert (plain.returncode, plain.stdout, plain.stderr) == (0, "original\n", "")
+    shutil.copy(folder / "outputs.npy", folder / "expected.npy")
+    first = learning_programs.run(calls, "model.onnx", folder=folder)
+    assert (first.returncode, first.stdout, first.stderr) == (0, "original\n", "")
+    assert np.array_equal(np.load(folder / "outputs.npy"), np.load(folder / "expected.npy"))
+    found = learning_programs.look(folder)
+    assert found["state"] == "compiled", found
+    return folder
+
+
+@pytest.fixture
+def learnt_folder(learnt: Path, tmp_path: Path) -> Path:
+    """Returns a folder of its own with the same, whose files are at the paths and times that are known."""
+    for name in ("model.onnx", "expected.npy"):
+        (tmp_path / name).symlink_to(learnt / name)
+    shutil.copytree(learnt / "cache", tmp_path / "cache", copy_function=shutil.copy2)
+    return tmp_path

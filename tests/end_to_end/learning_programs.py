@@ -39,12 +39,22 @@ HEAD = """
 """
 
 
-def write_model(path: Path, *, seed: int = 0, external: bool = False) -> Path:
-    """Write a chain of dense layers, ``x: [N, 512]`` to ``y: [N, 512]``."""
+#: Makes calls, keeps their outputs, and tells which model it ended with.
+CALLS = """
+    session = ort.InferenceSession({model}, options)
+    outputs = [session.run(None, {{"x": draw()}})[0] for _ in range(24)]
+    np.save("outputs.npy", np.concatenate(outputs))
+    learner = getattr(session, "_learner", None)
+    print("compiled" if learner is not None and learner.ready else "original")
+"""
+
+
+def write_model(path: Path, *, seed: int = 0, width: int = _WIDTH, external: bool = False) -> Path:
+    """Write a chain of dense layers, ``x: [N, width]`` to ``y: [N, width]``."""
     random = np.random.default_rng(seed)
     nodes, weights, name = [], [], "x"
     for layer in range(_LAYERS):
-        weight = (random.standard_normal((_WIDTH, _WIDTH)) / np.sqrt(_WIDTH)).astype(np.float32)
+        weight = (random.standard_normal((width, width)) / np.sqrt(width)).astype(np.float32)
         weights.append(numpy_helper.from_array(weight, f"w{layer}"))
         nodes.append(helper.make_node("MatMul", [name, f"w{layer}"], [f"m{layer}"]))
         name = "y" if layer == _LAYERS - 1 else f"t{layer}"
@@ -52,8 +62,8 @@ def write_model(path: Path, *, seed: int = 0, external: bool = False) -> Path:
     graph = helper.make_graph(
         nodes,
         "chain",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", _WIDTH])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", _WIDTH])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", width])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", width])],
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -6,52 +6,20 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
-from learning_programs import look, record, run, saved, write_model
+from learning_programs import CALLS, look, record, run, saved, write_model
 
 from actcache.learn import job
 
-CALLS = """
-    session = ort.InferenceSession({model}, options)
-    outputs = [session.run(None, {{"x": draw()}})[0] for _ in range(24)]
-    np.save("outputs.npy", np.concatenate(outputs))
-    learner = getattr(session, "_learner", None)
-    print("compiled" if learner is not None and learner.ready else "original")
-"""
 BY_PATH = CALLS.format(model="sys.argv[1]")
 BY_BYTES = CALLS.format(model="open(sys.argv[1], 'rb').read()")
-
-
-@pytest.fixture(scope="module")
-def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns a folder with a model, and a cache folder in which it is compiled."""
-    folder = tmp_path_factory.mktemp("learnt")
-    write_model(folder / "model.onnx")
-    plain = run(BY_PATH, "model.onnx", folder=folder, wrapped=False)
-    assert (plain.returncode, plain.stdout, plain.stderr) == (0, "original\n", "")
-    shutil.copy(folder / "outputs.npy", folder / "expected.npy")
-    first = run(BY_PATH, "model.onnx", folder=folder)
-    assert (first.returncode, first.stdout, first.stderr) == (0, "original\n", "")
-    assert np.array_equal(np.load(folder / "outputs.npy"), np.load(folder / "expected.npy"))
-    found = look(folder)
-    assert found["state"] == "compiled", found
-    return folder
-
-
-@pytest.fixture
-def folder(learnt: Path, tmp_path: Path) -> Path:
-    """Returns a copy of that folder, whose files are at the paths and times that are known."""
-    for name in ("model.onnx", "expected.npy"):
-        (tmp_path / name).symlink_to(learnt / name)
-    shutil.copytree(learnt / "cache", tmp_path / "cache", copy_function=shutil.copy2)
-    return tmp_path
 
 
 def same(folder: Path) -> bool:
     return np.allclose(np.load(folder / "outputs.npy"), np.load(folder / "expected.npy"), rtol=0, atol=1e-4)
 
 
-def test_next_start_uses_the_compiled_model_from_the_first_call(folder: Path) -> None:
+def test_next_start_uses_the_compiled_model_from_the_first_call(learnt_folder: Path) -> None:
+    folder = learnt_folder
     done = run(BY_PATH, "model.onnx", folder=folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, "compiled\n", "")
     assert same(folder)
@@ -60,14 +28,16 @@ def test_next_start_uses_the_compiled_model_from_the_first_call(folder: Path) ->
     assert found["hits"] == 90  # of six rows
 
 
-def test_summary_is_one_line_on_stderr(folder: Path) -> None:
+def test_summary_is_one_line_on_stderr(learnt_folder: Path) -> None:
+    folder = learnt_folder
     done = run(BY_PATH, "model.onnx", folder=folder, options=("--summary",))
     assert done.stdout == "compiled\n"
     (line,) = done.stderr.splitlines()
     assert "1 compiled model" in line and "96 rows" in line and "93.8% reused" in line
 
 
-def test_model_at_another_path_is_the_same_model(folder: Path) -> None:
+def test_model_at_another_path_is_the_same_model(learnt_folder: Path) -> None:
+    folder = learnt_folder
     shutil.copy(folder / "model.onnx", folder / "copy.onnx")
     done = run(BY_PATH, "copy.onnx", folder=folder)
     assert done.stdout == "original\n"  # nobody has seen this path
@@ -77,7 +47,8 @@ def test_model_at_another_path_is_the_same_model(folder: Path) -> None:
     assert same(folder)
 
 
-def test_model_in_bytes(folder: Path) -> None:
+def test_model_in_bytes(learnt_folder: Path) -> None:
+    folder = learnt_folder
     done = run(BY_BYTES, "model.onnx", folder=folder, ACTCACHE_AUTO_CALLS="8")
     assert (done.returncode, done.stdout) == (0, "original\n")
     look(folder)
@@ -86,7 +57,8 @@ def test_model_in_bytes(folder: Path) -> None:
     assert same(folder)
 
 
-def test_changed_model_is_never_served_by_the_old_one(folder: Path) -> None:
+def test_changed_model_is_never_served_by_the_old_one(learnt_folder: Path) -> None:
+    folder = learnt_folder
     (folder / "model.onnx").unlink()
     write_model(folder / "model.onnx", seed=1)
     done = run(BY_PATH, "model.onnx", folder=folder)
@@ -94,7 +66,8 @@ def test_changed_model_is_never_served_by_the_old_one(folder: Path) -> None:
     assert not same(folder)
 
 
-def test_damaged_compiled_model_is_not_used_and_would_be_made_anew(folder: Path) -> None:
+def test_damaged_compiled_model_is_not_used_and_would_be_made_anew(learnt_folder: Path) -> None:
+    folder = learnt_folder
     (weights,) = (folder / "cache" / "models").glob("*/compiled-1/*.data")
     content = bytearray(weights.read_bytes())
     content[len(content) // 2] ^= 0xFF

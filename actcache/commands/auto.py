@@ -1,0 +1,185 @@
+"""``actcache auto``: what programs of ``actcache run`` have learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from actcache.commands import options
+from actcache.commands.tables import Cell, Column, print_table, say
+from actcache.commands.terminal import respond
+from actcache.learn import settings
+from actcache.serve.byte_size import ByteSize, format_bytes
+
+_EPILOG = f"""\b
+Examples:
+  actcache auto ls
+      models that were found, what came of them, and what they saved
+  actcache auto show encoder.onnx
+      why a model was compiled or not
+  actcache auto forget encoder.onnx
+      removes what was compiled and recorded of it
+  actcache auto prune --cache-size 1GiB
+      removes what was used longest ago
+
+{options.EXIT_CODES}"""
+
+_folder = click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where compiled models are kept.  [default: ~/.cache/actcache]",
+)
+
+
+@click.group(name="auto", epilog=_EPILOG, context_settings=options.HELP_NAMES)
+def auto_command() -> None:
+    """Show and remove what programs of `actcache run` have learnt."""
+
+
+@auto_command.command(name="ls", context_settings=options.HELP_NAMES)
+@_folder
+@options.as_json
+@options.debug
+def ls_command(cache_dir: Path | None, as_json: bool, debug: bool) -> None:
+    """List the models that were found."""
+
+    def found(root: Path) -> Mapping[str, Any]:
+        from actcache.learn import listing
+
+        return {"folder": str(root), "models": listing.models(root), "left_alone": listing.sessions_left_alone(root)}
+
+    _respond(cache_dir, found, _show_list, as_json, debug)
+
+
+@auto_command.command(name="show", context_settings=options.HELP_NAMES)
+@click.argument("model")
+@_folder
+@options.as_json
+@options.debug
+def show_command(model: str, cache_dir: Path | None, as_json: bool, debug: bool) -> None:
+    """Show what is known of MODEL: a file, its name, or the beginning of its key."""
+
+    def found(root: Path) -> Mapping[str, Any]:
+        from actcache.learn import listing
+
+        return listing.find(root, model)
+
+    _respond(cache_dir, found, _show_model, as_json, debug)
+
+
+@auto_command.command(name="forget", context_settings=options.HELP_NAMES)
+@click.argument("model")
+@_folder
+@options.as_json
+@options.debug
+def forget_command(model: str, cache_dir: Path | None, as_json: bool, debug: bool) -> None:
+    """Remove what was compiled and recorded of MODEL. Programs that run go on."""
+
+    def found(root: Path) -> Mapping[str, Any]:
+        from actcache.learn import listing
+
+        return listing.forget(root, model)
+
+    def show(console: Console, answer: Mapping[str, Any]) -> None:
+        say(console, f"removed {answer['name']}, {format_bytes(answer['bytes'])}")
+
+    _respond(cache_dir, found, show, as_json, debug)
+
+
+@auto_command.command(name="prune", context_settings=options.HELP_NAMES)
+@click.option("--cache-size", type=ByteSize(), metavar="SIZE", help="What the folder may hold.  [default: 4GiB]")
+@_folder
+@options.as_json
+@options.debug
+def prune_command(cache_size: int | None, cache_dir: Path | None, as_json: bool, debug: bool) -> None:
+    """Remove what was used longest ago, until the folder holds no more than SIZE."""
+
+    def found(root: Path) -> Mapping[str, Any]:
+        from actcache.learn import cache
+        from actcache.learn.prune import prune
+
+        with cache.locked(root / "lock"):
+            removed = prune(root, settings.folder_bytes() if cache_size is None else cache_size)
+        return {"models": list(removed.models), "bytes": removed.bytes}
+
+    def show(console: Console, answer: Mapping[str, Any]) -> None:
+        count = len(answer["models"])
+        say(console, f"removed {count} model{'' if count == 1 else 's'}, {format_bytes(answer['bytes'])}")
+
+    _respond(cache_dir, found, show, as_json, debug)
+
+
+def _respond(
+    cache_dir: Path | None,
+    find: Callable[[Path], Mapping[str, Any]],
+    show: Callable[[Console, Mapping[str, Any]], None],
+    as_json: bool,
+    debug: bool,
+) -> None:
+    def found() -> Mapping[str, Any]:
+        from actcache.learn import listing
+
+        return find(listing.open_folder(settings.cache_folder() if cache_dir is None else str(cache_dir.absolute())))
+
+    respond(found, show, as_json=as_json, debug=debug)
+
+
+def _show_list(console: Console, answer: Mapping[str, Any]) -> None:
+    if not answer["models"] and not answer["left_alone"]:
+        say(console, f"{answer['folder']} knows no models yet: run a program with 'actcache run -- PROGRAM'")
+    names = ("model", "key", "state", "time", "rows", "reused", "saved", "on disk")
+    columns = [Column(name, name in names[3:]) for name in names]
+    rows: list[list[Cell]] = []
+    for model in answer["models"]:
+        saved = model["saved"] or {}
+        lookups = saved.get("lookups", 0)
+        rows.append(
+            [
+                [model["name"]],
+                model["key"][:8],
+                model["state"],
+                "–" if model["ratio"] is None else f"{model['ratio']:.2f}",
+                f"{int(lookups):,}",
+                f"{saved['hits'] / lookups:.1%}" if lookups else "–",
+                f"{saved.get('saved_seconds', 0.0):.1f} s",
+                format_bytes(model["bytes"]),
+            ]
+        )
+    print_table(console, "Models", columns, rows)
+    for model in answer["models"]:
+        if model["state"] == "refused":
+            say(console, f"{model['name']} ({model['key'][:8]}): {model['reason']}")
+    for place in answer["left_alone"]:
+        say(console, f"{place['source']}: stays as it is: {place['reason']}")
+
+
+def _show_model(console: Console, model: Mapping[str, Any]) -> None:
+    say(console, f"{model['name']}, key {model['key']}: {model['state']}")
+    if model["reason"]:
+        say(console, f"reason: {model['reason']}")
+    for source in model["sources"]:
+        say(console, f"found as {source}")
+    around = model["around"]
+    say(console, f"onnxruntime {around.get('onnxruntime')}, actcache {around.get('actcache')}, {around.get('machine')}")
+    for name, value in around.get("options", {}).items():
+        say(console, f"session option {name}: {value}")
+    attempts = "1 attempt" if model["attempts"] == 1 else f"{model['attempts']} attempts"
+    say(console, f"sample of {model['calls']:,} calls, {attempts}, {format_bytes(model['bytes'])} on disk")
+    if model["ratio"] is not None:
+        say(console, f"measured on the sample: {model['ratio']:.3f} of the original's time")
+    for name, share in model["reuse"].items():
+        say(console, f"region {name}: {share:.1%} reused there")
+    if model["saved"]:
+        saved = model["saved"]
+        say(
+            console,
+            f"in {saved['programs']} programs: {int(saved['lookups']):,} rows, {int(saved['hits']):,} reused,"
+            f" {saved['saved_seconds']:.2f} s saved",
+        )
+    for rule, reason, node in model["refusals"][:10]:
+        say(console, f"{node or 'model'}: {reason} ({rule})")
