@@ -44,8 +44,7 @@ def open_cache(folder: str) -> Path:
         Untrusted: It is another user's.
         OSError: It cannot be made.
     """
-    path = Path(folder)
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = make_folder(Path(folder))
     found = path.stat()
     if found.st_uid != os.geteuid():
         raise Untrusted(f"{path} belongs to another user")
@@ -55,8 +54,10 @@ def open_cache(folder: str) -> Path:
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder that nobody else can enter."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make a folder, and those that it lies in, so that nobody else can enter them."""
+    for folder in (*reversed(path.parents), path):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
     return path
 
 

@@ -25,12 +25,14 @@ _learners: set[Learner] = set()
 _notes: list[str] = []
 _lock = _new_lock()
 _started_in = 0
+_heeded = False
 
 
 def note(reason: str) -> None:
     """Keep a reason that no record can take."""
     if reason not in _notes:
         _notes.append(reason)
+    _heed_the_end()
 
 
 def notes() -> list[str]:
@@ -44,11 +46,18 @@ def add(learner: Learner) -> None:
     with _lock:
         _learners.add(learner)
         if _started_in != os.getpid():
-            if _started_in == 0:
-                atexit.register(_end)
-                os.register_at_fork(after_in_child=_forget)
+            _heed_the_end()
             _started_in = os.getpid()
             _start_thread(_serve, ())
+
+
+def _heed_the_end() -> None:
+    """Have the end of the program, and its forks, known here."""
+    global _heeded
+    if not _heeded:
+        _heeded = True
+        atexit.register(_end)
+        os.register_at_fork(after_in_child=_forget)
 
 
 def learners() -> list[Learner]:
@@ -81,7 +90,7 @@ def _write_totals() -> None:
 
 def _end() -> None:
     """Write what is left when the program ends, and have it looked at; nothing of this may disturb its end."""
-    if _started_in != os.getpid():
+    if _started_in not in (0, os.getpid()):
         return
     for learner in learners():
         learner.end()
@@ -100,4 +109,7 @@ def _forget() -> None:
     for learner in _learners:
         learner.forget()
     _learners.clear()
-    _started_in = -1
+    _started_in = 0
+    totals = sys.modules.get("actcache.learn.totals")
+    if totals is not None:
+        totals.forget()

@@ -25,6 +25,14 @@ def watch(ready: Ready) -> None:
         _watched[ready.key] = ready
 
 
+def forget() -> None:
+    """After a fork: what was counted is the parent's."""
+    global _lock
+    _lock = threading.Lock()
+    _watched.clear()
+    _written.clear()
+
+
 def now() -> dict[str, dict[str, float]]:
     """Return what each compiled model of this process has saved so far, by its key."""
     with _lock:

@@ -81,7 +81,13 @@ def environment(cache_folder: Path, **more: str) -> dict[str, str]:
 
 
 def run(
-    text: str, *arguments: object, folder: Path, wrapped: bool = True, options: tuple[str, ...] = (), **more: str
+    text: str,
+    *arguments: object,
+    folder: Path,
+    wrapped: bool = True,
+    options: tuple[str, ...] = (),
+    input: str = "",
+    **more: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program, under ``actcache run`` unless it is to be plain."""
     file = folder / "program.py"
@@ -91,6 +97,7 @@ def run(
         [*wrapper, sys.executable, str(file), *map(str, arguments)],
         env=environment(folder / "cache", **more),
         cwd=folder,
+        input=input,
         capture_output=True,
         text=True,
         timeout=300,
