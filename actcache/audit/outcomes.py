@@ -1,6 +1,7 @@
 """The letters of an audit log: what became of each row that was looked up, and of each that was computed.
 
-The one table of them on the Python side; ``docs/audit.md`` says what each stands for.
+The one table of them on the Python side; ``custom_ops/src/audit/outcomes.h`` has the same names, and a test compares
+them. ``docs/audit.md`` says what each stands for.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ BYPASSED: Final = "b"
 
 # Of a row in a ``store`` line.
 STORED: Final = "s"
-NOT_STORED: Final = "r"
+REFUSED: Final = "r"
 PRESENT: Final = "p"
 EQUAL: Final = "="
 DIFFERENT: Final = "x"
-NEITHER: Final = "n"
+NOTHING: Final = "n"
 
 
 class Wording(NamedTuple):
@@ -45,11 +46,11 @@ LOOKED_UP: Final = {
 }
 KEPT: Final = {
     STORED: "stored",
-    NOT_STORED: "not worth storing",
+    REFUSED: "not worth storing",
     PRESENT: "there already",
     EQUAL: "equal to its entry",
     DIFFERENT: "different from its entry",
-    NEITHER: "not cacheable",
+    NOTHING: "not cacheable",
 }
 
 #: Rows whose result came from the cache.

@@ -20,7 +20,7 @@ from typing import Any
 from actcache.errors import InvalidOption, LibraryError
 
 #: Version of the control functions that this package was written for (``actcache_abi()``).
-ABI = 4
+ABI = 5
 
 #: Environment variable that names another build of the library.
 ENVIRONMENT = "ACTCACHE_LIBRARY"
@@ -182,6 +182,10 @@ def _declare(handle: ctypes.CDLL) -> None:
         function = getattr(handle, name)
         function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_double]
         function.restype = ctypes.c_int64
+    handle.actcache_parse_bytes.argtypes = [ctypes.c_char_p, ctypes.c_uint64]
+    handle.actcache_parse_bytes.restype = ctypes.c_int64
+    handle.actcache_default_budget.argtypes = [ctypes.c_uint64]
+    handle.actcache_default_budget.restype = ctypes.c_uint64
     handle.actcache_tensor_digest.argtypes = [
         ctypes.c_int32,
         ctypes.POINTER(ctypes.c_int64),

@@ -36,7 +36,7 @@ from actcache.errors import (
     EXIT_OUR_FAILURE,
     InvalidOption,
 )
-from actcache.serve.byte_size import DEFAULT_BUDGET, ByteSize
+from actcache.serve.byte_size import ByteSize
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -125,9 +125,8 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
     "--budget",
     type=ByteSize(),
     metavar="SIZE",
-    default=f"{DEFAULT_BUDGET >> 20}MiB",
-    show_default=True,
-    help="Size of the store where the model will run: 512MiB, or 10% of the memory of this machine. Used with --trace.",
+    help="Size of the store where the model will run: 512MiB, or 10% of the memory of this machine. Used with --trace."
+    "  [default: the store's own, 256MiB]",
 )
 @click.option(
     "--region",

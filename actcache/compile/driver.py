@@ -31,7 +31,7 @@ from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
 from actcache.passes.rewrite.dynamic_batch import DynamicBatch, fixed_batches, make_dynamic
 from actcache.passes.rewrite.per_call import check_names
-from actcache.serve.byte_size import DEFAULT_BUDGET
+from actcache.serve.byte_size import default_budget
 
 
 def compile_model(
@@ -40,7 +40,7 @@ def compile_model(
     *,
     samples: Sequence[Sample] = (),
     trace: Sequence[str | os.PathLike[str]] = (),
-    budget_bytes: int = DEFAULT_BUDGET,
+    budget_bytes: int | None = None,
     granularity: str = "auto",
     regions: Sequence[RegionSpec] | None = None,
     min_saving: float | None = None,
@@ -66,7 +66,8 @@ def compile_model(
         samples: Inputs for single calls, each a ``.npz`` file or a mapping from input name to array; the first one is
             what costs are measured on. Without any, they are taken from the trace, or made up.
         trace: Recorded calls (:mod:`actcache.model.trace`): regions are chosen by what they would have reused.
-        budget_bytes: Bytes that the store will hold where the model runs; only a trace asks for it.
+        budget_bytes: Bytes that the store will hold where the model runs; None: what it holds by default on a machine
+            with enough memory. It decides only with a trace.
         granularity: ``auto``, ``row`` or ``tensor``.
         regions: Regions to cache instead of the one that the compiler would choose.
         min_saving: Milliseconds that a hit has to save for a region to be worth it; None: several times what its
@@ -96,8 +97,8 @@ def compile_model(
         InvalidModel, InvalidSamples, InvalidRegion, InvalidOption, OutputError, LibraryError: As they say.
     """
     options = Options(
+        budget_bytes=default_budget() if budget_bytes is None else budget_bytes,
         samples=samples,
-        budget_bytes=budget_bytes,
         granularity=granularity,
         regions=regions,
         min_saving=min_saving,

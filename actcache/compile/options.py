@@ -12,7 +12,6 @@ import numpy.typing as npt
 from actcache.base.per_call import PerCall
 from actcache.base.region_spec import RegionSpec
 from actcache.errors import InvalidOption
-from actcache.serve.byte_size import DEFAULT_BUDGET
 
 GRANULARITIES = ("auto", "row", "tensor")
 
@@ -31,8 +30,8 @@ class Options:
         InvalidOption: A value is not possible.
     """
 
+    budget_bytes: int
     samples: Sequence[Sample] = ()
-    budget_bytes: int = DEFAULT_BUDGET
     granularity: str = "auto"
     regions: Sequence[RegionSpec] | None = None
     min_saving: float | None = None

@@ -11,7 +11,6 @@ from actcache.model.trace import TraceReport
 from actcache.passes.choice.candidate import Candidate
 from actcache.passes.choice.choose_traced import Considered
 from actcache.passes.refusal import Refusal
-from actcache.serve.byte_size import DEFAULT_BUDGET
 from actcache.verification.verify import VerifyReport
 
 
@@ -68,12 +67,12 @@ class CompileResult:
         regions: What is cached.
         refusals: What is not, and why.
         verify: What verification found; None when it was turned off.
+        budget: Bytes that the store will hold where the model runs.
         notes: What the user should know besides.
         explain: Lines that tell, for every costly node, why it is cached or what stopped it.
         considered: Every candidate that was looked at, and what came of it.
         trace: What a trace predicted and measured; None without one.
         per_call: Inputs and outputs that the compiled model has besides the original's.
-        budget: Bytes that the store will hold where the model runs.
     """
 
     model: Path
@@ -82,12 +81,12 @@ class CompileResult:
     regions: list[CompiledRegion]
     refusals: list[Refusal]
     verify: VerifyReport | None
+    budget: int
     notes: list[str] = field(default_factory=list)
     explain: list[str] = field(default_factory=list)
     considered: list[Considered] = field(default_factory=list)
     trace: TraceReport | None = None
     per_call: PerCall = field(default_factory=PerCall)
-    budget: int = DEFAULT_BUDGET
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as ``--json`` prints it."""

@@ -20,10 +20,10 @@ from actcache.audit.outcomes import (
     EXPIRED,
     HIT,
     JOINED,
-    NEITHER,
-    NOT_STORED,
+    NOTHING,
     PRESENT,
     REFRESHED,
+    REFUSED,
     STORED,
     VERIFIED,
 )
@@ -48,11 +48,11 @@ _EVICTED = {
     "invalidated": "removed because a fresh result of its row was not stored",
 }
 #: What letters of store lines say of a key; those that leave it as it was say nothing.
-_BECAME = {STORED: "stored", NOT_STORED: "refused", NEITHER: "uncacheable"}
+_BECAME = {STORED: "stored", REFUSED: "refused", NOTHING: "uncacheable"}
 _STAYS = PRESENT + EQUAL
-_WHY_NOT_STORED = {
-    NOT_STORED: "it was not worth what it would have pushed out, or there was no room",
-    NEITHER: "its results are not one row per row",
+_WHY_NOT_KEPT = {
+    REFUSED: "it was not worth what it would have pushed out, or there was no room",
+    NOTHING: "its results are not one row per row",
 }
 
 
@@ -287,7 +287,7 @@ class _Reasons:
             through = f" (by lookup {known.lookup})" if known.lookup else ""
             return "evicted", f"{stored}{_EVICTED.get(reason, f'removed: {reason}')}{through}", details
         if known.what in ("refused", "uncacheable"):
-            why = _WHY_NOT_STORED[NOT_STORED if known.what == "refused" else NEITHER]
+            why = _WHY_NOT_KEPT[REFUSED if known.what == "refused" else NOTHING]
             return known.what, f"computed by lookup {known.lookup} and not stored: {why}", details
         if known.what == "computed":
             text = f"lookup {known.lookup} computed it and had not stored it by then, or failed"

@@ -12,6 +12,7 @@ import numpy as np
 
 from actcache.audit.log import AuditLog, Control, Dropped, Evict, Lookup, Policy, Region, Start, Store
 from actcache.audit.outcomes import BYPASSED, FETCHED, HIT, REUSED
+from actcache.errors import InvalidOption
 from actcache.report.curve import KeySample
 from actcache.report.frequent import FrequentKeys
 from actcache.report.regions import Regions
@@ -207,9 +208,8 @@ def _budget(values: Mapping[str, Any], summary: Summary) -> int | None:
     value = values.get("budget_bytes")
     if isinstance(value, str):
         try:
-            share = float(value.rstrip("% ")) / 100 if value.rstrip().endswith("%") else None
-            return parse_bytes(value) if share is None else int(share * summary.memory)
-        except ValueError:
+            return parse_bytes(value, summary.memory)
+        except InvalidOption:
             return summary.budget
     return value if isinstance(value, int) else summary.budget
 

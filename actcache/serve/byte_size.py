@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import click
 
+from actcache.base.library import call, library, text_argument
 from actcache.errors import ActcacheError
 from actcache.serve.knobs import configuration
 
-#: What the store holds on a machine of 2 GiB or more unless it is told otherwise (``custom_ops/src/config/knobs.h``).
-DEFAULT_BUDGET = 256 << 20
-
-_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
+#: More memory than any machine has.
+_ENOUGH = (1 << 64) - 1
 
 
-def parse_bytes(text: str) -> int:
-    """Read ``4096``, ``512MiB``, ``1.5 GiB`` or ``10%``, as the library does for its knobs.
-
-    A percentage is of the memory that this process may use (``configuration()["memory_bytes"]``).
+def default_budget() -> int:
+    """Return what the store holds on a machine with enough memory, if nobody says.
 
     Raises:
-        ValueError: `text` is no such number.
-        LibraryError: It is a percentage, and there is no library to say of what.
+        LibraryError: There is no library to ask.
     """
-    match = re.fullmatch(r"\s*([0-9]+)(\.[0-9]+)?\s*([a-zA-Z]*|%)\s*", text)
-    unit = match[3].lower() if match else None
-    if match and unit == "%" and (share := float(match[1] + (match[2] or "")) / 100) <= 1:
-        return int(configuration()["memory_bytes"] * share)
-    if match is None or unit not in _UNITS:
-        raise ValueError(f"'{text}' is not a number of bytes; write 4096, 512MiB, 1.5GiB or 10%")
-    return int(match[1]) * _UNITS[unit] + int(float(match[2] or 0) * _UNITS[unit])
+    return int(library().handle.actcache_default_budget(_ENOUGH))
+
+
+def parse_bytes(text: str, whole: int | None = None) -> int:
+    """Read ``4096``, ``512MiB``, ``1.5 GiB`` or ``10%``, as the library does for its knobs.
+
+    Args:
+        text: The number.
+        whole: What a percentage is of; None: the memory that this process may use.
+
+    Raises:
+        InvalidOption: `text` is no such number.
+        LibraryError: There is no library to ask.
+    """
+    given = text_argument("a number of bytes", text)
+    if whole is None:
+        whole = configuration()["memory_bytes"] if "%" in given else 0
+    return call("actcache_parse_bytes", given.encode(), whole)
 
 
 def format_bytes(count: float) -> str:
@@ -52,5 +58,5 @@ class ByteSize(click.ParamType[int]):
         """Read it; wrong usage otherwise."""
         try:
             return parse_bytes(str(value))
-        except (ValueError, ActcacheError) as error:
+        except ActcacheError as error:
             self.fail(str(error), param, ctx)

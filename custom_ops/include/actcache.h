@@ -159,6 +159,13 @@ ACTCACHE_EXPORT int actcache_simulate(struct actcache_simulation* simulation, si
                                       const uint64_t* bytes, const uint64_t* saving_ns,
                                       uint8_t* hits);
 
+/* Reads a number of bytes as the knobs take it, "512MiB" say, or "10%" of `whole`. Returns -1 if
+ * `text` is none, or too large. */
+ACTCACHE_EXPORT int64_t actcache_parse_bytes(const char* text, uint64_t whole);
+
+/* What the store may hold, if nobody says, in a process that may use `memory_bytes`. */
+ACTCACHE_EXPORT uint64_t actcache_default_budget(uint64_t memory_bytes);
+
 /* For the compiler: writes 32 bytes that stand for a tensor's type (onnx's number), sizes and
  * values (no strings), the same in every process; sessions compare theirs. Returns 0, or -1 if
  * memory ran out. */

@@ -11,7 +11,7 @@ import pytest
 from processes import run_python
 
 import actcache
-from actcache.serve.byte_size import DEFAULT_BUDGET, parse_bytes
+from actcache.serve.byte_size import default_budget, parse_bytes
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_python_and_the_library_read_byte_sizes_alike(text: str) -> None:
 
 def test_the_default_budget() -> None:
     shown = json.loads(run_python("import actcache, json; print(json.dumps(actcache.configuration()))"))
-    assert shown["budget_bytes"] == min(DEFAULT_BUDGET, shown["memory_bytes"] // 8)
+    assert shown["budget_bytes"] == min(default_budget(), shown["memory_bytes"] // 8)
 
 
 def test_resource_limits_are_memory_limits() -> None:

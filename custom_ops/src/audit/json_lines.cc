@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "audit/outcomes.h"
 #include "base/clock.h"
 #include "base/json_text.h"
 
@@ -141,7 +142,7 @@ void JsonLines::Append(const LookupRecord& record, const std::byte* rest) {
   AppendMember("rows", record.rows);
   text_.Append(",\"outcomes\":\"");
   if (record.passed) {
-    text_.AppendRepeated('b', record.rows);
+    text_.AppendRepeated(Letter(LookupOutcome::kBypassed), record.rows);
     text_.Append("\",\"keys\":null,\"ages\":null");
   } else {
     const std::byte* const ages = rest + 8 * record.rows;
@@ -180,8 +181,8 @@ void JsonLines::Append(const StoreRecord& record, const std::byte* rest) {
   std::uint64_t stored = 0;
   std::uint64_t refused = 0;
   for (const char outcome : outcomes) {
-    stored += outcome == 's' ? 1 : 0;
-    refused += outcome == 'r' ? 1 : 0;
+    stored += outcome == Letter(StoreOutcome::kStored) ? 1 : 0;
+    refused += outcome == Letter(StoreOutcome::kRefused) ? 1 : 0;
   }
   text_.Reserve(kFixedPart + outcomes.size());
   AppendHead("store", record.now_ns);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <new>
 #include <optional>
 #include <string>
@@ -11,8 +12,10 @@
 #include "audit/audit_log.h"
 #include "base/clock.h"
 #include "base/json_text.h"
+#include "config/byte_size.h"
 #include "config/config.h"
 #include "config/config_json.h"
+#include "config/knobs.h"
 #include "flight/open_flights.h"
 #include "host/fork.h"
 #include "host/select.h"
@@ -61,7 +64,7 @@ std::string Described(const Selectors& selectors) {
          ",\"min_age_seconds\":" + std::string(static_cast<const char*>(age), end) + "}";
 }
 
-constexpr int kAbi = 4;
+constexpr int kAbi = 5;
 
 // A fixed buffer, so that reporting "out of memory" needs none.
 thread_local char last_error[1024] = "";
@@ -191,6 +194,23 @@ int actcache_simulate(actcache_simulation* simulation, std::size_t count,
 }
 
 void actcache_abandon() { actcache::OpenFlights::OfThisThread().EndAll(); }
+
+std::int64_t actcache_parse_bytes(const char* text, std::uint64_t whole) {
+  return Guard(std::int64_t{-1}, [&]() -> std::int64_t {
+    const std::string given = text == nullptr ? "" : text;
+    const std::optional<std::uint64_t> bytes = actcache::ParseByteSize(given, whole);
+    if (!bytes || *bytes > std::uint64_t{std::numeric_limits<std::int64_t>::max()}) {
+      throw actcache::ConfigError("actcache: '" + given +
+                                  "' is not a number of bytes; write 4096, " +
+                                  "512MiB, 1.5GiB or 10%");
+    }
+    return static_cast<std::int64_t>(*bytes);
+  });
+}
+
+std::uint64_t actcache_default_budget(std::uint64_t memory_bytes) {
+  return actcache::DefaultBudget(memory_bytes);
+}
 
 int actcache_tensor_digest(int32_t type, const int64_t* dims, size_t rank, const void* data,
                            size_t bytes, unsigned char* digest) {

@@ -4,19 +4,21 @@
 #include <cstring>
 
 #include "audit/audit_log.h"
+#include "audit/outcomes.h"
 #include "base/clock.h"
 
 namespace actcache {
 namespace {
 
-char OutcomeOf(const Match& match, const Sources& first, bool refresh, std::size_t row) {
+LookupOutcome OutcomeOf(const Match& match, const Sources& first, bool refresh, std::size_t row) {
   const RowSource source = match.sources[row];
-  if (source.cached()) return Joined(match, first, row) ? 'j' : 'h';
-  if (match.missing[source.index()] != row) return 'd';
-  if (refresh) return 'r';
+  if (source.cached())
+    return Joined(match, first, row) ? LookupOutcome::kJoined : LookupOutcome::kHit;
+  if (match.missing[source.index()] != row) return LookupOutcome::kDuplicate;
+  if (refresh) return LookupOutcome::kRefreshed;
   const std::uint8_t flags = match.missing_flags[source.index()];
-  if ((flags & kVerify) != 0) return 'v';
-  return (flags & kExpired) != 0 ? 'e' : 'm';
+  if ((flags & kVerify) != 0) return LookupOutcome::kVerified;
+  return (flags & kExpired) != 0 ? LookupOutcome::kExpired : LookupOutcome::kMiss;
 }
 
 std::uint32_t AgeOf(const Match& match, std::uint64_t now_ns, std::size_t row) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "audit/outcomes.h"
 #include "base/small_vector.h"
 #include "ops/kernel_io.h"
 #include "policy/origins.h"
@@ -25,15 +26,7 @@ class UnitKeeper {
   UnitKeeper(Region& region, double tolerance, std::uint64_t ttl_ns)
       : region_(region), tolerance_(tolerance), ttl_ns_(ttl_ns) {}
 
-  // The letters are the audit log's (docs/audit.md).
-  enum class Outcome : char {
-    kStored = 's',
-    kRefused = 'r',  // not worth it, or no room
-    kPresent = 'p',
-    kEqual = '=',      // to its entry
-    kDifferent = 'x',  // from its entry
-    kNothing = 'n',    // it cannot be an entry, or what it was to be compared with is gone
-  };
+  using Outcome = StoreOutcome;
 
   // One call.
   struct Call {
