@@ -10,13 +10,17 @@ ROWS = "passes/rows"
 #: What the C++ lists name their files relative to.
 NATIVE = "custom_ops/src"
 
-#: Which C++ tests are likely to notice a change in a folder: they run first, and all others if they do not.
-NATIVE_FIRST = {
-    "flight": "*Flight*:*FailingLeader*:ThreadActivity*:RecomputeTime*",
-    "hash": "*Hasher*:Blake*:Xxh*:Secret*:Keys*",
-    "ops": "Keys*:Match*:Compare*:Kernel*:PlanTest*:Row*:PerCall*:OperatorThreads*",
-    "store": "Store*:Entries*:ArrayHeap*:FrequencySketch*:IdTable*",
-}
+#: Python tests that run the operators in onnxruntime: they are tried where the C++ tests notice nothing.
+_NATIVE_PYTHON = (
+    "tests/end_to_end/test_ages.py",
+    "tests/end_to_end/test_control.py",
+    "tests/end_to_end/test_isolation.py",
+    "tests/end_to_end/test_operators.py",
+    "tests/end_to_end/test_per_call.py",
+    "tests/end_to_end/test_session_*.py",
+    "tests/end_to_end/test_stated_sizes.py",
+    "tests/end_to_end/test_verified_hits.py",
+)
 
 _ROW_TESTS = "tests/unit/test_rows_*.py"
 #: Asserts how times compare, which depends on what else the machine does.
@@ -46,6 +50,11 @@ class PythonGroup:
     def arguments(self) -> list[str]:
         """Return pytest's arguments."""
         return [*(path for path in _found(self.tests) if Path(path).name != _SLOW), "--deselect", _TIMED]
+
+
+def native_python_tests() -> list[str]:
+    """Return the files of tests that run the C++ library in onnxruntime."""
+    return _found(_NATIVE_PYTHON)
 
 
 def _found(patterns: tuple[str, ...]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.mutants.groups import NATIVE
 
@@ -36,19 +35,40 @@ class Break:
         """The change in one line."""
         return " → ".join(" ".join(text.split())[:90] or "nothing" for text in (self.find, self.replace))
 
-    def applied(self, root: Path) -> tuple[str, int]:
-        """Return the changed text of the file, and the line of the change.
+    def place(self, source: str) -> tuple[int, int, str]:
+        """Return where the change begins and ends in the text of the file, and what stands there instead.
+
+        What `find` and `replace` have in common at both ends is no part of it.
 
         Raises:
             LookupError: The code to find is not there, or is there more than once.
         """
-        source = (root / self.path).read_text()
         found = places(source, self.find)
         if len(found) != 1:
             where = "is not there any more" if not found else f"is there {len(found)} times"
             raise LookupError(f"{self.path}: what a mutant changes {where}: {' '.join(self.find.split())}")
         begin, end = found[0]
-        return f"{source[:begin]}{self.replace}{source[end:]}", source.count("\n", 0, begin) + 1
+        old, new = source[begin:end], self.replace
+        before = _common(old, new)
+        after = _common(old[before[0] :][::-1], new[before[1] :][::-1])
+        return begin + before[0], end - after[0], new[before[1] : len(new) - after[1]]
+
+
+def _common(one: str, other: str) -> tuple[int, int]:
+    """How many characters of each text are the same, white space aside."""
+    i = j = 0
+    same = 0, 0
+    while i < len(one) and j < len(other):
+        if one[i].isspace():
+            i += 1
+        elif other[j].isspace():
+            j += 1
+        elif one[i] == other[j]:
+            i, j = i + 1, j + 1
+            same = i, j
+        else:
+            break
+    return same
 
 
 def places(source: str, wanted: str) -> list[tuple[int, int]]:

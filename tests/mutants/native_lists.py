@@ -40,3 +40,10 @@ PROMISES = {
     "store": "budget, quotas, ages, pins, eviction, flights",
     "locks": "whatever threads share is guarded",
 }
+#: Where to mend what does not fit the code any more.
+LISTS = {
+    "keys": "tests/mutants/native_keys.py",
+    "lookup": "tests/mutants/native_lookup.py",
+    "store": "tests/mutants/native_store.py",
+    "locks": "tests/mutants/native_lists.py",
+}

@@ -2,14 +2,14 @@
 
 The working tree is never changed: a fork gives the functions of the mutated module their changed code, runs the tests
 that executed the mutated line in an unchanged run, the quickest first, and stops at the first failure.
-What runs when the module is imported is changed there, in a process of its own. Started by :mod:`tests.mutants.python`.
+What runs when the module is imported is changed as :mod:`tests.mutants.python_imports` says. Started by
+:mod:`tests.mutants.python`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import importlib.util
 import io
 import json
 import os
@@ -19,17 +19,19 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from subprocess import DEVNULL
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 import pytest
 
 from tests.mutants.operators import Mutant, mutants_of
+from tests.mutants.python_imports import file_names, in_new_process, may_run_again, run_again
 
 #: A fork that takes so many times the processor time of its tests, and this many seconds, never ends.
 PATIENCE, LEAST_SECONDS = 3, 5
+SURVIVED = "survived: all tests pass"
 
 
 class MutantRun:
@@ -48,6 +50,12 @@ class MutantRun:
         self.waiting = [
             (everything[m][position], position) for m, positions in chosen.items() for position in positions
         ]
+        #: Modules whose mutants at import may be tried the quick way.
+        self.again: dict[str, CodeType] = {}
+        #: Survivors of the quick way, which wait for the slow one.
+        self.doubtful: set[Mutant] = set()
+        #: Tests that noticed a mutant, by function, the last one first: they notice its other mutants most often.
+        self.killers: dict[tuple[str, str], list[pytest.Item]] = defaultdict(list)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -55,37 +63,97 @@ class MutantRun:
         unchanged = _Unchanged(session, list(self.sources))
         if not unchanged.passed:
             raise pytest.UsageError("no test passes without a mutant")
+        self.again = self._repeatable(unchanged)
         functions = {module: _functions_of(module) for module in self.sources}
-        running: dict[int, tuple[Mutant, subprocess.Popen[str] | None]] = {}
+        running: dict[int, tuple[Mutant, int, _Trial]] = {}
         while self.waiting or running:
             while self.waiting and len(running) < self.jobs:
                 mutant, position = self.waiting.pop(0)
-                if mutant.at_import:
-                    started = self._import(mutant.path, position, unchanged.passed)
-                    running[started.pid] = mutant, started
-                elif mutant.line in unchanged.tests[mutant.path]:
-                    source = self.sources[mutant.path]
-                    running[_forked(mutant, source, functions[mutant.path], unchanged)] = mutant, None
-                else:
+                trial = self._started(mutant, position, functions[mutant.path], unchanged)
+                if trial is None:
                     say(mutant, "survived: no test runs this line")
+                else:
+                    running[trial.pid] = mutant, position, trial
             if running:
                 pid, status = os.wait()
-                mutant, child = running.pop(pid)
-                if child is not None:
-                    child.returncode = os.waitstatus_to_exitcode(status)
-                say(mutant, "survived: all tests pass" if os.waitstatus_to_exitcode(status) == 0 else "killed")
+                mutant, position, trial = running.pop(pid)
+                self._ended(mutant, position, trial, trial.ended(status))
         return True
 
-    def _import(self, module: str, position: int, passing: list[pytest.Item]) -> subprocess.Popen[str]:
-        """Try a mutant of what runs at import, in a new process that knows no module yet."""
-        call = "import json, sys; from tests.mutants.python_tests import try_import; try_import(*json.load(sys.stdin))"
-        child = subprocess.Popen(
-            [sys.executable, "-c", call], stdin=subprocess.PIPE, text=True, stdout=DEVNULL, stderr=DEVNULL
-        )
-        assert child.stdin is not None
-        with child.stdin as told:
-            json.dump([module, position, [item.nodeid for item in passing], self.tests], told)
-        return child
+    def _started(
+        self,
+        mutant: Mutant,
+        position: int,
+        functions: dict[tuple[str, int], list[FunctionType]],
+        unchanged: _Unchanged,
+    ) -> _Trial | None:
+        """Start the trial of a mutant, in a fork or a new process; None if no test runs its line."""
+        code = mutant.compiled(self.sources[mutant.path], file_names(mutant.path)[0])
+        reaching = unchanged.tests_of(mutant.path, None if mutant.at_import else mutant.line)
+        first = [test for test in self.killers[mutant.path, mutant.scope] if test in reaching]
+        tests = [*first, *(test for test in reaching if test not in first)]
+        if not mutant.at_import:
+            return unchanged.forked(tests, lambda: _change(functions, code)) if tests else None
+        if mutant.path in self.again and mutant not in self.doubtful:
+            return unchanged.forked(tests, lambda: run_again(mutant.path, code, self.again[mutant.path]))
+        return _Trial(in_new_process(mutant.path, position, [item.nodeid for item in tests]))
+
+    def _ended(self, mutant: Mutant, position: int, trial: _Trial, killer: pytest.Item | bool) -> None:
+        if isinstance(killer, pytest.Item):
+            known = self.killers[mutant.path, mutant.scope]
+            known[:] = [killer, *(test for test in known if test is not killer)]
+        if not killer and mutant.at_import and trial.child is None and mutant.path in self.again:
+            self.doubtful.add(mutant)
+            self.waiting.append((mutant, position))
+        else:
+            say(mutant, "killed" if killer else SURVIVED)
+
+    def _repeatable(self, unchanged: _Unchanged) -> dict[str, CodeType]:
+        """The modules that may run again: all tests pass if all of them do, without a change."""
+        modules = {mutant.path for mutant, _ in self.waiting if mutant.at_import}
+        codes = {
+            module: compile(self.sources[module], file_names(module)[0], "exec", dont_inherit=True)
+            for module in sorted(modules)
+            if may_run_again(self.sources[module])
+        }
+        reaching = {test for module in codes for test in unchanged.tests_of(module, None)}
+        tests = [test for test in unchanged.passed if test in reaching]
+
+        def run_all_again() -> None:
+            for module, code in codes.items():
+                run_again(module, code, code)
+
+        trial = unchanged.forked(tests, run_all_again)
+        _, status = os.waitpid(trial.pid, 0)
+        return {} if trial.ended(status) else codes
+
+
+class _Trial:
+    """A process in which one mutant is tried.
+
+    Args:
+        process: A process of its own, or the number of a fork.
+        tests: What the fork runs, in this order.
+        answer: Where the fork writes which of them failed.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[str] | int, tests: Sequence[pytest.Item] = (), answer: int | None = None
+    ) -> None:
+        self.child = None if isinstance(process, int) else process
+        self.pid = process if isinstance(process, int) else process.pid
+        self._tests, self._answer = tests, answer
+
+    def ended(self, status: int) -> pytest.Item | bool:
+        """Return the test that noticed, or whether any did, from what os.wait says."""
+        code = os.waitstatus_to_exitcode(status)
+        if self.child is not None:
+            self.child.returncode = code
+        if self._answer is None:
+            return code != 0
+        with os.fdopen(self._answer) as answer:
+            said = answer.read()
+        return self._tests[int(said)] if said else code != 0
 
 
 class _Unchanged:
@@ -103,18 +171,45 @@ class _Unchanged:
         with os.fdopen(read) as answer:
             found = json.load(answer)
         os.waitpid(pid, 0)
+        #: The quickest first, here and below.
         self.passed = [session.items[i] for i in found["passed"]]
         self.seconds = dict(zip(self.passed, found["seconds"], strict=True))
-        #: By module and line, the quickest first.
+        #: By module and line.
         self.tests = {
             module: {int(line): [session.items[i] for i in items] for line, items in lines.items()}
             for module, lines in found["lines"].items()
         }
 
+    def tests_of(self, module: str, line: int | None) -> list[pytest.Item]:
+        """The tests that execute a line of a module; for None any of its lines, or all tests, if there is none."""
+        if line is not None:
+            return self.tests[module].get(line, [])
+        some = {item for items in self.tests[module].values() for item in items}
+        return [item for item in self.passed if item in some] or self.passed
+
+    def forked(self, tests: Sequence[pytest.Item], change: Callable[[], None]) -> _Trial:
+        """Start a trial in a fork, which first makes a change; it ends with status 0 if no test notices."""
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(write)
+            return _Trial(pid, tests, read)
+        status = 1
+        try:
+            limit = LEAST_SECONDS + int(PATIENCE * sum(self.seconds[test] for test in tests))
+            resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+            signal.alarm(20 * limit)
+            change()
+            failed = next((place for place, test in enumerate(tests) if not _passes(test)), None)
+            os.write(write, b"" if failed is None else str(failed).encode())
+            status = 0 if failed is None else 1
+        finally:
+            os._exit(status)
+
 
 def _trace(session: pytest.Session, modules: list[str]) -> dict[str, Any]:
     """Which tests pass, and by module and line those that execute it, in the order of their time."""
-    names = {name: module for module in modules for name in _names(module)}
+    names = {name: module for module in modules for name in file_names(module)}
     runs: list[tuple[float, int, set[tuple[str, int]]]] = []
     for position, item in enumerate(session.items):
         seen: set[tuple[str, int]] = set()
@@ -127,7 +222,8 @@ def _trace(session: pytest.Session, modules: list[str]) -> dict[str, Any]:
         if good:
             runs.append((time.process_time() - began, position, seen))
     lines: dict[str, dict[int, list[int]]] = {module: defaultdict(list) for module in modules}
-    for _, position, seen in sorted(runs, key=lambda run: run[0]):
+    runs.sort(key=lambda run: run[0])
+    for _, position, seen in runs:
         for module, line in seen:
             lines[module][line].append(position)
     passed = [position for _, position, _ in runs]
@@ -142,11 +238,6 @@ def _tracer(names: dict[str, str], seen: set[tuple[str, int]]) -> Any:
     return lambda frame, event, _: on_line if frame.f_code.co_filename in names else None
 
 
-def _names(module: str) -> list[str]:
-    """The names that a module's file has: ``actcache/passes`` is a link, and the module is imported by it."""
-    return [str(Path.cwd() / "actcache" / module), str(Path.cwd() / module)]
-
-
 def _passes(item: pytest.Item) -> bool:
     """Run one test, output and reports left away."""
     from _pytest.runner import runtestprotocol
@@ -158,7 +249,7 @@ def _passes(item: pytest.Item) -> bool:
 
 def _functions_of(module: str) -> dict[tuple[str, int], list[FunctionType]]:
     """The living functions of a module, by name and line; lambdas and inner functions are made anew by their outer."""
-    names = _names(module)
+    names = file_names(module)
     found = defaultdict(list)
     for thing in gc.get_objects():
         if isinstance(thing, FunctionType) and thing.__code__.co_filename in names:
@@ -171,73 +262,12 @@ def _codes(code: CodeType) -> list[CodeType]:
     return [*inner, *(deeper for one in inner for deeper in _codes(one))]
 
 
-def _forked(
-    mutant: Mutant,
-    source: str,
-    functions: dict[tuple[str, int], list[FunctionType]],
-    unchanged: _Unchanged,
-) -> int:
-    """Start the trial of one mutant; it ends with status 0 if no test notices."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        tests = unchanged.tests[mutant.path][mutant.line]
-        limit = LEAST_SECONDS + int(PATIENCE * sum(unchanged.seconds[test] for test in tests))
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
-        signal.alarm(20 * limit)
-        for code in _codes(mutant.compiled(source, _names(mutant.path)[0])):
-            for function in functions.get((code.co_name, code.co_firstlineno), []):
-                if code.co_name != "<lambda>" and function.__code__.co_freevars == code.co_freevars:
-                    function.__code__ = code
-        status = 0 if all(_passes(item) for item in tests) else 1
-    finally:
-        os._exit(status)
-
-
-class ChangedImport:
-    """Imports one module in its changed form, for mutants of what runs at import."""
-
-    def __init__(self, mutant: Mutant, source: str) -> None:
-        self.name = "actcache." + mutant.path.removesuffix(".py").replace("/", ".")
-        self.mutant, self.source = mutant, source
-
-    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        """As importlib asks of a finder."""
-        if name != self.name:
-            return None
-        loader: Any = self
-        return importlib.util.spec_from_loader(name, loader, origin=_names(self.mutant.path)[0])
-
-    def create_module(self, spec: Any) -> None:
-        """Leave it to importlib."""
-
-    def exec_module(self, module: Any) -> None:
-        """Run the changed code."""
-        module.__file__ = module.__spec__.origin
-        exec(self.mutant.compiled(self.source, module.__file__), module.__dict__)  # noqa: S102
-
-
-class _Only:
-    """The pytest plugin that leaves out tests which fail without a mutant."""
-
-    def __init__(self, names: list[str]) -> None:
-        self.names = set(names)
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """As pytest asks."""
-        items[:] = [item for item in items if item.nodeid in self.names]
-
-
-def try_import(module: str, position: int, passing: list[str], tests: list[str]) -> None:
-    """Try one mutant of what runs at import; ends with status 0 if no test notices."""
-    source = Path(module).read_text()
-    mutant = mutants_of(module, source)[position]
-    sys.meta_path.insert(0, ChangedImport(mutant, source))
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        status = pytest.main(["-q", "-p", "no:cacheprovider", "-x", *tests], plugins=[_Only(passing)])
-    sys.exit(int(status))
+def _change(functions: dict[tuple[str, int], list[FunctionType]], changed: CodeType) -> None:
+    """Give the living functions of a module their changed code."""
+    for code in _codes(changed):
+        for function in functions.get((code.co_name, code.co_firstlineno), []):
+            if code.co_name != "<lambda>" and function.__code__.co_freevars == code.co_freevars:
+                function.__code__ = code
 
 
 def say(mutant: Mutant, result: str) -> None:

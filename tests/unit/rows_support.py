@@ -41,6 +41,7 @@ class Tensor:
         values: Given values, instead of random ones.
         constant: An initializer, not an input.
         loose: Declare the other sizes as symbols, not as numbers.
+        count: How many rows.
     """
 
     shape: tuple[int, ...] = ()
@@ -51,6 +52,7 @@ class Tensor:
     values: Any = None
     constant: bool = False
     loose: bool = False
+    count: int = ROWS
 
     def make(self, name: str) -> Array:
         random = np.random.default_rng(zlib.crc32(name.encode()))
@@ -58,7 +60,7 @@ class Tensor:
             return np.asarray(self.values, self.dtype)
         shape = list(self.shape)
         if self.axis is not None:
-            shape.insert(self.axis, ROWS)
+            shape.insert(self.axis, self.count)
         if self.dtype == "str":
             return np.asarray(random.integers(0, 99, shape).astype(str), dtype=object)
         if self.dtype == "bool":
@@ -71,7 +73,7 @@ class Tensor:
             return random.integers(0 if self.dtype.startswith("u") else -100, 100, shape).astype(self.dtype)
         values = random.normal(0.13, 1.7, shape)
         if self.axis is not None:  # a row that no mean, maximum or scale over the batch can overlook
-            values.swapaxes(0, self.axis)[2] *= 37.1
+            values.swapaxes(0, self.axis)[min(2, self.count - 1)] *= 37.1
         return values.astype(self.dtype)
 
     def declaration(self, name: str) -> onnx.ValueInfoProto:
@@ -196,17 +198,18 @@ class Runner(Protocol):
         """Return the named outputs."""
 
 
-def session(tried: Sample) -> Runner:
-    """The sample in onnxruntime, as it is: no fusion may replace the operator under test."""
+def session(tried: Sample, model: onnx.ModelProto | None = None) -> Runner:
+    """The sample, or another `model` of it, in onnxruntime: no fusion may replace the operator under test."""
+    model = model or tried.model
     if tried.reference:
-        reference: Any = ReferenceEvaluator(tried.model)
+        reference: Any = ReferenceEvaluator(model)
         return cast(Runner, reference)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     try:
-        opened: Any = ort.InferenceSession(tried.model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        opened: Any = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         return cast(Runner, opened)
     except Exception as problem:
         version = tuple(int(part) for part in ort.__version__.split(".")[:2])

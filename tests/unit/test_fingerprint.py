@@ -112,6 +112,26 @@ def test_an_output_that_is_left_out_is_told_from_one_that_is_there() -> None:
     assert of(pooled, ("y",)) != of(pooled.replace("y, i =", "y ="), ("y",))
 
 
+def test_an_output_that_is_left_out_in_the_middle_is_told_from_one_that_is_there() -> None:
+    text = """g (float[3, N, 2] x, float[1, 4, 2] w, float[1, 4, 1] r) => (float[3, 1, N, 1] y, float[1, N, 1] c)
+    { y, h, c = LSTM<hidden_size = 1>(x, w, r) }"""
+    left_out = text.replace("y, h, c", 'y, "", c')
+    assert of(text, ("y", "c")) != of(left_out, ("y", "c"))
+
+
+NESTED = """g (float[N, 2] x, int64 n, bool c) => (float[N, 2] y)
+{ y = Loop(n, c, x) <body = outer (int64 i, bool go, float[N, 2] s) => (bool on, float[N, 2] o) {
+    on = Identity(go) m = Identity(i)
+    o = Loop(n, go, s) <body = inner (int64 j, bool more, float[N, 2] t) => (bool again, float[N, 2] p) {
+      again = Identity(more) k = Identity(j) f = Cast<to = 1>(READ) p = Add(t, f) }> }> }"""
+
+
+@pytest.mark.parametrize(("own", "around"), [("j", "i"), ("k", "m"), ("t", "s")])
+def test_a_body_in_a_body_tells_its_own_values_from_those_around_it(own: str, around: str) -> None:
+    """Both are at the same place of their body: the first argument, what the second node gives, the third argument."""
+    assert of(NESTED.replace("READ", own), ("y",)) != of(NESTED.replace("READ", around), ("y",))
+
+
 def test_doc_strings_and_the_order_of_attributes_are_not_in_it() -> None:
     proto = model("g (float[N, 2] x) => (float[N, 2] y) { y = Gemm<alpha = 0.5, beta = 2.0>(x, x) }")
     before = fingerprint(GraphView(proto), frozenset([0]), ["y"], {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 
 from tests.mutants.groups import PYTHON
 from tests.mutants.native_break import Break
-from tests.mutants.native_lists import GROUPS
+from tests.mutants.native_lists import GROUPS, LISTS
+from tests.mutants.native_switch import switched
 from tests.mutants.operators import mutants_of
 
 SOURCE = '''
@@ -56,31 +58,69 @@ def test_a_mutant_is_the_module_with_one_change() -> None:
 
 @pytest.mark.parametrize("name", GROUPS)
 def test_what_the_lists_change_is_there_once(name: str) -> None:
+    """After a change of the C++ sources: mend the entries of the list that the message names, or take them out."""
     assert GROUPS[name]
-    for one in GROUPS[name]:
-        changed, line = one.applied(Path())
-        assert changed != Path(one.path).read_text() and line > 0, one
+    assert not problems(GROUPS[name]), f"mend these entries of {LISTS[name]}, or take them out"
     assert len({(one.file, one.change) for one in GROUPS[name]}) == len(GROUPS[name])
 
 
-def test_what_is_not_there_is_an_error() -> None:
-    with pytest.raises(
-        LookupError, match=r"exact_keying.cc: what a mutant changes is not there any more: no such code"
-    ):
-        Break("units/exact_keying.cc", "no  such code", "", "").applied(Path())
-    with pytest.raises(LookupError, match="times"):
-        Break("units/exact_keying.cc", "hasher", "", "").applied(Path())
+def problems(breaks: list[Break]) -> list[str]:
+    by_file: dict[str, dict[int, Break]] = {}
+    for number, one in enumerate(breaks, 1):
+        by_file.setdefault(one.path, {})[number] = one
+    found = []
+    for path, some in by_file.items():
+        if not Path(path).exists():
+            found.append(f"{path} is not there any more: say where its code is now")
+            continue
+        source = Path(path).read_text()
+        for number, one in some.items():
+            try:
+                assert switched(source, {number: one}).lines[number][0] > 1
+            except LookupError as problem:
+                found.append(str(problem))
+    return found
+
+
+def test_what_is_not_there_is_a_problem() -> None:
+    gone = Break("hash/hasher.cc", "no  such code", "", "")
+    twice = Break("hash/hasher.cc", "hasher", "", "")
+    outside = Break("hash/hasher.cc", "#include", "", "")
+    moved = Break("hash/no_such_file.cc", "code", "", "")
+    (one, two, three, four) = (problems([entry]) for entry in (gone, twice, outside, moved))
+    assert "hasher.cc: what a mutant changes is not there any more: no such code" in one[0]
+    assert "times" in two[0] and "times" in three[0] and "no_such_file.cc is not there" in four[0]
+
+
+CODE = """namespace a {
+struct B { int c{1}; };
+int F(int x) noexcept {
+  if (x < 3) return 1;  // not a brace: }
+  return x + 2;
+}
+}
+"""
+
+
+def test_mutants_stand_beside_the_code_behind_a_switch() -> None:
+    first = Break("a.cc", "x<3", "x <= 3", "")
+    second = Break("a.cc", "return x + 2; }", "return x; }", "")
+    made = switched(CODE, {7: first, 8: second})
+    bodies = re.split(r"if \(::mutants::Active\((\d+)\)\)", made.text)
+    assert bodies[1::2] == ["7", "8"]
+    assert "x <= 3" in bodies[2] and "x + 2" in bodies[2]
+    unchanged = bodies[4].partition("else")[2]
+    assert "x < 3" in bodies[4].partition("else")[0] and "return x;" in bodies[4].partition("else")[0]
+    assert "x < 3" in unchanged and "x + 2" in unchanged
+    line = made.text.splitlines().index("  if (x <= 3) return 1;  // not a brace: }") + 1
+    assert made.mutant_at(line) == 7 and made.mutant_at(1) is None
+    with pytest.raises(LookupError, match="not in a function"):
+        switched(CODE, {1: Break("a.cc", "c{1}", "c{2}", "")})
 
 
 def test_white_space_does_not_matter() -> None:
-    one = Break(
-        "units/exact_keying.cc",
-        "Keys   ExactKeying::KeysOf( const Units& units,const std::optional<std::string>&",
-        "KEYS(",
-        "",
-    )
-    changed, _ = one.applied(Path())
-    assert "KEYS(" in changed and "Keys ExactKeying::KeysOf(" not in changed
+    begin, end, instead = Break("a.cc", "if(x<3)   return 1;", "if (x < 3)  return 5;", "").place(CODE)
+    assert (CODE[begin:end].strip(), instead.strip()) == ("1", "5")
 
 
 @pytest.mark.parametrize("name", PYTHON)
