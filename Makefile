@@ -75,12 +75,11 @@ conformance: library $(DONE)/test
 conformance-exports: library $(EXPORTS)/.done
 	$(EXPORTS)/bin/python -m tests.exports
 
-# MUTANTS_SAMPLE of each group instead of all; MUTANTS: names of groups.
+# MUTANTS: names of groups; MUTANTS_EACH: so many of each Python function, 0 for all.
 MUTANTS :=
-MUTANTS_SAMPLE := 0
-MUTANTS_SEED := 1
+MUTANTS_EACH := 10
 mutants: library $(DONE)/test $(DONE)/dev
-	$(PYTHON) -m tests.mutants --write --sample $(MUTANTS_SAMPLE) --seed $(MUTANTS_SEED) $(MUTANTS)
+	$(PYTHON) -m tests.mutants --write --each $(MUTANTS_EACH) $(MUTANTS)
 
 check: check-python check-cpp
 

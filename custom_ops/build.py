@@ -89,10 +89,7 @@ def build(
     settings = {
         **VARIANTS[variant],
         **find_compiler(variant),
-        **find_xxhash(),
-        **find_blake3(),
-        **find_sources(HERE / "build" / "sources" if build_dir is None else work.parent / "sources"),
-        **find_openssl(),
+        **find_dependencies(HERE / "build" / "sources" if build_dir is None else work.parent / "sources"),
         "ACTCACHE_TESTS": "ON" if tests else "OFF",
         "ACTCACHE_BENCHMARKS": "ON" if benchmarks else "OFF",
         "ACTCACHE_WERROR": "OFF" if variant in ("release", "fuzz") else "ON",
@@ -227,6 +224,11 @@ def find_compiler(variant: str) -> dict[str, str]:
             return {}
     package = "clang" if wanted else "g++"
     raise BuildError(f"no C++ compiler ({' or '.join(filter(None, candidates))}): apt-get install {package}")
+
+
+def find_dependencies(cache: Path) -> dict[str, str]:
+    """CMake's settings for what the library is built from besides its own code; `cache` keeps what was fetched."""
+    return {**find_xxhash(), **find_blake3(), **find_sources(cache), **find_openssl()}
 
 
 def find_xxhash() -> dict[str, str]:

@@ -5,7 +5,6 @@ A change that does not compile is no mutant: it is told as such, and counts as n
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cached_property
@@ -18,6 +17,7 @@ from tests.mutants.native_lists import GROUPS
 from tests.mutants.native_switch import line_of
 from tests.mutants.native_tests import Test, native_tests, noticed, python_tests
 from tests.mutants.outcome import Outcome
+from tests.mutants.survivors import REVIEWED
 
 
 class Native:
@@ -46,11 +46,13 @@ class Native:
         """What the Python tests reach."""
         return python_tests(self.copy.build, native_python_tests())
 
-    def run(self, group: str, *, sample: int, seed: int) -> Iterator[Outcome]:
-        """Try the breaks of a group: `sample` of them, 0 for all; those that noticed are told first."""
+    def run(self, group: str, *, listed: bool) -> Iterator[Outcome]:
+        """Try the breaks of a group; the reviewed survivors are told as such at once if they are not `listed`."""
         numbers = [number for number, one in self.breaks.items() if one in GROUPS[group]]
-        if sample and sample < len(numbers):
-            numbers = sorted(random.Random(seed).sample(numbers, sample))
+        outcomes = {number: self._outcome(number, "survived: listed") for number in numbers}
+        skipped = [number for number in numbers if not listed and outcomes[number].key in REVIEWED]
+        yield from (outcomes[number] for number in skipped)
+        numbers = [number for number in numbers if number not in skipped]
         sound = [number for number in numbers if number not in self.copy.broken]
         for number in set(numbers) - set(sound):
             yield self._outcome(number, f"no mutant, for it does not compile: {self.copy.broken[number]}")

@@ -83,11 +83,12 @@ class Copy:
 
     def _configure(self) -> None:
         flags = f"-O1 -include {self.root}/custom_ops/{_HEADER}"
+        sources = Path("custom_ops/build/sources").resolve()
         code = (
             "import sys; sys.path.insert(0, 'custom_ops'); import build; from pathlib import Path; "
             "build.configure(build.find_cmake(), Path('build'), {**build.VARIANTS['debug'], "
-            "**build.find_compiler('debug'), **build.find_xxhash(), **build.find_blake3(), 'ACTCACHE_TESTS': 'ON', "
-            f"'CMAKE_CXX_FLAGS_DEBUG': {flags!r}}})"
+            f"**build.find_compiler('debug'), **build.find_dependencies(Path({str(sources)!r})), "
+            f"'ACTCACHE_TESTS': 'ON', 'CMAKE_CXX_FLAGS_DEBUG': {flags!r}}})"
         )
         done = _run([sys.executable, "-c", code], self.root)
         if done.returncode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.mutants.outcome import Outcome
@@ -11,6 +11,8 @@ from tests.mutants.survivors import REVIEWED
 
 PAGE = Path("docs/mutants.md")
 BEGIN, END = "<!-- table: written by make mutants -->", "<!-- end of the table -->"
+HEAD = """| group | what it holds | tried | killed | listed | survived | killed of those not listed |
+|---|---|---:|---:|---:|---:|---:|"""
 
 #: What has to be reached, of the mutants that are not reviewed survivors.
 WANTED = 0.95
@@ -22,31 +24,23 @@ def share(outcomes: Sequence[Outcome]) -> float:
     return sum(outcome.killed for outcome in counted) / len(counted) if counted else 1.0
 
 
-def table(groups: Mapping[str, tuple[str, Sequence[Outcome]]], how: str) -> str:
-    """Return the table; `groups` gives what each group promises, and its outcomes."""
-    lines = [
-        f"Measured with `{how}`.",
-        "",
-        "| group | what it holds | tried | killed | listed | survived | killed of those not listed |",
-    ]
-    lines.append("|---|---|---:|---:|---:|---:|---:|")
-    for name, (promise, outcomes) in groups.items():
-        counts = Counter(_kind(outcome) for outcome in outcomes)
-        numbers = " | ".join(str(counts[kind]) for kind in ("killed", "listed", "survived"))
-        lines.append(f"| {name} | {promise} | {len(outcomes)} | {numbers} | {share(outcomes):.1%} |")
-    return "\n".join(lines)
+def line(name: str, promise: str, outcomes: Sequence[Outcome]) -> str:
+    """Return a group's line of the table."""
+    counts = Counter(_kind(outcome) for outcome in outcomes)
+    numbers = " | ".join(str(counts[kind]) for kind in ("killed", "listed", "survived"))
+    return f"| {name} | {promise} | {len(outcomes)} | {numbers} | {share(outcomes):.1%} |"
 
 
 def _kind(outcome: Outcome) -> str:
     return "killed" if outcome.killed else "listed" if outcome.key in REVIEWED else "survived"
 
 
-def write(text: str) -> None:
-    """Put the table into the page, which has marks for it."""
-    page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+def write(name: str, new: str) -> None:
+    """Put a group's line into the table of the page; the lines of other groups stay."""
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    table, _, after = rest.partition(END)
+    lines = [old for old in table.strip().splitlines()[2:] if not old.startswith(f"| {name} |")]
+    PAGE.write_text("\n".join([f"{before}{BEGIN}", HEAD, *lines, new, f"{END}{after}"]))
 
 
 def outdated(outcomes: Sequence[Outcome], whole: bool) -> list[str]:

@@ -74,12 +74,19 @@ def problems(breaks: list[Break]) -> list[str]:
             found.append(f"{path} is not there any more: say where its code is now")
             continue
         source = Path(path).read_text()
-        for number, one in some.items():
-            try:
-                assert switched(source, {number: one}).lines[number][0] > 1
-            except LookupError as problem:
-                found.append(str(problem))
+        try:
+            assert all(lines[0] > 1 for lines in switched(source, some).lines.values())
+        except LookupError:
+            found += [str(problem) for number, one in some.items() if (problem := problem_of(source, number, one))]
     return found
+
+
+def problem_of(source: str, number: int, one: Break) -> LookupError | None:
+    try:
+        switched(source, {number: one})
+    except LookupError as problem:
+        return problem
+    return None
 
 
 def test_what_is_not_there_is_a_problem() -> None:
