@@ -74,8 +74,8 @@ class Copy:
         for there in (self.root / "custom_ops").rglob("*"):
             if there.is_file() and str(there.relative_to(self.root)) not in wanted:
                 there.unlink()
-        for path, content in wanted.items():
-            there = self.root / path
+        for name, content in wanted.items():
+            there = self.root / name
             # What is the same keeps its time, so it is not built again.
             if not there.exists() or there.read_bytes() != content:
                 there.parent.mkdir(parents=True, exist_ok=True)

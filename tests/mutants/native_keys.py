@@ -62,7 +62,7 @@ BREAKS = [
     Break(_HASH, "std::size_t{hasher.cv_stack_len} * BLAKE3_OUT_LEN", "0 * BLAKE3_OUT_LEN",
         "a copied hash forgets what came before"),
     Break(_HASH, "if (SecretError() != nullptr) return UniqueKey();", "", "keys without a secret where there is none"),
-    Break("hash/secret.cc", "ok = ReadGetrandom(bytes, sizeof(secret)) || ReadUrandom(bytes, sizeof(secret));",
+    Break("hash/secret.cc", "ok = DrawRandomBytes(bytes, sizeof(secret));",
         "ok = true; static_cast<void>(bytes);", "the secret is not random"),
     Break("hash/secret.cc", "size -= static_cast<std::size_t>(got); } return true;", "size = 0; } return true;",
         "part of a secret is taken for all of it"),

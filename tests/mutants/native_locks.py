@@ -26,8 +26,8 @@ def noticed(copy: Copy, breaks: Mapping[int, Break], jobs: int) -> set[int]:
         units = sorted({unit_of(one.path) for one in breaks.values()})
         warnings = pool.map(lambda unit: list(_warnings(copy, unit)), units)
         places = {place for some in warnings for place in some}
-    found = (copy.files[path].mutant_at(line) for path, line in places if path in copy.files)
-    return {number for number in found if number in breaks}
+    found = {copy.files[path].mutant_at(line) for path, line in places if path in copy.files}
+    return {number for number in breaks if number in found}
 
 
 def _warnings(copy: Copy, unit: str) -> Iterable[tuple[str, int]]:

@@ -90,7 +90,8 @@ class _ChangedImport:
         """As importlib asks of a finder."""
         if name != imported_name(self.mutant.path):
             return None
-        return importlib.util.spec_from_loader(name, self, origin=file_names(self.mutant.path)[0])
+        loader: Any = self
+        return importlib.util.spec_from_loader(name, loader, origin=file_names(self.mutant.path)[0])
 
     def create_module(self, spec: Any) -> None:
         """Leave it to importlib."""
