@@ -39,7 +39,7 @@ class _Event(msgspec.Struct, tag_field="event", gc=False):
     t: float
 
 
-class Start(_Event, tag="start"):
+class StartLine(_Event, tag="start"):
     """The first line of a file, and of what a process appended to one.
 
     Attributes:
@@ -59,7 +59,7 @@ class Start(_Event, tag="start"):
     config: dict[str, Any] = {}
 
 
-class Region(_Event, tag="region"):
+class RegionLine(_Event, tag="region"):
     """Says what the number of a region stands for, in this file and process."""
 
     region: int
@@ -68,7 +68,7 @@ class Region(_Event, tag="region"):
     granularity: str
 
 
-class Lookup(_Event, tag="lookup"):
+class LookupLine(_Event, tag="lookup"):
     """One lookup of one region; all rows of the call together.
 
     Attributes:
@@ -111,7 +111,7 @@ class Lookup(_Event, tag="lookup"):
             raise ValueError("outcomes or ages are not one per row")
 
 
-class Store(_Event, tag="store"):
+class StoreLine(_Event, tag="store"):
     """The rows of a call that were computed, once they are stored.
 
     Attributes:
@@ -144,7 +144,7 @@ class Store(_Event, tag="store"):
     fetch_ns: int = 0
 
 
-class Evict(_Event, tag="evict"):
+class EvictLine(_Event, tag="evict"):
     """Entries that are gone; without `keys`, `count` of them.
 
     Attributes:
@@ -165,7 +165,7 @@ class Evict(_Event, tag="evict"):
         return len(self.keys or ()) if self.count is None else self.count
 
 
-class Control(_Event, tag="control"):
+class ControlLine(_Event, tag="control"):
     """Something that the host program asked for: ``configure``, ``invalidate``, ``pin`` or ``unpin``."""
 
     what: str
@@ -173,7 +173,7 @@ class Control(_Event, tag="control"):
     count: int | None = None
 
 
-class Policy(_Event, tag="policy"):
+class PolicyLine(_Event, tag="policy"):
     """A region has changed its state: ``active``, ``bypassed`` or ``disabled``."""
 
     region: int
@@ -181,13 +181,13 @@ class Policy(_Event, tag="policy"):
     reason: str | None = None
 
 
-class Dropped(_Event, tag="dropped"):
+class DroppedLine(_Event, tag="dropped"):
     """Events before this one that did not fit the buffer."""
 
     events: int
 
 
-Event: TypeAlias = Start | Region | Lookup | Store | Evict | Control | Policy | Dropped
+Event: TypeAlias = StartLine | RegionLine | LookupLine | StoreLine | EvictLine | ControlLine | PolicyLine | DroppedLine
 
 
 class _Head(msgspec.Struct):
@@ -259,7 +259,7 @@ class AuditLog:
                 except _UNREADABLE:
                     self._skip(file, line)
                     continue
-                if type(event) is Start:
+                if type(event) is StartLine:
                     _check_schema(file, event.schema)
                 yield event
 

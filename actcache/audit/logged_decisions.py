@@ -14,7 +14,18 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from actcache.audit.log import AuditLog, Control, Dropped, Event, Evict, Lookup, Policy, Region, Start, Store
+from actcache.audit.log import (
+    AuditLog,
+    ControlLine,
+    DroppedLine,
+    Event,
+    EvictLine,
+    LookupLine,
+    PolicyLine,
+    RegionLine,
+    StartLine,
+    StoreLine,
+)
 from actcache.audit.outcomes import COMPUTED, STORED
 from actcache.errors import UnsupportedAudit
 
@@ -37,10 +48,10 @@ class Decision:
         call: The log's number of the lookup.
         region: Its region.
         namespace: Whose entries it looked for; None if it did not get as far as to know.
-        outcomes: A letter per row, as :class:`actcache.audit.log.Lookup` has them.
+        outcomes: A letter per row, as :class:`actcache.audit.log.LookupLine` has them.
         keys: The number of each row's key; None if the call passed.
         lookup_ns: When the store was asked, by the clock of the process.
-        stored: A letter per computed row, as :class:`actcache.audit.log.Store` has them; None: there was no store.
+        stored: A letter per computed row, as :class:`actcache.audit.log.StoreLine` has them; None: there was no store.
         store_ns: When it was asked for room.
         cost_ns: What computing a row took.
         fetch_ns: What fetching a row takes.
@@ -70,7 +81,7 @@ class Decision:
 
 
 @dataclass
-class Change:
+class ControlCall:
     """What the host program asked for.
 
     Attributes:
@@ -86,7 +97,7 @@ class Change:
     evicted: list[Eviction]
 
 
-Step: TypeAlias = Decision | Change
+Step: TypeAlias = Decision | ControlCall
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,7 @@ class History:
 
     def of_regions(self, names: set[RegionName]) -> list[Step]:
         """Return the steps without the lookups of other regions than these."""
-        return [step for step in self.steps if isinstance(step, Change) or step.region in names]
+        return [step for step in self.steps if isinstance(step, ControlCall) or step.region in names]
 
 
 def read_history(path: str | PathLike[str]) -> History:
@@ -149,7 +160,7 @@ def read_history(path: str | PathLike[str]) -> History:
     processes, pid = 0, None
     with AuditLog(path) as log:
         for event in log.events():
-            if isinstance(event, Start) and (event.pid != pid or event.part == 1):
+            if isinstance(event, StartLine) and (event.pid != pid or event.part == 1):
                 reader, pid = _Reader(History(event.config, event.part)), event.pid
                 processes += 1
             elif reader is not None:
@@ -177,22 +188,22 @@ class _Reader:
 
     def take(self, event: Event) -> None:
         """Read one line."""
-        if isinstance(event, Region):
+        if isinstance(event, RegionLine):
             name = (event.id, event.fingerprint)
             self._regions[event.region] = name
             self.history.regions.add(name)
-        elif isinstance(event, Lookup):
+        elif isinstance(event, LookupLine):
             self._lookup(event)
-        elif isinstance(event, Store):
+        elif isinstance(event, StoreLine):
             self._store(event)
-        elif isinstance(event, Evict):
+        elif isinstance(event, EvictLine):
             self._leaving.extend((event.reason, self._number(key)) for key in event.keys or ())
-        elif isinstance(event, Control):
+        elif isinstance(event, ControlLine):
             self._control(event)
-        elif isinstance(event, Policy):
+        elif isinstance(event, PolicyLine):
             state = State(len(self.history.steps), self._name(event.region), event.state, event.reason)
             self.history.states.append(state)
-        elif isinstance(event, Dropped):
+        elif isinstance(event, DroppedLine):
             self.history.dropped += event.events
 
     def end(self) -> History:
@@ -208,7 +219,7 @@ class _Reader:
                 )
         return self.history
 
-    def _lookup(self, line: Lookup) -> None:
+    def _lookup(self, line: LookupLine) -> None:
         region = self._name(line.region)
         names = _keys(line)
         keys = None if names is None else [self._number(key) for key in names]
@@ -218,7 +229,7 @@ class _Reader:
         self._last[region] = decision
         self.history.steps.append(decision)
 
-    def _store(self, line: Store) -> None:
+    def _store(self, line: StoreLine) -> None:
         decision = self._open.pop(line.call, None)
         if decision is None:
             self._leaving.clear()  # of a lookup that the log lacks
@@ -234,10 +245,10 @@ class _Reader:
         elif line.stored != line.outcomes.count(STORED):
             decision.contradiction = f"its store line says {line.stored} rows were stored, its letters say others"
 
-    def _control(self, line: Control) -> None:
+    def _control(self, line: ControlLine) -> None:
         if line.what == "configure" and set(line.arguments) <= set(RECORDERS):
             return
-        self.history.steps.append(Change(line.what, line.arguments, line.count, self._left()))
+        self.history.steps.append(ControlCall(line.what, line.arguments, line.count, self._left()))
 
     def _left(self) -> list[Eviction]:
         left, self._leaving = sorted(self._leaving), []
@@ -256,7 +267,7 @@ def first_equal(keys: list[int]) -> list[int]:
     return [first.setdefault(key, row) for row, key in enumerate(keys)]
 
 
-def _keys(line: Lookup) -> list[str] | None:
+def _keys(line: LookupLine) -> list[str] | None:
     try:
         names: list[str] | None = _DECODE_KEYS(line.keys)
     except msgspec.DecodeError:
@@ -266,16 +277,16 @@ def _keys(line: Lookup) -> list[str] | None:
     return names
 
 
-def runs(steps: list[Step]) -> Iterator[list[Decision] | Change]:
+def runs(steps: list[Step]) -> Iterator[list[Decision] | ControlCall]:
     """Put the lookups of each run of the model together.
 
     A run asks a region once at most, and all that are not inside others; the first of them comes up again with the next
     run only. A change belongs to no run: it is between two.
     """
     run: list[Decision] = []
-    changes: list[Change] = []
+    changes: list[ControlCall] = []
     for step in steps:
-        if isinstance(step, Change):
+        if isinstance(step, ControlCall):
             if run:
                 changes.append(step)
             else:

@@ -23,7 +23,7 @@ from actcache.model.model_inputs import Feed, ModelInput
 from actcache.passes.rewrite.upstream import upstream_model
 from actcache.passes.rewrite.weights import move_weights
 from actcache.runs.client import ask
-from actcache.runs.requests import FindFrontiers, FrontierCall
+from actcache.runs.requests import ComputeFrontiers, FrontierCall
 
 Values = dict[str, npt.NDArray[Any]]
 
@@ -62,7 +62,7 @@ def frontier_values(
             FrontierCall(name, save_sample(directory / f"feed{number}.npz", feed), directory / f"values{number}.npz")
             for number, (name, feed) in enumerate(feeds)
         ]
-        ask(FindFrontiers(str(model.path), parts, calls, [str(path) for path in libraries]), directory)
+        ask(ComputeFrontiers(str(model.path), parts, calls, [str(path) for path in libraries]), directory)
         return [values | read_entries(entry.values) for values, entry in zip(known, calls, strict=True)]
 
 

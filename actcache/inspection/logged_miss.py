@@ -12,7 +12,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from actcache.audit.logged_decisions import Change, Decision, Eviction, History, first_equal, read_history
+from actcache.audit.logged_decisions import ControlCall, Decision, Eviction, History, first_equal, read_history
 from actcache.audit.outcomes import (
     BYPASSED,
     DUPLICATE,
@@ -211,9 +211,9 @@ class _Reasons:
     def __init__(self, history: History, position: int, decision: Decision, by_row: bool) -> None:
         self._history, self._position, self._decision, self._by_row = history, position, decision, by_row
         self._keys: dict[int, _Key] = {}
-        self._emptied: dict[int, Change] = {}  # invalidations, by position
+        self._emptied: dict[int, ControlCall] = {}  # invalidations, by position
         for earlier, step in enumerate(history.steps[:position]):
-            if isinstance(step, Change):
+            if isinstance(step, ControlCall):
                 if step.what == "invalidate" and step.count:
                     self._emptied[earlier] = step
                 self._remove(step.evicted, 0, earlier)

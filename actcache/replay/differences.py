@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from actcache.audit.logged_decisions import Change, Decision, History, RegionName, Step
+from actcache.audit.logged_decisions import ControlCall, Decision, History, RegionName, Step
 from actcache.audit.outcomes import (
     BYPASSED,
     EXPIRED,
@@ -63,7 +63,7 @@ def first_difference(history: History, recorded: Sequence[Step], replayed: Seque
     run = 0
     in_run: set[RegionName] = set()
     for position, (theirs, ours) in enumerate(zip(recorded, replayed, strict=False)):
-        if isinstance(theirs, Change) or isinstance(ours, Change):
+        if isinstance(theirs, ControlCall) or isinstance(ours, ControlCall):
             found = _of_change(theirs, ours)
             if found is not None:
                 why = _why(history, past, found[0], None, None)
@@ -101,7 +101,7 @@ def calls_differ(history: History, log: int, trace: int) -> Difference | None:
 
 
 def _of_change(theirs: Step, ours: Step) -> tuple[str, str] | None:
-    if not isinstance(theirs, Change) or not isinstance(ours, Change) or theirs.what != ours.what:
+    if not isinstance(theirs, ControlCall) or not isinstance(ours, ControlCall) or theirs.what != ours.what:
         return "regions", f"the log has {_name(theirs)} here, the replay {_name(ours)}"
     if theirs.count != ours.count:
         return "count", f"{theirs.what} was about {theirs.count} entries in the log, {ours.count} in the replay"

@@ -15,7 +15,7 @@ from typing import Any
 
 import onnx
 
-from actcache.audit.logged_decisions import Change, Decision, History, RegionName, Step, read_history, runs
+from actcache.audit.logged_decisions import ControlCall, Decision, History, RegionName, Step, read_history, runs
 from actcache.audit.outcomes import JOINED, REFRESHED
 from actcache.base.files import scratch_folder
 from actcache.base.per_call import PerCall
@@ -25,7 +25,7 @@ from actcache.model.trace import list_calls
 from actcache.passes.rewrite.weights import move_weights
 from actcache.replay.differences import calls_differ, first_difference, missing
 from actcache.runs.client import ask
-from actcache.runs.requests import Compiled, LoggedCall, LoggedChange, Originals, ReplayLog
+from actcache.runs.requests import Compiled, LoggedCall, LoggedControlCall, Originals, ReplayLog
 from actcache.verification.verify import VerifyReport
 
 
@@ -66,12 +66,12 @@ def replay_audit(
     steps = history.of_regions(names)
     calls = list_calls(trace)
     taken = _taken(steps, len(calls))
-    made = sum(not isinstance(run, Change) for run in taken)
+    made = sum(not isinstance(run, ControlCall) for run in taken)
     again, outputs = _played(history, compiled, taken, calls[:made], audit, libraries, tolerance)
-    recorded = [step for run in taken for step in ([run] if isinstance(run, Change) else run)]
+    recorded = [step for run in taken for step in ([run] if isinstance(run, ControlCall) else run)]
     difference = first_difference(history, recorded, again.of_regions(names))
     if difference is None:
-        difference = calls_differ(history, sum(not isinstance(run, Change) for run in runs(steps)), len(calls))
+        difference = calls_differ(history, sum(not isinstance(run, ControlCall) for run in runs(steps)), len(calls))
     decisions = [step for step in recorded if isinstance(step, Decision)]
     return {
         "audit": str(audit),
@@ -90,7 +90,7 @@ def replay_audit(
 def _played(
     history: History,
     model: CompiledModel,
-    taken: Sequence[list[Decision] | Change],
+    taken: Sequence[list[Decision] | ControlCall],
     calls: Sequence[Path],
     audit: str | PathLike[str],
     libraries: Sequence[str | PathLike[str]],
@@ -134,12 +134,12 @@ def _regions(history: History, model: CompiledModel, audit: str | PathLike[str])
     )
 
 
-def _taken(steps: list[Step], calls: int) -> list[list[Decision] | Change]:
+def _taken(steps: list[Step], calls: int) -> list[list[Decision] | ControlCall]:
     """Return runs up to the last one that the trace has, and the changes between them."""
-    taken: list[list[Decision] | Change] = []
+    taken: list[list[Decision] | ControlCall] = []
     end = 0
     for run in runs(steps):
-        if not isinstance(run, Change):
+        if not isinstance(run, ControlCall):
             if calls == 0:
                 break
             calls -= 1
@@ -148,10 +148,10 @@ def _taken(steps: list[Step], calls: int) -> list[list[Decision] | Change]:
     return taken[:end]
 
 
-def _step(run: list[Decision] | Change) -> LoggedCall | LoggedChange:
+def _step(run: list[Decision] | ControlCall) -> LoggedCall | LoggedControlCall:
     """Return what the other process is to do."""
-    if isinstance(run, Change):
-        return LoggedChange(run.what, run.arguments)
+    if isinstance(run, ControlCall):
+        return LoggedControlCall(run.what, run.arguments)
     namespaces = [decision.namespace for decision in run if decision.namespace is not None]
     refreshed = any(REFRESHED in decision.outcomes for decision in run)
     return LoggedCall(
@@ -188,7 +188,7 @@ def _notes(history: History, steps: list[Step], names: set[RegionName]) -> list[
         notes.append(f"{history.overlapping} calls overlapped with others; they are made one after the other")
     if any(isinstance(step, Decision) and JOINED in step.outcomes for step in steps):
         notes.append("rows that waited for another call (j) count as found (h)")
-    aged = (step for step in steps if isinstance(step, Change) and step.arguments.get("min_age_seconds"))
+    aged = (step for step in steps if isinstance(step, ControlCall) and step.arguments.get("min_age_seconds"))
     if any(aged):
         notes.append("an age that an invalidation or a pin names (older_than) counts from the time of the replay")
     silent = names - history.regions

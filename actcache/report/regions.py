@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from actcache.audit.log import Region
+from actcache.audit.log import RegionLine
 from actcache.audit.outcomes import BYPASSED, FETCHED, REUSED, STORED
 
 _NANOSECOND = 1e-9
@@ -129,7 +129,7 @@ class Regions:
         """Forget the numbers: another process has others."""
         self._by_number.clear()
 
-    def describe(self, event: Region) -> None:
+    def describe(self, event: RegionLine) -> None:
         """Note what a number stands for."""
         self._by_number[event.region] = self._index(event.id, event.fingerprint, event.granularity)
 

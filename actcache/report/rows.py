@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from actcache.audit.log import Lookup
+from actcache.audit.log import LookupLine
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -43,7 +43,7 @@ class Rows:
     age: Floats
 
     @classmethod
-    def of(cls, lookups: Sequence[Lookup]) -> Rows:
+    def of(cls, lookups: Sequence[LookupLine]) -> Rows:
         """Take lookups apart."""
         counts = np.array([lookup.rows for lookup in lookups], np.int64)
         key, keyed = decode_keys(lookups)
@@ -72,7 +72,7 @@ def column(lookups: Sequence[Any], name: str) -> Floats:
     return np.array([getattr(lookup, name) for lookup in lookups], np.float64)
 
 
-def decode_keys(lookups: Sequence[Lookup]) -> tuple[Keys, Flags]:
+def decode_keys(lookups: Sequence[LookupLine]) -> tuple[Keys, Flags]:
     """Return the keys of all rows of some lookups, and which rows have one. What is no key counts as none."""
     texts = [bytes(lookup.keys) for lookup in lookups]
     regular = [len(text) == _STRIDE * lookup.rows + 1 for text, lookup in zip(texts, lookups, strict=True)]

@@ -10,7 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from actcache.audit.log import AuditLog, Control, Dropped, Evict, Lookup, Policy, Region, Start, Store
+from actcache.audit.log import (
+    AuditLog,
+    ControlLine,
+    DroppedLine,
+    EvictLine,
+    LookupLine,
+    PolicyLine,
+    RegionLine,
+    StartLine,
+    StoreLine,
+)
 from actcache.audit.outcomes import BYPASSED, FETCHED, HIT, REUSED
 from actcache.errors import InvalidOption
 from actcache.report.curve import KeySample
@@ -105,9 +115,9 @@ def summarise(log: AuditLog) -> Summary:
     """
     reader = _Reader()
     for event in log.events():
-        if isinstance(event, Lookup):
+        if isinstance(event, LookupLine):
             reader.lookup(event)
-        elif isinstance(event, Store):
+        elif isinstance(event, StoreLine):
             reader.stores.append(event)
         else:
             reader.other(event)
@@ -121,11 +131,11 @@ class _Reader:
 
     def __init__(self) -> None:
         self.summary = Summary()
-        self.stores: list[Store] = []
-        self._lookups: list[Lookup] = []
+        self.stores: list[StoreLine] = []
+        self._lookups: list[LookupLine] = []
         self._rows = 0
 
-    def lookup(self, event: Lookup) -> None:
+    def lookup(self, event: LookupLine) -> None:
         self._lookups.append(event)
         self._rows += event.rows
         # A lookup without rows takes memory, too; so does a store.
@@ -136,25 +146,25 @@ class _Reader:
         """Take an event of which there are few."""
         summary = self.summary
         summary.first, summary.last = min(summary.first, event.t), max(summary.last, event.t)
-        if isinstance(event, Evict):
+        if isinstance(event, EvictLine):
             if event.region is not None:
                 summary.regions[summary.regions.index(event.region)].evicted[event.reason] += event.entries
-        elif isinstance(event, Region):
+        elif isinstance(event, RegionLine):
             summary.regions.describe(event)
-        elif isinstance(event, Start):
+        elif isinstance(event, StartLine):
             self._start(event)
-        elif isinstance(event, Control):
+        elif isinstance(event, ControlLine):
             _control(summary, event)
-        elif isinstance(event, Policy):
+        elif isinstance(event, PolicyLine):
             region = summary.regions[summary.regions.index(event.region)]
             region.state = event.state
             because = f": {event.reason}" if event.reason else ""
             summary.note(event.t, "policy", f"{region.id} is {event.state}{because}")
-        elif isinstance(event, Dropped):
+        elif isinstance(event, DroppedLine):
             summary.dropped += event.events
             summary.note(event.t, "dropped", f"{event.events} events were not recorded: the buffer was full")
 
-    def _start(self, event: Start) -> None:
+    def _start(self, event: StartLine) -> None:
         self.flush()
         summary = self.summary
         if not summary.processes:
@@ -177,7 +187,7 @@ class _Reader:
             _count_stores(self.summary, self.stores)
         self._lookups, self.stores, self._rows = [], [], 0
 
-    def _count_lookups(self, lookups: Sequence[Lookup]) -> None:
+    def _count_lookups(self, lookups: Sequence[LookupLine]) -> None:
         summary = self.summary
         rows = Rows.of(lookups)
         region = np.array([summary.regions.index(lookup.region) for lookup in lookups], np.int64)
@@ -195,7 +205,7 @@ class _Reader:
         summary.sample.add(rows, region_of_row, _entry_sizes(lookups, self.stores)[rows.line])
 
 
-def _control(summary: Summary, event: Control) -> None:
+def _control(summary: Summary, event: ControlLine) -> None:
     summary.budget = _budget(event.arguments, summary)
     given = {name: value for name, value in event.arguments.items() if value is not None or event.what == "configure"}
     arguments = ", ".join(f"{name} {'taken back' if value is None else value}" for name, value in given.items())
@@ -220,7 +230,7 @@ def _count_outcomes(summary: Summary, rows: Rows, region: Ints) -> None:
         summary.regions[place // 256].outcomes[chr(place % 256)] += int(counts[place])
 
 
-def _count_times(summary: Summary, lookups: Sequence[Lookup], region: Ints) -> None:
+def _count_times(summary: Summary, lookups: Sequence[LookupLine], region: Ints) -> None:
     for name in ("hash_ns", "lookup_ns", "wait_ns", "copy_ns", "saved_ns", "bytes"):
         sums = np.bincount(region, weights=column(lookups, name))
         for index in map(int, np.flatnonzero(sums)):
@@ -230,7 +240,7 @@ def _count_times(summary: Summary, lookups: Sequence[Lookup], region: Ints) -> N
                 summary.regions[index].times[name] += int(sums[index])
 
 
-def _count_timeline(summary: Summary, lookups: Sequence[Lookup], rows: Rows, times: Floats) -> None:
+def _count_timeline(summary: Summary, lookups: Sequence[LookupLine], rows: Rows, times: Floats) -> None:
     values = np.zeros((len(lookups), 5))
     for place, letters in ((REUSED_ROWS, REUSED), (BYPASSED_ROWS, BYPASSED)):
         values[:, place] = np.bincount(rows.line[rows.among(letters)], minlength=len(lookups))
@@ -240,7 +250,7 @@ def _count_timeline(summary: Summary, lookups: Sequence[Lookup], rows: Rows, tim
     summary.timeline.add(times, values)
 
 
-def _entry_sizes(lookups: Sequence[Lookup], stores: Sequence[Store]) -> Floats:
+def _entry_sizes(lookups: Sequence[LookupLine], stores: Sequence[StoreLine]) -> Floats:
     """Return the mean bytes of each lookup's entries, found or stored afterwards; 0: unknown.
 
     The store line follows its lookup soon: it is found among the same events but for a few lookups.
@@ -256,7 +266,7 @@ def _entry_sizes(lookups: Sequence[Lookup], stores: Sequence[Store]) -> Floats:
     return found
 
 
-def _count_stores(summary: Summary, stores: Sequence[Store]) -> None:
+def _count_stores(summary: Summary, stores: Sequence[StoreLine]) -> None:
     for store in stores:
         region = summary.regions[summary.regions.index(store.region)]
         region.results.update(store.outcomes)

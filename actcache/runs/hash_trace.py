@@ -22,10 +22,10 @@ from actcache.model.model_inputs import model_inputs
 from actcache.passes.choice.trace_keys import Hashes, Place
 from actcache.passes.costs.time_model import FewRows
 from actcache.passes.rewrite.upstream import upstream_model
-from actcache.runs.calls import Calls
-from actcache.runs.measure import measure_one_row
+from actcache.runs.measure_model import measure_one_row
 from actcache.runs.requests import HashTrace
 from actcache.runs.sessions import open_original, open_session, session_options
+from actcache.runs.trace_calls import Calls
 from actcache.runs.trace_key_file import save_keys
 from actcache.verification.cases import Feed
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import onnx
 
-from actcache.runs.calls import Calls
-from actcache.runs.requests import Lookups, Played, PlayTrace
+from actcache.runs.requests import Played, PlayTrace, RowCounts
 from actcache.runs.sessions import open_original, run_of, run_of_compiled
+from actcache.runs.trace_calls import Calls
 from actcache.serve import knobs, runtime
 from actcache.verification import verify
 from actcache.verification.cases import Run
@@ -34,7 +34,7 @@ def _played(original: Run, compiled: Run, calls: Calls, tolerance: float | None)
     """Play calls through both models in turn, from an empty store, until all are played or the time is up."""
     played, seconds, report = 0, [0.0, 0.0], verify.VerifyReport()
     varying: frozenset[int] = frozenset()
-    before: Mapping[str, Lookups] = {}
+    before: Mapping[str, RowCounts] = {}
     deadline = time.monotonic() + _SECONDS
     for feed in calls:
         if played == 0:
@@ -54,12 +54,14 @@ def _played(original: Run, compiled: Run, calls: Calls, tolerance: float | None)
         if failure is not None:
             report.failure = failure
             break
-    none = Lookups(0, 0)
+    none = RowCounts(0, 0)
     regions = {name: after - before.get(name, none) for name, after in _computed().items()}
     return Played(played, seconds[0], seconds[1], regions, report.max_abs_error, report.failure)
 
 
-def _computed() -> dict[str, Lookups]:
+def _computed() -> dict[str, RowCounts]:
     """Return what every region was asked for up to now."""
     regions: Mapping[str, Mapping[str, int]] = runtime.stats()["regions"]
-    return {name: Lookups(counts["lookups"], counts["misses"] + counts["bypassed"]) for name, counts in regions.items()}
+    return {
+        name: RowCounts(counts["lookups"], counts["misses"] + counts["bypassed"]) for name, counts in regions.items()
+    }

@@ -15,9 +15,9 @@ import onnxruntime as ort
 from actcache.audit.logged_decisions import RECORDERS
 from actcache.base.library import call
 from actcache.errors import InvalidOption, InvalidSamples, UnsupportedAudit
-from actcache.runs.calls import Calls
-from actcache.runs.requests import LoggedCall, LoggedChange, ReplayLog
+from actcache.runs.requests import LoggedCall, LoggedControlCall, ReplayLog
 from actcache.runs.sessions import open_original, open_session, run_of, session_options
+from actcache.runs.trace_calls import Calls
 from actcache.serve import knobs, runtime
 from actcache.verification import verify
 from actcache.verification.cases import Feed
@@ -44,7 +44,7 @@ def replay_log(request: ReplayLog, _: Path) -> verify.VerifyReport:
     report = verify.VerifyReport()
     varying: frozenset[int] | None = None
     for step in request.steps:
-        if isinstance(step, LoggedChange):
+        if isinstance(step, LoggedControlCall):
             with _refused_by(request.audit):
                 _change(step.what, step.arguments)
             continue

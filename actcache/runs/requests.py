@@ -96,14 +96,14 @@ class BatchBits(msgspec.Struct, frozen=True):
     kept: Sequence[str] | None = None
 
 
-class Lookups(msgspec.Struct, frozen=True):
+class RowCounts(msgspec.Struct, frozen=True):
     """Rows that one region was asked for, and those that were computed."""
 
     lookups: int
     computed: int
 
-    def __sub__(self, before: Lookups) -> Lookups:
-        return Lookups(self.lookups - before.lookups, self.computed - before.computed)
+    def __sub__(self, before: RowCounts) -> RowCounts:
+        return RowCounts(self.lookups - before.lookups, self.computed - before.computed)
 
     @property
     def reuse(self) -> float:
@@ -126,7 +126,7 @@ class Played(msgspec.Struct, frozen=True):
     calls: int
     original: float
     compiled: float
-    regions: Mapping[str, Lookups]
+    regions: Mapping[str, RowCounts]
     max_abs_error: float
     failure: str | None
 
@@ -248,7 +248,7 @@ class FrontierCall(msgspec.Struct, frozen=True):
     values: Path
 
 
-class FindFrontiers(Request[None], frozen=True):
+class ComputeFrontiers(Request[None], frozen=True):
     """Run parts of a compiled model on calls, one after the other, and keep what they compute."""
 
     model: str
@@ -276,7 +276,7 @@ class LoggedCall(msgspec.Struct, frozen=True, tag=True):
     control: str
 
 
-class LoggedChange(msgspec.Struct, frozen=True, tag=True):
+class LoggedControlCall(msgspec.Struct, frozen=True, tag=True):
     """What the host program asked of the cache between two runs, as in a ``control`` line."""
 
     what: str
@@ -300,10 +300,10 @@ class ReplayLog(OfOriginals[VerifyReport], frozen=True):
     compiled: Compiled
     calls: Sequence[Path]
     config: Mapping[str, Any]
-    steps: Sequence[LoggedCall | LoggedChange]
+    steps: Sequence[LoggedCall | LoggedControlCall]
     audit: str
     record: Path
     tolerance: float | None
 
 
-AnyRequest = AskTypes | Measure | Verify | FindBatchBits | HashTrace | PlayTrace | FindFrontiers | ReplayLog
+AnyRequest = AskTypes | Measure | Verify | FindBatchBits | HashTrace | PlayTrace | ComputeFrontiers | ReplayLog

@@ -13,9 +13,9 @@ from actcache.base.typed_json import read_json, write_json
 from actcache.errors import ActcacheError
 from actcache.runs import requests
 from actcache.runs.client import ANSWER, ERRORS, FAILURE, FILE_REFUSED
-from actcache.runs.frontiers import find_frontiers
+from actcache.runs.compute_frontiers import compute_frontiers
 from actcache.runs.hash_trace import hash_trace
-from actcache.runs.measure import ask_types, measure
+from actcache.runs.measure_model import ask_types, measure
 from actcache.runs.play_trace import play_trace
 from actcache.runs.replay_log import replay_log
 from actcache.runs.verify_model import find_batch_bits, verify_model
@@ -24,7 +24,7 @@ from actcache.runs.verify_model import find_batch_bits, verify_model
 TASKS: dict[type, Callable[[Any, Path], Any]] = {
     requests.AskTypes: ask_types,
     requests.FindBatchBits: find_batch_bits,
-    requests.FindFrontiers: find_frontiers,
+    requests.ComputeFrontiers: compute_frontiers,
     requests.HashTrace: hash_trace,
     requests.Measure: measure,
     requests.PlayTrace: play_trace,

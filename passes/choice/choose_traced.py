@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from actcache.passes.choice.candidate import Candidate
-from actcache.passes.choice.prediction import Plan, Prediction, Predictor, RegionUse
+from actcache.passes.choice.prediction import Prediction, Predictor, RegionUse
 from actcache.passes.choice.region_starts import Start
 from actcache.passes.choice.search import SHARE_PER_BYTE, Cone, Search
 from actcache.passes.choice.trace_keys import places
@@ -166,7 +166,7 @@ class TracedChoice:
                 ]
 
 
-def predicted(candidates: Plan, predictor: Predictor) -> list[Considered]:
+def predicted(candidates: Sequence[Candidate], predictor: Predictor) -> list[Considered]:
     """Return what recorded calls say of a plan that was not chosen by them."""
     if not all(map(predictor.can_predict, candidates)):
         return [Considered(c, None, None, "chosen") for c in candidates]

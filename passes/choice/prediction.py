@@ -21,8 +21,6 @@ from actcache.passes.choice.store_simulation import StoreSimulation
 from actcache.passes.choice.trace_keys import Hashes, Place, TraceKeys, places
 from actcache.passes.costs.time_model import TimeModel
 
-Plan = Sequence[Candidate]
-
 
 @dataclass(frozen=True)
 class RegionUse:
@@ -74,7 +72,7 @@ class Predictor:
         """Whether hashes were taken at the candidate's frontier."""
         return self.trace.holds(places(candidate.region))
 
-    def predict(self, plan: Plan) -> Prediction:
+    def predict(self, plan: Sequence[Candidate]) -> Prediction:
         """Play the recorded calls through a plan, from an empty store.
 
         Args:
@@ -103,7 +101,7 @@ class Predictor:
 class _Part:
     """One region of a plan while the calls are played."""
 
-    def __init__(self, predictor: Predictor, candidate: Candidate, plan: Plan, index: int) -> None:
+    def __init__(self, predictor: Predictor, candidate: Candidate, plan: Sequence[Candidate], index: int) -> None:
         self.candidate, self.index = candidate, index
         nodes = candidate.region.nodes
         own = nodes.difference(*(other.region.nodes for other in plan[:index] if other.region.nodes <= nodes))

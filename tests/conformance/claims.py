@@ -21,7 +21,7 @@ from actcache.passes.rows.state import ALWAYS_FAILS
 from actcache.verification.cases import Feed, Run, row_count, take
 from tests.conformance.agreement import accepted_excess, excess, take_blocks, with_moved_weights
 from tests.conformance.running import runner, session, session_in, with_outputs, with_own_weights
-from tests.conformance.subject import Candidate
+from tests.conformance.subject import StrictRefusal
 
 
 def choices(count: int) -> list[list[int]]:
@@ -183,7 +183,7 @@ def _sizes(proof: RowProof, name: str, got: Any, count: int) -> Iterator[tuple[s
     yield f"has shape {got.shape}, claimed {tuple(map(str, shape))}", float("inf") if wrong else 0.0
 
 
-def too_strict(view: GraphView, hypothesis: Mapping[str, int], feed: Feed, folder: Path | None) -> list[Candidate]:
+def too_strict(view: GraphView, hypothesis: Mapping[str, int], feed: Feed, folder: Path | None) -> list[StrictRefusal]:
     """Return the outputs that were refused for rows and yet follow them wherever they are tried.
 
     A heuristic: a person has to look at them. Outputs that do not change with the rows at all show nothing.
@@ -206,7 +206,7 @@ def too_strict(view: GraphView, hypothesis: Mapping[str, int], feed: Feed, folde
         axes = range(full.ndim) if isinstance(full, np.ndarray) and refusal and refusal.rule != ALWAYS_FAILS else ()
         for axis in axes:
             if refusal and _follows(full, [(rows, part[position]) for rows, part in parts], axis, count):
-                found.append(Candidate(refusal.rule, refusal.reason, refusal.node, name, axis))
+                found.append(StrictRefusal(refusal.rule, refusal.reason, refusal.node, name, axis))
                 break
     return found
 

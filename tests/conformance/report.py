@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.conformance.reviewed import review
-from tests.conformance.subject import VERDICTS, Candidate, Outcome
+from tests.conformance.subject import VERDICTS, Outcome, StrictRefusal
 
 #: Outcomes by the title of their part.
 Found: TypeAlias = Mapping[str, Sequence[Outcome]]
@@ -97,7 +97,7 @@ def _reasons(title: str, found: Found, verdicts: Sequence[str]) -> str:
 
 
 def _reviewed(outcomes: Iterable[Outcome]) -> str:
-    kinds: dict[tuple[str, str], dict[str, Candidate]] = defaultdict(dict)
+    kinds: dict[tuple[str, str], dict[str, StrictRefusal]] = defaultdict(dict)
     for outcome in outcomes:
         for candidate in outcome.candidates:
             kinds[candidate.rule, candidate.operator].setdefault(outcome.name, candidate)

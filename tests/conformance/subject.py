@@ -31,7 +31,7 @@ class Subject:
 
 
 @dataclass
-class Candidate:
+class StrictRefusal:
     """A refusal that looks too strict: the tensor was refused for rows, yet follows them wherever it was tried."""
 
     rule: str
@@ -70,7 +70,7 @@ class Outcome:
     problems: list[str] = field(default_factory=list)
     checks: int = 0
     unstable: int = 0
-    candidates: list[Candidate] = field(default_factory=list)
+    candidates: list[StrictRefusal] = field(default_factory=list)
     operators: list[str] = field(default_factory=list)
     text: str = ""
 
@@ -81,5 +81,5 @@ class Outcome:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Outcome:
         """Undo :meth:`to_json`."""
-        candidates = [Candidate(**c) for c in data.pop("candidates")]
+        candidates = [StrictRefusal(**c) for c in data.pop("candidates")]
         return cls(candidates=candidates, **data)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from tests.conformance.report import document
-from tests.conformance.subject import VERDICTS, Candidate, Outcome
+from tests.conformance.subject import VERDICTS, Outcome, StrictRefusal
 
 
 def outcomes() -> list[Outcome]:
     found = [Outcome(f"model {v}", v, rule=f"rule of {v}", checks=10, unstable=1) for v in VERDICTS]
     found[-1].problems = ["output 0 differs"]
     found[0].candidates = [
-        Candidate("not-batch-axis", "", "MaxPool 'a'", "y", 0),
-        Candidate("axes-unknown", "", "Slice → y", "y", 0),
-        Candidate("a-new-rule", "nobody knows", "Thing → y", "y", 0),
+        StrictRefusal("not-batch-axis", "", "MaxPool 'a'", "y", 0),
+        StrictRefusal("axes-unknown", "", "Slice → y", "y", 0),
+        StrictRefusal("a-new-rule", "nobody knows", "Thing → y", "y", 0),
     ]
     return found
 

@@ -19,7 +19,7 @@ import onnx
 import pytest
 
 import actcache
-from actcache.audit.logged_decisions import Change, Decision, read_history
+from actcache.audit.logged_decisions import ControlCall, Decision, read_history
 from actcache.errors import UnsupportedAudit
 from actcache.replay.replay import replay_audit
 from models import feed
@@ -241,7 +241,7 @@ def test_calls_with_namespaces_and_words_of_their_own(tmp_path: Path) -> None:
     letters = Counter("".join(step.outcomes for step in decisions))
     assert all(letters[letter] > 3 for letter in "hmrb"), letters
     assert {step.namespace for step in decisions} == {None, "a", "b"}
-    changes = [step for step in history.steps if isinstance(step, Change)]
+    changes = [step for step in history.steps if isinstance(step, ControlCall)]
     assert [(step.what, bool(step.count), bool(step.evicted)) for step in changes] == [
         ("configure", False, True),
         ("pin", True, False),

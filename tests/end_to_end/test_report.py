@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 import actcache
-from actcache.audit.log import AuditLog, Lookup
+from actcache.audit.log import AuditLog, LookupLine
 from actcache.report.page import write_report
 from actcache.report.rows import decode_keys
 
@@ -67,7 +67,7 @@ def recorded(compiled: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 def test_every_line_is_understood(recorded: tuple[Path, dict[str, Any]]) -> None:
     audit, _ = recorded
     with AuditLog(audit) as log:
-        lookups = [event for event in log.events() if isinstance(event, Lookup)]
+        lookups = [event for event in log.events() if isinstance(event, LookupLine)]
         assert len(log.files) > 2
         assert (log.broken, log.unknown) == (0, 0)
     assert [lookup.call for lookup in lookups] == list(range(1, 1501))

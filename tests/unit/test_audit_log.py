@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actcache.audit.log import AuditLog, Event, Lookup, Region, Start, Store
+from actcache.audit.log import AuditLog, Event, LookupLine, RegionLine, StartLine, StoreLine
 from actcache.errors import UnsupportedAudit
 from actcache.report.rows import Rows, decode_keys
 from actcache.report.summary import summarise
@@ -30,10 +30,10 @@ def test_events_have_what_their_lines_say(tmp_path: Path) -> None:
     lines = [logs.start(), logs.region(), logs.lookup(1.5, "hmb", [*KEYS[:2], None], call=3), logs.store(2, "s")]
     events, broken, unknown = read(logs.write(tmp_path / "a.jsonl", lines))
     begin, region, lookup, store = events
-    assert isinstance(begin, Start) and begin.config == logs.CONFIG
-    assert isinstance(region, Region) and (region.region, region.id) == (7, "encoder")
-    assert isinstance(lookup, Lookup) and (lookup.t, lookup.call, lookup.ages) == (logs.EPOCH + 1.5, 3, [0, -1, -1])
-    assert isinstance(store, Store) and (store.stored, store.cost_ns) == (1, 10**6)
+    assert isinstance(begin, StartLine) and begin.config == logs.CONFIG
+    assert isinstance(region, RegionLine) and (region.region, region.id) == (7, "encoder")
+    assert isinstance(lookup, LookupLine) and (lookup.t, lookup.call, lookup.ages) == (logs.EPOCH + 1.5, 3, [0, -1, -1])
+    assert isinstance(store, StoreLine) and (store.stored, store.cost_ns) == (1, 10**6)
     assert (broken, unknown) == (0, 0)
 
 
@@ -42,7 +42,7 @@ def test_rotated_parts_are_read_from_the_oldest_to_the_newest(tmp_path: Path) ->
         logs.write(tmp_path / name, [logs.start(part, part=part), logs.region(t=part)])
     logs.write(tmp_path / "a.jsonl.pid-9", ["not a part of it"])
     with AuditLog(tmp_path / "a.jsonl") as log:
-        assert [event.part for event in log.events() if isinstance(event, Start)] == [1, 2, 3, 4, 5]
+        assert [event.part for event in log.events() if isinstance(event, StartLine)] == [1, 2, 3, 4, 5]
         assert len(list(log.events())) == 10  # again from the beginning
 
 
@@ -63,7 +63,7 @@ def test_rotated_parts_are_read_from_the_oldest_to_the_newest(tmp_path: Path) ->
 def test_a_broken_line_is_skipped_and_counted(tmp_path: Path, bad: str) -> None:
     path = logs.write(tmp_path / "a.jsonl", [logs.start(), logs.lookup(1, "h", KEYS[:1]), bad])
     events, broken, unknown = read(path)
-    assert [type(event) for event in events] == [Start, Lookup]
+    assert [type(event) for event in events] == [StartLine, LookupLine]
     assert (broken, unknown) == (1, 0)
 
 
@@ -73,14 +73,14 @@ def test_a_line_that_no_library_would_write_takes_no_memory(tmp_path: Path) -> N
     events, broken, _ = read(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert [type(event) for event in events] == [Start, Region] and broken == 1
+    assert [type(event) for event in events] == [StartLine, RegionLine] and broken == 1
     assert peak < 145 << 20
 
 
 def test_events_and_members_of_later_libraries_are_passed_over(tmp_path: Path) -> None:
     known = logs.region().replace('"region":7', '"region":7,"colour":"blue"')
     events, broken, unknown = read(logs.write(tmp_path / "a", [logs.start(), known, logs.line("merge", 1, region=[7])]))
-    assert [type(event) for event in events] == [Start, Region]
+    assert [type(event) for event in events] == [StartLine, RegionLine]
     assert (broken, unknown) == (0, 1)
 
 
@@ -138,7 +138,7 @@ def test_whatever_lies_between_lines_they_are_found(
 
 
 def decoded(text: str, rows: int) -> list[int | None]:
-    lookup = Lookup(t=0, call=1, region=1, outcomes="m" * rows, rows=rows, keys=msgspec.Raw(text.encode()))
+    lookup = LookupLine(t=0, call=1, region=1, outcomes="m" * rows, rows=rows, keys=msgspec.Raw(text.encode()))
     keys, keyed = decode_keys([lookup])
     return [int(key) if there else None for key, there in zip(keys, keyed, strict=True)]
 
@@ -166,7 +166,7 @@ def test_no_rows_have_no_keys() -> None:
 def test_lookups_are_taken_apart_in_order(tmp_path: Path) -> None:
     lines = [logs.lookup(1, "hm", KEYS[:2]), logs.lookup(1, "bb", None), logs.lookup(1, "d", KEYS[2:])]
     events, _, _ = read(logs.write(tmp_path / "a", [logs.start(), *lines]))
-    rows = Rows.of([event for event in events if isinstance(event, Lookup)])
+    rows = Rows.of([event for event in events if isinstance(event, LookupLine)])
     assert bytes(rows.outcome) == b"hmbbd"
     assert rows.line.tolist() == [0, 0, 1, 1, 2]
     assert rows.key[rows.keyed].tolist() == KEYS

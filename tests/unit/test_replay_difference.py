@@ -10,7 +10,7 @@ import pytest
 from audit_logs import line, lookup, region, start, store, write
 
 import actcache
-from actcache.audit.logged_decisions import Change, Decision, History, read_history, runs
+from actcache.audit.logged_decisions import ControlCall, Decision, History, read_history, runs
 from actcache.errors import UnsupportedAudit
 from actcache.replay.differences import Difference, calls_differ, first_difference
 from actcache.runs.replay_log import _change
@@ -85,7 +85,7 @@ def test_a_run_ends_where_a_region_comes_up_again(tmp_path: Path) -> None:
     for call, name in enumerate(sequence):
         lines.append(change if name == "c" else lookup(call, "h", [1], call=call, region=numbers[name]))
     found = runs(history(tmp_path, lines).steps)
-    names = ["c" if isinstance(run, Change) else [step.region[0] for step in run] for run in found]
+    names = ["c" if isinstance(run, ControlCall) else [step.region[0] for step in run] for run in found]
     assert names == ["c", ["outer", "inner", "other"], ["outer", "other"], "c", ["outer", "inner"]]
 
 
@@ -94,7 +94,7 @@ def test_where_the_log_goes_is_no_change(tmp_path: Path) -> None:
         line("control", 3, what="configure", arguments={"audit_path": ""}),
         line("control", 3, what="configure", arguments={"budget_bytes": "1MiB"}),
     ]
-    changes = [step for step in history(tmp_path, [*LOG, *lines]).steps if isinstance(step, Change)]
+    changes = [step for step in history(tmp_path, [*LOG, *lines]).steps if isinstance(step, ControlCall)]
     assert [change.arguments for change in changes] == [{"budget_bytes": "1MiB"}]
 
 

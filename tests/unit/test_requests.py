@@ -15,7 +15,7 @@ from actcache.passes.choice.bits import Dependent
 from actcache.passes.costs.cost import Costs
 from actcache.passes.costs.time_model import FewRows
 from actcache.runs import requests
-from actcache.runs.requests import BatchBits, Compiled, FixedBatch, Lookups, Measurement, Originals, Played
+from actcache.runs.requests import BatchBits, Compiled, FixedBatch, Measurement, Originals, Played, RowCounts
 from actcache.runs.worker import TASKS
 from actcache.verification.verify import VerifyReport
 
@@ -31,7 +31,7 @@ REQUESTS: list[requests.Request[Any]] = [
     requests.FindBatchBits(ORIGINALS, SAMPLES[0], [{"x": 0}, {}]),
     requests.HashTrace(ORIGINALS, SAMPLES, SAMPLES[0], [("x", None), ("y", 1)], [{"x": 0}], Path("k.npz")),
     requests.PlayTrace(ORIGINALS, COMPILED, SAMPLES, None, 1 << 40),
-    requests.FindFrontiers("c.onnx", [Path("p.onnx")], [requests.FrontierCall("a", SAMPLES[0], SAMPLES[1])], []),
+    requests.ComputeFrontiers("c.onnx", [Path("p.onnx")], [requests.FrontierCall("a", SAMPLES[0], SAMPLES[1])], []),
     requests.ReplayLog(
         ORIGINALS,
         COMPILED,
@@ -39,7 +39,7 @@ REQUESTS: list[requests.Request[Any]] = [
         config={"budget_bytes": 1, "ttl_seconds": None},
         steps=[
             requests.LoggedCall([("r", "f", 1, 2, 3, 4, 0)], namespace=None, control="use"),
-            requests.LoggedChange("pin", {"region": "r"}),
+            requests.LoggedControlCall("pin", {"region": "r"}),
         ],
         audit="log.jsonl",
         record=Path("new.jsonl"),
@@ -52,7 +52,7 @@ ANSWERS: list[tuple[Any, Any]] = [
     (VerifyReport, VerifyReport(cases=3, failure="differs", outputs=[{"output": 0}], region_bits={"r": True})),
     (BatchBits, BatchBits([Dependent("y", "Log 'l'", 2, 1e-7)], ["y"])),
     (list[FewRows], [FewRows({"x": 0}, 1, COSTS)]),
-    (Played, Played(4, 1.0, 0.5, {"r": Lookups(4, 1)}, 0.0, None)),
+    (Played, Played(4, 1.0, 0.5, {"r": RowCounts(4, 1)}, 0.0, None)),
 ]
 
 

@@ -10,13 +10,13 @@ import onnxruntime as ort
 from actcache.errors import InvalidModel, InvalidSamples
 from actcache.model.feed_file import grouped, read_entries, save_sample
 from actcache.model.model_inputs import model_inputs
-from actcache.runs.requests import FindFrontiers
+from actcache.runs.requests import ComputeFrontiers
 from actcache.runs.sessions import open_session, session_options, short
 from actcache.serve import runtime
 from actcache.verification.cases import Feed
 
 
-def find_frontiers(request: FindFrontiers, _: Path) -> None:
+def compute_frontiers(request: ComputeFrontiers, _: Path) -> None:
     """Run parts of a compiled model on calls, one after the other, and keep what they compute."""
     calls = [read_entries(call.feed) for call in request.calls]
     found: list[Feed] = [{} for _ in calls]
@@ -35,7 +35,7 @@ def find_frontiers(request: FindFrontiers, _: Path) -> None:
         save_sample(call.values, values)
 
 
-def _part(path: Path, request: FindFrontiers) -> ort.InferenceSession:
+def _part(path: Path, request: ComputeFrontiers) -> ort.InferenceSession:
     """Load a part of a compiled model, which may have regions of its own."""
     options = session_options(request.libraries)
     runtime.register(options)
