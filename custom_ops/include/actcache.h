@@ -47,6 +47,8 @@ extern "C" {
  *   "audit_path"             file that records what becomes of every row (docs/audit.md); "": none.
  *                            "%p" in it stands for the process id. What happened before is in its
  *                            file when this returns
+ *   "disk_path"              folder of a store on a disk, which processes share; "" for none
+ *   "disk_budget_bytes"      bytes that this store may take, for all processes together
  *   "audit_max_bytes"        size at which that file is renamed and a new one begun
  *   "audit_files"            how many renamed ones are kept
  *   "audit_buffer_bytes"     memory for what is not written yet; what does not fit is dropped
@@ -54,6 +56,10 @@ extern "C" {
  * A null `value` takes the setting back. Returns 0, or -1 and a message in actcache_last_error().
  */
 ACTCACHE_EXPORT int actcache_configure(const char* name, const char* value);
+
+/* Writes what waits to be written to disk_path, for at most so many seconds. Returns 1 if all of it
+ * is written, 0 if not. A process that ends does the same for five seconds. */
+ACTCACHE_EXPORT int actcache_flush(double seconds);
 
 /* What was wrong with this thread's last call; "" if it succeeded. Never null, valid until the
  * thread's next call of any function here. */
@@ -97,6 +103,19 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  *            "pinned_entries": now; "insertions", "rejected", "evictions", "expired",
  *            "invalidated", "replaced": so far, in entries},
  *  "namespaces": {name: {"bytes", "entries"}}, of those that hold something
+ *  "tiers": {"disk": {
+ *      "available"       false: nothing is asked of it at present
+ *      in values, since the tier was set up:
+ *      "hits", "misses"  of what was asked of it
+ *      "damaged"         those of the misses where something was there, but no sound record
+ *      "late"            those of the misses that were not there in time
+ *      "stored"          "refused": had no room there; "dropped": were not even tried, as too much
+ *                        was waiting to be written; "evicted": made room for others
+ *      "errors"          faults of the disk
+ *      "fetched_bytes", "stored_bytes"
+ *      "queued_bytes"    waiting to be written, now
+ *      "entries", "bytes", "budget_bytes"   of the whole store, now, whoever uses it
+ *  }}, those that are set up
  *  "audit": {"written", "dropped": events of the audit log so far; "bytes": in its files}
  * }
  *

@@ -14,6 +14,7 @@
 #include "config/config_json.h"
 #include "metrics/metrics_file.h"
 #include "store/store.h"
+#include "tier/tiers.h"
 
 namespace actcache {
 namespace {
@@ -54,6 +55,7 @@ void ApplyToProcess(const KnobValues& values) {
     log.Configure(values.audit, {HashName(values.hash), ConfigJson(values)});
     Store::Process().SetRemovalListener(log.on() ? &AuditRemoval : nullptr);
     MetricsFile::Process().SetPath(values.metrics_path);
+    Tiers::Process().Configure(values.tiers);
   } catch (const std::exception& error) {
     throw ConfigError(std::string("actcache: ") + error.what());
   }

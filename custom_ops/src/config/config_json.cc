@@ -28,6 +28,8 @@ std::string ConfigJson(const KnobValues& values) {
     object.Number("namespace_quota_bytes", values.namespace_quota_bytes);
     object.Text("bypass", values.bypass ? "auto" : "off");
     object.Text("single_flight", values.single_flight ? "on" : "off");
+    object.Text("disk_path", values.tiers.disk_path);
+    object.Number("disk_budget_bytes", values.tiers.disk_budget_bytes);
     object.Text("metrics_path", values.metrics_path);
     object.Text("audit_path", values.audit.path);
     object.Number("audit_max_bytes", values.audit.max_bytes);

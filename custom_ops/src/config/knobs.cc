@@ -9,8 +9,10 @@
 #include <optional>
 #include <utility>
 
+#include "base/process_path.h"
 #include "config/byte_size.h"
 #include "metrics/metrics_file.h"
+#include "tier/disk/limits.h"
 
 namespace actcache {
 namespace {
@@ -131,6 +133,19 @@ const std::array<Knob, kKnobCount> kKnobs = {{
     {"single_flight", Scope::kProcess, "\"on\" or \"off\"",
      [](Text text, KnobValues* values) {
        return ReadChoice(text, {{"on", true}, {"off", false}}, &values->single_flight);
+     }},
+    {"disk_path", Scope::kProcess, "the name of a folder, or an empty text for none",
+     [](Text text, KnobValues* values) {
+       values->tiers.disk_path = text.empty() ? text : ProcessPath(text);
+       return true;
+     }},
+    {"disk_budget_bytes", Scope::kProcess,
+     "a number of bytes like 1073741824, 512MiB or 20GiB, at least 16MiB",
+     [](Text text, KnobValues* values) {
+       const std::optional<std::uint64_t> bytes = ParseByteSize(text, 0);
+       if (!bytes || *bytes < kMinDiskBudget || *bytes >> 62 != 0) return false;
+       values->tiers.disk_budget_bytes = *bytes;
+       return true;
      }},
     {"metrics_path", Scope::kProcess, "the name of a file, or an empty text for none",
      [](Text text, KnobValues* values) {

@@ -22,6 +22,10 @@
 //                          it saves stops looking up; or "off"
 //   single_flight          "on": concurrent calls that miss the   on             the process
 //                          same key compute it once; or "off"
+//   disk_path              folder of a store on a disk, which       "": none       the process
+//                          processes share (docs/tiers.md)
+//   disk_budget_bytes      bytes of the disk that it may take,      what it has,   the process
+//                          for all processes together               else 1 GiB
 //   metrics_path           file that a snapshot is written to      "": none       the process
 //                          every second (metrics/metrics_file.h)
 //   audit_path             file that is told what becomes of      "": none       the process
@@ -40,6 +44,7 @@
 
 #include "audit/settings.h"
 #include "hash/hasher.h"
+#include "tier/settings.h"
 
 namespace actcache {
 
@@ -86,6 +91,7 @@ struct KnobValues {
   bool single_flight = true;
   std::string metrics_path;
   AuditSettings audit;
+  TierSettings tiers;
 };
 
 struct Knob {
@@ -102,7 +108,7 @@ struct Knob {
   std::optional<std::string> (*obstacle)(const std::string& value) = nullptr;
 };
 
-inline constexpr std::size_t kKnobCount = 16;
+inline constexpr std::size_t kKnobCount = 18;
 extern const std::array<Knob, kKnobCount> kKnobs;
 
 }  // namespace actcache

@@ -4,7 +4,12 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <cstring>
+#include <memory>
+#include <string>
 
 namespace actcache {
 namespace {
@@ -48,6 +53,9 @@ struct Drawn {
   }
 };
 
+std::atomic<const Secret*> adopted{nullptr};
+std::atomic<std::uint64_t> generation{0};
+
 const Drawn& Draw() noexcept {
   static const Drawn drawn;
   return drawn;
@@ -65,6 +73,25 @@ bool DrawRandomBytes(unsigned char* out, std::size_t size) noexcept {
   return ReadGetrandom(out, size) || ReadUrandom(out, size);
 }
 
-const Secret& ProcessSecret() noexcept { return Draw().secret; }
+const Secret& ProcessSecret() noexcept {
+  const Secret* const shared = adopted.load(std::memory_order_acquire);
+  return shared != nullptr ? *shared : Draw().secret;
+}
+
+void AdoptSecret(const DigestKey& shared) {
+  auto secret = std::make_unique<Secret>();
+  const DigestKey blake3 = DeriveKey(shared, "actcache blake3 secret");
+  std::copy(blake3.begin(), blake3.end(), secret->blake3);
+  for (std::size_t at = 0; at < Secret::kXxh3Bytes; at += sizeof(DigestKey)) {
+    const DigestKey part = DeriveKey(shared, "actcache xxh3 secret " + std::to_string(at));
+    std::copy(part.begin(), part.end(), secret->xxh3 + at);
+  }
+  if (std::memcmp(secret.get(), &ProcessSecret(), sizeof(Secret)) == 0) return;
+  // Hashers that are at work keep pointers to the one before, so that none is ever freed.
+  adopted.store(secret.release(), std::memory_order_release);
+  generation.fetch_add(1, std::memory_order_release);
+}
+
+std::uint64_t SecretGeneration() noexcept { return generation.load(std::memory_order_acquire); }
 
 }  // namespace actcache

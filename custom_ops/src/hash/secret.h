@@ -6,6 +6,9 @@
 #define ACTCACHE_HASH_SECRET_H_
 
 #include <cstddef>
+#include <cstdint>
+
+#include "hash/digest.h"
 
 namespace actcache {
 
@@ -22,8 +25,17 @@ struct Secret {
 // The first call draws the secret; the answer never changes after it. Thread-safe.
 const char* SecretError() noexcept;
 
-// The secret, the same for the life of the process. REQUIRES: SecretError() == nullptr.
+// The secret as it is now; the object stays as it is for the life of the process. REQUIRES:
+// SecretError() == nullptr.
 const Secret& ProcessSecret() noexcept;
+
+// Makes the secret out of one that other processes have, too: their keys are ours from now on.
+// What was hashed before is not found any more. Nothing changes if it is the secret already.
+void AdoptSecret(const DigestKey& shared);
+
+// Counts the secrets that the process has had: whoever keeps what was hashed can see that it is
+// out of date.
+std::uint64_t SecretGeneration() noexcept;
 
 // Random bytes of the operating system that nobody can guess; false if it gives none.
 bool DrawRandomBytes(unsigned char* out, std::size_t size) noexcept;

@@ -25,6 +25,7 @@
 #include "region/registry.h"
 #include "store/simulation.h"
 #include "store/store.h"
+#include "tier/tiers.h"
 #include "units/tensor_digest.h"
 
 namespace {
@@ -191,6 +192,12 @@ int actcache_simulate(actcache_simulation* simulation, std::size_t count,
     }
     return 0;
   });
+}
+
+int actcache_flush(double seconds) {
+  // Longer than any patience, and its nanoseconds fit; NaN is no time at all.
+  const double bounded = seconds > 0 ? std::min(seconds, 1e9) : 0;
+  return actcache::Tiers::Process().Flush(static_cast<std::uint64_t>(bounded * 1e9)) ? 1 : 0;
 }
 
 void actcache_abandon() { actcache::OpenFlights::OfThisThread().EndAll(); }

@@ -16,6 +16,7 @@
 #include "policy/origins.h"
 #include "region/registry.h"
 #include "store/store.h"
+#include "tier/tiers.h"
 
 namespace actcache {
 namespace {
@@ -26,6 +27,7 @@ void BeforeFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   Config::LockForFork();
   AuditLog::LockForFork();
   Registry::Process().LockForFork();
+  Tiers::Process().LockForFork();
 }
 
 // What parent and child do alike.
@@ -36,12 +38,14 @@ void Unlock() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
 }
 
 void AfterForkInParent() {
+  Tiers::Process().UnlockAfterFork();
   AuditLog::UnlockAfterForkInParent();
   Unlock();
 }
 
 void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   forked.store(true, std::memory_order_relaxed);
+  Tiers::Process().ReopenInForkedChild();
   RenumberForkedThread();
   FlightTable::ReplaceInForkedChild();
   Store::ReplaceInForkedChild();
@@ -62,6 +66,7 @@ void InstallForkHandlers() noexcept {
   Origins::Process();
   MetricsFile::Process();
   AuditLog::Process();
+  Tiers::Process();
   for (const HashKind kind : {HashKind::kBlake3, HashKind::kXxh3}) {
     const Hasher unused(kind);  // draws the secret, and chooses the code for this processor
     static_cast<void>(unused);

@@ -4,6 +4,7 @@
 #include "base/forked.h"
 #include "base/json_text.h"
 #include "region/region_snapshot.h"
+#include "tier/tiers.h"
 
 namespace actcache {
 namespace {
@@ -68,6 +69,34 @@ void WriteAudit(const AuditCounts& counts, std::string* out) {
   object.Number("bytes", counts.bytes.load(std::memory_order_relaxed));
 }
 
+void WriteTier(const Tiers::State& state, std::string* out) {
+  const TierStats& tier = state.tier;
+  JsonObject object(out);
+  object.Flag("available", tier.available);
+  object.Number("hits", tier.hits);
+  object.Number("misses", tier.misses);
+  object.Number("damaged", tier.damaged);
+  object.Number("late", tier.late);
+  object.Number("stored", tier.stored);
+  object.Number("refused", tier.refused);
+  object.Number("dropped", state.queue.dropped);
+  object.Number("evicted", tier.evicted);
+  object.Number("errors", tier.errors);
+  object.Number("fetched_bytes", tier.fetched_bytes);
+  object.Number("stored_bytes", tier.stored_bytes);
+  object.Number("queued_bytes", state.queue.queued_bytes);
+  object.Number("entries", tier.entries);
+  object.Number("bytes", tier.bytes);
+  object.Number("budget_bytes", tier.budget_bytes);
+}
+
+void WriteTiers(std::string* out) {
+  JsonObject object(out);
+  for (const Tiers::State& state : Tiers::Process().states()) {
+    WriteTier(state, object.Member(state.name));
+  }
+}
+
 // Of thousands of tenants few hold something; the others are left out.
 void WriteNamespaces(const Namespaces& namespaces, const Store& store, std::string* out) {
   JsonObject object(out);
@@ -91,6 +120,7 @@ std::string StatsJson(const Registry& registry, const Store& store) {
     WriteRegions(registry, store, object.Member("regions"));
     WriteStore(store.stats(), object.Member("store"));
     WriteNamespaces(registry.namespaces(), store, object.Member("namespaces"));
+    WriteTiers(object.Member("tiers"));
     WriteAudit(AuditLog::Process().counts(), object.Member("audit"));
   }
   return out;

@@ -1,0 +1,208 @@
+#include "tier/tiers.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "base/clock.h"
+#include "hash/secret.h"
+#include "tier/disk/disk_tier.h"
+
+namespace actcache {
+namespace {
+
+// How long the end of a process, or of a tier, waits for what is still to be written.
+constexpr std::uint64_t kPatienceNs = 5'000'000'000;
+
+constexpr const char* kNames[kMostTiers] = {"disk", "remote"};
+constexpr std::size_t kDisk = 0;
+
+// A call waits no longer for tiers than half of what computing takes.
+std::uint64_t PatienceFor(std::size_t count, std::uint64_t recompute_ns) noexcept {
+  constexpr std::uint64_t kLeast = 1'000'000;
+  if (recompute_ns == 0) return kMostFetchNs;
+  return std::clamp(count * recompute_ns / 2, kLeast, kMostFetchNs);
+}
+
+void FinishAtExit() {
+  static const bool registered =
+      std::atexit([] { static_cast<void>(Tiers::Process().Flush(kPatienceNs)); }) == 0;
+  static_cast<void>(registered);
+}
+
+}  // namespace
+
+TierKey TierKeyOf(const Key& key) noexcept {
+  // Under another key than the hash itself, so that the whole name tells nothing more than it.
+  DigestKey secret{};
+  std::memcpy(secret.data(), ProcessSecret().blake3, secret.size());
+  TierKey name = KeyedDigest(DeriveKey(secret, "actcache tier key"), &key, sizeof(key));
+  std::memcpy(name.data(), &key, sizeof(key));
+  return name;
+}
+
+Tiers& Tiers::Process() noexcept {
+  static auto* const tiers = new Tiers;
+  return *tiers;
+}
+
+const char* Tiers::NameOf(std::size_t tier) noexcept { return kNames[tier]; }
+
+std::shared_ptr<const Tiers::List> Tiers::list() const noexcept {
+  const MutexLock lock(&mutex_);
+  return list_;
+}
+
+void Tiers::SetList(std::shared_ptr<const List> list) noexcept {
+  const MutexLock lock(&mutex_);
+  on_.store(list != nullptr && !list->empty(), std::memory_order_relaxed);
+  list_ = std::move(list);
+}
+
+void Tiers::Configure(const TierSettings& settings) {
+  const MutexLock lock(&configure_mutex_);
+  if (settings == settings_) return;
+  auto list = std::make_shared<List>();
+  if (!settings.disk_path.empty()) {
+    list->push_back(std::make_shared<Attached>(
+        kDisk, std::make_unique<DiskTier>(settings.disk_path, settings.disk_budget_bytes)));
+  }
+  // The last tier is the one that most processes share.
+  if (!list->empty()) AdoptSecret(list->back()->tier->secret());
+  const std::shared_ptr<const List> before = this->list();
+  settings_ = settings;
+  FinishAtExit();
+  SetList(std::move(list));
+  if (before == nullptr) return;
+  for (const std::shared_ptr<Attached>& attached : *before) Close(attached);
+}
+
+void Tiers::Close(std::shared_ptr<Attached> attached) noexcept {
+  if (attached->queue.Finish(kPatienceNs)) return;
+  // Its thread still uses it.
+  static_cast<void>(new (std::nothrow) std::shared_ptr<Attached>(std::move(attached)));
+}
+
+void Tiers::Get(RegionUse* region, const TierKey* keys, std::size_t count,
+                std::uint64_t recompute_ns, Found* found) noexcept {
+  const std::shared_ptr<const List> tiers = list();
+  if (tiers == nullptr || count == 0) return;
+  const std::uint64_t deadline_ns = SteadyNow() + PatienceFor(count, recompute_ns);
+  try {
+    std::vector<TierKey> wanted(keys, keys + count);
+    std::vector<std::size_t> places(count);
+    for (std::size_t i = 0; i < count; ++i) places[i] = i;
+    for (const std::shared_ptr<Attached>& one : *tiers) {
+      if (wanted.empty()) break;
+      if (!one->tier->available() || !region->Asks(one->number, one->times, recompute_ns)) continue;
+      std::vector<Record> records(wanted.size());
+      const std::uint64_t start = SteadyNow();
+      one->tier->GetOfSize(wanted.data(), wanted.size(), region->bytes(), deadline_ns,
+                           records.data());
+      const std::uint64_t elapsed = SteadyNow() - start;
+      std::size_t bytes = 0;
+      std::size_t hits = 0;
+      std::size_t left = 0;
+      for (std::size_t i = 0; i < records.size(); ++i) {
+        if (!records[i]) {
+          wanted[left] = wanted[i];
+          places[left++] = places[i];
+          continue;
+        }
+        ++hits;
+        bytes += records[i].size();
+        region->Seen(records[i].size(), records[i].fields().cost_ns);
+        found[places[i]] = {std::move(records[i]), one->number};
+      }
+      one->times.Add(records.size(), hits, bytes, elapsed);
+      region->Asked(one->number, records.size(), hits);
+      wanted.resize(left);
+      places.resize(left);
+    }
+  } catch (...) {
+    // No memory: what was found so far is found.
+  }
+}
+
+void Tiers::Put(RegionUse* region, const RecordFields& fields, const std::vector<TensorSpec>& specs,
+                const Fill& fill, bool replace) noexcept {
+  const std::shared_ptr<const List> tiers = list();
+  if (tiers == nullptr) return;
+  std::size_t bytes = 0;
+  for (const TensorSpec& spec : specs) bytes += spec.bytes;
+  region->Seen(bytes, fields.cost_ns);
+  for (const std::shared_ptr<Attached>& one : *tiers) {
+    // What is fetched no faster than computed is of no use to anybody.
+    if (!one->tier->available() || 2 * one->times.Found(bytes) > fields.cost_ns) continue;
+    if (!one->queue.HasRoom(bytes)) continue;
+    try {
+      // Each tier seals its own copy: their secrets differ.
+      Record record = Record::Make(fields, specs.data(), specs.size());
+      if (!record) return;
+      fill(&record);
+      one->queue.Put(std::move(record), replace);
+    } catch (...) {
+      // It is not written.
+    }
+  }
+}
+
+void Tiers::Remove(const TierKey& key) noexcept {
+  const std::shared_ptr<const List> tiers = list();
+  if (tiers == nullptr) return;
+  for (const std::shared_ptr<Attached>& one : *tiers) one->queue.Remove(key);
+}
+
+bool Tiers::Flush(std::uint64_t patience_ns) noexcept {
+  const std::shared_ptr<const List> tiers = list();
+  bool done = true;
+  if (tiers == nullptr) return done;
+  for (const std::shared_ptr<Attached>& one : *tiers) done &= one->queue.Flush(patience_ns);
+  return done;
+}
+
+std::vector<Tiers::State> Tiers::states() const {
+  std::vector<State> states;
+  const std::shared_ptr<const List> tiers = list();
+  if (tiers == nullptr) return states;
+  for (const std::shared_ptr<Attached>& one : *tiers) {
+    states.push_back({one->tier->name(), one->tier->stats(), one->queue.stats()});
+  }
+  return states;
+}
+
+void Tiers::LockForFork() noexcept ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  configure_mutex_.Lock();
+  if (const std::shared_ptr<const List> tiers = list()) {
+    for (const std::shared_ptr<Attached>& one : *tiers) {
+      one->tier->LockForFork();
+      one->queue.LockForFork();
+    }
+  }
+  mutex_.Lock();
+}
+
+void Tiers::UnlockAfterFork() noexcept ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  mutex_.Unlock();
+  if (const std::shared_ptr<const List> tiers = list()) {
+    for (const std::shared_ptr<Attached>& one : *tiers) {
+      one->queue.UnlockAfterFork();
+      one->tier->UnlockAfterFork();
+    }
+  }
+  configure_mutex_.Unlock();
+}
+
+void Tiers::ReopenInForkedChild() noexcept ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  mutex_.Unlock();
+  if (const std::shared_ptr<const List> tiers = list()) {
+    for (const std::shared_ptr<Attached>& one : *tiers) {
+      one->queue.ResetInForkedChild();
+      one->tier->ReopenInForkedChild();
+    }
+  }
+  configure_mutex_.Unlock();
+}
+
+}  // namespace actcache

@@ -1,0 +1,177 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "tier/fetch_times.h"
+#include "tier/region_use.h"
+#include "tier/tiers.h"
+#include "tier/write_queue.h"
+#include "tier_testing.h"
+
+namespace actcache {
+namespace {
+
+constexpr std::uint64_t kLong = 20'000'000'000;
+
+// Keeps everything, in a list.
+class ListTier : public Tier {
+ public:
+  const char* name() const noexcept override { return "list"; }
+  const DigestKey& secret() const noexcept override { return secret_; }
+  bool available() const noexcept override { return true; }
+  void Get(const TierKey*, std::size_t, std::uint64_t, Record*) noexcept override {}
+  void Put(const Record* records, std::size_t count) noexcept override {
+    while (hold) std::this_thread::yield();
+    for (std::size_t i = 0; i < count; ++i) {
+      const char* problem = nullptr;
+      Record::Open(Buffer::Copy(records[i].data(), records[i].size()), records[i].fields().key,
+                   secret_, &problem);
+      if (problem != nullptr) unsound = true;
+      log.push_back({records[i].fields().key, true});
+    }
+  }
+  void Remove(const TierKey* keys, std::size_t count) noexcept override {
+    for (std::size_t i = 0; i < count; ++i) log.push_back({keys[i], false});
+  }
+  TierStats stats() const noexcept override { return {}; }
+  void LockForFork() noexcept override {}
+  void UnlockAfterFork() noexcept override {}
+  void ReopenInForkedChild() noexcept override {}
+
+  std::vector<std::pair<TierKey, bool>> log;  // of the queue's thread, until it is flushed
+  std::atomic<bool> hold{false};
+  std::atomic<bool> unsound{false};
+
+ private:
+  const DigestKey secret_{{1, 2, 3}};
+};
+
+Record Unsealed(std::uint64_t number, std::size_t bytes) {
+  return TestRecord(number, bytes, DigestKey{});
+}
+
+TEST(WriteQueue, WritesSealedRecordsInOrder) {
+  ListTier tier;
+  WriteQueue queue(&tier);
+  queue.Put(Unsealed(1, 100), false);
+  queue.Remove(TestKey(2));
+  queue.Put(Unsealed(3, 100), true);
+  ASSERT_TRUE(queue.Flush(kLong));
+  const std::vector<std::pair<TierKey, bool>> wanted = {
+      {TestKey(1), true}, {TestKey(2), false}, {TestKey(3), false}, {TestKey(3), true}};
+  EXPECT_EQ(tier.log, wanted);
+  EXPECT_FALSE(tier.unsound);
+  EXPECT_EQ(queue.stats().queued_bytes, 0u);
+  EXPECT_TRUE(queue.Finish(kLong));
+}
+
+TEST(WriteQueue, DropsWhatFindsNoRoomAndWaitsForNothing) {
+  ListTier tier;
+  tier.hold = true;
+  WriteQueue queue(&tier, 10'000);
+  std::uint64_t kept = 0;
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    if (!queue.HasRoom(1000)) continue;
+    queue.Put(Unsealed(i, 1000), false);
+    ++kept;
+  }
+  EXPECT_GT(kept, 0u);
+  EXPECT_LE(kept, 10u);
+  EXPECT_GE(queue.stats().dropped, 90u);
+  EXPECT_FALSE(queue.Flush(1'000'000));
+  tier.hold = false;
+  EXPECT_TRUE(queue.Finish(kLong));
+  EXPECT_EQ(tier.log.size() + queue.stats().dropped, 100u);
+}
+
+TEST(WriteQueue, FinishWritesWhatWaits) {
+  ListTier tier;
+  WriteQueue queue(&tier);
+  for (std::uint64_t i = 0; i < 1000; ++i) queue.Put(Unsealed(i, 100), false);
+  EXPECT_TRUE(queue.Finish(kLong));
+  EXPECT_EQ(tier.log.size(), 1000u);
+  queue.Put(Unsealed(1, 100), false);
+  EXPECT_EQ(queue.stats().dropped, 1u);
+}
+
+TEST(FetchTimes, KnowsSizesApart) {
+  FetchTimes times;
+  EXPECT_EQ(times.Found(1000), 0u);
+  times.Add(1, 0, 0, 100);
+  times.Add(2, 2, 2000, 3000);
+  EXPECT_EQ(times.Absent(), 100u);
+  EXPECT_EQ(times.Found(1000), 1500u);
+  EXPECT_EQ(times.Found(100), 1500u);
+  EXPECT_EQ(times.Found(4000), 6000u);
+}
+
+TEST(RegionUse, AsksWhereFetchingIsFasterAndThingsAreFound) {
+  FetchTimes times;
+  RegionUse region;
+  EXPECT_TRUE(region.Asks(0, times, 0));
+  times.Add(1, 1, 1000, 10'000);
+  times.Add(1, 0, 0, 1000);
+  region.Seen(1000, 0);
+  EXPECT_TRUE(region.Asks(0, times, 20'000));
+  int asked = 0;
+  for (int i = 0; i < 320; ++i) asked += region.Asks(0, times, 15'000) ? 1 : 0;
+  EXPECT_EQ(asked, 10);
+  for (int i = 0; i < 1000; ++i) region.Asked(0, 1, 0);
+  asked = 0;
+  for (int i = 0; i < 320; ++i) asked += region.Asks(0, times, 1'000'000) ? 1 : 0;
+  EXPECT_EQ(asked, 10);
+  for (int i = 0; i < 20; ++i) region.Asked(0, 1, 1);
+  EXPECT_TRUE(region.Asks(0, times, 1'000'000));
+}
+
+class TiersTest : public testing::Test {
+ protected:
+  void TearDown() override { Tiers::Process().Configure({}); }
+  TestFolder folder_;
+};
+
+TEST_F(TiersTest, WhatIsPutIsFoundByTheNextProcess) {
+  Tiers& tiers = Tiers::Process();
+  EXPECT_FALSE(tiers.on());
+  tiers.Configure({folder_.path() + "/store", 0});
+  ASSERT_TRUE(tiers.on());
+  RegionUse region;
+  RecordFields fields;
+  fields.key = TestKey(7);
+  fields.cost_ns = 1'000'000'000;
+  const std::vector<TensorSpec> specs = {{2, {100}, 100}};
+  const auto fill = [](Record* record) {
+    for (std::size_t at = 0; at < 100; ++at) record->payload(0)[at] = TestByte(7, at);
+  };
+  tiers.Put(&region, fields, specs, fill, false);
+  tiers.Configure({});  // writes what waits
+  EXPECT_FALSE(tiers.on());
+  tiers.Configure({folder_.path() + "/store", 0});
+  const TierKey keys[] = {TestKey(6), TestKey(7)};
+  std::vector<Tiers::Found> found(2);
+  tiers.Get(&region, keys, 2, 0, found.data());
+  EXPECT_FALSE(found[0].record);
+  ASSERT_TRUE(found[1].record);
+  EXPECT_TRUE(IsTestValue(found[1].record, 7));
+  EXPECT_STREQ(Tiers::NameOf(found[1].tier), "disk");
+  ASSERT_EQ(tiers.states().size(), 1u);
+  EXPECT_EQ(tiers.states()[0].tier.hits, 1u);
+}
+
+TEST_F(TiersTest, AFolderThatWillNotDoIsRefusedAndChangesNothing) {
+  Tiers& tiers = Tiers::Process();
+  tiers.Configure({folder_.path() + "/store", 0});
+  EXPECT_THROW(tiers.Configure({"/proc/no/such/folder", 0}), std::runtime_error);
+  ASSERT_TRUE(tiers.on());
+  EXPECT_THROW(tiers.Configure({"/dev/null", 0}), std::runtime_error);
+  EXPECT_TRUE(tiers.on());
+}
+
+}  // namespace
+}  // namespace actcache
