@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from actcache.passes.refusal import Refusal
     from actcache.serve.knobs import configuration, configure
     from actcache.serve.recorder import Recorder, record
-    from actcache.serve.runtime import invalidate, library_path, pin, register, stats, unpin
+    from actcache.serve.runtime import flush, invalidate, library_path, pin, register, stats, unpin
 
 __all__ = [
     "ActcacheError",
@@ -58,6 +58,8 @@ __all__ = [
     "compile_model",
     "configuration",
     "configure",
+    "flush",
+    "flush",
     "invalidate",
     "library_path",
     "pin",
@@ -97,6 +99,7 @@ _LAZY = {
     "InferenceSession": "actcache.learn.explicit",
     "configuration": "actcache.serve.knobs",
     "configure": "actcache.serve.knobs",
+    "flush": "actcache.serve.runtime",
     "invalidate": "actcache.serve.runtime",
     "library_path": "actcache.serve.runtime",
     "pin": "actcache.serve.runtime",

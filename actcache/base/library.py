@@ -176,6 +176,8 @@ def _declare(handle: ctypes.CDLL) -> None:
     handle.actcache_simulation_free.restype = None
     handle.actcache_simulate.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *(ctypes.c_void_p,) * 5]
     handle.actcache_simulate.restype = ctypes.c_int
+    handle.actcache_flush.argtypes = [ctypes.c_double]
+    handle.actcache_flush.restype = ctypes.c_int
     handle.actcache_abandon.argtypes = []
     handle.actcache_abandon.restype = None
     for name in ("actcache_invalidate", "actcache_pin", "actcache_unpin"):

@@ -26,6 +26,8 @@ def configure(
     namespace_quota_bytes: int | str | None = None,
     bypass: str | None = None,
     single_flight: str | None = None,
+    disk_path: str | os.PathLike[str] | None = None,
+    disk_budget_bytes: int | str | None = None,
     metrics_path: str | os.PathLike[str] | None = None,
     audit_path: str | os.PathLike[str] | None = None,
     audit_max_bytes: int | str | None = None,
@@ -55,6 +57,10 @@ def configure(
         bypass: ``"auto"`` lets a region that costs more than it saves stop looking up; ``"off"`` does not.
         single_flight: ``"on"`` lets one of several concurrent calls that miss the same key compute it; ``"off"``
             lets each.
+        disk_path: Folder of a store on a disk of this machine, which processes share and which outlives them
+            (``docs/tiers.md``); it is made if it is not there. ``""`` for none. Set it before sessions are created.
+        disk_budget_bytes: What that folder may take of the disk, for all processes together, at least 16 MiB.
+            Default: what the store was given before, else 1 GiB.
         metrics_path: File that is rewritten every second, for ``actcache top``; in Prometheus' text format if its
             name ends in ``.prom``. ``%p`` in it stands for the process id. ``""`` for none. A child of ``os.fork()``
             writes a file only if ``%p`` gives it another name, from its first session or knob on.
@@ -68,8 +74,8 @@ def configure(
         **unknown: Refused.
 
     Raises:
-        InvalidOption: A knob is unknown (the message lists all), its value makes no sense, or the file of `audit_path`
-            cannot be opened. Knobs that were set before it stay set.
+        InvalidOption: A knob is unknown (the message lists all), its value makes no sense, or what `audit_path` or
+            `disk_path` names cannot be opened. Knobs that were set before it stay set.
         LibraryError: As :func:`actcache.library_path`.
     """
     for name in unknown:
@@ -86,6 +92,8 @@ def configure(
         "namespace_quota_bytes": _bytes("namespace_quota_bytes", namespace_quota_bytes),
         "bypass": _text("bypass", bypass),
         "single_flight": _text("single_flight", single_flight),
+        "disk_budget_bytes": _bytes("disk_budget_bytes", disk_budget_bytes),
+        "disk_path": _path("disk_path", disk_path),
         "metrics_path": _path("metrics_path", metrics_path),
         "audit_max_bytes": _bytes("audit_max_bytes", audit_max_bytes),
         "audit_files": _count("audit_files", audit_files),

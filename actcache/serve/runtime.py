@@ -91,7 +91,8 @@ def stats() -> dict[str, Any]:
     """Return what the caches of this process have done so far.
 
     Returns:
-        ``{"forked": bool, "regions": {id: {...}}, "store": {...}, "namespaces": {name: {...}}, "audit": {...}}``.
+        ``{"forked": bool, "regions": {id: {...}}, "store": {...}, "namespaces": {name: {...}}, "tiers": {name: {...}},
+        "audit": {...}}``.
 
         Per region, in rows (a call of a tensor-granular region is one row): ``lookups == hits + misses + bypassed``;
         of the hits, ``duplicates`` equal a row of the same batch and ``joined`` waited for another call; of the
@@ -104,7 +105,8 @@ def stats() -> dict[str, Any]:
 
         The store: ``bytes``, ``entries``, ``budget_bytes``, ``pinned_bytes``, ... as they are now, and how many
         entries were inserted, evicted, expired, invalidated, ... so far. Per namespace that holds something:
-        ``bytes`` and ``entries``. The audit log: events ``written`` and ``dropped``, ``bytes`` written.
+        ``bytes`` and ``entries``. Per tier that is set up (``"tiers"``: ``"disk"``): what was found there, stored,
+        refused, damaged, ... and what the whole store holds now. The audit log: events ``written`` and ``dropped``, ``bytes`` written.
         ``forked`` tells a child of ``os.fork()``, which counts from 0.
         ``custom_ops/include/actcache.h`` has the complete list.
 
@@ -112,6 +114,22 @@ def stats() -> dict[str, Any]:
         LibraryError: As :func:`library_path`.
     """
     return read_json("actcache_stats_json")
+
+
+def flush(seconds: float = 60.0) -> bool:
+    """Write what waits to be written to the store of ``disk_path``. A process that ends normally does that by itself.
+
+    Args:
+        seconds: How long to wait for it.
+
+    Returns:
+        Whether all of it is written.
+
+    Raises:
+        InvalidOption: `seconds` is no number.
+        LibraryError: As :func:`library_path`.
+    """
+    return bool(library().handle.actcache_flush(number_argument("seconds", seconds)))
 
 
 def invalidate(

@@ -138,6 +138,7 @@ TEST(Config, RefusesWhatItCannotReadAndChangesNothing) {
       {"bypass", {"", "on"}},
       {"single_flight", {"", "auto"}},
       {"metrics_path", {"/", "/nowhere/metrics.json"}},
+      {"disk_budget_bytes", {"", "15MiB", "10%"}},
       {"audit_path", {"/refused"}},
       {"audit_max_bytes", {"", "0", "65535", "10%"}},
       {"audit_files", {"", "-1", "10000", "1.5", "1 "}},
@@ -172,12 +173,14 @@ TEST(Config, SaysWhatIsWrongAndWhatItTakes) {
   EXPECT_EQ(ComplaintOf([&] { f.config.RegisterSession(Reading({{"actcache.hash", "md5"}})); }),
             "actcache: session config entry actcache.hash is \"md5\", but has to be \"blake3\" or "
             "\"xxh3\"");
-  EXPECT_EQ(ComplaintOf([&] { f.config.Configure("budget", "1"); }),
-            "actcache: there is no knob \"budget\"; the knobs are budget_bytes, hash, namespace, "
-            "ttl_seconds, max_entry_age, verify_fraction, verify_tolerance, on_mismatch, "
-            "namespace_quota_bytes, bypass, single_flight, metrics_path, audit_path, "
-            "audit_max_bytes, audit_files "
-            "and audit_buffer_bytes");
+  EXPECT_EQ(
+      ComplaintOf([&] { f.config.Configure("budget", "1"); }),
+      "actcache: there is no knob \"budget\"; the knobs are budget_bytes, hash, namespace, "
+      "ttl_seconds, max_entry_age, verify_fraction, verify_tolerance, on_mismatch, "
+      "namespace_quota_bytes, bypass, single_flight, disk_path, disk_budget_bytes, metrics_path, "
+      "audit_path, "
+      "audit_max_bytes, audit_files "
+      "and audit_buffer_bytes");
 }
 
 TEST(Config, WritesJson) {
@@ -189,7 +192,8 @@ TEST(Config, WritesJson) {
             "\"ttl_seconds\": 1.500000000, \"max_entry_age\": null, \"verify_fraction\": 0, "
             "\"verify_tolerance\": 1e-04, \"on_mismatch\": \"evict\", "
             "\"namespace_quota_bytes\": 0, \"bypass\": \"auto\", \"single_flight\": \"on\", "
-            "\"metrics_path\": \"\", \"audit_path\": \"\", \"audit_max_bytes\": 268435456, "
+            "\"disk_path\": \"\", \"disk_budget_bytes\": 0, \"metrics_path\": \"\", "
+            "\"audit_path\": \"\", \"audit_max_bytes\": 268435456, "
             "\"audit_files\": 4, "
             "\"audit_buffer_bytes\": 8388608, \"memory_bytes\": 1000}");
 }

@@ -39,6 +39,11 @@ from actcache.serve.byte_size import default_budget, parse_bytes
         ({"metrics_path": 7}, "'metrics_path' is 7"),
         ({"metrics_path": "/nowhere/m.json"}, "no file can be written beside it: No such file"),
         ({"metrics_path": "/dev/null"}, "no plain file"),
+        ({"disk_path": 7}, "'disk_path' is 7"),
+        ({"disk_path": "/no/such/folder/store"}, "/no/such/folder/store cannot be made: No such file"),
+        ({"disk_path": "/dev/null"}, "/dev/null is not a folder"),
+        ({"disk_budget_bytes": "15MiB"}, "at least 16MiB"),
+        ({"disk_budget_bytes": "10%"}, "at least 16MiB"),
         ({"audit_path": 7}, "'audit_path' is 7"),
         ({"audit_path": "/no/such/folder/audit.jsonl"}, "/no/such/folder/audit.jsonl cannot be opened: No such file"),
         ({"audit_max_bytes": 1000}, "at least 64KiB"),
@@ -61,11 +66,12 @@ def test_every_knob_is_set_and_shown(tmp_path: Path) -> None:
             budget_bytes=numpy.int64(1 << 20), hash="xxh3", namespace="tenant-ä", ttl_seconds=60, max_entry_age=1.5,
             verify_fraction=numpy.float32(0.25), verify_tolerance=1e-6, on_mismatch="disable",
             namespace_quota_bytes="50%", bypass="off", single_flight="off",
+            disk_path=pathlib.Path(os.environ["STORE"]), disk_budget_bytes="20MiB",
             metrics_path=pathlib.Path(os.environ["FILE"]),
             audit_path=pathlib.Path("audit.jsonl"), audit_max_bytes="1MiB", audit_files=2, audit_buffer_bytes=1 << 16)
         print(json.dumps(actcache.configuration()), actcache.stats()["store"]["budget_bytes"])
     """
-    shown, budget = run_python(code, FILE=str(tmp_path / "m.json")).rsplit(" ", 1)
+    shown, budget = run_python(code, FILE=str(tmp_path / "m.json"), STORE=str(tmp_path / "store")).rsplit(" ", 1)
     found = json.loads(shown)
     assert found.pop("memory_bytes") > 1 << 20
     assert found == {
@@ -81,6 +87,8 @@ def test_every_knob_is_set_and_shown(tmp_path: Path) -> None:
         "bypass": "off",
         "single_flight": "off",
         "metrics_path": str(tmp_path / "m.json"),
+        "disk_path": str(tmp_path / "store"),
+        "disk_budget_bytes": 20 << 20,
         "audit_path": "audit.jsonl",
         "audit_max_bytes": 1 << 20,
         "audit_files": 2,
