@@ -59,7 +59,6 @@ __all__ = [
     "configuration",
     "configure",
     "flush",
-    "flush",
     "invalidate",
     "library_path",
     "pin",

@@ -106,7 +106,8 @@ def stats() -> dict[str, Any]:
         The store: ``bytes``, ``entries``, ``budget_bytes``, ``pinned_bytes``, ... as they are now, and how many
         entries were inserted, evicted, expired, invalidated, ... so far. Per namespace that holds something:
         ``bytes`` and ``entries``. Per tier that is set up (``"tiers"``: ``"disk"``): what was found there, stored,
-        refused, damaged, ... and what the whole store holds now. The audit log: events ``written`` and ``dropped``, ``bytes`` written.
+        refused, damaged, ... and what the whole store holds now. The audit log: events ``written`` and ``dropped``,
+        ``bytes`` written.
         ``forked`` tells a child of ``os.fork()``, which counts from 0.
         ``custom_ops/include/actcache.h`` has the complete list.
 
