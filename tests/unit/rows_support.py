@@ -234,19 +234,23 @@ def follows(tried: Sample, runner: Runner) -> Iterator[tuple[str, list[int], boo
             yield name, list(chosen), agree(part[name], expected, axis, tried.tolerance)
 
 
+def unbounded(tried: Sample) -> list[str]:
+    """The inputs with rows of floats of any size."""
+    inputs = {name: t for name, t in tried.tensors.items() if t.axis is not None and not t.constant}
+    return [n for n, t in inputs.items() if t.dtype.startswith("float") and t.values is None and t.low is None]
+
+
 def keeps_apart(tried: Sample, runner: Runner) -> Iterator[tuple[str, float, bool]]:
     """For every output claimed to be rows: whether the other rows stay as they are when one is infinite or no number.
 
     A weight of 0 does not keep rows apart: 0 times infinity is no number. Inputs of given or bounded values stay.
     """
-    inputs = {name: t for name, t in tried.tensors.items() if t.axis is not None and not t.constant}
-    free = [n for n, t in inputs.items() if t.dtype.startswith("float") and t.values is None and t.low is None]
     names = list(tried.claims)
     finite = dict(zip(names, runner.run(names, tried.feed()), strict=True))
-    for value in (np.nan, np.inf, -np.inf) if free else ():
+    for value in (np.nan, np.inf, -np.inf):
         feed = tried.feed()
-        for name in free:
-            feed[name].swapaxes(0, inputs[name].axis or 0)[2] = value
+        for name in unbounded(tried):
+            feed[name].swapaxes(0, tried.tensors[name].axis or 0)[2] = value
         try:
             made = dict(zip(names, runner.run(names, feed), strict=True))
         except Exception:  # it has no result for such a number

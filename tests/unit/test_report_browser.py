@@ -85,7 +85,9 @@ def test_the_page_is_readable(browser: Browser, report: Path, width: int, scheme
 
 def test_plots_are_drawn_and_labels_do_not_overlap(browser: Browser, report: Path) -> None:
     page, _ = opened(browser, report, PHONE, "light")
-    for plot in page.locator(".plot").all():
+    plots = page.locator(".plot").all()
+    assert plots
+    for plot in plots:
         box = plot.locator("svg").bounding_box()
         assert box is not None and box["width"] > 200 and box["height"] > 60
         boxes = [label.bounding_box() for label in plot.locator(".x span").all()]

@@ -134,6 +134,7 @@ def test_boxes_do_not_overlap_and_edges_end_at_them(edges: list[tuple[int, int]]
 def test_edges_without_cycles_go_down() -> None:
     edges = [(a, b) for a in range(6) for b in range(a + 1, 6)]
     found = lay_out([(50.0, 20.0)] * 6, edges)
+    assert found.paths.keys() == set(edges)
     for path in found.paths.values():
         assert [y for _, y in path] == sorted(y for _, y in path)
         assert path[0][1] < path[-1][1]

@@ -75,7 +75,10 @@ def test_dynamic_quantisation_is_refused(name: str, model_path: Callable[[str], 
 @pytest.mark.parametrize("name", [*PROVEN, *REFUSED])
 def test_no_rule_fails_on_a_real_model(name: str, model_path: Callable[[str], Path]) -> None:
     view = _view(model_path, name)
-    for hypothesis in row_hypotheses(view, view.inputs):
+    hypotheses = row_hypotheses(view, view.inputs)
+    assert hypotheses
+    for hypothesis in hypotheses:
         proof = prove_rows(view, hypothesis)
         refusals = [proof.refusal(tensor) for tensor in view.producer]
+        assert refusals
         assert not [r for r in refusals if r is not None and r.rule in ("rule-error", "unknown-tensor")]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rows_catalogue import SAMPLES
-from rows_support import Sample, described, follows, keeps_apart, session
+from rows_support import Sample, described, follows, keeps_apart, session, unbounded
 
 from actcache.passes.rows import RULES
 
@@ -30,10 +30,12 @@ def test_claim_is_what_onnxruntime_does(tried: Sample) -> None:
         assert not wrong
 
 
-@pytest.mark.parametrize("tried", [tried for tried in SAMPLES if proven(tried)], ids=str)
+@pytest.mark.parametrize("tried", [tried for tried in SAMPLES if proven(tried) and unbounded(tried)], ids=str)
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_no_row_reaches_another(tried: Sample) -> None:
-    assert not [(name, value) for name, value, same in keeps_apart(tried, session(tried)) if not same]
+    found = list(keeps_apart(tried, session(tried)))
+    assert found
+    assert not [(name, value) for name, value, same in found if not same]
 
 
 @pytest.mark.parametrize("tried", [tried for tried in SAMPLES if proven(tried)], ids=str)
@@ -55,4 +57,5 @@ def test_every_rule_has_a_sample() -> None:
 
 def test_no_rule_fails_on_its_samples() -> None:
     slugs = [proof.refusal(name) for tried in SAMPLES for proof in [tried.proof] for name in tried.claims]
+    assert any(slugs)
     assert not [refusal for refusal in slugs if refusal is not None and refusal.rule == "rule-error"]
