@@ -191,6 +191,22 @@ ACTCACHE_EXPORT uint64_t actcache_default_budget(uint64_t memory_bytes);
 ACTCACHE_EXPORT int actcache_tensor_digest(int32_t type, const int64_t* dims, size_t rank,
                                            const void* data, size_t bytes, unsigned char* digest);
 
+/* How a region of these attributes divides a call into units: its rows, or one for all of it. It
+ * decides nothing for any session; it is for who has to know what CacheLookup does.
+ *
+ * Of `inputs` tensors, `types` (TensorProto.DataType), `ranks`, and `dims`, one tensor's after the
+ * other's. `row_axes` is CacheLookup's attribute input_row_axes, null for a region that is cached
+ * by whole calls; `row_ranks` its input_ranks, or null; `equations` its size_equations, of
+ * `equation_numbers` numbers. Returns the number of units, and sets `why` to 0 if they are rows,
+ * else to why the call is one unit: 1 the region is cached by whole calls, 2 an input has another
+ * rank, 3 an input lacks the row axis, 4 rows of an input are not whole bytes, 5 the inputs have
+ * different numbers of rows, 6 too many rows, 7 the equations do not hold. -1: these are not a
+ * region's attributes. */
+ACTCACHE_EXPORT int64_t actcache_units(size_t inputs, const int32_t* types, const size_t* ranks,
+                                       const int64_t* dims, const int64_t* row_axes,
+                                       const int64_t* row_ranks, const int64_t* equations,
+                                       size_t equation_numbers, int* why);
+
 /* The library's version, "0.1.0". */
 ACTCACHE_EXPORT const char* actcache_version(void);
 

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "ops_squares.h"
+#include "store/store.h"
 
 namespace actcache {
 namespace {
@@ -242,6 +243,30 @@ TEST(Kernels, ServeManyThreadsAtOnce) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(wrong, 0);
   EXPECT_EQ(kernels.counters().hits + kernels.counters().misses, 8u * 200u * 3u);
+}
+
+TEST(Kernels, SayWhereTheirKeysMeanTheSame) {
+  for (const bool shares : {true, false}) {
+    const KeyScope scope = shares ? KeyScope::kShared : KeyScope::kProcess;
+    Kernels kernels(shares ? "shared" : "private", "row", 0, 1, 0, shares);
+    const ort::KernelContext looked = kernels.Look(Pairs({1, 2}));
+    EXPECT_EQ(PlanOf(looked).scope, static_cast<std::uint32_t>(scope));
+    kernels.Merge(looked, Pairs({1, 4}));
+    Key key;
+    std::memcpy(&key, looked.outputs[1].data() + sizeof(PlanHeader), sizeof(key));
+    const EntryRef entry = Store::Process().Peek(key);
+    ASSERT_TRUE(entry);
+    EXPECT_EQ(entry->scope(), scope);
+  }
+}
+
+TEST(Kernels, RefuseThePlanOfACutThatTheirRegionDoesNotHave) {
+  Kernels kernels("cut", "tensor");
+  ort::KernelContext looked = kernels.Look(Pairs({1, 2}));
+  PlanHeader header = PlanOf(looked);
+  header.kind = PlanKind::kRow;
+  std::memcpy(looked.outputs[1].data(), &header, sizeof(header));
+  EXPECT_THROW(kernels.Merge(looked, Pairs({1, 4})), ort::Error);
 }
 
 // A row is found, computed all the same with a result that is half a percent away, and compared.

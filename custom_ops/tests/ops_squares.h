@@ -26,8 +26,10 @@ using Floats = std::vector<float>;
 class Kernels {
  public:
   explicit Kernels(const std::string& id, const std::string& granularity = "row",
-                   std::int64_t axis = 0, std::int64_t min_rows = 1, float tolerance = 0)
-      : axis_(granularity == "row" ? axis : -1) {
+                   std::int64_t axis = 0, std::int64_t min_rows = 1, float tolerance = 0,
+                   bool shares = true)
+      : session_{"", Registry::Process().InternNamespace(""), kNeverExpires, kAnyAge, "", shares},
+        axis_(granularity == "row" ? axis : -1) {
     lookup_info_.strings = {{"region", id}, {"fingerprint", id}, {"granularity", granularity}};
     lookup_info_.ints = {{"input_row_axes", {axis_}},
                          {"output_row_axes", {axis_}},
@@ -81,7 +83,7 @@ class Kernels {
   int computed_rows() const { return computed_rows_; }
 
  private:
-  const SessionSettings session_{"", Registry::Process().InternNamespace("")};
+  const SessionSettings session_;
   const std::int64_t axis_;
   ort::KernelInfo lookup_info_;
   ort::KernelInfo store_info_;
@@ -103,11 +105,15 @@ inline void ExpectSquare(const ort::Value& y, const ort::Value& x) {
   EXPECT_EQ(Read<float>(y), Read<float>(Kernels::Square(x)));
 }
 
-// Whether other calls wait for what a lookup has left to be computed.
-inline bool OthersWait(const ort::KernelContext& looked) {
+inline PlanHeader PlanOf(const ort::KernelContext& looked) {
   PlanHeader header;
   std::memcpy(&header, looked.outputs[1].data(), sizeof(header));
-  return FlightTable::Process().Lives(header.flight);
+  return header;
+}
+
+// Whether other calls wait for what a lookup has left to be computed.
+inline bool OthersWait(const ort::KernelContext& looked) {
+  return FlightTable::Process().Lives(PlanOf(looked).flight);
 }
 
 }  // namespace actcache

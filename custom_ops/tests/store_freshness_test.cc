@@ -47,6 +47,44 @@ TEST(StoreFreshness, AnEntryExpiresAfterItsTimeToLive) {
   EXPECT_EQ(store.stats().bytes, ChargeOf(100));
 }
 
+TEST(StoreFreshness, AnEntryThatComesFromElsewhereKeepsItsAge) {
+  Store store(kMiB);
+  const auto specs = Bytes(100);
+  for (const std::uint64_t age : {std::uint64_t{0}, 10 * kSecond, 2 * kStart}) {  // before the boot
+    Candidate candidate = CandidateOf(1, specs, 1000, {0, 0});
+    candidate.now_ns = kStart;
+    candidate.age_ns = age;
+    candidate.ttl_ns = 5 * kSecond;  // that are left of it
+    candidate.replace = true;
+    ASSERT_EQ(PutCandidate(&store, candidate), Refusal::kNone);
+    EXPECT_EQ(WhyNot(&store, 1, {kStart, age + kSecond}), Absence::kNone);
+    if (age > 0) EXPECT_EQ(WhyNot(&store, 1, {kStart, age - kSecond}), Absence::kTooOld);
+    const EntryRef entry = store.Peek(KeyNumber(1));
+    EXPECT_GE(entry->AgeAtMost(kStart + kSecond), age + kSecond);
+    EXPECT_LE(entry->AgeAtMost(kStart + kSecond), age + kSecond + 2 * kTickNs);
+    EXPECT_GE(entry->TimeToLive(kStart + kSecond), 4 * kSecond - kTickNs);
+    EXPECT_LE(entry->TimeToLive(kStart + kSecond), 4 * kSecond + kTickNs);
+    EXPECT_EQ(WhyNot(&store, 1, {kStart + 5 * kSecond}), Absence::kExpired);
+  }
+  ASSERT_EQ(PutAt(&store, 2, kStart), Refusal::kNone);
+  EXPECT_EQ(store.Peek(KeyNumber(2))->TimeToLive(kStart), 0u);
+}
+
+TEST(StoreFreshness, AnEntrySaysWhereItsKeyMeansTheSame) {
+  Store store(kMiB);
+  const auto specs = Bytes(100);
+  for (const KeyScope scope : {KeyScope::kProcess, KeyScope::kShared}) {
+    Candidate candidate = CandidateOf(1, specs, 1000, {0, 0});
+    candidate.scope = scope;
+    candidate.replace = true;
+    ASSERT_EQ(PutCandidate(&store, candidate), Refusal::kNone);
+    store.Pin({}, 0);  // other flags do not touch it
+    EXPECT_EQ(store.Peek(KeyNumber(1))->scope(), scope);
+    store.Unpin({}, 0);
+    EXPECT_EQ(store.Peek(KeyNumber(1))->scope(), scope);
+  }
+}
+
 TEST(StoreFreshness, NeverFoundLateForAnyTimeToLive) {
   Store store(kMiB);
   for (std::uint64_t ttl = 1; ttl < 100 * kSecond; ttl = ttl * 3 + 1) {

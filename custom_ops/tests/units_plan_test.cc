@@ -27,6 +27,8 @@ class PlanTest : public ::testing::Test {
     plan_.flight = 5;
     plan_.lookup_end_ns = 123456789;
     plan_.call = 42;
+    plan_.origin = 7;
+    plan_.scope = KeyScope::kShared;
     plan_.keys = keys_;
     plan_.sources = sources_;
     plan_.flags = flags_;
@@ -63,6 +65,8 @@ TEST_F(PlanTest, ReadsBackWhatWasWritten) {
   EXPECT_EQ(decoded_.flight, 5u);
   EXPECT_EQ(decoded_.lookup_end_ns, 123456789u);
   EXPECT_EQ(decoded_.call, 42u);
+  EXPECT_EQ(decoded_.origin, 7u);
+  EXPECT_EQ(decoded_.scope, KeyScope::kShared);
   EXPECT_EQ(decoded_.keys[1], keys_[1]);
   EXPECT_TRUE(decoded_.sources[4].cached());
   EXPECT_EQ(decoded_.sources[4].index(), 1u);
@@ -108,6 +112,12 @@ TEST_F(PlanTest, RefusesSourcesOutOfRange) {
 
 TEST_F(PlanTest, RefusesUnknownFlags) {
   flags_[1] = kAllMissingFlags + 1;
+  Encode();
+  EXPECT_NE(Decode(), nullptr);
+}
+
+TEST_F(PlanTest, RefusesAnUnknownScope) {
+  plan_.scope = static_cast<KeyScope>(2);
   Encode();
   EXPECT_NE(Decode(), nullptr);
 }

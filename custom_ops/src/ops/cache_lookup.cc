@@ -39,6 +39,7 @@ struct CacheLookup::Call {
   std::optional<std::uint32_t> name_space;  // whose entries it reads and makes; none: a pass
   Match match;                              // empty for a pass
   Keys keys;                                // of all units; empty for a pass
+  KeyScope scope = KeyScope::kProcess;      // theirs
   Sources first_sources;                    // at the first search, if there were several
   std::size_t joined = 0;                   // units found because others computed them meanwhile
   Mode mode = Mode::kLookUp;
@@ -93,8 +94,9 @@ void CacheLookup::LookUp(Call& call, SingleFlight& flight, const KernelIo& io,
     if (!call.passes) Consult(call);
     if (call.passes) return;
     const std::uint64_t start = SteadyNow();
-    call.keys = keying_.Of(Config::Process().hash(), io)
-                    .KeysOf(call.units, call.options.name_space, call.inputs, parallel);
+    const Keying& keying = keying_.Of(Config::Process().hash(), io);
+    call.scope = keying.scope();
+    call.keys = keying.KeysOf(call.units, call.options.name_space, call.inputs, parallel);
     call.hash_ns = SteadyNow() - start;
     Search(call, start, flight);
   } catch (...) {
@@ -251,6 +253,7 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& 
   plan.shape = call.shape;
   plan.region = region_.number;
   plan.origin = origin_;
+  plan.scope = call.scope;
   plan.name_space = call.name_space.value_or(0);  // without a number every plan is a pass
   if (!call.passes) {
     plan.kind = call.units.cut->kind();

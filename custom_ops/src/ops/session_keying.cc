@@ -29,14 +29,14 @@ SessionKeying::SessionKeying(const RegionAttributes& attributes, const Cut& cut,
 
 SessionKeying::~SessionKeying() { delete own_.load(std::memory_order_relaxed); }
 
-SessionKeying::Keyings* SessionKeying::Make(const std::string& agreed) const {
+SessionKeying::Keyings* SessionKeying::Make(const std::string& agreed, KeyScope scope) const {
   const KeyIdentity identity{attributes_.fingerprint, session_.name_space,
-                             attributes_.namespace_input >= 0, agreed};
+                             attributes_.namespace_input >= 0, agreed, scope};
   return new Keyings{{HashKind::kBlake3, identity, cut_, attributes_.output_types},
                      {HashKind::kXxh3, identity, cut_, attributes_.output_types}};
 }
 
-std::string SessionKeying::Agreed(const KernelIo& io) const {
+SessionKeying::Keyings* SessionKeying::MakeShared(const KernelIo& io) const {
   const std::optional<std::string> constants = constants_->DigestOf(attributes_);
   if (!constants) {
     io.Warn("actcache: region \"" + attributes_.region +
@@ -45,14 +45,16 @@ std::string SessionKeying::Agreed(const KernelIo& io) const {
   }
   const bool shares = session_.shares && constants.has_value() && origin_ != Origins::kNone;
   // Framed, as the digests are bytes of any kind.
-  return std::to_string(session_.value_entries.size()) + ":" + session_.value_entries +
-         (shares ? *constants : PrivateSalt());
+  return Make(std::to_string(session_.value_entries.size()) + ":" + session_.value_entries +
+                  (shares ? *constants : PrivateSalt()),
+              shares ? KeyScope::kShared : KeyScope::kProcess);
 }
 
 const SessionKeying::Keyings& SessionKeying::Own() const {
   const Keyings* own = own_.load(std::memory_order_acquire);
   if (own != nullptr) return *own;
-  std::unique_ptr<const Keyings> made(Make(session_.value_entries + PrivateSalt()));
+  std::unique_ptr<const Keyings> made(
+      Make(session_.value_entries + PrivateSalt(), KeyScope::kProcess));
   if (own_.compare_exchange_strong(own, made.get(), std::memory_order_acq_rel)) {
     own = made.release();
   }
@@ -61,7 +63,7 @@ const SessionKeying::Keyings& SessionKeying::Own() const {
 
 const Keying& SessionKeying::Of(HashKind hash, const KernelIo& io) const {
   std::call_once(made_, [&] {
-    keyings_.reset(Make(Agreed(io)));
+    keyings_.reset(MakeShared(io));
     constants_->ReleasePages();
   });
   const bool apart = origin_ != Origins::kNone && Origins::Process().IsApart(origin_);

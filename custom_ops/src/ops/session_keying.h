@@ -34,11 +34,11 @@ class SessionKeying {
  private:
   struct Keyings;
 
-  // `agreed`: what sessions that share entries agree in.
-  Keyings* Make(const std::string& agreed) const;
-  // What the session's keys begin with, as long as it does not keep to itself.
-  std::string Agreed(const KernelIo& io) const;
-  // For a session that keeps to itself; made when first needed.
+  // `agreed`: what sessions that share entries agree in, and where it means the same.
+  Keyings* Make(const std::string& agreed, KeyScope scope) const;
+  // As long as the session does not keep to itself.
+  Keyings* MakeShared(const KernelIo& io) const;
+  // Once it does; made when first needed.
   const Keyings& Own() const;
 
   const RegionAttributes& attributes_;

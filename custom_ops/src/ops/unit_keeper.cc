@@ -57,6 +57,7 @@ UnitKeeper::Outcome UnitKeeper::Publish(const Call& call, const ComputedUnits& u
   candidate.fetch_ns = call.cost.fetch_ns;
   candidate.now_ns = call.now_ns;
   candidate.ttl_ns = ttl_ns_;
+  candidate.scope = call.plan.scope;
   candidate.origin = call.plan.origin;
   candidate.replace = (call.plan.flags[unit] & kReplace) != 0;
   Store& store = Store::Process();

@@ -23,6 +23,12 @@ struct EntryTag {
   std::uint32_t region;
 };
 
+// Where the key of an entry means the same.
+enum class KeyScope : std::uint8_t {
+  kProcess,  // in this process alone: what the key covers has no name elsewhere
+  kShared,   // wherever hashes have the same secret
+};
+
 struct Candidate {
   Key key;
   EntryTag tag;
@@ -32,9 +38,11 @@ struct Candidate {
   std::uint64_t fetch_ns = 0;  // what finding and copying it will take instead
   std::uint64_t now_ns = 0;    // SteadyNow()
   std::uint64_t ttl_ns = 0;    // its time to live; 0: it never expires
-  std::uint16_t origin = 0;    // which session made it (policy/origins.h)
-  bool replace = false;        // take the place of an entry with this key, if there is one
-  bool payloads = true;        // false: they are charged, and have no memory (simulation.h)
+  std::uint64_t age_ns = 0;    // how old it is already; more than kOldNs (tick.h) counts as that
+  KeyScope scope = KeyScope::kProcess;
+  std::uint16_t origin = 0;  // which session made it (policy/origins.h)
+  bool replace = false;      // take the place of an entry with this key, if there is one
+  bool payloads = true;      // false: they are charged, and have no memory (simulation.h)
 
   // What one hit would save.
   std::uint64_t saving_ns() const noexcept { return cost_ns > fetch_ns ? cost_ns - fetch_ns : 0; }

@@ -138,12 +138,13 @@ bool Entry::Measure(const TensorSpec* specs, std::size_t count, Layout* layout) 
 
 Entry::Entry(const Candidate& candidate, std::size_t charge) noexcept
     : key_(candidate.key),
-      created_(TickOf(candidate.now_ns)),
+      created_(TickOf(candidate.now_ns - std::min(candidate.age_ns, kOldNs))),
       gain_(candidate.gain(charge)),
       region_(static_cast<std::uint16_t>(candidate.tag.region)),
       name_space_(static_cast<std::uint16_t>(candidate.tag.name_space)),
       origin_(candidate.origin),
       cost_ns_(static_cast<float>(candidate.cost_ns)) {
+  Set(kShared, candidate.scope == KeyScope::kShared);
   // A longer life than ticks can tell ends when the store forgets old entries.
   if (candidate.ttl_ns == 0 || candidate.ttl_ns >> kTickBits >= kMostTicks) return;
   expires_ = TickOf(candidate.now_ns + candidate.ttl_ns);

@@ -37,10 +37,18 @@ class Entry {
   // long as reading every tensor's record.
   std::size_t charge() const noexcept;
 
+  KeyScope scope() const noexcept { return Is(kShared) ? KeyScope::kShared : KeyScope::kProcess; }
+
   // Not less than its age, and at most two ticks more.
   std::uint64_t AgeAtMost(std::uint64_t now_ns) const noexcept {
     const std::int64_t ticks = TicksBetween(created_, TickOf(now_ns));
     return static_cast<std::uint64_t>(ticks < 0 ? 1 : ticks + 1) << kTickBits;
+  }
+  // What is left of its time to live, as Candidate::ttl_ns: 0 if it never expires; at most a tick
+  // more than it is. With the age, this dates the entry on any clock. REQUIRES: not expired.
+  std::uint64_t TimeToLive(std::uint64_t now_ns) const noexcept {
+    if (!Is(kExpires)) return 0;
+    return static_cast<std::uint64_t>(TicksBetween(TickOf(now_ns), expires_)) << kTickBits;
   }
 
   std::size_t tensor_count() const noexcept;
@@ -90,20 +98,25 @@ class Entry {
   bool Unref() noexcept { return refs_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
   bool idle() const noexcept { return refs_.load(std::memory_order_acquire) == 1; }
 
-  bool Is(std::uint8_t flag) const noexcept { return (flags_ & flag) != 0; }
+  bool Is(std::uint8_t flag) const noexcept {
+    return (flags_.load(std::memory_order_relaxed) & flag) != 0;
+  }
   void Set(std::uint8_t flag, bool on) noexcept {
-    flags_ = static_cast<std::uint8_t>(on ? flags_ | flag : flags_ & ~flag);
+    const std::uint8_t flags = flags_.load(std::memory_order_relaxed);
+    flags_.store(static_cast<std::uint8_t>(on ? flags | flag : flags & ~flag),
+                 std::memory_order_relaxed);
   }
   static constexpr std::uint8_t kPinned = 1;
   static constexpr std::uint8_t kExpires = 2;  // expires_ counts
   static constexpr std::uint8_t kUsed = 4;     // found since it was taken out of the heap
+  static constexpr std::uint8_t kShared = 8;   // its KeyScope
 
   bool Expired(std::uint64_t now_ns) const noexcept {
     return Is(kExpires) && TicksBetween(expires_, TickOf(now_ns)) >= 0;
   }
 
-  // Bookkeeping is guarded by the mutex of the entry's shard once published, but for refs_ and
-  // what is const. Ordered so that a lookup reads the first cache line or two.
+  // Bookkeeping is guarded by the mutex of the entry's shard once published, but for refs_,
+  // flags_ and what is const. Ordered so that a lookup reads the first cache line or two.
   const Key key_;
   Entry* chain_ = nullptr;  // next in its bucket of the KeyTable
   double worth_ = 0;        // GreedyDual-Size-Frequency's H, as of the last use
@@ -123,7 +136,7 @@ class Entry {
   };
   std::uint32_t heap_slot_ = kNoSlot;   // in the WorthHeap
   std::uint32_t quota_slot_ = kNoSlot;  // in its namespace's heap; guarded by the eviction mutex
-  std::uint8_t flags_ = 0;
+  std::atomic<std::uint8_t> flags_{0};  // read by anyone
   // Records of the tensors begin here: varints of their count, then for each of dtype, rank, bytes
   // and dims. The payloads follow at the next aligned addresses.
   [[maybe_unused]] unsigned char first_record_byte_ = 0;

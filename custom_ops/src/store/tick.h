@@ -13,6 +13,8 @@ using Tick = std::uint32_t;
 inline constexpr unsigned kTickBits = 23;
 inline constexpr std::uint64_t kTickNs = std::uint64_t{1} << kTickBits;
 inline constexpr std::uint64_t kMostTicks = std::uint64_t{1} << 31;
+// The store forgets what is older (104 days), sooner or later.
+inline constexpr std::uint64_t kOldNs = (kMostTicks / 2) << kTickBits;
 
 constexpr Tick TickOf(std::uint64_t now_ns) noexcept {
   return static_cast<Tick>(now_ns >> kTickBits);

@@ -108,7 +108,7 @@ std::size_t HashedBytes(const Part& part, std::size_t units) {
 
 ExactKeying::ExactKeying(HashKind hash, const KeyIdentity& identity, const Cut& cut,
                          const ElementTypes& output_types)
-    : divided_(hash), whole_(hash), segment_(hash) {
+    : Keying(identity.scope), divided_(hash), whole_(hash), segment_(hash) {
   const auto start = [&](Hasher& hasher, std::uint64_t purpose) {
     const std::uint64_t words[] = {kFormatVersion, purpose, identity.per_call ? 1U : 0U};
     hasher.Frame(words, sizeof(words));

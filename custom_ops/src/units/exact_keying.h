@@ -27,7 +27,8 @@ struct KeyIdentity {
   // both are equal. As this is part of the key, a call's namespace never meets a session's of the
   // same name, nor an empty one a missing one.
   bool per_call = false;
-  std::string_view session = "";  // what else sessions have to agree in to share entries
+  std::string_view session = "";        // what else sessions have to agree in to share entries
+  KeyScope scope = KeyScope::kProcess;  // of `session`; not part of the key
 };
 
 // A single part larger than kBigPart is hashed in segments of kSegment, in parallel, and the

@@ -10,6 +10,7 @@
 
 #include "base/small_vector.h"
 #include "hash/key.h"
+#include "store/candidate.h"
 #include "units/cut.h"
 #include "units/parallel.h"
 #include "units/tensor_view.h"
@@ -22,7 +23,7 @@ using Keys = SmallVector<Key, 8>;
 // Of one region in one session. Immutable.
 class Keying {
  public:
-  Keying() = default;
+  explicit Keying(KeyScope scope) : scope_(scope) {}
   virtual ~Keying() = default;
   Keying(const Keying&) = delete;
   Keying& operator=(const Keying&) = delete;
@@ -31,6 +32,12 @@ class Keying {
   // throw std::bad_alloc. REQUIRES: `units` are those of `inputs`, by the region's cut.
   virtual Keys KeysOf(const Units& units, const std::optional<std::string>& call_namespace,
                       const std::vector<TensorView>& inputs, const Parallel& parallel) const = 0;
+
+  // Where such keys mean the same.
+  KeyScope scope() const { return scope_; }
+
+ private:
+  const KeyScope scope_;
 };
 
 }  // namespace actcache

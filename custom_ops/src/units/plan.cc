@@ -9,7 +9,7 @@ namespace actcache {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x504c4341;  // "ACLP"
-constexpr std::uint16_t kVersion = 4;
+constexpr std::uint16_t kVersion = 5;
 
 static_assert(std::is_trivially_copyable_v<Key> && sizeof(Key) == 16);
 static_assert(std::is_trivially_copyable_v<RowSource> && sizeof(RowSource) == 4);
@@ -32,6 +32,7 @@ const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_
   }
   if (header.flight != kNoFlight && header.missing == 0) return "nobody can wait for it";
   if (header.origin > std::numeric_limits<std::uint16_t>::max()) return "its origin is unknown";
+  if (header.scope > static_cast<std::uint32_t>(KeyScope::kShared)) return "its scope is unknown";
   switch (header.kind) {
     case PlanKind::kPass:
       if (header.rows != 0) return "a pass has no rows";
@@ -78,10 +79,20 @@ const char* CheckFlags(const Plan& plan) {
 std::size_t PlanBytes(const Plan& plan) { return SizeOf(plan.rows, plan.missing); }
 
 void EncodePlan(const Plan& plan, std::byte* out) {
-  const PlanHeader header{kMagic,           kVersion,        plan.kind,          plan.shape,
-                          plan.region,      plan.name_space, plan.rows,          plan.missing,
-                          plan.cached_rows, plan.flight,     plan.lookup_end_ns, plan.call,
-                          plan.origin};
+  const PlanHeader header{kMagic,
+                          kVersion,
+                          plan.kind,
+                          plan.shape,
+                          plan.region,
+                          plan.name_space,
+                          plan.rows,
+                          plan.missing,
+                          plan.cached_rows,
+                          plan.flight,
+                          plan.lookup_end_ns,
+                          plan.call,
+                          plan.origin,
+                          static_cast<std::uint32_t>(plan.scope)};
   std::memcpy(out, &header, sizeof(header));
   if (plan.missing == 0) return;
   out += sizeof(header);
@@ -110,6 +121,7 @@ const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t r
   plan->lookup_end_ns = header.lookup_end_ns;
   plan->call = header.call;
   plan->origin = static_cast<std::uint16_t>(header.origin);
+  plan->scope = static_cast<KeyScope>(header.scope);
   const std::byte* keys = bytes + sizeof(PlanHeader);
   plan->keys = reinterpret_cast<const Key*>(keys);
   const std::byte* sources = keys + header.missing * sizeof(Key);

@@ -17,6 +17,7 @@
 #include "flight/flight_table.h"
 #include "hash/key.h"
 #include "policy/row_costs.h"
+#include "store/candidate.h"
 
 namespace actcache {
 
@@ -64,7 +65,8 @@ struct PlanHeader {
   FlightToken flight;         // others wait for missing rows until it ends; kNoFlight: nobody does
   std::uint64_t lookup_end_ns;
   std::uint64_t call;    // AuditLog's number; 0: the lookup is not in the log, nor is what follows
-  std::uint64_t origin;  // of the lookup's kernel (policy/origins.h)
+  std::uint32_t origin;  // of the lookup's kernel (policy/origins.h)
+  std::uint32_t scope;   // of the keys: a KeyScope
 };
 static_assert(sizeof(PlanHeader) == 56 && alignof(PlanHeader) == 8, "plan bytes have no padding");
 
@@ -84,6 +86,7 @@ struct Plan {
   std::uint64_t lookup_end_ns = 0;
   std::uint64_t call = 0;
   std::uint16_t origin = 0;
+  KeyScope scope = KeyScope::kProcess;  // of the keys
   const Key* keys = nullptr;            // `missing` of them
   const RowSource* sources = nullptr;   // `rows` of them if missing > 0, else none
   const std::uint8_t* flags = nullptr;  // `missing` of them: MissingFlags
