@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
+from actcache.passes.cuts import Cut, Granularity
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
-from actcache.passes.rows import SizeEquation
-
-Granularity = Literal["row", "tensor"]
 
 
 @dataclass(frozen=True)
@@ -22,31 +19,33 @@ class Region:
         nodes: Indices of its nodes in the main graph; constant nodes come along only when nobody else reads them.
         frontier: Tensors that it reads and that are not constants, in canonical order.
         live_outs: Tensors that it writes and that the rest of the model, or the host, reads.
-        granularity: What one cache entry covers.
-        frontier_axes: Per frontier tensor the row axis, or None: it enters every row's key.
-        live_out_axes: Per live-out the row axis (None for granularity ``tensor``).
-        size_equations: What else has to hold between sizes of the frontier for its rows to be independent; a call in
-            which it does not is one entry.
-        frontier_ranks: Per frontier tensor the rank that the proof of its rows believed; a call with other ranks is one
-            entry.
-        min_rows: A call of fewer rows than this shares no entries with others, and no call of more is computed with
-            fewer: some kernels give one row other bits than several. Only ``--exact bits`` asks for more than 1.
+        cut: How its calls are divided into what entries hold.
     """
 
     id: str
     nodes: frozenset[int]
     frontier: tuple[str, ...]
     live_outs: tuple[str, ...]
-    granularity: Granularity
-    frontier_axes: Mapping[str, int | None] = field(default_factory=dict)
-    live_out_axes: Mapping[str, int | None] = field(default_factory=dict)
-    size_equations: tuple[SizeEquation, ...] = ()
-    frontier_ranks: Mapping[str, int] = field(default_factory=dict)
-    min_rows: int = 1
+    cut: Cut
+
+    @property
+    def granularity(self) -> Granularity:
+        """What one entry covers."""
+        return self.cut.granularity
+
+    @property
+    def frontier_axes(self) -> Mapping[str, int | None]:
+        """Per frontier tensor the row axis, or None: it enters every row's key."""
+        return dict(zip(self.frontier, self.cut.frontier_axes, strict=True))
+
+    @property
+    def live_out_axes(self) -> Mapping[str, int | None]:
+        """Per live-out the row axis (None for granularity ``tensor``)."""
+        return dict(zip(self.live_outs, self.cut.live_out_axes, strict=True))
 
     def row_frontier(self) -> tuple[str, ...]:
         """Return the frontier tensors that the lookup hands on compacted to the missing rows."""
-        return tuple(name for name in self.frontier if self.frontier_axes.get(name) is not None)
+        return tuple(name for name, axis in self.frontier_axes.items() if axis is not None)
 
 
 def live_outs(view: GraphView, nodes: frozenset[int]) -> list[str]:

@@ -1,7 +1,7 @@
 """Why a call would hit or miss after another one: their frontiers compared as the keys see them.
 
 A key covers the bytes of a row, so elements are compared bit for bit: -0.0 is not 0.0, and a NaN equals itself. What
-makes a call one entry instead of rows is what ``CacheLookup`` decides by (custom_ops/src/ops/cache_lookup.cc).
+makes a call one entry instead of rows is the region's cut (:mod:`actcache.passes.cuts`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from actcache.inspection.array_difference import Element, first_difference, row_bits
 from actcache.model.compiled_model import Lookup
+from actcache.passes.cuts import TensorShape, Units
 
 Array = npt.NDArray[Any]
 
@@ -65,58 +66,24 @@ class Call:
     control: str = "use"
 
 
-@dataclass(frozen=True)
-class Entries:
-    """How a call is cut into entries.
-
-    Attributes:
-        rows: How many rows it has; None: it is one entry.
-        why: Why it is one entry where its region is cut into rows.
-    """
-
-    rows: int | None
-    why: str = ""
-
-
-def entries_of(lookup: Lookup, values: Mapping[str, Array]) -> Entries:
-    """Return how a call with these frontier tensors is cut into entries."""
-    if lookup.granularity != "row":
-        return Entries(None, "its region is cached by whole calls")
-    rows: dict[str, int] = {}
-    for name, rank in zip(lookup.frontier, lookup.frontier_ranks, strict=False):
-        if rank is not None and rank != values[name].ndim:
-            return Entries(None, f"'{name}' has {values[name].ndim} axes, its rows are proven for {rank}")
-    for name, axis in zip(lookup.frontier, lookup.frontier_axes, strict=True):
-        if axis is None:
-            continue
-        if axis >= values[name].ndim:
-            return Entries(None, f"'{name}' has no axis {axis}")
-        rows[name] = values[name].shape[axis]
-    if len(set(rows.values())) > 1:
-        return Entries(None, f"its inputs have different numbers of rows: {_sizes(rows)}")
-    for (constant, places), text in zip(lookup.size_equations, lookup.equation_texts(), strict=True):
-        shapes = [values[lookup.frontier[number]].shape for number, _ in places]
-        if any(axis >= len(shape) for shape, (_, axis) in zip(shapes, places, strict=True)):
-            return Entries(None, f"{text} does not hold: an axis is missing")
-        total, *terms = (shape[axis] for shape, (_, axis) in zip(shapes, places, strict=True))
-        if total != constant + sum(terms):
-            return Entries(None, f"{text} does not hold: {total} is not {constant + sum(terms)}")
-    return Entries(next(iter(rows.values())))
+def units_of(lookup: Lookup, values: Mapping[str, Array]) -> Units:
+    """Return how a call with these frontier tensors is divided."""
+    return lookup.cut.units([TensorShape.of(values[name]) for name in lookup.frontier], lookup.frontier)
 
 
 def why(lookup: Lookup, first: Call, second: Call) -> list[Why]:
     """Return what happens to every row of `second` when nothing but `first` was called before."""
-    one, two = entries_of(lookup, first.values), entries_of(lookup, second.values)
-    if two.rows == 0:
+    one, two = units_of(lookup, first.values), units_of(lookup, second.values)
+    if two.count == 0:
         return [Why(lookup.id, None, "bypassed", "no rows", "the call has no rows: nothing is looked up")]
-    said = _said(first, second) or _other_entries(one, two, lookup.min_rows)
+    said = _said(first, second) or _other_units(one, two, lookup.cut.min_units)
     if said is not None:
         outcome, reason, text, details = said
-        rows: Sequence[int | None] = [None] if two.rows is None else range(two.rows)
+        rows: Sequence[int | None] = range(two.count) if two.divided else [None]
         records = [Why(lookup.id, row, outcome, reason, text, details) for row in rows]
     else:
-        records = list(_Comparison(lookup, first.values, second.values, by_row=two.rows is not None).records())
-    return records if two.rows is None else _with_duplicates(records, lookup, second.values)
+        records = list(_Comparison(lookup, first.values, second.values, by_row=two.divided).records())
+    return _with_duplicates(records, lookup, second.values) if two.divided else records
 
 
 def _said(first: Call, second: Call) -> tuple[str, str, str, dict[str, Any]] | None:
@@ -133,25 +100,25 @@ def _said(first: Call, second: Call) -> tuple[str, str, str, dict[str, Any]] | N
     return None
 
 
-def _other_entries(one: Entries, two: Entries, min_rows: int) -> tuple[str, str, str, dict[str, Any]] | None:
+def _other_units(one: Units, two: Units, min_rows: int) -> tuple[str, str, str, dict[str, Any]] | None:
     """Why the calls have no entries in common, whatever is in them; likewise."""
-    if one.rows == 0:
+    if one.count == 0:
         return "miss", "no rows", "the first call has no rows: it stored nothing", {}
-    if one.rows is not None and two.rows is not None:
-        if min(one.rows, min_rows) == min(two.rows, min_rows):
+    if one.divided and two.divided:
+        if min(one.count, min_rows) == min(two.count, min_rows):
             return None
-        counts = f"the calls have {one.rows} and {two.rows} rows"
+        counts = f"the calls have {one.count} and {two.count} rows"
         text = f"{counts}: those of fewer than {min_rows} share no entries with others"
-        return "miss", "row count", text, {"rows": [one.rows, two.rows]}
-    if one.rows is None and two.rows is None:
+        return "miss", "row count", text, {"rows": [one.count, two.count]}
+    if not one.divided and not two.divided:
         return None
-    which, cause = ("first", one.why) if one.rows is None else ("second", two.why)
+    which, cause = ("second", two.text) if one.divided else ("first", one.text)
     return "miss", "entry", f"the {which} call is one entry, the other is rows: {cause}", {"cause": cause}
 
 
 def equal_rows(lookup: Lookup, values: Mapping[str, Array]) -> list[int]:
     """Return for every row of a call that is cut into rows the first one that it is equal to."""
-    axes = zip(lookup.frontier, lookup.frontier_axes, strict=True)
+    axes = zip(lookup.frontier, lookup.cut.frontier_axes, strict=True)
     rows = list(_keys([row_bits(values[name], axis) for name, axis in axes if axis is not None]))
     first = {key: row for row, key in reversed(list(enumerate(rows)))}
     return [first[key] for key in rows]
@@ -176,7 +143,9 @@ class _Comparison:
 
     def __init__(self, lookup: Lookup, first: Mapping[str, Array], second: Mapping[str, Array], by_row: bool) -> None:
         self.lookup, self.first, self.second = lookup, first, second
-        self.axes = dict(zip(lookup.frontier, lookup.frontier_axes if by_row else (None,) * len(first), strict=True))
+        self.axes = dict(
+            zip(lookup.frontier, lookup.cut.frontier_axes if by_row else (None,) * len(first), strict=True)
+        )
         self.by_row = by_row
         self.count = 1 if not by_row else next(second[n].shape[a] for n, a in self.axes.items() if a is not None)
 
@@ -259,7 +228,3 @@ def _keys(tensors: Sequence[Array]) -> Iterator[Any]:
 
 def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
     return shape if axis is None else (*shape[:axis], *shape[axis + 1 :])
-
-
-def _sizes(rows: Mapping[str, int]) -> str:
-    return ", ".join(f"'{name}' {count}" for name, count in rows.items())

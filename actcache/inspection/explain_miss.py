@@ -127,7 +127,7 @@ def _share_rows(model: CompiledModel, lookup: Lookup, outer: Lookup) -> bool:
     by_tensor = cones(model.view)
 
     def inputs_of_rows(of: Lookup) -> frozenset[str]:
-        rows = (name for name, axis in zip(of.frontier, of.frontier_axes, strict=True) if axis is not None)
+        rows = (name for name, axis in zip(of.frontier, of.cut.frontier_axes, strict=True) if axis is not None)
         return frozenset().union(*(by_tensor.get(name, frozenset()) for name in rows))
 
     return not inputs_of_rows(lookup).isdisjoint(inputs_of_rows(outer))

@@ -29,7 +29,7 @@ from actcache.audit.outcomes import (
 )
 from actcache.base.moment import format_moment
 from actcache.errors import InvalidOption
-from actcache.inspection.call_comparison import Call, Why, entries_of, equal_rows
+from actcache.inspection.call_comparison import Call, Why, equal_rows, units_of
 from actcache.inspection.explain_miss import call_of, chosen_regions
 from actcache.inspection.frontier_values import frontier_values
 from actcache.model.compiled_model import Lookup, read_compiled
@@ -154,7 +154,7 @@ def _explain(
         return _not_there(history, region)
     if any(tensor not in call.values for tensor in region.frontier):
         return Why(region.id, None, "unknown", "unreadable", "it reads tensors that Python cannot read")
-    by_row = entries_of(region, call.values).rows is not None
+    by_row = units_of(region, call.values).divided
     pattern = equal_rows(region, call.values) if by_row else [0]
     fitting = [
         (position, step)

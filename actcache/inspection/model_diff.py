@@ -19,8 +19,8 @@ from actcache.passes.rewrite.weights import all_tensors
 
 #: What keys cover besides the fingerprint, and how a region says it.
 _IN_KEYS: dict[str, Callable[[Lookup], object]] = {
-    "granularity": lambda lookup: lookup.granularity,
-    "row axes": lambda lookup: (lookup.frontier_axes, lookup.live_out_axes),
+    "granularity": lambda lookup: lookup.cut.granularity,
+    "row axes": lambda lookup: (lookup.cut.frontier_axes, lookup.cut.live_out_axes),
     "live-out types": lambda lookup: lookup.live_out_types,
     "namespace of a call": lambda lookup: lookup.namespace_input is not None,
 }

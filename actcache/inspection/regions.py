@@ -72,13 +72,13 @@ def _region(model: CompiledModel, lookup: Lookup) -> dict[str, Any]:
     entry = region_entry(model.manifest, lookup.id)
     return {
         "id": lookup.id,
-        "granularity": lookup.granularity,
+        "granularity": lookup.cut.granularity,
         "fingerprint": lookup.fingerprint,
         "cone": _cone(model, lookup),
-        "frontier": _tensors(model, lookup.frontier, lookup.frontier_axes),
-        "live_outs": _tensors(model, lookup.live_outs, lookup.live_out_axes),
+        "frontier": _tensors(model, lookup.frontier, lookup.cut.frontier_axes),
+        "live_outs": _tensors(model, lookup.live_outs, lookup.cut.live_out_axes),
         "size_equations": lookup.equation_texts(),
-        "min_rows": lookup.min_rows,
+        "min_rows": lookup.cut.min_units,
         "nodes": len(nodes),
         "operators": dict(operators.most_common()),
         "inside": lookup.outer,

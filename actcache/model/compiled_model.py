@@ -15,6 +15,7 @@ import onnx
 from actcache.errors import InvalidModel
 from actcache.model.manifest import read_manifest
 from actcache.model.model_file import data_home, parse_model
+from actcache.passes.cuts import Cut, RowCut, read_cut
 from actcache.passes.graph.nodes import tensor_bytes
 from actcache.passes.graph.tensor_data import external_data, is_external
 from actcache.passes.graph.view import GraphView
@@ -32,15 +33,10 @@ class Lookup:
     Attributes:
         id: Its name.
         fingerprint: Content hash, as it enters the keys.
-        granularity: ``row`` or ``tensor``.
+        cut: How calls are divided into what its entries hold.
         frontier: Tensors that its keys cover, by the names of the model that was compiled.
-        frontier_axes: Per frontier tensor its row axis; None: all of it enters every key.
         live_outs: Tensors that an entry holds, likewise.
-        live_out_axes: Per live-out its row axis; None for granularity ``tensor``.
         live_out_types: Per live-out its ``TensorProto.DataType``.
-        size_equations: Per equation its constant, then (frontier tensor by number, axis) of the sum and of each term.
-        frontier_ranks: Per frontier tensor the rank that it has in a call whose rows are entries; None: any.
-        min_rows: Calls of fewer rows share no entries with others (:class:`actcache.passes.region.Region`).
         namespace_input: The graph input that names a call's namespace, if it has one.
         control_input: The graph input that says what a call may do with the cache, if it has one.
         outer: Id of the region that it lies in.
@@ -48,28 +44,18 @@ class Lookup:
 
     id: str
     fingerprint: str
-    granularity: str
+    cut: Cut
     frontier: tuple[str, ...]
-    frontier_axes: tuple[int | None, ...]
     live_outs: tuple[str, ...]
-    live_out_axes: tuple[int | None, ...]
     live_out_types: tuple[int, ...]
-    size_equations: tuple[tuple[int, tuple[tuple[int, int], ...]], ...] = ()
-    frontier_ranks: tuple[int | None, ...] = ()
-    min_rows: int = 1
     namespace_input: str | None = None
     control_input: str | None = None
     outer: str | None = None
 
     def equation_texts(self) -> list[str]:
         """Return what has to hold between sizes for the rows of a call to be entries: ``mask[1] = ids[1] + 1``."""
-        texts = []
-        for constant, places in self.size_equations:
-            total, *terms = (f"{self.frontier[number]}[{axis}]" for number, axis in places)
-            if constant or not terms:
-                terms.append(str(constant))
-            texts.append(f"{total} = {' + '.join(terms)}")
-        return texts
+        rules = self.cut.sizes if isinstance(self.cut, RowCut) else ()
+        return [rule.text(self.frontier) for rule in rules]
 
 
 @dataclass(frozen=True)
@@ -157,7 +143,7 @@ def _lookups(graph: onnx.GraphProto, around: Sequence[str]) -> Iterator[Lookup]:
 
 def _lookup(node: onnx.NodeProto, branching: onnx.NodeProto, around: Sequence[str]) -> Lookup:
     values = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    axes, types = values["input_row_axes"], values["output_types"]
+    cut, types = read_cut(values), values["output_types"]
 
     def per_call(name: str) -> str | None:
         return node.input[values[name]] if values.get(name, -1) >= 0 else None
@@ -165,15 +151,10 @@ def _lookup(node: onnx.NodeProto, branching: onnx.NodeProto, around: Sequence[st
     return Lookup(
         id=values["region"].decode(),
         fingerprint=values["fingerprint"].decode(),
-        granularity=values["granularity"].decode(),
-        frontier=_original_names(node.input[: len(axes)], around),
-        frontier_axes=tuple(map(_axis, axes)),
+        cut=cut,
+        frontier=_original_names(node.input[: len(cut.frontier_axes)], around),
         live_outs=_original_names(branching.output[: len(types)], around),
-        live_out_axes=tuple(map(_axis, values["output_row_axes"])),
         live_out_types=tuple(types),
-        size_equations=tuple(_equations(values.get("size_equations", []))),
-        frontier_ranks=tuple(map(_axis, values.get("input_ranks", []))) or (None,) * len(axes),
-        min_rows=values.get("min_rows", 1),
         namespace_input=per_call("namespace_input"),
         control_input=per_call("control_input"),
         outer=around[-1] if around else None,
@@ -188,16 +169,3 @@ def _original_names(names: Sequence[str], around: Sequence[str]) -> tuple[str, .
             name = name.removesuffix(suffix(region))
         found.append(name)
     return tuple(found)
-
-
-def _axis(axis: int) -> int | None:
-    return None if axis < 0 else axis
-
-
-def _equations(flat: Sequence[int]) -> Iterator[tuple[int, tuple[tuple[int, int], ...]]]:
-    """Yield what ``CacheLookup``'s attribute holds: per equation how many axes, its constant, and input and axis."""
-    at = 0
-    while at < len(flat):
-        end = at + 2 + 2 * flat[at]
-        yield flat[at + 1], tuple(zip(flat[at + 2 : end : 2], flat[at + 3 : end : 2], strict=True))
-        at = end

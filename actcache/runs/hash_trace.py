@@ -19,8 +19,9 @@ import onnxruntime as ort
 
 from actcache.model.feed_file import arrays_of, read_feed
 from actcache.model.model_inputs import model_inputs
-from actcache.passes.choice.trace_keys import Hashes, Place
+from actcache.passes.choice.trace_keys import Hashes, Place, TraceKeys
 from actcache.passes.costs.time_model import FewRows
+from actcache.passes.cuts import TensorShape
 from actcache.passes.rewrite.upstream import upstream_model
 from actcache.runs.measure_model import measure_one_row
 from actcache.runs.requests import HashTrace
@@ -39,8 +40,7 @@ def hash_trace(request: HashTrace, directory: Path) -> list[FewRows]:
     proto = onnx.load_model(originals.base, load_external_data=False)
     session = open_original(originals, spinning=False)
     upstream = _upstream(request, proto, directory)
-    seconds, hashes = _hashed(session, Calls(proto, request.calls), request.places, upstream)
-    save_keys(request.keys, seconds, hashes)
+    save_keys(request.keys, _hashed(session, Calls(proto, request.calls), request.places, upstream))
     sample = read_feed(request.sample, model_inputs(proto))
     cuts = (measure_one_row(originals, session, proto, directory, sample, axes) for axes in request.batches)
     return [cut for cut in cuts if cut is not None]
@@ -58,11 +58,12 @@ def _upstream(request: HashTrace, proto: onnx.ModelProto, directory: Path) -> or
 
 def _hashed(
     session: ort.InferenceSession, calls: Calls, places: Sequence[Place], upstream: ort.InferenceSession | None
-) -> tuple[list[float], dict[Place, list[Hashes]]]:
-    """Return the seconds of each call, and per place the hashes of what each call puts there."""
+) -> TraceKeys:
+    """Return the seconds of each call, and what each call puts at the places."""
     names = [value.name for value in upstream.get_outputs()] if upstream else []
     taken = {value.name for value in upstream.get_inputs()} if upstream else set()
     hashes: dict[Place, list[Hashes]] = {place: [] for place in places}
+    shapes: dict[str, list[TensorShape]] = {name: [] for name, _ in places}
     clock = _Clock(session)
     for feed in calls:
         clock.time(feed)
@@ -71,7 +72,9 @@ def _hashed(
             values |= zip(names, upstream.run(names, {n: a for n, a in feed.items() if n in taken}), strict=True)
         for (name, axis), found in hashes.items():
             found.append(hash_rows(values.get(name), axis))
-    return clock.seconds(), hashes
+        for name, seen in shapes.items():
+            seen.append(TensorShape.of(values.get(name)))
+    return TraceKeys(np.asarray(clock.seconds()), hashes, shapes)
 
 
 def hash_rows(value: Any, axis: int | None) -> Hashes:

@@ -19,7 +19,7 @@ from actcache.passes.graph.nodes import node_reads
 from actcache.verification.cases import Feed, more_rows, row_count, take
 
 #: Rows of the batch that is compared, and first row and end of what is run beside it. One row is another case: see
-#: :data:`actcache.passes.region.Region.min_rows`.
+#: :data:`actcache.passes.cuts.Cut.min_units`.
 _ROWS, _PARTS = 7, ((0, 2), (1, 4), (2, 7))
 #: How many values are handed out at a time: all of them at once may not fit into memory.
 _AT_ONCE = 32

@@ -3,7 +3,7 @@
 A row's bits can depend on the rest of its batch in three ways, and each has its remedy:
 
 - *One row is a case of its own* (a reduction or a product over one row goes another way): calls of one row share no
-  entries with others, and no row of a larger call is computed alone (:attr:`~actcache.passes.region.Region.min_rows`).
+  entries with others, and no row of a larger call is computed alone (:attr:`~actcache.passes.cuts.Cut.min_units`).
 - *An operator depends on where a row lies in the batch* (a vector's tail, an unaligned start): no region of rows may
   contain it. Regions end before it or begin behind it.
 - *An edge cuts what onnxruntime's optimiser would fuse*: edges lie only where it leaves a tensor.
@@ -21,7 +21,7 @@ from actcache.passes.refusal import Refusal
 
 #: Name of the rule in refusals.
 RULE = "exact-bits"
-#: See :attr:`~actcache.passes.region.Region.min_rows`: what tells a single row apart from all other calls.
+#: See :attr:`~actcache.passes.cuts.Cut.min_units`: what tells a single row apart from all other calls.
 NEVER_ALONE = 2
 
 
@@ -95,5 +95,8 @@ def measured_rules(
 def never_alone(plan: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """Return the regions of a plan so that no row of a larger call is computed alone."""
     return tuple(
-        replace(c, region=replace(c.region, min_rows=NEVER_ALONE)) if c.region.granularity == "row" else c for c in plan
+        replace(c, region=replace(c.region, cut=replace(c.region.cut, min_units=NEVER_ALONE)))
+        if c.region.granularity == "row"
+        else c
+        for c in plan
     )

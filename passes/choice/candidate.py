@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import onnx
 
 from actcache.passes.costs.cost import Costs
+from actcache.passes.cuts import RowCut, WholeCut
 from actcache.passes.graph.cones import cones
 from actcache.passes.graph.nodes import element_bits
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import canonical_frontier
 from actcache.passes.refusal import Refusal
-from actcache.passes.region import Granularity, Region, live_outs, with_private_constants
+from actcache.passes.region import Region, live_outs, with_private_constants
 from actcache.passes.rows import RowProof
 
 # What a lookup costs, measured on onnxruntime's CPU provider (benchmarks/overhead.py): a fixed part per call, a keyed
@@ -72,7 +73,6 @@ def describe(
     view: GraphView,
     costs: Costs,
     nodes: frozenset[int],
-    granularity: Granularity,
     proof: RowProof | None,
     name: str,
     covered: Collection[int] = (),
@@ -83,7 +83,6 @@ def describe(
         view: The model.
         costs: Costs on the sample.
         nodes: Indices of the region's nodes.
-        granularity: ``row`` or ``tensor``.
         proof: What proves the rows; None for ``tensor``.
         name: Id of the region.
         covered: Nodes of regions inside this one, whose time does not count as saved by it.
@@ -91,10 +90,8 @@ def describe(
     nodes = with_private_constants(view, nodes)
     outs = live_outs(view, nodes)
     frontier = canonical_frontier(view, nodes, outs)
-    axes = {n: proof.row_axis(n) if proof else None for n in (*frontier, *outs)}
-    equations = proof.size_equations(frontier) if proof else ()
-    ranks = proof.ranks(frontier) if proof else {}
-    region = Region(name, nodes, tuple(frontier), tuple(outs), granularity, axes, axes, equations or (), ranks)
+    cut = RowCut.proven(proof, frontier, outs) if proof else WholeCut.of(len(frontier), len(outs))
+    region = Region(name, nodes, tuple(frontier), tuple(outs), cut)
     rows = row_count(costs, region)
     seconds = sum(costs.seconds[i] for i in nodes)
     saved = seconds - sum(costs.seconds[i] for i in covered if i in nodes)

@@ -67,12 +67,12 @@ def named_candidate(
     if granularity != "tensor":
         proof, problem = _prove(view, spec, nodes)
         if proof is not None:
-            return describe(view, costs, nodes, "row", proof, spec.name)
+            return describe(view, costs, nodes, proof, spec.name)
         if granularity == "row":
             raise InvalidRegion(f"rows are not proven: {problem}", node=spec.name, hint="use --granularity tensor")
         if problem is not None:
             refusals.append(problem)
-    return describe(view, costs, nodes, "tensor", None, spec.name)
+    return describe(view, costs, nodes, None, spec.name)
 
 
 def _nodes_between(view: GraphView, spec: RegionSpec) -> frozenset[int]:

@@ -20,6 +20,7 @@ from actcache.passes.choice.candidate import LOOKUP_SECONDS, Candidate
 from actcache.passes.choice.store_simulation import StoreSimulation
 from actcache.passes.choice.trace_keys import Hashes, Place, TraceKeys, places
 from actcache.passes.costs.time_model import TimeModel
+from actcache.passes.cuts import Cut
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Predictor:
 
     def __init__(self, times: TimeModel, trace: TraceKeys, budget: int) -> None:
         self.times, self.trace, self.budget = times, trace, budget
-        self._keys: dict[tuple[Place, ...], list[Hashes]] = {}
+        self._keys: dict[tuple[tuple[Place, ...], Cut], list[Hashes]] = {}
 
     def can_predict(self, candidate: Candidate) -> bool:
         """Whether hashes were taken at the candidate's frontier."""
@@ -92,10 +93,10 @@ class Predictor:
 
     def keys(self, candidate: Candidate) -> list[Hashes]:
         """Return the keys of a candidate's frontier in every call."""
-        wanted = places(candidate.region)
-        if wanted not in self._keys:
-            self._keys[wanted] = self.trace.keys(wanted)
-        return self._keys[wanted]
+        wanted, cut = places(candidate.region), candidate.region.cut
+        if (wanted, cut) not in self._keys:
+            self._keys[wanted, cut] = self.trace.keys(wanted, cut)
+        return self._keys[wanted, cut]
 
 
 class _Part:

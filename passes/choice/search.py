@@ -121,7 +121,7 @@ class Search:
             every.append(behind_impure(self.view, self._impure))
         covered = _covered(inside)
         sets = [nodes for start in every for nodes in self._cuts(None, start, (), inside, shares)]
-        return _distinct([describe(self.view, self.costs, nodes, "tensor", None, name, covered) for nodes in sets])
+        return _distinct([describe(self.view, self.costs, nodes, None, name, covered) for nodes in sets])
 
     def starts(self, cone: Cone) -> list[Start]:
         """Return the start of the regions of a cone that begin at its inputs."""
@@ -152,7 +152,7 @@ class Search:
         mixed.update(i for i in self._bits.barriers if any(proof.row_axis(n) is not None for n in self.view.writes[i]))
         covered = _covered(inside)
         sets = self._cuts(proof, start, mixed, inside, shares)
-        found = [describe(self.view, self.costs, nodes, "row", proof, name, covered) for nodes in sets]
+        found = [describe(self.view, self.costs, nodes, proof, name, covered) for nodes in sets]
         return [c for c in found if _holds(proof, c)]
 
     def _behind(self, start: Start, hypothesis: Mapping[str, int], proof: RowProof) -> tuple[RowProof, Start]:
@@ -217,7 +217,7 @@ class Search:
         return Prices(seconds, keep)
 
     def _entry_bytes(self, nodes: frozenset[int], proof: RowProof | None) -> int:
-        region = describe(self.view, self.costs, nodes, "row" if proof else "tensor", proof, "").region
+        region = describe(self.view, self.costs, nodes, proof, "").region
         total = 0
         for name in region.live_outs:
             axis = region.live_out_axes[name]
@@ -275,6 +275,7 @@ def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
     found: dict[tuple[object, ...], Candidate] = {}
     for candidate in candidates:
         region = candidate.region
-        axes = tuple(region.frontier_axes.get(name) for name in (*region.frontier, *region.live_outs))
-        found.setdefault((region.nodes, region.granularity, axes), candidate)
+        found.setdefault(
+            (region.nodes, region.granularity, region.cut.frontier_axes, region.cut.live_out_axes), candidate
+        )
     return list(found.values())

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from actcache.passes.cuts import Cut, RowCut, TensorShape
 from actcache.passes.region import Region
 
 #: A tensor and the axis of its rows; None: the whole of it.
@@ -26,8 +27,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 def places(region: Region) -> tuple[Place, ...]:
     """Return the places that the keys of a region are made of."""
-    rows = region.granularity == "row"
-    return tuple((name, region.frontier_axes.get(name) if rows else None) for name in region.frontier)
+    return tuple(region.frontier_axes.items())
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,12 @@ class TraceKeys:
     Attributes:
         seconds: Per call, how long the original takes.
         hashes: Place to the hashes of every call.
+        shapes: Tensor to its shape in every call.
     """
 
     seconds: npt.NDArray[np.float64]
     hashes: Mapping[Place, Sequence[Hashes]]
+    shapes: Mapping[str, Sequence[TensorShape]]
 
     @cached_property
     def total(self) -> float:
@@ -51,27 +53,35 @@ class TraceKeys:
         """Whether the hashes of all these places were taken."""
         return all(place in self.hashes for place in wanted)
 
-    def keys(self, wanted: Sequence[Place]) -> list[Hashes]:
-        """Return the keys of every call; one for the whole call where its row tensors disagree in their rows.
+    def keys(self, wanted: Sequence[Place], cut: Cut | None = None) -> list[Hashes]:
+        """Return the keys of every call, one per unit.
 
         Args:
             wanted: The places, all of them held.
+            cut: What decides how calls are divided; None: the rows of the places that have any.
         """
-        return [self._keys(call, wanted) for call in range(len(self.seconds))]
+        by = cut or RowCut(tuple(axis for _, axis in wanted), ())
+        return [self._keys(call, wanted, by) for call in range(len(self.seconds))]
 
     def distinct(self, wanted: Sequence[Place]) -> int:
         """Return how many different keys there are in all calls."""
         keys = self.keys(wanted)
         return len(np.unique(np.concatenate(keys))) if keys else 0
 
-    def _keys(self, call: int, wanted: Sequence[Place]) -> Hashes:
-        parts = [(axis, self.hashes[name, axis][call]) for name, axis in wanted]
-        counts = {len(part) for axis, part in parts if axis is not None}
-        rows = counts.pop() if len(counts) == 1 else 1
-        key = np.zeros(rows, np.uint64)
+    def _keys(self, call: int, wanted: Sequence[Place], cut: Cut) -> Hashes:
+        units = cut.units([self.shapes[name][call] for name, _ in wanted])
+        key = np.zeros(units.count, np.uint64)
         with np.errstate(over="ignore"):
-            for _, part in parts:
-                other = part if len(part) in (1, rows) else np.bitwise_xor.reduce(part * _MULTIPLIER)
-                key = (key ^ other) * _MULTIPLIER
+            for name, axis in wanted:
+                part = self.hashes[name, axis][call]
+                divided = units.divided and axis is not None
+                key = (key ^ (part if divided else _whole(part))) * _MULTIPLIER
                 key ^= key >> np.uint64(29)
         return key
+
+
+def _whole(rows: Hashes) -> Hashes:
+    """Return what stands for a tensor, given the hashes of its rows in order; one number."""
+    return np.bitwise_xor.reduce(
+        rows * (np.arange(len(rows), dtype=np.uint64) * np.uint64(2) + _MULTIPLIER), keepdims=True
+    )

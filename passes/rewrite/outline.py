@@ -224,39 +224,19 @@ class _Outliner:
         node = onnx.helper.make_node(
             "CacheLookup", self.region.frontier, outputs, f"CacheLookup {self.region.id}", domain=DOMAIN
         )
-        node.attribute.extend(self._identity_attributes())
-        axes = [_axis(self.region.frontier_axes.get(n)) for n in self.region.frontier]
-        node.attribute.append(onnx.helper.make_attribute("input_row_axes", axes))
-        if equations := self._equations():  # several tools cannot write an empty list
-            node.attribute.append(onnx.helper.make_attribute("size_equations", equations))
-        if self.region.frontier_ranks:
-            ranks = [self.region.frontier_ranks.get(name, -1) for name in self.region.frontier]
-            node.attribute.append(onnx.helper.make_attribute("input_ranks", ranks))
+        node.attribute.extend([*self._identity_attributes(), *self.region.cut.lookup_attributes()])
         here = [name for name in self.constants if name not in moved and self.view.initializer(name) is not None]
         take_constants(node, [(name, name) for name in here])
         cover_constants(node, self.constants)
         return node
 
-    def _equations(self) -> list[int]:
-        """Per equation: how many axes it has, its constant, then input and axis of the sum and of each term."""
-        flat: list[int] = []
-        for equation in self.region.size_equations:
-            axes = (equation.axis, *equation.terms)
-            places = [(self.region.frontier.index(name), axis) for name, axis in axes]
-            flat += [len(axes), equation.constant, *(number for place in places for number in place)]
-        return flat
-
     def _identity_attributes(self) -> list[onnx.AttributeProto]:
         make = onnx.helper.make_attribute
-        outs = self.region.live_outs
-        apart = [make("min_rows", self.region.min_rows)] if self.region.min_rows > 1 else []
         return [
             make("region", self.region.id),
             make("fingerprint", self.fingerprint),
-            make("granularity", self.region.granularity),
-            make("output_row_axes", [_axis(self.region.live_out_axes.get(n)) for n in outs]),
-            make("output_types", [self.view.dtype(n) or 0 for n in outs]),
-            *apart,
+            make("output_types", [self.view.dtype(n) or 0 for n in self.region.live_outs]),
+            *self.region.cut.attributes(),
         ]
 
     def _if(self, branch: onnx.GraphProto) -> onnx.NodeProto:
@@ -378,10 +358,6 @@ class _Outliner:
         if branch.quantization_annotation:
             del self.graph.quantization_annotation[:]
             self.graph.quantization_annotation.extend(stay)
-
-
-def _axis(axis: int | None) -> int:
-    return -1 if axis is None else axis
 
 
 def _keep(items: MutableSequence[_T], wanted: Callable[[_T], bool]) -> None:

@@ -58,11 +58,11 @@ def test_one_row_that_is_a_case_of_its_own_is_told_apart(tmp_path: Path) -> None
     path = saved(tmp_path, ALONE)
     plain = compile_model(path, tmp_path / "plain.onnx", min_saving=0)
     assert plain.verify is not None and not plain.verify.bit_exact
-    assert [r.candidate.region.min_rows for r in plain.regions] == [1]
+    assert [r.candidate.region.cut.min_units for r in plain.regions] == [1]
     assert plain.verify.region_bits == {"model": False}
     result = compile_model(path, tmp_path / "exact.onnx", min_saving=0, exact="bits")
     assert result.verify is not None and result.verify.bit_exact and result.verify.region_bits == {"model": True}
-    assert [(r.candidate.region.granularity, r.candidate.region.min_rows) for r in result.regions] == [("row", 2)]
+    assert [(r.candidate.region.granularity, r.candidate.region.cut.min_units) for r in result.regions] == [("row", 2)]
     nodes = [n for n in all_nodes(onnx.load(result.output).graph.node) if n.domain == "ai.actcache"]
     assert [(n.op_type, [a.i for a in n.attribute if a.name == "min_rows"]) for n in nodes] == [
         ("CacheLookup", [2]),

@@ -7,6 +7,7 @@ import itertools
 import onnx
 
 from actcache.base.per_call import ACCOUNT, CONTROL, NAMESPACE, PerCall
+from actcache.passes.cuts import RowCut, WholeCut
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import canonical_frontier
 from actcache.passes.region import Region, live_outs, with_private_constants
@@ -17,8 +18,9 @@ def region_of(view: GraphView, nodes: set[int], granularity: str = "row", name: 
     chosen = with_private_constants(view, frozenset(nodes))
     outs = live_outs(view, chosen)
     frontier = canonical_frontier(view, chosen, outs)
-    axes = dict.fromkeys((*frontier, *outs), 0 if granularity == "row" else None)
-    return Region(name, chosen, tuple(frontier), tuple(outs), granularity, axes, axes)  # type: ignore[arg-type]
+    whole = WholeCut.of(len(frontier), len(outs))
+    cut = RowCut((0,) * len(frontier), (0,) * len(outs)) if granularity == "row" else whole
+    return Region(name, chosen, tuple(frontier), tuple(outs), cut)
 
 
 ALL = PerCall(NAMESPACE, CONTROL, ACCOUNT)

@@ -12,6 +12,7 @@ from actcache.passes.choice.candidate import Candidate
 from actcache.passes.choice.choose import Choice, choose
 from actcache.passes.choice.named_region import named_candidate
 from actcache.passes.costs.cost import Costs
+from actcache.passes.cuts import RowCut
 from actcache.passes.graph.view import GraphView
 
 MIXING = "g (float[N, 8] x) => (float[N, 8] y) { a = Tanh(x) b = Softmax<axis = 0>(a) y = Neg(b) }"
@@ -131,7 +132,7 @@ def test_names_that_are_not_needed_for_the_proof_are_not_relied_on() -> None:
     image = view("g (float[N, 3, H, H] x) => (float[N, 3, H, H] y) { a = Tanh(x) y = Exp(a) }")
     costs = Costs((1e-3, 1e-3), 2e-3, dict.fromkeys("xay", (4, 3, 8, 16)), measured=True)
     (candidate,) = choose(image, costs).plans[0]
-    assert candidate.region.granularity == "row" and candidate.region.size_equations == ()
+    assert candidate.region.cut == RowCut((0,), (0,), ranks=(4,))
 
 
 def test_results_that_cannot_be_kept_are_named() -> None:

@@ -15,12 +15,13 @@ import actcache
 from actcache.errors import InvalidModel
 from actcache.inspection.model_diff import Digests
 from actcache.model.compiled_model import CompiledModel, read_compiled
+from actcache.passes.cuts import RowCut
+from actcache.passes.cuts.rows import SizeRule
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import fingerprint
 from actcache.passes.region import Region
 from actcache.passes.rewrite.outline import outline
 from actcache.passes.rewrite.per_call import add_per_call
-from actcache.passes.rows.named_sizes import SizeEquation
 
 
 def saved(proto: onnx.ModelProto, folder: Path) -> Path:
@@ -43,7 +44,7 @@ def test_regions_inside_each_other(per_call: bool, tmp_path: Path) -> None:
     assert [(x.id, x.outer) for x in found.lookups] == [("r2", None), ("r1", "r2"), ("r0", "r1")]
     assert [(x.frontier, x.live_outs) for x in found.lookups] == [(("x",), ("y",)), (("x",), ("b",)), (("a",), ("b",))]
     assert [written_nodes(found, i) for i in range(3)] == [{"a", "b", "y"}, {"a", "b"}, {"b"}]
-    assert {x.frontier_axes for x in found.lookups} == {(0,)} == {x.live_out_axes for x in found.lookups}
+    assert {(x.cut.frontier_axes, x.cut.live_out_axes) for x in found.lookups} == {((0,), (0,))}
     names = (ALL.namespace_input, ALL.control_input) if per_call else (None, None)
     assert {(x.namespace_input, x.control_input) for x in found.lookups} == {names}
     assert found.view.inputs == ("x",)
@@ -54,26 +55,23 @@ def test_size_equations(tmp_path: Path) -> None:
     view = GraphView(
         model("g (float[N, S] a, float[N, T] b) => (float[N] y) { c = Concat<axis = 1>(a, b) y = ReduceSum(c) }")
     )
-    equations = (SizeEquation(("b", 1), 3, (("a", 1),)), SizeEquation(("a", 1), 7, ()))
-    axes = {"a": 0, "b": 0, "y": 0}
-    region = Region("r", frozenset({0, 1}), ("a", "b"), ("y",), "row", axes, axes, equations)
+    sizes = (SizeRule((1, 1), 3, ((0, 1),)), SizeRule((0, 1), 7, ()))
+    region = Region("r", frozenset({0, 1}), ("a", "b"), ("y",), RowCut((0, 0), (0,), sizes=sizes))
     outline(view, region, "f" * 64)
     (lookup,) = read_compiled(saved(view.model, tmp_path)).lookups
-    assert lookup.size_equations == ((3, ((1, 1), (0, 1))), (7, ((0, 1),)))
+    assert lookup.cut == region.cut  # without ranks, as in models compiled before they were written
     assert lookup.equation_texts() == ["b[1] = a[1] + 3", "a[1] = 7"]
-    assert lookup.frontier_ranks == (None, None)  # as in models compiled before ranks were written
 
 
 def test_ranks_and_names_of_rows(tmp_path: Path) -> None:
     view = GraphView(
         model("g (float[N, 2] a, float[M, 2] b, float s) => (float[N, 2] y) { c = Add(a, b) y = Mul(c, s) }")
     )
-    axes = {"a": 0, "b": 0, "y": 0}
-    ranks = {"a": 2, "s": 0}
-    region = Region("r", frozenset({0, 1}), ("a", "b", "s"), ("y",), "row", axes, axes, (), ranks)
+    cut = RowCut((0, 0, None), (0,), ranks=(2, None, 0), min_units=2)
+    region = Region("r", frozenset({0, 1}), ("a", "b", "s"), ("y",), cut)
     outline(view, region, "f" * 64)
     (lookup,) = read_compiled(saved(view.model, tmp_path)).lookups
-    assert lookup.frontier_ranks == (2, None, 0)
+    assert lookup.cut == cut
     sizes = {v.name: [d.dim_param for d in v.type.tensor_type.shape.dim] for v in view.model.graph.value_info}
     assert sizes["a@r"][0] == "rows@r" and sizes["b@r"][0] == "rows.2@r"  # the model does not call them equal
 

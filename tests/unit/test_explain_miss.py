@@ -21,6 +21,7 @@ import actcache
 from actcache.errors import InvalidModel, InvalidRegion
 from actcache.inspection.explain_miss import explain_inputs
 from actcache.model.compiled_model import read_compiled
+from actcache.passes.cuts import RowCut
 from actcache.passes.graph.view import GraphView
 from actcache.passes.rewrite.outline import outline
 from actcache.passes.rewrite.per_call import add_per_call
@@ -184,8 +185,8 @@ def test_an_input_with_a_default(tmp_path: Path) -> None:
         model("g (float[N, 2] x, float[2] k) => (float[N, 2] y) <float[2] k = {1, 2}> { a = Mul(x, k) y = Tanh(a) }")
     )
     region = region_of(view, {0, 1})
-    axes = {"x": 0, "k": None, "y": 0}
-    outline(view, replace(region, frontier_axes=axes, live_out_axes=axes), "d" * 64)
+    axes = {"x": 0, "k": None}
+    outline(view, replace(region, cut=RowCut(tuple(axes[name] for name in region.frontier), (0,))), "d" * 64)
     path = written(view.model, tmp_path)
     x = rows(1, 2, 2)
     default, same, other = calls(

@@ -9,6 +9,7 @@ import onnxruntime as ort
 import pytest
 
 import actcache
+from actcache.passes.cuts import RowCut
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import canonical_frontier
 from actcache.passes.region import Region, live_outs, with_private_constants
@@ -33,8 +34,8 @@ def models() -> tuple[onnx.ModelProto, onnx.ModelProto]:
         nodes = with_private_constants(view, frozenset(range(last)))
         outs = live_outs(view, nodes)
         frontier = canonical_frontier(view, nodes, outs)
-        axes = dict.fromkeys((*frontier, *outs), 0)
-        outline_in(nested, view, Region(name, nodes, tuple(frontier), tuple(outs), "row", axes, axes), name)
+        cut = RowCut((0,) * len(frontier), (0,) * len(outs))
+        outline_in(nested, view, Region(name, nodes, tuple(frontier), tuple(outs), cut), name)
     return model, nested
 
 

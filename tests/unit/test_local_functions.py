@@ -12,6 +12,7 @@ import onnxruntime as ort
 import pytest
 
 import actcache
+from actcache.passes.cuts import WholeCut
 from actcache.passes.graph.nodes import node_attribute
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import canonical_frontier, fingerprint
@@ -59,8 +60,8 @@ def region_of(view: GraphView, operators: str, name: str = "r") -> Region:
     """The region of granularity ``tensor`` that holds these nodes, given by their outputs."""
     chosen = with_private_constants(view, frozenset(view.producer[output] for output in operators.split()))
     outs = live_outs(view, chosen)
-    axes = dict.fromkeys(outs)
-    return Region(name, chosen, tuple(canonical_frontier(view, chosen, outs)), tuple(outs), "tensor", axes, axes)
+    frontier = tuple(canonical_frontier(view, chosen, outs))
+    return Region(name, chosen, frontier, tuple(outs), WholeCut.of(len(frontier), len(outs)))
 
 
 def compiled(proto: onnx.ModelProto, *regions: str) -> onnx.ModelProto:

@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actcache.inspection.call_comparison import Call, Why, entries_of, why
+from actcache.inspection.call_comparison import Call, Why, units_of, why
 from actcache.model.compiled_model import Lookup
+from actcache.passes.cuts import RowCut, Units, WholeCut
+from actcache.passes.cuts.rows import SizeRule
 
 #: Rows of ``a`` and ``b`` along axes 0 and 1; ``c`` enters every key.
+ROWS = RowCut((0, 1, None), (0,))
 REGION = Lookup(
     id="r",
     fingerprint="f" * 64,
-    granularity="row",
+    cut=ROWS,
     frontier=("a", "b", "c"),
-    frontier_axes=(0, 1, None),
     live_outs=("y",),
-    live_out_axes=(0,),
     live_out_types=(1,),
 )
-WHOLE = replace(REGION, granularity="tensor", frontier_axes=(None, None, None), live_out_axes=(None,))
+WHOLE = replace(REGION, cut=WholeCut.of(3, 1))
 
 
 def values(rows: int = 3) -> dict[str, np.ndarray]:
@@ -57,7 +58,7 @@ def test_rows_in_another_order_hit_and_equal_ones_are_duplicates() -> None:
 
 
 def test_calls_of_few_rows_share_nothing_where_they_are_told_apart() -> None:
-    apart, one, three = replace(REGION, min_rows=2), values(1), values(3)
+    apart, one, three = replace(REGION, cut=replace(ROWS, min_units=2)), values(1), values(3)
     all_miss(why(apart, Call(one), Call(three)), "row count", "have 1 and 3 rows: those of fewer than 2 share no")
     assert outcomes(why(apart, Call(three), Call(taken(three, [0])))) == [(0, "miss", "row count")]
     assert outcomes(why(apart, Call(three), Call(taken(three, [2, 0])))) == [(0, "hit", "equal"), (1, "hit", "equal")]
@@ -91,7 +92,7 @@ def test_bits_decide() -> None:
 
 
 def test_texts() -> None:
-    region = replace(REGION, frontier=("t",), frontier_axes=(0,))
+    region = replace(REGION, frontier=("t",), cut=RowCut((0,), (0,)))
     one = {"t": np.array([["ab", "c"], ["x", "y"]], object)}
     two = {"t": np.array([["x", "y"], ["a", "bc"], ["x", "z"]], object)}
     hit, moved, other = why(region, Call(one), Call(two))
@@ -129,7 +130,7 @@ def test_what_the_keys_of_all_rows_cover(name: str, array: np.ndarray, reason: s
 )
 def test_a_call_that_is_one_entry(change: dict[str, np.ndarray], says: str) -> None:
     odd, plain = values() | change, values()
-    assert entries_of(REGION, odd).rows is None and entries_of(REGION, plain).rows == 3
+    assert not units_of(REGION, odd).divided and units_of(REGION, plain) == Units(3)
     text = f"the second call is one entry, the other is rows: {says}"
     all_miss(why(REGION, Call(plain), Call(odd)), "entry", text, None)
     if "a" in change:
@@ -139,23 +140,25 @@ def test_a_call_that_is_one_entry(change: dict[str, np.ndarray], says: str) -> N
 
 
 def test_size_equations() -> None:
-    region = replace(REGION, size_equations=((1, ((0, 1), (1, 0), (2, 0))),))  # a[1] = b[0] + c[0] + 1
-    assert entries_of(region, values()).rows == 3
+    region = replace(
+        REGION, cut=replace(ROWS, sizes=(SizeRule((0, 1), 1, ((1, 0), (2, 0))),))
+    )  # a[1] = b[0] + c[0] + 1
+    assert units_of(region, values()) == Units(3)
     wide = values() | {"a": np.zeros((3, 5), np.float32)}
-    assert entries_of(region, wide).why == "a[1] = b[0] + c[0] + 1 does not hold: 5 is not 4"
+    assert units_of(region, wide).text == "a[1] = b[0] + c[0] + 1 does not hold: 5 is not 4"
     all_miss(why(region, Call(values()), Call(wide)), "entry", "a[1] = b[0] + c[0] + 1 does not hold", None)
     fewer = values() | {"c": np.array(7, np.int32)}
-    assert "an axis is missing" in entries_of(region, fewer).why
+    assert "an axis is missing" in units_of(region, fewer).text
 
 
 def test_ranks() -> None:
-    region = replace(REGION, frontier_ranks=tuple(values()[name].ndim for name in REGION.frontier))
-    assert entries_of(region, values()).rows == 3
+    region = replace(REGION, cut=replace(ROWS, ranks=tuple(values()[name].ndim for name in REGION.frontier)))
+    assert units_of(region, values()) == Units(3)
     name = REGION.frontier[-1]
     more = values() | {name: values()[name][..., None]}
     ndim = values()[name].ndim
-    assert entries_of(region, more).why == f"'{name}' has {ndim + 1} axes, its rows are proven for {ndim}"
-    assert entries_of(REGION, more).rows == 3  # compiled before ranks were written
+    assert units_of(region, more).text == f"'{name}' has {ndim + 1} axes, its rows are proven for {ndim}"
+    assert units_of(REGION, more) == Units(3)  # compiled before ranks were written
 
 
 def test_whole_calls() -> None:

@@ -11,6 +11,7 @@ from outlining import region_of
 
 import actcache
 from actcache.errors import InvalidModel
+from actcache.passes.cuts import RowCut
 from actcache.passes.graph.nodes import node_attribute
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import fingerprint
@@ -149,8 +150,7 @@ def test_captured_names_are_renamed_inside_bodies() -> None:
     }"""
     proto = model(text)
     view = GraphView(proto)
-    axes = {"x": 0, "c": None, "y": 0}
-    outline(view, Region("r", frozenset({0}), ("c", "x"), ("y",), "row", axes, axes), "0" * 64)
+    outline(view, Region("r", frozenset({0}), ("c", "x"), ("y",), RowCut((None, 0), (0,))), "0" * 64)
     then = node_attribute(proto.graph.node[1], "then_branch")
     assert then is not None
     inner = node_attribute(then.g.node[0], "then_branch")

@@ -14,6 +14,8 @@ from actcache.passes.choice.store_simulation import ENTRY_OVERHEAD, StoreSimulat
 from actcache.passes.choice.trace_keys import Hashes, Place, TraceKeys
 from actcache.passes.costs.cost import Costs
 from actcache.passes.costs.time_model import FewRows, TimeModel
+from actcache.passes.cuts import RowCut, TensorShape
+from actcache.passes.cuts.rows import SizeRule
 from actcache.passes.graph.view import GraphView
 
 Keys = dict[str, list[list[int]]]
@@ -26,7 +28,8 @@ def recording(keys: Keys, seconds: float = 1.0) -> TraceKeys:
         hashes[name, 0] = [np.array(rows, np.uint64) for rows in calls]
         hashes[name, None] = [np.array([hash(tuple(rows)) & (2**63 - 1)], np.uint64) for rows in calls]
     count = len(next(iter(keys.values())))
-    return TraceKeys(np.full(count, seconds), hashes)
+    shapes = {name: [TensorShape((len(rows), 1)) for rows in calls] for name, calls in keys.items()}
+    return TraceKeys(np.full(count, seconds), hashes, shapes)
 
 
 def predictor(graph: GraphView, keys: Keys, costs: Costs | None = None, budget: int = 1 << 30) -> Predictor:
@@ -83,6 +86,15 @@ def test_keys_join_the_places_of_a_frontier() -> None:
     assert first[0] == second[0] and len({*first.tolist(), *second.tolist()}) == 3
     assert made.distinct(both) == 3 and made.distinct([("a", None)]) == 2
     assert not made.holds([("c", 0)])
+
+
+def test_a_call_whose_sizes_do_not_fit_the_proof_is_one_key() -> None:
+    made = recording({"a": [[1, 2], [1, 2], [2, 1]]})
+    rule = SizeRule((0, 0), 1, ((0, 1),))  # as many rows as axis 1 is long, and one more
+    for cut, counts in ((RowCut((0,), (0,), sizes=(rule,)), [2, 2, 2]), (RowCut((0,), (0,), ranks=(3,)), [1, 1, 1])):
+        assert [len(keys) for keys in made.keys([("a", 0)], cut)] == counts
+    first, same, swapped = made.keys([("a", 0)], RowCut((0,), (0,), ranks=(3,)))
+    assert first == same != swapped
 
 
 def test_row_tensors_that_disagree_make_one_key_of_the_call() -> None:

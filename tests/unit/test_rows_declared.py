@@ -6,6 +6,7 @@ import onnx
 import pytest
 from graphs import model, view
 
+from actcache.passes.cuts import WholeCut
 from actcache.passes.graph.view import GraphView
 from actcache.passes.region import Region
 from actcache.passes.rewrite.outline import certain_shapes
@@ -61,5 +62,5 @@ def test_a_tensor_without_a_shape_has_any_rank() -> None:
 def test_a_shape_is_not_certain_behind_a_scalar(declared: str, certain: bool) -> None:
     text = f"g (float[4, 3] x, {declared}) => (float[4, 3] y) {{ y = Mul(x, s) }}"
     proto = onnx.shape_inference.infer_shapes(model(text))
-    region = Region("r", frozenset({0}), ("x", "s"), ("y",), "tensor")
+    region = Region("r", frozenset({0}), ("x", "s"), ("y",), WholeCut.of(2, 1))
     assert (certain_shapes(GraphView(proto), region) == {"y"}) is certain

@@ -1,0 +1,32 @@
+"""Cuts: how the calls of a region are divided into units, the things that entries hold.
+
+=========  =================================================================================
+``cut``    what every cut says, and how a call is divided: :class:`Cut`, :class:`Units`
+``rows``   the rows of a batch
+``whole``  the call as a whole
+=========  =================================================================================
+
+``custom_ops/src/units/cut.h`` is the same for the operators, which decide; ``tests/unit/test_cuts.py`` compares both.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from actcache.passes.cuts.cut import Cut, Granularity, OneUnit, TensorShape, Units
+from actcache.passes.cuts.rows import RowCut
+from actcache.passes.cuts.whole import WholeCut
+
+#: By the operators' attribute ``granularity``.
+CUTS: Mapping[Granularity, type[Cut]] = {"row": RowCut, "tensor": WholeCut}
+
+
+def read_cut(attributes: Mapping[str, Any]) -> Cut:
+    """Return the cut that the attributes of a ``CacheLookup`` describe, models of earlier versions included.
+
+    Raises:
+        KeyError: An attribute is missing, or the granularity is none.
+    """
+    return CUTS[attributes["granularity"].decode()].read(attributes)
+
+
+__all__ = ["CUTS", "Cut", "Granularity", "OneUnit", "RowCut", "TensorShape", "Units", "WholeCut", "read_cut"]
