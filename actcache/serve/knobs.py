@@ -28,6 +28,15 @@ def configure(
     single_flight: str | None = None,
     disk_path: str | os.PathLike[str] | None = None,
     disk_budget_bytes: int | str | None = None,
+    remote_url: str | None = None,
+    remote_secret: str | None = None,
+    remote_secret_file: str | os.PathLike[str] | None = None,
+    remote_password_file: str | os.PathLike[str] | None = None,
+    remote_ttl_seconds: float | None = None,
+    remote_max_value_bytes: int | str | None = None,
+    remote_ca_file: str | os.PathLike[str] | None = None,
+    remote_cert_file: str | os.PathLike[str] | None = None,
+    remote_key_file: str | os.PathLike[str] | None = None,
     metrics_path: str | os.PathLike[str] | None = None,
     audit_path: str | os.PathLike[str] | None = None,
     audit_max_bytes: int | str | None = None,
@@ -61,6 +70,17 @@ def configure(
             (``docs/tiers.md``); it is made if it is not there. ``""`` for none. Set it before sessions are created.
         disk_budget_bytes: What that folder may take of the disk, for all processes together, at least 16 MiB.
             Default: what the store was given before, else 1 GiB.
+        remote_url: A Valkey or Redis server that machines share (``docs/remote-store.md``): ``redis://host:6379/0``,
+            ``valkey://user:password@host``, ``rediss://host`` with TLS, or ``unix:///path/to/socket``. ``""`` for none.
+        remote_secret: What all machines that share the server have in common, of 16 bytes or more. Needed with
+            `remote_url`, as here or in the next.
+        remote_secret_file: File whose first line is that secret.
+        remote_password_file: File whose first line is the server's password, in the place of the one in `remote_url`.
+        remote_ttl_seconds: How long a value stays on the server. Default: 7 days.
+        remote_max_value_bytes: Larger values are not sent. Default: 16 MiB.
+        remote_ca_file: Certificates of who may vouch for a server with TLS. Default: the system's.
+        remote_cert_file: Certificate of this client, for a server that wants one.
+        remote_key_file: Its key.
         metrics_path: File that is rewritten every second, for ``actcache top``; in Prometheus' text format if its
             name ends in ``.prom``. ``%p`` in it stands for the process id. ``""`` for none. A child of ``os.fork()``
             writes a file only if ``%p`` gives it another name, from its first session or knob on.
@@ -94,6 +114,15 @@ def configure(
         "single_flight": _text("single_flight", single_flight),
         "disk_budget_bytes": _bytes("disk_budget_bytes", disk_budget_bytes),
         "disk_path": _path("disk_path", disk_path),
+        "remote_secret": _text("remote_secret", remote_secret),
+        "remote_secret_file": _path("remote_secret_file", remote_secret_file),
+        "remote_password_file": _path("remote_password_file", remote_password_file),
+        "remote_ttl_seconds": _number("remote_ttl_seconds", remote_ttl_seconds),
+        "remote_max_value_bytes": _bytes("remote_max_value_bytes", remote_max_value_bytes),
+        "remote_ca_file": _path("remote_ca_file", remote_ca_file),
+        "remote_cert_file": _path("remote_cert_file", remote_cert_file),
+        "remote_key_file": _path("remote_key_file", remote_key_file),
+        "remote_url": _text("remote_url", remote_url),  # after what it needs
         "metrics_path": _path("metrics_path", metrics_path),
         "audit_max_bytes": _bytes("audit_max_bytes", audit_max_bytes),
         "audit_files": _count("audit_files", audit_files),

@@ -49,6 +49,16 @@ extern "C" {
  *                            file when this returns
  *   "disk_path"              folder of a store on a disk, which processes share; "" for none
  *   "disk_budget_bytes"      bytes that this store may take, for all processes together
+ *   "remote_url"             server that machines share (docs/remote-store.md), as redis://host:6379/0; ""
+ *                            for none. It needs one of the next two, which are set first
+ *   "remote_secret"          text of 16 bytes or more that all of these machines have
+ *   "remote_secret_file"     file whose first line is that text
+ *   "remote_password_file"   file whose first line is the server's password
+ *   "remote_ttl_seconds"     how long a value stays there
+ *   "remote_max_value_bytes" larger values are not sent
+ *   "remote_ca_file"         certificates of who may vouch for a server with TLS (rediss://)
+ *   "remote_cert_file"       certificate of this client, and
+ *   "remote_key_file"        its key
  *   "audit_max_bytes"        size at which that file is renamed and a new one begun
  *   "audit_files"            how many renamed ones are kept
  *   "audit_buffer_bytes"     memory for what is not written yet; what does not fit is dropped
@@ -103,15 +113,16 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  *            "pinned_entries": now; "insertions", "rejected", "evictions", "expired",
  *            "invalidated", "replaced": so far, in entries},
  *  "namespaces": {name: {"bytes", "entries"}}, of those that hold something
- *  "tiers": {"disk": {
+ *  "tiers": {"disk", "remote": {
  *      "available"       false: nothing is asked of it at present
+ *      "problem"         null, or why it is not asked, or not written to, at present
  *      in values, since the tier was set up:
  *      "hits", "misses"  of what was asked of it
  *      "damaged"         those of the misses where something was there, but no sound record
  *      "late"            those of the misses that were not there in time
  *      "stored"          "refused": had no room there; "dropped": were not even tried, as too much
  *                        was waiting to be written; "evicted": made room for others
- *      "errors"          faults of the disk
+ *      "errors"          faults of the disk or the server
  *      "fetched_bytes", "stored_bytes"
  *      "queued_bytes"    waiting to be written, now
  *      "entries", "bytes", "budget_bytes"   of the whole store, now, whoever uses it

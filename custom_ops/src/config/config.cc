@@ -96,7 +96,7 @@ Config& Config::Process() {
 
 void Config::Validate(const Knob& knob, const std::string& value, const std::string& where) const {
   KnobValues unused(memory_bytes_);
-  const std::string given = "actcache: " + where + " is \"" + value + "\"";
+  const std::string given = "actcache: " + where + " is \"" + (knob.secret ? "***" : value) + "\"";
   if (!knob.read(value, &unused)) throw ConfigError(given + ", but has to be " + knob.takes);
   if (knob.obstacle == nullptr) return;
   if (const std::optional<std::string> obstacle = knob.obstacle(value)) {

@@ -1,8 +1,24 @@
 #include "config/config_json.h"
 
 #include "base/json_text.h"
+#include "tier/remote/remote_url.h"
 
 namespace actcache {
+namespace {
+
+void WriteRemote(const RemoteKnobs& remote, JsonObject* object) {
+  object->Text("remote_url", ShownRemoteUrl(remote.url));
+  object->Text("remote_secret", remote.secret.empty() ? "" : "***");
+  object->Text("remote_secret_file", remote.secret_file);
+  object->Text("remote_password_file", remote.password_file);
+  object->Seconds("remote_ttl_seconds", remote.ttl_ns);
+  object->Number("remote_max_value_bytes", remote.max_value_bytes);
+  object->Text("remote_ca_file", remote.ca_file);
+  object->Text("remote_cert_file", remote.cert_file);
+  object->Text("remote_key_file", remote.key_file);
+}
+
+}  // namespace
 
 std::string ConfigJson(const KnobValues& values) {
   // A time that nobody limits is null: JSON has no infinity.
@@ -30,6 +46,7 @@ std::string ConfigJson(const KnobValues& values) {
     object.Text("single_flight", values.single_flight ? "on" : "off");
     object.Text("disk_path", values.tiers.disk_path);
     object.Number("disk_budget_bytes", values.tiers.disk_budget_bytes);
+    WriteRemote(values.tiers.remote, &object);
     object.Text("metrics_path", values.metrics_path);
     object.Text("audit_path", values.audit.path);
     object.Number("audit_max_bytes", values.audit.max_bytes);

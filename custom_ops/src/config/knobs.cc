@@ -13,6 +13,7 @@
 #include "config/byte_size.h"
 #include "metrics/metrics_file.h"
 #include "tier/disk/limits.h"
+#include "tier/remote/remote_url.h"
 
 namespace actcache {
 namespace {
@@ -80,8 +81,17 @@ bool ReadChoice(const std::string& text,
   return false;
 }
 
+// A file of the remote tier: the process may change its folder before it is read.
+template <std::string RemoteKnobs::* file>
+bool ReadFileName(const std::string& text, KnobValues* values) {
+  values->tiers.remote.*file = text.empty() ? text : ProcessPath(text);
+  return true;
+}
+
 using Text = const std::string&;
 using Scope = Knob::Scope;
+
+constexpr char kFile[] = "the name of a file, or an empty text for none";
 
 }  // namespace
 
@@ -147,6 +157,43 @@ const std::array<Knob, kKnobCount> kKnobs = {{
        values->tiers.disk_budget_bytes = *bytes;
        return true;
      }},
+    {"remote_secret", Scope::kProcess, "a text of 16 bytes or more, or empty for none",
+     [](Text text, KnobValues* values) {
+       if (!text.empty() && text.size() < kLeastSecretBytes) return false;
+       values->tiers.remote.secret = text;
+       return true;
+     },
+     nullptr, true},
+    {"remote_secret_file", Scope::kProcess, kFile, &ReadFileName<&RemoteKnobs::secret_file>},
+    {"remote_password_file", Scope::kProcess, kFile, &ReadFileName<&RemoteKnobs::password_file>},
+    {"remote_ca_file", Scope::kProcess, kFile, &ReadFileName<&RemoteKnobs::ca_file>},
+    {"remote_cert_file", Scope::kProcess, kFile, &ReadFileName<&RemoteKnobs::cert_file>},
+    {"remote_key_file", Scope::kProcess, kFile, &ReadFileName<&RemoteKnobs::key_file>},
+    {"remote_ttl_seconds", Scope::kProcess, "a number of seconds above 0",
+     [](Text text, KnobValues* values) {
+       constexpr std::uint64_t kLongest = 9'000'000'000'000'000'000;  // 285 years
+       return ReadSeconds(text, kLongest, &values->tiers.remote.ttl_ns);
+     }},
+    {"remote_max_value_bytes", Scope::kProcess,
+     "a number of bytes like 16777216 or 16MiB, above 0 and at most 512MiB",
+     [](Text text, KnobValues* values) {
+       constexpr std::uint64_t kMost = std::uint64_t{512} << 20;  // of the servers
+       const std::optional<std::uint64_t> bytes = ParseByteSize(text, 0);
+       if (!bytes || *bytes == 0 || *bytes > kMost) return false;
+       values->tiers.remote.max_value_bytes = static_cast<std::size_t>(*bytes);
+       return true;
+     }},
+    {"remote_url", Scope::kProcess,
+     "an address like redis://host:6379/0, valkey://user:password@host, rediss://host (with TLS) "
+     "or "
+     "unix:///path/to/socket, or empty for none",
+     [](Text text, KnobValues* values) {
+       RemoteUrl url;
+       if (!text.empty() && ParseRemoteUrl(text, &url) != nullptr) return false;
+       values->tiers.remote.url = text;
+       return true;
+     },
+     &RemoteUrlObstacle, true},
     {"metrics_path", Scope::kProcess, "the name of a file, or an empty text for none",
      [](Text text, KnobValues* values) {
        values->metrics_path = text;

@@ -26,6 +26,17 @@
 //                          processes share (docs/tiers.md)
 //   disk_budget_bytes      bytes of the disk that it may take,      what it has,   the process
 //                          for all processes together               else 1 GiB
+//   remote_url             a server that machines share             "": none       the process
+//                          (docs/remote-store.md)
+//   remote_secret          text that all of them have, or the       ""             the process
+//   remote_secret_file     file whose first line it is              ""             the process
+//   remote_password_file   file whose first line is the server's    "": the one    the process
+//                          password                                 of the URL
+//   remote_ttl_seconds     how long a value stays there             7 days         the process
+//   remote_max_value_bytes larger ones are not sent                 16 MiB         the process
+//   remote_ca_file         who may vouch for a server with TLS      the system's   the process
+//   remote_cert_file       certificate of this client, for TLS,     ""             the process
+//   remote_key_file        and its key                              ""             the process
 //   metrics_path           file that a snapshot is written to      "": none       the process
 //                          every second (metrics/metrics_file.h)
 //   audit_path             file that is told what becomes of      "": none       the process
@@ -106,9 +117,11 @@ struct Knob {
   // Why a value that the knob takes cannot be used on this machine; nothing if it can. Null for
   // knobs whose values always can.
   std::optional<std::string> (*obstacle)(const std::string& value) = nullptr;
+  // Its values hold something that must not be shown, not even in an error.
+  bool secret = false;
 };
 
-inline constexpr std::size_t kKnobCount = 18;
+inline constexpr std::size_t kKnobCount = 27;
 extern const std::array<Knob, kKnobCount> kKnobs;
 
 }  // namespace actcache

@@ -73,6 +73,7 @@ void WriteTier(const Tiers::State& state, std::string* out) {
   const TierStats& tier = state.tier;
   JsonObject object(out);
   object.Flag("available", tier.available);
+  object.TextOrNull("problem", state.problem.empty() ? nullptr : state.problem.c_str());
   object.Number("hits", tier.hits);
   object.Number("misses", tier.misses);
   object.Number("damaged", tier.damaged);

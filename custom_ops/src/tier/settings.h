@@ -5,14 +5,18 @@
 #include <cstdint>
 #include <string>
 
+#include "tier/remote/remote_knobs.h"
+
 namespace actcache {
 
 struct TierSettings {
   std::string disk_path;                // "": none
   std::uint64_t disk_budget_bytes = 0;  // 0: what the store has, else the default
+  RemoteKnobs remote;
 
   friend bool operator==(const TierSettings& a, const TierSettings& b) {
-    return a.disk_path == b.disk_path && a.disk_budget_bytes == b.disk_budget_bytes;
+    return a.disk_path == b.disk_path && a.disk_budget_bytes == b.disk_budget_bytes &&
+           a.remote == b.remote;
   }
 };
 

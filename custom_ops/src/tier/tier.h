@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "hash/digest.h"
@@ -76,6 +77,8 @@ class Tier {
   virtual void Maintain() noexcept {}
 
   virtual TierStats stats() const noexcept = 0;
+  // Why it is not asked, or not written to, at present, for the user; "" if it is.
+  virtual std::string problem() const { return {}; }
 
   // Around fork(), in the parent before: ends what must not be going on meanwhile, and lets nobody
   // begin; in the parent after; in the child after, where no other thread is.

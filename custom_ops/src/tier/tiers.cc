@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "hash/secret.h"
 #include "tier/disk/disk_tier.h"
+#include "tier/remote/remote_tier.h"
 
 namespace actcache {
 namespace {
@@ -17,6 +18,7 @@ constexpr std::uint64_t kPatienceNs = 5'000'000'000;
 
 constexpr const char* kNames[kMostTiers] = {"disk", "remote"};
 constexpr std::size_t kDisk = 0;
+constexpr std::size_t kRemote = 1;
 
 // A call waits no longer for tiers than half of what computing takes.
 std::uint64_t PatienceFor(std::size_t count, std::uint64_t recompute_ns) noexcept {
@@ -67,6 +69,9 @@ void Tiers::Configure(const TierSettings& settings) {
   if (!settings.disk_path.empty()) {
     list->push_back(std::make_shared<Attached>(
         kDisk, std::make_unique<DiskTier>(settings.disk_path, settings.disk_budget_bytes)));
+  }
+  if (!settings.remote.url.empty()) {
+    list->push_back(std::make_shared<Attached>(kRemote, OpenRemoteTier(settings.remote)));
   }
   // The last tier is the one that most processes share.
   if (!list->empty()) AdoptSecret(list->back()->tier->secret());
@@ -167,7 +172,8 @@ std::vector<Tiers::State> Tiers::states() const {
   const std::shared_ptr<const List> tiers = list();
   if (tiers == nullptr) return states;
   for (const std::shared_ptr<Attached>& one : *tiers) {
-    states.push_back({one->tier->name(), one->tier->stats(), one->queue.stats()});
+    states.push_back(
+        {one->tier->name(), one->tier->problem(), one->tier->stats(), one->queue.stats()});
   }
   return states;
 }

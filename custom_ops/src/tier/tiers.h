@@ -67,6 +67,7 @@ class Tiers {
 
   struct State {
     std::string name;
+    std::string problem;  // Tier::problem()
     TierStats tier;
     WriteQueueStats queue;
   };

@@ -51,8 +51,7 @@ class RemoteTier final : public Tier {
   void Remove(const TierKey* keys, std::size_t count) noexcept override;
   TierStats stats() const noexcept override;
 
-  // Why it is not asked, or not written to, at present, for the user; "" if it is.
-  std::string problem() const;
+  std::string problem() const override;
 
   void LockForFork() noexcept override { client().LockForFork(); }
   void UnlockAfterFork() noexcept override { client().UnlockAfterFork(); }
