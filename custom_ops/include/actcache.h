@@ -49,8 +49,9 @@ extern "C" {
  *                            file when this returns
  *   "disk_path"              folder of a store on a disk, which processes share; "" for none
  *   "disk_budget_bytes"      bytes that this store may take, for all processes together
- *   "remote_url"             server that machines share (docs/remote-store.md), as redis://host:6379/0; ""
- *                            for none. It needs one of the next two, which are set first
+ *   "remote_url"             server that machines share (docs/remote-store.md), for instance
+ *                            redis://host:6379/0; "" for none. It needs one of the next two, which
+ *                            are set first
  *   "remote_secret"          text of 16 bytes or more that all of these machines have
  *   "remote_secret_file"     file whose first line is that text
  *   "remote_password_file"   file whose first line is the server's password

@@ -139,13 +139,21 @@ TEST(Config, RefusesWhatItCannotReadAndChangesNothing) {
       {"single_flight", {"", "auto"}},
       {"metrics_path", {"/", "/nowhere/metrics.json"}},
       {"disk_budget_bytes", {"", "15MiB", "10%"}},
+      {"remote_secret", {"of 15 bytes ..."}},
+      {"remote_ttl_seconds", {"", "0", "-1", "nan"}},
+      {"remote_max_value_bytes", {"", "0", "10%", "513MiB"}},
+      {"remote_url", {"host", "http://host", "redis://:secret@host:port"}},
       {"audit_path", {"/refused"}},
       {"audit_max_bytes", {"", "0", "65535", "10%"}},
       {"audit_files", {"", "-1", "10000", "1.5", "1 "}},
       {"audit_buffer_bytes", {"", "63KiB", "100%"}}};
+  // What these name is looked at when it is used.
+  const std::vector<std::string> any = {
+      "disk_path",      "remote_secret_file", "remote_password_file",
+      "remote_ca_file", "remote_cert_file",   "remote_key_file"};
   Fixture f;
   const std::string before = ConfigJson(f.config.values());
-  ASSERT_EQ(refused.size(), kKnobCount);
+  ASSERT_EQ(refused.size() + any.size(), kKnobCount);
   for (const auto& [name, texts] : refused) {
     for (const std::string& text : texts) {
       EXPECT_THROW(f.config.Configure(name, text), ConfigError) << name << " " << text;
@@ -177,10 +185,29 @@ TEST(Config, SaysWhatIsWrongAndWhatItTakes) {
       ComplaintOf([&] { f.config.Configure("budget", "1"); }),
       "actcache: there is no knob \"budget\"; the knobs are budget_bytes, hash, namespace, "
       "ttl_seconds, max_entry_age, verify_fraction, verify_tolerance, on_mismatch, "
-      "namespace_quota_bytes, bypass, single_flight, disk_path, disk_budget_bytes, metrics_path, "
+      "namespace_quota_bytes, bypass, single_flight, disk_path, disk_budget_bytes, "
+      "remote_secret, remote_secret_file, remote_password_file, remote_ca_file, remote_cert_file, "
+      "remote_key_file, remote_ttl_seconds, remote_max_value_bytes, remote_url, metrics_path, "
       "audit_path, "
       "audit_max_bytes, audit_files "
       "and audit_buffer_bytes");
+}
+
+TEST(Config, NeverShowsASecret) {
+  Fixture f;
+  const auto set = [&](const char* name, const char* text) {
+    return ComplaintOf([&] { f.config.Configure(name, text); });
+  };
+  for (const std::string& complaint :
+       {set("remote_url", "redis//ann:sesame@host"), set("remote_secret", "sesame")}) {
+    EXPECT_NE(complaint.find("\"***\", but has to be"), std::string::npos) << complaint;
+    EXPECT_EQ(complaint.find("sesame"), std::string::npos) << complaint;
+  }
+  EXPECT_EQ(set("remote_url", "redis://ann:sesame@host"), "nothing");
+  EXPECT_EQ(set("remote_secret", "open sesame, please"), "nothing");
+  const std::string json = ConfigJson(f.config.values());
+  EXPECT_NE(json.find("\"redis://ann:***@host\", \"remote_secret\": \"***\""), std::string::npos);
+  EXPECT_EQ(json.find("sesame"), std::string::npos);
 }
 
 TEST(Config, WritesJson) {
@@ -192,7 +219,11 @@ TEST(Config, WritesJson) {
             "\"ttl_seconds\": 1.500000000, \"max_entry_age\": null, \"verify_fraction\": 0, "
             "\"verify_tolerance\": 1e-04, \"on_mismatch\": \"evict\", "
             "\"namespace_quota_bytes\": 0, \"bypass\": \"auto\", \"single_flight\": \"on\", "
-            "\"disk_path\": \"\", \"disk_budget_bytes\": 0, \"metrics_path\": \"\", "
+            "\"disk_path\": \"\", \"disk_budget_bytes\": 0, \"remote_url\": \"\", "
+            "\"remote_secret\": \"\", \"remote_secret_file\": \"\", "
+            "\"remote_password_file\": \"\", \"remote_ttl_seconds\": 604800.000000000, "
+            "\"remote_max_value_bytes\": 16777216, \"remote_ca_file\": \"\", "
+            "\"remote_cert_file\": \"\", \"remote_key_file\": \"\", \"metrics_path\": \"\", "
             "\"audit_path\": \"\", \"audit_max_bytes\": 268435456, "
             "\"audit_files\": 4, "
             "\"audit_buffer_bytes\": 8388608, \"memory_bytes\": 1000}");
