@@ -188,6 +188,8 @@ def _declare(handle: ctypes.CDLL) -> None:
     handle.actcache_parse_bytes.restype = ctypes.c_int64
     handle.actcache_default_budget.argtypes = [ctypes.c_uint64]
     handle.actcache_default_budget.restype = ctypes.c_uint64
+    handle.actcache_state_model.argtypes = [ctypes.c_char_p]
+    handle.actcache_state_model.restype = ctypes.c_int
     handle.actcache_tensor_digest.argtypes = [
         ctypes.c_int32,
         ctypes.POINTER(ctypes.c_int64),

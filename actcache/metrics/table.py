@@ -155,11 +155,25 @@ METRICS: tuple[Metric, ...] = (
     ),
     _region_counter("actcache_calls_total", "actcache.calls", "{call}", "Lookups, each of one row or many.", "calls"),
     _region_counter(
+        "actcache_compared_rows_total",
+        "actcache.compared_rows",
+        "{row}",
+        "Verified rows whose entry another session had made.",
+        "compared",
+    ),
+    _region_counter(
         "actcache_mismatches_total",
         "actcache.mismatches",
         "{row}",
         "Verified rows that differed from their entry.",
         "mismatches",
+    ),
+    _region_counter(
+        "actcache_sessions_kept_apart_total",
+        "actcache.sessions_kept_apart",
+        "{session}",
+        "Sessions that use no entries of others since a row differed.",
+        "kept_apart",
     ),
     _region_counter(
         "actcache_stored_rows_total", "actcache.stored_rows", "{row}", "Computed rows that were stored.", "stored"

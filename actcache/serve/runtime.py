@@ -15,6 +15,7 @@ import onnxruntime
 
 from actcache.base.library import call, library, number_argument, read_json, text_argument
 from actcache.errors import LibraryError
+from actcache.serve.stated_model import stated_model, stating
 
 #: Session config entry that remembers the registration; session options take no attributes.
 _REGISTERED = "actcache.registered_library"
@@ -72,7 +73,12 @@ class InferenceSession(onnxruntime.InferenceSession):  # type: ignore[misc, unus
     ) -> None:
         options = onnxruntime.SessionOptions() if sess_options is None else sess_options
         register(options)
-        super().__init__(path_or_bytes, options, providers=providers, **kwargs)
+        for model in (stated_model(path_or_bytes, options, {"providers": providers, **kwargs}), ""):
+            with stating(model):
+                super().__init__(path_or_bytes, options, providers=providers, **kwargs)
+            # A file that was replaced meanwhile may be read again, and nothing is said of it then.
+            if model == stated_model(path_or_bytes, options, {"providers": providers, **kwargs}):
+                break
 
     def run(self, *arguments: Any, **options: Any) -> Any:
         """As ``onnxruntime.InferenceSession.run``; if it fails, other threads compute what it was to compute."""
@@ -96,9 +102,10 @@ def stats() -> dict[str, Any]:
 
         Per region, in rows (a call of a tensor-granular region is one row): ``lookups == hits + misses + bypassed``;
         of the hits, ``duplicates`` equal a row of the same batch and ``joined`` waited for another call; of the
-        misses, ``expired`` had an entry that was too old; ``verified`` rows were compared with their entry and
-        ``mismatches`` differed; ``stored``, ``not_admitted``, ``evicted``; ``bytes`` and ``pinned_bytes`` held now;
-        ``saved_seconds`` and the time spent hashing, copying and computing; ``overhead_seconds`` in both operators
+        misses, ``expired`` had an entry that was too old; ``verified`` rows were compared with their entry
+        (``compared`` of them because another session had made it) and ``mismatches`` differed; ``kept_apart`` sessions
+        use no entries of others since; ``stored``, ``not_admitted``, ``evicted``; ``bytes`` and ``pinned_bytes`` held
+        now; ``saved_seconds`` and the time spent hashing, copying and computing; ``overhead_seconds`` in both operators
         altogether. A region's ``state`` is ``"active"`` or, where looking up costs more than it saves (or would, as
         ``bypass_reason`` says), ``"bypassed"`` until a probe succeeds (``bypass_switches``, ``probes``); ``"disabled"``
         is one that a mismatch turned off for good.

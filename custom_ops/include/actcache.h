@@ -93,10 +93,12 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  *      "joined"          those of the hits that waited for another call to compute them
  *      "expired"         those of the misses whose entry was there, but too old
  *      "verified"        were computed to be compared with their entry
+ *      "compared"        those of the verified whose entry another session had made
  *      "mismatches"      those of the verified that differed
  *      "stored"          were published in the store
  *      "not_admitted"    were computed and not published: too large, not worth it, there already
  *
+ *      "kept_apart"      sessions that use no entries of others since such a row differed
  *      "evicted"         entries that made room for others
  *      "anomalies"       calls whose results were not one row per row, and so were not cached
  *      "calls"           calls of the lookup
@@ -196,6 +198,13 @@ ACTCACHE_EXPORT int64_t actcache_parse_bytes(const char* text, uint64_t whole);
 
 /* What the store may hold, if nobody says, in a process that may use `memory_bytes`. */
 ACTCACHE_EXPORT uint64_t actcache_default_budget(uint64_t memory_bytes);
+
+/* Says of the sessions that this thread creates from now on what the library cannot see: `text` is
+ * equal only for sessions of one model file, byte for byte, with the same options (level of
+ * optimisation, providers, ...). Such sessions use each other's entries at once, in other processes
+ * too; without it, rows of another session are compared first. Call it before a session is created,
+ * and with null after it. Returns 0, or -1 if memory ran out. */
+ACTCACHE_EXPORT int actcache_state_model(const char* text);
 
 /* For the compiler: writes 32 bytes that stand for a tensor's type (onnx's number), sizes and
  * values (no strings), the same in every process; sessions compare theirs. Returns 0, or -1 if

@@ -21,7 +21,7 @@ FunctionId = tuple[str, str, str]
 def constant_value(tensor: onnx.TensorProto | None, node: onnx.NodeProto | None) -> npt.NDArray[np.generic] | None:
     """Return the value of a small constant, given as an initializer or as the node that makes it; None: not known."""
     if tensor is None:
-        if node is None or node.op_type != "Constant" or node.domain not in ONNX_DOMAINS:
+        if node is None or not is_constant_node(node):
             return None
         tensor = next((a.t for a in node.attribute if a.name == "value"), None)
         if tensor is None:
@@ -29,6 +29,11 @@ def constant_value(tensor: onnx.TensorProto | None, node: onnx.NodeProto | None)
     if tensor_bytes(tensor) > INLINE_BYTES or tensor.data_location == onnx.TensorProto.EXTERNAL:
         return None
     return onnx.numpy_helper.to_array(tensor)
+
+
+def is_constant_node(node: onnx.NodeProto) -> bool:
+    """Return whether a node is one that states a value."""
+    return node.op_type == "Constant" and node.domain in ONNX_DOMAINS
 
 
 def node_attribute(node: onnx.NodeProto, name: str) -> onnx.AttributeProto | None:

@@ -28,10 +28,11 @@ from actcache.passes.graph.nodes import (
     callee,
     constant_value,
     function_id,
+    is_constant_node,
     node_reads,
     tensor_bytes,
 )
-from actcache.passes.graph.op_facts import ONNX_DOMAINS, canonical_domain
+from actcache.passes.graph.op_facts import canonical_domain
 
 
 class GraphView:
@@ -136,7 +137,7 @@ class GraphView:
         """
         known = set(self.initializers)
         for node, reads, writes in zip(self.model.graph.node, self.reads, self.writes, strict=True):
-            source = node.op_type == "Constant" and node.domain in ONNX_DOMAINS
+            source = is_constant_node(node)
             varies = self._may_vary(node) or self.called_by(node)
             if source or (reads and known.issuperset(reads) and not varies):
                 known.update(writes)

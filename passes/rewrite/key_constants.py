@@ -7,6 +7,7 @@ constant, says which is which::
 
     constants        of the node's last inputs
     key_constants    of all that the region's keys cover, in the order in which its fingerprint does
+    all_constants    whether these are all that the region computes with
     outer            the region that this one lies in, whose operators have its constants, too
     samples          of CacheStore's inputs behind those: number, places and digests (weight_samples.py)
 """
@@ -15,10 +16,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import onnx
 
-from actcache.passes.graph.nodes import element_bits, node_attribute
+from actcache.passes.graph.nodes import all_nodes, element_bits, is_constant_node, node_attribute, subgraphs
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import canonical_walk
 
@@ -26,13 +28,38 @@ from actcache.passes.identity.fingerprint import canonical_walk
 _LAST_TYPE = onnx.TensorProto.FLOAT8E5M2FNUZ
 
 
-def key_constants(view: GraphView, nodes: frozenset[int], live_outs: Sequence[str]) -> list[str]:
-    """Return the initializers that a region computes with, in an order that does not depend on names.
+@dataclass(frozen=True)
+class KeyConstants:
+    """Constants of a region.
 
-    Those of less than a byte an element are left out: the oldest onnxruntime does not hand them to custom operators.
+    Attributes:
+        names: Those that its keys cover: initializers, and small values of ``Constant`` nodes. Those of less than a
+            byte an element are left out: the oldest onnxruntime does not hand them to custom operators.
+        are_all: Whether the region computes with no others.
     """
+
+    names: tuple[str, ...]
+    are_all: bool
+
+
+def key_constants(view: GraphView, nodes: frozenset[int], live_outs: Sequence[str]) -> KeyConstants:
+    """Return what the keys of a region cover, in an order that does not depend on names."""
+    found = _constants(view, nodes, live_outs)
+    names = tuple(name for name in found if _is_covered(view, name))
+    bodies = [body for node in all_nodes(view.model.graph.node[index] for index in nodes) for body in subgraphs(node)]
+    return KeyConstants(names, len(names) == len(found) and not any(map(_has_constants, bodies)))
+
+
+def _has_constants(body: onnx.GraphProto) -> bool:
+    return bool(body.initializer or body.sparse_initializer or any(map(is_constant_node, body.node)))
+
+
+def _constants(view: GraphView, nodes: frozenset[int], live_outs: Sequence[str]) -> list[str]:
+    """Return all constants that nothing computes, and that the region computes with: initializers, Constant nodes."""
+    leaves, order = canonical_walk(view, nodes, live_outs)
+    inside = [name for index in order for name in view.writes[index] if is_constant_node(view.model.graph.node[index])]
     found: dict[str, None] = {}
-    stack = list(reversed(canonical_walk(view, nodes, live_outs)[0]))
+    stack = [*reversed(inside), *reversed(leaves)]
     seen: set[str] = set()
     while stack:
         name = stack.pop()
@@ -40,11 +67,18 @@ def key_constants(view: GraphView, nodes: frozenset[int], live_outs: Sequence[st
             continue
         seen.add(name)
         producer = view.producer.get(name)
-        if producer is not None:
-            stack.extend(reversed(view.reads[producer]))
-        elif (tensor := view.initializer(name)) is not None and _can_be_taken(tensor):
+        if producer is None or is_constant_node(view.model.graph.node[producer]):
             found.setdefault(name)
+        else:
+            stack.extend(reversed(view.reads[producer]))
     return list(found)
+
+
+def _is_covered(view: GraphView, name: str) -> bool:
+    tensor = view.initializer(name)
+    if tensor is None and (name not in view.producer or view.value(name) is None):
+        return False  # a sparse one, or a large value of a Constant node, which a branch would keep in memory twice
+    return _can_be_taken(view.dtype(name) or 0 if tensor is None else tensor.data_type)
 
 
 def number_of(name: str) -> int:
@@ -70,9 +104,11 @@ def take_samples(node: onnx.NodeProto, inputs: Sequence[tuple[str, str, Sequence
     _add_numbers(node, "samples", [n for _, original, numbers in inputs for n in (number_of(original), *numbers)])
 
 
-def cover_constants(lookup: onnx.NodeProto, names: Sequence[str]) -> None:
+def cover_constants(lookup: onnx.NodeProto, constants: KeyConstants) -> None:
     """Tell a lookup what its keys cover."""
-    _add_numbers(lookup, "key_constants", [number_of(name) for name in names])
+    _add_numbers(lookup, "key_constants", [number_of(name) for name in constants.names])
+    if constants.are_all:
+        lookup.attribute.append(onnx.helper.make_attribute("all_constants", 1))
 
 
 def lies_in(lookup: onnx.NodeProto, region: str) -> None:
@@ -91,6 +127,6 @@ def _add_numbers(node: onnx.NodeProto, name: str, numbers: Sequence[int]) -> Non
         node.attribute.append(onnx.helper.make_attribute(name, numbers))
 
 
-def _can_be_taken(tensor: onnx.TensorProto) -> bool:
-    narrow = tensor.data_type != onnx.TensorProto.STRING and element_bits(tensor.data_type) < 8
-    return not narrow and tensor.data_type <= _LAST_TYPE
+def _can_be_taken(data_type: int) -> bool:
+    wide = data_type == onnx.TensorProto.STRING or element_bits(data_type) >= 8
+    return wide and data_type <= _LAST_TYPE

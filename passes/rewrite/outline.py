@@ -22,12 +22,14 @@ from typing import TypeVar
 
 import onnx
 
+from actcache.passes.graph.nodes import is_constant_node
 from actcache.passes.graph.op_facts import GENERATED_CONSTANTS, canonical_domain
 from actcache.passes.graph.order import topological
 from actcache.passes.graph.rename import rename_reads, rename_writes
 from actcache.passes.graph.view import GraphView
 from actcache.passes.region import Region
 from actcache.passes.rewrite.key_constants import (
+    KeyConstants,
     cover_constants,
     key_constants,
     lies_in,
@@ -107,7 +109,7 @@ class _Outliner:
         region: Region,
         fingerprint: str,
         certain: Collection[str],
-        constants: Sequence[str],
+        constants: KeyConstants,
         weight_file: Path | None = None,
     ) -> None:
         self.view, self.region, self.fingerprint, self.certain = view, region, fingerprint, certain
@@ -164,6 +166,11 @@ class _Outliner:
                 copies.append(onnx.numpy_helper.from_array(value, name) if tensor is None else tensor)
         return copies
 
+    def _stated_constants(self) -> set[str]:
+        """What the ``Constant`` nodes of the region state."""
+        nodes = [self.graph.node[index] for index in self.region.nodes]
+        return {node.output[0] for node in nodes if is_constant_node(node)}
+
     def _brought_in(self) -> list[onnx.TensorProto]:
         names = wanted_inside(self.graph.node[index] for index in sorted(self.region.nodes))
         tensors = (self.view.initializer(name) for name in names if name in self.view.initializers)
@@ -195,7 +202,8 @@ class _Outliner:
         # And of what is computed anew: a session may replace the original alone, and is refused then.
         small = [tensor for tensor in outer if is_compared_whole(tensor)]
         large = [tensor for tensor in outer if not is_compared_whole(tensor)]
-        branch.node.append(self._store({tensor.name for tensor in [*moved, *duplicated, *small]}, large))
+        constants = {tensor.name for tensor in [*moved, *duplicated, *small]} | self._stated_constants()
+        branch.node.append(self._store(constants, large))
         branch.output.extend(self._handed_on(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
         self._move_annotations(branch)
         self._move_values(branch)
@@ -212,7 +220,7 @@ class _Outliner:
             domain=DOMAIN,
         )
         node.attribute.extend(self._identity_attributes())
-        take_constants(node, [(self.inside.get(n, n), n) for n in self.constants if n in constants])
+        take_constants(node, [(self.inside.get(n, n), n) for n in self.constants.names if n in constants])
         found = [(sample_name(t.name, self.mark), t.name, sample_numbers(t, self.weight_file)) for t in sampled]
         take_samples(node, found)
         return node
@@ -225,7 +233,9 @@ class _Outliner:
             "CacheLookup", self.region.frontier, outputs, f"CacheLookup {self.region.id}", domain=DOMAIN
         )
         node.attribute.extend([*self._identity_attributes(), *self.region.cut.lookup_attributes()])
-        here = [name for name in self.constants if name not in moved and self.view.initializer(name) is not None]
+        elsewhere = {*moved, *self._stated_constants()}
+        there = {*self.view.producer, *(tensor.name for tensor in self.graph.initializer)}  # others: in inner branches
+        here = [name for name in self.constants.names if name in there and name not in elsewhere]
         take_constants(node, [(name, name) for name in here])
         cover_constants(node, self.constants)
         return node

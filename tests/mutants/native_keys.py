@@ -8,6 +8,7 @@ _KEYS, _HASH, _LOOKUP = "units/exact_keying.cc", "hash/hasher.cc", "ops/cache_lo
 _SESSION = "ops/session_keying.cc"
 _DIGEST = "units/tensor_digest.cc"
 _SAMPLE = "ops/weight_sample.cc"
+_ORIGINS, _IDENTITY = "policy/origins.cc", "ops/session_identity.cc"
 _WEIGHTS = "ops/session_constants.cc"
 
 BREAKS = [
@@ -107,4 +108,13 @@ BREAKS = [
         "the kernel does not pass the least number of rows on"),
     Break(_LOOKUP, ".KeysOf(call.units, call.options.name_space,", ".KeysOf(call.units, std::nullopt,",
         "the kernel does not pass the call's namespace on"),
+    Break(_ORIGINS, "if (identity == Digest{}) return kNone;", "", "all of whom nothing is known are one"),
+    Break(_ORIGINS, "if (known != origins_.end()) return known->second;", "static_cast<void>(known);",
+        "sessions of one identity do not share at once"),
+    Break(_IDENTITY, "session.model, complete", "{}, complete", "what the host states is left out"),
+    Break(_IDENTITY, 'complete ? "" : Unique()', '""', "sessions of which something is not known are one"),
+    Break(_IDENTITY, "constants && attributes.all_constants;", "constants;",
+        "a session that may have constants unseen is taken for another"),
+    Break(_IDENTITY, "attributes.fingerprint, session.value_entries,", "attributes.fingerprint, {},",
+        "the session's options are left out of who it is"),
 ]  # fmt: skip

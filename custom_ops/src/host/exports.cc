@@ -21,6 +21,7 @@
 #include "host/select.h"
 #include "metrics/metrics_file.h"
 #include "metrics/stats_json.h"
+#include "ops/session.h"
 #include "region/recording.h"
 #include "region/registry.h"
 #include "store/simulation.h"
@@ -217,6 +218,13 @@ std::int64_t actcache_parse_bytes(const char* text, std::uint64_t whole) {
 
 std::uint64_t actcache_default_budget(std::uint64_t memory_bytes) {
   return actcache::DefaultBudget(memory_bytes);
+}
+
+int actcache_state_model(const char* text) {
+  return Guard(-1, [&] {
+    actcache::StateModel(text == nullptr ? "" : text);
+    return 0;
+  });
 }
 
 int actcache_tensor_digest(int32_t type, const int64_t* dims, size_t rank, const void* data,

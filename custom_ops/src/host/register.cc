@@ -27,9 +27,15 @@ struct SettingsSource {
   const ort::Api* entries;
   // If it does not: what the entries were when the library was registered.
   SessionSettings registered;
+  std::string runtime;
 
+  // Of the session that this thread is creating.
   SessionSettings Of(const ort::KernelInfo* info) const {
-    return entries == nullptr ? registered : SettingsOf(ReadEntries(entries, info));
+    SessionSettings settings =
+        entries == nullptr ? registered : SettingsOf(ReadEntries(entries, info));
+    settings.runtime = runtime;
+    settings.model = StatedModel();
+    return settings;
   }
 };
 
@@ -128,22 +134,6 @@ struct OperatorSet {
   ort::CustomOpDomain* domain = nullptr;
 };
 
-// One set for each runtime, as a process can hold two of them, with domains of different layout;
-// and, where kernels are not told their session's entries, for each of the entries registered.
-OperatorSet& InternOperators(const ort::Api* api, const ort::Api* entries_api,
-                             SessionEntries entries, SessionSettings settings) {
-  using Sets = std::map<std::pair<const ort::Api*, SessionEntries>, std::unique_ptr<OperatorSet>>;
-  static Sets* sets = nullptr;  // never freed; no initialiser that fork() could interrupt
-  if (entries_api != nullptr) entries.clear();
-  const MutexLock lock(&operators_mutex);
-  if (sets == nullptr) sets = new Sets;
-  std::unique_ptr<OperatorSet>& set = (*sets)[{api, std::move(entries)}];
-  if (!set) {
-    set = std::make_unique<OperatorSet>(api, SettingsSource{entries_api, std::move(settings)});
-  }
-  return *set;
-}
-
 // The table with which kernels can read their session's entries; null if there is none. The version
 // is looked at first, as get_api() complains on the error output about what it does not have.
 const ort::Api* EntriesApi(const ort::ApiBase* base) {
@@ -152,6 +142,24 @@ const ort::Api* EntriesApi(const ort::ApiBase* base) {
   if (std::sscanf(base->get_version_string(), "%u.%u", &major, &minor) != 2) return nullptr;
   if (major == 1 && minor < ort::kSessionEntriesVersion) return nullptr;
   return base->get_api(ort::kSessionEntriesVersion);
+}
+
+// One set for each runtime, as a process can hold two of them, with domains of different layout;
+// and, where kernels are not told their session's entries, for each of the entries registered.
+OperatorSet& InternOperators(const ort::Api* api, const ort::ApiBase* base, SessionEntries entries,
+                             SessionSettings settings) {
+  const ort::Api* const entries_api = EntriesApi(base);
+  using Sets = std::map<std::pair<const ort::Api*, SessionEntries>, std::unique_ptr<OperatorSet>>;
+  static Sets* sets = nullptr;  // never freed; no initialiser that fork() could interrupt
+  if (entries_api != nullptr) entries.clear();
+  const MutexLock lock(&operators_mutex);
+  if (sets == nullptr) sets = new Sets;
+  std::unique_ptr<OperatorSet>& set = (*sets)[{api, std::move(entries)}];
+  if (!set) {
+    set = std::make_unique<OperatorSet>(
+        api, SettingsSource{entries_api, std::move(settings), base->get_version_string()});
+  }
+  return *set;
 }
 
 // An error from a runtime that is too old for us can only be made with a table that it has.
@@ -183,8 +191,7 @@ extern "C" ACTCACHE_EXPORT actcache::ort::Status* RegisterCustomOps(
     SessionSettings settings = SettingsOf(entries);
     // Nobody will tell whether a namespace is added, so none can be taken for certain.
     settings.shares = entries.count("actcache.namespace") != 0;
-    OperatorSet& operators =
-        InternOperators(api, EntriesApi(base), std::move(entries), std::move(settings));
+    OperatorSet& operators = InternOperators(api, base, std::move(entries), std::move(settings));
     ort::Call(api, slot::AddCustomOpDomain, options, operators.domain);
   });
 }

@@ -20,7 +20,9 @@ void WriteRegion(const RegionSnapshot& region, std::string* out) {
   object.Number("joined", region.joined);
   object.Number("expired", region.expired);
   object.Number("verified", region.verified);
+  object.Number("compared", region.compared);
   object.Number("mismatches", region.mismatches);
+  object.Number("kept_apart", region.kept_apart);
   object.Number("stored", region.stored);
   object.Number("not_admitted", region.not_admitted);
   object.Number("evicted", region.usage.evictions);

@@ -67,9 +67,7 @@ CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
       cut_(MakeCut(attributes_)),
       region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
       name_space_(session.name_space_number),
-      origin_(Origins::Process().Begin()),
-      keying_(attributes_, *cut_, session_, origin_,
-              SessionConstants::ForLookup(api, info, attributes_)) {
+      keying_(attributes_, *cut_, session_, SessionConstants::ForLookup(api, info, attributes_)) {
   region_.by_row.store(attributes_.rows, std::memory_order_relaxed);
 }
 
@@ -129,7 +127,7 @@ void CacheLookup::Search(Call& call, std::uint64_t start_ns, SingleFlight& fligh
   const Config& config = Config::Process();
   const std::uint64_t now_ns = call.recorded ? call.recorded->lookup_ns : start_ns;
   LookupRules rules{FindLimits{now_ns, session_.max_age_ns}, config.verify_fraction(),
-                    &region_.verification, origin_, call.refreshes()};
+                    &region_.verification, keying_.origin(), call.refreshes()};
   for (;;) {
     flight.BeginSearch();
     call.match =
@@ -175,6 +173,7 @@ void CacheLookup::Count(const Call& call) const {
   RegionCounters::Add(counters.misses, account.misses);
   RegionCounters::Add(counters.expired, call.match.expired);
   RegionCounters::Add(counters.verified, call.match.verified);
+  RegionCounters::Add(counters.compared, call.match.compared);
   RegionCounters::Add(counters.saved_ns, call.match.saved_ns);
   RegionCounters::Add(counters.hash_ns, call.hash_ns);
 }
@@ -252,7 +251,7 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& 
   Plan plan;
   plan.shape = call.shape;
   plan.region = region_.number;
-  plan.origin = origin_;
+  plan.origin = keying_.origin();
   plan.scope = call.scope;
   plan.name_space = call.name_space.value_or(0);  // without a number every plan is a pass
   if (!call.passes) {

@@ -73,7 +73,6 @@ class CacheLookup {
   const std::unique_ptr<const Cut> cut_;
   Region& region_;
   const std::optional<std::uint32_t> name_space_;  // none: nothing is cached
-  const Origin origin_;
   const SessionKeying keying_;
 };
 

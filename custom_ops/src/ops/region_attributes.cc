@@ -338,6 +338,7 @@ RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo
   attributes.account = reader.IntOr("account", 0) != 0;
   attributes.key_constants = reader.IntsOrNone("key_constants");
   attributes.outer = reader.StringOrNone("outer");
+  attributes.all_constants = reader.IntOr("all_constants", 0) != 0;
   CheckLookupAttributes(attributes, reader.InputCount(), reader.OutputCount());
   CheckLookupTypes(reader, attributes);
   return attributes;

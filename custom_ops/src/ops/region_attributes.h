@@ -46,6 +46,8 @@ struct RegionAttributes {
   std::vector<std::int64_t> constants;
   std::vector<std::int64_t> key_constants;
   std::string outer;
+  // CacheLookup only: whether key_constants are all that the region computes with.
+  bool all_constants = false;
   // CacheStore only: what its inputs behind the constants are.
   std::vector<WeightSample> samples;
 

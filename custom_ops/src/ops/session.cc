@@ -8,6 +8,19 @@ namespace actcache {
 
 namespace slot = ort::slot;
 
+namespace {
+
+std::string& Stated() noexcept {
+  thread_local std::string stated;
+  return stated;
+}
+
+}  // namespace
+
+void StateModel(std::string text) { Stated() = std::move(text); }
+
+const std::string& StatedModel() noexcept { return Stated(); }
+
 SessionEntries ReadEntries(const ort::Api* api, const ort::KernelInfo* info) {
   ort::KeyValuePairs* raw = nullptr;
   ort::Call(api, slot::KernelInfo_GetConfigEntries, info, &raw);

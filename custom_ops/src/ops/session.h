@@ -25,7 +25,15 @@ struct SessionSettings {
   // Whether other sessions may use its entries, and it theirs. Not so where the runtime does not
   // tell what the session's namespace is.
   bool shares = true;
+  // For who has to know whether two sessions compute the same (session_identity.h).
+  std::string runtime = std::string();  // the version of onnxruntime
+  std::string model = std::string();    // what the host states; "": nothing
 };
+
+// What the host states of the sessions that this thread creates from now on: a text that is equal
+// only for sessions of one model file with the same options; "": nothing.
+void StateModel(std::string text);
+const std::string& StatedModel() noexcept;
 
 // All config entries of the session that `info` belongs to. `api` is the table of a runtime that
 // has kSessionEntriesVersion. Throws ort::Error.

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "ops/session_identity.h"
+
 namespace actcache {
 namespace {
 
@@ -19,13 +21,9 @@ struct SessionKeying::Keyings {
 };
 
 SessionKeying::SessionKeying(const RegionAttributes& attributes, const Cut& cut,
-                             const SessionSettings& session, Origin origin,
+                             const SessionSettings& session,
                              std::shared_ptr<SessionConstants> constants)
-    : attributes_(attributes),
-      cut_(cut),
-      session_(session),
-      origin_(origin),
-      constants_(std::move(constants)) {}
+    : attributes_(attributes), cut_(cut), session_(session), constants_(std::move(constants)) {}
 
 SessionKeying::~SessionKeying() { delete own_.load(std::memory_order_relaxed); }
 
@@ -43,7 +41,9 @@ SessionKeying::Keyings* SessionKeying::MakeShared(const KernelIo& io) const {
             "\": onnxruntime does not show all constants of this session, so it shares no "
             "entries with others");
   }
-  const bool shares = session_.shares && constants.has_value() && origin_ != Origins::kNone;
+  origin_.store(Origins::Process().Of(IdentityOfSession(attributes_, session_, constants)),
+                std::memory_order_relaxed);
+  const bool shares = session_.shares && constants.has_value() && origin() != Origins::kNone;
   // Framed, as the digests are bytes of any kind.
   return Make(std::to_string(session_.value_entries.size()) + ":" + session_.value_entries +
                   (shares ? *constants : PrivateSalt()),
@@ -66,7 +66,7 @@ const Keying& SessionKeying::Of(HashKind hash, const KernelIo& io) const {
     keyings_.reset(MakeShared(io));
     constants_->ReleasePages();
   });
-  const bool apart = origin_ != Origins::kNone && Origins::Process().IsApart(origin_);
+  const bool apart = origin() != Origins::kNone && Origins::Process().IsApart(origin());
   const Keyings& chosen = apart ? Own() : *keyings_;
   return hash == HashKind::kXxh3 ? chosen.xxh3 : chosen.blake3;
 }

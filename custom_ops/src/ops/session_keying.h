@@ -23,7 +23,7 @@ namespace actcache {
 class SessionKeying {
  public:
   SessionKeying(const RegionAttributes& attributes, const Cut& cut, const SessionSettings& session,
-                Origin origin, std::shared_ptr<SessionConstants> constants);
+                std::shared_ptr<SessionConstants> constants);
   ~SessionKeying();
   SessionKeying(const SessionKeying&) = delete;
   SessionKeying& operator=(const SessionKeying&) = delete;
@@ -31,12 +31,15 @@ class SessionKeying {
   // For the next call. May throw std::bad_alloc. REQUIRES: all kernels of the session are there.
   const Keying& Of(HashKind hash, const KernelIo& io) const;
 
+  // Whose entries the session makes. kNone before the first Of().
+  Origin origin() const noexcept { return origin_.load(std::memory_order_relaxed); }
+
  private:
   struct Keyings;
 
   // `agreed`: what sessions that share entries agree in, and where it means the same.
   Keyings* Make(const std::string& agreed, KeyScope scope) const;
-  // As long as the session does not keep to itself.
+  // As long as the session does not keep to itself. Finds out who the session is.
   Keyings* MakeShared(const KernelIo& io) const;
   // Once it does; made when first needed.
   const Keyings& Own() const;
@@ -44,7 +47,7 @@ class SessionKeying {
   const RegionAttributes& attributes_;
   const Cut& cut_;
   const SessionSettings& session_;
-  const Origin origin_;
+  mutable std::atomic<Origin> origin_{Origins::kNone};
   const std::shared_ptr<SessionConstants> constants_;
   mutable std::once_flag made_;
   mutable std::unique_ptr<const Keyings> keyings_;

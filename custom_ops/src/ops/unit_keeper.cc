@@ -108,6 +108,7 @@ void UnitKeeper::Distrust(const KernelIo& io, const Key& key, double difference)
 
 void UnitKeeper::KeepApart(const KernelIo& io, Origin origin, double difference) const {
   if (!Origins::Process().KeepApart(origin)) return;
+  RegionCounters::Add(region_.counters.kept_apart, 1);
   std::ostringstream text;
   text << "actcache: region \"" << region_.id << "\": this session computes a row " << difference
        << " (relative) away from what another session has stored for the same input, "

@@ -10,15 +10,26 @@ Origins& Origins::Process() {
   return *origins;
 }
 
-Origin Origins::Begin() {
+Origin Origins::Of(const Digest& identity) {
+  if (identity == Digest{}) return kNone;
   const MutexLock lock(&mutex_);
+  const auto known = origins_.find(identity);
+  if (known != origins_.end()) return known->second;
   if (next_ == kNone) return kNone;
   std::atomic<Page*>& page = pages_[next_ / kPage];
   if (page.load(std::memory_order_relaxed) == nullptr) {
     page.store(new Page, std::memory_order_release);
   }
-  At(next_).in_class.store(next_, std::memory_order_relaxed);
+  origins_.emplace(identity, next_);
+  Member& member = At(next_);
+  member.identity = identity;
+  member.in_class.store(next_, std::memory_order_relaxed);
   return next_++;
+}
+
+Digest Origins::IdentityOf(Origin origin) noexcept {
+  const MutexLock lock(&mutex_);
+  return origin < next_ ? At(origin).identity : Digest{};
 }
 
 void Origins::Agree(Origin mine, Origin other) noexcept {

@@ -2,10 +2,11 @@
 //
 // Keys cover what a model and its options say. What they cannot say is left to trust: a compiled
 // model that another tool has edited keeps its fingerprint, and sessions may differ in the level of
-// optimisation. So each lookup kernel has an origin, which its entries carry. An entry of another
-// origin is not used: its row is computed all the same and compared. After kProof rows that are
-// equal both origins are of one class, and nothing is compared any more. After one that differs the
-// kernel keeps to itself for good.
+// optimisation. So entries carry an origin, a number for the identity of who made them. Sessions
+// of one identity compute the same, by what is in it (ops/session_identity.h), and have one origin.
+// An entry of another origin is not used: its row is computed all the same and compared. After
+// kProof rows that are equal both origins are of one class, and nothing is compared any more. After
+// one that differs who compared keeps to itself for good.
 #ifndef ACTCACHE_POLICY_ORIGINS_H_
 #define ACTCACHE_POLICY_ORIGINS_H_
 
@@ -13,8 +14,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 
 #include "base/mutex.h"
+#include "hash/digest.h"
 
 namespace actcache {
 
@@ -29,8 +32,13 @@ class Origins {
 
   static Origins& Process();
 
-  // An origin that nobody had before, or kNone.
-  Origin Begin();
+  // The one of that identity, made if need be; kNone if all are taken, and for zeros: of those it
+  // is not known who they are. May throw std::bad_alloc.
+  Origin Of(const Digest& identity);
+
+  // Zeros if nobody has the origin. Of a session that nothing vouches for, no other process and no
+  // other session has the identity (ops/session_identity.h).
+  Digest IdentityOf(Origin origin) noexcept;
 
   // What stands for the class of `origin`; equal exactly for origins of one class. Without a lock.
   Origin ClassOf(Origin origin) const noexcept {
@@ -58,10 +66,11 @@ class Origins {
   struct Member {
     std::atomic<Origin> in_class{kNone};
     std::atomic<bool> apart{false};
-    // The class that it was last compared with, and how many rows in a row were equal; under
-    // mutex_.
+    // The rest is under mutex_. The class that it was last compared with, and how many rows in a
+    // row were equal.
     Origin compared_with = kNone;
     std::uint32_t equal_rows = 0;
+    Digest identity{};
   };
   using Page = std::array<Member, kPage>;
 
@@ -78,6 +87,7 @@ class Origins {
 
   Mutex mutex_;
   Origin next_ ACTCACHE_GUARDED_BY(mutex_) = 0;
+  std::map<Digest, Origin> origins_ ACTCACHE_GUARDED_BY(mutex_);
   // By origin. A page is made with its first origin, and kept.
   std::array<std::atomic<Page*>, 65536 / kPage> pages_{};
 };

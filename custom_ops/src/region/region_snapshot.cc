@@ -22,6 +22,7 @@ RegionSnapshot Snapshot(const Region& region, std::string name, const Store& sto
   snapshot.duplicates = Read(counters.duplicates);
   snapshot.joined = Read(counters.joined);
   snapshot.expired = Read(counters.expired);
+  snapshot.compared = Read(counters.compared);
   snapshot.mismatches = Read(counters.mismatches);
   snapshot.verified = Read(counters.verified);
   snapshot.hits = Read(counters.hits);
@@ -30,6 +31,7 @@ RegionSnapshot Snapshot(const Region& region, std::string name, const Store& sto
   snapshot.calls = Read(counters.calls);
   snapshot.stored = Read(counters.stored);
   snapshot.not_admitted = Read(counters.not_admitted);
+  snapshot.kept_apart = Read(counters.kept_apart);
   snapshot.anomalies = Read(counters.anomalies);
   snapshot.saved_ns = Read(counters.saved_ns);
   snapshot.hash_ns = Read(counters.hash_ns);

@@ -13,7 +13,8 @@
 namespace actcache {
 
 // Of RegionCounters, the policy and the store. No part exceeds its whole: duplicates + joined <=
-// hits, expired + verified <= misses, mismatches <= verified.
+// hits, expired + verified <= misses, compared and mismatches <=
+// verified.
 struct RegionSnapshot {
   std::string name;  // unique: the id, or the id and a part of the fingerprint
   std::string fingerprint;
@@ -25,7 +26,9 @@ struct RegionSnapshot {
   std::uint64_t joined;
   std::uint64_t expired;
   std::uint64_t verified;
+  std::uint64_t compared;
   std::uint64_t mismatches;
+  std::uint64_t kept_apart;
   std::uint64_t stored;
   std::uint64_t not_admitted;
   std::uint64_t anomalies;

@@ -26,13 +26,14 @@
 
 namespace actcache {
 
-// Counted in rows (a lookup of a whole call is one row), but for `calls` and `anomalies`. Every
-// kernel of every session adds to these, so each region's have cache lines of their own.
+// Counted in rows (a lookup of a whole call is one row), but for `calls`, `anomalies` and
+// `kept_apart`. Every kernel of every session adds to these, so each region's have cache lines of
+// their own.
 //
 // There is no count of lookups: it is hits + misses + bypassed by definition, also in the middle of
 // a concurrent call. Writers add a count before its parts (hits before duplicates and joined,
-// misses before expired, verified before mismatches) and readers read them the other way round, so
-// that a part never exceeds the whole.
+// misses before expired, verified before compared and mismatches) and readers read them the other
+// way round, so that a part never exceeds the whole.
 struct alignas(64) RegionCounters {
   std::atomic<std::uint64_t> calls{0};
   std::atomic<std::uint64_t> hits{0};    // `duplicates` and `joined` included
@@ -42,7 +43,9 @@ struct alignas(64) RegionCounters {
   std::atomic<std::uint64_t> joined{0};      // hits that waited for another call's computation
   std::atomic<std::uint64_t> expired{0};     // misses whose entry was there, but too old
   std::atomic<std::uint64_t> verified{0};    // rows recomputed to compare them with their entry
+  std::atomic<std::uint64_t> compared{0};    // those of `verified` that another session had made
   std::atomic<std::uint64_t> mismatches{0};  // those of `verified` that differed
+  std::atomic<std::uint64_t> kept_apart{0};  // sessions that keep to themselves after one of them
   std::atomic<std::uint64_t> stored{0};
   std::atomic<std::uint64_t> not_admitted{0};
   std::atomic<std::uint64_t> anomalies{0};

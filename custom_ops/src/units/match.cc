@@ -87,7 +87,10 @@ class Search {
     } else if (!Trusted(*entry)) {
       // Who made it and keeps to itself since has left it behind.
       const bool left = origins_.IsApart(entry->origin());
-      if (!left) ++match_.verified;
+      if (!left) {
+        ++match_.verified;
+        ++match_.compared;
+      }
       Miss(row, key, left ? kReplace : kVerify);
     } else if (rules_.verify_share > 0 && rules_.verified->Pick(rules_.verify_share)) {
       ++match_.verified;

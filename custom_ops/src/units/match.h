@@ -36,6 +36,7 @@ struct Match {
   std::size_t duplicates = 0;  // rows equal to an earlier one that is to be computed
   std::size_t expired = 0;     // rows whose entry was too old
   std::size_t verified = 0;    // rows that were found, and are computed to be compared
+  std::size_t compared = 0;    // those of them that another session had made
   std::uint64_t saved_ns = 0;  // recompute time of the rows found in the store
 
   bool any_miss() const { return !missing.empty(); }
