@@ -12,6 +12,7 @@
 #include "base/memory_limit.h"
 #include "base/process_path.h"
 #include "config/config_json.h"
+#include "config/misspelt.h"
 #include "metrics/metrics_file.h"
 #include "store/store.h"
 #include "tier/tiers.h"
@@ -90,6 +91,7 @@ Config& Config::Process() {
     // Never destroyed, as the store and the registry.
     config = new Config(ReadEnvironment, MemoryLimit(), &ApplyToProcess);
     process_config.store(config, std::memory_order_release);
+    TellOfVariables();
   }
   return *config;
 }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "config/misspelt.h"
 #include "region/registry.h"
 
 namespace actcache {
@@ -48,6 +49,7 @@ SessionEntries ReadKnownEntries(const ort::Api* api, const ort::SessionOptions* 
 }
 
 SessionSettings SettingsOf(const SessionEntries& entries) {
+  TellOfEntries(entries);
   SessionKnobs knobs =
       Config::Process().RegisterSession([&](const std::string& name) -> std::optional<std::string> {
         const auto found = entries.find(name);
