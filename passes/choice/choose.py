@@ -122,7 +122,7 @@ def _plan(
         if small:
             needed = MIN_SHARE_ALONE if _goes_its_own_way(search.view, candidate.cone) else MIN_SHARE_TOGETHER
         share = _share_beyond(candidate, search.costs, plan)
-        problem = worth(candidate, min_saving) or _too_little(candidate, share, needed)
+        problem = _again(candidate, plan) or worth(candidate, min_saving) or _too_little(candidate, share, needed)
         choice.close += _close(candidate, share, needed, needed_saving(candidate, min_saving))
         choice.considered.append(Considered(candidate, None, None, problem.reason if problem else "chosen"))
         if problem is None:
@@ -187,6 +187,15 @@ def _share_beyond(candidate: Candidate, costs: Costs, plan: Collection[Candidate
     """Share of the model's time that a candidate holds beyond the regions inside it."""
     inside = {i for other in plan for i in other.region.nodes} & candidate.region.nodes
     return candidate.time_share - sum(costs.seconds[i] for i in inside) / max(costs.total, 1e-12)
+
+
+def _again(candidate: Candidate, plan: Collection[Candidate]) -> Refusal | None:
+    """Refuse a region between the same tensors as one that is chosen: it would hit when that one does."""
+    region = candidate.region
+    for other in (c.region for c in plan):
+        if set(other.live_outs) == set(region.live_outs) and set(other.frontier) == set(region.frontier):
+            return Refusal("not-worth", f"it computes what '{other.id}' computes, from the same tensors", region.id)
+    return None
 
 
 def _too_little(candidate: Candidate, share: float, needed: float) -> Refusal | None:

@@ -38,7 +38,7 @@ def compiled(tmp_path: Path) -> Path:
 def region(model: Path) -> str:
     """The fingerprint of the one region of a compiled model."""
     (lookup,) = (n for n in onnx.load(model).graph.node if n.op_type == "CacheLookup")
-    return next(a.s.decode() for a in lookup.attribute if a.name == "fingerprint")
+    return str(next(a.s.decode() for a in lookup.attribute if a.name == "fingerprint"))
 
 
 def counts(fingerprint: str) -> tuple[int, ...]:

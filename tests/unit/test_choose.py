@@ -54,6 +54,18 @@ def test_nodes_that_nothing_reads_are_no_region() -> None:
     assert regions and all(region.live_outs == ("y",) for region in regions)
 
 
+@pytest.mark.parametrize("granularity", ["auto", "row", "tensor"])
+def test_no_region_is_chosen_again_around_itself(granularity: str) -> None:
+    """Neither as a whole call around its rows, nor in the cone of all inputs around that of one."""
+    random = "g (float[N, 8] x, float[N, 8] z) => (float[N, 8] y) { a = Tanh(x) r = RandomNormalLike(z) y = Add(a, r) }"
+    for text in (TOWERS, random):
+        choice = chosen(view(text), min_saving=0, granularity=granularity)
+        for plan in choice.plans:
+            places = [(set(c.region.frontier), set(c.region.live_outs)) for c in plan]
+            assert places and all(places.count(place) == 1 for place in places)
+    assert any("from the same tensors" in refusal.reason for refusal in choice.refusals)
+
+
 def test_a_cheap_second_input_does_not_get_a_region() -> None:
     towers = view(TOWERS)
     costs = costs_of(towers)
