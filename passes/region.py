@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from actcache.passes.cuts import Cut, Granularity
 from actcache.passes.graph.view import GraphView
@@ -20,6 +20,9 @@ class Region:
         frontier: Tensors that it reads and that are not constants, in canonical order.
         live_outs: Tensors that it writes and that the rest of the model, or the host, reads.
         cut: How its calls are divided into what entries hold.
+        filled: The nodes to which :attr:`~actcache.passes.cuts.Cut.min_units` applies, where not all have to compute more
+            rows: by the first tensor that each writes, the tensors with rows that it reads and writes, with their axes
+            (:mod:`actcache.passes.rewrite.fill_up`). Empty: it applies to all.
     """
 
     id: str
@@ -27,6 +30,7 @@ class Region:
     frontier: tuple[str, ...]
     live_outs: tuple[str, ...]
     cut: Cut
+    filled: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def granularity(self) -> Granularity:

@@ -9,8 +9,8 @@ from onnx import TensorProto
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from actcache.base.tolerance import accepted_by_spread, type_tolerance
-from actcache.compile.bit_plans import plans_in_order, region_bits
-from actcache.compile.building import Built, build, build_and_verify, on_disk
+from actcache.compile.bit_plans import BitSearch, region_bits
+from actcache.compile.building import Built, build, on_disk
 from actcache.compile.choosing import Chosen
 from actcache.compile.cost_profile import file_digest
 from actcache.compile.job import Job, Subject
@@ -54,10 +54,11 @@ def first_accepted(job: Job, subject: Subject, chosen: Chosen) -> Accepted:
         NothingToCache: None does, or there is none.
     """
     refusals = chosen.choice.refusals
-    for plan, in_part in plans_in_order(job, subject, chosen):
+    search = BitSearch(job, subject, chosen)
+    for plan, in_part in search.plans():
         if subject.dynamic and all(candidate.region.granularity != "row" for candidate in plan):
             continue  # without rows, the model as it is does as well
-        attempt = _sound(job, subject, chosen, plan, in_part=in_part)
+        attempt = _sound(job, subject, chosen, search, plan, in_part=in_part)
         refusals += attempt.refusals
         if attempt.accepted is None:
             continue
@@ -70,20 +71,22 @@ def first_accepted(job: Job, subject: Subject, chosen: Chosen) -> Accepted:
     raise NothingToCache(refusals, file=job.loaded.source, hint=hint)
 
 
-def _sound(job: Job, subject: Subject, chosen: Chosen, plan: Plan, *, in_part: bool = True) -> Attempt:
+def _sound(
+    job: Job, subject: Subject, chosen: Chosen, search: BitSearch, plan: Plan, *, in_part: bool = True
+) -> Attempt:
     """Compile and verify a plan. If it fails, find the regions that fail alone and do without them, if it may be taken
     in part.
     """
     if not job.options.verify:
         return Attempt(Accepted(build(job, subject, chosen, plan), None))
-    built, report = build_and_verify(job, subject, chosen, plan)
+    built, report = search.verified(plan)
     if report.failure is None:
         return Attempt(Accepted(built, report))
     if len(plan) == 1:
         return Attempt(None, (Refusal("verification", report.failure, plan[0].region.id),))
     if not in_part:
         return Attempt(None)
-    alone = [(candidate, _sound(job, subject, chosen, (candidate,))) for candidate in plan]
+    alone = [(candidate, _sound(job, subject, chosen, search, (candidate,))) for candidate in plan]
     refusals = tuple(refusal for _, attempt in alone for refusal in attempt.refusals)
     sound = tuple(candidate for candidate, attempt in alone if attempt.accepted is not None)
     if not sound:
@@ -92,7 +95,7 @@ def _sound(job: Job, subject: Subject, chosen: Chosen, plan: Plan, *, in_part: b
         refusals += (Refusal("verification", f"together, its regions fail: {report.failure}"),)
         # By rows first: a call that repeats is found by its rows, too.
         sound = (max(sound, key=lambda c: (c.region.granularity == "row", c.saving)),)
-    rest = _sound(job, subject, chosen, sound)
+    rest = _sound(job, subject, chosen, search, sound)
     return Attempt(rest.accepted, refusals + rest.refusals)
 
 

@@ -3,47 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
-from actcache.compile.building import build_and_verify, verified_batches
+from actcache.compile.building import Built, build_and_verify, verified_batches
 from actcache.compile.choosing import Chosen
 from actcache.compile.job import Job, Subject
 from actcache.compile.result import CompiledRegion
 from actcache.errors import InternalError, InvalidModel
-from actcache.passes.choice.bits import known_barriers, measured_rules
+from actcache.passes.choice.bits import filled_up, known_barriers, measured_rules, never_alone
 from actcache.passes.choice.choose import Plan
 from actcache.runs.client import ask
 from actcache.runs.requests import BatchBits, FindBatchBits
 from actcache.verification.verify import VerifyReport
 
 
-def plans_in_order(job: Job, subject: Subject, chosen: Chosen) -> Iterator[tuple[Plan, bool]]:
-    """Yield the plans, each with whether it may be taken in part. Where bits count, other places for the same regions
-    come before parts of the best plan, and before whole calls.
+class BitSearch:
+    """How a compilation gets at every bit of the original. Without ``--exact bits`` it takes plans as they are.
+
+    Args:
+        job: The compilation.
+        subject: The model.
+        chosen: What that rests on.
     """
-    plans = chosen.choice.plans
-    if not (job.options.bits and chosen.within and plans):
-        yield from ((plan, True) for plan in plans)
-        return
-    best = plans[0]
-    yield best, False
-    yield from ((plan, False) for plan in _placed_for_bits(job, subject, chosen, best) if plan not in plans)
-    yield from ((plan, True) for plan in plans if len(plan) > 1 or plan is not best)
 
+    def __init__(self, job: Job, subject: Subject, chosen: Chosen) -> None:
+        self._job, self._subject, self._chosen = job, subject, chosen
 
-def _placed_for_bits(job: Job, subject: Subject, chosen: Chosen, best: Plan) -> Sequence[Plan]:
-    """Choose again, by what onnxruntime makes of the model: which operators and which edges change bits."""
-    if chosen.within is None:
-        return ()
-    job.step("looking for operators whose results depend on the batch")
-    sample, batches = chosen.measured.samples[0], verified_batches(subject, best)
-    try:
-        seen = ask(FindBatchBits(subject.originals, sample, batches), job.loaded.directory)
-    except (InvalidModel, InternalError):  # no memory for so many values, say
-        seen = BatchBits()
-    rules = measured_rules(subject.view, known_barriers(subject.view), seen.dependent, seen.kept)
-    refusals = chosen.choice.refusals
-    refusals += [refusal for refusal in rules.barriers.values() if refusal not in refusals]
-    return chosen.within(rules).plans
+    def plans(self) -> Iterator[tuple[Plan, bool]]:
+        """Yield the plans, each with whether it may be taken in part. Where bits count, other places for the same
+        regions come before parts of the best plan, and before whole calls.
+        """
+        plans = self._chosen.choice.plans
+        if not (self._job.options.bits and self._chosen.within and plans):
+            yield from ((plan, True) for plan in plans)
+            return
+        best = plans[0]
+        yield best, False
+        yield from ((plan, False) for plan in self._placed() if plan not in plans)
+        yield from ((plan, True) for plan in plans if len(plan) > 1 or plan is not best)
+
+    def verified(self, plan: Plan) -> tuple[Built, VerifyReport]:
+        """Compile and verify a plan; where bits differ, also so that what gives a single row other bits never computes
+        one row of a larger call: some nodes, or if that does not do, whole regions.
+        """
+        built, report = self._attempt(plan)
+        if not (self._job.options.bits and report.different):
+            return built, report
+        view = self._subject.view
+        other = filled_up(view, plan, self._seen.dependent)
+        if other != plan:
+            built, report = self._attempt(other)
+        if report.failure and (other := never_alone(plan)) != plan:
+            built, report = self._attempt(other)
+        return built, report
+
+    def _attempt(self, plan: Plan) -> tuple[Built, VerifyReport]:
+        return build_and_verify(self._job, self._subject, self._chosen, plan)
+
+    @cached_property
+    def _seen(self) -> BatchBits:
+        """Which operators and which edges change bits, in the model as onnxruntime runs it."""
+        self._job.step("looking for operators whose results depend on the batch")
+        sample = self._chosen.measured.samples[0]
+        batches = verified_batches(self._subject, self._chosen.choice.plans[0])
+        try:
+            return ask(FindBatchBits(self._subject.originals, sample, batches), self._job.loaded.directory)
+        except (InvalidModel, InternalError):  # no memory for so many values, say
+            return BatchBits()
+
+    def _placed(self) -> Sequence[Plan]:
+        """Choose again, by what was seen."""
+        if self._chosen.within is None:
+            return ()
+        view = self._subject.view
+        rules = measured_rules(view, known_barriers(view), self._seen.dependent, self._seen.kept)
+        refusals = self._chosen.choice.refusals
+        refusals += [refusal for refusal in rules.barriers.values() if refusal not in refusals]
+        return self._chosen.within(rules).plans
 
 
 def region_bits(

@@ -10,7 +10,6 @@ import onnx
 from actcache.compile.choosing import Chosen
 from actcache.compile.job import Job, Subject
 from actcache.compile.result import CompiledRegion
-from actcache.passes.choice.bits import never_alone
 from actcache.passes.choice.choose import Plan
 from actcache.passes.identity.fingerprint import fingerprint
 from actcache.passes.rewrite.outline import outline_in
@@ -63,7 +62,7 @@ def on_disk(job: Job, built: Built) -> Compiled:
 
 
 def build_and_verify(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> tuple[Built, VerifyReport]:
-    """Compile and verify a plan; where bits count, also so that no row of a larger call is computed alone."""
+    """Compile and verify a plan."""
     built = build(job, subject, chosen, plan)
     job.step("verifying " + ", ".join(f"'{c.region.id}' by {c.region.granularity}" for c in plan))
     request = Verify(
@@ -75,10 +74,7 @@ def build_and_verify(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> 
         tolerance=job.options.tolerance,
         exact=job.options.bits,
     )
-    report = ask(request, job.loaded.directory)
-    if job.options.bits and report.different and (apart := never_alone(plan)) != plan:
-        return build_and_verify(job, subject, chosen, apart)
-    return built, report
+    return built, ask(request, job.loaded.directory)
 
 
 def verified_batches(subject: Subject, plan: Plan) -> list[dict[str, int]]:

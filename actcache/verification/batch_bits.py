@@ -6,7 +6,7 @@ depends on the batch if rows that go into it equal come out of it different.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,10 @@ from actcache.passes.choice.bits import Dependent
 from actcache.passes.graph.nodes import node_reads
 from actcache.verification.cases import Feed, more_rows, row_count, take
 
-#: Rows of the batch that is compared, and first row and end of what is run beside it. One row is another case: see
-#: :data:`actcache.passes.cuts.Cut.min_units`.
-_ROWS, _PARTS = 7, ((0, 2), (1, 4), (2, 7))
-#: How many values are handed out at a time: all of them at once may not fit into memory.
-_AT_ONCE = 32
+#: Rows of the batch that is compared, and first row and end of what is run beside it.
+_ROWS, _PARTS = 7, ((0, 1), (3, 4), (0, 2), (1, 4), (2, 7))
+#: How many values are handed out at first, and how many bytes at a time: all at once may not fit into memory.
+_AT_FIRST, _BYTES_AT_ONCE = 8, 256 << 20
 
 
 def optimised(options: ort.SessionOptions, model: Path, target: Path) -> onnx.ModelProto:
@@ -54,43 +53,63 @@ def dependent_nodes(
         return []
     full = sample if row_count(sample, given) >= _ROWS else more_rows(take(sample, given, np.arange(1)), given, _ROWS)
     full = take(full, given, np.arange(_ROWS))
-    equal: dict[tuple[str, tuple[int, int]], float] = {}
+    apart: dict[tuple[str, tuple[int, int]], float] = {}
     floats: set[str] = set()  # whole numbers that differ are sizes of the batch
     for outputs, run in _runs(model, options, target):
         whole = run(full)
         floats |= {n for n, a in zip(outputs, whole, strict=True) if isinstance(a, np.ndarray) and a.dtype.kind == "f"}
         for part in _PARTS:
             few = run(take(full, given, np.arange(*part)))
-            equal |= {(n, part): _apart(a, b, part) for n, a, b in zip(outputs, few, whole, strict=True)}
-    found: dict[str, Dependent] = {}
+            apart |= {(n, part): _apart(a, b, part) for n, a, b in zip(outputs, few, whole, strict=True)}
+    return list(_dependent(model, floats, apart))
+
+
+def _dependent(
+    model: onnx.ModelProto, floats: Collection[str], apart: Mapping[tuple[str, tuple[int, int]], float]
+) -> Iterator[Dependent]:
+    """Yield the nodes whose rows are apart where those that they read are not."""
     for node in model.graph.node:
+        found = []
         for part in _PARTS:
-            if any(equal.get((name, part), 0.0) for name in node_reads(node)):
+            if any(apart.get((name, part), 0.0) for name in node_reads(node)):
                 continue  # it had other rows to work on
-            errors = [(equal.get((name, part), 0.0), name) for name in node.output if name in floats]
-            error, output = max(errors, default=(0.0, ""))
-            if error and (output not in found or found[output].error < error):
-                label = f"{node.op_type} '{node.name}'" if node.name else node.op_type
-                found[output] = Dependent(output, label, part[1] - part[0], error)
-    return list(found.values())
+            found += [(part[1] - part[0], apart.get((name, part), 0.0), name) for name in node.output if name in floats]
+        different = [(rows, error, output) for rows, error, output in found if error]
+        if different:
+            rows, error, output = max(different)
+            yield Dependent(output, f"{node.op_type} '{node.name}'" if node.name else node.op_type, rows, error)
 
 
-def _runs(model: onnx.ModelProto, options: ort.SessionOptions, target: Path) -> Iterator[tuple[list[str], Any]]:
-    """Yield sets of values with what runs the model to them."""
+def _runs(
+    model: onnx.ModelProto, options: ort.SessionOptions, target: Path
+) -> Iterator[tuple[list[str], Callable[[Feed], list[Any]]]]:
+    """Yield sets of values with what runs the model to them. How many there are follows from the bytes of those before;
+    each set has to be run before the next one is asked for.
+    """
     names = kept_tensors(model)
     outputs = list(model.graph.output)
-    for start in range(0, len(names), _AT_ONCE):
-        wanted = names[start : start + _AT_ONCE]
+    start, count = 0, _AT_FIRST
+    while start < len(names):
+        wanted, start = names[start : start + count], start + count
         del model.graph.output[:]
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
         target.write_bytes(model.SerializeToString())
         session = ort.InferenceSession(str(target), options, providers=["CPUExecutionProvider"])
         known = {value.name for value in session.get_inputs()}
+        largest = [1]  # bytes of one value
 
-        def run(feed: Feed, session: ort.InferenceSession = session, known: set[str] = known) -> list[Any]:
-            return list(session.run(None, {name: a for name, a in feed.items() if name in known}))
+        def run(
+            feed: Feed,
+            session: ort.InferenceSession = session,
+            known: set[str] = known,
+            largest: list[int] = largest,
+        ) -> list[Any]:
+            found = list(session.run(None, {name: a for name, a in feed.items() if name in known}))
+            largest += [a.nbytes for a in found if isinstance(a, np.ndarray)]
+            return found
 
         yield wanted, run
+        count = max(1, min(4 * count, _BYTES_AT_ONCE // max(largest)))
     del model.graph.output[:]
     model.graph.output.extend(outputs)
 

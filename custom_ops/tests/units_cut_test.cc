@@ -47,13 +47,20 @@ TEST(Cut, DividesByRowsWhereTheProofApplies) {
 }
 
 TEST(Cut, ComputesNoFewerUnitsThanTheRegionAsksFor) {
-  const RowCut cut({0}, {0}, {}, 3);
+  const RowCut cut({0}, {0}, {}, {3, 3});
   EXPECT_EQ(cut.Computed(1, 10), 3u);
   EXPECT_EQ(cut.Computed(1, 2), 2u);
   EXPECT_EQ(cut.Computed(5, 10), 5u);
   EXPECT_EQ(cut.whole().Computed(1, 1), 1u);
   EXPECT_EQ(cut.CountClass(2), 2u);
   EXPECT_EQ(cut.CountClass(3), cut.CountClass(30));
+}
+
+TEST(Cut, TellsASingleUnitApartWithoutComputingAnother) {
+  const RowCut fills_up_itself({0}, {0}, {}, {2, 1});
+  EXPECT_EQ(fills_up_itself.Computed(1, 16), 1u);
+  EXPECT_NE(fills_up_itself.CountClass(1), fills_up_itself.CountClass(16));
+  EXPECT_EQ(fills_up_itself.CountClass(2), fills_up_itself.CountClass(16));
 }
 
 TEST(UnitAxis, TakesShapesApartAndTogether) {

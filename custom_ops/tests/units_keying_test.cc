@@ -47,7 +47,7 @@ std::vector<Key> KeysOf(const std::vector<TensorView>& inputs, const Axes& axes,
                         const KeyIdentity& identity = kIdentity, HashKind hash = HashKind::kBlake3,
                         const std::optional<std::string>& call_namespace = std::nullopt,
                         const ElementTypes& types = kTypes, std::size_t least_rows = 1) {
-  const RowCut cut(axes, kOutputAxes, {}, least_rows);
+  const RowCut cut(axes, kOutputAxes, {}, {least_rows, least_rows});
   const ExactKeying keying(hash, identity, cut, types);
   const Keys keys = keying.KeysOf(cut.UnitsOf(inputs), call_namespace, inputs, Parallel());
   return {keys.begin(), keys.end()};

@@ -79,6 +79,8 @@ class Cut(ABC):
         live_out_axes: Likewise per live-out.
         min_units: A call of fewer units than this shares no entries with others, and no call of more is computed with
             fewer: some kernels give one row other bits than several. Only ``--exact bits`` asks for more than 1.
+        min_computed: Fewest units that a call of more is computed with, where the region itself fills up what
+            depends on it; None: `min_units`.
     """
 
     granularity: ClassVar[Granularity]
@@ -86,6 +88,7 @@ class Cut(ABC):
     frontier_axes: tuple[int | None, ...]
     live_out_axes: tuple[int | None, ...]
     min_units: int = 1
+    min_computed: int | None = None
 
     @abstractmethod
     def units(self, frontier: Sequence[TensorShape], names: Sequence[str] = ()) -> Units:
@@ -109,6 +112,7 @@ class Cut(ABC):
         """Return the attributes that both operators have."""
         make = onnx.helper.make_attribute
         apart = [make("min_rows", self.min_units)] if self.min_units > 1 else []
+        apart += [make("min_computed_rows", self.min_computed)] if self.min_computed is not None else []
         return [
             make("granularity", self.granularity),
             make("output_row_axes", numbers_of(self.live_out_axes)),

@@ -87,6 +87,7 @@ class RowCut(Cut):
             axes_of(attributes["input_row_axes"]),
             axes_of(attributes["output_row_axes"]),
             attributes.get("min_rows", 1),
+            attributes.get("min_computed_rows"),
             tuple(_size_rules(attributes.get("size_equations", []))),
             axes_of(attributes.get("input_ranks", [])),
         )

@@ -30,10 +30,12 @@ BY_PLACE: Mapping[tuple[str, str], str] = {
 #: Resizing signals ([N, C, L], mode linear) interpolates by place; pictures are equal in every bit.
 RESIZE = frozenset({("", "Resize"), ("", "Upsample")})
 
+#: Products of rows and weights.
+PRODUCTS = frozenset({("", "MatMul"), ("", "Gemm"), ("com.microsoft", "FusedMatMul"), ("", "RNN")})
 #: A batch of one row takes another path than all others, which agree with each other.
 ALONE: Mapping[tuple[str, str], str] = {
     **dict.fromkeys(
-        (("", "MatMul"), ("", "Gemm"), ("com.microsoft", "FusedMatMul"), ("", "RNN")),
+        PRODUCTS,
         "one row is multiplied by another kernel, unless the weights are constants of the model",
     ),
     **{("", op): "a sum over the axis behind the rows goes another way" for op in ("ReduceSum", "ReduceMean")},
@@ -53,6 +55,13 @@ def batch_dependence(view: GraphView, index: int) -> str | None:
         if reason is not None:
             return f"onnxruntime's results of {node.op_type} depend on the batch: {reason}"
     return None
+
+
+def is_known_alone(view: GraphView, index: int) -> bool:
+    """Whether a node may give a batch of one row other bits than it has in others (:data:`ALONE`)."""
+    node = view.model.graph.node[index]
+    key = (canonical_domain(node.domain), node.op_type)
+    return key in ALONE and not (key in PRODUCTS and view.constants.issuperset(node.input[1:2]))
 
 
 def _by_place(view: GraphView, node: onnx.NodeProto) -> str | None:

@@ -28,6 +28,7 @@ from actcache.passes.graph.order import topological
 from actcache.passes.graph.rename import rename_reads, rename_writes
 from actcache.passes.graph.view import GraphView
 from actcache.passes.region import Region
+from actcache.passes.rewrite.fill_up import fill_up
 from actcache.passes.rewrite.key_constants import (
     KeyConstants,
     cover_constants,
@@ -199,6 +200,7 @@ class _Outliner:
             rename_writes(node, self.inside)
             if node.domain == DOMAIN and node.op_type == "CacheLookup":
                 lies_in(node, self.region.id)
+        fill_up(branch, self.region, self.inside, self.mark, self.view.opsets[""], self._handed_on)
         # And of what is computed anew: a session may replace the original alone, and is refused then.
         small = [tensor for tensor in outer if is_compared_whole(tensor)]
         large = [tensor for tensor in outer if not is_compared_whole(tensor)]

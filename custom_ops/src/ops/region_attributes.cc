@@ -157,6 +157,16 @@ std::vector<WeightSample> ReadSamples(const Reader& reader, const RegionAttribut
   return samples;
 }
 
+std::size_t ReadRows(const Reader& reader, const RegionAttributes& attributes, const char* name,
+                     std::size_t otherwise) {
+  const std::int64_t rows = reader.IntOr(name, static_cast<std::int64_t>(otherwise));
+  if (rows < 1 || static_cast<std::size_t>(rows) > kMaxPlanRows) {
+    Refuse(attributes,
+           std::string(name) + " is " + std::to_string(rows) + ", but has to be 1 or more");
+  }
+  return static_cast<std::size_t>(rows);
+}
+
 RegionAttributes ReadShared(const Reader& reader) {
   RegionAttributes attributes;
   attributes.region = reader.String("region");
@@ -171,11 +181,9 @@ RegionAttributes ReadShared(const Reader& reader) {
   for (const std::int64_t type : reader.Ints("output_types")) {
     attributes.output_types.push_back(static_cast<ElementType>(type));
   }
-  const std::int64_t min_rows = reader.IntOr("min_rows", 1);
-  if (min_rows < 1 || static_cast<std::size_t>(min_rows) > kMaxPlanRows) {
-    Refuse(attributes, "min_rows is " + std::to_string(min_rows) + ", but has to be 1 or more");
-  }
-  attributes.min_rows = static_cast<std::size_t>(min_rows);
+  attributes.least_rows.alike = ReadRows(reader, attributes, "min_rows", 1);
+  attributes.least_rows.computed =
+      ReadRows(reader, attributes, "min_computed_rows", attributes.least_rows.alike);
   attributes.constants = reader.IntsOrNone("constants");
   return attributes;
 }
@@ -290,7 +298,7 @@ std::unique_ptr<const Cut> MakeCut(const RegionAttributes& attributes) {
   }
   return std::make_unique<RowCut>(attributes.input_row_axes, attributes.output_row_axes,
                                   RowConditions{attributes.input_ranks, attributes.size_equations},
-                                  attributes.min_rows);
+                                  attributes.least_rows);
 }
 
 void CheckLookupAttributes(const RegionAttributes& attributes, std::size_t inputs,

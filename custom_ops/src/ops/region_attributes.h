@@ -24,9 +24,8 @@ struct RegionAttributes {
   Axes output_row_axes;                      // per live-out; all -1 for "tensor"
   ElementTypes output_types;                 // per live-out
   std::vector<SizeEquation> size_equations;  // CacheLookup only; none for "tensor"
-  // Fewer rows than this are never computed out of a call that has more (Cut::Computed); absent
-  // in most models: 1.
-  std::size_t min_rows = 1;
+  // The attributes min_rows and min_computed_rows; absent in most models: 1.
+  LeastUnits least_rows;
 
   // CacheLookup only, and absent in models that were compiled without them: the ranks that the
   // proof of the rows believed (-1: any), the inputs behind the frontier (per_call.h), and whether

@@ -5,21 +5,21 @@
 
 namespace actcache {
 
-Cut::Cut(PlanKind kind, const Axes& inputs, const Axes& outputs, std::size_t least_units)
+Cut::Cut(PlanKind kind, const Axes& inputs, const Axes& outputs, LeastUnits least_units)
     : kind_(kind), least_units_(least_units) {
   for (const std::int64_t axis : inputs) inputs_.push_back(UnitAxis(axis));
   for (const std::int64_t axis : outputs) outputs_.push_back(UnitAxis(axis));
 }
 
 WholeCut::WholeCut(std::size_t inputs, std::size_t outputs)
-    : Cut(PlanKind::kWhole, Axes(inputs, -1), Axes(outputs, -1), 1) {}
+    : Cut(PlanKind::kWhole, Axes(inputs, -1), Axes(outputs, -1), {}) {}
 
 Units WholeCut::UnitsOf(const std::vector<TensorView>& /*inputs*/) const {
   return {this, 1, OneUnit::kByCalls};
 }
 
 RowCut::RowCut(const Axes& inputs, const Axes& outputs, RowConditions conditions,
-               std::size_t least_rows)
+               LeastUnits least_rows)
     : Cut(PlanKind::kRow, inputs, outputs, least_rows),
       whole_(inputs.size(), outputs.size()),
       conditions_(std::move(conditions)) {}

@@ -50,6 +50,15 @@ struct Units {
   OneUnit why = OneUnit::kNone;
 };
 
+// onnxruntime multiplies a single unit by another kernel than several, say.
+struct LeastUnits {
+  // A call of fewer shares no entries with other calls.
+  std::size_t alike = 1;
+  // No call of more is computed with fewer: its missing units are filled up by repeating the last
+  // of them. Less than `alike` where the region itself fills up what depends on it.
+  std::size_t computed = 1;
+};
+
 // Immutable. Nothing here is virtual more often than once per call.
 class Cut {
  public:
@@ -70,19 +79,16 @@ class Cut {
   const UnitAxis& output(std::size_t i) const { return outputs_[i]; }
   std::size_t inputs() const { return inputs_.size(); }
 
-  // onnxruntime multiplies a single row by another kernel than several, say. With a least number of
-  // units above 1, a call of fewer than that shares no entries with other calls, and no call of
-  // more is computed with fewer: its missing units are filled up by repeating the last of them.
-  std::size_t least_units() const { return least_units_; }
+  const LeastUnits& least_units() const { return least_units_; }
   // Units to run the region on, in a call of `units` of which `missing` (1 or more) are missing.
   std::size_t Computed(std::size_t missing, std::size_t units) const {
-    return std::max(missing, std::min(least_units_, units));
+    return std::max(missing, std::min(least_units_.computed, units));
   }
   // Calls of one class may share entries.
-  std::size_t CountClass(std::size_t units) const { return std::min(units, least_units_); }
+  std::size_t CountClass(std::size_t units) const { return std::min(units, least_units_.alike); }
 
  protected:
-  Cut(PlanKind kind, const Axes& inputs, const Axes& outputs, std::size_t least_units);
+  Cut(PlanKind kind, const Axes& inputs, const Axes& outputs, LeastUnits least_units);
 
  private:
   using UnitAxes = SmallVector<UnitAxis, 8>;
@@ -90,7 +96,7 @@ class Cut {
   const PlanKind kind_;
   UnitAxes inputs_;   // of the frontier
   UnitAxes outputs_;  // of the live-outs
-  const std::size_t least_units_;
+  const LeastUnits least_units_;
 };
 
 // Every call is one unit.
@@ -112,7 +118,7 @@ struct RowConditions {
 class RowCut final : public Cut {
  public:
   RowCut(const Axes& inputs, const Axes& outputs, RowConditions conditions = {},
-         std::size_t least_rows = 1);
+         LeastUnits least_rows = {});
 
   Units UnitsOf(const std::vector<TensorView>& inputs) const override;
   const Cut& whole() const override { return whole_; }

@@ -136,7 +136,7 @@ Keys ExactKeying::KeysOf(const Units& units, const std::optional<std::string>& c
   // What all units share is hashed once: the descriptions, and the inputs that are not divided.
   Hasher shared = cut.kind() == PlanKind::kWhole ? whole_ : divided_;
   if (call_namespace) shared.Frame(call_namespace->data(), call_namespace->size());
-  if (cut.least_units() > 1) {
+  if (cut.least_units().alike > 1) {
     // Shorter than any description, so that a region without classes has other keys.
     const std::uint64_t count_class = cut.CountClass(units.count);
     shared.Frame(&count_class, sizeof(count_class));
