@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from actcache.passes.cuts import Cut, Granularity
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
+from actcache.passes.rows import RowFree, RowProof
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Region:
         filled: The nodes to which :attr:`~actcache.passes.cuts.Cut.min_units` applies, where not all have to compute more
             rows: by the first tensor that each writes, the tensors with rows that it reads and writes, with their axes
             (:mod:`actcache.passes.rewrite.fill_up`). Empty: it applies to all.
+        inner_axes: Tensors that are written and read inside, each with the axis that holds exactly the rows, or None if
+            it has none; of others it is not known.
     """
 
     id: str
@@ -31,6 +34,7 @@ class Region:
     live_outs: tuple[str, ...]
     cut: Cut
     filled: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    inner_axes: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def granularity(self) -> Granularity:
@@ -61,6 +65,13 @@ def live_outs(view: GraphView, nodes: frozenset[int]) -> list[str]:
             if name in outputs or any(c not in nodes for c in view.consumers.get(name, ())):
                 found.append(name)
     return found
+
+
+def inner_axes(view: GraphView, region: Region, proof: RowProof) -> dict[str, int | None]:
+    """Return where a region's own tensors have their rows (:attr:`Region.inner_axes`)."""
+    written = {name for index in region.nodes for name in view.writes[index]} - set(region.live_outs)
+    axes = {name: proof.row_axis(name) for name in written}
+    return {name: a for name, a in axes.items() if a is not None or isinstance(proof.state(name), RowFree)}
 
 
 def with_private_constants(view: GraphView, nodes: frozenset[int]) -> frozenset[int]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx
 
 from actcache.compile.choosing import Chosen
 from actcache.compile.job import Job, Subject
 from actcache.compile.result import CompiledRegion
+from actcache.passes.choice.candidate import Candidate
 from actcache.passes.choice.choose import Plan
+from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import fingerprint
+from actcache.passes.region import inner_axes
 from actcache.passes.rewrite.outline import outline_in
 from actcache.passes.rewrite.per_call import add_per_call
-from actcache.passes.rows import row_hypotheses, with_namesakes
+from actcache.passes.rows import prove_rows, row_hypotheses, with_namesakes
 from actcache.runs.client import ask
 from actcache.runs.requests import Compiled, Verify
 from actcache.verification.verify import VerifyReport
@@ -40,6 +43,7 @@ class Built:
 
 def build(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> Built:
     """Outline the regions of a plan and put the operators around them."""
+    plan = tuple(_with_inner_axes(subject.view, candidate) for candidate in plan)
     written, regions = subject.functions.with_calls(subject.view, [candidate.region for candidate in plan])
     model = onnx.ModelProto()
     model.CopyFrom(written.model)
@@ -52,6 +56,14 @@ def build(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> Built:
         compiled.append(CompiledRegion(candidate, digest, seconds))
     add_per_call(model, job.options.per_call, [region.id for region in regions])
     return Built(model, compiled)
+
+
+def _with_inner_axes(view: GraphView, candidate: Candidate) -> Candidate:
+    """Say where the tensors of a region by rows have their rows, so that what is known of their sizes can be kept."""
+    if candidate.region.granularity != "row":
+        return candidate
+    axes = inner_axes(view, candidate.region, prove_rows(view, candidate.row_axes))
+    return replace(candidate, region=replace(candidate.region, inner_axes=axes))
 
 
 def on_disk(job: Job, built: Built) -> Compiled:

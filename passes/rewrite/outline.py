@@ -28,6 +28,7 @@ from actcache.passes.graph.order import topological
 from actcache.passes.graph.rename import rename_reads, rename_writes
 from actcache.passes.graph.view import GraphView
 from actcache.passes.region import Region
+from actcache.passes.rewrite.annotations import move_annotations
 from actcache.passes.rewrite.fill_up import fill_up
 from actcache.passes.rewrite.key_constants import (
     KeyConstants,
@@ -178,6 +179,9 @@ class _Outliner:
         opset = self.view.opsets[""]
         return [t for t in tensors if t is not None and stays_outside(t) and can_be_brought_in(t, opset)]
 
+    def _written(self) -> set[str]:
+        return {name for index in self.region.nodes for name in self.view.writes[index]}
+
     # -- the branches --------------------------------------------------------------------------------
 
     def _branch(
@@ -207,7 +211,7 @@ class _Outliner:
         constants = {tensor.name for tensor in [*moved, *duplicated, *small]} | self._stated_constants()
         branch.node.append(self._store(constants, large))
         branch.output.extend(self._handed_on(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
-        self._move_annotations(branch)
+        move_annotations(self.graph, branch, self._written(), self.inside)
         self._move_values(branch)
         return branch
 
@@ -344,9 +348,12 @@ class _Outliner:
     def _move_values(self, branch: onnx.GraphProto) -> None:
         """What the model says about tensors of the region comes along. What a lookup inside it writes has its types
         from there alone. For rows, sizes are put aside: they were said of all rows, the branch has the missing ones.
+        Those that do not depend on the number of rows stay: without them onnxruntime fuses less than in the original.
         """
+        symbols = {symbol for _, symbol in self._compact_rows().values()}
+        rows = symbols.pop() if len(symbols) == 1 else ""
         lookups = {n for i in self.region.nodes if self.graph.node[i].domain == DOMAIN for n in self.view.writes[i]}
-        written = {n for i in self.region.nodes for n in self.view.writes[i]} - set(self.region.live_outs)
+        written = self._written() - set(self.region.live_outs)
         for value in self.graph.value_info:
             if value.name not in written:
                 continue
@@ -354,22 +361,12 @@ class _Outliner:
             moved.CopyFrom(value)
             if self.region.granularity == "row" and value.name not in lookups:
                 moved.metadata_props.add(key=TYPE_KEY, value=value.type.SerializeToString(deterministic=True).hex())
-                moved.type.tensor_type.ClearField("shape")
-
-    def _move_annotations(self, branch: onnx.GraphProto) -> None:
-        """Quantisation annotations follow their tensors."""
-        written = {n for i in self.region.nodes for n in self.view.writes[i]}
-        stay = []
-        for annotation in self.graph.quantization_annotation:
-            if annotation.tensor_name in written:
-                moved = branch.quantization_annotation.add()
-                moved.CopyFrom(annotation)
-                moved.tensor_name = self.inside.get(annotation.tensor_name, annotation.tensor_name)
-            else:
-                stay.append(annotation)
-        if branch.quantization_annotation:
-            del self.graph.quantization_annotation[:]
-            self.graph.quantization_annotation.extend(stay)
+                if value.name not in self.region.inner_axes:
+                    moved.type.tensor_type.ClearField("shape")
+                elif (axis := self.region.inner_axes[value.name]) is not None:
+                    for dim in moved.type.tensor_type.shape.dim[axis : axis + 1]:
+                        dim.Clear()
+                        dim.dim_param = rows
 
 
 def _keep(items: MutableSequence[_T], wanted: Callable[[_T], bool]) -> None:

@@ -62,13 +62,39 @@ def test_one_row_that_is_a_case_of_its_own_is_told_apart(tmp_path: Path) -> None
     assert plain.verify.region_bits == {"model": False}
     result = compile_model(path, tmp_path / "exact.onnx", min_saving=0, exact="bits")
     assert result.verify is not None and result.verify.bit_exact and result.verify.region_bits == {"model": True}
-    assert [(r.candidate.region.granularity, r.candidate.region.cut.min_units) for r in result.regions] == [("row", 2)]
-    nodes = [n for n in all_nodes(onnx.load(result.output).graph.node) if n.domain == "ai.actcache"]
-    assert [(n.op_type, [a.i for a in n.attribute if a.name == "min_rows"]) for n in nodes] == [
-        ("CacheLookup", [2]),
-        ("CacheStore", [2]),
-    ]
+    (region,) = (r.candidate.region for r in result.regions)
+    assert (region.granularity, region.cut.min_units, region.filled) == ("row", 2, {"s": {"x": 0, "s": 0}})
+    assert rows_of_operators(result) == {"CacheLookup": ([2], [1]), "CacheStore": ([2], [1])}
     assert_bits(path, result, (31, 64))
+
+
+def rows_of_operators(result: CompileResult) -> dict[str, tuple[list[int], list[int]]]:
+    """Return per operator how few rows share no entries with others, and are computed out of more."""
+    nodes = [n for n in all_nodes(onnx.load(result.output).graph.node) if n.domain == "ai.actcache"]
+
+    def stated(node: onnx.NodeProto, name: str) -> list[int]:
+        return [a.i for a in node.attribute if a.name == name]
+
+    return {n.op_type: (stated(n, "min_rows"), stated(n, "min_computed_rows")) for n in nodes}
+
+
+INSIDE_IF = """(float[N, 31, 64] x, bool c) => (float[N, 8] y) <int64[1] a = {1}> {
+    s = If(c) <then_branch = one () => (float[N, 64] s1) { s1 = ReduceMean<keepdims = 0>(x, a) },
+               else_branch = two () => (float[N, 64] s2) { s2 = ReduceMax<keepdims = 0>(x, a) }>
+    t = MatMul(s, w) y = MatMul(t, v)
+}"""
+
+
+def test_where_no_node_can_be_filled_up_the_whole_region_computes_two_rows(tmp_path: Path) -> None:
+    path = saved(tmp_path, INSIDE_IF)
+    x = np.random.default_rng(0).standard_normal((6, 31, 64)).astype(np.float32)
+    sample = {"x": x, "c": np.array(True)}
+    result = compile_model(path, tmp_path / "exact.onnx", samples=[sample], min_saving=0, exact="bits")
+    assert rows_of_operators(result) == {"CacheLookup": ([2], []), "CacheStore": ([2], [])}
+    original, compiled = sessions(path, result)
+    for rows in ([0, 1, 2], [0, 1, 2, 3], [4], [0, 4], [5, 0]):
+        feed = {**sample, "x": x[rows]}
+        assert compiled.run(None, feed)[0].tobytes() == original.run(None, feed)[0].tobytes()
 
 
 LOG = "(float[N, 64] x) => (float[N, 8] y) { a = MatMul(x, w) b = Sigmoid(a) c = Log(b) y = MatMul(c, v) }"

@@ -103,7 +103,9 @@ def test_python_and_the_operators_divide_calls_alike() -> None:
     [
         WholeCut.of(2, 3),
         RowCut((0, None), (1,)),
-        RowCut((0, 1, None), (0, 0), 2, 1, (SizeRule((0, 1), 3, ((1, 0), (2, 2))), SizeRule((2, 0), 7, ())), (2, None, 0)),
+        RowCut(
+            (0, 1, None), (0, 0), 2, 1, (SizeRule((0, 1), 3, ((1, 0), (2, 2))), SizeRule((2, 0), 7, ())), (2, None, 0)
+        ),
     ],
 )
 def test_a_cut_is_read_back_from_its_attributes(cut: Cut) -> None:
