@@ -21,9 +21,9 @@ class Region:
         frontier: Tensors that it reads and that are not constants, in canonical order.
         live_outs: Tensors that it writes and that the rest of the model, or the host, reads.
         cut: How its calls are divided into what entries hold.
-        filled: The nodes to which :attr:`~actcache.passes.cuts.Cut.min_units` applies, where not all have to compute more
-            rows: by the first tensor that each writes, the tensors with rows that it reads and writes, with their axes
-            (:mod:`actcache.passes.rewrite.fill_up`). Empty: it applies to all.
+        filled: The nodes to which :attr:`~actcache.passes.cuts.Cut.min_units` applies, where not all have to compute
+            more rows: by the first tensor that each writes, the tensors with rows that it reads and writes, with
+            their axes (:mod:`actcache.passes.rewrite.fill_up`). Empty: it applies to all.
         inner_axes: Tensors that are written and read inside, each with the axis that holds exactly the rows, or None if
             it has none; of others it is not known.
     """
