@@ -43,8 +43,10 @@ class Copy:
         self.build = self.root / "build"
         self.files: dict[str, Switched] = {}
         self.broken: dict[int, str] = {}
+        # Read once: the tree may change while the copy is built.
+        sources = {str(path): path.read_bytes() for path in Path("custom_ops").rglob("*") if _is_source(path)}
         while True:
-            self._write({number: one for number, one in breaks.items() if number not in self.broken})
+            self._write(sources, {number: one for number, one in breaks.items() if number not in self.broken})
             self._configure()
             made = _run(["cmake", "--build", str(self.build), "--target", *_TARGETS, "--", *self._go_on()], self.root)
             if made.returncode == 0:
@@ -58,18 +60,15 @@ class Copy:
         """Ninja and make: go on after errors, so that all of them are seen at once."""
         return ["-k", "0"] if (self.build / "build.ninja").exists() else ["-k"]
 
-    def _write(self, breaks: Mapping[int, Break]) -> None:
+    def _write(self, sources: Mapping[str, bytes], breaks: Mapping[int, Break]) -> None:
         by_file: dict[str, dict[int, Break]] = defaultdict(dict)
         for number, one in breaks.items():
             by_file[one.path][number] = one
         try:
-            self.files = {path: switched(Path(path).read_text(), some) for path, some in by_file.items()}
+            self.files = {path: switched(sources[path].decode(), some) for path, some in by_file.items()}
         except LookupError as problem:
             raise SystemExit(f"{problem}\nMend the entry in tests/mutants/native_*.py, or take it out.") from None
-        wanted = {f"custom_ops/{_HEADER}": HEADER.encode()}
-        for path in Path("custom_ops").rglob("*"):
-            if path.is_file() and path.parts[1] not in ("build", "bench", "fuzz"):
-                wanted[str(path)] = path.read_bytes()
+        wanted = {**sources, f"custom_ops/{_HEADER}": HEADER.encode()}
         wanted |= {path: file.text.encode() for path, file in self.files.items()}
         for there in (self.root / "custom_ops").rglob("*"):
             if there.is_file() and str(there.relative_to(self.root)) not in wanted:
@@ -107,6 +106,10 @@ class Copy:
             if number is not None:
                 found.setdefault(number, message)
         return found
+
+
+def _is_source(path: Path) -> bool:
+    return path.is_file() and path.parts[1] not in ("build", "bench", "fuzz")
 
 
 def tool(name: str) -> str:

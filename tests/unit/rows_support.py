@@ -42,6 +42,7 @@ class Tensor:
         constant: An initializer, not an input.
         loose: Declare the other sizes as symbols, not as numbers.
         count: How many rows.
+        declared: Say in the model how many axes it has.
     """
 
     shape: tuple[int, ...] = ()
@@ -53,6 +54,7 @@ class Tensor:
     constant: bool = False
     loose: bool = False
     count: int = ROWS
+    declared: bool = True
 
     def make(self, name: str) -> Array:
         random = np.random.default_rng(zlib.crc32(name.encode()))
@@ -82,7 +84,7 @@ class Tensor:
         if self.axis is not None:
             sizes[self.axis] = "N"
         element = onnx.TensorProto.STRING if self.dtype == "str" else onnx.helper.np_dtype_to_tensor_dtype(made.dtype)
-        return onnx.helper.make_tensor_value_info(name, element, sizes)
+        return onnx.helper.make_tensor_value_info(name, element, sizes if self.declared else None)
 
 
 def rows(*shape: int, axis: int = 0, dtype: str = "float32", **options: object) -> Tensor:

@@ -19,14 +19,23 @@ from actcache.passes.graph.nodes import node_reads
 
 _ATTRIBUTE = re.compile(r"(\w+) ?= ?(\[[^]]*\]|-?\d+)(?=[,> ])")
 _NUMBER = re.compile(r"-?\d+")
+#: What their second input is does not matter to these, or only when they train; or the kernel runs nowhere.
+_UNREAD = {"CastLike", "Dropout", "MatMulFpQ4", "RotaryEmbedding"}
 #: Attributes that get other numbers than 0 and 1; some kernels end the process where a count is wrong.
 _AXES = ("axis", "axes", "dim", "perm", "start", "end")
 
 
-def variants(tried: Sample) -> Iterator[tuple[str, Sample]]:
-    """Yield what is different and the variant."""
-    yield from _moved_rows(tried)
-    yield from _other_numbers(tried)
+def failures(tried: Sample) -> list[str]:
+    """Return what is wrong about the variants of a sample: wrong claims, and rules that fail where a rank is open."""
+    reads_all = not any(name in _UNREAD for _, name in tried.operators)
+    found = [
+        f"{what}: {wrong}" for what, moved in moved_rows(tried) for wrong in wrong_claims(moved, must_run=reads_all)
+    ]
+    for what, variant in _unknown_ranks(tried):
+        refusals = [variant.proof.refusal(name) for name in variant.claims]
+        found += [f"{what}: {refusal}" for refusal in refusals if refusal is not None and refusal.rule == "rule-error"]
+        found += [f"{what}: {wrong}" for wrong in wrong_claims(variant)]
+    return found + [f"{what}: {wrong}" for what, other in _other_numbers(tried) for wrong in wrong_claims(other)]
 
 
 def _other_numbers(tried: Sample) -> Iterator[tuple[str, Sample]]:
@@ -38,10 +47,12 @@ def _other_numbers(tried: Sample) -> Iterator[tuple[str, Sample]]:
                 yield text, replace(tried, nodes=text)
 
 
-def _moved_rows(tried: Sample) -> Iterator[tuple[str, Sample]]:
-    """Give each tensor its rows on each of its other axes, or on none."""
+def moved_rows(tried: Sample) -> Iterator[tuple[str, Sample]]:
+    """Give each tensor its rows on each of its other axes, or on none; one that has no axis gets a number for each."""
     for name, tensor in tried.tensors.items():
         made = tensor.make(name)
+        if made.ndim == 0:
+            made = made.reshape(1)
         fixed = {**tried.tensors, name: replace(tensor, axis=None, values=made)}
         if tensor.axis is not None and any(t.axis is not None for t in fixed.values()):
             yield f"{name} without rows", replace(tried, tensors=fixed)
@@ -55,8 +66,16 @@ def _moved_rows(tried: Sample) -> Iterator[tuple[str, Sample]]:
             yield f"{name} with rows on axis {axis}", replace(tried, tensors={**others, name: moved})
 
 
-def wrong_claims(tried: Sample) -> list[str]:
-    """Return what the analysis claims and onnxruntime does not do."""
+def _unknown_ranks(tried: Sample) -> Iterator[tuple[str, Sample]]:
+    """Leave the rank of each tensor open that is the same for all rows."""
+    for name, tensor in tried.tensors.items():
+        if tensor.axis is None:
+            open_rank = replace(tensor, values=tensor.make(name), constant=False, declared=False)
+            yield f"{name} of any rank", replace(tried, tensors={**tried.tensors, name: open_rank})
+
+
+def wrong_claims(tried: Sample, *, must_run: bool = False) -> list[str]:
+    """Return what the analysis claims and onnxruntime does not do; with `must_run` also of what it refuses to run."""
     proof = tried.proof
     claims = {name: described(proof.state(name)) for name in tried.claims}
     claims = {name: claim for name, claim in claims.items() if claim == "free" or not isinstance(claim, str)}
@@ -65,9 +84,9 @@ def wrong_claims(tried: Sample) -> list[str]:
     try:
         runner = session(tried, _only(tried.model, claims))
         whole = dict(zip(claims, runner.run(list(claims), tried.feed()), strict=True))
-    except Exception:
-        return []  # it is no model
-    count = next(t.count for t in tried.tensors.values() if t.axis is not None)
+    except Exception as problem:
+        return [f"{claims} are claimed of what does not run: {problem}"] if must_run else []
+    count = next((t.count for t in tried.tensors.values() if t.axis is not None), ROWS)
     wrong = []
     for order in (list(range(count))[::-1], [*range(1, count), 0], [0, *range(count - 1)], [count - 1], [0]):
         try:
