@@ -40,7 +40,8 @@ def lies(tried: Sample) -> list[str]:
             results = runner.run(list(values), tried.feed(range(count)))
         except Exception:
             continue  # it runs for some numbers of rows only
-        actual = {name: result for name, result in zip(values, results, strict=True) if isinstance(result, np.ndarray)}
+        made: list[Any] = list(results)  # sequences and maps, too
+        actual = {name: result for name, result in zip(values, made, strict=True) if isinstance(result, np.ndarray)}
         bound: dict[Symbol, Any] = {BATCH: count, **constant}
         pairs = [pair for name, result in actual.items() for pair in _numbers(name, values[name], result)]
         for what, size, number in pairs:
@@ -86,7 +87,8 @@ def _numbers(name: str, value: Value, result: Array) -> Iterator[tuple[str, Size
 def _wrong_bounds(name: str, value: Value, result: Array, bound: Mapping[Symbol, Any]) -> Iterator[str]:
     if value.constant is not None and not np.array_equal(value.constant, result):
         yield f"{name} is {result}, not {value.constant}"
-    state, numbers = value.state, result
+    state = value.state
+    numbers: Any = result
     below = None if value.below is None else evaluated(value.below, bound)
     if isinstance(state, RowOffset):
         block = evaluated(state.block, bound)

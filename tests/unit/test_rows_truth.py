@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from rows_catalogue import SAMPLES
@@ -20,7 +22,7 @@ def test_what_is_known_is_so(tried: Sample) -> None:
 #: Sizes and numbers: N, 3, 1, 0 and -4, each with each; a divisor is never 0.
 _NUMBERS = "a0 = Shape(x) a1 = Concat<axis = 0>(a0, more) a = Unsqueeze(a1, last)"
 _PAIRS = f"{_NUMBERS} b = Concat<axis = 0>(a0, other)"
-_TENSORS = {
+_TENSORS: dict[str, Any] = {
     "x": rows(3, 1),
     "more": literal([0, -4, 7, 2]),
     "other": literal([-4, 7, 2, -3]),
@@ -41,7 +43,9 @@ _ARITHMETIC = {
 @pytest.mark.parametrize("op", _ARITHMETIC)
 def test_numbers_are_computed_with_as_onnxruntime_does(op: str) -> None:
     nodes = f"{_PAIRS} {_ARITHMETIC[op].format(op)}"
-    more = {"two": literal(2)} if "two" in nodes else {"c": rows(7, dtype="bool")} if "same" in op else {}
+    more: dict[str, Any] = (
+        {"two": literal(2)} if "two" in nodes else {"c": rows(7, dtype="bool")} if "same" in op else {}
+    )
     tried = sample(nodes, {"y": "mixed"}, **_TENSORS, **more)
     assert not lies(tried)
     if "same" not in op:
