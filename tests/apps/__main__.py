@@ -1,0 +1,157 @@
+"""``make apps``: runs each program plain, for the first time under ``actcache run``, and again; prints a table.
+
+    python -m tests.apps --wheel FILE [--environments FOLDER] [--nice N] [NAME ...]
+
+Each program has an environment of its own, with the pinned packages and the wheel of this actcache. The outputs of all
+runs have to be the same, their numbers within the program's tolerance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.apps.apps import APPS, App
+
+_PROGRAMS = Path(__file__).parent / "programs"
+_ROOT = Path(__file__).resolve().parents[2]
+#: What one run may take, and how long the compiling process is waited for; seconds.
+_LONGEST = 1800
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of a program printed.
+
+    Attributes:
+        found: Its answers.
+        seconds: What they took.
+    """
+
+    found: Any
+    seconds: float
+
+
+def prepare(app: App, folder: Path, wheel: Path) -> Path:
+    """Make the environment of a program, and return its Python."""
+    python = folder / app.name / "bin" / "python"
+    done = folder / app.name / ".done"
+    wanted = json.dumps([app.requirements, app.bare, wheel.name, wheel.stat().st_mtime])
+    if done.exists() and done.read_text() == wanted:
+        return python
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder / app.name)], check=True)
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    subprocess.run([*pip, str(wheel), *app.requirements], check=True)
+    subprocess.run([*pip, "--no-deps", "--force-reinstall", str(wheel), *app.bare], check=True)
+    done.write_text(wanted)
+    return python
+
+
+def run(app: App, python: Path, cache: Path | None, nice: int = 19) -> Run:
+    """Run a program; with a cache folder, under ``actcache run``."""
+    wrapper = [str(python), "-m", "actcache", "run", "--cache-dir", str(cache), "--"] if cache else []
+    left = {name: value for name, value in os.environ.items() if not name.startswith(("ACTCACHE_", "PYTHON"))}
+    done = subprocess.run(
+        [*wrapper, str(python), str(_PROGRAMS / app.program)],
+        env={**left, "ACTCACHE_AUTO_NICE": str(nice)},
+        cwd=python.parents[1],
+        capture_output=True,
+        text=True,
+        timeout=_LONGEST,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{app.name}: exit code {done.returncode}\n{done.stderr[-2000:]}")
+    answer = json.loads(done.stdout.splitlines()[-1])
+    return Run(answer["found"], sum(answer["seconds"]))
+
+
+def differs(one: Any, other: Any, tolerance: float) -> str | None:
+    """Return where two answers differ: texts at all, numbers by more than the tolerance."""
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return next((d for a, b in zip(one, other, strict=True) if (d := differs(a, b, tolerance)) is not None), None)
+    if isinstance(one, float) and isinstance(other, float):
+        return None if abs(one - other) <= tolerance * max(1.0, abs(one)) else f"{one} and {other}"
+    return None if one == other else f"{one} and {other}"
+
+
+def wait(cache: Path, python: Path) -> None:
+    """Wait until nobody compiles."""
+    end = time.monotonic() + _LONGEST
+    code = "import sys; from pathlib import Path; from actcache.learn.cache import locked\n"
+    code += "with locked(Path(sys.argv[1]) / 'lock'): pass"
+    time.sleep(3)  # the process has just been started
+    subprocess.run([str(python), "-c", code, str(cache)], check=True, timeout=max(1, end - time.monotonic()))
+
+
+def models(cache: Path, python: Path) -> list[dict[str, Any]]:
+    """Return what was learnt."""
+    command = [str(python), "-m", "actcache", "auto", "ls", "--json", "--cache-dir", str(cache)]
+    answer = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    found: list[dict[str, Any]] = answer["models"]
+    return found
+
+
+def try_out(app: App, folder: Path, wheel: Path, nice: int) -> tuple[list[str], bool]:
+    """Run a program three times, and return its row of the table and whether its outputs are the same."""
+    python = prepare(app, folder, wheel)
+    cache = folder / app.name / "cache"
+    shutil.rmtree(cache, ignore_errors=True)
+    plain = run(app, python, None)
+    first = run(app, python, cache, nice)
+    wait(cache, python)
+    learnt = models(cache, python)
+    saved_before = sum((model["saved"] or {}).get("hits", 0) for model in learnt)
+    second = run(app, python, cache, nice)
+    plain_again = run(app, python, None)
+    after = models(cache, python)
+    problems = [d for d in (differs(plain.found, r.found, app.tolerance) for r in (first, second, plain_again)) if d]
+    base = (plain.seconds + plain_again.seconds) / 2
+    hits = sum((model["saved"] or {}).get("hits", 0) for model in after) - saved_before
+    rows = sum((model["saved"] or {}).get("lookups", 0) for model in after)
+    states = ", ".join(f"{model['name']} {model['state']}" for model in learnt) or "none"
+    row = [
+        app.what,
+        f"{base:.1f} s",
+        f"{first.seconds / base:.2f}",
+        f"{second.seconds / base:.2f}",
+        f"{hits:,.0f} of {rows:,.0f} rows" if rows else "–",
+        states,
+        "same" if not problems else f"DIFFERENT: {problems[0][:80]}",
+    ]
+    for model in learnt:
+        print(f"  {model['name']}: {model['state']}, {model['reason'] or model['ratio']}", file=sys.stderr)
+    return row, not problems
+
+
+def main() -> int:
+    """Run the programs, print the table, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*(app.name for app in APPS), []])
+    parser.add_argument("--environments", type=Path, default=_ROOT / ".venv-apps")
+    parser.add_argument("--wheel", type=Path, required=True)
+    parser.add_argument("--nice", type=int, default=19, help="of the compiling process, where the machine is busy")
+    given = parser.parse_args()
+    given.environments.mkdir(exist_ok=True, parents=True)
+    head = ("program", "plain", "first time", "second time", "reused then", "models", "outputs")
+    print("| " + " | ".join(head) + " |\n|" + "---|" * len(head), flush=True)
+    sound = True
+    for app in APPS:
+        if not given.names or app.name in given.names:
+            row, same = try_out(app, given.environments.resolve(), given.wheel, given.nice)
+            print("| " + " | ".join(row) + " |", flush=True)
+            sound &= same
+    return 0 if sound else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
