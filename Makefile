@@ -9,6 +9,7 @@
 #   make conformance          onnx's node tests, random graphs and the catalogue, compiled and held to plain onnxruntime
 #   make conformance-exports  models exported from PyTorch on the spot, in an environment of its own
 #   make mutants              break each promise on purpose and see whether a test notices (docs/mutants.md)
+#   make apps                 programs that nobody here wrote, plain and under actcache run (docs/apps.md)
 #   make check                ruff, mypy, layers of imports and includes, tests that import tests, clang-format, clang-tidy
 #   make format               write everything the way that check wants it
 #   make library              the native library alone
@@ -30,7 +31,7 @@ OLDEST := .venv-oldest
 EXPORTS := .venv-exports
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page fuzz conformance conformance-exports
-.PHONY: mutants check check-python check-cpp format library clean
+.PHONY: apps mutants check check-python check-cpp format library clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -81,6 +82,13 @@ MUTANTS_EACH := 10
 mutants: library $(DONE)/test $(DONE)/dev
 	$(PYTHON) -m tests.mutants --write --each $(MUTANTS_EACH) $(MUTANTS)
 
+# Each program gets an environment of its own in .venv-apps; APPS: names of programs, all if it is empty.
+APPS :=
+apps: library $(DONE)/test
+	rm -rf build/wheels
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir build/wheels .
+	$(PYTHON) -m tests.apps --wheel build/wheels/actcache-*.whl $(APPS)
+
 check: check-python check-cpp
 
 check-python: $(DONE)/dev
@@ -103,7 +111,7 @@ library: $(DONE)/package
 	$(BUILD) --variant release
 
 clean:
-	rm -rf build dist custom_ops/build actcache/_native $(VENV) $(OLDEST) $(EXPORTS)
+	rm -rf build dist custom_ops/build actcache/_native $(VENV) $(OLDEST) $(EXPORTS) .venv-apps
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -23,6 +23,8 @@ from actcache.learn.sampling import Sampling
 
 _Call = Callable[[], Any]
 _Again = Callable[[Any], Any]
+#: So many calls that cannot be recorded are no accident.
+_FEW = 16
 _MANIFEST = "actcache.manifest"
 
 
@@ -106,6 +108,7 @@ class Learner:
         """Learn from the session, which is made now."""
         self._session = weakref.ref(session)
         self._below.add(session._sess)
+        self.sampling.types = {value.name: value.type for value in session._inputs_meta}
         if self.ready is None and _MANIFEST in session._model_meta.custom_metadata_map:
             self.stay("actcache has compiled this model already")
         process.add(self)
@@ -227,6 +230,8 @@ class Learner:
             if self.reason is None:
                 self.place.find_out_name()
                 self.sampling.write()
+                if self.sampling.unreadable > _FEW and not self.sampling.recorded:
+                    self.stay("its inputs are of a kind that is not recorded: sequences, maps, or in a device's memory")
                 if self.place.compile_when_due(self.sampling) and self.ready is not None:
                     self._count_anew()
                 if session is not None and self.place.has_news():

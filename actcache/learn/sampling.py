@@ -32,6 +32,14 @@ _KEPT, _KEPT_BYTES = 6, 16 << 20
 #: Once compiled, so many neighbouring calls of every so many are recorded.
 _STRETCH, _PERIOD = 64, 4096
 _KINDS = frozenset("biufcU")
+#: Types of tensors that onnxruntime makes of lists.
+_TYPES: Mapping[str, npt.DTypeLike] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(bool)": np.bool_,
+    "tensor(string)": np.str_,
+    **{f"tensor({name})": np.dtype(name) for name in "int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()},
+}
 
 
 class Sampling:
@@ -42,12 +50,15 @@ class Sampling:
         calls: Calls made.
         seconds: What they took.
         recorded: Calls recorded.
+        unreadable: Calls that could not be: sequences, maps, values in the memory of a device.
+        types: Of the inputs that are tensors, as onnxruntime names them. Lists are recorded as arrays of them.
     """
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self.active = True
-        self.calls = self.recorded = 0
+        self.calls = self.recorded = self.unreadable = 0
+        self.types: Mapping[str, str] = {}
         self.seconds = 0.0
         self._sparse = False
         self._bytes = self._waiting_bytes = self._chunks = 0
@@ -66,11 +77,11 @@ class Sampling:
         self.calls += 1
         if not self.active or (self._sparse and self.calls % _PERIOD >= _STRETCH):
             return
-        inputs = feed()
-        arrays = list(inputs.values())
-        if not all(isinstance(array, np.ndarray) and _can_be_recorded(array) for array in arrays):
+        inputs = {name: self._array(name, value) for name, value in feed().items()}
+        if not inputs or not all(array is not None and _can_be_recorded(array) for array in inputs.values()):
+            self.unreadable += 1
             return
-        size = sum(array.nbytes for array in arrays)
+        size = sum(array.nbytes for array in inputs.values())
         if self._waiting_bytes + size > MOST_WAITING:
             return
         if self.recorded >= MOST_CALLS or self._bytes + size > MOST_BYTES:
@@ -83,6 +94,15 @@ class Sampling:
         self._waiting_bytes += size
         self._bytes += size
         self.recorded += 1
+
+    def _array(self, name: str, value: Any) -> Any:
+        """Return what was fed for an input as an array; None if it is none."""
+        if isinstance(value, np.ndarray):
+            return value
+        if hasattr(value, "device_name"):  # an OrtValue
+            return value.numpy() if value.device_name() == "cpu" and value.is_tensor() else None
+        dtype = _TYPES.get(self.types.get(name, ""))
+        return None if dtype is None or value is None else np.asarray(value, dtype)
 
     def latest(self) -> list[Feed]:
         """Return the last calls."""

@@ -10,8 +10,6 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from actcache.learn.learner import Learner, begin
 
 
@@ -69,7 +67,7 @@ def learning_class(real: Any) -> Any:
             return learner.call(
                 lambda: run(output_names, input_dict_ort_values, run_options),
                 lambda original: original.run_with_ort_values(output_names, input_dict_ort_values, run_options),
-                lambda: {name: host_array(value) for name, value in input_dict_ort_values.items()},
+                lambda: input_dict_ort_values,
             )
 
         @functools.wraps(real.run_async)
@@ -95,7 +93,7 @@ def learning_class(real: Any) -> Any:
                 run = functools.partial(owner.run_with_iobinding, iobinding._iobinding, run_options)
             if learner.idle:
                 return run()
-            return learner.call(run, None, lambda: bound_arrays(iobinding))
+            return learner.call(run, None, lambda: getattr(iobinding, "_actcache_inputs", {}))
 
         if hasattr(real, "create_ortvalue_from_shape_and_type"):
 
@@ -111,19 +109,3 @@ def learning_class(real: Any) -> Any:
     InferenceSession.__doc__ = real.__doc__
     InferenceSession.__init__.__doc__ = real.__init__.__doc__
     return InferenceSession
-
-
-def host_array(value: Any) -> Any:
-    """Return what an ``OrtValue`` holds, if that is a tensor in the host's memory; None otherwise."""
-    if value.device_name() != "cpu" or not value.is_tensor():
-        return None
-    return value.numpy()
-
-
-def bound_arrays(binding: Any) -> dict[str, Any]:
-    """Return the arrays that are bound as inputs (``bindings.py``); None for what cannot be read."""
-    bound: Mapping[str, Any] = getattr(binding, "_actcache_inputs", {})
-    return {
-        name: value if value is None or isinstance(value, np.ndarray) else host_array(value)
-        for name, value in bound.items()
-    }

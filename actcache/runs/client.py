@@ -28,13 +28,15 @@ ERRORS: dict[str, type[ActcacheError]] = {
     t.__name__: t for t in (InvalidModel, InvalidSamples, LibraryError, UnsupportedAudit)
 }
 #: Verification must be able to keep what it checks, whatever the environment of the host says; and its calls are none
-#: of those that the host's audit log and metrics tell of.
+#: of those that the host's audit log and metrics tell of, nor may they find or leave anything in its other tiers.
 _ENVIRONMENT = {
     "ACTCACHE_BUDGET_BYTES": str(2 << 30),
     "ACTCACHE_NAMESPACE": "",
     "ACTCACHE_HASH": "blake3",
     "ACTCACHE_AUDIT_PATH": "",
     "ACTCACHE_METRICS_PATH": "",
+    "ACTCACHE_DISK_PATH": "",
+    "ACTCACHE_REMOTE_URL": "",
     "ACTCACHE_AUTO": "0",
 }
 

