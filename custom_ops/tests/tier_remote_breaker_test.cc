@@ -11,9 +11,11 @@ namespace {
 
 using State = CircuitBreaker::State;
 
+constexpr std::uint64_t kFirstNs = CircuitBreaker::kFirstWaitNs;
+
 TEST(BackoffTest, WaitsDoubleUpToTheLongest) {
-  Backoff backoff(1);
-  std::uint64_t span = Backoff::kFirstNs;
+  Backoff backoff(1, kFirstNs);
+  std::uint64_t span = kFirstNs;
   for (int i = 0; i < 20; ++i) {
     const std::uint64_t wait = backoff.Next();
     EXPECT_LE(wait, span);
@@ -22,14 +24,14 @@ TEST(BackoffTest, WaitsDoubleUpToTheLongest) {
   }
   EXPECT_EQ(span, Backoff::kLongestNs);
   backoff.Reset();
-  EXPECT_LE(backoff.Next(), Backoff::kFirstNs);
+  EXPECT_LE(backoff.Next(), kFirstNs);
 }
 
 TEST(BackoffTest, MachinesOfAFleetDoNotComeBackTogether) {
   std::set<std::uint64_t> waits;
-  for (std::uint64_t seed = 0; seed < 50; ++seed) waits.insert(Backoff(seed).Next());
+  for (std::uint64_t seed = 0; seed < 50; ++seed) waits.insert(Backoff(seed, kFirstNs).Next());
   EXPECT_EQ(waits.size(), 50u);
-  EXPECT_EQ(Backoff(3).Next(), Backoff(3).Next());
+  EXPECT_EQ(Backoff(3, kFirstNs).Next(), Backoff(3, kFirstNs).Next());
 }
 
 TEST(CircuitBreakerTest, BeginsWithAProbe) {
@@ -50,8 +52,8 @@ TEST(CircuitBreakerTest, OneFailureOpensAndTheProbeComesLater) {
   breaker.Failed(1000);
   EXPECT_EQ(breaker.state(), State::kOpen);
   const std::uint64_t at = breaker.probe_at_ns();
-  EXPECT_GT(at, 1000 + Backoff::kFirstNs / 2);
-  EXPECT_LE(at, 1000 + Backoff::kFirstNs);
+  EXPECT_GT(at, 1000 + kFirstNs / 2);
+  EXPECT_LE(at, 1000 + kFirstNs);
   EXPECT_FALSE(breaker.BeginProbe(at - 1));
   breaker.Failed(2000);  // of a call that had begun before
   EXPECT_EQ(breaker.probe_at_ns(), at);
@@ -70,12 +72,12 @@ TEST(CircuitBreakerTest, OnlyAnAnsweredCallMakesTheWaitShortAgain) {
     wait = breaker.probe_at_ns() - now;
     now = breaker.probe_at_ns();
   }
-  EXPECT_GT(wait, Backoff::kFirstNs * 8);
+  EXPECT_GT(wait, kFirstNs * 8);
   ASSERT_TRUE(breaker.BeginProbe(now));
   breaker.ProbeEnded(true, now);
   breaker.Succeeded();
   breaker.Failed(now);
-  EXPECT_LE(breaker.probe_at_ns() - now, Backoff::kFirstNs);
+  EXPECT_LE(breaker.probe_at_ns() - now, kFirstNs);
 }
 
 TEST(CircuitBreakerTest, AFailedProbeWaitsLonger) {
@@ -86,7 +88,7 @@ TEST(CircuitBreakerTest, AFailedProbeWaitsLonger) {
   ASSERT_TRUE(breaker.BeginProbe(first));
   breaker.ProbeEnded(false, first);
   EXPECT_FALSE(breaker.closed());
-  EXPECT_GE(breaker.probe_at_ns() - first, Backoff::kFirstNs);
+  EXPECT_GE(breaker.probe_at_ns() - first, kFirstNs);
 }
 
 }  // namespace

@@ -8,15 +8,15 @@
 
 namespace actcache {
 
-// Waits that double from kFirstNs to kLongestNs, each drawn from the upper half of its span, so
+// Waits that double from the first to kLongestNs, each drawn from the upper half of its span, so
 // that the machines of a fleet do not come back together. Not thread-safe.
 class Backoff {
  public:
-  static constexpr std::uint64_t kFirstNs = 100'000'000;
   static constexpr std::uint64_t kLongestNs = 30'000'000'000;
 
-  // Equal seeds give equal waits.
-  explicit Backoff(std::uint64_t seed) : random_(seed) {}
+  // Equal seeds give equal waits. REQUIRES: first_ns > 1.
+  Backoff(std::uint64_t seed, std::uint64_t first_ns)
+      : random_(seed), first_ns_(first_ns), span_ns_(first_ns) {}
 
   // The wait after one more failure, in nanoseconds.
   std::uint64_t Next() {
@@ -25,11 +25,12 @@ class Backoff {
     return span - random_() % (span / 2);
   }
 
-  void Reset() { span_ns_ = kFirstNs; }
+  void Reset() { span_ns_ = first_ns_; }
 
  private:
   std::mt19937_64 random_;
-  std::uint64_t span_ns_ = kFirstNs;
+  std::uint64_t first_ns_;
+  std::uint64_t span_ns_;
 };
 
 }  // namespace actcache

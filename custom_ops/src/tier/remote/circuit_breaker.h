@@ -25,7 +25,10 @@ class CircuitBreaker {
  public:
   enum class State : std::uint8_t { kClosed, kOpen, kHalfOpen };
 
-  explicit CircuitBreaker(std::uint64_t seed) : backoff_(seed) {}
+  // Of the first wait, at most: an answer that was late because the machine was busy costs little.
+  static constexpr std::uint64_t kFirstWaitNs = 10'000'000;
+
+  explicit CircuitBreaker(std::uint64_t seed) : backoff_(seed, kFirstWaitNs) {}
 
   State state() const noexcept { return state_.load(std::memory_order_acquire); }
   bool closed() const noexcept { return state() == State::kClosed; }

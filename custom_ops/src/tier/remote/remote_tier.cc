@@ -15,6 +15,8 @@ constexpr std::size_t kLargeBytes = 64 << 10;
 // tenth of a gigabit per second.
 constexpr std::uint64_t kWriteNs = 1'000'000'000;
 constexpr std::uint64_t kWriteNsPerByte = 80;
+// The first wait of a server that takes no values: it is full for a while.
+constexpr std::uint64_t kFullNs = 1'000'000'000;
 // Records sent before their answers are read.
 constexpr std::size_t kMostAtOnce = 64;
 
@@ -50,7 +52,7 @@ RemoteTier::RemoteTier(const RemoteSettings& settings, std::shared_ptr<Connector
       background_(background),
       owner_(std::make_shared<RemoteClient>(connector_, time_, seed, background)),
       client_(owner_.get()),
-      write_backoff_(seed + 1) {}
+      write_backoff_(seed + 1, kFullNs) {}
 
 void RemoteTier::GetOfSize(const TierKey* keys, std::size_t count, std::size_t expected_bytes,
                            std::uint64_t deadline_ns, Record* found) noexcept {
