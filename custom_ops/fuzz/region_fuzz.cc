@@ -11,6 +11,7 @@
 #include "ops/cache_store.h"
 #include "ops_fake_runtime.h"
 #include "reader.h"
+#include "store/store.h"
 #include "target.h"
 
 namespace actcache {

@@ -63,7 +63,7 @@ BREAKS = [
     Break(_LOOKUP, "call.passes = !call.name_space;", "", "namespaces beyond the limit are mixed"),
     Break(_LOOKUP, "call.passes = Passes(call.mode);", "", "a bypassed region is looked up"),
     Break(_LOOKUP, "if (call.refreshes()) return;", "", "the policy overrules a refresh"),
-    Break(_MATCH, "match_.any_miss() && cut_.miss_ends_hits()", "false", "what follows a miss is used without it"),
+    Break(_MATCH, "miss_ends_hits_ && match_.any_miss()", "false", "what follows a miss is used without it"),
     Break(_LOOKUP, "FindLimits{now_ns, session_.max_age_ns}",
         "FindLimits{now_ns, std::numeric_limits<std::uint64_t>::max()}", "the session's maximal age is ignored"),
     Break(_LOOKUP, "config.single_flight() && !rules.refresh &&", "!rules.refresh &&",

@@ -77,7 +77,6 @@ class Cut {
   PlanKind kind() const { return kind_; }
   const UnitAxis& input(std::size_t i) const { return inputs_[i]; }
   const UnitAxis& output(std::size_t i) const { return outputs_[i]; }
-  std::size_t inputs() const { return inputs_.size(); }
 
   const LeastUnits& least_units() const { return least_units_; }
   // Units to run the region on, in a call of `units` of which `missing` (1 or more) are missing.

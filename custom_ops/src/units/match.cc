@@ -67,7 +67,11 @@ bool SameShapes(const Entry& a, const Entry& b) {
 class Search {
  public:
   Search(Store& store, const Cut& cut, const ElementTypes& types, const LookupRules& rules)
-      : store_(store), cut_(cut), types_(types), rules_(rules) {}
+      : store_(store),
+        cut_(cut),
+        types_(types),
+        rules_(rules),
+        miss_ends_hits_(cut.miss_ends_hits()) {}
 
   // Looks row `row`, the first with its key, up.
   void Add(std::size_t row, const Key& key) {
@@ -119,7 +123,7 @@ class Search {
     EarlierRows earlier(keys);
     for (std::size_t row = 0; row < keys.size(); ++row) {
       const std::size_t first = earlier.FirstEqual(row);
-      if (first == row && match_.any_miss() && cut_.miss_ends_hits()) {
+      if (first == row && miss_ends_hits_ && match_.any_miss()) {
         Miss(row, keys[row], 0);
       } else if (first == row) {
         Add(row, keys[row]);
@@ -152,6 +156,7 @@ class Search {
   const Cut& cut_;
   const ElementTypes& types_;
   const LookupRules& rules_;
+  const bool miss_ends_hits_;
   const Origins& origins_ = Origins::Process();
   Match match_;
 };
