@@ -145,5 +145,5 @@ def _notes(model: CompiledModel) -> list[str]:
         if region_entry(model.manifest, lookup.id).get("fingerprint") != lookup.fingerprint
     ]
     if changed:
-        return [f"the manifest is about other regions than the graph has ({', '.join(changed)}): the graph decides"]
+        return [f"the manifest describes other regions than the graph has ({', '.join(changed)}); shown is the graph"]
     return []

@@ -47,8 +47,8 @@ def configure(
     """Set knobs of this process; those that are None stay as they are.
 
     These win over session config entries ``actcache.<knob>`` and environment variables ``ACTCACHE_<KNOB>``. But
-    `namespace`, `ttl_seconds` and `max_entry_age` are a session's own: here they are set for sessions that are
-    created from now on and have no entry of their own. The other knobs take effect at once.
+    `namespace`, `ttl_seconds` and `max_entry_age` are per session: here they are set for sessions that are created
+    from now on and have no entry of their own. The other knobs take effect at once.
 
     Args:
         budget_bytes: What the store may hold: a number of bytes, ``"512MiB"``, or ``"10%"`` of the memory that this

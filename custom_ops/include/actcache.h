@@ -22,8 +22,8 @@ extern "C" {
 #endif
 
 /* Sets a knob. It wins over the session config entry "actcache.<name>" and the environment variable
- * ACTCACHE_<NAME>; but namespace, ttl_seconds and max_entry_age are a session's own, whose entry
- * wins over what is set here.
+ * ACTCACHE_<NAME>; but namespace, ttl_seconds and max_entry_age are per session, and a session's
+ * own entry takes precedence over what is set here.
  *
  *   "budget_bytes"           what the store may hold: "268435456", "512MiB", "1.5GiB", or "10%" of
  *                            the memory this process may use; "0" turns the cache off. Default:

@@ -180,10 +180,10 @@ TEST(MetricsFile, SaysWhatIsInTheWay) {
   EXPECT_TRUE(
       Contains(*MetricsFile::Obstacle(folder / "none/a.json"), "No such file or directory"));
   EXPECT_TRUE(Contains(*MetricsFile::Obstacle(folder / std::string(255, 'a')), "too long"));
-  EXPECT_TRUE(Contains(*MetricsFile::Obstacle("/dev/null"), "no plain file"));
-  EXPECT_TRUE(Contains(*MetricsFile::Obstacle(folder / ""), "no plain file"));
+  EXPECT_TRUE(Contains(*MetricsFile::Obstacle("/dev/null"), "not a regular file"));
+  EXPECT_TRUE(Contains(*MetricsFile::Obstacle(folder / ""), "not a regular file"));
   ASSERT_EQ(mkfifo((folder / "fifo").c_str(), 0600), 0);
-  EXPECT_TRUE(Contains(*MetricsFile::Obstacle(folder / "fifo"), "no plain file"));
+  EXPECT_TRUE(Contains(*MetricsFile::Obstacle(folder / "fifo"), "not a regular file"));
   EXPECT_TRUE(MetricsFile::Obstacle("/proc/a.json").has_value());
 }
 

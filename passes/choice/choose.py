@@ -144,7 +144,7 @@ def _plan(
 def _outputs_not_kept(view: GraphView) -> list[Refusal]:
     """Return why outputs of the model that are no numbers cannot be in an entry."""
     names = [name for name in view.outputs if name in view.producer and not can_be_kept(view, name)]
-    reason = "a result of its type (strings, elements narrower than a byte, no tensor, not known) is not kept"
+    reason = "results of this type are not cached (strings, elements below a byte, sequences, maps, unknown types)"
     return [Refusal("output-type", reason, view.label(view.producer[name])) for name in names]
 
 
@@ -219,4 +219,4 @@ def _close(candidate: Candidate, share: float, needed_share: float, needed_secon
     if any(value < needed * (1 - CLOSE) for value, needed, _ in decisive):
         return []
     near = [text for value, needed, text in decisive if value < needed * (1 + CLOSE)]
-    return [f"region '{candidate.region.id}' was decided by little: {text}" for text in near]
+    return [f"region '{candidate.region.id}' is a close choice: {text}" for text in near]

@@ -127,8 +127,8 @@ class TracedChoice:
         best = min(tried, key=lambda pair: pair[1].ratio + _handicap(pair[0]), default=None)
         gains = best is not None and best[1].ratio <= self._ratio - MIN_GAIN
         if best is not None and MIN_GAIN / 2 < (gain := self._ratio - best[1].ratio) < 2 * MIN_GAIN:
-            what = f"it takes {gain:.1%} off the predicted time, and {MIN_GAIN:.0%} are needed"
-            self.close.append(f"region '{best[0].region.id}' was decided by little: {what}")
+            what = f"it takes {gain:.1%} off the predicted time, and at least {MIN_GAIN:.0%} is needed"
+            self.close.append(f"region '{best[0].region.id}' is a close choice: {what}")
         for candidate, prediction in tried:
             use = prediction.regions[-1]
             taken = gains and best is not None and candidate is best[0]
@@ -149,7 +149,7 @@ class TracedChoice:
         if reuse == 0:
             return "never repeats"
         if another and ratio <= self._ratio - MIN_GAIN:
-            return "another one of this cone saves more"
+            return "another candidate for these inputs saves more"
         return "saves too little"
 
     def _remove_superfluous(self) -> None:
@@ -161,7 +161,7 @@ class TracedChoice:
                 reason = "the other regions of the plan save as much without it"
                 self.refusals.append(Refusal("superfluous", reason, candidate.region.id))
                 self.considered = [
-                    replace(c, verdict="superfluous beside the others") if c.candidate is candidate else c
+                    replace(c, verdict="the other regions save as much without it") if c.candidate is candidate else c
                     for c in self.considered
                 ]
 

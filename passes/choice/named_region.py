@@ -101,7 +101,8 @@ def _nodes_between(view: GraphView, spec: RegionSpec) -> frozenset[int]:
 def _check_safe(view: GraphView, spec: RegionSpec, nodes: frozenset[int], pure_ops: Collection[str]) -> None:
     problem = convexity(view, nodes)
     if problem is not None:
-        raise InvalidRegion(f"it is not convex: {problem}", node=spec.name, hint="cache what lies between as well")
+        hint = "let the region include what lies between"
+        raise InvalidRegion(f"it is not convex: {problem}", node=spec.name, hint=hint)
     impure = impure_nodes(view, pure_ops)
     for index in sorted(nodes):
         if index in impure:
@@ -113,10 +114,10 @@ def _check_safe(view: GraphView, spec: RegionSpec, nodes: frozenset[int], pure_o
         raise InvalidRegion(f"'{missing[0]}' is also read outside the region", node=spec.name, hint=hint)
     for name in needed:
         if not can_be_kept(view, name):
-            raise InvalidRegion(f"live-out '{name}' is of no type that can be cached", node=spec.name)
+            raise InvalidRegion(f"live-out '{name}' has a type that cannot be cached", node=spec.name)
     for name in spec.frontier:
         if not can_be_hashed(view, name):
-            raise InvalidRegion(f"frontier tensor '{name}' is of no type that can be a key", node=spec.name)
+            raise InvalidRegion(f"frontier tensor '{name}' has a type that cannot be part of a key", node=spec.name)
 
 
 def _prove(view: GraphView, spec: RegionSpec, nodes: frozenset[int]) -> tuple[RowProof | None, Refusal | None]:

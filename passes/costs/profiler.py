@@ -82,7 +82,7 @@ def _room_needed(folder: Path) -> Iterator[None]:
     except Exception as error:
         check_room(folder)
         if isinstance(error, (json.JSONDecodeError, DecodeError)):  # written by onnxruntime, and cut off
-            raise OSError(errno.EIO, "onnxruntime could not write a file to its end", str(folder)) from error
+            raise OSError(errno.EIO, "onnxruntime could not write a complete file", str(folder)) from error
         raise
 
 

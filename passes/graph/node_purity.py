@@ -47,16 +47,18 @@ def impurity(node: onnx.NodeProto, scope: Scope) -> tuple[str, str] | None:
     if key in RANDOM:
         return "impure-random", f"{operator} draws random numbers: a cached result would freeze them"
     if key in STATEFUL:
-        return "impure-state", f"{operator} changes what the host keeps from call to call"
+        return "impure-state", f"{operator} changes a state that is kept between calls"
     if key in NON_TENSOR:
         return "non-tensor", f"{operator} handles sequences, maps or optionals; only tensors are cached"
     if node.domain not in PURE_DOMAINS:
         return "impure-unknown-domain", (
             f"nothing is known about operators of domain '{node.domain}'; "
-            f"if {operator} is a pure function, say --pure-op {node.domain}:{operator}"
+            f"if {operator} is a pure function, add --pure-op {node.domain}:{operator}"
         )
     if node.domain in ONNX_DOMAINS and operator not in RUNTIME_OPERATORS and not onnx.defs.has(operator):
-        return "impure-unknown-op", f"{operator} is not an operator of ONNX; --pure-op :{operator} vouches"
+        return "impure-unknown-op", (
+            f"{operator} is not an operator of ONNX; if it is a pure function, add --pure-op :{operator}"
+        )
     if operator == "BatchNormalization" and _batchnorm_trains(node, scope.opsets.get(domain, 0)):
         return "impure-training", "BatchNormalization in training mode updates its statistics"
     if operator == "Dropout" and _dropout_may_train(node, scope):

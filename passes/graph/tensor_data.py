@@ -142,7 +142,7 @@ def _open_inside(path: Path, model: Path) -> BinaryIO:
     if not any(found.is_relative_to(home) for home in homes):
         raise PermissionError(errno.EACCES, "it lies outside the model's folder")
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is no file")
+        raise OSError(errno.EINVAL, "it is not a file")
     return path.open("rb")
 
 

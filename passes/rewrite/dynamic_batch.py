@@ -218,7 +218,7 @@ class _Rewriter:
     def _refusal(self, proof: RowProof, output: str) -> Refusal:
         cause = proof.refusal(output)
         if cause is None:
-            return Refusal(_RULE, f"the output '{output}' is not a value of each row alone")
+            return Refusal(_RULE, f"the output '{output}' cannot be computed row by row")
         return Refusal(_RULE, self.reasons.get(cause.node, cause.reason), cause.node)
 
 

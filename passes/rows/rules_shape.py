@@ -122,7 +122,7 @@ def squeeze(op: Op) -> Value:
     axes = op.axes(rank)
     if axes is None:
         if any(size.value is None for size in x.shape):
-            raise Mixes("rank-unknown", "Squeeze without axes: whether an axis goes depends on sizes not known")
+            raise Mixes("rank-unknown", "Squeeze without axes: whether an axis is removed depends on unknown sizes")
         axes = [a for a, size in enumerate(x.shape) if size == ONE]
     kept = [a for a in range(rank) if a not in axes]
     return _reaxed(x, {old: new for new, old in enumerate(kept)}, tuple(x.shape[a] for a in kept))
@@ -215,7 +215,7 @@ def _target_sizes(op: Op, source: Shape, target: list[Size]) -> Shape:
         entry = target[unknown[0]]
         if entry.value != -1 and (entry.batch or rest.batch):
             # It is a size after all in some runs, and then right for one number of rows.
-            raise Mixes("size-from-batch", f"this Reshape to a size {entry} fits one number of rows only")
+            raise Mixes("size-from-batch", f"this Reshape to a size {entry} works for one number of rows only")
         sizes[unknown[0]] = rest
     elif unknown:
         doubtful = any(target[p].batch for p in unknown)
@@ -268,7 +268,7 @@ def _reshaped_numbers(x: Value, sizes: Shape) -> Value:
         # A constant cut into N parts: legal for the one N that divides it, different parts for each row.
         raise Mixes("reshape-mixes-rows", "a row-free tensor is reshaped to a size that depends on N")
     if x.state == BATCH_SIZE and product(sizes) != product(known(x)):
-        raise Mixes("size-from-batch", "this Reshape fits some numbers of rows only")
+        raise Mixes("size-from-batch", "this Reshape works for some numbers of rows only")
     return Value(x.state, sizes)
 
 

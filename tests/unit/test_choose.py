@@ -184,7 +184,7 @@ def test_a_named_region_is_what_lies_between() -> None:
         (NOISY, "x", "y", "not pure"),
         ("g (float[N] x) => (float[N] d) { a = Neg(x) b = Abs(a) d = Add(a, b) }", "x,b", "d", "not convex"),
         ("g (float[N] x) => (float[N] d, float[N] a) { a = Neg(x) d = Abs(a) }", "x", "d", "'a' is also read outside"),
-        ("g (string[N] x) => (string[N] y) { y = Identity(x) }", "x", "y", "no type that can be cached"),
+        ("g (string[N] x) => (string[N] y) { y = Identity(x) }", "x", "y", "a type that cannot be cached"),
     ],
 )
 def test_named_regions_that_cannot_be_cached(text: str, frontier: str, live_outs: str, problem: str) -> None:

@@ -124,7 +124,7 @@ def test_a_manifest_of_other_regions_is_not_believed(compiled: Path, tmp_path: P
     entry.value = json.dumps(content)
     answer = inspect_model(written(proto, tmp_path))
     assert answer["regions"][0]["fingerprint"] != "0" * 64
-    assert "the graph decides" in answer["notes"][0]
+    assert "shown is the graph" in answer["notes"][0]
 
 
 def test_a_later_schema_is_one_sentence(compiled: Path, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_a_choice_near_its_limit_is_told() -> None:
     region: Candidate = clear.plans[0][0]
     just = 3.0 * region.overhead * region.rows * 1.05
     close = choose(graph, Costs((just / 2, just / 2), just, shapes, measured=True))
-    assert [line.split(":")[0] for line in close.close] == ["region 'model' was decided by little"]
+    assert [line.split(":")[0] for line in close.close] == ["region 'model' is a close choice"]
     below = choose(graph, Costs((just / 2.3, just / 2.3), just / 1.15, shapes, measured=True))
     assert not below.plans and below.close
 

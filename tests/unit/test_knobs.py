@@ -38,7 +38,7 @@ from actcache.serve.byte_size import default_budget, parse_bytes
         ({"single_flight": "auto"}, '"on" or "off"'),
         ({"metrics_path": 7}, "'metrics_path' is 7"),
         ({"metrics_path": "/nowhere/m.json"}, "no file can be written beside it: No such file"),
-        ({"metrics_path": "/dev/null"}, "no plain file"),
+        ({"metrics_path": "/dev/null"}, "not a regular file"),
         ({"disk_path": 7}, "'disk_path' is 7"),
         ({"disk_path": "/no/such/folder/store"}, "/no/such/folder/store cannot be made: No such file"),
         ({"disk_path": "/dev/null"}, "/dev/null is not a folder"),

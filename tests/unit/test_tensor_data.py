@@ -70,7 +70,7 @@ def external(folder: Path, **where: str) -> TensorProto:
         ({"location": "d", "offset": "4"}, "ends before the data of initializer 'w'"),
         ({"location": "no\0thing"}, "cannot be read"),
         ({"location": "missing"}, "No such file"),
-        ({"location": "folder"}, "it is no file"),
+        ({"location": "folder"}, "it is not a file"),
         ({"location": "../out"}, "outside the model's folder"),
         ({"location": "/etc/hostname"}, "outside the model's folder"),
     ],

@@ -13,7 +13,7 @@
 //                          used, whatever its ttl; "inf"
 //   verify_fraction        share of hits that are recomputed and  0              the process
 //                          compared, 0 to 1
-//   verify_tolerance       relative difference that is none       1e-4           the process
+//   verify_tolerance       largest difference treated as equal    1e-4           the process
 //   on_mismatch            "evict" the entry, or also "disable"   evict          the process
 //                          the region, when they differ
 //   namespace_quota_bytes  bytes one namespace may hold, as       0: no quota    the process

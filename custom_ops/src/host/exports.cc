@@ -158,7 +158,7 @@ int actcache_replay(const char* region, const char* fingerprint, std::uint64_t l
                     int passed) {
   return Guard(-1, [&] {
     if (region == nullptr || fingerprint == nullptr) {
-      throw actcache::ConfigError("actcache_replay: whose call is it?");
+      throw actcache::ConfigError("actcache_replay: the region or the fingerprint is null");
     }
     if (!actcache::AppendRecorded(Registry::Process(), region, fingerprint,
                                   {lookup_ns, store_ns, cost_ns, fetch_ns, passed != 0})) {

@@ -71,7 +71,7 @@ std::optional<std::string> MetricsFile::Obstacle(const std::string& path) {
   const std::string full = ProcessPath(path);
   struct stat status;
   if (lstat(full.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
-    return "there is something that is no plain file";  // a snapshot would take its place
+    return "something that is not a regular file is there";  // a snapshot would take its place
   }
   // Permissions do not tell all: some file systems take no new files whoever asks.
   const std::string probe = MetricsWriter::DraftPath(full) + "0";

@@ -95,7 +95,7 @@ void CacheStore::ReadPlan(const KernelIo& io, Call& call) const {
   if (problem == nullptr && !call.passed()) {
     // Such a plan has no sources: after a full hit the other branch has to run.
     if (call.plan.missing == 0) problem = "nothing was missing";
-    if (call.plan.kind != call.cut->kind()) problem = "its calls are not divided so";
+    if (call.plan.kind != call.cut->kind()) problem = "its calls are divided in another way";
   }
   if (problem == nullptr) return;
   throw ort::Error(ort::ErrorCode::kInvalidArgument,
@@ -134,7 +134,7 @@ bool CacheStore::Check(const Call& call) const {
   if (!call.complete()) {
     throw ort::Error(ort::ErrorCode::kFail,
                      "actcache: region \"" + attributes_.region + "\": " + problem +
-                         "; it does not work row by row and must not be compiled so");
+                         "; it does not work row by row; compile it with --granularity tensor");
   }
   RegionCounters::Add(region_.counters.anomalies, 1);
   return false;

@@ -62,7 +62,7 @@ std::string InputName(const ort::Api* api, const ort::KernelInfo* info, std::siz
   throw ort::Error(
       ort::ErrorCode::kInvalidArgument,
       "actcache: region \"" + attributes.region + "\": the constant \"" + name +
-          "\" stands in the model twice, and this session replaces one of both; replace it in the "
+          "\" is in the model twice, and this session replaces one of the two; replace it in the "
           "model before it is compiled, or with SessionOptions.add_external_initializers");
 }
 
