@@ -14,7 +14,7 @@ import onnxruntime
 from rich.console import Console
 from rich.table import Table
 
-from actcache.model.trace import TraceReport
+from actcache.model.trace import TraceOutcome
 from benchmarks.analysis_time import SIZES, analysis_seconds
 from benchmarks.compile_time import compile_cost
 from benchmarks.interleaved import Ratio
@@ -33,7 +33,7 @@ def _timed(what: str, model: str, measured: Ratio, bar: float) -> Row:
     return {"what": what, "model": model, "value": measured.ratio, "bar": bar, "detail": detail}
 
 
-def _predicted(name: str, report: TraceReport) -> Row:
+def _predicted(name: str, report: TraceOutcome) -> Row:
     predicted = report.predicted if report.predicted is not None else float("nan")
     detail = f"{predicted:.3f} predicted, {report.measured:.3f} measured on {report.played} other calls; reused "
     detail += ", ".join(f"{reuse:.0%}" for reuse in report.reuse.values())

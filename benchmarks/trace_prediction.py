@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import actcache
-from actcache.model.trace import TraceReport
+from actcache.model.trace import TraceOutcome
 from models.fetch import fetch
 from models.workloads import WORKLOADS
 
@@ -16,7 +16,7 @@ from models.workloads import WORKLOADS
 TRACES = {"table-cells": (40, 8), "strike-remarks": (60, 16), "artwork-media": (60, 16)}
 
 
-def trace_report(name: str) -> TraceReport:
+def trace_report(name: str) -> TraceOutcome:
     """Record a workload, compile its model by the trace, and return what was predicted and measured."""
     calls, rows = TRACES[name]
     workload = WORKLOADS[name]

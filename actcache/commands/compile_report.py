@@ -144,7 +144,7 @@ def _few(names: Sequence[str]) -> Sequence[str]:
 
 
 def trace_line(trace: Mapping[str, Any]) -> str:
-    """Say in one line what a trace predicted and measured (:class:`actcache.model.trace.TraceReport` as JSON)."""
+    """Say in one line what a trace predicted and measured (:class:`actcache.model.trace.TraceOutcome` as JSON)."""
     reuse = ", ".join(f"'{name}' {share:.1%}" for name, share in sorted(trace["reuse"].items()))
     expected = "" if trace["predicted"] is None else f"{trace['predicted']:.3f} of the original's time expected, "
     return (
@@ -154,7 +154,7 @@ def trace_line(trace: Mapping[str, Any]) -> str:
 
 
 def verify_line(verify: Mapping[str, Any] | None) -> str:
-    """Say in one line what verification found (:class:`actcache.verification.verify.VerifyReport` as JSON; None: not
+    """Say in one line what verification found (:class:`actcache.verification.verify.Verification` as JSON; None: not
     done).
     """
     if not verify:

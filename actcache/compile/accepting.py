@@ -15,13 +15,13 @@ from actcache.compile.choosing import Chosen
 from actcache.compile.cost_profile import file_digest
 from actcache.compile.job import Job, Subject
 from actcache.errors import NothingToCache
-from actcache.model.trace import TraceReport
+from actcache.model.trace import TraceOutcome
 from actcache.passes.choice.choose import Plan
 from actcache.passes.refusal import Refusal
 from actcache.passes.rewrite.store_tolerance import state_tolerances
 from actcache.runs.client import ask
 from actcache.runs.requests import Played, PlayTrace
-from actcache.verification.verify import VerifyReport
+from actcache.verification.verify import Verification
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Accepted:
     """
 
     built: Built
-    report: VerifyReport | None
-    played: TraceReport | None = None
+    report: Verification | None
+    played: TraceOutcome | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _paying(job: Job, subject: Subject, chosen: Chosen, accepted: Accepted) -> A
     played = known or played
     plan = [c.candidate for c in regions]
     predictable = all(map(chosen.predictor.can_predict, plan))
-    report = TraceReport(
+    report = TraceOutcome(
         calls=len(job.trace.chosen_by),
         played=played.calls,
         predicted=chosen.predictor.predict(plan).ratio if predictable else None,
@@ -143,12 +143,12 @@ def _completed(job: Job, subject: Subject, chosen: Chosen, accepted: Accepted) -
     return replace(accepted, report=report)
 
 
-def _accepted_difference(job: Job, report: VerifyReport | None) -> float | None:
+def _accepted_difference(job: Job, report: Verification | None) -> float | None:
     """Return the one relative difference that judges the model from now on; None: the types of outputs do."""
     return accepted_by_spread(report.outputs if report else (), job.options.tolerance)
 
 
-def _region_tolerances(job: Job, subject: Subject, built: Built, report: VerifyReport | None) -> dict[str, float]:
+def _region_tolerances(job: Job, subject: Subject, built: Built, report: Verification | None) -> dict[str, float]:
     """Return per region the accepted difference of its live-outs."""
     stated = _accepted_difference(job, report) or 0.0
     found = {}

@@ -14,7 +14,7 @@ from actcache.passes.choice.bits import filled_up, known_barriers, measured_rule
 from actcache.passes.choice.choose import Plan
 from actcache.runs.client import ask
 from actcache.runs.requests import BatchBits, FindBatchBits
-from actcache.verification.verify import VerifyReport
+from actcache.verification.verify import Verification
 
 
 class BitSearch:
@@ -42,7 +42,7 @@ class BitSearch:
         yield from ((plan, False) for plan in self._placed() if plan not in plans)
         yield from ((plan, True) for plan in plans if len(plan) > 1 or plan is not best)
 
-    def verified(self, plan: Plan) -> tuple[Built, VerifyReport]:
+    def verified(self, plan: Plan) -> tuple[Built, Verification]:
         """Compile and verify a plan; where bits differ, also so that what gives a single row other bits never computes
         one row of a larger call: some nodes, or if that does not do, whole regions.
         """
@@ -57,7 +57,7 @@ class BitSearch:
             built, report = self._attempt(other)
         return built, report
 
-    def _attempt(self, plan: Plan) -> tuple[Built, VerifyReport]:
+    def _attempt(self, plan: Plan) -> tuple[Built, Verification]:
         return build_and_verify(self._job, self._subject, self._chosen, plan)
 
     @cached_property
@@ -83,7 +83,7 @@ class BitSearch:
 
 
 def region_bits(
-    job: Job, subject: Subject, chosen: Chosen, regions: Sequence[CompiledRegion], report: VerifyReport
+    job: Job, subject: Subject, chosen: Chosen, regions: Sequence[CompiledRegion], report: Verification
 ) -> dict[str, bool]:
     """Return per region whether the model with it alone is the original bit for bit.
 

@@ -20,7 +20,7 @@ from actcache.passes.rewrite.per_call import add_per_call
 from actcache.passes.rows import prove_rows, row_hypotheses, with_namesakes
 from actcache.runs.client import ask
 from actcache.runs.requests import Compiled, Verify
-from actcache.verification.verify import VerifyReport
+from actcache.verification.verify import Verification
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def on_disk(job: Job, built: Built) -> Compiled:
     return Compiled(path, job.options.per_call)
 
 
-def build_and_verify(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> tuple[Built, VerifyReport]:
+def build_and_verify(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> tuple[Built, Verification]:
     """Compile and verify a plan."""
     built = build(job, subject, chosen, plan)
     job.step("verifying " + ", ".join(f"'{c.region.id}' by {c.region.granularity}" for c in plan))

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from actcache.base.per_call import PerCall
-from actcache.model.trace import TraceReport
+from actcache.model.trace import TraceOutcome
 from actcache.passes.choice.candidate import Candidate
 from actcache.passes.choice.choose_traced import Considered
 from actcache.passes.refusal import Refusal
-from actcache.verification.verify import VerifyReport
+from actcache.verification.verify import Verification
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class CompileResult:
     files: list[Path]
     regions: list[CompiledRegion]
     refusals: list[Refusal]
-    verify: VerifyReport | None
+    verify: Verification | None
     budget: int
     notes: list[str] = field(default_factory=list)
     explain: list[str] = field(default_factory=list)
     considered: list[Considered] = field(default_factory=list)
-    trace: TraceReport | None = None
+    trace: TraceOutcome | None = None
     per_call: PerCall = field(default_factory=PerCall)
 
     def to_json(self) -> dict[str, Any]:

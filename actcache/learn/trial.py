@@ -22,7 +22,7 @@ def trial(opening: Opening, ready: Ready, session: Any, calls: Sequence[Feed]) -
     Returns:
         The compiled model's session, as C++ has it, and what is wrong with it.
     """
-    from actcache.verification.verify import VerifyReport, differences, varying_outputs
+    from actcache.verification.verify import Verification, differences, varying_outputs
 
     original = session._sess
     try:
@@ -31,7 +31,7 @@ def trial(opening: Opening, ready: Ready, session: Any, calls: Sequence[Feed]) -
         if differs is not None:
             return None, f"the compiled model has another signature: {differs}"
         names = [output.name for output in original.outputs_meta]
-        report = VerifyReport()
+        report = Verification()
         varying: frozenset[int] | None = None
         for number, feed in enumerate(calls):
             expected = original.run(names, feed, None)

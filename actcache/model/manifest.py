@@ -11,8 +11,8 @@ in it changes a result. Its keys in schema 2:
 - ``milliseconds``: one call of the original on the sample, and ``measured``: whether that is a measurement.
 - ``regions``: see :meth:`actcache.compile.result.CompiledRegion.to_json`; ``predicted_reuse`` and ``measured_reuse``
   are the shares of rows that a trace said would repeat and that did, null without one.
-- ``verify``, ``trace``: what verification and trace found (:class:`~actcache.verification.verify.VerifyReport`,
-  :class:`~actcache.model.trace.TraceReport`); null if they were not asked for.
+- ``verify``, ``trace``: what verification and trace found (:class:`~actcache.verification.verify.Verification`,
+  :class:`~actcache.model.trace.TraceOutcome`); null if they were not asked for.
 - ``per_call``: names of the inputs and outputs that steer and watch the cache
   (:class:`actcache.base.per_call.PerCall`); not there without any.
 

@@ -40,7 +40,7 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class TraceReport:
+class TraceOutcome:
     """What a trace predicted and what then came of it.
 
     Attributes:

@@ -26,7 +26,7 @@ from actcache.passes.rewrite.weights import move_weights
 from actcache.replay.differences import calls_differ, first_difference, missing
 from actcache.runs.client import ask
 from actcache.runs.requests import Compiled, LoggedCall, LoggedControlCall, Originals, ReplayLog
-from actcache.verification.verify import VerifyReport
+from actcache.verification.verify import Verification
 
 
 def replay_audit(
@@ -95,7 +95,7 @@ def _played(
     audit: str | PathLike[str],
     libraries: Sequence[str | PathLike[str]],
     tolerance: float | None,
-) -> tuple[History, VerifyReport]:
+) -> tuple[History, Verification]:
     """Make the calls, and return what was decided and how outputs compare."""
     with scratch_folder() as directory:
         original = _write_original(model, directory)

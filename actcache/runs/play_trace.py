@@ -32,7 +32,7 @@ def play_trace(request: PlayTrace, _: Path) -> Played:
 
 def _played(original: Run, compiled: Run, calls: Calls, tolerance: float | None) -> Played:
     """Play calls through both models in turn, from an empty store, until all are played or the time is up."""
-    played, seconds, report = 0, [0.0, 0.0], verify.VerifyReport()
+    played, seconds, report = 0, [0.0, 0.0], verify.Verification()
     varying: frozenset[int] = frozenset()
     before: Mapping[str, RowCounts] = {}
     deadline = time.monotonic() + _SECONDS

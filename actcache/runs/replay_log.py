@@ -26,7 +26,7 @@ from actcache.verification.cases import Feed
 _ONE_FILE, _BUFFER = 1 << 50, 64 << 20
 
 
-def replay_log(request: ReplayLog, _: Path) -> verify.VerifyReport:
+def replay_log(request: ReplayLog, _: Path) -> verify.Verification:
     """Make recorded calls as the log says, from an empty store, with an audit log of their own.
 
     Returns:
@@ -41,7 +41,7 @@ def replay_log(request: ReplayLog, _: Path) -> verify.VerifyReport:
     sessions.of(next(step.namespace for step in request.steps if isinstance(step, LoggedCall)))  # makes regions known
     knobs.configure(audit_max_bytes=_ONE_FILE, audit_files=0, audit_buffer_bytes=_BUFFER)
     knobs.configure(audit_path=str(request.record))
-    report = verify.VerifyReport()
+    report = verify.Verification()
     varying: frozenset[int] | None = None
     for step in request.steps:
         if isinstance(step, LoggedControlCall):

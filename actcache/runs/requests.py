@@ -18,7 +18,7 @@ from actcache.passes.choice.bits import Dependent
 from actcache.passes.choice.trace_keys import Place
 from actcache.passes.costs.cost import Costs
 from actcache.passes.costs.time_model import FewRows
-from actcache.verification.verify import VerifyReport
+from actcache.verification.verify import Verification
 
 T = TypeVar("T")
 #: Graph input to the axis of its rows.
@@ -182,7 +182,7 @@ class Measure(OfOriginals[Measurement], frozen=True):
     timed: bool
 
 
-class Verify(OfOriginals[VerifyReport], frozen=True):
+class Verify(OfOriginals[Verification], frozen=True):
     """Verify a compiled model against the original.
 
     Attributes:
@@ -194,7 +194,7 @@ class Verify(OfOriginals[VerifyReport], frozen=True):
         exact: Accept no difference, not in one bit.
     """
 
-    answer = VerifyReport
+    answer = Verification
     compiled: Compiled
     samples: Sequence[Path]
     batches: Sequence[RowAxes]
@@ -283,7 +283,7 @@ class LoggedControlCall(msgspec.Struct, frozen=True, tag=True):
     arguments: Mapping[str, Any]
 
 
-class ReplayLog(OfOriginals[VerifyReport], frozen=True):
+class ReplayLog(OfOriginals[Verification], frozen=True):
     """Make the calls of an audit log again, from an empty store, with an audit log of their own.
 
     Attributes:
@@ -296,7 +296,7 @@ class ReplayLog(OfOriginals[VerifyReport], frozen=True):
         tolerance: As for :class:`Verify`.
     """
 
-    answer = VerifyReport
+    answer = Verification
     compiled: Compiled
     calls: Sequence[Path]
     config: Mapping[str, Any]

@@ -29,7 +29,7 @@ from actcache.verification.cases import Feed, Run, affordable
 from actcache.verification.spread import measure_spread
 
 
-def verify_model(request: Verify, _: Path) -> verify.VerifyReport:
+def verify_model(request: Verify, _: Path) -> verify.Verification:
     """Ask the original, then the compiled model."""
     inputs = model_inputs(onnx.load_model(request.originals.base, load_external_data=False))
     samples = [read_feed(path, inputs) for path in request.samples]
@@ -51,7 +51,7 @@ def verify_model(request: Verify, _: Path) -> verify.VerifyReport:
     except ActcacheError:
         raise
     except Exception as error:
-        return verify.VerifyReport(failure=f"onnxruntime refuses the compiled model ({short(error)})")
+        return verify.Verification(failure=f"onnxruntime refuses the compiled model ({short(error)})")
     report = verify.compare(
         run,
         runtime.invalidate,

@@ -19,7 +19,7 @@ from actcache.verification.comparison import error_of, identical
 
 
 @dataclass
-class VerifyReport:
+class Verification:
     """What verification found.
 
     Attributes:
@@ -133,7 +133,7 @@ def compare(
     exact: bool = False,
     ignore: frozenset[int] = frozenset(),
     spread: Callable[[], Spread] | None = None,
-) -> VerifyReport:
+) -> Verification:
     """Run the compiled model through every case and compare.
 
     Args:
@@ -146,7 +146,7 @@ def compare(
         ignore: Outputs that the original itself does not repeat.
         spread: Measures the original's own spread; asked if an output is beyond the tolerance of its type.
     """
-    report, found = VerifyReport(), Differences()
+    report, found = Verification(), Differences()
     for answered in answers:
         skipped = True
         for case, expected in answered:
@@ -171,7 +171,7 @@ def compare(
     return report
 
 
-def _not_exact(report: VerifyReport) -> str:
+def _not_exact(report: Verification) -> str:
     where = ", ".join(report.different)
     return f"results are not the original's bit for bit in: {where}; the difference is {report.max_abs_error:.3g}"
 
@@ -182,7 +182,7 @@ def _check(
     expected: list[Any],
     tolerance: float | None,
     ignore: frozenset[int],
-    report: VerifyReport,
+    report: Verification,
     found: Differences,
 ) -> str | None:
     for feed in case.prepare:
@@ -205,7 +205,7 @@ def differences(
     expected: list[Any],
     tolerance: float | None,
     ignore: frozenset[int],
-    report: VerifyReport,
+    report: Verification,
 ) -> str | None:
     """Compare one answer with the original's, note it in `report`, and return what is beyond the tolerance, or None."""
     found = Differences()
@@ -219,7 +219,7 @@ def _note(
     expected: list[Any],
     tolerance: float | None,
     ignore: frozenset[int],
-    report: VerifyReport,
+    report: Verification,
     found: Differences,
 ) -> None:
     """Compare one answer with the original's and note what differs in `report` and `found`."""

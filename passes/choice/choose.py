@@ -149,7 +149,7 @@ def _outputs_not_kept(view: GraphView) -> list[Refusal]:
 
 
 def wanted_places(view: GraphView, costs: Costs, pure_ops: Collection[str] = ()) -> set[Place]:
-    """Return the places that a recording needs hashes of, for a choice by what recorded calls would have found."""
+    """Return the places where recorded calls have to be hashed, so that regions can be chosen by what repeats there."""
     search = Search(view, costs, impure_nodes(view, pure_ops), everything=False)
     return {place for cone, _ in _named_cones(view, costs, "", MIN_CONE_SHARE) for place in search.places(cone)}
 
@@ -206,7 +206,7 @@ def _too_little(candidate: Candidate, share: float, needed: float) -> Refusal | 
 
 
 def _close(candidate: Candidate, share: float, needed_share: float, needed_seconds: float) -> list[str]:
-    """Say what makes the decision about a candidate a close one: that which decides is near its limit."""
+    """Say why the decision about a candidate is close: what decides is near its limit."""
     limits = [
         (share, needed_share, f"{share:.1%} of the model's time, and {needed_share:.1%} are needed"),
         (

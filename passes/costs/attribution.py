@@ -1,4 +1,4 @@
-"""Which nodes of the file the nodes of onnxruntime's optimised model stand for.
+"""Which nodes of the file became which nodes of onnxruntime's optimised model.
 
 The optimiser fuses, folds and renames nodes, but what a fused node writes keeps the name that it had in the file (or
 has none there: between the blocked layouts of convolutions, say). So a node of the optimised model stands for the nodes

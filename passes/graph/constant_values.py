@@ -34,7 +34,7 @@ class ConstantValues:
         self._known: dict[str, Array | None] = {}
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """Return the shape of a constant; None for what is none, or is too large to be looked at."""
+        """Return the shape of a constant; None if it is not a constant, or too large to be read."""
         if name not in self._view.constants:
             return None
         shape, dtype = self._view.shape(name), self._view.dtype(name)

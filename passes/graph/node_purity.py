@@ -26,7 +26,7 @@ Constants = Callable[[str], "npt.NDArray[np.generic] | None"]
 
 @dataclass(frozen=True)
 class Scope:
-    """What decides about a node besides itself.
+    """What the purity of a node depends on besides the node itself.
 
     Attributes:
         opsets: Version of each domain, by its canonical name.

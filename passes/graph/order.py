@@ -11,7 +11,7 @@ from actcache.passes.graph.nodes import node_reads
 
 
 def topological(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Return `nodes` so that each stands after what it reads, and otherwise as early as its place in `nodes` allows."""
+    """Return `nodes` sorted so that each comes after what it reads, and else in the order given."""
     producer = {name: i for i, node in enumerate(nodes) for name in node.output if name}
     sources = [{producer[name] for name in node_reads(node) if name in producer} for node in nodes]
     readers: list[list[int]] = [[] for _ in nodes]

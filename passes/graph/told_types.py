@@ -56,6 +56,6 @@ def told_types(
 
 
 def _element_type(text: str) -> int:
-    """Read what onnxruntime calls a type: ``tensor(float)``, ``seq(map(int64,tensor(float)))``."""
+    """Parse a type as onnxruntime writes it: ``tensor(float)``, ``seq(map(int64,tensor(float)))``."""
     tensor = _TENSOR.fullmatch(text)
     return int(onnx.TensorProto.DataType.Value(tensor[1].upper())) if tensor else 0

@@ -95,7 +95,7 @@ class _Carried:
 
 
 def _settled(op: Op, initial: Sequence[Value], body: Body, skip: int) -> tuple[list[Value], list[Value]]:
-    """Interpret the body until what is assumed of the carried values is what it makes of them.
+    """Interpret the body until what is assumed of the carried values also holds after it.
 
     Returns:
         The carried values after any number of iterations, and all outputs of the body in the last interpretation.

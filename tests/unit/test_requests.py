@@ -17,7 +17,7 @@ from actcache.passes.costs.time_model import FewRows
 from actcache.runs import requests
 from actcache.runs.requests import BatchBits, Compiled, FixedBatch, Measurement, Originals, Played, RowCounts
 from actcache.runs.worker import TASKS
-from actcache.verification.verify import VerifyReport
+from actcache.verification.verify import Verification
 
 ORIGINALS = Originals("s.onnx", "m.onnx", "b.onnx", ["lib.so"], "", FixedBatch(2, {"x": 0}, [None, 1]))
 COMPILED = Compiled(Path("c.onnx"), PerCall("tenant"))
@@ -49,7 +49,7 @@ REQUESTS: list[requests.Request[Any]] = [
 ANSWERS: list[tuple[Any, Any]] = [
     (dict[str, int], {"y": 1}),
     (Measurement, Measurement(SAMPLES, "1.32.0", COSTS)),
-    (VerifyReport, VerifyReport(cases=3, failure="differs", outputs=[{"output": 0}], region_bits={"r": True})),
+    (Verification, Verification(cases=3, failure="differs", outputs=[{"output": 0}], region_bits={"r": True})),
     (BatchBits, BatchBits([Dependent("y", "Log 'l'", 2, 1e-7)], ["y"])),
     (list[FewRows], [FewRows({"x": 0}, 1, COSTS)]),
     (Played, Played(4, 1.0, 0.5, {"r": RowCounts(4, 1)}, 0.0, None)),
@@ -76,8 +76,8 @@ def test_answers(kind: Any, answer: Any, tmp_path: Path) -> None:
 
 
 def test_a_difference_may_be_infinite_and_a_number_may_be_numpys(tmp_path: Path) -> None:
-    write_json(tmp_path / "answer.json", VerifyReport(max_abs_error=np.float32("inf"), cases=np.int64(2)))
-    assert read_json(tmp_path / "answer.json", VerifyReport) == VerifyReport(max_abs_error=float("inf"), cases=2)
+    write_json(tmp_path / "answer.json", Verification(max_abs_error=np.float32("inf"), cases=np.int64(2)))
+    assert read_json(tmp_path / "answer.json", Verification) == Verification(max_abs_error=float("inf"), cases=2)
 
 
 @pytest.mark.parametrize("wrong", [{}, {"type": "Measure"}, {"type": "Guess"}, [], {"type": "AskTypes", "names": 3}])

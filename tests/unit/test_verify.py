@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from actcache.verification.cases import SEQUENCES, Feed, affordable, cases, first_rows, more_rows, take
-from actcache.verification.verify import VerifyReport, compare, references, varying_outputs
+from actcache.verification.verify import Verification, compare, references, varying_outputs
 
 SAMPLE: Feed = {"x": np.array([[1.5, -2.0], [3.25, 0.5], [-7.0, 40.0]], np.float32), "k": np.array(2.0, np.float32)}
 AXES = {"x": 0}
@@ -101,7 +101,7 @@ class Memo:
         return [np.stack([self.kept[key] for key in keys])]
 
 
-def exact_report(compute: Any, model: Any = original) -> tuple[VerifyReport, Memo]:
+def exact_report(compute: Any, model: Any = original) -> tuple[Verification, Memo]:
     compiled = Memo(compute)
     answers = references(model, [SAMPLE], [AXES], (), SEQUENCES)
     return compare(compiled, compiled.clear, answers, exact=True), compiled
