@@ -75,8 +75,8 @@ class LookupLine(_Event, tag="lookup"):
         call: A number that the ``store`` line of its misses repeats.
         region: Number of the region.
         outcomes: A letter per row: ``h`` hit, ``d`` duplicate of a missing row of the call, ``j`` joined (waited for
-            another call that computed it), ``m`` miss, ``e`` expired or too old (a miss), ``v`` verified (computed to
-            be compared with its entry), ``b`` bypassed, ``r`` refreshed.
+            another call that computed it), ``k`` found on disk, ``w`` found on a server, ``m`` miss, ``e`` expired or
+            too old (a miss), ``v`` verified (computed to be compared with its entry), ``b`` bypassed, ``r`` refreshed.
         rows: How many there are.
         now_ns: When the store was asked, by a clock of the process that never goes back.
         keys: The first 64 bits of every row's key as JSON, undecoded, for there are many:

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 HIT: Final = "h"
 DUPLICATE: Final = "d"
 JOINED: Final = "j"
+DISK: Final = "k"
+REMOTE: Final = "w"
 MISS: Final = "m"
 EXPIRED: Final = "e"
 VERIFIED: Final = "v"
@@ -38,6 +40,8 @@ LOOKED_UP: Final = {
     HIT: Wording("hit", "found"),
     DUPLICATE: Wording("equal to an earlier row of the call", "a duplicate"),
     JOINED: Wording("joined a call that computed it", "found after waiting"),
+    DISK: Wording("found on disk", "found on disk"),
+    REMOTE: Wording("found on a server", "found on a server"),
     MISS: Wording("miss", "missed"),
     EXPIRED: Wording("expired or too old", "too old"),
     VERIFIED: Wording("computed to verify", "found and verified"),
@@ -54,16 +58,16 @@ KEPT: Final = {
 }
 
 #: Rows whose result came from the cache.
-REUSED: Final = HIT + DUPLICATE + JOINED
+REUSED: Final = HIT + DUPLICATE + JOINED + DISK + REMOTE
 #: Of those, the ones whose result was copied out of the store.
-FETCHED: Final = HIT + JOINED
+FETCHED: Final = HIT + JOINED + DISK + REMOTE
 #: Rows that are computed, to be stored or compared: the ``store`` line has a letter for each.
 COMPUTED: Final = MISS + EXPIRED + VERIFIED + REFRESHED
 #: Rows that had an entry when they were looked up.
 HELD: Final = HIT + VERIFIED
 #: Rows of which the budget decides what becomes of them; the others are reused, or computed, with any budget.
 DECIDED_BY_BUDGET: Final = HIT + MISS + VERIFIED
-ALWAYS_REUSED: Final = DUPLICATE + JOINED
+ALWAYS_REUSED: Final = DUPLICATE + JOINED + DISK + REMOTE
 ALWAYS_COMPUTED: Final = EXPIRED + REFRESHED
 #: Computed rows whose key is in the store afterwards.
 HELD_AFTERWARDS: Final = STORED + PRESENT + EQUAL

@@ -178,6 +178,8 @@ def _declare(handle: ctypes.CDLL) -> None:
     handle.actcache_simulate.restype = ctypes.c_int
     handle.actcache_flush.argtypes = [ctypes.c_double]
     handle.actcache_flush.restype = ctypes.c_int
+    handle.actcache_store.argtypes = [*(ctypes.c_char_p,) * 5, ctypes.c_uint64]
+    handle.actcache_store.restype = ctypes.c_char_p
     handle.actcache_abandon.argtypes = []
     handle.actcache_abandon.restype = None
     for name in ("actcache_invalidate", "actcache_pin", "actcache_unpin"):

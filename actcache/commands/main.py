@@ -29,6 +29,7 @@ from actcache.commands.inspect import inspect_command
 from actcache.commands.replay import replay_command
 from actcache.commands.report import report_command
 from actcache.commands.run import run_command
+from actcache.commands.store import store_command
 from actcache.commands.terminal import as_ours, fail, give_up, new_console, progress, stdout
 from actcache.commands.top import top_command
 from actcache.errors import (
@@ -235,6 +236,7 @@ for command in (
     replay_command,
     report_command,
     run_command,
+    store_command,
     top_command,
 ):
     umbrella.add_command(command)

@@ -37,6 +37,7 @@ def configure(
     remote_ca_file: str | os.PathLike[str] | None = None,
     remote_cert_file: str | os.PathLike[str] | None = None,
     remote_key_file: str | os.PathLike[str] | None = None,
+    portable: str | None = None,
     metrics_path: str | os.PathLike[str] | None = None,
     audit_path: str | os.PathLike[str] | None = None,
     audit_max_bytes: int | str | None = None,
@@ -81,6 +82,8 @@ def configure(
         remote_ca_file: Certificates of who may vouch for a server with TLS. Default: the system's.
         remote_cert_file: Certificate of this client, for a server that wants one.
         remote_key_file: Its key.
+        portable: ``"on"`` lets machines whose processors differ share values through tiers: their results differ by
+            rounding. Holds for sessions that have not run yet.
         metrics_path: File that is rewritten every second, for ``actcache top``; in Prometheus' text format if its
             name ends in ``.prom``. ``%p`` in it stands for the process id. ``""`` for none. A child of ``os.fork()``
             writes a file only if ``%p`` gives it another name, from its first session or knob on.
@@ -123,6 +126,7 @@ def configure(
         "remote_cert_file": _path("remote_cert_file", remote_cert_file),
         "remote_key_file": _path("remote_key_file", remote_key_file),
         "remote_url": _text("remote_url", remote_url),  # after what it needs
+        "portable": _text("portable", portable),
         "metrics_path": _path("metrics_path", metrics_path),
         "audit_max_bytes": _bytes("audit_max_bytes", audit_max_bytes),
         "audit_files": _count("audit_files", audit_files),

@@ -60,8 +60,9 @@ extern "C" {
  *   "remote_ca_file"         certificates of who may vouch for a server with TLS (rediss://)
  *   "remote_cert_file"       certificate of this client, and
  *   "remote_key_file"        its key
- *   "audit_max_bytes"        size at which that file is renamed and a new one begun
- *   "audit_files"            how many renamed ones are kept
+ *   "portable"               "on": machines whose processors differ share values through tiers, if
+ * their first results are equal but for rounding; or "off" "audit_max_bytes"        size at which
+ * that file is renamed and a new one begun "audit_files"            how many renamed ones are kept
  *   "audit_buffer_bytes"     memory for what is not written yet; what does not fit is dropped
  *
  * A null `value` takes the setting back. Returns 0, or -1 and a message in actcache_last_error().
@@ -71,6 +72,20 @@ ACTCACHE_EXPORT int actcache_configure(const char* name, const char* value);
 /* Writes what waits to be written to disk_path, for at most so many seconds. Returns 1 if all of it
  * is written, 0 if not. A process that ends does the same for five seconds. */
 ACTCACHE_EXPORT int actcache_flush(double seconds);
+
+/* Looks into a disk store, or changes it, also while services use it. Answers in JSON, with an
+ * object that has the member "error" if it cannot; null if memory ran out. Valid until this
+ * thread's next call. `what` is "stat"    "path", "budget_bytes", "entries", "bytes", "file_bytes",
+ * "evicted", and "regions", a list with "region", "namespace", "entries", "bytes", "in_files",
+ * "oldest", "newest" "ls"      "entries", a list of at most `number` entries of `region` and
+ * `name_space` (null: any) "verify"  reads and checks everything; with a `number` other than 0
+ * removes what is damaged: "entries", "damaged", "removed" "purge"   removes the entries of
+ * `region` and `name_space` (null: all): "removed" "copy"    copies all entries to the store in the
+ * folder `other`, which is made with the same secret if it is not there; `number` is its budget, 0
+ * what it has: "copied", "present", "damaged", "refused" */
+ACTCACHE_EXPORT const char* actcache_store(const char* what, const char* folder, const char* other,
+                                           const char* region, const char* name_space,
+                                           uint64_t number);
 
 /* What was wrong with this thread's last call; "" if it succeeded. Never null, valid until the
  * thread's next call of any function here. */
@@ -91,6 +106,7 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  *      "bypassed"        were computed without being looked up
  *      "duplicates"      those of the hits that equal a missing row of their own call
  *      "joined"          those of the hits that waited for another call to compute them
+ *      "disk_hits", "remote_hits"   those of the hits that a tier had, and memory had not
  *      "expired"         those of the misses whose entry was there, but too old
  *      "verified"        were computed to be compared with their entry
  *      "compared"        those of the verified whose entry another session had made

@@ -187,7 +187,8 @@ TEST(Config, SaysWhatIsWrongAndWhatItTakes) {
       "ttl_seconds, max_entry_age, verify_fraction, verify_tolerance, on_mismatch, "
       "namespace_quota_bytes, bypass, single_flight, disk_path, disk_budget_bytes, "
       "remote_secret, remote_secret_file, remote_password_file, remote_ca_file, remote_cert_file, "
-      "remote_key_file, remote_ttl_seconds, remote_max_value_bytes, remote_url, metrics_path, "
+      "remote_key_file, remote_ttl_seconds, remote_max_value_bytes, remote_url, portable, "
+      "metrics_path, "
       "audit_path, "
       "audit_max_bytes, audit_files "
       "and audit_buffer_bytes");
@@ -223,7 +224,8 @@ TEST(Config, WritesJson) {
             "\"remote_secret\": \"\", \"remote_secret_file\": \"\", "
             "\"remote_password_file\": \"\", \"remote_ttl_seconds\": 604800.000000000, "
             "\"remote_max_value_bytes\": 16777216, \"remote_ca_file\": \"\", "
-            "\"remote_cert_file\": \"\", \"remote_key_file\": \"\", \"metrics_path\": \"\", "
+            "\"remote_cert_file\": \"\", \"remote_key_file\": \"\", \"portable\": \"off\", "
+            "\"metrics_path\": \"\", "
             "\"audit_path\": \"\", \"audit_max_bytes\": 268435456, "
             "\"audit_files\": 4, "
             "\"audit_buffer_bytes\": 8388608, \"memory_bytes\": 1000}");

@@ -39,6 +39,7 @@ from actcache.serve.byte_size import default_budget, parse_bytes
         ({"metrics_path": 7}, "'metrics_path' is 7"),
         ({"metrics_path": "/nowhere/m.json"}, "no file can be written beside it: No such file"),
         ({"metrics_path": "/dev/null"}, "not a regular file"),
+        ({"portable": "yes"}, '"on" or "off"'),
         ({"disk_path": 7}, "'disk_path' is 7"),
         ({"disk_path": "/no/such/folder/store"}, "/no/such/folder/store cannot be made: No such file"),
         ({"disk_path": "/dev/null"}, "/dev/null is not a folder"),
@@ -69,7 +70,7 @@ def test_every_knob_is_set_and_shown(tmp_path: Path) -> None:
             disk_path=pathlib.Path(os.environ["STORE"]), disk_budget_bytes="20MiB",
             remote_url="redis://ann:pw@127.0.0.1:1", remote_secret="0123456789abcdef", remote_ttl_seconds=60,
             remote_max_value_bytes="1MiB", remote_ca_file=pathlib.Path("/none"),
-            metrics_path=pathlib.Path(os.environ["FILE"]),
+            portable="on", metrics_path=pathlib.Path(os.environ["FILE"]),
             audit_path=pathlib.Path("audit.jsonl"), audit_max_bytes="1MiB", audit_files=2, audit_buffer_bytes=1 << 16)
         print(json.dumps(actcache.configuration()), actcache.stats()["store"]["budget_bytes"])
     """
@@ -100,6 +101,7 @@ def test_every_knob_is_set_and_shown(tmp_path: Path) -> None:
         "remote_ca_file": "/none",
         "remote_cert_file": "",
         "remote_key_file": "",
+        "portable": "on",
         "audit_path": "audit.jsonl",
         "audit_max_bytes": 1 << 20,
         "audit_files": 2,

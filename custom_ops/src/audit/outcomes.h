@@ -10,6 +10,8 @@ enum class LookupOutcome : char {
   kHit = 'h',
   kDuplicate = 'd',
   kJoined = 'j',
+  kDisk = 'k',    // memory did not have it, the disk tier had
+  kRemote = 'w',  // likewise, the remote tier
   kMiss = 'm',
   kExpired = 'e',
   kVerified = 'v',

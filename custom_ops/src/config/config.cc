@@ -179,6 +179,7 @@ void Config::Apply() {
   on_mismatch_.store(values.on_mismatch, kRelaxed);
   bypass_.store(values.bypass, kRelaxed);
   single_flight_.store(values.single_flight, kRelaxed);
+  portable_.store(values.portable, kRelaxed);
   namespace_quota_bytes_ = values.namespace_quota_bytes;
 }
 

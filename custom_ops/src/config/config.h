@@ -60,6 +60,7 @@ class Config {
   OnMismatch on_mismatch() const { return Read(on_mismatch_); }
   bool bypass() const { return Read(bypass_); }  // "auto"
   bool single_flight() const { return Read(single_flight_); }
+  bool portable() const { return Read(portable_); }
 
   // For host/fork.h: hold all locks of the process's configuration, if it exists, around fork();
   // tell the store of a child its limits. A child has no metrics file until its configuration is
@@ -96,6 +97,7 @@ class Config {
   std::atomic<OnMismatch> on_mismatch_{};
   std::atomic<bool> bypass_{};
   std::atomic<bool> single_flight_{};
+  std::atomic<bool> portable_{};
 };
 
 }  // namespace actcache

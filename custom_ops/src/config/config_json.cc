@@ -47,6 +47,7 @@ std::string ConfigJson(const KnobValues& values) {
     object.Text("disk_path", values.tiers.disk_path);
     object.Number("disk_budget_bytes", values.tiers.disk_budget_bytes);
     WriteRemote(values.tiers.remote, &object);
+    object.Text("portable", values.portable ? "on" : "off");
     object.Text("metrics_path", values.metrics_path);
     object.Text("audit_path", values.audit.path);
     object.Number("audit_max_bytes", values.audit.max_bytes);

@@ -194,6 +194,10 @@ const std::array<Knob, kKnobCount> kKnobs = {{
        return true;
      },
      &RemoteUrlObstacle, true},
+    {"portable", Scope::kProcess, "\"on\" or \"off\"",
+     [](Text text, KnobValues* values) {
+       return ReadChoice(text, {{"on", true}, {"off", false}}, &values->portable);
+     }},
     {"metrics_path", Scope::kProcess, "the name of a file, or an empty text for none",
      [](Text text, KnobValues* values) {
        values->metrics_path = text;

@@ -37,6 +37,8 @@
 //   remote_ca_file         who may vouch for a server with TLS      the system's   the process
 //   remote_cert_file       certificate of this client, for TLS,     ""             the process
 //   remote_key_file        and its key                              ""             the process
+//   portable               "on": machines whose processors differ    off            the process
+//                          share through tiers; or "off"
 //   metrics_path           file that a snapshot is written to      "": none       the process
 //                          every second (metrics/metrics_file.h)
 //   audit_path             file that is told what becomes of      "": none       the process
@@ -103,6 +105,7 @@ struct KnobValues {
   std::string metrics_path;
   AuditSettings audit;
   TierSettings tiers;
+  bool portable = false;
 };
 
 struct Knob {
@@ -121,7 +124,7 @@ struct Knob {
   bool secret = false;
 };
 
-inline constexpr std::size_t kKnobCount = 27;
+inline constexpr std::size_t kKnobCount = 28;
 extern const std::array<Knob, kKnobCount> kKnobs;
 
 }  // namespace actcache

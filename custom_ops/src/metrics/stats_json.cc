@@ -18,6 +18,8 @@ void WriteRegion(const RegionSnapshot& region, std::string* out) {
   object.Number("bypassed", region.bypassed);
   object.Number("duplicates", region.duplicates);
   object.Number("joined", region.joined);
+  object.Number("disk_hits", region.disk_hits);
+  object.Number("remote_hits", region.remote_hits);
   object.Number("expired", region.expired);
   object.Number("verified", region.verified);
   object.Number("compared", region.compared);

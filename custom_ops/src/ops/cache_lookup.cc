@@ -1,6 +1,7 @@
 #include "ops/cache_lookup.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "ops/lookup_outputs.h"
 #include "ops/per_call.h"
 #include "ops/row_outcomes.h"
+#include "ops/tier_search.h"
 #include "units/match.h"
 #include "units/plan.h"
 #include "units/unit_signatures.h"
@@ -41,6 +43,7 @@ struct CacheLookup::Call {
   Keys keys;                                // of all units; empty for a pass
   KeyScope scope = KeyScope::kProcess;      // theirs
   Sources first_sources;                    // at the first search, if there were several
+  TierSearch tiers;                         // for what memory did not have
   std::size_t joined = 0;                   // units found because others computed them meanwhile
   Mode mode = Mode::kLookUp;
   ShapeClass shape = 0;
@@ -143,11 +146,25 @@ void CacheLookup::Search(Call& call, std::uint64_t start_ns, SingleFlight& fligh
     if (!call.recorded) rules.limits.now_ns = SteadyNow();
     if (call.first_sources.empty()) call.first_sources = std::move(call.match.sources);
   }
-  if (call.first_sources.empty()) return;
-  call.waited_ns = SteadyNow() - start_ns - call.lookup_ns;
-  for (std::size_t unit = 0; unit < call.units.count; ++unit) {
-    if (Joined(call.match, call.first_sources, unit)) ++call.joined;
+  if (!call.first_sources.empty()) {
+    call.waited_ns = SteadyNow() - start_ns - call.lookup_ns;
+    for (std::size_t unit = 0; unit < call.units.count; ++unit) {
+      if (Joined(call.match, call.first_sources, unit)) ++call.joined;
+    }
   }
+  if (call.match.any_miss() && Tiers::Process().on()) SearchTiers(call, rules);
+}
+
+void CacheLookup::SearchTiers(Call& call, LookupRules& rules) const {
+  // A replay has the decisions of its log, and tiers are no part of that.
+  if (call.recorded || rules.refresh || call.scope != KeyScope::kShared) return;
+  call.tiers.Run(region_, *call.name_space, rules.limits, call.match);
+  if (call.tiers.entries().empty()) return;
+  rules.limits.now_ns = SteadyNow();
+  rules.beside = &call.tiers.entries();
+  call.match =
+      FindUnits(Store::Process(), call.keys, *call.units.cut, attributes_.output_types, rules);
+  call.now_ns = rules.limits.now_ns;
 }
 
 void CacheLookup::WriteUnits(const KernelIo& io, Call& call, const Parallel& parallel) const {
@@ -170,12 +187,23 @@ void CacheLookup::Count(const Call& call) const {
   RegionCounters::Add(counters.hits, account.hits);
   RegionCounters::Add(counters.duplicates, call.match.duplicates);
   RegionCounters::Add(counters.joined, call.joined);
+  CountTiers(call);
   RegionCounters::Add(counters.misses, account.misses);
   RegionCounters::Add(counters.expired, call.match.expired);
   RegionCounters::Add(counters.verified, call.match.verified);
   RegionCounters::Add(counters.compared, call.match.compared);
   RegionCounters::Add(counters.saved_ns, call.match.saved_ns);
   RegionCounters::Add(counters.hash_ns, call.hash_ns);
+}
+
+void CacheLookup::CountTiers(const Call& call) const {
+  if (call.tiers.entries().empty()) return;
+  std::array<std::uint64_t, kMostTiers + 1> hits{};
+  for (std::size_t unit = 0; unit < call.units.count; ++unit) {
+    ++hits[call.tiers.TierOf(call.match, unit)];
+  }
+  RegionCounters::Add(region_.counters.disk_hits, hits[0]);
+  RegionCounters::Add(region_.counters.remote_hits, hits[1]);
 }
 
 void CacheLookup::Report(const Call& call) const {
@@ -199,7 +227,8 @@ void CacheLookup::Report(const Call& call) const {
   } else if (!call.passes && !call.refreshes()) {
     const Match& match = call.match;
     region_.policy.LookedUp({call.shape, call.units.count, match.hits.size(), match.verified,
-                             call.lookup_ns, call.fetch_ns, match.saved_ns});
+                             call.lookup_ns, call.fetch_ns,
+                             match.saved_ns - std::min(match.saved_ns, call.tiers.elapsed_ns())});
   }
 }
 
@@ -223,7 +252,7 @@ void CacheLookup::Audit(Call& call) const {
   slot->name_space = call.name_space.value_or(kNoNamespace);
   slot->passed = call.passes;
   if (call.passes) return;
-  WriteRowOutcomes(match, call.keys, call.first_sources, call.refreshes(), call.now_ns,
+  WriteRowOutcomes(match, call.keys, call.first_sources, call.tiers, call.refreshes(), call.now_ns,
                    slot.rest());
 }
 

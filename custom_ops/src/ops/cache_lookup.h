@@ -26,6 +26,7 @@
 #include "policy/origins.h"
 #include "region/registry.h"
 #include "units/cut.h"
+#include "units/match.h"
 
 namespace actcache {
 
@@ -60,7 +61,10 @@ class CacheLookup {
   void Search(Call& call, std::uint64_t start_ns, SingleFlight& flight) const;
   // What was found, and the units to compute.
   void WriteUnits(const KernelIo& io, Call& call, const Parallel& parallel) const;
+  // Asks tiers for what is missing, and searches again if they had some of it.
+  void SearchTiers(Call& call, LookupRules& rules) const;
   void Count(const Call& call) const;
+  void CountTiers(const Call& call) const;
   // Tells the policy how it went, and which units there were: last, when reading them costs least.
   void Report(const Call& call) const;
   // Tells the audit log, if it is on, and gives the call its number there.

@@ -10,8 +10,13 @@
 namespace actcache {
 namespace {
 
-LookupOutcome OutcomeOf(const Match& match, const Sources& first, bool refresh, std::size_t row) {
+constexpr LookupOutcome kTierOutcomes[kMostTiers] = {LookupOutcome::kDisk, LookupOutcome::kRemote};
+
+LookupOutcome OutcomeOf(const Match& match, const Sources& first, const TierSearch& tiers,
+                        bool refresh, std::size_t row) {
   const RowSource source = match.sources[row];
+  const std::size_t tier = tiers.TierOf(match, row);
+  if (tier != TierSearch::kNoTier) return kTierOutcomes[tier];
   if (source.cached())
     return Joined(match, first, row) ? LookupOutcome::kJoined : LookupOutcome::kHit;
   if (match.missing[source.index()] != row) return LookupOutcome::kDuplicate;
@@ -30,8 +35,9 @@ std::uint32_t AgeOf(const Match& match, std::uint64_t now_ns, std::size_t row) {
 
 }  // namespace
 
-void WriteRowOutcomes(const Match& match, const Keys& keys, const Sources& first, bool refresh,
-                      std::uint64_t now_ns, std::byte* rest) {
+void WriteRowOutcomes(const Match& match, const Keys& keys, const Sources& first,
+                      const TierSearch& tiers, bool refresh, std::uint64_t now_ns,
+                      std::byte* rest) {
   const std::size_t rows = match.sources.size();
   std::byte* const ages = rest + 8 * rows;
   std::byte* const outcomes = ages + 4 * rows;
@@ -39,7 +45,7 @@ void WriteRowOutcomes(const Match& match, const Keys& keys, const Sources& first
     std::memcpy(rest + 8 * row, &keys[row].words[0], 8);
     const std::uint32_t age = AgeOf(match, now_ns, row);
     std::memcpy(ages + 4 * row, &age, 4);
-    outcomes[row] = static_cast<std::byte>(OutcomeOf(match, first, refresh, row));
+    outcomes[row] = static_cast<std::byte>(OutcomeOf(match, first, tiers, refresh, row));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ops/tier_search.h"
 #include "region/registry.h"
 #include "units/match.h"
 
@@ -20,8 +21,8 @@ inline bool Joined(const Match& match, const Sources& first, std::size_t row) {
 
 // Fills what follows a LookupRecord: for each row its key's prefix, the age of its entry at
 // `now_ns`, and its outcome. `rest` has room for all of them.
-void WriteRowOutcomes(const Match& match, const Keys& keys, const Sources& first, bool refresh,
-                      std::uint64_t now_ns, std::byte* rest);
+void WriteRowOutcomes(const Match& match, const Keys& keys, const Sources& first,
+                      const TierSearch& tiers, bool refresh, std::uint64_t now_ns, std::byte* rest);
 
 // Adds an event if the region looks things up and did not when the log was last told, or the other
 // way round.

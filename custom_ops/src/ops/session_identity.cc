@@ -2,30 +2,13 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
-#include <fstream>
 #include <random>
-#include <string_view>
+
+#include "base/processor.h"
 
 namespace actcache {
 namespace {
-
-// Kernels are chosen by it. "" where Linux does not tell.
-std::string ReadProcessor() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    for (const std::string_view name : {"flags", "Features", "isa"}) {
-      if (line.compare(0, name.size(), name) == 0) return line;
-    }
-  }
-  return "";
-}
-
-const std::string& Processor() {
-  static const std::string* const processor = new std::string(ReadProcessor());
-  return *processor;
-}
 
 // What no other session has, in this process or in another.
 std::string Unique() {
@@ -41,7 +24,7 @@ std::string Unique() {
 Digest IdentityOfSession(const RegionAttributes& attributes, const SessionSettings& session,
                          const std::optional<std::string>& constants) {
   const bool complete = !session.model.empty() && constants && attributes.all_constants;
-  return DigestOf({"actcache session 1", ACTCACHE_VERSION, session.runtime, Processor(),
+  return DigestOf({"actcache session 1", ACTCACHE_VERSION, session.runtime, ProcessorFeatures(),
                    attributes.fingerprint, session.value_entries, constants.value_or(""),
                    session.model, complete ? "" : Unique()});
 }

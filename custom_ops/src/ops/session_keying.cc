@@ -2,6 +2,10 @@
 
 #include <utility>
 
+#include "base/processor.h"
+#include "config/config.h"
+#include "hash/digest.h"
+#include "hash/secret.h"
 #include "ops/session_identity.h"
 
 namespace actcache {
@@ -16,6 +20,7 @@ std::string PrivateSalt() {
 }  // namespace
 
 struct SessionKeying::Keyings {
+  std::uint64_t generation;  // of the secret
   ExactKeying blake3;
   ExactKeying xxh3;
 };
@@ -25,16 +30,21 @@ SessionKeying::SessionKeying(const RegionAttributes& attributes, const Cut& cut,
                              std::shared_ptr<SessionConstants> constants)
     : attributes_(attributes), cut_(cut), session_(session), constants_(std::move(constants)) {}
 
-SessionKeying::~SessionKeying() { delete own_.load(std::memory_order_relaxed); }
+SessionKeying::~SessionKeying() = default;
 
-SessionKeying::Keyings* SessionKeying::Make(const std::string& agreed, KeyScope scope) const {
+std::unique_ptr<const SessionKeying::Keyings> SessionKeying::Make(const std::string& agreed,
+                                                                  KeyScope scope) const {
   const KeyIdentity identity{attributes_.fingerprint, session_.name_space,
                              attributes_.namespace_input >= 0, agreed, scope};
-  return new Keyings{{HashKind::kBlake3, identity, cut_, attributes_.output_types},
-                     {HashKind::kXxh3, identity, cut_, attributes_.output_types}};
+  // First the generation: should the secret change meanwhile, they are made once more.
+  const std::uint64_t generation = SecretGeneration();
+  return std::unique_ptr<const Keyings>(
+      new Keyings{generation,
+                  {HashKind::kBlake3, identity, cut_, attributes_.output_types},
+                  {HashKind::kXxh3, identity, cut_, attributes_.output_types}});
 }
 
-SessionKeying::Keyings* SessionKeying::MakeShared(const KernelIo& io) const {
+std::unique_ptr<const SessionKeying::Keyings> SessionKeying::MakeShared(const KernelIo& io) const {
   const std::optional<std::string> constants = constants_->DigestOf(attributes_);
   if (!constants) {
     io.Warn("actcache: region \"" + attributes_.region +
@@ -44,31 +54,42 @@ SessionKeying::Keyings* SessionKeying::MakeShared(const KernelIo& io) const {
   origin_.store(Origins::Process().Of(IdentityOfSession(attributes_, session_, constants)),
                 std::memory_order_relaxed);
   const bool shares = session_.shares && constants.has_value() && origin() != Origins::kNone;
+  // Other processors round otherwise. Who accepts that still has their first results compared.
+  const Digest platform = DigestOf(
+      {session_.runtime, Config::Process().portable() ? std::string() : ProcessorFeatures()});
   // Framed, as the digests are bytes of any kind.
   return Make(std::to_string(session_.value_entries.size()) + ":" + session_.value_entries +
+                  std::string(platform.begin(), platform.end()) +
                   (shares ? *constants : PrivateSalt()),
               shares ? KeyScope::kShared : KeyScope::kProcess);
 }
 
-const SessionKeying::Keyings& SessionKeying::Own() const {
-  const Keyings* own = own_.load(std::memory_order_acquire);
-  if (own != nullptr) return *own;
-  std::unique_ptr<const Keyings> made(
-      Make(session_.value_entries + PrivateSalt(), KeyScope::kProcess));
-  if (own_.compare_exchange_strong(own, made.get(), std::memory_order_acq_rel)) {
-    own = made.release();
-  }
-  return *own;
+std::unique_ptr<const SessionKeying::Keyings> SessionKeying::MakeOwn() const {
+  return Make(session_.value_entries + PrivateSalt(), KeyScope::kProcess);
+}
+
+const SessionKeying::Keyings& SessionKeying::Current(std::atomic<const Keyings*>* kept,
+                                                     const KernelIo& io) const {
+  const auto is_current = [](const Keyings* keyings) {
+    return keyings != nullptr && keyings->generation == SecretGeneration();
+  };
+  const Keyings* const there = kept->load(std::memory_order_acquire);
+  if (is_current(there)) return *there;
+  const std::lock_guard lock(renewing_);
+  const Keyings* const now = kept->load(std::memory_order_relaxed);
+  if (is_current(now)) return *now;
+  made_.reserve(made_.size() + 1);
+  made_.push_back(kept == &own_ ? MakeOwn() : MakeShared(io));
+  constants_->ReleasePages();
+  kept->store(made_.back().get(), std::memory_order_release);
+  return *made_.back();
 }
 
 const Keying& SessionKeying::Of(HashKind hash, const KernelIo& io) const {
-  std::call_once(made_, [&] {
-    keyings_.reset(MakeShared(io));
-    constants_->ReleasePages();
-  });
+  const Keyings* chosen = &Current(&shared_, io);  // who the session is is known from now on
   const bool apart = origin() != Origins::kNone && Origins::Process().IsApart(origin());
-  const Keyings& chosen = apart ? Own() : *keyings_;
-  return hash == HashKind::kXxh3 ? chosen.xxh3 : chosen.blake3;
+  if (apart) chosen = &Current(&own_, io);
+  return hash == HashKind::kXxh3 ? chosen->xxh3 : chosen->blake3;
 }
 
 }  // namespace actcache

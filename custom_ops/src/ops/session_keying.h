@@ -6,8 +6,8 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "hash/hasher.h"
 #include "ops/kernel_io.h"
@@ -38,20 +38,25 @@ class SessionKeying {
   struct Keyings;
 
   // `agreed`: what sessions that share entries agree in, and where it means the same.
-  Keyings* Make(const std::string& agreed, KeyScope scope) const;
+  std::unique_ptr<const Keyings> Make(const std::string& agreed, KeyScope scope) const;
   // As long as the session does not keep to itself. Finds out who the session is.
-  Keyings* MakeShared(const KernelIo& io) const;
-  // Once it does; made when first needed.
-  const Keyings& Own() const;
+  std::unique_ptr<const Keyings> MakeShared(const KernelIo& io) const;
+  // Once it does.
+  std::unique_ptr<const Keyings> MakeOwn() const;
+  // Those in `kept`; made, if they are not there or are of an earlier secret.
+  const Keyings& Current(std::atomic<const Keyings*>* kept, const KernelIo& io) const;
 
   const RegionAttributes& attributes_;
   const Cut& cut_;
   const SessionSettings& session_;
   mutable std::atomic<Origin> origin_{Origins::kNone};
   const std::shared_ptr<SessionConstants> constants_;
-  mutable std::once_flag made_;
-  mutable std::unique_ptr<const Keyings> keyings_;
+  // Of the secret that was the process's when they were made (hash/secret.h). Null: not made yet.
+  mutable std::atomic<const Keyings*> shared_{nullptr};
   mutable std::atomic<const Keyings*> own_{nullptr};
+  mutable std::mutex renewing_;
+  // All that there were: calls may be using them. Under renewing_.
+  mutable std::vector<std::unique_ptr<const Keyings>> made_;
 };
 
 }  // namespace actcache

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <sstream>
+#include <string>
 #include <utility>
 
 #include "config/config.h"
 #include "policy/origins.h"
 #include "store/store.h"
+#include "tier/tiers.h"
 
 namespace actcache {
 
@@ -39,6 +41,8 @@ UnitKeeper::Outcome UnitKeeper::See(const KernelIo& io, const Call& call,
   const std::uint8_t flags = call.plan.flags[unit];
   if ((flags & kVerify) != 0) return Verify(io, call, units, unit);
   const Outcome outcome = Publish(call, units, unit, parallel);
+  // What is there already, somebody else has written.
+  if (outcome != Outcome::kPresent) PutToTiers(call, units, unit, parallel);
   if (outcome != Outcome::kStored && (flags & kReplace) != 0) {
     // Nothing took the place of what nobody wants any more: it must not be found again.
     Store::Process().Remove(call.plan.keys[unit], Ledger::Removal::kOutdated);
@@ -65,8 +69,32 @@ UnitKeeper::Outcome UnitKeeper::Publish(const Call& call, const ComputedUnits& u
   if (!draft) {
     return draft.refusal() == Refusal::kPresent ? Outcome::kPresent : Outcome::kRefused;
   }
-  units.CopyTo(&draft, unit, parallel);
+  units.CopyTo([&](std::size_t i) { return static_cast<std::byte*>(draft.data(i)); }, unit,
+               parallel);
   return store.Publish(std::move(draft)) ? Outcome::kStored : Outcome::kRefused;
+}
+
+void UnitKeeper::PutToTiers(const Call& call, const ComputedUnits& units, std::size_t unit,
+                            const Parallel& parallel) const {
+  Tiers& tiers = Tiers::Process();
+  const Plan& plan = call.plan;
+  if (!tiers.on() || plan.scope != KeyScope::kShared) return;
+  const std::string name_space = Registry::Process().namespaces().Name(plan.name_space);
+  RecordFields fields;
+  fields.key = TierKeyOf(plan.keys[unit]);
+  fields.identity = Origins::Process().IdentityOf(plan.origin);
+  fields.fingerprint = region_.fingerprint;
+  fields.region = region_.id;
+  fields.name_space = name_space;
+  fields.made_ns = UnixNow();
+  fields.expires_ns = ttl_ns_ == 0 ? 0 : fields.made_ns + ttl_ns_;
+  fields.cost_ns = call.cost.recompute_ns;
+  tiers.Put(
+      &region_.tiers, fields, units.specs(),
+      [&](Record* record) {
+        units.CopyTo([&](std::size_t i) { return record->payload(i); }, unit, parallel);
+      },
+      (plan.flags[unit] & kReplace) != 0);
 }
 
 double UnitKeeper::tolerance() const {
@@ -97,6 +125,7 @@ UnitKeeper::Outcome UnitKeeper::Verify(const KernelIo& io, const Call& call,
 
 void UnitKeeper::Distrust(const KernelIo& io, const Key& key, double difference) const {
   Store::Process().Remove(key, Ledger::Removal::kMismatched);
+  if (Tiers::Process().on()) Tiers::Process().Remove(TierKeyOf(key));
   const bool disable = Config::Process().on_mismatch() == OnMismatch::kDisable;
   if (disable) region_.disabled.store(true, std::memory_order_relaxed);
   std::ostringstream text;

@@ -50,6 +50,9 @@ class UnitKeeper {
               const Parallel& parallel) const;
   Outcome Publish(const Call& call, const ComputedUnits& units, std::size_t unit,
                   const Parallel& parallel) const;
+  // Writes it to the tiers, if there are any and it means anything there.
+  void PutToTiers(const Call& call, const ComputedUnits& units, std::size_t unit,
+                  const Parallel& parallel) const;
   Outcome Verify(const KernelIo& io, const Call& call, const ComputedUnits& units,
                  std::size_t unit) const;
   // After a unit that differs from its entry: of another session, of this one.

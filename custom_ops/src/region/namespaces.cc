@@ -37,6 +37,11 @@ std::optional<std::uint32_t> Namespaces::Intern(std::string_view name) {
   return number;
 }
 
+std::string Namespaces::Name(std::uint32_t number) const {
+  const MutexLock lock(&mutex_);
+  return number < by_number_.size() ? by_number_[number]->name : std::string();
+}
+
 std::vector<std::string> Namespaces::NamesFrom(std::size_t first) const {
   const MutexLock lock(&mutex_);
   std::vector<std::string> names;

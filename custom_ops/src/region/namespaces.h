@@ -39,6 +39,8 @@ class Namespaces {
   // The number of `name`, if it has one.
   std::optional<std::uint32_t> Find(std::string_view name) const;
 
+  // The name with this number; "" if there is none.
+  std::string Name(std::uint32_t number) const;
   // All names, each at its number.
   std::vector<std::string> Names() const { return NamesFrom(0); }
   // Those whose numbers are `first` and above.

@@ -21,6 +21,8 @@ RegionSnapshot Snapshot(const Region& region, std::string name, const Store& sto
   // The parts before what they are parts of: see RegionCounters.
   snapshot.duplicates = Read(counters.duplicates);
   snapshot.joined = Read(counters.joined);
+  snapshot.disk_hits = Read(counters.disk_hits);
+  snapshot.remote_hits = Read(counters.remote_hits);
   snapshot.expired = Read(counters.expired);
   snapshot.compared = Read(counters.compared);
   snapshot.mismatches = Read(counters.mismatches);

@@ -24,6 +24,8 @@ struct RegionSnapshot {
   std::uint64_t bypassed;
   std::uint64_t duplicates;
   std::uint64_t joined;
+  std::uint64_t disk_hits;
+  std::uint64_t remote_hits;
   std::uint64_t expired;
   std::uint64_t verified;
   std::uint64_t compared;

@@ -65,6 +65,7 @@ void Registry::ResetCounters() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
     // Their locks may have been held by a thread that the child does not have.
     new (&region.policy) RegionPolicy;
     new (&region.recording) Recording;
+    new (&region.tiers) RegionUse;
     region.audited_state.store(RegionState::kActive, std::memory_order_relaxed);
   }
 }

@@ -23,6 +23,7 @@
 #include "policy/signature_filter.h"
 #include "region/namespaces.h"
 #include "region/recording.h"
+#include "tier/region_use.h"
 
 namespace actcache {
 
@@ -39,13 +40,15 @@ struct alignas(64) RegionCounters {
   std::atomic<std::uint64_t> hits{0};    // `duplicates` and `joined` included
   std::atomic<std::uint64_t> misses{0};  // `expired` included
   std::atomic<std::uint64_t> bypassed{0};
-  std::atomic<std::uint64_t> duplicates{0};  // hits on an equal row of the same call
-  std::atomic<std::uint64_t> joined{0};      // hits that waited for another call's computation
-  std::atomic<std::uint64_t> expired{0};     // misses whose entry was there, but too old
-  std::atomic<std::uint64_t> verified{0};    // rows recomputed to compare them with their entry
-  std::atomic<std::uint64_t> compared{0};    // those of `verified` that another session had made
-  std::atomic<std::uint64_t> mismatches{0};  // those of `verified` that differed
-  std::atomic<std::uint64_t> kept_apart{0};  // sessions that keep to themselves after one of them
+  std::atomic<std::uint64_t> duplicates{0};   // hits on an equal row of the same call
+  std::atomic<std::uint64_t> joined{0};       // hits that waited for another call's computation
+  std::atomic<std::uint64_t> disk_hits{0};    // hits on rows that a tier had
+  std::atomic<std::uint64_t> remote_hits{0};  // likewise
+  std::atomic<std::uint64_t> expired{0};      // misses whose entry was there, but too old
+  std::atomic<std::uint64_t> verified{0};     // rows recomputed to compare them with their entry
+  std::atomic<std::uint64_t> compared{0};     // those of `verified` that another session had made
+  std::atomic<std::uint64_t> mismatches{0};   // those of `verified` that differed
+  std::atomic<std::uint64_t> kept_apart{0};   // sessions that keep to themselves after one of them
   std::atomic<std::uint64_t> stored{0};
   std::atomic<std::uint64_t> not_admitted{0};
   std::atomic<std::uint64_t> anomalies{0};
@@ -83,6 +86,7 @@ struct Region {
   RegionPolicy policy;
   SignatureFilter signatures;  // of the rows that the policy watches
   RecomputeTime recompute_time;
+  RegionUse tiers;                    // what it has learnt of them
   Recording recording;                // for a replay
   Sampler verification;               // of hits
   std::atomic<bool> disabled{false};  // by a mismatch, until the process ends

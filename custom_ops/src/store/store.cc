@@ -72,6 +72,14 @@ Draft Store::Reserve(const Candidate& candidate) noexcept {
   return {EntryRef(entry, this), prospect.epoch, candidate.replace};
 }
 
+Draft Store::ReserveBeside(const Candidate& candidate) noexcept {
+  Entry::Layout layout;
+  if (!Entry::Measure(candidate.specs, candidate.count, &layout)) return Draft(Refusal::kTooLarge);
+  Entry* const entry = Entry::Make(candidate, layout);
+  if (entry == nullptr) return Draft(Refusal::kNoMemory);
+  return {EntryRef(entry, nullptr), 0, false};
+}
+
 Draft Store::Reject(Refusal refusal) noexcept {
   ledger_.CountRejected();
   return Draft(refusal);
@@ -125,7 +133,10 @@ void Store::Destroy(Entry* entry) noexcept {
   ledger_.Return(tag, charge);
 }
 
-void EntryRef::Destroy() noexcept { store_->Destroy(entry_); }
+void EntryRef::Destroy() noexcept {
+  if (store_ == nullptr) return Entry::Free(entry_);  // Store::MakeBeside()
+  store_->Destroy(entry_);
+}
 
 std::size_t Store::budget() const noexcept { return ledger_.budget(); }
 StoreStats Store::stats() const noexcept { return ledger_.stats(); }

@@ -51,6 +51,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "base/mutex.h"
 #include "hash/key.h"
@@ -89,6 +90,16 @@ class Store {
 
   // Room for an entry, or a false Draft that says why. May evict. The caller owns the draft.
   Draft Reserve(const Candidate& candidate) noexcept;
+
+  // An entry for the caller alone, that is never findable and counts against no budget: what a call
+  // uses although the store has no room for it. `fill` writes all payloads. Null: no memory.
+  template <typename Fill>
+  static EntryRef MakeBeside(const Candidate& candidate, const Fill& fill) noexcept {
+    Draft draft = ReserveBeside(candidate);
+    if (!draft) return {};
+    fill(&draft);
+    return std::move(draft.entry_);
+  }
 
   // Makes a filled draft findable; with Candidate::replace, in place of the entry with its key,
   // which readers of it keep. False, and the draft's bytes are given back, if without `replace`
@@ -139,6 +150,7 @@ class Store {
   }
   double age() const noexcept { return age_.load(std::memory_order_relaxed); }
 
+  static Draft ReserveBeside(const Candidate& candidate) noexcept;
   // Frees an entry that nobody refers to any more and returns its charge.
   void Destroy(Entry* entry) noexcept;
   // Refuses and counts it.

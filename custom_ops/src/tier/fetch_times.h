@@ -2,32 +2,38 @@
 #ifndef ACTCACHE_TIER_FETCH_TIMES_H_
 #define ACTCACHE_TIER_FETCH_TIMES_H_
 
+#include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
+#include "base/mutex.h"
+#include "policy/recent_median.h"
+
 namespace actcache {
 
-// Exponentially weighted averages. Thread-safe; of additions at the same instant one may be lost,
-// which an average does not mind.
+// Medians of the last calls: one that had to wait for a connection or a disk that slept does not
+// speak for the next. Thread-safe.
 class FetchTimes {
  public:
   // A call that asked for `asked` values and got `found` of them, of `bytes` in all.
   void Add(std::size_t asked, std::size_t found, std::size_t bytes, std::uint64_t ns) noexcept {
-    if (found == 0) return Smooth(absent_ns_, ns / asked);
-    const std::uint64_t absent = (asked - found) * absent_ns_.load(std::memory_order_relaxed);
-    Smooth(found_ns_[ClassOf(bytes / found)], (ns > absent ? ns - absent : 0) / found);
+    const MutexLock lock(&mutex_);
+    const auto elapsed = static_cast<double>(ns);
+    if (found == 0) return absent_ns_.Add(elapsed / static_cast<double>(asked));
+    const double absent = absent_ns_.value() * static_cast<double>(asked - found);
+    found_ns_[ClassOf(bytes / found)].Add(std::max(elapsed - absent, 0.0) /
+                                          static_cast<double>(found));
   }
 
-  // What fetching a value of about `bytes` takes; 0: it was never measured.
+  // What fetching a value of about `bytes` takes; 0: it was not measured often enough.
   std::uint64_t Found(std::size_t bytes) const noexcept {
+    const MutexLock lock(&mutex_);
     const std::size_t wanted = ClassOf(bytes);
     for (std::size_t distance = 0; distance < kClasses; ++distance) {
       for (const std::size_t at : {wanted + distance, wanted - distance}) {
-        if (at >= kClasses) continue;
-        const std::uint64_t ns = found_ns_[at].load(std::memory_order_relaxed);
-        if (ns == 0) continue;
+        if (at >= kClasses || found_ns_[at].count() < kEnough) continue;
+        const auto ns = static_cast<std::uint64_t>(std::max(found_ns_[at].value(), 1.0));
         // Larger values take longer in proportion, smaller ones as long.
         return at < wanted ? ns << (wanted - at) : ns;
       }
@@ -36,11 +42,14 @@ class FetchTimes {
   }
 
   // What it takes to learn that a value is not there; 0: it was never measured.
-  std::uint64_t Absent() const noexcept { return absent_ns_.load(std::memory_order_relaxed); }
+  std::uint64_t Absent() const noexcept {
+    const MutexLock lock(&mutex_);
+    return static_cast<std::uint64_t>(absent_ns_.value());
+  }
 
  private:
   static constexpr std::size_t kClasses = 32;  // octaves of bytes
-  static constexpr std::uint64_t kWeight = 8;  // a new value counts for 1 / kWeight
+  static constexpr std::size_t kEnough = 3;    // measurements, before one is believed
 
   static std::size_t ClassOf(std::size_t bytes) noexcept {
     std::size_t octave = 0;
@@ -48,14 +57,9 @@ class FetchTimes {
     return octave;
   }
 
-  static void Smooth(std::atomic<std::uint64_t>& average, std::uint64_t value) noexcept {
-    const std::uint64_t old = average.load(std::memory_order_relaxed);
-    const std::uint64_t next = old == 0 ? value : old - old / kWeight + value / kWeight;
-    average.store(next == 0 ? 1 : next, std::memory_order_relaxed);
-  }
-
-  std::array<std::atomic<std::uint64_t>, kClasses> found_ns_{};
-  std::atomic<std::uint64_t> absent_ns_{0};
+  mutable Mutex mutex_;
+  std::array<RecentMedian, kClasses> found_ns_ ACTCACHE_GUARDED_BY(mutex_);
+  RecentMedian absent_ns_ ACTCACHE_GUARDED_BY(mutex_);
 };
 
 }  // namespace actcache

@@ -28,8 +28,7 @@ std::uint64_t PatienceFor(std::size_t count, std::uint64_t recompute_ns) noexcep
 }
 
 void FinishAtExit() {
-  static const bool registered =
-      std::atexit([] { static_cast<void>(Tiers::Process().Flush(kPatienceNs)); }) == 0;
+  static const bool registered = std::atexit([] { Tiers::Process().Finish(kPatienceNs); }) == 0;
   static_cast<void>(registered);
 }
 
@@ -100,6 +99,7 @@ void Tiers::Get(RegionUse* region, const TierKey* keys, std::size_t count,
     for (std::size_t i = 0; i < count; ++i) places[i] = i;
     for (const std::shared_ptr<Attached>& one : *tiers) {
       if (wanted.empty()) break;
+      one->queue.Start();
       if (!one->tier->available() || !region->Asks(one->number, one->times, recompute_ns)) continue;
       std::vector<Record> records(wanted.size());
       const std::uint64_t start = SteadyNow();
@@ -165,6 +165,12 @@ bool Tiers::Flush(std::uint64_t patience_ns) noexcept {
   if (tiers == nullptr) return done;
   for (const std::shared_ptr<Attached>& one : *tiers) done &= one->queue.Flush(patience_ns);
   return done;
+}
+
+void Tiers::Finish(std::uint64_t patience_ns) noexcept {
+  const std::shared_ptr<const List> tiers = list();
+  if (tiers == nullptr) return;
+  for (const std::shared_ptr<Attached>& one : *tiers) one->queue.Finish(patience_ns);
 }
 
 std::vector<Tiers::State> Tiers::states() const {

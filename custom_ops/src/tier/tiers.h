@@ -65,6 +65,9 @@ class Tiers {
   // Writes what waits, for at most `patience_ns` each. False if that did not suffice.
   bool Flush(std::uint64_t patience_ns) noexcept;
 
+  // For the end of the process: likewise, and nothing is written any more.
+  void Finish(std::uint64_t patience_ns) noexcept;
+
   struct State {
     std::string name;
     std::string problem;  // Tier::problem()

@@ -31,6 +31,24 @@ void WriteQueue::Put(Record record, bool replace) noexcept {
 
 void WriteQueue::Remove(const TierKey& key) noexcept { Add({key, Record(), true}); }
 
+void WriteQueue::Start() noexcept {
+  if (started_.load(std::memory_order_relaxed)) return;
+  const MutexLock lock(&mutex_);
+  if (stopping_) return;
+  try {
+    StartThread();
+  } catch (...) {
+    // No memory, no thread; the next time, maybe.
+  }
+}
+
+void WriteQueue::StartThread() {
+  if (thread_ != nullptr) return;
+  const SignalsBlocked blocked;
+  thread_ = std::make_unique<std::thread>([this] { Run(); });
+  started_.store(true, std::memory_order_relaxed);
+}
+
 void WriteQueue::Add(Item item) noexcept {
   const MutexLock lock(&mutex_);
   const std::size_t bytes = item.record ? item.record.size() : sizeof(Item);
@@ -39,10 +57,7 @@ void WriteQueue::Add(Item item) noexcept {
     return;
   }
   try {
-    if (thread_ == nullptr) {
-      const SignalsBlocked blocked;
-      thread_ = std::make_unique<std::thread>([this] { Run(); });
-    }
+    StartThread();
     items_.push_back(std::move(item));
     bytes_ += bytes;
     wake_.NotifyAll();
@@ -168,6 +183,7 @@ void WriteQueue::ResetInForkedChild() noexcept {
   writing_ = false;
   // The child does not have the thread; its object must not be destroyed.
   static_cast<void>(thread_.release());
+  started_.store(false, std::memory_order_relaxed);
 }
 
 }  // namespace actcache

@@ -42,6 +42,9 @@ class WriteQueue {
   void Put(Record record, bool replace) noexcept ACTCACHE_EXCLUDES(mutex_);
   void Remove(const TierKey& key) noexcept ACTCACHE_EXCLUDES(mutex_);
 
+  // Has the tier maintained from now on, also where nothing is written: who reads leaves notes.
+  void Start() noexcept ACTCACHE_EXCLUDES(mutex_);
+
   // Returns when all that was added before is written, but not later than in `patience_ns`: then
   // false.
   bool Flush(std::uint64_t patience_ns) noexcept ACTCACHE_EXCLUDES(mutex_);
@@ -63,6 +66,8 @@ class WriteQueue {
   };
 
   void Add(Item item) noexcept ACTCACHE_EXCLUDES(mutex_);
+  // May throw.
+  void StartThread() ACTCACHE_REQUIRES(mutex_);
   void Run() noexcept;
   // Takes out what one turn writes.
   std::vector<Item> Take() noexcept ACTCACHE_EXCLUDES(mutex_);
@@ -70,6 +75,7 @@ class WriteQueue {
 
   Tier& tier_;
   const std::size_t room_bytes_;
+  std::atomic<bool> started_{false};
   mutable Mutex mutex_;
   Condition wake_;
   Condition done_;

@@ -33,16 +33,6 @@ std::size_t ComputedUnits::unit_bytes() const {
   return bytes;
 }
 
-void ComputedUnits::CopyTo(Draft* draft, std::size_t unit, const Parallel& parallel) const {
-  for (std::size_t i = 0; i < specs_.size(); ++i) {
-    auto* const target = static_cast<std::byte*>(draft->data(i));
-    CopyUnits(
-        parallel, 1, specs_[i].bytes,
-        [&](std::size_t) { return ConstUnit{computed_[i].data, windows_[i], unit}; },
-        [&](std::size_t) { return MutableUnit{target, windows_[i].Dense(), 0}; });
-  }
-}
-
 double ComputedUnits::DifferenceFrom(const Entry& entry, std::size_t unit) const {
   constexpr double kDifferent = std::numeric_limits<double>::infinity();
   if (entry.tensor_count() != specs_.size()) return kDifferent;

@@ -26,8 +26,17 @@ class ComputedUnits {
   // Of one unit, all live-outs together.
   std::size_t unit_bytes() const;
 
-  // Fills a draft that was reserved for specs() with one unit.
-  void CopyTo(Draft* draft, std::size_t unit, const Parallel& parallel) const;
+  // Copies one unit; target(i) is where live-out i of it goes, a std::byte* with room for
+  // specs()[i].bytes.
+  template <typename Target>
+  void CopyTo(const Target& target, std::size_t unit, const Parallel& parallel) const {
+    for (std::size_t i = 0; i < specs_.size(); ++i) {
+      CopyUnits(
+          parallel, 1, specs_[i].bytes,
+          [&](std::size_t) { return ConstUnit{computed_[i].data, windows_[i], unit}; },
+          [&](std::size_t) { return MutableUnit{target(i), windows_[i].Dense(), 0}; });
+    }
+  }
   // How far a unit is from an entry: RowComparison::difference() of the live-out that differs most;
   // infinite if a type or a shape differs.
   double DifferenceFrom(const Entry& entry, std::size_t unit) const;

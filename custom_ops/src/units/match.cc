@@ -81,6 +81,7 @@ class Search {
     }
     Absence absence = Absence::kNone;
     EntryRef entry = store_.Find(key, rules_.limits, &absence);
+    if (!entry) entry = Beside(key);
     if (!entry) {
       const bool expired = absence != Absence::kAbsent;
       if (expired) ++match_.expired;
@@ -135,6 +136,14 @@ class Search {
   }
 
  private:
+  EntryRef Beside(const Key& key) const {
+    if (rules_.beside == nullptr) return {};
+    for (const EntryRef& entry : *rules_.beside) {
+      if (entry->key() == key) return entry;
+    }
+    return {};
+  }
+
   bool Usable(const Entry& entry) const {
     return Fits(entry, cut_, types_) &&
            (match_.hits.empty() || SameShapes(entry, *match_.hits.front()));

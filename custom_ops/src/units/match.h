@@ -23,6 +23,8 @@ struct LookupRules {
   Sampler* verified = nullptr;  // picks them; REQUIRED if the share is not 0
   Origin origin = 0;            // of who asks; entries of other classes are compared, not used
   bool refresh = false;         // look nothing up: what is computed takes the place of what is kept
+  // Found elsewhere for this call: used where the store has nothing.
+  const std::vector<EntryRef>* beside = nullptr;
 };
 
 // What is known of a call after its lookup. Holds references to the entries that were hit, so it

@@ -51,7 +51,8 @@ DiskTier::DiskTier(std::string folder, std::uint64_t budget_bytes)
       throw;
     }
   }
-  if (read_only_) ReturnReader(TakeReader());  // throws if it cannot be read, either
+  // One that can only be read has to be; another's first connection need not be made by a call.
+  if (read_only_ || writer_ != nullptr) ReturnReader(TakeReader());
   file_id_ = FileId(IndexPath(folder_));
 }
 

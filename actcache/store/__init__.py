@@ -1,0 +1,1 @@
+"""Looking after stores on disk, also while services use them."""
