@@ -26,11 +26,14 @@ _AXES = ("axis", "axes", "dim", "perm", "start", "end")
 
 
 def failures(tried: Sample) -> list[str]:
-    """Return what is wrong about the variants of a sample: wrong claims, and rules that fail where a rank is open."""
+    """Return what is wrong about the variants: wrong claims, and refusals where nothing has rows or a rank is open."""
     reads_all = not any(name in _UNREAD for _, name in tried.operators)
     found = [
         f"{what}: {wrong}" for what, moved in moved_rows(tried) for wrong in wrong_claims(moved, must_run=reads_all)
     ]
+    without = _without_rows(tried)
+    found += [f"nothing has rows: {refusal}" for name in tried.claims if (refusal := without.proof.refusal(name))]
+    found += [f"nothing has rows: {wrong}" for wrong in wrong_claims(without)]
     for what, variant in _unknown_ranks(tried):
         refusals = [variant.proof.refusal(name) for name in variant.claims]
         found += [f"{what}: {refusal}" for refusal in refusals if refusal is not None and refusal.rule == "rule-error"]
@@ -64,6 +67,11 @@ def moved_rows(tried: Sample) -> Iterator[tuple[str, Sample]]:
             values = np.repeat(made, ROWS, axis) if size == 1 else others[name].make(name)
             moved = replace(tensor, axis=axis, values=values, constant=False, count=count)
             yield f"{name} with rows on axis {axis}", replace(tried, tensors={**others, name: moved})
+
+
+def _without_rows(tried: Sample) -> Sample:
+    """Every tensor is the same for all rows."""
+    return replace(tried, tensors={n: replace(t, axis=None, values=t.make(n)) for n, t in tried.tensors.items()})
 
 
 def _unknown_ranks(tried: Sample) -> Iterator[tuple[str, Sample]]:
