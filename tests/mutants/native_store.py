@@ -48,7 +48,7 @@ BREAKS = [
     Break(_LEDGER, "++usage->evictions;", "", "evictions are not counted"),
     Break(_LEDGER, "++usage->expired;", "", "expiries are not counted"),
     Break(_LEDGER, "++usage->invalidated;", "", "invalidations are not counted"),
-    Break(_LEDGER, "++usage->replaced;", "", "replacements are not counted"),
+    Break(_LEDGER, "++usage->replaced;", ";", "replacements are not counted"),
     Break(_LEDGER, "usage->pinned_bytes += pinned ? charge : std::size_t{0} - charge;", "",
         "pinned bytes are not counted"),
     Break(_SHARD, "entry->Expired(limits.now_ns) ? Absence::kExpired :", "false ? Absence::kExpired :",
