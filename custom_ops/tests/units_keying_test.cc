@@ -46,8 +46,9 @@ TensorView Strings(const Dims& dims, const std::vector<std::string>& texts) {
 std::vector<Key> KeysOf(const std::vector<TensorView>& inputs, const Axes& axes,
                         const KeyIdentity& identity = kIdentity, HashKind hash = HashKind::kBlake3,
                         const std::optional<std::string>& call_namespace = std::nullopt,
-                        const ElementTypes& types = kTypes, std::size_t least_rows = 1) {
-  const RowCut cut(axes, kOutputAxes, {}, {least_rows, least_rows});
+                        const ElementTypes& types = kTypes, std::size_t least_rows = 1,
+                        const Axes& output_axes = kOutputAxes) {
+  const RowCut cut(axes, output_axes, {}, {least_rows, least_rows});
   const ExactKeying keying(hash, identity, cut, types);
   const Keys keys = keying.KeysOf(cut.UnitsOf(inputs), call_namespace, inputs, Parallel());
   return {keys.begin(), keys.end()};
@@ -179,6 +180,44 @@ TEST(Keys, OfRowsCoverTheTensorsWithoutRows) {
   const auto b = KeysOf({rows, Tensor(ElementType::kUint8, {2}, shared_b)}, {0, -1});
   EXPECT_NE(a[0], b[0]);
   EXPECT_NE(a[1], b[1]);
+}
+
+TEST(Keys, OfRowsCoverEveryTensorWithRows) {
+  const std::uint8_t first[] = {1, 1};
+  const std::uint8_t second[] = {2, 3};
+  const auto keys = KeysOf(
+      {Tensor(ElementType::kUint8, {2, 1}, first), Tensor(ElementType::kUint8, {2, 1}, second)},
+      {0, 0});
+  EXPECT_NE(keys[0], keys[1]);
+}
+
+TEST(Keys, OfRowsCoverTheAxesOfTheResults) {
+  const std::vector<TensorView> inputs = {Tensor(ElementType::kUint8, {2, 3}, kBytes.data())};
+  const auto key = [&](const Axes& outputs) {
+    return KeysOf(inputs, {0}, kIdentity, HashKind::kBlake3, std::nullopt, kTypes, 1, outputs)[0];
+  };
+  EXPECT_EQ(key({0}), key({0}));
+  EXPECT_NE(key({0}), key({1}));
+}
+
+TEST(Keys, OfBigPartsDoNotTakeOneForTheOther) {
+  const std::size_t size = kBigPart + 1;
+  std::vector<std::uint8_t> data[] = {std::vector<std::uint8_t>(size, 1),
+                                      std::vector<std::uint8_t>(size, 1)};
+  const Dims dims{1, static_cast<std::int64_t>(size)};
+  const auto key = [&](const Axes& axes) {
+    return KeysOf({Tensor(ElementType::kUint8, dims, data[0].data()),
+                   Tensor(ElementType::kUint8, dims, data[1].data())},
+                  axes)[0];
+  };
+  for (const Axes& axes : {Axes{-1, -1}, Axes{0, 0}, Axes{0, -1}}) {
+    const Key before = key(axes);
+    for (std::vector<std::uint8_t>& bytes : data) {
+      bytes[5] ^= 1;
+      EXPECT_NE(key(axes), before);
+      bytes[5] ^= 1;
+    }
+  }
 }
 
 TEST(Keys, OfBigPartsSeeEveryByte) {

@@ -23,6 +23,7 @@ class Progress:
         self._began: float | None = None
         self._told = time.monotonic()
         self._terminal = sys.stderr.isatty()
+        print(f"{group}: {total} mutants; first the tests run once without any", file=sys.stderr, flush=True)
 
     def add(self, killed: bool) -> None:
         """Count one more, and tell if it is time to."""

@@ -61,4 +61,10 @@ REVIEWED: dict[tuple[str, str, str], str] = {
         "no rank",
         "static_cast<std::int64_t>(tensor.dims.size()), axis}; → 0, axis};",
     ): ("the sizes are framed by their number, which is the rank"),
+    (
+        "custom_ops/src/units/exact_keying.cc",
+        "a row is mistaken for a whole call",
+        "start(whole_, static_cast<std::uint64_t>(PlanKind::kWhole)); → "
+        "start(whole_, static_cast<std::uint64_t>(cut.kind()));",
+    ): "a call that is divided has an input with an axis in its description; of a whole call all are -1",
 }
