@@ -51,11 +51,16 @@ TEST(Compare, NothingIsCloseToZeroButZero) {
   EXPECT_EQ(Difference<float>(ElementType::kFloat, {1e-30f}, {0}), INFINITY);
 }
 
+TEST(Compare, IntegersThatDifferAreNotClose) {
+  EXPECT_EQ(Difference<std::int32_t>(ElementType::kInt32, {1000000, 7}, {1000001, 7}), INFINITY);
+}
+
 TEST(Compare, HalvesAreRead) {
   // 1, -2, the smallest subnormal, infinity.
   const std::vector<std::uint16_t> kept{0x3c00, 0xc000, 0x0001, 0x7c00};
   EXPECT_EQ(Difference<std::uint16_t>(ElementType::kFloat16, kept, kept), 0);
   EXPECT_NEAR(Difference<std::uint16_t>(ElementType::kFloat16, {0x4200}, {0x4400}), 0.25, 1e-9);
+  EXPECT_NEAR(Difference<std::uint16_t>(ElementType::kFloat16, {0x3c00}, {0xbc00}), 2, 1e-9);
   EXPECT_NEAR(Difference<std::uint16_t>(ElementType::kFloat16, {0xc000, 0x0002}, {0xc000, 0x0001}),
               std::ldexp(1, -25), 1e-12);
 }

@@ -46,6 +46,15 @@ TEST(Cut, DividesByRowsWhereTheProofApplies) {
   ExpectUnits(cut.whole().UnitsOf({scalar, scalar, scalar}), 1, OneUnit::kByCalls);
 }
 
+TEST(Cut, DividesOnlyWhereAllSizesAreAsTheProofHasThem) {
+  // The second axis is as long as the third; the third is as long as the fourth.
+  const RowConditions conditions{{}, {{0, {{0, 1}, {0, 2}}}, {0, {{0, 2}, {0, 3}}}}};
+  const RowCut cut({0}, {0}, conditions);
+  ExpectUnits(cut.UnitsOf({Shape({5, 2, 2, 2})}), 5);
+  ExpectUnits(cut.UnitsOf({Shape({5, 2, 2, 3})}), 1, OneUnit::kSizes);
+  ExpectUnits(cut.UnitsOf({Shape({5, 3, 2, 2})}), 1, OneUnit::kSizes);
+}
+
 TEST(Cut, ComputesNoFewerUnitsThanTheRegionAsksFor) {
   const RowCut cut({0}, {0}, {}, {3, 3});
   EXPECT_EQ(cut.Computed(1, 10), 3u);

@@ -80,6 +80,23 @@ TEST(Match, ManyRowsGiveTheSameAsFew) {
   }
 }
 
+TEST(Match, KeysThatShareAWordAreNotEqual) {
+  Store store(1 << 20);
+  for (const std::uint64_t rows : {4, 100}) {
+    Keys keys;
+    for (std::uint64_t n = 0; n < rows; ++n) {
+      keys.push_back(n % 2 == 0 ? Key{{1000, n}} : Key{{n, 1000}});
+    }
+    EXPECT_EQ(Find(store, keys).missing.size(), rows);
+  }
+}
+
+TEST(Match, AnEntryOfAnotherNumberOfResultsIsAMiss) {
+  Store store(1 << 20);
+  Put(store, 1);
+  EXPECT_TRUE(FindUnits(store, KeyNumbers({1}), RowCut({0}, {}), {}, kRules).any_miss());
+}
+
 TEST(Match, AnEntryOfAnotherTypeOrRowShapeIsAMiss) {
   Store store(1 << 20);
   Put(store, 1);
