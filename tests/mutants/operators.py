@@ -74,7 +74,14 @@ class Mutant:
     def compiled(self, source: str, filename: str) -> CodeType:
         """Return the changed module's code."""
         tree = ast.parse(source)
+        function = _function_around(tree, self.route)
+        before = _names_read(function) if function else set()
         _replace(tree, self.route, copy.deepcopy(self.after))
+        if function is not None and (lost := before - _names_read(function)):
+            # A living inner function takes only code that has the same variables of its outer one: read where
+            # nothing runs.
+            read = ast.Tuple([ast.Name(name, ast.Load()) for name in sorted(lost)], ast.Load())
+            function.body.append(ast.If(ast.Constant(0), [ast.Expr(read)], []))
         return compile(ast.fix_missing_locations(tree), filename, "exec", dont_inherit=True)
 
 
@@ -153,6 +160,21 @@ def _replace(tree: ast.AST, route: Route, after: ast.AST) -> None:
         setattr(node, name, after)
     else:
         getattr(node, name)[index] = after
+
+
+def _function_around(tree: ast.AST, route: Route) -> ast.FunctionDef | None:
+    """The innermost function on the way to what is changed."""
+    node, found = tree, None
+    for name, index in route[:-1]:
+        value = getattr(node, name)
+        node = value if index is None else value[index]
+        found = node if isinstance(node, ast.FunctionDef) else found
+    return found
+
+
+def _names_read(function: ast.FunctionDef) -> set[str]:
+    nodes = (node for statement in function.body for node in ast.walk(statement))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
 
 def _shown(node: ast.AST) -> str:

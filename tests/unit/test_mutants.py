@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,18 @@ def test_a_mutant_is_the_module_with_one_change() -> None:
     with pytest.raises(ValueError, match="less"):
         names["guarded"](2)  # type: ignore[operator]
     assert [m.at_import for m in mutants_of("m.py", SOURCE) if m.scope == ""] == [True, True]
+
+
+def test_a_mutant_of_an_inner_function_keeps_the_variables_of_the_outer_one() -> None:
+    """Or else living functions could not be given its code."""
+    source = "def outer(a, b):\n    def inner():\n        return 1 if a else b\n    return inner\n"
+    (mutant,) = [m for m in mutants_of("m.py", source) if m.change == "1 if a else b → 1 if False else b"]
+    names: dict[str, Any] = {}
+    exec(compile(source, "m.py", "exec"), names)  # noqa: S102
+    inner = names["outer"](True, 2)
+    exec(mutant.compiled(source, "m.py"), names)  # noqa: S102
+    inner.__code__ = names["outer"](True, 3).__code__
+    assert inner() == 2
 
 
 @pytest.mark.parametrize("name", GROUPS)
