@@ -60,7 +60,9 @@ def emit(model: onnx.ModelProto, weights: WeightFile, target: Path, *, single_fi
     Raises:
         OutputError: A file cannot be written, or a single file would exceed protobuf's 2 GB.
     """
-    separate = external_bytes(model) >= SEPARATE_BYTES and not single_file
+    outside = external_bytes(model)
+    # Weights that were outside stay there, however small: a session may replace them.
+    separate = not single_file and (outside >= SEPARATE_BYTES or (outside > 0 and bool(weights.sources)))
     superseded = {path for path in _weight_files_of(target) if path.resolve() not in weights.sources}
     written = [target]
     data: Path | None = None

@@ -78,6 +78,9 @@ def _is_covered(view: GraphView, name: str) -> bool:
     tensor = view.initializer(name)
     if tensor is None and (name not in view.producer or view.value(name) is None):
         return False  # a sparse one, or a large value of a Constant node, which a branch would keep in memory twice
+    readers = (view.model.graph.node[index].op_type for index in view.consumers.get(name, ()))
+    if tensor is None and "DequantizeLinear" in readers:
+        return False  # onnxruntime keeps matrices packed only if nobody else reads these
     return _can_be_taken(view.dtype(name) or 0 if tensor is None else tensor.data_type)
 
 

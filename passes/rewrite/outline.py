@@ -43,9 +43,10 @@ from actcache.passes.rewrite.placement import (
     can_be_brought_in,
     is_compared_whole,
     stays_outside,
+    unpacked_by,
     wanted_inside,
 )
-from actcache.passes.rewrite.weight_samples import sample_name, sample_numbers
+from actcache.passes.rewrite.weight_samples import can_be_sampled, sample_name, sample_numbers
 from actcache.passes.rows import prove_rows
 
 DOMAIN = "ai.actcache"
@@ -118,6 +119,9 @@ class _Outliner:
         self.constants, self.weight_file = constants, weight_file
         self.graph = view.model.graph
         self.mark = suffix(region.id)
+        nodes = [self.graph.node[index] for index in sorted(region.nodes)]
+        tensors = map(view.initializer, unpacked_by(nodes, view.initializers))
+        self.unpacked = {t.name for t in tensors if t is not None and can_be_sampled(t, view.opsets[""])}
         self.inside = {name: name + self.mark for name in (*region.row_frontier(), *region.live_outs)}
 
     def run(self) -> None:
@@ -149,7 +153,7 @@ class _Outliner:
             for name in self._region_reads()
             if name in self.view.initializers
             and (tensor := self.view.initializer(name)) is not None
-            and not stays_outside(tensor)
+            and not self._stays_outside(tensor)
             and name not in outputs
             and self.region.nodes.issuperset(self.view.consumers[name])
         }
@@ -164,7 +168,7 @@ class _Outliner:
                 continue
             value = self.view.value(name)
             tensor = self.view.initializer(name)
-            if value is not None and (tensor is None or not stays_outside(tensor)):
+            if value is not None and (tensor is None or not self._stays_outside(tensor)):
                 copies.append(onnx.numpy_helper.from_array(value, name) if tensor is None else tensor)
         return copies
 
@@ -177,7 +181,13 @@ class _Outliner:
         names = wanted_inside(self.graph.node[index] for index in sorted(self.region.nodes))
         tensors = (self.view.initializer(name) for name in names if name in self.view.initializers)
         opset = self.view.opsets[""]
-        return [t for t in tensors if t is not None and stays_outside(t) and can_be_brought_in(t, opset)]
+        return [t for t in tensors if t is not None and self._stays_outside(t) and can_be_brought_in(t, opset)]
+
+    def _stays_outside(self, tensor: onnx.TensorProto) -> bool:
+        return tensor.name in self.unpacked or stays_outside(tensor)
+
+    def _is_sampled(self, tensor: onnx.TensorProto) -> bool:
+        return tensor.name in self.unpacked or not is_compared_whole(tensor)
 
     def _written(self) -> set[str]:
         return {name for index in self.region.nodes for name in self.view.writes[index]}
@@ -192,7 +202,9 @@ class _Outliner:
         for tensor in [*moved, *duplicated]:
             branch.initializer.add().CopyFrom(tensor)
             branch.initializer[-1].name = self.inside.get(tensor.name, tensor.name)
-        brought = bring_in(outer, self.mark, self.view.opsets[""])
+        whole = [tensor for tensor in outer if not self._is_sampled(tensor)]
+        sampled = [tensor for tensor in outer if self._is_sampled(tensor)]
+        brought = bring_in(whole, sampled, self.mark, self.view.opsets[""])
         branch.initializer.extend(brought.initializers)
         branch.node.extend(brought.nodes)
         for index in sorted(self.region.nodes):
@@ -206,10 +218,8 @@ class _Outliner:
                 lies_in(node, self.region.id)
         fill_up(branch, self.region, self.inside, self.mark, self.view.opsets[""], self._handed_on)
         # And of what is computed anew: a session may replace the original alone, and is refused then.
-        small = [tensor for tensor in outer if is_compared_whole(tensor)]
-        large = [tensor for tensor in outer if not is_compared_whole(tensor)]
-        constants = {tensor.name for tensor in [*moved, *duplicated, *small]} | self._stated_constants()
-        branch.node.append(self._store(constants, large))
+        constants = {tensor.name for tensor in [*moved, *duplicated, *whole]} | self._stated_constants()
+        branch.node.append(self._store(constants, sampled))
         branch.output.extend(self._handed_on(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
         move_annotations(self.graph, branch, self._written(), self.inside)
         self._move_values(branch)

@@ -12,7 +12,7 @@ A session may replace ``w`` after that; a sample tells (:mod:`actcache.passes.re
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import onnx
@@ -48,6 +48,22 @@ def wanted_inside(nodes: Iterable[onnx.NodeProto]) -> list[str]:
     return list(found)
 
 
+def unpacked_by(nodes: Sequence[onnx.NodeProto], initializers: Collection[str]) -> set[str]:
+    """Return weights that are unpacked for a ``MatMul``, with their scales and zero points.
+
+    onnxruntime keeps such a matrix packed only if nothing but its ``DequantizeLinear`` reads them.
+    """
+    multiplied = {name for node in nodes if node.op_type == "MatMul" for name in node.input}
+    return {
+        name
+        for node in nodes
+        if node.op_type == "DequantizeLinear" and node.domain in ONNX_DOMAINS
+        if node.input[0] in initializers and node.output[0] in multiplied
+        for name in node.input
+        if name in initializers
+    }
+
+
 def can_be_brought_in(tensor: onnx.TensorProto, opset: int) -> bool:
     """Return whether it would show that a session has other values for a weight than its branch computes with."""
     return is_compared_whole(tensor) or can_be_sampled(tensor, opset)
@@ -66,23 +82,25 @@ class BroughtIn:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
 
 
-def bring_in(tensors: Iterable[onnx.TensorProto], mark: str, opset: int) -> BroughtIn:
-    """Return what gives each tensor to a branch under its name with `mark` appended, and takes samples of large ones.
+def bring_in(
+    whole: Iterable[onnx.TensorProto], sampled: Sequence[onnx.TensorProto], mark: str, opset: int
+) -> BroughtIn:
+    """Return what gives each tensor to a branch under its name with `mark` appended, and takes samples of some.
 
     `opset`: the version of the ONNX operators in the model.
     """
     result = BroughtIn()
-    for tensor in tensors:
+    for tensor in (*whole, *sampled):
         shape = onnx.helper.make_tensor(
             _shape_name(tensor.name, mark), onnx.TensorProto.INT64, [len(tensor.dims)], tensor.dims
         )
         result.initializers.append(shape)
         node = onnx.helper.make_node("Reshape", [tensor.name, shape.name], [tensor.name + mark], f"{tensor.name}{mark}")
         result.nodes.append(node)
-        if not is_compared_whole(tensor):
-            node, constants = sample_node(tensor, mark, opset)
-            result.nodes.append(node)
-            result.initializers += constants
+    for tensor in sampled:
+        node, constants = sample_node(tensor, mark, opset)
+        result.nodes.append(node)
+        result.initializers += constants
     return result
 
 

@@ -191,8 +191,11 @@ def test_what_differs_in_a_few_values_is_refused_or_computed_with(opset: int, co
             _agree(case, _run(compiled, case, level, lambda _: None), plain)
 
 
-def test_samples_leave_the_blocked_layout(tmp_path: Path) -> None:
-    case = CASES["conv2d"]
+@pytest.mark.parametrize(
+    ("name", "operator"), [("conv2d", ("com.microsoft.nchwc", "Conv")), ("int8", ("com.microsoft", "MatMulNBits"))]
+)
+def test_samples_leave_the_blocked_and_the_packed_layout(name: str, operator: tuple[str, str], tmp_path: Path) -> None:
+    case = CASES[name]
     original = tmp_path / "m.onnx"
     _save(case, original)
     compiled = actcache.compile_model(original, min_saving=0).output
@@ -205,9 +208,31 @@ def test_samples_leave_the_blocked_layout(tmp_path: Path) -> None:
 
         _run(path, case, "ORT_ENABLE_ALL", write)
         nodes = list(all_nodes(onnx.load(written, load_external_data=False).graph.node))
-        counts.append([(n.domain, n.op_type) for n in nodes].count(("com.microsoft.nchwc", "Conv")))
+        counts.append([(n.domain, n.op_type) for n in nodes].count(operator))
         assert not any(n.op_type == "Slice" for n in nodes)  # samples are taken when the model is loaded
-    assert counts == [1, 1]
+    assert counts[0] == counts[1]
+    if name == "conv2d" or ort.__version__ >= "1.32":
+        assert counts == [1, 1]
+
+
+def test_a_small_weight_that_was_outside_can_be_replaced(control: Control, tmp_path: Path) -> None:
+    """However little there is in its file."""
+    rng = np.random.default_rng(0)
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (float[N, 8] x) => (float[N, 8] y) {
+        m = MatMul(x, w) y = Tanh(m) }"""
+    x, weights = rng.standard_normal((3, 8)).astype(np.float32), {"w": rng.standard_normal((8, 8)).astype(np.float32)}
+    case = Case(text, x, weights)
+    original = tmp_path / "m.onnx"
+    _save(case, original, external=True)
+    result = actcache.compile_model(original, min_saving=0)
+    assert len(result.files) == 2
+    control.invalidate()
+    plain = _run(original, case, "ORT_ENABLE_ALL", lambda _: None)
+    replaced = _run(original, case, "ORT_ENABLE_ALL", _early(case.other()))
+    assert not np.allclose(plain, replaced, atol=0.1)
+    for _ in range(2):
+        _agree(case, _run(result.output, case, "ORT_ENABLE_ALL", lambda _: None), plain)
+        _agree(case, _run(result.output, case, "ORT_ENABLE_ALL", _early(case.other())), replaced)
 
 
 def _file(model: Path, values: Array) -> Callable[[ort.SessionOptions], object]:
