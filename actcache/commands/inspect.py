@@ -135,6 +135,8 @@ def _print_tensors(console: Console, regions: Sequence[Mapping[str, Any]]) -> No
     for region in regions:
         for text in region["size_equations"]:
             say(console, f"{region['id']}: entries are per row if {text}")
+        for name, rank in region["ranks"].items():
+            say(console, f"{region['id']}: entries are per row if {name} has {rank} axes")
 
 
 def _print_insides(console: Console, regions: Sequence[Mapping[str, Any]]) -> None:

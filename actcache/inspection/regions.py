@@ -32,8 +32,9 @@ def inspect_model(path: str | PathLike[str]) -> dict[str, Any]:
     - ``inputs``, ``outputs``: of the model that was compiled: ``name``, ``type``, ``shape`` (null: unknown).
     - ``weights``: files of external data: ``file``, ``bytes`` that the model needs, ``present``.
     - ``regions``, a region before those inside it: ``id``, ``granularity``, ``fingerprint``, ``cone`` (the inputs that
-      it depends on), ``frontier`` and ``live_outs`` (as ``inputs``, with ``row_axis``), ``size_equations``,
-      ``min_rows`` (calls of fewer rows share no entries with others), ``nodes``, ``operators`` (type to how many),
+      it depends on), ``frontier`` and ``live_outs`` (as ``inputs``, with ``row_axis``), ``size_equations``, ``ranks``
+      (tensor to how many axes it needs for entries per row, where calls are checked for it), ``min_rows`` (calls of
+      fewer rows share no entries with others), ``nodes``, ``operators`` (type to how many),
       ``inside`` (id of the region around it), ``contains`` (ids); then, on the sample that
       was compiled with, ``time_share``, ``milliseconds``, ``rows``, per row ``saving_ms``, ``read_bytes`` and
       ``entry_bytes``; and from a trace ``predicted_reuse`` and ``measured_reuse``.
@@ -78,6 +79,7 @@ def _region(model: CompiledModel, lookup: Lookup) -> dict[str, Any]:
         "frontier": _tensors(model, lookup.frontier, lookup.cut.frontier_axes),
         "live_outs": _tensors(model, lookup.live_outs, lookup.cut.live_out_axes),
         "size_equations": lookup.equation_texts(),
+        "ranks": lookup.ranks(),
         "min_rows": lookup.cut.min_units,
         "nodes": len(nodes),
         "operators": dict(operators.most_common()),

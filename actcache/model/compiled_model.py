@@ -57,6 +57,11 @@ class Lookup:
         rules = self.cut.sizes if isinstance(self.cut, RowCut) else ()
         return [rule.text(self.frontier) for rule in rules]
 
+    def ranks(self) -> dict[str, int]:
+        """Return how many axes each tensor needs for the rows of a call to be entries, where a lookup checks it."""
+        ranks = self.cut.ranks if isinstance(self.cut, RowCut) else ()
+        return {name: rank for name, rank in zip(self.frontier, ranks, strict=False) if rank is not None}
+
 
 @dataclass(frozen=True)
 class CompiledModel:

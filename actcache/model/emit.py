@@ -60,9 +60,9 @@ def emit(model: onnx.ModelProto, weights: WeightFile, target: Path, *, single_fi
     Raises:
         OutputError: A file cannot be written, or a single file would exceed protobuf's 2 GB.
     """
-    outside = external_bytes(model)
     # Weights that were outside stay there, however small: a session may replace them.
-    separate = not single_file and (outside >= SEPARATE_BYTES or (outside > 0 and bool(weights.sources)))
+    were_outside = weights.size > 0 and bool(weights.sources)
+    separate = not single_file and (were_outside or external_bytes(model) >= SEPARATE_BYTES)
     superseded = {path for path in _weight_files_of(target) if path.resolve() not in weights.sources}
     written = [target]
     data: Path | None = None

@@ -23,7 +23,7 @@ KEYS = set(
     "weights regions notes".split()
 )
 REGION_KEYS = set(
-    "id granularity fingerprint cone frontier live_outs size_equations min_rows nodes operators inside contains "
+    "id granularity fingerprint cone frontier live_outs size_equations ranks min_rows nodes operators inside contains "
     "time_share milliseconds saving_ms rows read_bytes entry_bytes predicted_reuse measured_reuse".split()
 )
 

@@ -72,6 +72,7 @@ def test_ranks_and_names_of_rows(tmp_path: Path) -> None:
     outline(view, region, "f" * 64)
     (lookup,) = read_compiled(saved(view.model, tmp_path)).lookups
     assert lookup.cut == cut
+    assert lookup.ranks() == {"a": 2, "s": 0}
     sizes = {v.name: [d.dim_param for d in v.type.tensor_type.shape.dim] for v in view.model.graph.value_info}
     assert sizes["a@r"][0] == "rows@r" and sizes["b@r"][0] == "rows.2@r"  # the model does not call them equal
 

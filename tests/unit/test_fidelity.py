@@ -142,8 +142,8 @@ def test_external_data_in_several_files_and_folders(threshold: int, tmp_path: Pa
     mine, theirs = ({t.name: t for g in bodies(p.graph) for t in g.initializer} for p in (written, plain))
     assert mine.keys() == theirs.keys()
     for name in mine:  # external ones stand in the main graph, where a session can replace them
-        where = ("raw_data", "float_data", "data_location")
-        assert set_fields(mine[name], *where) == set_fields(theirs[name], *where)
+        values = ("raw_data", "float_data", "data_location")
+        assert set_fields(mine[name], *values) == set_fields(theirs[name], *values)
         assert onnx.numpy_helper.to_array(mine[name]).tolist() == onnx.numpy_helper.to_array(theirs[name]).tolist()
     assert [r.fingerprint for r in result.regions] == [
         r.fingerprint for r in actcache.compile_model(tmp_path / "m.onnx", min_saving=0, samples=[feed()]).regions
