@@ -14,6 +14,7 @@ from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import canonical_frontier
 from actcache.passes.region import Region, live_outs, with_private_constants
 from actcache.passes.rewrite.inline_regions import inline_regions
+from actcache.passes.rewrite.key_constants import KeyConstants, key_constants
 from actcache.passes.rewrite.outline import outline_in
 
 TEXT = """<ir_version: 8, opset_import: ["" : 17]> g (float[N, 64] x) => (float[N, 64] y) {
@@ -76,3 +77,41 @@ def test_constants_come_back(models: tuple[onnx.ModelProto, onnx.ModelProto]) ->
     assert inline_regions(back)
     assert [n.op_type for n in back.graph.node] == [n.op_type for n in model.graph.node]
     assert {t.name for t in back.graph.initializer} == {t.name for t in model.graph.initializer}
+
+
+BODIES = """g (float[N, 8] x) => (float[N, 8] y) {
+    t = Constant <value = int64 {2}> () c = Constant <value = bool {1}> ()
+    y = Loop (t, c, x) <body = b (int64 i, bool k, float[N, 8] v) => (bool k2, float[N, 8] w) <PLACE> {
+        k2 = Identity(k) LINE w = Mul(v, s) }> }"""
+
+
+def covered(text: str, opset: int = 21) -> KeyConstants:
+    """What keys cover of a region that is the whole model."""
+    proto = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : {opset}]> {text}')
+    view = GraphView(proto)
+    return key_constants(view, frozenset(range(len(proto.graph.node))), view.outputs)
+
+
+def test_keys_cover_initializers_and_small_values_of_constant_nodes() -> None:
+    text = "<float[1] p = {2}> { c = Constant <value = float[1] {0.5}> () a = Mul(x, c) b = Mul(a, p) y = Tanh(b) }"
+    found = covered(f"g (float[N, 8] x) => (float[N, 8] y) {text}")
+    assert set(found.names) == {"p", "c"} and found.are_all
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BODIES.replace("PLACE", "float[1] s = {2}").replace("LINE", ""),
+        BODIES.replace("<PLACE>", "").replace("LINE", "s = Constant <value = float[1] {2}> ()"),
+        """g (float[N, 8] x) => (float[N, 8] y) <int4[8] w = {1,2,3,4,5,6,7,1}, float s = {0.5}> {
+            d = DequantizeLinear(w, s) y = Mul(x, d) }""",
+        f"""g (float[N, 2000] x) => (float[N, 2000] y) {{
+            c = Constant <value = float[2000] {{{", ".join(["1"] * 2000)}}}> () y = Mul(x, c) }}""",
+        """g (float[N, 8] x) => (float[N, 8] y) <int8[8] w = {1,2,3,4,5,6,7,1}> {
+            s = Constant <value = float {0.5}> () d = DequantizeLinear(w, s) y = Mul(x, d) }""",
+    ],
+    ids=["of a body", "of a node in a body", "less than a byte", "large", "of a packed matrix"],
+)
+def test_constants_that_keys_do_not_cover_are_known_to_be_there(text: str) -> None:
+    """Sessions of such a region are compared, whatever is said of their models."""
+    assert not covered(text).are_all
