@@ -3,13 +3,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cctype>
 #include <cstdio>
 #include <numeric>
 #include <set>
 #include <vector>
 
-#include "base/mutex.h"
 #include "config/knobs.h"
 
 extern char** environ;
@@ -71,13 +71,16 @@ Closest ClosestKnob(std::string_view name) {
   return closest;
 }
 
+// No lock, which a fork() might leave taken. Who comes while another tells is told the next time.
+std::atomic<bool> telling{false};
+std::set<std::string>* told = nullptr;  // of who is telling; never destroyed
+
 void TellOnce(const std::string& text) {
-  static Mutex* const mutex = new Mutex;  // never destroyed: told at any time
-  static auto* const told = new std::set<std::string>;
-  {
-    const MutexLock lock(mutex);
-    if (!told->insert(text).second) return;
-  }
+  if (telling.exchange(true, std::memory_order_acquire)) return;
+  if (told == nullptr) told = new std::set<std::string>;
+  const bool is_new = told->insert(text).second;
+  telling.store(false, std::memory_order_release);
+  if (!is_new) return;
   std::fprintf(stderr, "actcache: %s\n", text.c_str());
 }
 

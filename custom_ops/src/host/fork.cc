@@ -28,6 +28,7 @@ void BeforeFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   AuditLog::LockForFork();
   Registry::Process().LockForFork();
   Tiers::Process().LockForFork();
+  Origins::Process().LockForFork();
 }
 
 // What parent and child do alike.
@@ -37,7 +38,8 @@ void Unlock() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   operators_mutex.Unlock();
 }
 
-void AfterForkInParent() {
+void AfterForkInParent() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
+  Origins::Process().UnlockAfterFork();
   Tiers::Process().UnlockAfterFork();
   AuditLog::UnlockAfterForkInParent();
   Unlock();
@@ -45,12 +47,12 @@ void AfterForkInParent() {
 
 void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   forked.store(true, std::memory_order_relaxed);
+  Origins::Process().UnlockAfterFork();
   Tiers::Process().ReopenInForkedChild();
   RenumberForkedThread();
   FlightTable::ReplaceInForkedChild();
   Store::ReplaceInForkedChild();
   Registry::Process().ResetCounters();
-  Origins::Process().ResetAfterFork();
   MetricsFile::ReplaceInForkedChild();
   Config::ApplyAfterFork();
   AuditLog::ReplaceInForkedChild();

@@ -1,7 +1,5 @@
 #include "policy/origins.h"
 
-#include <new>
-
 namespace actcache {
 
 Origins& Origins::Process() {
@@ -63,7 +61,5 @@ void Origins::Move(Origin from, Origin to, Origin left_out) noexcept {
     At(origin).in_class.store(to, std::memory_order_relaxed);
   }
 }
-
-void Origins::ResetAfterFork() noexcept { new (&mutex_) Mutex; }
 
 }  // namespace actcache

@@ -58,8 +58,9 @@ class Origins {
   // Such a row differs: `mine` is of no class with others from now on. False if it was so already.
   bool KeepApart(Origin mine) noexcept;
 
-  // For host/fork.h: another thread may have held the lock.
-  void ResetAfterFork() noexcept;
+  // For host/fork.h. Who has the lock waits for nobody: it is taken last.
+  void LockForFork() noexcept ACTCACHE_ACQUIRE(mutex_) { mutex_.Lock(); }
+  void UnlockAfterFork() noexcept ACTCACHE_RELEASE(mutex_) { mutex_.Unlock(); }
 
  private:
   static constexpr std::size_t kPage = 256;
