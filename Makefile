@@ -10,6 +10,7 @@
 #   make conformance-exports  models exported from PyTorch on the spot, in an environment of its own
 #   make mutants              break each promise on purpose and see whether a test notices (docs/mutants.md)
 #   make apps                 programs that nobody here wrote, plain and under actcache run (docs/apps.md)
+#   make wheel                a wheel for any Linux with glibc 2.28 or later, tried in an empty environment
 #   make check                ruff, mypy, layers of imports and includes, tests that import tests, clang-format, clang-tidy
 #   make format               write everything the way that check wants it
 #   make library              the native library alone
@@ -31,7 +32,7 @@ OLDEST := .venv-oldest
 EXPORTS := .venv-exports
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page fuzz conformance conformance-exports
-.PHONY: apps mutants check check-python check-cpp format library clean
+.PHONY: apps wheel mutants check check-python check-cpp format library clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -88,6 +89,11 @@ apps: library $(DONE)/test
 	rm -rf build/wheels
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir build/wheels .
 	$(PYTHON) -m tests.apps --wheel build/wheels/actcache-*.whl $(APPS)
+
+wheel: $(DONE)/package
+	rm -rf dist
+	ACTCACHE_WHEEL=portable $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	scripts/check_wheel.sh $(PYTHON) dist/actcache-*-manylinux_2_28_*.whl
 
 check: check-python check-cpp
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import sysconfig
 import tempfile
@@ -34,7 +35,7 @@ class NativeLibrary(BuildHookInterface[Any]):
             else:
                 self._folder = tempfile.TemporaryDirectory(prefix="actcache-build-")
                 folder = Path(self._folder.name)
-                library = recipe.build("release", folder / "library", build_dir=folder / "build")
+                library = recipe.build(_variant(), folder / "library", build_dir=folder / "build")
                 build_data["force_include"][str(library)] = f"actcache/_native/{library.name}"
         except recipe.BuildError as error:
             raise SystemExit(f"actcache: {error}") from None
@@ -44,7 +45,7 @@ class NativeLibrary(BuildHookInterface[Any]):
                 f"actcache: {where} cannot be written ({error.strerror or error}); name a folder with room in TMPDIR"
             ) from None
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{_platform()}"
+        build_data["tag"] = f"py3-none-{_platform(recipe)}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what the build left: the library is in the wheel."""
@@ -75,5 +76,13 @@ def _load(path: Path) -> ModuleType:
     return module
 
 
-def _platform() -> str:
-    return sysconfig.get_platform().replace("-", "_").replace(".", "_")
+def _variant() -> str:
+    """Return which library is built: ``portable``, for wheels that are given away, if ACTCACHE_WHEEL says so."""
+    return "portable" if os.environ.get("ACTCACHE_WHEEL") == "portable" else "release"
+
+
+def _platform(recipe: ModuleType) -> str:
+    name = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    if _variant() == "portable":
+        return name.replace("linux", "manylinux_{}_{}".format(*recipe.OLDEST_GLIBC))
+    return name

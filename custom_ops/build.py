@@ -17,6 +17,7 @@ import importlib.util
 import math
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,12 @@ LIBRARY = "libactcache.so"
 #: CMake settings of each variant.
 VARIANTS: Mapping[str, Mapping[str, str]] = {
     "release": {"CMAKE_BUILD_TYPE": "Release", "CMAKE_CXX_FLAGS_RELEASE": "-O2 -DNDEBUG"},
+    # For wheels: loads beside glibc 2.28.
+    "portable": {
+        "CMAKE_BUILD_TYPE": "Release",
+        "CMAKE_CXX_FLAGS_RELEASE": "-O2 -DNDEBUG",
+        "ACTCACHE_OLD_GLIBC": "ON",
+    },
     "debug": {"CMAKE_BUILD_TYPE": "Debug"},
     "asan": {
         "CMAKE_BUILD_TYPE": "Debug",
@@ -48,6 +55,10 @@ VARIANTS: Mapping[str, Mapping[str, str]] = {
     # clang's checks of the lock annotations (-Wthread-safety), which gcc does not have.
     "clang": {"CMAKE_BUILD_TYPE": "Debug", "CMAKE_CXX_COMPILER": "clang++", "CMAKE_C_COMPILER": "clang"},
 }
+
+
+#: What a portable library may need: manylinux_2_28.
+OLDEST_GLIBC = (2, 28)
 
 
 class BuildError(RuntimeError):
@@ -92,7 +103,7 @@ def build(
         **find_dependencies(HERE / "build" / "sources" if build_dir is None else work.parent / "sources"),
         "ACTCACHE_TESTS": "ON" if tests else "OFF",
         "ACTCACHE_BENCHMARKS": "ON" if benchmarks else "OFF",
-        "ACTCACHE_WERROR": "OFF" if variant in ("release", "fuzz") else "ON",
+        "ACTCACHE_WERROR": "OFF" if variant in ("release", "portable", "fuzz") else "ON",
     }
     if ort_include := os.environ.get("ACTCACHE_ORT_INCLUDE"):
         settings["ACTCACHE_ORT_INCLUDE"] = ort_include
@@ -100,6 +111,8 @@ def build(
     configure(cmake, work, settings)
     run([cmake, "--build", str(work), "--parallel", str(jobs or processors())], "the build failed")
     library = work / LIBRARY
+    if variant == "portable":
+        check_glibc(library)
     if tests:
         run_tests(work)
     if clang_tidy:
@@ -155,6 +168,22 @@ def configure(cmake: str, work: Path, settings: Mapping[str, str]) -> None:
         command += ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
     command += [f"-D{name}={value}" for name, value in settings.items()]
     run(command, "CMake could not configure the build", quiet=True)
+
+
+def check_glibc(library: Path) -> None:
+    """Refuses a library that needs a newer glibc than :data:`OLDEST_GLIBC`."""
+    told = subprocess.run(["objdump", "-T", str(library)], capture_output=True, text=True, check=False)
+    if told.returncode != 0 or "GLIBC_" not in told.stdout:
+        raise BuildError(f"objdump cannot tell which glibc {library} needs: {told.stderr.strip()}")
+    needed = {line for line in told.stdout.splitlines() if "*UND*" in line and _glibc(line) > OLDEST_GLIBC}
+    if needed:
+        names = ", ".join(sorted(line.split()[-1] for line in needed))
+        raise BuildError(f"{library} needs what is newer than glibc 2.28: {names}; add it to src/host/old_glibc.c")
+
+
+def _glibc(line: str) -> tuple[int, ...]:
+    found = re.search(r"GLIBC_([0-9.]+)", line)
+    return tuple(map(int, found[1].split("."))) if found else ()
 
 
 def install(library: Path, folder: Path) -> Path:

@@ -111,6 +111,8 @@ class Learner:
         self.sampling.types = {value.name: value.type for value in session._inputs_meta}
         if self.ready is None and _MANIFEST in session._model_meta.custom_metadata_map:
             self.stay("actcache has compiled this model already")
+        if self.place.refused:
+            self._count_anew()  # an earlier program has recorded enough
         process.add(self)
 
     # -- its calls ------------------------------------------------------------------------------
@@ -214,7 +216,7 @@ class Learner:
         totals.watch(ready)
 
     def _count_anew(self) -> None:
-        self.sampling.compiled()
+        self.sampling.seldom()
         self.place.count_anew()
 
     # -- the thread's part ----------------------------------------------------------------------

@@ -50,6 +50,7 @@ class Place:
     Attributes:
         name: Its name.
         calls: The folder of recorded calls.
+        refused: Whether the model was looked at before, and not compiled.
     """
 
     def __init__(self, root: Path, name: str | None, opening: Opening, around: dict[str, Any]) -> None:
@@ -58,7 +59,7 @@ class Place:
         self._seen: object = None
         self._refusal: str | None = None
         self._next, self._launched_at, self._before = settings.first_calls(), 0, 0.0
-        self._early = True
+        self._early, self.refused = True, False
         if name is not None:
             self._settle(name)
         else:
@@ -97,6 +98,7 @@ class Place:
             return None
         if self._opening.path is not None and not identity.unchanged(answer.get("files", {})):
             return None
+        self.refused = answer.get("state") == "refused"
         return find_ready(self.root, answer["key"])
 
     def has_news(self) -> bool:

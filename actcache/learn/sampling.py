@@ -29,7 +29,7 @@ Feed = dict[str, npt.NDArray[Any]]
 MOST_CALLS, MOST_BYTES, MOST_WAITING = 4096, 64 << 20, 16 << 20
 #: The last calls are kept to try a compiled model on.
 _KEPT, _KEPT_BYTES = 6, 16 << 20
-#: Once compiled, so many neighbouring calls of every so many are recorded.
+#: Once a model is compiled, or refused, so many neighbouring calls of every so many are recorded.
 _STRETCH, _PERIOD = 64, 4096
 _KINDS = frozenset("biufcU")
 #: Types of tensors that onnxruntime makes of lists.
@@ -114,7 +114,7 @@ class Sampling:
         self._waiting.clear()
         self._latest.clear()
 
-    def compiled(self) -> None:
+    def seldom(self) -> None:
         """From now on, record little, within bounds of its own: what is learnt may change."""
         self._sparse, self.active = True, True
         self.recorded = self._bytes = 0

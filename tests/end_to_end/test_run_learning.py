@@ -104,3 +104,20 @@ def test_swap_between_two_calls_of_a_running_program(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "wrong 0\n", "")
     assert record(tmp_path)["state"] == "compiled"
     assert saved(tmp_path)["hits"] > 0
+
+
+def test_refused_model_is_recorded_seldom_by_the_next_program(learnt_folder: Path) -> None:
+    (answer,) = (learnt_folder / "cache" / "places").glob("*/answer.json")
+    answer.write_text(answer.read_text().replace('"compiled"', '"refused"'))
+    (record_file,) = (learnt_folder / "cache" / "models").glob("*/record.json")
+    record_file.write_text(record_file.read_text().replace('"compiled"', '"refused"', 1))
+    done = run(
+        """
+        session = ort.InferenceSession("model.onnx", options)
+        for _ in range(200):
+            session.run(None, {"x": draw(1)})
+        print(session._learner.ready, session._learner.sampling.recorded)
+        """,
+        folder=learnt_folder,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("None 63\n", "", 0)

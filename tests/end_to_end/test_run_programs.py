@@ -180,6 +180,22 @@ def test_first_line_and_explicit_session(learnt_folder: Path) -> None:
     assert (done.stderr, done.returncode) == ("", 0)
 
 
+@pytest.mark.parametrize("switch", ["1", "0", ""])
+def test_environment_variable_is_enough_where_actcache_is_installed(tmp_path: Path, switch: str) -> None:
+    root = Path(__file__).parents[2]
+    (tmp_path / "actcache-auto.pth").write_text((root / "actcache/learn/site/actcache-auto.pth").read_text())
+    text = f"import site; site.addsitedir({str(tmp_path)!r})\nimport onnxruntime\n"
+    text += "print(hasattr(onnxruntime.InferenceSession, '_actcache_learns'))"
+    done = subprocess.run(
+        [sys.executable, "-c", text],
+        env=environment(tmp_path / "cache", ACTCACHE_AUTO=switch),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (f"{switch == '1'}\n", "", 0)
+
+
 @pytest.mark.parametrize("name", ["places/*/answer.json", "models/*/record.json", "models/*/compiled-1/*.onnx"])
 def test_what_others_may_have_written_is_not_used(learnt_folder: Path, name: str) -> None:
     (file,) = (learnt_folder / "cache").glob(name)
