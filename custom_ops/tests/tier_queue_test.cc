@@ -134,6 +134,11 @@ TEST(RegionUse, AsksWhereFetchingIsFasterAndThingsAreFound) {
 
 class TiersTest : public testing::Test {
  protected:
+  static TierSettings OnDisk(const std::string& folder) {
+    TierSettings settings;
+    settings.disk_path = folder;
+    return settings;
+  }
   void TearDown() override { Tiers::Process().Configure({}); }
   TestFolder folder_;
 };
@@ -141,7 +146,7 @@ class TiersTest : public testing::Test {
 TEST_F(TiersTest, WhatIsPutIsFoundByTheNextProcess) {
   Tiers& tiers = Tiers::Process();
   EXPECT_FALSE(tiers.on());
-  tiers.Configure({folder_.path() + "/store", 0});
+  tiers.Configure(OnDisk(folder_.path() + "/store"));
   ASSERT_TRUE(tiers.on());
   RegionUse region;
   RecordFields fields;
@@ -154,7 +159,7 @@ TEST_F(TiersTest, WhatIsPutIsFoundByTheNextProcess) {
   tiers.Put(&region, fields, specs, fill, false);
   tiers.Configure({});  // writes what waits
   EXPECT_FALSE(tiers.on());
-  tiers.Configure({folder_.path() + "/store", 0});
+  tiers.Configure(OnDisk(folder_.path() + "/store"));
   const TierKey keys[] = {TestKey(6), TestKey(7)};
   std::vector<Tiers::Found> found(2);
   tiers.Get(&region, keys, 2, 0, found.data());
@@ -168,10 +173,10 @@ TEST_F(TiersTest, WhatIsPutIsFoundByTheNextProcess) {
 
 TEST_F(TiersTest, AFolderThatWillNotDoIsRefusedAndChangesNothing) {
   Tiers& tiers = Tiers::Process();
-  tiers.Configure({folder_.path() + "/store", 0});
-  EXPECT_THROW(tiers.Configure({"/proc/no/such/folder", 0}), std::runtime_error);
+  tiers.Configure(OnDisk(folder_.path() + "/store"));
+  EXPECT_THROW(tiers.Configure(OnDisk("/proc/no/such/folder")), std::runtime_error);
   ASSERT_TRUE(tiers.on());
-  EXPECT_THROW(tiers.Configure({"/dev/null", 0}), std::runtime_error);
+  EXPECT_THROW(tiers.Configure(OnDisk("/dev/null")), std::runtime_error);
   EXPECT_TRUE(tiers.on());
 }
 
