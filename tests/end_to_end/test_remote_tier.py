@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -66,6 +68,19 @@ def test_machines_with_disks_of_their_own_share_the_server(model: Path, server: 
     all_hit(model, results[1], lambda _: machine(0), [8, 0])  # the disk is nearer
     all_hit(model, results[2], lambda attempt: machine(1 + attempt), [8, 8])
     assert results[0].read_bytes() == results[1].read_bytes() == results[2].read_bytes()
+
+
+def test_the_example_says_what_the_second_machine_found(server: SharedServer) -> None:
+    program = Path(__file__).resolve().parents[2] / "examples" / "shared_server" / "run.py"
+    command = [sys.executable, str(program), f"unix://{server.socket}"]
+    for attempt in range(5):  # on a busy machine an answer may come too late
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+        first, second = done.stdout.splitlines()
+        assert attempt > 0 or first == "first machine: rows computed: 16, found on the server: 0"
+        if second == "second machine: rows computed: 0, found on the server: 16":
+            return
+    raise AssertionError(second)
 
 
 def test_who_has_another_secret_finds_nothing(model: Path, server: SharedServer, tmp_path: Path) -> None:
