@@ -43,7 +43,8 @@ _ARITHMETIC = {
 @pytest.mark.parametrize("op", _ARITHMETIC)
 def test_numbers_are_computed_with_as_onnxruntime_does(op: str) -> None:
     nodes = f"{_PAIRS} {_ARITHMETIC[op].format(op)}"
-    tried = sample(nodes, {"y": "mixed"}, **_TENSORS, **({"two": literal(2)} if "two" in nodes else {}))
+    tensors: dict[str, Any] = {**_TENSORS, "two": literal(2)} if "two" in nodes else _TENSORS
+    tried = sample(nodes, {"y": "mixed"}, **tensors)
     assert not lies(tried)
     content = known(tried)["y"].content
     assert content is not None
