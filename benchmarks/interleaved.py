@@ -35,22 +35,28 @@ class Ratio:
     pairs: int
 
 
-def interleaved(first: Callable[[int], Call], second: Callable[[int], Call], pairs: int) -> Ratio:
+def interleaved(
+    first: Callable[[int], Call],
+    second: Callable[[int], Call],
+    pairs: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Ratio:
     """Time `pairs` calls of each, in turn.
 
     Args:
         first: Given the number of the pair, prepares a call; only the call itself is timed.
         second: Likewise.
         pairs: How many.
+        clock: Says how late it is, in seconds.
     """
     times: list[tuple[float, float]] = []
     for number in range(pairs + 2):
         a, b = first(number), second(number)
         if number % 2:
-            later = _seconds(b)
-            pair = _seconds(a), later
+            later = _seconds(b, clock)
+            pair = _seconds(a, clock), later
         else:
-            pair = _seconds(a), _seconds(b)
+            pair = _seconds(a, clock), _seconds(b, clock)
         if number >= 2:  # two to warm up
             times.append(pair)
     ratios = [a / b for a, b in times]
@@ -65,7 +71,7 @@ def interleaved(first: Callable[[int], Call], second: Callable[[int], Call], pai
     )
 
 
-def _seconds(call: Call) -> float:
-    start = time.perf_counter()
+def _seconds(call: Call, clock: Callable[[], float]) -> float:
+    start = clock()
     call()
-    return time.perf_counter() - start
+    return clock() - start
