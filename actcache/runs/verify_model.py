@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,26 +27,24 @@ from actcache.serve import runtime
 from actcache.verification import verify
 from actcache.verification.batch_bits import dependent_nodes, kept_tensors, optimised
 from actcache.verification.cases import Feed, Run, affordable
+from actcache.verification.kept_answers import KeptAnswers, keep, read_kept
 from actcache.verification.spread import measure_spread
 
 
-def verify_model(request: Verify, _: Path) -> verify.Verification:
-    """Ask the original, then the compiled model."""
+def verify_model(request: Verify, directory: Path) -> verify.Verification:
+    """Ask the original, or read what it answered before; then ask the compiled model."""
     inputs = model_inputs(onnx.load_model(request.originals.base, load_external_data=False))
     samples = [read_feed(path, inputs) for path in request.samples]
-    session = open_original(request.originals)
-    for path, sample in zip(request.samples, samples, strict=True):
-        run_sample(session, sample, path)
-
-    varying = verify.varying_outputs(run_of(session), samples[0])
-    run = run_of(session)
-    fixed = request.originals.fixed
-    if fixed:
-        run = verify.in_batches(run, fixed.size, fixed.inputs, fixed.outputs)
-    sequences = affordable(run, samples[0], request.batches) if request.exact else ()
-    answers = verify.references(run, samples, request.batches, request.cones, sequences)
-    del session, run  # one model in memory at a time
-    release_memory()
+    asked = repr((request.originals, request.samples, request.batches, request.cones))
+    path = directory / f"answers-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.npz"
+    # Where bits count, several models are held to the same calls.
+    kept = read_kept(path) if request.exact else None
+    if kept is None:
+        kept = _ask_original(request, samples)
+        if request.exact:
+            keep(path, kept)
+    given = verify.given_cases(samples, request.batches, request.cones, kept.sequences)
+    answers = [list(zip(found, told, strict=True)) for found, told in zip(given, kept.answers, strict=True)]
     try:
         run = run_of_compiled(request.compiled, request.originals.libraries)
     except ActcacheError:
@@ -58,12 +57,29 @@ def verify_model(request: Verify, _: Path) -> verify.Verification:
         answers,
         tolerance=request.tolerance,
         exact=request.exact,
-        ignore=varying,
+        ignore=kept.varying,
         spread=lambda: _spread(request, samples),
     )
     if report.failure is None and not any(r["hits"] for r in runtime.stats()["regions"].values()):
         report.failure = "no lookup ever hit: the results of one call may be larger than the cache can hold"
     return report
+
+
+def _ask_original(request: Verify, samples: Sequence[Feed]) -> KeptAnswers:
+    """Have the original answer every call."""
+    session = open_original(request.originals)
+    for path, sample in zip(request.samples, samples, strict=True):
+        run_sample(session, sample, path)
+    varying = verify.varying_outputs(run_of(session), samples[0])
+    run = run_of(session)
+    fixed = request.originals.fixed
+    if fixed:
+        run = verify.in_batches(run, fixed.size, fixed.inputs, fixed.outputs)
+    sequences = affordable(run, samples[0], request.batches) if request.exact else ()
+    answered = verify.references(run, samples, request.batches, request.cones, sequences)
+    del session, run  # one model in memory at a time
+    release_memory()
+    return KeptAnswers(sequences, varying, [[answer for _, answer in found] for found in answered])
 
 
 def _spread(request: Verify, samples: Sequence[Feed]) -> Spread:

@@ -7,7 +7,7 @@ the same time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -84,6 +84,17 @@ def _joined(parts: Sequence[Any], axis: int | None, size: int, count: int) -> An
     return np.take(np.concatenate(parts, axis), np.arange(count * entries), axis)
 
 
+def given_cases(
+    samples: Sequence[Feed],
+    batches: Sequence[Mapping[str, int]],
+    cones: Sequence[Sequence[str]],
+    sequences: Sequence[Sequence[int]],
+) -> Iterator[Iterator[Case]]:
+    """Yield the calls per sample. The first sample alone is tried in batches of many sizes."""
+    for number, sample in enumerate(samples):
+        yield cases(sample, batches, cones, sequences if number == 0 else ())
+
+
 def references(
     run: Run,
     samples: Sequence[Feed],
@@ -98,7 +109,7 @@ def references(
     is the judge of that, also of the calls that prepare a case.
     """
     answers: list[list[tuple[Case, Any]]] = []
-    for number, sample in enumerate(samples):
+    for made in given_cases(samples, batches, cones, sequences):
         known: dict[int, tuple[Feed, Any]] = {}  # by id: what is kept alive has an id of its own
 
         def answer(feed: Feed, known: dict[int, tuple[Feed, Any]] = known) -> Any:
@@ -110,7 +121,7 @@ def references(
             return known[id(feed)][1]
 
         answered: list[tuple[Case, Any]] = []
-        for case in cases(sample, batches, cones, sequences if number == 0 else ()):
+        for case in made:
             given = [answer(feed) for feed in (*case.prepare, case.feed)]
             refused = next((found for found in given if isinstance(found, Exception)), None)
             answered.append((case, refused or given[-1]))
