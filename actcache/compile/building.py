@@ -76,7 +76,8 @@ def on_disk(job: Job, built: Built) -> Compiled:
 def build_and_verify(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> tuple[Built, Verification]:
     """Compile and verify a plan."""
     built = build(job, subject, chosen, plan)
-    job.step("verifying " + ", ".join(f"'{c.region.id}' by {c.region.granularity}" for c in plan))
+    step = "verifying " + ", ".join(f"'{c.region.id}' by {c.region.granularity}" for c in plan)
+    job.step(step)
     request = Verify(
         originals=subject.originals,
         compiled=on_disk(job, built),
@@ -86,7 +87,9 @@ def build_and_verify(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> 
         tolerance=job.options.tolerance,
         exact=job.options.bits,
     )
-    return built, ask(request, job.loaded.directory)
+    # Where bits count, it takes a while.
+    progress = (lambda case: job.step(f"{step}: {case}")) if job.options.bits else None
+    return built, ask(request, job.loaded.directory, progress)
 
 
 def verified_batches(subject: Subject, plan: Plan) -> list[dict[str, int]]:

@@ -10,11 +10,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from actcache.base.typed_json import read_json, write_json
 from actcache.errors import ActcacheError, InternalError, InvalidModel, InvalidSamples, LibraryError, UnsupportedAudit
+from actcache.runs.progress import PROGRESS, read_progress
 from actcache.runs.requests import Failure, Request
 
 T = TypeVar("T")
@@ -27,6 +30,8 @@ FILE_REFUSED = 74
 ERRORS: dict[str, type[ActcacheError]] = {
     t.__name__: t for t in (InvalidModel, InvalidSamples, LibraryError, UnsupportedAudit)
 }
+#: Seconds between two looks at how far it is.
+_PROGRESS_SECONDS = 0.5
 #: Verification must be able to keep what it checks, whatever the environment of the host says; and its calls are none
 #: of those that the host's audit log and metrics tell of, nor may they find or leave anything in its other tiers.
 _ENVIRONMENT = {
@@ -41,12 +46,13 @@ _ENVIRONMENT = {
 }
 
 
-def ask(request: Request[T], directory: Path) -> T:
+def ask(request: Request[T], directory: Path, progress: Callable[[str], object] | None = None) -> T:
     """Have a request carried out by the other process and return its answer.
 
     Args:
         request: What to do.
         directory: A folder for request and answer, and for what the other process writes.
+        progress: Told now and then how far the other process is (:mod:`actcache.runs.progress`).
 
     Raises:
         InvalidModel: onnxruntime refuses the model, or crashes on it.
@@ -56,24 +62,40 @@ def ask(request: Request[T], directory: Path) -> T:
         OSError: The other process could not write or read a file.
     """
     path, answer, failure = (directory / name for name in ("request.json", ANSWER, FAILURE))
-    for old in (answer, failure):
+    for old in (answer, failure, directory / PROGRESS):
         old.unlink(missing_ok=True)
     write_json(path, request)
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-m", "actcache.runs.worker", str(path)],
         env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        check=False,
     )
+    stderr = _wait(process, directory, progress)
     if answer.exists():
         found: T = read_json(answer, type(request).answer)
         return found
     if failure.exists():
         known: Failure = read_json(failure, Failure)
         raise ERRORS[known.kind](known.message, file=known.file, node=known.node, hint=known.hint)
-    raise _unanswered(request, done.returncode, done.stderr)
+    raise _unanswered(request, process.returncode, stderr)
+
+
+def _wait(process: subprocess.Popen[bytes], directory: Path, progress: Callable[[str], object] | None) -> bytes:
+    """Wait for a process to end and return what it said on stderr. If that is interrupted, it ends, too."""
+    told, stderr = "", None
+    with process:
+        try:
+            while stderr is None:
+                with suppress(subprocess.TimeoutExpired):
+                    stderr = process.communicate(timeout=_PROGRESS_SECONDS if progress else None)[1]
+                if progress and (now := read_progress(directory)) != told:
+                    progress(told := now)
+        except BaseException:
+            process.kill()
+            raise
+    return stderr
 
 
 def _unanswered(request: Request[T], code: int, stderr: bytes) -> Exception:

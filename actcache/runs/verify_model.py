@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import onnx
@@ -13,6 +13,7 @@ from actcache.base.tolerance import Spread
 from actcache.errors import ActcacheError
 from actcache.model.feed_file import read_feed
 from actcache.model.model_inputs import model_inputs
+from actcache.runs.progress import writes_progress
 from actcache.runs.requests import BatchBits, FindBatchBits, Verify
 from actcache.runs.sessions import (
     open_original,
@@ -37,10 +38,11 @@ def verify_model(request: Verify, directory: Path) -> verify.Verification:
     samples = [read_feed(path, inputs) for path in request.samples]
     asked = repr((request.originals, request.samples, request.batches, request.cones))
     path = directory / f"answers-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.npz"
+    progress = writes_progress(directory)
     # Where bits count, several models are held to the same calls.
     kept = read_kept(path) if request.exact else None
     if kept is None:
-        kept = _ask_original(request, samples)
+        kept = _ask_original(request, samples, progress)
         if request.exact:
             keep(path, kept)
     given = verify.given_cases(samples, request.batches, request.cones, kept.sequences)
@@ -59,13 +61,14 @@ def verify_model(request: Verify, directory: Path) -> verify.Verification:
         exact=request.exact,
         ignore=kept.varying,
         spread=lambda: _spread(request, samples),
+        progress=progress,
     )
     if report.failure is None and not any(r["hits"] for r in runtime.stats()["regions"].values()):
         report.failure = "no lookup ever hit: the results of one call may be larger than the cache can hold"
     return report
 
 
-def _ask_original(request: Verify, samples: Sequence[Feed]) -> KeptAnswers:
+def _ask_original(request: Verify, samples: Sequence[Feed], progress: Callable[[str], None]) -> KeptAnswers:
     """Have the original answer every call."""
     session = open_original(request.originals)
     for path, sample in zip(request.samples, samples, strict=True):
@@ -76,7 +79,7 @@ def _ask_original(request: Verify, samples: Sequence[Feed]) -> KeptAnswers:
     if fixed:
         run = verify.in_batches(run, fixed.size, fixed.inputs, fixed.outputs)
     sequences = affordable(run, samples[0], request.batches) if request.exact else ()
-    answered = verify.references(run, samples, request.batches, request.cones, sequences)
+    answered = verify.references(run, samples, request.batches, request.cones, sequences, progress)
     del session, run  # one model in memory at a time
     release_memory()
     return KeptAnswers(sequences, varying, [[answer for _, answer in found] for found in answered])

@@ -101,6 +101,7 @@ def references(
     batches: Sequence[Mapping[str, int]],
     cones: Sequence[Sequence[str]] = (),
     sequences: Sequence[Sequence[int]] = (),
+    progress: Callable[[str], object] = lambda _: None,
 ) -> list[list[tuple[Case, Any]]]:
     """Ask the original model. A case that it refuses is kept with the exception as its answer. The first sample alone
     is tried in batches of many sizes.
@@ -122,6 +123,7 @@ def references(
 
         answered: list[tuple[Case, Any]] = []
         for case in made:
+            progress(f"the original: {case.name}")
             given = [answer(feed) for feed in (*case.prepare, case.feed)]
             refused = next((found for found in given if isinstance(found, Exception)), None)
             answered.append((case, refused or given[-1]))
@@ -144,6 +146,7 @@ def compare(
     exact: bool = False,
     ignore: frozenset[int] = frozenset(),
     spread: Callable[[], Spread] | None = None,
+    progress: Callable[[str], object] = lambda _: None,
 ) -> Verification:
     """Run the compiled model through every case and compare.
 
@@ -156,11 +159,15 @@ def compare(
         exact: Accept no difference, not in one bit.
         ignore: Outputs that the original itself does not repeat.
         spread: Measures the original's own spread; asked if an output is beyond the tolerance of its type.
+        progress: Told which case is next.
     """
+    total, done = sum(map(len, answers)), 0
     report, found = Verification(), Differences()
     for answered in answers:
         skipped = True
         for case, expected in answered:
+            done += 1
+            progress(f"{done} of {total}: {case.name}")
             if skipped or not case.follows:
                 clear()
             skipped = isinstance(expected, Exception)

@@ -120,6 +120,13 @@ def test_what_cannot_be_equal_is_refused_by_rows(tmp_path: Path) -> None:
     assert_bits(path, result, (5,), low=0.1)
 
 
+def test_progress_tells_how_far_verification_is(tmp_path: Path) -> None:
+    said: list[str] = []
+    compile_model(saved(tmp_path, LOG), tmp_path / "exact.onnx", min_saving=0, exact="bits", progress=said.append)
+    told = [line for line in said if line.startswith("verifying 'model' by row: ")]
+    assert told and any(" of " in line for line in told)
+
+
 @pytest.mark.parametrize("options", [{"exact": "nearly"}, {"exact": "bits", "verify": False}])
 def test_wrong_options_say_so(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidOption):
