@@ -116,7 +116,7 @@ TEST(Match, AnEntryTooFlatForTheRowAxisIsAMiss) {
 // Units of which each needs the ones before it.
 class ChainedCut final : public Cut {
  public:
-  ChainedCut() : Cut(PlanKind::kRow, {0}, {0}, 1) {}
+  ChainedCut() : Cut(PlanKind::kRow, {0}, {0}, LeastUnits{}) {}
   Units UnitsOf(const std::vector<TensorView>& inputs) const override {
     return {this, input(0).UnitsIn(inputs[0].dims)};
   }
