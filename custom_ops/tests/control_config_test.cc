@@ -137,6 +137,7 @@ TEST(Config, RefusesWhatItCannotReadAndChangesNothing) {
       {"namespace_quota_bytes", {"", "-1", "x"}},
       {"bypass", {"", "on"}},
       {"single_flight", {"", "auto"}},
+      {"portable", {"", "yes"}},
       {"metrics_path", {"/", "/nowhere/metrics.json"}},
       {"disk_budget_bytes", {"", "15MiB", "10%"}},
       {"remote_secret", {"of 15 bytes ..."}},
