@@ -147,7 +147,7 @@ def test_a_bias_that_is_replaced_too_late_is_refused(model: Callable[..., Model]
     subject = model(CONV, True)
     replaced = by_initializers(changed(subject.weights, "b"))
     subject.run(subject.original, replaced)
-    with pytest.raises(Exception, match='the constant "b@m" stands in the model twice'):
+    with pytest.raises(Exception, match='the constant "b@m" is in the model twice'):
         subject.run(subject.path, replaced)
     agree(subject.run(subject.path), subject.run(subject.original))
 
