@@ -101,6 +101,11 @@ def models(cache: Path, python: Path) -> list[dict[str, Any]]:
     return found
 
 
+def saved(learnt: list[dict[str, Any]], what: str) -> float:
+    """Return a count of what all models saved so far."""
+    return float(sum((model["saved"] or {}).get(what, 0) for model in learnt))
+
+
 def try_out(app: App, folder: Path, wheel: Path, nice: int) -> tuple[list[str], bool]:
     """Run a program three times, and return its row of the table and whether its outputs are the same."""
     python = prepare(app, folder, wheel)
@@ -110,14 +115,12 @@ def try_out(app: App, folder: Path, wheel: Path, nice: int) -> tuple[list[str], 
     first = run(app, python, cache, nice)
     wait(cache, python)
     learnt = models(cache, python)
-    saved_before = sum((model["saved"] or {}).get("hits", 0) for model in learnt)
     second = run(app, python, cache, nice)
     plain_again = run(app, python, None)
     after = models(cache, python)
     problems = [d for d in (differs(plain.found, r.found, app.tolerance) for r in (first, second, plain_again)) if d]
     base = (plain.seconds + plain_again.seconds) / 2
-    hits = sum((model["saved"] or {}).get("hits", 0) for model in after) - saved_before
-    rows = sum((model["saved"] or {}).get("lookups", 0) for model in after)
+    hits, rows = (saved(after, what) - saved(learnt, what) for what in ("hits", "lookups"))
     states = ", ".join(f"{model['name']} {model['state']}" for model in learnt) or "none"
     row = [
         app.what,
