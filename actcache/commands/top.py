@@ -96,6 +96,7 @@ def _screen(before: Snapshot | None, now: Snapshot, drawn: Power | None, notice:
     parts: list[RenderableType] = [
         Text(f"process {now.pid}, actcache {now.version}, {time.strftime('%H:%M:%S', time.localtime(now.time))}"),
         _store_line(now),
+        *(_tier_line(name, tier) for name, tier in now.tiers.items()),
         _saved_line(now, drawn),
         _region_table(before, now, console.width),
     ]
@@ -113,6 +114,20 @@ def _store_line(now: Snapshot) -> Text:
     line.append("-" * (_BAR - filled), style="dim")
     line.append(f"] {share:.0%}: {format_bytes(held)} of {format_bytes(budget)}")
     line.append(f", {_count(now.store['entries'])} entries, {_count(now.store['evictions'])} evicted")
+    return line
+
+
+def _tier_line(name: str, tier: Mapping[str, Any]) -> Text:
+    asked = tier["hits"] + tier["misses"]
+    line = Text(f"{name}: had {_count(tier['hits'])} of {_count(asked)} values, stored {_count(tier['stored'])}")
+    for what in ("refused", "dropped", "damaged"):
+        if tier[what]:
+            line.append(f", {_count(tier[what])} {what}", style="bold red" if what == "damaged" else "yellow")
+    if tier["entries"]:  # a tier that cannot tell says 0
+        line.append(f"; holds {_count(tier['entries'])} in {format_bytes(tier['bytes'])}")
+        line.append(f" of {format_bytes(tier['budget_bytes'])}" if tier["budget_bytes"] else "")
+    if tier.get("problem"):
+        line.append(f"; {tier['problem']}", style="bold red")
     return line
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ STALE = 5.0
 
 _SETTING = "set the knob metrics_path of the process to a file whose name does not end in .prom"
 
-#: What the table needs of a region and of the store.
+#: What the table needs of a region, of the store and of a tier.
 _REGION_NUMBERS = ("hits", "misses", "bypassed", "mismatches", "evicted", "bytes", "saved_seconds", "overhead_seconds")
 _STORE_NUMBERS = ("bytes", "entries", "budget_bytes", "evictions")
+_TIER_NUMBERS = ("hits", "misses", "damaged", "stored", "refused", "dropped", "entries", "bytes", "budget_bytes")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Snapshot:
         version: Of its library.
         regions: As ``actcache.stats()["regions"]``.
         store: As ``actcache.stats()["store"]``.
+        tiers: As ``actcache.stats()["tiers"]``.
     """
 
     time: float
@@ -46,6 +48,7 @@ class Snapshot:
     version: str
     regions: Mapping[str, Mapping[str, Any]]
     store: Mapping[str, Any]
+    tiers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def read_snapshot(path: Path) -> Snapshot:
@@ -104,7 +107,11 @@ def _snapshot(content: Mapping[str, Any]) -> Snapshot:
         str(region["state"])
     for name in _STORE_NUMBERS:
         float(store[name])
-    return Snapshot(float(content["time"]), int(content["pid"]), str(content["version"]), regions, store)
+    tiers = content.get("tiers", {})  # a process of an earlier version has none
+    for tier in tiers.values():
+        for name in _TIER_NUMBERS:
+            float(tier[name])
+    return Snapshot(float(content["time"]), int(content["pid"]), str(content["version"]), regions, store, tiers)
 
 
 def _version() -> str:

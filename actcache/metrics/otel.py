@@ -16,14 +16,16 @@ def instrument(meter: Meter) -> None:
 
         actcache.metrics.instrument(opentelemetry.metrics.get_meter("actcache"))
 
-    Counters become observable counters, what is held observable up-down counters (it adds up over processes), the
-    version an observable gauge. Attributes are ``actcache.region``, ``actcache.fingerprint``, ``actcache.outcome``,
-    ``actcache.state`` and ``actcache.version``. Call it once per meter.
+    Counters become observable counters, what is held observable up-down counters (it adds up over processes). What
+    processes share, and the version, become observable gauges. Attributes are ``actcache.region``,
+    ``actcache.fingerprint``, ``actcache.outcome``, ``actcache.state``, ``actcache.tier`` and ``actcache.version``.
+    Call it once per meter.
     """
     readings = Readings()
     create = {
         Kind.COUNTER: meter.create_observable_counter,
         Kind.AMOUNT: meter.create_observable_up_down_counter,
+        Kind.LEVEL: meter.create_observable_gauge,
         Kind.INFO: meter.create_observable_gauge,
     }
     for metric in METRICS:

@@ -34,6 +34,7 @@ class Kind(Enum):
 
     COUNTER = "counter"  # only grows while the process lives
     AMOUNT = "amount"  # what is held now; amounts of several processes add up
+    LEVEL = "level"  # what is now, of something that processes share: theirs do not add up
     INFO = "info"  # always 1; its labels are what it tells
 
 
@@ -93,6 +94,14 @@ def _rows(found: Stats) -> Iterator[tuple[tuple[str, ...], float]]:
             yield (name, region["fingerprint"], outcome), whole[outcome]
 
 
+def _of_tier(field: str) -> Callable[[Stats], Iterator[tuple[tuple[str, ...], float]]]:
+    def read(found: Stats) -> Iterator[tuple[tuple[str, ...], float]]:
+        for name, tier in found["tiers"].items():
+            yield (name,), int(tier[field])
+
+    return read
+
+
 def _states(found: Stats) -> Iterator[tuple[tuple[str, ...], float]]:
     for name, region in found["regions"].items():
         for state in STATES:
@@ -132,6 +141,15 @@ def _audit_counter(what: str, unit: str, help: str, field: str) -> Metric:
     name = f"actcache_audit_{what}_total"
     otel_name = f"actcache.audit.{'size' if unit == 'By' else what}"
     return Metric(name, otel_name, unit, Kind.COUNTER, help, (), _of_process("audit", field))
+
+
+def _tier_counter(what: str, unit: str, help: str) -> Metric:
+    name = f"actcache_tier_{what}_total"
+    return Metric(name, f"actcache.tier.{what}", unit, Kind.COUNTER, help, ("tier",), _of_tier(what))
+
+
+def _tier_level(field: str, otel_name: str, unit: str, help: str) -> Metric:
+    return Metric(f"actcache_tier_{field}", otel_name, unit, Kind.LEVEL, help, ("tier",), _of_tier(field))
 
 
 METRICS: tuple[Metric, ...] = (
@@ -243,6 +261,20 @@ METRICS: tuple[Metric, ...] = (
     _store_counter("expirations", "Entries asked for after their time to live.", "expired"),
     _store_counter("invalidations", "Entries removed on demand.", "invalidated"),
     _store_counter("replacements", "Entries replaced by later ones of the same key.", "replaced"),
+    _tier_counter("hits", "{value}", "Values that a tier had when it was asked."),
+    _tier_counter("misses", "{value}", "Values that a tier was asked for in vain."),
+    _tier_counter("damaged", "{value}", "Those of the misses where something was there, but no sound value."),
+    _tier_counter("late", "{value}", "Those of the misses that were not there in time."),
+    _tier_counter("stored", "{value}", "Values that were written to a tier."),
+    _tier_counter("refused", "{value}", "Values that a tier had no room for, or no use."),
+    _tier_counter("dropped", "{value}", "Values that were not even tried, as too much was waiting to be written."),
+    _tier_counter("errors", "{error}", "Faults of the disk or the server."),
+    _tier_level("entries", "actcache.tier.entries", "{value}", "Values in the whole tier, whoever stored them."),
+    _tier_level("bytes", "actcache.tier.size", "By", "Bytes held by the whole tier, whoever stored them."),
+    _tier_level("budget_bytes", "actcache.tier.limit", "By", "Bytes that the whole tier may hold."),
+    _tier_level(
+        "available", "actcache.tier.available", "1", "1 if the tier is asked, 0 if it is left alone at present."
+    ),
     _audit_counter("events", "{event}", "Events written to the audit log.", "written"),
     _audit_counter("dropped_events", "{event}", "Events that the audit log had no room for.", "dropped"),
     _audit_counter("bytes", "By", "Bytes written to the audit log.", "bytes"),

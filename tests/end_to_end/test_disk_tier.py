@@ -188,3 +188,14 @@ def test_the_store_is_no_larger_than_its_budget(model: Path, tmp_path: Path) -> 
     sixteen(model, store, tmp_path / "a.npy", ACTCACHE_DISK_BUDGET_BYTES="16MiB")
     used = subprocess.run(["du", "-sB1", store], capture_output=True, text=True, check=True).stdout.split()[0]
     assert 0 < int(used) <= 16 << 20
+
+
+def test_metrics_tell_of_the_tier(model: Path, tmp_path: Path) -> None:
+    store, metrics = tmp_path / "store", tmp_path / "m.prom"
+    sixteen(model, store, tmp_path / "a.npy")
+    assert sixteen(model, store, tmp_path / "b.npy", ACTCACHE_METRICS_PATH=str(metrics))[:3] == [16, 16, 0]
+    lines = [line.split() for line in metrics.read_text().splitlines() if not line.startswith("#")]
+    tier = {name: int(value) for name, value in lines if name.startswith("actcache_tier_")}
+    counts = {"hits_total": 16, "misses_total": 0, "stored_total": 0, "entries": 16, "available": 1}
+    assert {name: tier[f'actcache_tier_{name}{{tier="disk"}}'] for name in counts} == counts
+    assert 16 * 768 * 4 < tier['actcache_tier_bytes{tier="disk"}'] <= tier['actcache_tier_budget_bytes{tier="disk"}']

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,16 +39,25 @@ def helps(text: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """What one process says: in its .prom file, and when it is scraped."""
-    path = tmp_path_factory.mktemp("metrics") / "m.prom"
+    """What one process with a tier says: in its .prom file, and when it is scraped."""
+    folder = tmp_path_factory.mktemp("metrics")
+    path = folder / "m.prom"
     body = "import actcache.metrics\n" + SERVE_HTTP.format(path=str(path), calls=10)
-    with host(body) as process:
+    with host(body, ACTCACHE_DISK_PATH=str(folder / "store")) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline())
         eventually(lambda: path.exists() and 'outcome="hit"} 36\n' in path.read_text())
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as reply:
-            scraped = reply.read().decode()
-        return path.read_text(), scraped
+        for _ in range(100):  # until the file tells of the last write to the tier
+            written, scraped = path.read_text(), scrape(port)
+            if parsed(written) == parsed(scraped):
+                break
+            time.sleep(0.05)
+        return written, scraped
+
+
+def scrape(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as reply:
+        return str(reply.read().decode())
 
 
 def test_the_file_and_the_collector_expose_the_same(exported: tuple[str, str]) -> None:
@@ -69,6 +80,18 @@ def test_the_outcomes_add_up_to_the_rows(exported: tuple[str, str]) -> None:
     rows = {dict(labels)["outcome"]: value for labels, value in parsed(exported[1])["actcache_rows_total"].items()}
     assert rows == {outcome: {"hit": 36, "miss": 44}.get(outcome, 0) for outcome in OUTCOMES}
     assert {dict(labels)["region"] for labels in parsed(exported[1])["actcache_rows_total"]} == {NAME}
+
+
+def test_a_tier_that_is_set_up_is_told_of(exported: tuple[str, str]) -> None:
+    found = parsed(exported[0])
+    tiers = [metric for metric in METRICS if metric.labels == ("tier",)]
+    assert len(tiers) >= 9
+    for metric in tiers:
+        assert found[metric.name].keys() == {frozenset({("tier", "disk")})}
+    of_disk = {metric.name: found[metric.name][frozenset({("tier", "disk")})] for metric in tiers}
+    assert of_disk["actcache_tier_available"] == 1
+    assert of_disk["actcache_tier_budget_bytes"] >= 16 << 20
+    assert of_disk["actcache_tier_damaged_total"] == of_disk["actcache_tier_errors_total"] == 0
 
 
 def test_names_follow_the_conventions() -> None:
@@ -95,8 +118,8 @@ print(reader.get_metrics_data().to_json(indent=None), flush=True)
 """
 
 
-def test_opentelemetry_observes_the_same() -> None:
-    with host(OBSERVE) as process:
+def test_opentelemetry_observes_the_same(tmp_path: Path) -> None:
+    with host(OBSERVE, ACTCACHE_DISK_PATH=str(tmp_path / "store")) as process:
         said, _ = process.communicate()
     (resource,) = json.loads(said)["resource_metrics"]
     (scope,) = resource["scope_metrics"]

@@ -64,6 +64,18 @@ def test_once_says_what_the_file_says(tmp_path: Path) -> None:
     assert row.split() == "encoder active 100 30.0% - - - 0 B 5.0s 0 10 0".split()
 
 
+def test_once_has_a_line_for_each_tier(tmp_path: Path) -> None:
+    names = "hits misses damaged stored refused dropped entries bytes budget_bytes".split()
+    disk = {**dict.fromkeys(names, 0), "problem": None, "hits": 30, "misses": 10, "stored": 12, "damaged": 2}
+    held = {"entries": 40, "bytes": 3 << 20, "budget_bytes": 1 << 30}
+    remote = {**dict.fromkeys(names, 0), "problem": "the server is full", "hits": 1}
+    shown = run("top", written(tmp_path, tiers={"disk": {**disk, **held}, "remote": remote}), "--once").stdout
+    lines = shown.splitlines()
+    assert "disk: had 30 of 40 values, stored 12, 2 damaged; holds 40 in 3.0 MiB of 1.0 GiB" in lines
+    assert "remote: had 1 of 1 values, stored 0; the server is full" in lines
+    assert "had" not in run("top", written(tmp_path), "--once").stdout  # of an earlier version, or without tiers
+
+
 def test_a_terminal_cannot_be_written_to_by_a_models_names(tmp_path: Path) -> None:
     shown = run("top", written(tmp_path, regions={"a\x1b[2J\nb": region()}), "--once").stdout
     assert "\x1b" not in shown and "a?[2J?b" in shown
@@ -109,6 +121,7 @@ def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
         (json.dumps(content(schema=2)), "this file has schema 2, actcache 0.1.0 reads schema 1; use the actcache of"),
         (json.dumps(content(store={})), "a member of its schema is missing or wrong"),
         (json.dumps(content(regions={"r": {}})), "a member of its schema is missing or wrong"),
+        (json.dumps(content(tiers={"disk": {}})), "a member of its schema is missing or wrong"),
         (json.dumps(content(regions=[])), "a member of its schema is missing or wrong"),
         ("# HELP actcache_build_info 1\n", "this is the metrics file for Prometheus; set the knob metrics_path"),
     ],

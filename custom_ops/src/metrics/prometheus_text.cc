@@ -7,6 +7,7 @@
 #include "audit/audit_log.h"
 #include "base/utf8.h"
 #include "policy/region_policy.h"
+#include "tier/tiers.h"
 
 #ifndef ACTCACHE_VERSION
 #error "the build defines ACTCACHE_VERSION"
@@ -113,6 +114,43 @@ constexpr AuditMetric kAuditMetrics[] = {
      [](const AuditCounts& a) { return a.bytes.load(std::memory_order_relaxed); }},
 };
 
+struct TierMetric {
+  const char* name;
+  const char* type;
+  const char* help;
+  std::uint64_t (*value)(const Tiers::State& state);
+};
+
+constexpr TierMetric kTierMetrics[] = {
+    {"actcache_tier_hits_total", "counter", "Values that a tier had when it was asked.",
+     [](const Tiers::State& s) { return s.tier.hits; }},
+    {"actcache_tier_misses_total", "counter", "Values that a tier was asked for in vain.",
+     [](const Tiers::State& s) { return s.tier.misses; }},
+    {"actcache_tier_damaged_total", "counter",
+     "Those of the misses where something was there, but no sound value.",
+     [](const Tiers::State& s) { return s.tier.damaged; }},
+    {"actcache_tier_late_total", "counter", "Those of the misses that were not there in time.",
+     [](const Tiers::State& s) { return s.tier.late; }},
+    {"actcache_tier_stored_total", "counter", "Values that were written to a tier.",
+     [](const Tiers::State& s) { return s.tier.stored; }},
+    {"actcache_tier_refused_total", "counter", "Values that a tier had no room for, or no use.",
+     [](const Tiers::State& s) { return s.tier.refused; }},
+    {"actcache_tier_dropped_total", "counter",
+     "Values that were not even tried, as too much was waiting to be written.",
+     [](const Tiers::State& s) { return s.queue.dropped; }},
+    {"actcache_tier_errors_total", "counter", "Faults of the disk or the server.",
+     [](const Tiers::State& s) { return s.tier.errors; }},
+    {"actcache_tier_entries", "gauge", "Values in the whole tier, whoever stored them.",
+     [](const Tiers::State& s) { return s.tier.entries; }},
+    {"actcache_tier_bytes", "gauge", "Bytes held by the whole tier, whoever stored them.",
+     [](const Tiers::State& s) { return s.tier.bytes; }},
+    {"actcache_tier_budget_bytes", "gauge", "Bytes that the whole tier may hold.",
+     [](const Tiers::State& s) { return s.tier.budget_bytes; }},
+    {"actcache_tier_available", "gauge",
+     "1 if the tier is asked, 0 if it is left alone at present.",
+     [](const Tiers::State& s) { return std::uint64_t{s.tier.available}; }},
+};
+
 void WriteHead(const char* name, const char* type, const char* help, std::string* out) {
   *out += "# HELP " + std::string(name) + " " + help + "\n# TYPE " + name + " " + type + "\n";
 }
@@ -139,6 +177,16 @@ void WriteStates(const std::vector<RegionSnapshot>& regions, std::string* out) {
     for (const RegionState state : kStates) {
       *out += WithRegion(kName, region) + ",state=\"" + RegionStateText(state) +
               (state == region.state ? "\"} 1\n" : "\"} 0\n");
+    }
+  }
+}
+
+void WriteTiers(const std::vector<Tiers::State>& tiers, std::string* out) {
+  for (const TierMetric& metric : kTierMetrics) {
+    WriteHead(metric.name, metric.type, metric.help, out);
+    for (const Tiers::State& tier : tiers) {
+      *out += std::string(metric.name) + "{tier=" + PrometheusLabel(tier.name) + "} " +
+              std::to_string(metric.value(tier)) + "\n";
     }
   }
 }
@@ -190,6 +238,7 @@ std::string PrometheusText::Render() {
     WriteHead(metric.name, metric.type, metric.help, &out);
     out += std::string(metric.name) + " " + std::to_string(metric.value(stats)) + "\n";
   }
+  WriteTiers(Tiers::Process().states(), &out);
   for (const AuditMetric& metric : kAuditMetrics) {
     WriteHead(metric.name, "counter", metric.help, &out);
     const std::uint64_t value = metric.value(AuditLog::Process().counts());
