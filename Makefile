@@ -9,6 +9,7 @@
 #   make conformance          onnx's node tests, random graphs and the catalogue, compiled and held to plain onnxruntime
 #   make conformance-exports  models exported from PyTorch on the spot, in an environment of its own
 #   make mutants              break each promise on purpose and see whether a test notices (docs/mutants.md)
+#   make torture              fail each file operation of a disk store, kill 2000 of its processes (docs/tiers.md)
 #   make apps                 programs that nobody here wrote, plain and under actcache run (docs/apps.md)
 #   make wheel                a wheel for any Linux with glibc 2.28 or later, tried in an empty environment
 #   make check                ruff, mypy, layers of imports and includes, tests that import tests, clang-format, clang-tidy
@@ -32,7 +33,7 @@ OLDEST := .venv-oldest
 EXPORTS := .venv-exports
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page fuzz conformance conformance-exports
-.PHONY: apps wheel mutants check check-python check-cpp format library clean
+.PHONY: apps wheel mutants torture check check-python check-cpp format library clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -82,6 +83,11 @@ MUTANTS :=
 MUTANTS_EACH := 10
 mutants: library $(DONE)/test $(DONE)/dev
 	$(PYTHON) -m tests.mutants --write --each $(MUTANTS_EACH) $(MUTANTS)
+
+# About ten minutes. KILLS: how many.
+KILLS := 2000
+torture: test-cpp
+	$(PYTHON) -m tests.force --kills $(KILLS)
 
 # Each program gets an environment of its own in .venv-apps; APPS: names of programs, all if it is empty.
 APPS :=

@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
+
 namespace actcache {
 namespace {
 
@@ -31,6 +33,16 @@ std::string Uri(const std::string& path, Database::Access access) {
     }
   }
   return access == Database::Access::kReadImmutable ? uri + "?immutable=1" : uri;
+}
+
+// Whether the disk gave an error for this file of the database, or for its log.
+bool DiskFailed(sqlite3* handle, int file_of) noexcept {
+  sqlite3_file* file = nullptr;
+  int error = 0;
+  return sqlite3_file_control(handle, "main", file_of, static_cast<void*>(&file)) == SQLITE_OK &&
+         file != nullptr && file->pMethods != nullptr &&
+         file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error) == SQLITE_OK &&
+         (error == EIO || error == ENXIO || error == ERANGE);
 }
 
 }  // namespace
@@ -73,8 +85,13 @@ Database::~Database() { sqlite3_close(handle_); }
 
 void Database::Fail(int code, const char* what) const {
   const int extended = sqlite3_extended_errcode(handle_);
-  throw DatabaseError((extended & 0xff) == (code & 0xff) ? extended : code,
-                      std::string(what) + ": " + sqlite3_errmsg(handle_));
+  const std::string message = std::string(what) + ": " + sqlite3_errmsg(handle_);
+  // SQLite takes a read that the disk refuses for damage. The next one may be fine.
+  if ((code & 0xff) == SQLITE_CORRUPT && (DiskFailed(handle_, SQLITE_FCNTL_FILE_POINTER) ||
+                                          DiskFailed(handle_, SQLITE_FCNTL_JOURNAL_POINTER))) {
+    throw DatabaseError(SQLITE_IOERR, message + ", as the disk could not be read");
+  }
+  throw DatabaseError((extended & 0xff) == (code & 0xff) ? extended : code, message);
 }
 
 void Database::Execute(const char* sql) {

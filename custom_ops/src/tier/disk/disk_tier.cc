@@ -101,6 +101,8 @@ void DiskTier::Get(const TierKey* keys, std::size_t count, std::uint64_t deadlin
       }
     } catch (const std::exception& error) {
       Failed(error);
+      if (reader != nullptr) ReturnReader(nullptr);
+      reader.reset();  // it remembers its fault
     }
     if (reader != nullptr) ReturnReader(std::move(reader));
   }

@@ -1,0 +1,152 @@
+// A process that uses a disk store while somebody makes its files fail, or kills it.
+//
+//   store_worker script FOLDER          a fixed sequence of calls, for faults at each operation
+//   store_worker endless FOLDER SEED    random calls until it is killed, a line of counts after
+//   some store_worker values FOLDER          reads every value, while others work; prints how many
+//   it found store_worker works FOLDER           likewise, while nobody does; the store keeps new
+//   values, too
+//
+// Exit status: 0; kRefused if the store could not be opened, with the reason on stderr; kWrong if a
+// value had a byte that does not follow from its key; kUseless if the store no longer keeps values.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tier/disk/disk_tier.h"
+#include "tier/disk/limits.h"
+#include "tier_testing.h"
+
+namespace actcache {
+namespace {
+
+enum Status : int { kFine = 0, kRefused = 10, kWrong = 11, kUseless = 12 };
+
+constexpr std::uint64_t kKeys = 400;
+constexpr std::size_t kLarge = 3 * kOwnFileBytes;
+
+// The size follows from the number, too.
+std::size_t SizeOf(std::uint64_t number) {
+  const std::uint64_t random = MixForTest(~number);
+  return number % 4 == 3 ? kLarge + random % kLarge : 200 + random % 20'000;
+}
+
+struct Counts {
+  std::uint64_t hits = 0;
+  std::uint64_t puts = 0;
+};
+
+constexpr std::uint64_t kUsualCostNs = 1'000'000;
+// What costs so much pushes all others out.
+constexpr std::uint64_t kDearCostNs = 1'000'000'000'000;
+
+void PutOne(DiskTier* tier, std::uint64_t number, Counts* counts,
+            std::uint64_t cost_ns = kUsualCostNs) {
+  const Record record = TestRecord(number, SizeOf(number), tier->secret(), 0, cost_ns);
+  tier->Put(&record, 1);
+  ++counts->puts;
+}
+
+// Whether it is there. Ends the process if it is not what was put there.
+bool Find(DiskTier* tier, std::uint64_t number, Counts* counts) {
+  const Record found = GetOne(tier, number);
+  if (!found) return false;
+  if (!IsTestValue(found, number) || found.spec(0).bytes != SizeOf(number)) {
+    std::fprintf(stderr, "value %llu is wrong\n", static_cast<unsigned long long>(number));
+    std::_Exit(kWrong);
+  }
+  ++counts->hits;
+  return true;
+}
+
+// One that nobody else puts there is kept and found: a small one, and one with a file.
+bool Works(DiskTier* tier, std::uint64_t first) {
+  Counts counts;
+  for (std::uint64_t number = first; number < first + 4; ++number) {
+    PutOne(tier, number, &counts, kDearCostNs);
+    if (!Find(tier, number, &counts)) return false;
+  }
+  const TierKey keys[] = {TestKey(first), TestKey(first + 1), TestKey(first + 2),
+                          TestKey(first + 3)};
+  tier->Remove(keys, 4);
+  return tier->stats().available;
+}
+
+int Script(DiskTier* tier) {
+  Counts counts;
+  for (std::uint64_t number = 0; number < 8; ++number) PutOne(tier, number, &counts);
+  for (std::uint64_t number = 0; number < 12; ++number) Find(tier, number, &counts);
+  tier->Maintain();
+  const TierKey removed[] = {TestKey(0), TestKey(3)};
+  tier->Remove(removed, 2);
+  for (std::uint64_t number = 0; number < 8; ++number) Find(tier, number, &counts);
+  tier->Maintain();
+  PutOne(tier, 3, &counts);
+  PutOne(tier, 11, &counts);
+  for (std::uint64_t number = 0; number < 12; ++number) Find(tier, number, &counts);
+  if (std::getenv("FAULT_LASTS") != nullptr) return kFine;
+  // One fault that is over must not turn the store off. It may be one of the first of these calls.
+  tier->Maintain();
+  bool works = Works(tier, 1000);
+  if (!works) works = Works(tier, 1000);
+  return works ? kFine : kUseless;
+}
+
+[[noreturn]] void Endless(DiskTier* tier, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  Counts counts;
+  for (std::uint64_t call = 1;; ++call) {
+    const std::uint64_t number = random() % kKeys;
+    switch (random() % 8) {
+      case 0: {
+        const TierKey key = TestKey(number);
+        tier->Remove(&key, 1);
+        break;
+      }
+      case 1:
+        tier->Maintain();
+        break;
+      case 2:
+      case 3:
+      case 4:
+        PutOne(tier, number, &counts);
+        break;
+      default:
+        Find(tier, number, &counts);
+    }
+    if (call % 4 != 0) continue;
+    std::printf("%llu %llu\n", static_cast<unsigned long long>(counts.puts),
+                static_cast<unsigned long long>(counts.hits));
+    std::fflush(stdout);
+  }
+}
+
+int Run(int count, char** arguments) {
+  if (count < 3) {
+    std::fprintf(stderr, "usage: store_worker script|endless|values|works FOLDER [SEED]\n");
+    return 2;
+  }
+  const std::string what = arguments[1];
+  try {
+    DiskTier tier(arguments[2], kMinDiskBudget);
+    if (what == "endless") Endless(&tier, std::strtoull(arguments[3], nullptr, 10));
+    if (what == "script") return Script(&tier);
+    Counts counts;
+    for (std::uint64_t number = 0; number < kKeys; ++number) Find(&tier, number, &counts);
+    std::printf("%llu\n", static_cast<unsigned long long>(counts.hits));
+    if (what == "values") return kFine;
+    tier.Maintain();
+    return Works(&tier, 2000) ? kFine : kUseless;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return kRefused;
+  }
+}
+
+}  // namespace
+}  // namespace actcache
+
+int main(int count, char** arguments) { return actcache::Run(count, arguments); }
