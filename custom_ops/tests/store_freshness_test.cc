@@ -58,7 +58,9 @@ TEST(StoreFreshness, AnEntryThatComesFromElsewhereKeepsItsAge) {
     candidate.replace = true;
     ASSERT_EQ(PutCandidate(&store, candidate), Refusal::kNone);
     EXPECT_EQ(WhyNot(&store, 1, {kStart, age + kSecond}), Absence::kNone);
-    if (age > 0) EXPECT_EQ(WhyNot(&store, 1, {kStart, age - kSecond}), Absence::kTooOld);
+    if (age > 0) {
+      EXPECT_EQ(WhyNot(&store, 1, {kStart, age - kSecond}), Absence::kTooOld);
+    }
     const EntryRef entry = store.Peek(KeyNumber(1));
     EXPECT_GE(entry->AgeAtMost(kStart + kSecond), age + kSecond);
     EXPECT_LE(entry->AgeAtMost(kStart + kSecond), age + kSecond + 2 * kTickNs);
