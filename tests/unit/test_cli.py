@@ -318,5 +318,12 @@ def test_being_stopped_leaves_nothing_behind(saved: Path, number: signal.Signals
 def test_every_command_has_examples_and_describes_every_option(name: str | None) -> None:
     command = umbrella if name is None else umbrella.commands[name]
     assert command.help and "Examples:" in (command.epilog or "")
-    options = [option for option in command.params if isinstance(option, click.Option)]
+    options = options_of(command)
     assert options and all(option.help for option in options)
+
+
+def options_of(command: click.Command) -> list[click.Option]:
+    """Its own, or those of its subcommands."""
+    own = [option for option in command.params if isinstance(option, click.Option)]
+    below = command.commands.values() if isinstance(command, click.Group) and command is not umbrella else ()
+    return own + [option for subcommand in below for option in options_of(subcommand)]

@@ -116,7 +116,8 @@ def test_the_wheel_from_a_read_only_source_distribution_runs(read_only: Path, tm
     ):  # fmt: skip
         assert f"actcache/{name}" in names
     top = {name.split("/")[0] for name in names}
-    assert top == {"actcache", next(name for name in top if name.endswith(".dist-info"))}
+    dist_info = next(name for name in top if name.endswith(".dist-info"))
+    assert top == {"actcache", dist_info, "actcache-auto.pth"}
 
     installed = tmp_path / "installed"
     done = call(*pip, "install", "--no-deps", "--target", installed, wheel, cwd=tmp_path)
