@@ -174,22 +174,29 @@ void DiskWriter::PutFile(const Record& record, PutResult* result) {
     RemoveIds({*id});
     return;
   }
-  const std::unique_ptr<Transaction> transaction = Begin();
-  if (transaction == nullptr) {
-    ++result->refused;  // Maintain() removes it
-    return;
-  }
-  ready_.Bind(1, *id).Run();
-  // Somebody took this process for dead, and removed the entry.
-  const bool gone = index_->changed() == 0;
-  transaction->Commit();
-  if (gone) {
-    files_.Remove(number);
-    ++result->refused;
-    return;
+  try {
+    if (!MarkReady(*id)) {
+      ++result->refused;
+      return;
+    }
+  } catch (const DatabaseError&) {
+    // Else nobody could store this key until the process is taken for dead.
+    RemoveIds({*id});
+    throw;
   }
   ++result->stored;
   result->stored_bytes += record.size();
+}
+
+bool DiskWriter::MarkReady(std::int64_t id) {
+  const std::unique_ptr<Transaction> transaction = Begin();
+  if (transaction == nullptr) return false;  // Maintain() removes it
+  ready_.Bind(1, id).Run();
+  const bool ready = index_->changed() != 0;
+  transaction->Commit();
+  // Somebody took this process for dead, and removed the entry.
+  if (!ready) files_.Remove(static_cast<std::uint64_t>(id));
+  return ready;
 }
 
 void DiskWriter::Remove(const TierKey* keys, std::size_t count) {

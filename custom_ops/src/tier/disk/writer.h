@@ -89,6 +89,8 @@ class DiskWriter {
 
   void PutSmall(const std::vector<const Record*>& records, PutResult* result);
   void PutFile(const Record& record, PutResult* result);
+  // Lets others find an entry whose file is written. False if it cannot, or if it is gone.
+  bool MarkReady(std::int64_t id);
   // The id of a new entry; nothing if the key is there already.
   std::optional<std::int64_t> Insert(const Record& record, bool in_file);
   void Count(std::int64_t file_bytes, std::int64_t entries, std::int64_t bytes);
