@@ -54,8 +54,8 @@ class WriteQueue {
   WriteQueueStats stats() const noexcept ACTCACHE_EXCLUDES(mutex_);
 
   // For host/fork.h, after the tier's own: a child writes nothing of what its parent will write.
-  void LockForFork() noexcept { mutex_.Lock(); }
-  void UnlockAfterFork() noexcept { mutex_.Unlock(); }
+  void LockForFork() noexcept ACTCACHE_ACQUIRE(mutex_) { mutex_.Lock(); }
+  void UnlockAfterFork() noexcept ACTCACHE_RELEASE(mutex_) { mutex_.Unlock(); }
   void ResetInForkedChild() noexcept;
 
  private:

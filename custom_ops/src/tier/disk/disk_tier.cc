@@ -263,20 +263,20 @@ void DiskTier::CloseAll() noexcept {
   readers_.clear();
 }
 
-void DiskTier::LockForFork() noexcept {
+void DiskTier::LockForFork() noexcept ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   gate_.lock();
   CloseAll();
   readers_mutex_.Lock();
   notes_mutex_.Lock();
 }
 
-void DiskTier::UnlockAfterFork() noexcept {
+void DiskTier::UnlockAfterFork() noexcept ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   notes_mutex_.Unlock();
   readers_mutex_.Unlock();
   gate_.unlock();
 }
 
-void DiskTier::ReopenInForkedChild() noexcept {
+void DiskTier::ReopenInForkedChild() noexcept ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   notes_mutex_.Unlock();
   readers_mutex_.Unlock();
   // The lock knows its owner by the id of a thread that the child does not have.

@@ -22,7 +22,7 @@ struct RemoteKnobs {
   std::string ca_file;
   std::string cert_file;
   std::string key_file;
-  std::uint64_t ttl_ns = 7 * 24 * std::uint64_t{3'600'000'000'000};
+  std::uint64_t ttl_ns = std::uint64_t{7} * 24 * 3'600'000'000'000;
   std::size_t max_value_bytes = std::size_t{16} << 20;
 
   friend bool operator==(const RemoteKnobs& a, const RemoteKnobs& b) { return a.All() == b.All(); }
