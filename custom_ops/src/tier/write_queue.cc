@@ -182,7 +182,7 @@ void WriteQueue::ResetInForkedChild() noexcept {
   bytes_ = 0;
   writing_ = false;
   // The child does not have the thread; its object must not be destroyed.
-  static_cast<void>(thread_.release());
+  [[maybe_unused]] const std::thread* const parents = thread_.release();
   started_.store(false, std::memory_order_relaxed);
 }
 

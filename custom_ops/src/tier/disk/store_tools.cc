@@ -18,7 +18,6 @@
 namespace actcache {
 namespace {
 
-constexpr int kBusyTimeoutMs = 1000;
 // Entries that are dealt with at a time, so that services get their turn.
 constexpr std::int64_t kBatch = 64;
 

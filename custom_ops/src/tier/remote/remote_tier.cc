@@ -193,7 +193,7 @@ void RemoteTier::ReopenInForkedChild() noexcept {
     auto fresh = std::make_shared<RemoteClient>(connector_, time_, seed_, background_);
     client_.store(fresh.get(), std::memory_order_release);
     // The parent's is never destroyed here: its locks are held for ever.
-    static_cast<void>(new std::shared_ptr<RemoteClient>(std::exchange(owner_, std::move(fresh))));
+    abandoned_ = new std::shared_ptr<RemoteClient>(std::exchange(owner_, std::move(fresh)));
   } catch (...) {
     owner_->CloseInForkedChild();  // no memory for another one
   }

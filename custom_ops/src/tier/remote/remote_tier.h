@@ -74,7 +74,8 @@ class RemoteTier final : public Tier {
   const std::shared_ptr<TimeSource> time_;
   const std::uint64_t seed_;
   const Background background_;
-  std::shared_ptr<RemoteClient> owner_;  // of the client that this process uses
+  std::shared_ptr<RemoteClient> owner_;                 // of the client that this process uses
+  std::shared_ptr<RemoteClient>* abandoned_ = nullptr;  // the parent's, in a child
   std::atomic<RemoteClient*> client_;
   Counters counters_;
   Backoff write_backoff_;                         // of the one thread that writes

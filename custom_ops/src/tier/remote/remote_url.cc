@@ -48,9 +48,8 @@ std::optional<std::string> Decode(std::string_view text) {
 
 template <typename Number>
 bool ReadNumber(std::string_view text, Number* number) {
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, *number);
-  return error == std::errc() && stop == end;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
+  return error == std::errc() && stop == text.data() + text.size();
 }
 
 // Takes what stands before the last "@" off the rest.

@@ -115,7 +115,7 @@ bool StartTls(valkeyContext* connection, const TlsFiles& files, const std::strin
       *problem = HandshakeProblem(session);
       return false;
     }
-    static_cast<void>(made.release());  // the connection's now
+    [[maybe_unused]] const SSL* const owned = made.release();  // the connection's now
   }
   return Handshake(connection->fd, session, deadline_ns, problem);
 }
