@@ -27,7 +27,7 @@ std::string Answer(const std::string& what, const std::string& folder, const std
 extern "C" const char* actcache_store(const char* what, const char* folder, const char* other,
                                       const char* region, const char* name_space,
                                       std::uint64_t number) {
-  thread_local std::string answer;
+  static thread_local std::string answer;
   try {
     try {
       answer = Answer(TextOf(what), TextOf(folder), TextOf(other),

@@ -43,7 +43,7 @@ TierKey TierKeyOf(const Key& key) noexcept {
   return name;
 }
 
-Tiers& Tiers::Process() noexcept {
+Tiers& Tiers::Process() {
   static auto* const tiers = new Tiers;
   return *tiers;
 }

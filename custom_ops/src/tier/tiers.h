@@ -35,7 +35,7 @@ class Tiers {
   Tiers& operator=(const Tiers&) = delete;
 
   // The ones of the process; never destroyed. A process that ends normally writes what waits.
-  static Tiers& Process() noexcept;
+  static Tiers& Process();
 
   // Opens and closes tiers so that they are as the settings say; what waits for one that is closed
   // is written first. The secret of hashes becomes the tiers' (hash/secret.h). Throws
