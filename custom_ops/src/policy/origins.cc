@@ -8,6 +8,10 @@ Origins& Origins::Process() {
   return *origins;
 }
 
+Origins::~Origins() {
+  for (const std::atomic<Page*>& page : pages_) delete page.load(std::memory_order_relaxed);
+}
+
 Origin Origins::Of(const Digest& identity) {
   if (identity == Digest{}) return kNone;
   const MutexLock lock(&mutex_);

@@ -32,6 +32,11 @@ class Origins {
 
   static Origins& Process();
 
+  Origins() = default;
+  ~Origins();
+  Origins(const Origins&) = delete;
+  Origins& operator=(const Origins&) = delete;
+
   // The one of that identity, made if need be; kNone if all are taken, and for zeros: of those it
   // is not known who they are. May throw std::bad_alloc.
   Origin Of(const Digest& identity);
