@@ -96,9 +96,14 @@ class _Sessions:
         return list(session.run(outputs, {**feed, **added}))
 
 
+def _applies(knob: str) -> bool:
+    """Whether a replay has the knob as the log says: it writes a log of its own, and asks no tiers."""
+    return knob not in RECORDERS and not knob.startswith(("disk_", "remote_"))
+
+
 def _configure(config: Mapping[str, Any]) -> None:
     for name, value in config.items():
-        if name not in RECORDERS and name != "memory_bytes":  # which is no knob
+        if _applies(name) and name != "memory_bytes":  # which is no knob
             setting: Any = math.inf if value is None else value
             knobs.configure(**{name: setting})
 
@@ -106,7 +111,7 @@ def _configure(config: Mapping[str, Any]) -> None:
 def _change(what: str, arguments: Mapping[str, Any]) -> None:
     if what == "configure":
         for name, text in arguments.items():
-            if name not in RECORDERS:
+            if _applies(name):
                 call("actcache_configure", name.encode(), None if text is None else text.encode())
         return
     operation = {"invalidate": runtime.invalidate, "pin": runtime.pin, "unpin": runtime.unpin}[what]
