@@ -19,6 +19,7 @@ from actcache.runs.requests import LoggedCall, LoggedControlCall, ReplayLog
 from actcache.runs.sessions import open_original, open_session, run_of, session_options
 from actcache.runs.trace_calls import Calls
 from actcache.serve import knobs, runtime
+from actcache.serve.stated_model import stated_model, stating
 from actcache.verification import verify
 from actcache.verification.cases import Feed
 
@@ -82,7 +83,9 @@ class _Sessions:
         if namespace is not None:
             options.add_session_config_entry("actcache.namespace", namespace)
         runtime.register(options)
-        return open_session(self._request.compiled.path, options)
+        # Most logs are of actcache.InferenceSession, which states its model, so that equal regions share at once.
+        with stating(stated_model(self._request.compiled.path, options, {})):
+            return open_session(self._request.compiled.path, options)
 
     def run(self, step: LoggedCall, feed: Feed) -> list[Any]:
         """Make a call, and return the outputs that the original has."""
