@@ -44,6 +44,9 @@ def read_json(path: Path, kind: Any) -> Any:
     return typed(json.loads(path.read_text()), kind)
 
 
+# What msgspec asks of values and types that it does not know; the exception is the one that it expects.
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)

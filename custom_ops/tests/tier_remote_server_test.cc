@@ -285,23 +285,7 @@ TEST_F(RemoteServerTest, ThreadsShareTheConnections) {
 TEST_F(RemoteServerTest, AChildHasConnectionsOfItsOwn) {
   const ServerProcess server;
   const auto tier = MakeTier(AtPort(server.port()));
-  PutOne(*tier, 1, 100);
-  ASSERT_TRUE(GetOne(*tier, 1));
-  tier->LockForFork();
-  const pid_t child = fork();
-  if (child == 0) {
-    tier->ReopenInForkedChild();
-    bool good = true;
-    for (int i = 0; i < 20; ++i) good = good && IsRecordOf(GetOne(*tier, 1), 1, 100);
-    _exit(good ? 0 : 1);
-  }
-  tier->UnlockAfterFork();
-  ASSERT_GT(child, 0);
-  for (int i = 0; i < 20; ++i) EXPECT_TRUE(IsRecordOf(GetOne(*tier, 1), 1, 100));
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+  ExpectParentAndChildRead(*tier);
 }
 #endif
 

@@ -249,6 +249,26 @@ void PutOne(RemoteTier& tier, std::uint64_t number, std::size_t bytes) {
   });
 }
 
+void ExpectParentAndChildRead(RemoteTier& tier) {
+  PutOne(tier, 1, 100);
+  ASSERT_TRUE(GetOne(tier, 1));
+  tier.LockForFork();
+  const pid_t child = fork();
+  if (child == 0) {
+    tier.ReopenInForkedChild();
+    bool good = true;
+    for (int i = 0; i < 20; ++i) good = good && IsRecordOf(GetOne(tier, 1), 1, 100);
+    _exit(good ? 0 : 1);
+  }
+  tier.UnlockAfterFork();
+  ASSERT_GT(child, 0);
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(IsRecordOf(GetOne(tier, 1), 1, 100));
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
 void Await(const std::function<bool()>& state) {
   const std::uint64_t end = SteadyNow() + 30 * kSecondNs;
   while (!state()) {

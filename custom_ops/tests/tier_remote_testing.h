@@ -131,6 +131,9 @@ Record GetOne(RemoteTier& tier, std::uint64_t number, std::uint64_t wait_ns = 10
 // Puts, and waits until it is there: the first Put() may find no connection yet.
 void PutOne(RemoteTier& tier, std::uint64_t number, std::size_t bytes);
 
+// Puts a value, and has this process and a child read it at the same time, many times.
+void ExpectParentAndChildRead(RemoteTier& tier);
+
 // Waits for a state; a test that waits in vain for half a minute fails.
 void Await(const std::function<bool()>& state);
 

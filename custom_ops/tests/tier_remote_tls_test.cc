@@ -120,21 +120,7 @@ TEST_F(RemoteTlsTest, ASilentServerCostsOneDeadline) {
 TEST_F(RemoteTlsTest, AChildHasConnectionsOfItsOwn) {
   const auto server = Serve("server");
   const auto tier = MakeTier(Trusting("server"));
-  PutOne(*tier, 1, 100);
-  tier->LockForFork();
-  const pid_t child = fork();
-  if (child == 0) {
-    tier->ReopenInForkedChild();
-    bool good = true;
-    for (int i = 0; i < 10; ++i) good = good && IsRecordOf(GetOne(*tier, 1), 1, 100);
-    _exit(good ? 0 : 1);
-  }
-  tier->UnlockAfterFork();
-  for (int i = 0; i < 10; ++i) EXPECT_TRUE(IsRecordOf(GetOne(*tier, 1), 1, 100));
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+  ExpectParentAndChildRead(*tier);
 }
 #endif
 

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "base/process_path.h"
+#include "base/write_all.h"
 
 namespace actcache {
 namespace {
@@ -23,19 +24,6 @@ bool IsCutOff(int descriptor, std::uint64_t bytes) {
   char last = '\n';
   return bytes > 0 && pread(descriptor, &last, 1, static_cast<off_t>(bytes - 1)) == 1 &&
          last != '\n';
-}
-
-// Writes all of it; EINTR and short writes are no failures, as long as there is progress.
-bool WriteAll(int descriptor, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(descriptor, bytes.data(), bytes.size());
-    if (written > 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-    } else if (errno != EINTR) {
-      return false;
-    }
-  }
-  return true;
 }
 
 }  // namespace

@@ -13,21 +13,12 @@
 
 #include "base/clock.h"
 #include "base/signals_blocked.h"
+#include "base/write_all.h"
 
 namespace actcache {
 namespace {
 
 constexpr std::uint64_t kPatienceNs = 2'000'000'000;
-
-bool WriteAll(int file, std::string_view text) noexcept {
-  while (!text.empty()) {
-    const ssize_t written = write(file, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
 
 // False if there is no such file then. One that is there, of a process that died, is replaced; a
 // link that somebody has put there is not followed.

@@ -9,8 +9,10 @@
 #include <cerrno>
 #include <cstring>
 #include <optional>
+#include <string_view>
 #include <system_error>
 
+#include "base/write_all.h"
 #include "hash/secret.h"
 
 namespace actcache {
@@ -102,9 +104,8 @@ void WriteSecret(const std::string& path, const DigestKey& secret) {
       path + "." + std::to_string(getpid()) + "." + std::to_string(made.fetch_add(1));
   const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (file < 0) throw DirectoryError(temporary + " cannot be made: " + Reason(errno));
-  const bool written =
-      write(file, secret.data(), secret.size()) == static_cast<ssize_t>(secret.size()) &&
-      fsync(file) == 0;
+  const std::string_view bytes(reinterpret_cast<const char*>(secret.data()), secret.size());
+  const bool written = WriteAll(file, bytes) && fsync(file) == 0;
   const int write_error = errno;
   close(file);
   const bool linked = written && (link(temporary.c_str(), path.c_str()) == 0 || errno == EEXIST);

@@ -9,20 +9,10 @@
 #include <charconv>
 #include <memory>
 
+#include "base/write_all.h"
+
 namespace actcache {
 namespace {
-
-bool WriteAll(int file, const void* data, std::size_t size) noexcept {
-  const auto* next = static_cast<const char*>(data);
-  while (size > 0) {
-    const ssize_t written = write(file, next, size);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    next += written;
-    size -= static_cast<std::size_t>(written);
-  }
-  return true;
-}
 
 bool ReadAll(int file, void* data, std::size_t size) noexcept {
   auto* next = static_cast<char*>(data);
@@ -58,7 +48,7 @@ bool ValueFiles::Write(std::uint64_t number, const void* data, std::size_t size)
       file = open(path.c_str(), kFlags, 0600);
     }
     if (file < 0) return false;
-    const bool written = WriteAll(file, data, size);
+    const bool written = WriteAll(file, {static_cast<const char*>(data), size});
     if (close(file) == 0 && written) return true;
     unlink(path.c_str());
   } catch (...) {
