@@ -12,6 +12,7 @@ from actcache.compile.job import Job, Subject
 from actcache.compile.result import CompiledRegion
 from actcache.passes.choice.candidate import Candidate
 from actcache.passes.choice.choose import Plan
+from actcache.passes.cuts import AnyDivision, RowDivision
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import fingerprint
 from actcache.passes.region import inner_axes
@@ -82,7 +83,7 @@ def build_and_verify(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> 
         originals=subject.originals,
         compiled=on_disk(job, built),
         samples=chosen.measured.samples,
-        batches=verified_batches(subject, plan),
+        divisions=divisions(subject, plan),
         cones=[c.cone for c in plan],
         tolerance=job.options.tolerance,
         exact=job.options.bits,
@@ -90,6 +91,11 @@ def build_and_verify(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> 
     # Where bits count, it takes a while.
     progress = (lambda case: job.step(f"{step}: {case}")) if job.options.bits else None
     return built, ask(request, job.loaded.directory, progress)
+
+
+def divisions(subject: Subject, plan: Plan) -> list[AnyDivision]:
+    """Return how verification divides the inputs."""
+    return [RowDivision(axes) for axes in verified_batches(subject, plan)]
 
 
 def verified_batches(subject: Subject, plan: Plan) -> list[dict[str, int]]:

@@ -10,10 +10,10 @@ import onnxruntime as ort
 from actcache.errors import InvalidModel, InvalidSamples
 from actcache.model.feed_file import grouped, read_entries, save_sample
 from actcache.model.model_inputs import model_inputs
+from actcache.passes.cuts.feeds import Feed
 from actcache.runs.requests import ComputeFrontiers
 from actcache.runs.sessions import open_session, session_options, short
 from actcache.serve import runtime
-from actcache.verification.cases import Feed
 
 
 def compute_frontiers(request: ComputeFrontiers, _: Path) -> None:

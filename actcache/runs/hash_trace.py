@@ -22,13 +22,13 @@ from actcache.model.model_inputs import model_inputs
 from actcache.passes.choice.trace_keys import Hashes, Place, TraceKeys
 from actcache.passes.costs.time_model import FewRows
 from actcache.passes.cuts import TensorShape
+from actcache.passes.cuts.feeds import Feed
 from actcache.passes.rewrite.upstream import upstream_model
 from actcache.runs.measure_model import measure_one_row
 from actcache.runs.requests import HashTrace
 from actcache.runs.sessions import open_original, open_session, session_options
 from actcache.runs.trace_calls import Calls
 from actcache.runs.trace_key_file import save_keys
-from actcache.verification.cases import Feed
 
 #: How long the original is timed for, and how often calls of one shape are timed.
 _TIMING_SECONDS, _REPEATS = 15.0, 5

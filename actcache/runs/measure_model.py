@@ -14,11 +14,11 @@ from actcache.model.model_inputs import model_inputs
 from actcache.model.synthetic_samples import make_samples
 from actcache.passes.costs.profiler import measure_costs, run_seconds
 from actcache.passes.costs.time_model import FewRows
+from actcache.passes.cuts.feeds import Feed, row_count, take
 from actcache.passes.graph.told_types import told_types
 from actcache.passes.graph.view import GraphView
 from actcache.runs.requests import AskTypes, Measure, Measurement, Originals, RowAxes
 from actcache.runs.sessions import open_original, run_of, run_sample
-from actcache.verification.cases import Feed, row_count, take
 
 
 def ask_types(request: AskTypes, directory: Path) -> dict[str, int]:

@@ -15,13 +15,13 @@ import onnxruntime as ort
 from actcache.audit.logged_decisions import RECORDERS
 from actcache.base.library import call
 from actcache.errors import InvalidOption, InvalidSamples, UnsupportedAudit
+from actcache.passes.cuts.feeds import Feed
 from actcache.runs.requests import LoggedCall, LoggedControlCall, ReplayLog
 from actcache.runs.sessions import open_original, open_session, run_of, session_options
 from actcache.runs.trace_calls import Calls
 from actcache.serve import knobs, runtime
 from actcache.serve.stated_model import stated_model, stating
 from actcache.verification import verify
-from actcache.verification.cases import Feed
 
 #: More than any replay records, so that all of it is in one file; and what the library can hold back meanwhile.
 _ONE_FILE, _BUFFER = 1 << 50, 64 << 20

@@ -18,6 +18,7 @@ from actcache.passes.choice.bits import Dependent
 from actcache.passes.choice.trace_keys import Place
 from actcache.passes.costs.cost import Costs
 from actcache.passes.costs.time_model import FewRows
+from actcache.passes.cuts import AnyDivision
 from actcache.verification.verify import Verification
 
 T = TypeVar("T")
@@ -188,7 +189,7 @@ class Verify(OfOriginals[Verification], frozen=True):
     Attributes:
         compiled: The compiled model.
         samples: Files of inputs.
-        batches: Ways to cut the inputs into rows.
+        divisions: How the inputs are divided into units.
         cones: Per region the graph inputs that it depends on.
         tolerance: Largest accepted relative difference; None: by the types of outputs.
         exact: Accept no difference, not in one bit.
@@ -197,7 +198,7 @@ class Verify(OfOriginals[Verification], frozen=True):
     answer = Verification
     compiled: Compiled
     samples: Sequence[Path]
-    batches: Sequence[RowAxes]
+    divisions: Sequence[AnyDivision]
     cones: Sequence[Sequence[str]]
     tolerance: float | None
     exact: bool

@@ -9,9 +9,10 @@ import numpy as np
 import onnxruntime as ort
 
 from actcache.errors import ActcacheError, InvalidModel, InvalidSamples
+from actcache.passes.cuts.feeds import Feed
 from actcache.runs.requests import Compiled, Originals
 from actcache.serve import runtime
-from actcache.verification.cases import Feed, Run
+from actcache.verification.cases import Run
 
 
 def session_options(libraries: Sequence[str], *, spinning: bool = True) -> ort.SessionOptions:

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 
 from actcache.model.samples import load_sample, model_inputs
-from actcache.verification.cases import Feed
+from actcache.passes.cuts.feeds import Feed
 
 
 class Calls:

@@ -13,6 +13,7 @@ from actcache.base.tolerance import Spread
 from actcache.errors import ActcacheError
 from actcache.model.feed_file import read_feed
 from actcache.model.model_inputs import model_inputs
+from actcache.passes.cuts.feeds import Feed
 from actcache.runs.progress import writes_progress
 from actcache.runs.requests import BatchBits, FindBatchBits, Verify
 from actcache.runs.sessions import (
@@ -27,7 +28,7 @@ from actcache.runs.sessions import (
 from actcache.serve import runtime
 from actcache.verification import verify
 from actcache.verification.batch_bits import dependent_nodes, kept_tensors, optimised
-from actcache.verification.cases import Feed, Run, affordable
+from actcache.verification.cases import Run, affordable
 from actcache.verification.kept_answers import KeptAnswers, keep, read_kept
 from actcache.verification.spread import measure_spread
 
@@ -36,7 +37,7 @@ def verify_model(request: Verify, directory: Path) -> verify.Verification:
     """Ask the original, or read what it answered before; then ask the compiled model."""
     inputs = model_inputs(onnx.load_model(request.originals.base, load_external_data=False))
     samples = [read_feed(path, inputs) for path in request.samples]
-    asked = repr((request.originals, request.samples, request.batches, request.cones))
+    asked = repr((request.originals, request.samples, request.divisions, request.cones))
     path = directory / f"answers-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.npz"
     progress = writes_progress(directory)
     # Where bits count, several models are held to the same calls.
@@ -45,7 +46,7 @@ def verify_model(request: Verify, directory: Path) -> verify.Verification:
         kept = _ask_original(request, samples, progress)
         if request.exact:
             keep(path, kept)
-    given = verify.given_cases(samples, request.batches, request.cones, kept.sequences)
+    given = verify.given_cases(samples, request.divisions, request.cones, kept.sequences)
     answers = [list(zip(found, told, strict=True)) for found, told in zip(given, kept.answers, strict=True)]
     try:
         run = run_of_compiled(request.compiled, request.originals.libraries)
@@ -78,8 +79,8 @@ def _ask_original(request: Verify, samples: Sequence[Feed], progress: Callable[[
     fixed = request.originals.fixed
     if fixed:
         run = verify.in_batches(run, fixed.size, fixed.inputs, fixed.outputs)
-    sequences = affordable(run, samples[0], request.batches) if request.exact else ()
-    answered = verify.references(run, samples, request.batches, request.cones, sequences, progress)
+    sequences = affordable(run, samples[0], request.divisions) if request.exact else ()
+    answered = verify.references(run, samples, request.divisions, request.cones, sequences, progress)
     del session, run  # one model in memory at a time
     release_memory()
     return KeptAnswers(sequences, varying, [[answer for _, answer in found] for found in answered])
@@ -94,7 +95,7 @@ def _spread(request: Verify, samples: Sequence[Feed]) -> Spread:
         options.intra_op_num_threads = threads
         return run_of(open_original(originals, options))
 
-    return measure_spread(opened, samples, [] if originals.fixed else request.batches)
+    return measure_spread(opened, samples, [] if originals.fixed else request.divisions)
 
 
 def find_batch_bits(request: FindBatchBits, directory: Path) -> BatchBits:

@@ -15,8 +15,8 @@ import onnx
 import onnxruntime as ort
 
 from actcache.passes.choice.bits import Dependent
+from actcache.passes.cuts.feeds import Feed, more_rows, row_count, take
 from actcache.passes.graph.nodes import node_reads
-from actcache.verification.cases import Feed, more_rows, row_count, take
 
 #: Rows of the batch that is compared, and first row and end of what is run beside it.
 _ROWS, _PARTS = 7, ((0, 1), (3, 4), (0, 2), (1, 4), (2, 7))

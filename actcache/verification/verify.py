@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from actcache.base.tolerance import Differences, OutputDifference, Spread
-from actcache.verification.cases import Case, Feed, Run, cases, take
+from actcache.passes.cuts.case import Case, Division
+from actcache.passes.cuts.feeds import Feed, take
+from actcache.verification.cases import Run, cases
 from actcache.verification.comparison import error_of, identical
 
 
@@ -86,31 +88,31 @@ def _joined(parts: Sequence[Any], axis: int | None, size: int, count: int) -> An
 
 def given_cases(
     samples: Sequence[Feed],
-    batches: Sequence[Mapping[str, int]],
+    divisions: Sequence[Division],
     cones: Sequence[Sequence[str]],
     sequences: Sequence[Sequence[int]],
 ) -> Iterator[Iterator[Case]]:
-    """Yield the calls per sample. The first sample alone is tried in batches of many sizes."""
+    """Yield the calls per sample. The first sample alone is tried in calls of many sizes."""
     for number, sample in enumerate(samples):
-        yield cases(sample, batches, cones, sequences if number == 0 else ())
+        yield cases(sample, divisions, cones, sequences if number == 0 else ())
 
 
 def references(
     run: Run,
     samples: Sequence[Feed],
-    batches: Sequence[Mapping[str, int]],
+    divisions: Sequence[Division],
     cones: Sequence[Sequence[str]] = (),
     sequences: Sequence[Sequence[int]] = (),
     progress: Callable[[str], object] = lambda _: None,
 ) -> list[list[tuple[Case, Any]]]:
     """Ask the original model. A case that it refuses is kept with the exception as its answer. The first sample alone
-    is tried in batches of many sizes.
+    is tried in calls of many sizes.
 
-    Some batches may be cut in ways that make no valid call (rows of one input without those of another): the original
+    Some calls may be divided in ways that make no valid call (rows of one input without those of another): the original
     is the judge of that, also of the calls that prepare a case.
     """
     answers: list[list[tuple[Case, Any]]] = []
-    for made in given_cases(samples, batches, cones, sequences):
+    for made in given_cases(samples, divisions, cones, sequences):
         known: dict[int, tuple[Feed, Any]] = {}  # by id: what is kept alive has an id of its own
 
         def answer(feed: Feed, known: dict[int, tuple[Feed, Any]] = known) -> Any:

@@ -1,10 +1,13 @@
 """Cuts: how the calls of a region are divided into units, the things that entries hold.
 
-=========  =================================================================================
-``cut``    what every cut says, and how a call is divided: :class:`Cut`, :class:`Units`
-``rows``   the rows of a batch
-``whole``  the call as a whole
-=========  =================================================================================
+================  ==========================================================================
+``cut``           what every cut says, and how a call is divided: :class:`Cut`, :class:`Units`
+``rows``          the rows of a batch
+``whole``         the call as a whole
+``case``          the calls by which verification tries a cut: :class:`Division`
+``row_cases``     those for the rows of a batch
+``prefix_cases``  those for the positions of a sequence
+================  ==========================================================================
 
 ``custom_ops/src/units/cut.h`` is the same for the operators, which decide; ``tests/unit/test_cuts.py`` compares both.
 """
@@ -13,8 +16,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from actcache.passes.cuts.cut import Cut, Granularity, OneUnit, TensorShape, Units
+from actcache.passes.cuts.prefix_cases import PrefixDivision
+from actcache.passes.cuts.row_cases import RowDivision
 from actcache.passes.cuts.rows import RowCut
 from actcache.passes.cuts.whole import WholeCut
+
+#: How the inputs of a model may be divided.
+AnyDivision = RowDivision | PrefixDivision
 
 #: By the operators' attribute ``granularity``.
 CUTS: Mapping[Granularity, type[Cut]] = {"row": RowCut, "tensor": WholeCut}
@@ -29,4 +37,17 @@ def read_cut(attributes: Mapping[str, Any]) -> Cut:
     return CUTS[attributes["granularity"].decode()].read(attributes)
 
 
-__all__ = ["CUTS", "Cut", "Granularity", "OneUnit", "RowCut", "TensorShape", "Units", "WholeCut", "read_cut"]
+__all__ = [
+    "CUTS",
+    "AnyDivision",
+    "Cut",
+    "Granularity",
+    "OneUnit",
+    "PrefixDivision",
+    "RowCut",
+    "RowDivision",
+    "TensorShape",
+    "Units",
+    "WholeCut",
+    "read_cut",
+]

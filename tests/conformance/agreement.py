@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from actcache.verification.cases import Array, Feed, Run
+from actcache.passes.cuts.feeds import Array, Feed
+from actcache.verification.cases import Run
 
 #: Largest difference, relative to the largest magnitude in the row (or in the tensor).
 TOLERANCE = 2e-5

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from actcache.verification.cases import Case, Feed, Run, cases, row_count, take
+from actcache.passes.cuts import RowDivision
+from actcache.passes.cuts.case import Case
+from actcache.passes.cuts.feeds import Feed, row_count, take
+from actcache.verification.cases import Run, cases
 from tests.conformance.agreement import identical
 
 Axes = Mapping[str, int]
@@ -50,7 +53,7 @@ def _cases(feeds: Sequence[Feed], axes: Axes | None, cones: Sequence[Sequence[st
         if axes is None:
             yield from cases(feed, (), cones)
         elif agree_on_rows(feed, axes):
-            yield from cases(feed, [axes], cones)
+            yield from cases(feed, [RowDivision(axes)], cones)
             yield from _of_rows(feed, axes)
     if len(feeds) > 1:
         # One after the other without emptying the cache, and back: shapes and sizes change between them.

@@ -21,12 +21,14 @@ from actcache.model.model_file import LoadedModel, load_model
 from actcache.passes.choice.candidate import can_be_kept
 from actcache.passes.choice.choose import Choice, Plan, choose
 from actcache.passes.costs.cost import estimate_costs
+from actcache.passes.cuts.case import Case
+from actcache.passes.cuts.feeds import Feed, more_rows, row_count
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows import prove_rows, row_hypotheses
 from actcache.serve import runtime
 from actcache.verification import verify
-from actcache.verification.cases import Case, Feed, Run, more_rows, row_count
+from actcache.verification.cases import Run
 from tests.conformance.agreement import accepted_excess, excess, identical, with_moved_weights
 from tests.conformance.calls import agree_on_rows, answers
 from tests.conformance.claims import check_claims, too_strict

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import onnx
 
+from actcache.passes.cuts.feeds import Feed, row_count, take
 from actcache.passes.graph.view import GraphView
 from actcache.passes.rows import BatchSize, Mixed, Row, RowCoords, RowFree, RowIndex, RowProof, prove_rows
 from actcache.passes.rows.state import ALWAYS_FAILS
-from actcache.verification.cases import Feed, Run, row_count, take
+from actcache.verification.cases import Run
 from tests.conformance.agreement import accepted_excess, excess, take_blocks, with_moved_weights
 from tests.conformance.running import runner, session, session_in, with_outputs, with_own_weights
 from tests.conformance.subject import StrictRefusal

@@ -21,7 +21,7 @@ import onnxruntime as ort
 
 import actcache
 from actcache.errors import ActcacheError, NothingToCache
-from actcache.verification.cases import Feed, row_count, take
+from actcache.passes.cuts.feeds import Feed, row_count, take
 from actcache.verification.comparison import identical
 from tests.conformance.parts import PARTS
 from tests.conformance.subject import Subject

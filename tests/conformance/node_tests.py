@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnx.backend.test.loader as loader
 
-from actcache.verification.cases import Feed, take
+from actcache.passes.cuts.feeds import Feed, take
 from tests.conformance.subject import Subject
 
 KINDS = ("node", "simple", "pytorch-operator", "pytorch-converted")

@@ -11,9 +11,10 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+from actcache.passes.cuts.feeds import Feed
 from actcache.passes.graph.nodes import node_reads
 from actcache.passes.graph.view import GraphView
-from actcache.verification.cases import Feed, Run
+from actcache.verification.cases import Run
 
 #: Types that numpy does not have, to onnxruntime's names: its Python interface takes and gives their bits alone.
 _STRANGE = {

@@ -8,8 +8,8 @@ from typing import TypeAlias
 import numpy as np
 
 from actcache.passes.costs.cost import Costs
+from actcache.passes.cuts.feeds import Feed
 from actcache.passes.graph.view import GraphView
-from actcache.verification.cases import Feed
 from tests.conformance.running import every_value
 
 Shapes: TypeAlias = "dict[str, tuple[int, ...]]"

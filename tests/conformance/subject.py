@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import onnx
 
-from actcache.verification.cases import Feed
+from actcache.passes.cuts.feeds import Feed
 
 #: What granularity ``auto`` led to: rows, regions of both kinds, whole calls, nothing. ``not run``: this onnxruntime
 #: cannot run the original. ``wrong``: whatever it led to.

@@ -11,8 +11,8 @@ import pytest
 from graphs import model
 
 import actcache
+from actcache.passes.cuts.feeds import Feed
 from actcache.passes.rewrite.dynamic_batch import DynamicBatch, make_dynamic
-from actcache.verification.cases import Feed
 from actcache.verification.verify import in_batches
 
 _W = "float[8, 3] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6}"

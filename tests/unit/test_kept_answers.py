@@ -11,6 +11,7 @@ from onnx import parser
 
 from actcache import compile_model
 from actcache.base.per_call import PerCall
+from actcache.passes.cuts import RowDivision
 from actcache.runs.requests import Compiled, Originals, Verify
 from actcache.runs.verify_model import verify_model
 from actcache.verification.kept_answers import KeptAnswers, keep, read_kept
@@ -50,7 +51,7 @@ def test_the_original_need_not_be_there_a_second_time(tmp_path: Path) -> None:
         originals=Originals(str(model), str(model), str(base)),
         compiled=Compiled(cached, PerCall()),
         samples=[sample],
-        batches=[{"x": 0}],
+        divisions=[RowDivision({"x": 0})],
         cones=[["x"]],
         tolerance=None,
         exact=True,

@@ -14,6 +14,7 @@ from actcache.base.typed_json import read_json, write_json
 from actcache.passes.choice.bits import Dependent
 from actcache.passes.costs.cost import Costs
 from actcache.passes.costs.time_model import FewRows
+from actcache.passes.cuts import AnyDivision, PrefixDivision, RowDivision
 from actcache.runs import requests
 from actcache.runs.requests import BatchBits, Compiled, FixedBatch, Measurement, Originals, Played, RowCounts
 from actcache.runs.worker import TASKS
@@ -22,12 +23,21 @@ from actcache.verification.verify import Verification
 ORIGINALS = Originals("s.onnx", "m.onnx", "b.onnx", ["lib.so"], "", FixedBatch(2, {"x": 0}, [None, 1]))
 COMPILED = Compiled(Path("c.onnx"), PerCall("tenant"))
 COSTS = Costs((0.5, 0.25), 1.0, {"x": (2, 3)}, measured=True)
+DIVISIONS: list[AnyDivision] = [RowDivision({"x": 0}), PrefixDivision({"x": 1}, {"x": 0})]
 SAMPLES = [Path("a.npz"), Path("b.npz")]
 
 REQUESTS: list[requests.Request[Any]] = [
     requests.AskTypes(ORIGINALS, ["y"]),
     requests.Measure(ORIGINALS, SAMPLES, timed=True),
-    requests.Verify(ORIGINALS, COMPILED, SAMPLES, [{"x": 0}], [["x"]], tolerance=float("inf"), exact=True),
+    requests.Verify(
+        ORIGINALS,
+        COMPILED,
+        SAMPLES,
+        DIVISIONS,
+        [["x"]],
+        tolerance=float("inf"),
+        exact=True,
+    ),
     requests.FindBatchBits(ORIGINALS, SAMPLES[0], [{"x": 0}, {}]),
     requests.HashTrace(ORIGINALS, SAMPLES, SAMPLES[0], [("x", None), ("y", 1)], [{"x": 0}], Path("k.npz")),
     requests.PlayTrace(ORIGINALS, COMPILED, SAMPLES, None, 1 << 40),

@@ -21,8 +21,9 @@ from actcache.base.tolerance import (
     accepted_by_spread,
     type_tolerance,
 )
+from actcache.passes.cuts import RowDivision
+from actcache.passes.cuts.feeds import Feed
 from actcache.passes.graph.nodes import all_nodes
-from actcache.verification.cases import Feed
 from actcache.verification.spread import measure_spread
 from actcache.verification.verify import compare, references
 
@@ -98,7 +99,7 @@ def test_the_spread_of_an_original_is_measured() -> None:
         off = (0.0 if optimised else 0.25) + (0.125 if threads == 2 else 0.0)
         return lambda feed: [feed["x"] + off + (0.5 if len(feed["x"]) == 1 else 0.0), np.array(["text"], object)]
 
-    found = measure_spread(opened, [{"x": np.zeros((3, 4))}], [AXES])
+    found = measure_spread(opened, [{"x": np.zeros((3, 4))}], [RowDivision(AXES)])
     assert found == Spread(runtime=(0.25, 0.0), batch=(0.5, 0.0))
     assert measure_spread(opened, [{"x": np.zeros((3, 4))}], []).batch == (0.0, 0.0)
 

@@ -7,19 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actcache.verification.cases import SEQUENCES, Feed, affordable, cases, first_rows, more_rows, take
+from actcache.passes.cuts import RowDivision
+from actcache.passes.cuts.feeds import Feed, first_rows, more_rows, take
+from actcache.verification.cases import SEQUENCES, affordable, cases
 from actcache.verification.verify import Verification, compare, references, varying_outputs
 
 SAMPLE: Feed = {"x": np.array([[1.5, -2.0], [3.25, 0.5], [-7.0, 40.0]], np.float32), "k": np.array(2.0, np.float32)}
 AXES = {"x": 0}
+ROWS = RowDivision(AXES)
 
 
 def original(feed: Feed) -> list[Any]:
     return [feed["x"] * feed["k"]]
 
 
-def report(compiled: Any, tolerance: float = 1e-4, batches: tuple[dict[str, int], ...] = (AXES,)) -> Any:
-    answers = references(original, [SAMPLE], batches)
+def report(compiled: Any, tolerance: float = 1e-4, divisions: tuple[RowDivision, ...] = (ROWS,)) -> Any:
+    answers = references(original, [SAMPLE], divisions)
     return compare(compiled, lambda: None, answers, tolerance=tolerance)
 
 
@@ -41,7 +44,7 @@ def test_a_model_that_mixes_rows_fails_only_where_the_batch_changes() -> None:
         return [feed["x"] * feed["k"] * scale]
 
     assert report(mixing).failure is not None
-    assert report(mixing, batches=()).failure is None
+    assert report(mixing, divisions=()).failure is None
 
 
 def test_a_cached_answer_that_is_not_the_first_one_bit_for_bit_fails() -> None:
@@ -71,7 +74,7 @@ def test_a_failing_model_and_a_refusing_original_are_told_apart() -> None:
             raise ValueError("three rows only")
         return original(feed)
 
-    result = compare(original, lambda: None, references(picky, [SAMPLE], [AXES]))
+    result = compare(original, lambda: None, references(picky, [SAMPLE], [ROWS]))
     assert result.failure is None and len(result.skipped) == 4
 
 
@@ -103,7 +106,7 @@ class Memo:
 
 def exact_report(compute: Any, model: Any = original) -> tuple[Verification, Memo]:
     compiled = Memo(compute)
-    answers = references(model, [SAMPLE], [AXES], (), SEQUENCES)
+    answers = references(model, [SAMPLE], [ROWS], (), SEQUENCES)
     return compare(compiled, compiled.clear, answers, exact=True), compiled
 
 
@@ -123,7 +126,7 @@ def test_the_original_is_asked_once_for_a_batch() -> None:
         asked.append(feed["x"].tobytes())
         return original(feed)
 
-    references(counted, [SAMPLE], [AXES], (), SEQUENCES)
+    references(counted, [SAMPLE], [ROWS], (), SEQUENCES)
     assert len(asked) <= len({size for sequence in SEQUENCES for size in sequence}) + 8
 
 
@@ -142,10 +145,10 @@ def test_one_size_that_differs_in_the_last_bit_is_found_and_ends_the_run(size: i
 
 
 def test_a_slow_model_is_tried_in_small_batches_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert affordable(original, SAMPLE, [AXES]) == SEQUENCES
+    assert affordable(original, SAMPLE, [ROWS]) == SEQUENCES
     ticks = iter((0.0, 300.0))
     monkeypatch.setattr("actcache.verification.cases.time.perf_counter", lambda: next(ticks))
-    few = affordable(original, SAMPLE, [AXES])
+    few = affordable(original, SAMPLE, [ROWS])
     assert few and max(map(max, few)) == 9 and few == SEQUENCES[: len(few)]
 
 

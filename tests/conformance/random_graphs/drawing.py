@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, Verbosity, find, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
+from actcache.passes.cuts.feeds import Feed
 from actcache.passes.graph.nodes import node_reads
-from actcache.verification.cases import Feed
 from tests.conformance.random_graphs import (  # noqa: F401 (imported for the builders they register)
     bodies,
     borrowed,

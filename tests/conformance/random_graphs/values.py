@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from actcache.verification.cases import Array
+from actcache.passes.cuts.feeds import Array
 
 FLOATS = ("float32", "float64", "float16")
 INTEGERS = ("int64", "int32")
