@@ -1,13 +1,15 @@
 """Cuts: how the calls of a region are divided into units, the things that entries hold.
 
-================  ==========================================================================
+================  ============================================================================
 ``cut``           what every cut says, and how a call is divided: :class:`Cut`, :class:`Units`
 ``rows``          the rows of a batch
+``prefix``        blocks of positions of a sequence
 ``whole``         the call as a whole
+``conditions``    what has to hold of ranks and sizes
 ``case``          the calls by which verification tries a cut: :class:`Division`
 ``row_cases``     those for the rows of a batch
 ``prefix_cases``  those for the positions of a sequence
-================  ==========================================================================
+================  ============================================================================
 
 ``custom_ops/src/units/cut.h`` is the same for the operators, which decide; ``tests/unit/test_cuts.py`` compares both.
 """
@@ -16,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from actcache.passes.cuts.cut import Cut, Granularity, OneUnit, TensorShape, Units
+from actcache.passes.cuts.prefix import PrefixCut
 from actcache.passes.cuts.prefix_cases import PrefixDivision
 from actcache.passes.cuts.row_cases import RowDivision
 from actcache.passes.cuts.rows import RowCut
@@ -25,7 +28,7 @@ from actcache.passes.cuts.whole import WholeCut
 AnyDivision = RowDivision | PrefixDivision
 
 #: By the operators' attribute ``granularity``.
-CUTS: Mapping[Granularity, type[Cut]] = {"row": RowCut, "tensor": WholeCut}
+CUTS: Mapping[Granularity, type[Cut]] = {"row": RowCut, "prefix": PrefixCut, "tensor": WholeCut}
 
 
 def read_cut(attributes: Mapping[str, Any]) -> Cut:
@@ -43,6 +46,7 @@ __all__ = [
     "Cut",
     "Granularity",
     "OneUnit",
+    "PrefixCut",
     "PrefixDivision",
     "RowCut",
     "RowDivision",

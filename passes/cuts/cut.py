@@ -12,20 +12,20 @@ import numpy as np
 import onnx
 from onnx.helper import np_dtype_to_tensor_dtype
 
-Granularity = Literal["row", "tensor"]
+Granularity = Literal["row", "prefix", "tensor"]
 
 
 class OneUnit(IntEnum):
-    """Why a call is one unit; the numbers are those of ``actcache_units()``."""
+    """Why a call is not divided: it is one unit, or none; the numbers are those of ``actcache_units()``."""
 
     NONE = 0  #: It is not.
     BY_CALLS = 1  #: Its region is cached by whole calls.
-    RANK = 2  #: A tensor has another rank than the proof of the rows believes.
+    RANK = 2  #: A tensor has another rank than the proof believes.
     NO_AXIS = 3  #: A tensor lacks the axis of its units.
     PART_BYTES = 4  #: The units of a tensor are not whole bytes.
     UNEQUAL = 5  #: The tensors are divided into different numbers of units.
     TOO_MANY = 6  #: There are more units than the operators have numbers for.
-    SIZES = 7  #: Sizes are not as the proof of the rows believes.
+    SIZES = 7  #: Sizes are not as the proof believes.
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Units:
 
     Attributes:
         count: How many units; 0: there is nothing to look up.
-        why: Why it is one unit.
+        why: Why it is one unit, or none.
         text: The same in words.
     """
 
@@ -89,6 +89,13 @@ class Cut(ABC):
     live_out_axes: tuple[int | None, ...]
     min_units: int = 1
     min_computed: int | None = None
+
+    @property
+    def compact_axes(self) -> tuple[int | None, ...]:
+        """Per frontier tensor the axis along which ``CacheLookup`` hands out what is to be computed; None: the region
+        reads it as it is.
+        """
+        return self.frontier_axes
 
     @abstractmethod
     def units(self, frontier: Sequence[TensorShape], names: Sequence[str] = ()) -> Units:

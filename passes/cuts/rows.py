@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import onnx
 
-from actcache.passes.cuts.cut import Cut, Granularity, OneUnit, TensorShape, Units, axes_of, numbers_of
-from actcache.passes.graph.nodes import element_bits
+from actcache.passes.cuts.conditions import (
+    MOST_UNITS,
+    SizeRule,
+    broken_rule,
+    condition_attributes,
+    has_whole_bytes,
+    other_rank,
+    size_rules,
+)
+from actcache.passes.cuts.cut import Cut, Granularity, OneUnit, TensorShape, Units, axes_of
 from actcache.passes.rows import RowProof
-
-#: Most rows of a call that the operators have numbers for (kMaxPlanRows in custom_ops/src/units/plan.h).
-MOST_ROWS = 0x7FFFFFFF
-
-#: Number of a frontier tensor, and axis.
-Place = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class SizeRule:
-    """The size of `place` is `constant` and the sizes of `terms` together."""
-
-    place: Place
-    constant: int
-    terms: tuple[Place, ...]
-
-    def text(self, names: Sequence[str]) -> str:
-        """Return it for people: ``mask[1] = ids[1] + 1``."""
-        total, *terms = (f"{names[number]}[{axis}]" for number, axis in (self.place, *self.terms))
-        if self.constant or not terms:
-            terms.append(str(self.constant))
-        return f"{total} = {' + '.join(terms)}"
-
-    def problem(self, frontier: Sequence[TensorShape]) -> str | None:
-        """Return in words why it does not hold; None if it does."""
-        sizes = [frontier[number].sizes for number, _ in (self.place, *self.terms)]
-        axes = [axis for _, axis in (self.place, *self.terms)]
-        if any(axis >= len(own) for own, axis in zip(sizes, axes, strict=True)):
-            return "an axis is missing"
-        total, *terms = (own[axis] for own, axis in zip(sizes, axes, strict=True))
-        wanted = self.constant + sum(terms)
-        return None if total == wanted else f"{total} is not {wanted}"
 
 
 @dataclass(frozen=True)
@@ -88,34 +64,27 @@ class RowCut(Cut):
             axes_of(attributes["output_row_axes"]),
             attributes.get("min_rows", 1),
             attributes.get("min_computed_rows"),
-            tuple(_size_rules(attributes.get("size_equations", []))),
+            tuple(size_rules(attributes.get("size_equations", []))),
             axes_of(attributes.get("input_ranks", [])),
         )
 
     def lookup_attributes(self) -> list[onnx.AttributeProto]:
-        """Return those that only ``CacheLookup`` has. Several tools cannot write an empty list: it is left out."""
-        found = super().lookup_attributes()
-        if self.sizes:
-            numbers = [number for rule in self.sizes for number in _numbers(rule)]
-            found.append(onnx.helper.make_attribute("size_equations", numbers))
-        if self.ranks:
-            found.append(onnx.helper.make_attribute("input_ranks", numbers_of(self.ranks)))
-        return found
+        """Return those that only ``CacheLookup`` has."""
+        return [*super().lookup_attributes(), *condition_attributes(self.ranks, self.sizes)]
 
     def units(self, frontier: Sequence[TensorShape], names: Sequence[str] = ()) -> Units:
         """Return the rows of a call, or why it is one unit; see :meth:`Cut.units`."""
         names = names or [str(number) for number in range(len(frontier))]
-        for name, tensor, rank in zip(names, frontier, self.ranks, strict=False):
-            if rank is not None and rank != len(tensor.sizes):
-                text = f"'{name}' has {len(tensor.sizes)} axes, its rows are proven for {rank}"
-                return Units(1, OneUnit.RANK, text)
+        breach = other_rank(self.ranks, frontier, names, "rows")
+        if breach is not None:
+            return Units(1, breach.why, breach.text)
         rows: dict[str, int] = {}
         for name, tensor, axis in zip(names, frontier, self.frontier_axes, strict=True):
             if axis is None:
                 continue
             if axis >= len(tensor.sizes):
                 return Units(1, OneUnit.NO_AXIS, f"'{name}' has no axis {axis}")
-            if not _has_whole_bytes(tensor.dtype):
+            if not has_whole_bytes(tensor.dtype):
                 return Units(1, OneUnit.PART_BYTES, f"the rows of '{name}' are not whole bytes")
             rows[name] = tensor.sizes[axis]
             if len(set(rows.values())) > 1:
@@ -124,31 +93,7 @@ class RowCut(Cut):
         count = next(iter(rows.values()), None)
         if count is None:
             return Units(1, OneUnit.NO_AXIS, "no input of its region has rows")
-        if count > MOST_ROWS:
-            return Units(1, OneUnit.TOO_MANY, f"it has {count} rows, more than {MOST_ROWS}")
-        for rule in self.sizes:
-            problem = rule.problem(frontier)
-            if problem is not None:
-                return Units(1, OneUnit.SIZES, f"{rule.text(names)} does not hold: {problem}")
-        return Units(count)
-
-
-def _has_whole_bytes(dtype: int) -> bool:
-    """Whether rows of a type can be told apart by the operators, which know the types up to int4."""
-    known = dtype <= onnx.TensorProto.INT4 and element_bits(dtype) >= 8
-    return known or dtype == onnx.TensorProto.STRING
-
-
-def _numbers(rule: SizeRule) -> list[int]:
-    """The attribute: how many axes, the constant, then tensor and axis of the sum and of each term."""
-    places = (rule.place, *rule.terms)
-    return [len(places), rule.constant, *(number for place in places for number in place)]
-
-
-def _size_rules(flat: Sequence[int]) -> Iterator[SizeRule]:
-    at = 0
-    while at < len(flat):
-        end = at + 2 + 2 * flat[at]
-        place, *terms = zip(flat[at + 2 : end : 2], flat[at + 3 : end : 2], strict=True)
-        yield SizeRule(place, flat[at + 1], tuple(terms))
-        at = end
+        if count > MOST_UNITS:
+            return Units(1, OneUnit.TOO_MANY, f"it has {count} rows, more than {MOST_UNITS}")
+        breach = broken_rule(self.sizes, frontier, names)
+        return Units(count) if breach is None else Units(1, breach.why, breach.text)

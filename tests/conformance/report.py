@@ -21,6 +21,7 @@ _Rows: TypeAlias = list[tuple[str, ...]]
 _WORDS = {
     "row": "rows",
     "mixed": "rows and whole calls",
+    "prefix": "prefixes",
     "tensor": "whole calls",
     "refused": "refused",
     "not run": "not runnable here",

@@ -11,8 +11,8 @@ from actcache.passes.cuts.feeds import Feed
 
 #: What granularity ``auto`` led to: rows, regions of both kinds, whole calls, nothing. ``not run``: this onnxruntime
 #: cannot run the original. ``wrong``: whatever it led to.
-Verdict = Literal["row", "mixed", "tensor", "refused", "not run", "wrong"]
-VERDICTS: tuple[Verdict, ...] = ("row", "mixed", "tensor", "refused", "not run", "wrong")
+Verdict = Literal["row", "mixed", "prefix", "tensor", "refused", "not run", "wrong"]
+VERDICTS: tuple[Verdict, ...] = ("row", "mixed", "prefix", "tensor", "refused", "not run", "wrong")
 
 
 @dataclass

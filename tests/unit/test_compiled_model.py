@@ -16,7 +16,7 @@ from actcache.errors import InvalidModel
 from actcache.inspection.model_diff import Digests
 from actcache.model.compiled_model import CompiledModel, read_compiled
 from actcache.passes.cuts import RowCut
-from actcache.passes.cuts.rows import SizeRule
+from actcache.passes.cuts.conditions import SizeRule
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import fingerprint
 from actcache.passes.region import Region

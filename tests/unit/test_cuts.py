@@ -12,8 +12,8 @@ import onnx
 import pytest
 
 from actcache.base.library import library
-from actcache.passes.cuts import CUTS, Cut, OneUnit, RowCut, TensorShape, Units, WholeCut, read_cut
-from actcache.passes.cuts.rows import MOST_ROWS, SizeRule
+from actcache.passes.cuts import CUTS, Cut, OneUnit, PrefixCut, RowCut, TensorShape, Units, WholeCut, read_cut
+from actcache.passes.cuts.conditions import MOST_UNITS, SizeRule
 
 T = onnx.TensorProto
 TYPES = (T.FLOAT, T.STRING, T.INT4, T.UINT4, T.BOOL, T.FLOAT16, T.COMPLEX128, T.FLOAT8E5M2)
@@ -68,7 +68,7 @@ def random_cut(rng: np.random.Generator, tensors: int) -> Cut:
 
 def random_call(rng: np.random.Generator, tensors: int) -> list[TensorShape]:
     """Mostly one number of rows on every axis; now and then none, a broadcast batch of 1, or far too many."""
-    rows = int(rng.choice([0, 1, 2, 3, MOST_ROWS, MOST_ROWS + 1], p=[0.1, 0.2, 0.2, 0.3, 0.1, 0.1]))
+    rows = int(rng.choice([0, 1, 2, 3, MOST_UNITS, MOST_UNITS + 1], p=[0.1, 0.2, 0.2, 0.3, 0.1, 0.1]))
 
     def size() -> int:
         return rows if rng.random() < 0.9 else int(rng.integers(4))
@@ -106,6 +106,19 @@ def test_python_and_the_operators_divide_calls_alike() -> None:
         RowCut(
             (0, 1, None), (0, 0), 2, 1, (SizeRule((0, 1), 3, ((1, 0), (2, 2))), SizeRule((2, 0), 7, ())), (2, None, 0)
         ),
+        PrefixCut((None,), (None,), frontier_positions=(1,), live_out_positions=(1,), live_out_ranks=(3,)),
+        PrefixCut(
+            (0, 0, None),
+            (0, 1),
+            frontier_positions=(1, None, 0),
+            live_out_positions=(1, 3),
+            live_out_ranks=(3, 5),
+            states=1,
+            block=16,
+            min_suffix=4,
+            sizes=(SizeRule((0, 1), 3, ((2, 0),)),),
+            ranks=(2, None, 1),
+        ),
     ],
 )
 def test_a_cut_is_read_back_from_its_attributes(cut: Cut) -> None:
@@ -116,7 +129,9 @@ def test_a_cut_is_read_back_from_its_attributes(cut: Cut) -> None:
 
 
 def test_every_granularity_has_a_cut() -> None:
-    assert [(name, cut.granularity) for name, cut in CUTS.items()] == [("row", "row"), ("tensor", "tensor")]
+    assert [(name, cut.granularity) for name, cut in CUTS.items()] == [
+        (name, name) for name in ("row", "prefix", "tensor")
+    ]
 
 
 def test_why_a_call_is_one_unit_is_said_in_words() -> None:
@@ -128,6 +143,29 @@ def test_why_a_call_is_one_unit_is_said_in_words() -> None:
     assert (one.why, one.text) == (OneUnit.PART_BYTES, "the rows of 'a' are not whole bytes")
     one = cut.units([TensorShape((4, 3)), TensorShape((1, 2))], ["a", "b"])
     assert (one.why, one.text) == (OneUnit.UNEQUAL, "its inputs have different numbers of rows: 'a' 4, 'b' 1")
+
+
+def test_blocks_of_positions_and_why_there_are_none() -> None:
+    cut = PrefixCut(
+        (0, 0),
+        (0,),
+        frontier_positions=(1, None),
+        live_out_positions=(1,),
+        live_out_ranks=(3,),
+        block=4,
+        ranks=(2, None),
+    )
+    assert cut.compact_axes == (1, None)
+    ids, names = TensorShape((2, 11), T.INT64), ["ids", "audio"]
+    assert cut.units([ids, TensorShape((2, 5))], names) == Units(4)
+    assert cut.units([TensorShape((2, 3)), TensorShape((2, 5))], names) == Units(0)
+    none = cut.units([ids, TensorShape((3, 5))], names)
+    text = "its inputs have different numbers of rows: 'ids' 2, 'audio' 3"
+    assert (none.count, none.why, none.text) == (0, OneUnit.UNEQUAL, text)
+    none = cut.units([TensorShape((2, 11, 1)), TensorShape((2, 5))], names)
+    assert (none.count, none.why, none.text) == (0, OneUnit.RANK, "'ids' has 3 axes, its positions are proven for 2")
+    none = cut.units([TensorShape((2, MOST_UNITS)), TensorShape((2, 5))], names)
+    assert (none.count, none.why) == (0, OneUnit.TOO_MANY)
 
 
 def test_the_shape_of_whatever_is_fed() -> None:

@@ -11,7 +11,7 @@ import pytest
 from actcache.inspection.call_comparison import Call, Why, units_of, why
 from actcache.model.compiled_model import Lookup
 from actcache.passes.cuts import RowCut, Units, WholeCut
-from actcache.passes.cuts.rows import SizeRule
+from actcache.passes.cuts.conditions import SizeRule
 
 #: Rows of ``a`` and ``b`` along axes 0 and 1; ``c`` enters every key.
 ROWS = RowCut((0, 1, None), (0,))

@@ -15,7 +15,7 @@ from actcache.passes.choice.trace_keys import Hashes, Place, TraceKeys
 from actcache.passes.costs.cost import Costs
 from actcache.passes.costs.time_model import FewRows, TimeModel
 from actcache.passes.cuts import RowCut, TensorShape
-from actcache.passes.cuts.rows import SizeRule
+from actcache.passes.cuts.conditions import SizeRule
 from actcache.passes.graph.view import GraphView
 
 Keys = dict[str, list[list[int]]]

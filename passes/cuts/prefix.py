@@ -1,0 +1,136 @@
+"""Prefixes of sequences, where positions are proven to depend on earlier ones only (:mod:`actcache.passes.causal`).
+
+A unit is a block of positions of one row of the batch. Its results hold for whatever follows it, and only behind what
+stands before it: so its key covers all earlier blocks of its row. A call takes the longest known chain of blocks that
+all its rows have, P positions, and the region computes the positions behind them: the *suffix*.
+
+Beside live-outs an entry holds **states**: what later positions of the region read of earlier ones. The branch reads
+those of the first P positions from ``CacheLookup``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import onnx
+
+from actcache.passes.cuts.conditions import (
+    MOST_UNITS,
+    SizeRule,
+    broken_rule,
+    condition_attributes,
+    has_whole_bytes,
+    other_rank,
+    size_rules,
+)
+from actcache.passes.cuts.cut import Cut, Granularity, OneUnit, TensorShape, Units, axes_of, numbers_of
+
+#: Fewest positions that are computed if any are: kernels for a single one give other bits.
+MIN_SUFFIX = 2
+
+
+@dataclass(frozen=True)
+class PrefixCut(Cut):
+    """Blocks of positions of every row. A call to which the proof does not apply is computed without the cache.
+
+    `frontier_axes` and `live_out_axes` are those of the batch; where all of them are None the batch is one row.
+    `live_out_axes` and what follows per live-out is of the live-outs and then of the states.
+
+    Attributes:
+        frontier_positions: Per frontier tensor the axis of the positions; None: it belongs to all positions, and every
+            key covers it. At least one has positions.
+        live_out_positions: Likewise per live-out and state. All have positions.
+        live_out_ranks: Their ranks, by which ``CacheLookup`` hands out empty tensors where nothing is known.
+        states: How many of the last live-outs are states.
+        block: Positions of a unit. What is left over at the end of a call is computed, and not stored.
+        min_suffix: Fewest positions that are computed, if any are (and the call has so many).
+        sizes: As :attr:`RowCut.sizes`.
+        ranks: As :attr:`RowCut.ranks`.
+    """
+
+    granularity: ClassVar[Granularity] = "prefix"
+
+    frontier_positions: tuple[int | None, ...] = ()
+    live_out_positions: tuple[int | None, ...] = ()
+    live_out_ranks: tuple[int, ...] = ()
+    states: int = 0
+    block: int = 1
+    min_suffix: int = MIN_SUFFIX
+    sizes: tuple[SizeRule, ...] = ()
+    ranks: tuple[int | None, ...] = ()
+
+    @property
+    def compact_axes(self) -> tuple[int | None, ...]:
+        """The positions; see :attr:`Cut.compact_axes`."""
+        return self.frontier_positions
+
+    @classmethod
+    def read(cls, attributes: Mapping[str, Any]) -> PrefixCut:
+        """Return the cut that attributes of a ``CacheLookup`` describe; see :meth:`Cut.read`."""
+        return cls(
+            axes_of(attributes["input_row_axes"]),
+            axes_of(attributes["output_row_axes"]),
+            frontier_positions=axes_of(attributes["input_position_axes"]),
+            live_out_positions=axes_of(attributes["output_position_axes"]),
+            live_out_ranks=tuple(attributes["output_ranks"]),
+            states=attributes.get("states", 0),
+            block=attributes.get("block", 1),
+            min_suffix=attributes.get("min_suffix", MIN_SUFFIX),
+            sizes=tuple(size_rules(attributes.get("size_equations", []))),
+            ranks=axes_of(attributes.get("input_ranks", [])),
+        )
+
+    def attributes(self) -> list[onnx.AttributeProto]:
+        """Return the attributes that both operators have."""
+        make = onnx.helper.make_attribute
+        states = [make("states", self.states)] if self.states else []
+        return [
+            *super().attributes(),
+            make("output_position_axes", numbers_of(self.live_out_positions)),
+            make("block", self.block),
+            *states,
+        ]
+
+    def lookup_attributes(self) -> list[onnx.AttributeProto]:
+        """Return those that only ``CacheLookup`` has."""
+        make = onnx.helper.make_attribute
+        return [
+            *super().lookup_attributes(),
+            make("input_position_axes", numbers_of(self.frontier_positions)),
+            make("output_ranks", self.live_out_ranks),
+            make("min_suffix", self.min_suffix),
+            *condition_attributes(self.ranks, self.sizes),
+        ]
+
+    def units(self, frontier: Sequence[TensorShape], names: Sequence[str] = ()) -> Units:
+        """Return the blocks of a call, all rows' together; none where it is computed without the cache. See
+        :meth:`Cut.units`.
+        """
+        names = names or [str(number) for number in range(len(frontier))]
+        breach = other_rank(self.ranks, frontier, names, "positions")
+        if breach is not None:
+            return Units(0, breach.why, breach.text)
+        counts: dict[str, dict[str, int]] = {"rows": {}, "positions": {}}
+        for name, tensor, *axes in zip(names, frontier, self.frontier_axes, self.frontier_positions, strict=True):
+            for (what, known), axis in zip(counts.items(), axes, strict=True):
+                if axis is None:
+                    continue
+                if axis >= len(tensor.sizes):
+                    return Units(0, OneUnit.NO_AXIS, f"'{name}' has no axis {axis}")
+                if not has_whole_bytes(tensor.dtype):
+                    return Units(0, OneUnit.PART_BYTES, f"the {what} of '{name}' are not whole bytes")
+                known[name] = tensor.sizes[axis]
+                if len(set(known.values())) > 1:
+                    sizes = ", ".join(f"'{known_name}' {count}" for known_name, count in known.items())
+                    return Units(0, OneUnit.UNEQUAL, f"its inputs have different numbers of {what}: {sizes}")
+        rows = next(iter(counts["rows"].values()), 1)
+        positions = next(iter(counts["positions"].values()), None)
+        if positions is None:
+            return Units(0, OneUnit.NO_AXIS, "no input of its region has positions")
+        if rows * positions > MOST_UNITS:
+            text = f"it has {rows} rows of {positions} positions, together more than {MOST_UNITS}"
+            return Units(0, OneUnit.TOO_MANY, text)
+        breach = broken_rule(self.sizes, frontier, names)
+        return Units(rows * (positions // self.block)) if breach is None else Units(0, breach.why, breach.text)
