@@ -26,16 +26,16 @@ inline std::vector<TensorSpec> Bytes(std::size_t bytes) {
   return {{kUint8, {static_cast<std::int64_t>(bytes)}, bytes}};
 }
 
-// A candidate whose tensors are `specs`, which must outlive it.
-inline Candidate CandidateOf(const Key& key, const std::vector<TensorSpec>& specs,
-                             std::uint64_t cost_ns) {
-  Candidate candidate{};
-  candidate.key = key;
-  candidate.specs = specs.data();
-  candidate.count = specs.size();
-  candidate.cost_ns = cost_ns;
-  candidate.now_ns = 1;
-  return candidate;
+// A offer whose tensors are `specs`, which must outlive it.
+inline Offer CandidateOf(const Key& key, const std::vector<TensorSpec>& specs,
+                         std::uint64_t cost_ns) {
+  Offer offer{};
+  offer.key = key;
+  offer.specs = specs.data();
+  offer.count = specs.size();
+  offer.cost_ns = cost_ns;
+  offer.now_ns = 1;
+  return offer;
 }
 
 // Nothing expires here, so that the time is always the same.

@@ -64,7 +64,7 @@ std::string EnvironmentName(std::string name) {
   return "ACTCACHE_" + name;
 }
 
-Config::Lookup Only(const std::string& name, const std::string& value) {
+Config::Reader Only(const std::string& name, const std::string& value) {
   return [name, value](const std::string& asked) {
     return asked == name ? std::optional<std::string>(value) : std::nullopt;
   };

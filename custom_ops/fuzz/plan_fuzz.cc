@@ -2,7 +2,7 @@
 // refers to rows that are there; and there is one encoding of a plan.
 //
 // Input: a byte that says by how much the plan is misaligned, then the plan.
-#include "units/plan.h"
+#include "units/call_plan.h"
 
 #include <cstring>
 #include <memory>
@@ -29,7 +29,7 @@ class ExactCopy {
   std::size_t misalignment_;
 };
 
-void CheckSources(const Plan& plan) {
+void CheckSources(const CallPlan& plan) {
   std::size_t seen = 0;
   for (std::uint32_t row = 0; plan.missing > 0 && row < plan.rows; ++row) {
     const RowSource source = plan.sources[row];
@@ -43,7 +43,7 @@ void CheckSources(const Plan& plan) {
   ACTCACHE_FUZZ_CHECK(seen == plan.missing);
 }
 
-void CheckPlan(const Plan& plan, const std::byte* bytes, std::size_t size) {
+void CheckPlan(const CallPlan& plan, const std::byte* bytes, std::size_t size) {
   ACTCACHE_FUZZ_CHECK(plan.region == kRegion);
   ACTCACHE_FUZZ_CHECK(plan.missing + std::uint64_t{plan.cached_rows} <= plan.rows);
   ACTCACHE_FUZZ_CHECK(plan.kind != PlanKind::kPass || plan.rows == 0);
@@ -65,7 +65,7 @@ std::vector<fuzz::Input> fuzz::Seeds() {
   const RowSource sources[] = {RowSource::Computed(0), RowSource::Cached(0), RowSource::Computed(1),
                                RowSource::Computed(0), RowSource::Cached(1)};
   const std::uint8_t flags[] = {kReplace, kVerify};
-  Plan plan;
+  CallPlan plan;
   plan.region = kRegion;
   plan.lookup_end_ns = 1;
   plan.keys = keys;
@@ -96,7 +96,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const std::size_t misalignment = data[0] % 8;
   const ExactCopy copy(data + 1, size - 1, misalignment);
-  Plan plan;
+  CallPlan plan;
   const char* const problem = DecodePlan(copy.bytes(), size - 1, kRegion, &plan);
   if (problem != nullptr) return 0;
   ACTCACHE_FUZZ_CHECK(misalignment == 0);

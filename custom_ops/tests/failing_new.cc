@@ -8,12 +8,12 @@
 namespace actcache::testing_support {
 namespace {
 
-struct Plan {
+struct CallPlan {
   std::uint64_t left = 0;  // allocations until the next one fails; 0: none will
   bool onwards = false;
   bool failed = false;
 };
-thread_local Plan plan;
+thread_local CallPlan plan;
 
 bool FailsNow() noexcept {
   if (plan.left == 0 || fake::runtime_depth > 0) return false;

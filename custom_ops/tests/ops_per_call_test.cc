@@ -13,7 +13,7 @@
 #include "ops/cache_store.h"
 #include "ops_fake_runtime.h"
 #include "region/registry.h"
-#include "units/plan.h"
+#include "units/call_plan.h"
 
 namespace actcache {
 namespace {
@@ -46,7 +46,7 @@ class PerCall : public testing::Test {
   // One call of the lookup and, where something is missing, of the store.
   struct Answer {
     Numbers account;
-    Plan plan;  // without its arrays
+    CallPlan plan;  // without its arrays
     std::vector<std::uint8_t> flags;
   };
 

@@ -14,7 +14,7 @@
 #include "ops/cache_lookup.h"
 #include "ops/cache_store.h"
 #include "ops_fake_runtime.h"
-#include "units/plan.h"
+#include "units/call_plan.h"
 
 namespace actcache {
 

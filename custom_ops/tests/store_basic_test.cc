@@ -19,7 +19,7 @@ constexpr std::size_t kMiB = std::size_t{1} << 20;
 TEST(StoreBasic, FindsWhatWasPublished) {
   Store store(kMiB);
   EXPECT_FALSE(Has(&store, 1));
-  EXPECT_EQ(Put(&store, 1, 1000, 77, {3, 5}), Refusal::kNone);
+  EXPECT_EQ(Put(&store, 1, 1000, 77, {3, 5}), Rejection::kNone);
   const EntryRef found = Get(&store, 1);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->key(), KeyNumber(1));
@@ -64,7 +64,7 @@ TEST(StoreBasic, AnEntryMayHaveNoTensors) {
 TEST(StoreBasic, ComparesKeysInFull) {
   Store store(kMiB);
   const Key key = KeyNumber(1);
-  ASSERT_EQ(Put(&store, 1, 10, 1), Refusal::kNone);
+  ASSERT_EQ(Put(&store, 1, 10, 1), Rejection::kNone);
   for (int bit = 0; bit < 128; ++bit) {
     Key other = key;
     other.words[bit / 64] ^= std::uint64_t{1} << (bit % 64);
@@ -82,7 +82,7 @@ TEST(StoreBasic, KeepsTheFirstOfEqualKeys) {
   EXPECT_FALSE(store.Publish(std::move(first)));
   EXPECT_EQ(Get(&store, 1)->cost_ns(), 2u);
   EXPECT_EQ(store.stats().bytes, ChargeOf(100));
-  EXPECT_EQ(Put(&store, 1, 100, 3), Refusal::kPresent);
+  EXPECT_EQ(Put(&store, 1, 100, 3), Rejection::kPresent);
   EXPECT_EQ(store.stats().rejected, 0u);
 }
 
@@ -105,31 +105,31 @@ TEST(StoreBasic, ADroppedDraftGivesItsBytesBack) {
 
 TEST(StoreBasic, RefusesWithAReason) {
   Store store(kMiB);
-  EXPECT_EQ(Put(&store, 1, kMiB, 1), Refusal::kTooLarge);
+  EXPECT_EQ(Put(&store, 1, kMiB, 1), Rejection::kTooLarge);
   const std::size_t most = std::numeric_limits<std::size_t>::max();
   for (const std::size_t bytes : {most, most - 63, most - 64, most - 200, most / 2 + 1}) {
     const std::vector<TensorSpec> specs = {{1, {}, bytes}, {1, {}, bytes}};
-    EXPECT_EQ(store.Reserve(CandidateOf(1, specs, 1)).refusal(), Refusal::kTooLarge);
+    EXPECT_EQ(store.Reserve(CandidateOf(1, specs, 1)).rejection(), Rejection::kTooLarge);
   }
-  EXPECT_EQ(Put(&store, 1, 10, 1, {0, kMaxRegions}), Refusal::kTooLarge);
+  EXPECT_EQ(Put(&store, 1, 10, 1, {0, kMaxRegions}), Rejection::kTooLarge);
   EXPECT_EQ(store.stats().rejected, 7u);
   store.SetBudget(0);
-  EXPECT_EQ(Put(&store, 1, 10, 1), Refusal::kOff);
+  EXPECT_EQ(Put(&store, 1, 10, 1), Rejection::kOff);
   EXPECT_EQ(store.stats().rejected, 7u);
   EXPECT_EQ(store.stats().bytes, 0u);
 }
 
 TEST(StoreBasic, AcceptsWhatFitsTheBudgetExactly) {
   Store store(ChargeOf(5000));
-  EXPECT_EQ(Put(&store, 1, 5000, 1), Refusal::kNone);
+  EXPECT_EQ(Put(&store, 1, 5000, 1), Rejection::kNone);
   EXPECT_EQ(store.stats().bytes, store.budget());
   Store smaller(ChargeOf(5000) - 1);
-  EXPECT_EQ(Put(&smaller, 1, 5000, 1), Refusal::kTooLarge);
+  EXPECT_EQ(Put(&smaller, 1, 5000, 1), Rejection::kTooLarge);
 }
 
 TEST(StoreBasic, ALowerBudgetEvictsAtOnce) {
   Store store(kMiB);
-  for (std::uint64_t i = 0; i < 100; ++i) ASSERT_EQ(Put(&store, i, 1000, 1000), Refusal::kNone);
+  for (std::uint64_t i = 0; i < 100; ++i) ASSERT_EQ(Put(&store, i, 1000, 1000), Rejection::kNone);
   store.SetBudget(10 * ChargeOf(1000));
   EXPECT_EQ(store.stats().entries, 10u);
   EXPECT_EQ(store.stats().bytes, 10 * ChargeOf(1000));
@@ -138,7 +138,7 @@ TEST(StoreBasic, ALowerBudgetEvictsAtOnce) {
   EXPECT_EQ(store.stats().entries, 0u);
   EXPECT_EQ(store.stats().bytes, 0u);
   store.SetBudget(kMiB);
-  EXPECT_EQ(Put(&store, 1, 1000, 1), Refusal::kNone);
+  EXPECT_EQ(Put(&store, 1, 1000, 1), Rejection::kNone);
 }
 
 TEST(StoreBasic, ALowerBudgetVoidsDrafts) {
@@ -152,7 +152,7 @@ TEST(StoreBasic, ALowerBudgetVoidsDrafts) {
 
 TEST(StoreBasic, ReadersKeepEvictedEntriesAndTheirCharge) {
   Store store(kMiB);
-  for (std::uint64_t i = 0; i < 10; ++i) ASSERT_EQ(Put(&store, i, 1000, 1), Refusal::kNone);
+  for (std::uint64_t i = 0; i < 10; ++i) ASSERT_EQ(Put(&store, i, 1000, 1), Rejection::kNone);
   EntryRef a = Get(&store, 3);
   EntryRef b = Get(&store, 4);
   const std::size_t charge = ChargeOf(1000);
@@ -175,7 +175,7 @@ TEST(StoreBasic, ReadersKeepEvictedEntriesAndTheirCharge) {
 TEST(StoreBasic, ClearsEverythingOrOneNamespace) {
   Store store(kMiB);
   for (std::uint32_t i = 0; i < 100; ++i) {
-    ASSERT_EQ(Put(&store, i, 100, 1, {i % 4, i % 3}), Refusal::kNone);
+    ASSERT_EQ(Put(&store, i, 100, 1, {i % 4, i % 3}), Rejection::kNone);
   }
   EXPECT_EQ(ClearNamespace(&store, 2), 25u);
   EXPECT_EQ(ClearNamespace(&store, 2), 0u);
@@ -203,9 +203,9 @@ TEST(StoreBasic, NothingReservedBeforeAClearIsPublishedAfter) {
 TEST(StoreBasic, CountsPerRegion) {
   Store store(10 * ChargeOf(1000));
   for (std::uint64_t i = 0; i < 10; ++i)
-    ASSERT_EQ(Put(&store, i, 1000, 1000, {0, 40}), Refusal::kNone);
+    ASSERT_EQ(Put(&store, i, 1000, 1000, {0, 40}), Rejection::kNone);
   for (std::uint64_t i = 10; i < 14; ++i)
-    ASSERT_EQ(Put(&store, i, 1000, 5000, {0, 2}), Refusal::kNone);
+    ASSERT_EQ(Put(&store, i, 1000, 5000, {0, 2}), Rejection::kNone);
   EXPECT_EQ(store.usage(40).entries, 6u);
   EXPECT_EQ(store.usage(40).bytes, 6 * ChargeOf(1000));
   EXPECT_EQ(store.usage(40).evictions, 4u);
@@ -222,7 +222,7 @@ TEST(StoreBasic, CountsPerRegion) {
 
 TEST(StoreBasic, OneLargeEntryMayTakeTheWholeBudget) {
   Store store(16 * kMiB);  // 1 MiB per shard, were the budget split
-  EXPECT_EQ(Put(&store, 1, 15 * kMiB, 1), Refusal::kNone);
+  EXPECT_EQ(Put(&store, 1, 15 * kMiB, 1), Rejection::kNone);
   EXPECT_TRUE(Has(&store, 1));
 }
 

@@ -17,13 +17,13 @@ constexpr std::uint64_t kSecond = 1000000000;
 constexpr std::uint64_t kDay = 86400 * kSecond;
 constexpr std::uint64_t kStart = 1000 * kSecond;
 
-Refusal PutAt(Store* store, std::uint64_t n, std::uint64_t now_ns, std::uint64_t ttl_ns = 0,
-              EntryTag tag = {0, 0}) {
+Rejection PutAt(Store* store, std::uint64_t n, std::uint64_t now_ns, std::uint64_t ttl_ns = 0,
+                EntryTag tag = {0, 0}) {
   const auto specs = Bytes(100);
-  Candidate candidate = CandidateOf(n, specs, 1000, tag);
-  candidate.now_ns = now_ns;
-  candidate.ttl_ns = ttl_ns;
-  return PutCandidate(store, candidate);
+  Offer offer = CandidateOf(n, specs, 1000, tag);
+  offer.now_ns = now_ns;
+  offer.ttl_ns = ttl_ns;
+  return PutCandidate(store, offer);
 }
 
 Absence WhyNot(Store* store, std::uint64_t n, const FindLimits& limits) {
@@ -35,8 +35,8 @@ Absence WhyNot(Store* store, std::uint64_t n, const FindLimits& limits) {
 
 TEST(StoreFreshness, AnEntryExpiresAfterItsTimeToLive) {
   Store store(kMiB);
-  ASSERT_EQ(PutAt(&store, 1, kStart, 10 * kSecond), Refusal::kNone);
-  ASSERT_EQ(PutAt(&store, 2, kStart), Refusal::kNone);
+  ASSERT_EQ(PutAt(&store, 1, kStart, 10 * kSecond), Rejection::kNone);
+  ASSERT_EQ(PutAt(&store, 2, kStart), Rejection::kNone);
   EXPECT_EQ(WhyNot(&store, 1, {kStart + 9 * kSecond}), Absence::kNone);
   EXPECT_EQ(WhyNot(&store, 1, {kStart + 10 * kSecond}), Absence::kExpired);
   EXPECT_EQ(WhyNot(&store, 1, {kStart + 10 * kSecond}), Absence::kAbsent);
@@ -51,12 +51,12 @@ TEST(StoreFreshness, AnEntryThatComesFromElsewhereKeepsItsAge) {
   Store store(kMiB);
   const auto specs = Bytes(100);
   for (const std::uint64_t age : {std::uint64_t{0}, 10 * kSecond, 2 * kStart}) {  // before the boot
-    Candidate candidate = CandidateOf(1, specs, 1000, {0, 0});
-    candidate.now_ns = kStart;
-    candidate.age_ns = age;
-    candidate.ttl_ns = 5 * kSecond;  // that are left of it
-    candidate.replace = true;
-    ASSERT_EQ(PutCandidate(&store, candidate), Refusal::kNone);
+    Offer offer = CandidateOf(1, specs, 1000, {0, 0});
+    offer.now_ns = kStart;
+    offer.age_ns = age;
+    offer.ttl_ns = 5 * kSecond;  // that are left of it
+    offer.replace = true;
+    ASSERT_EQ(PutCandidate(&store, offer), Rejection::kNone);
     EXPECT_EQ(WhyNot(&store, 1, {kStart, age + kSecond}), Absence::kNone);
     if (age > 0) {
       EXPECT_EQ(WhyNot(&store, 1, {kStart, age - kSecond}), Absence::kTooOld);
@@ -68,7 +68,7 @@ TEST(StoreFreshness, AnEntryThatComesFromElsewhereKeepsItsAge) {
     EXPECT_LE(entry->TimeToLive(kStart + kSecond), 4 * kSecond + kTickNs);
     EXPECT_EQ(WhyNot(&store, 1, {kStart + 5 * kSecond}), Absence::kExpired);
   }
-  ASSERT_EQ(PutAt(&store, 2, kStart), Refusal::kNone);
+  ASSERT_EQ(PutAt(&store, 2, kStart), Rejection::kNone);
   EXPECT_EQ(store.Peek(KeyNumber(2))->TimeToLive(kStart), 0u);
 }
 
@@ -76,10 +76,10 @@ TEST(StoreFreshness, AnEntrySaysWhereItsKeyMeansTheSame) {
   Store store(kMiB);
   const auto specs = Bytes(100);
   for (const KeyScope scope : {KeyScope::kProcess, KeyScope::kShared}) {
-    Candidate candidate = CandidateOf(1, specs, 1000, {0, 0});
-    candidate.scope = scope;
-    candidate.replace = true;
-    ASSERT_EQ(PutCandidate(&store, candidate), Refusal::kNone);
+    Offer offer = CandidateOf(1, specs, 1000, {0, 0});
+    offer.scope = scope;
+    offer.replace = true;
+    ASSERT_EQ(PutCandidate(&store, offer), Rejection::kNone);
     store.Pin({}, 0);  // other flags do not touch it
     EXPECT_EQ(store.Peek(KeyNumber(1))->scope(), scope);
     store.Unpin({}, 0);
@@ -90,9 +90,9 @@ TEST(StoreFreshness, AnEntrySaysWhereItsKeyMeansTheSame) {
 TEST(StoreFreshness, NeverFoundLateForAnyTimeToLive) {
   Store store(kMiB);
   for (std::uint64_t ttl = 1; ttl < 100 * kSecond; ttl = ttl * 3 + 1) {
-    ASSERT_EQ(PutAt(&store, ttl, kStart + ttl / 7, ttl), Refusal::kNone);
+    ASSERT_EQ(PutAt(&store, ttl, kStart + ttl / 7, ttl), Rejection::kNone);
     EXPECT_EQ(WhyNot(&store, ttl, {kStart + ttl / 7 + ttl}), Absence::kExpired) << ttl;
-    ASSERT_EQ(PutAt(&store, ttl, kStart + ttl / 7, ttl), Refusal::kNone);
+    ASSERT_EQ(PutAt(&store, ttl, kStart + ttl / 7, ttl), Rejection::kNone);
     if (ttl <= 2 * kTickNs) continue;
     EXPECT_EQ(WhyNot(&store, ttl, {kStart + ttl / 7 + ttl - 2 * kTickNs}), Absence::kNone) << ttl;
   }
@@ -100,7 +100,7 @@ TEST(StoreFreshness, NeverFoundLateForAnyTimeToLive) {
 
 TEST(StoreFreshness, AReaderMayTakeYoungerOnesOnly) {
   Store store(kMiB);
-  ASSERT_EQ(PutAt(&store, 1, kStart), Refusal::kNone);
+  ASSERT_EQ(PutAt(&store, 1, kStart), Rejection::kNone);
   const std::uint64_t later = kStart + 10 * kSecond;
   EXPECT_EQ(WhyNot(&store, 1, {later, 11 * kSecond}), Absence::kNone);
   EXPECT_EQ(WhyNot(&store, 1, {later, 9 * kSecond}), Absence::kTooOld);
@@ -113,9 +113,9 @@ TEST(StoreFreshness, AReaderMayTakeYoungerOnesOnly) {
 
 TEST(StoreFreshness, AnExpiredEntryMakesWayForACandidate) {
   Store store(kMiB);
-  ASSERT_EQ(PutAt(&store, 1, kStart, kSecond), Refusal::kNone);
-  EXPECT_EQ(PutAt(&store, 1, kStart), Refusal::kPresent);
-  EXPECT_EQ(PutAt(&store, 1, kStart + kSecond), Refusal::kNone);
+  ASSERT_EQ(PutAt(&store, 1, kStart, kSecond), Rejection::kNone);
+  EXPECT_EQ(PutAt(&store, 1, kStart), Rejection::kPresent);
+  EXPECT_EQ(PutAt(&store, 1, kStart + kSecond), Rejection::kNone);
   EXPECT_EQ(store.stats().entries, 1u);
   EXPECT_EQ(store.stats().expired, 1u);
 }
@@ -124,8 +124,8 @@ TEST(StoreFreshness, AnExpiredEntryMakesWayForACandidate) {
 TEST(StoreFreshness, NothingIsYoungAgainWhenTicksWrap) {
   for (const std::uint64_t step : {kDay, 30 * kDay, 250 * kDay, 500 * kDay}) {
     Store store(kMiB);
-    ASSERT_EQ(PutAt(&store, 1, kStart), Refusal::kNone);
-    ASSERT_EQ(PutAt(&store, 2, kStart, 300 * kDay), Refusal::kNone);
+    ASSERT_EQ(PutAt(&store, 1, kStart), Rejection::kNone);
+    ASSERT_EQ(PutAt(&store, 2, kStart, 300 * kDay), Rejection::kNone);
     for (std::uint64_t now = kStart + step; now < kStart + 1000 * kDay; now += step) {
       const bool old = WhyNot(&store, 1, {now}) == Absence::kNone;
       if (now - kStart > 160 * kDay) {
@@ -143,17 +143,17 @@ TEST(StoreFreshness, NothingIsYoungAgainWhenTicksWrap) {
 
 TEST(StoreFreshness, AReplacementTakesItsPlaceAndReadersKeepTheOld) {
   Store store(kMiB);
-  ASSERT_EQ(PutAt(&store, 1, kStart), Refusal::kNone);
+  ASSERT_EQ(PutAt(&store, 1, kStart), Rejection::kNone);
   const EntryRef old = store.Find(KeyNumber(1), {kStart});
   const auto specs = Bytes(300);
-  Candidate candidate = CandidateOf(1, specs, 2000);
-  candidate.now_ns = kStart + kSecond;
-  candidate.replace = true;
-  Draft draft = store.Reserve(candidate);
+  Offer offer = CandidateOf(1, specs, 2000);
+  offer.now_ns = kStart + kSecond;
+  offer.replace = true;
+  Draft draft = store.Reserve(offer);
   ASSERT_TRUE(draft);
   EXPECT_EQ(store.stats().bytes, old->charge() + draft.charge());
   EXPECT_EQ(Get(&store, 1).get(), old.get());  // until it is published
-  Fill(candidate.key, draft.data(0), draft.bytes(0));
+  Fill(offer.key, draft.data(0), draft.bytes(0));
   ASSERT_TRUE(store.Publish(std::move(draft)));
   const EntryRef found = Get(&store, 1);
   EXPECT_EQ(found->bytes(0), 300u);
@@ -167,9 +167,9 @@ TEST(StoreFreshness, AReplacementTakesItsPlaceAndReadersKeepTheOld) {
 TEST(StoreFreshness, AReplacementOfNothingIsAnEntry) {
   Store store(kMiB);
   const auto specs = Bytes(300);
-  Candidate candidate = CandidateOf(1, specs);
-  candidate.replace = true;
-  EXPECT_EQ(PutCandidate(&store, candidate), Refusal::kNone);
+  Offer offer = CandidateOf(1, specs);
+  offer.replace = true;
+  EXPECT_EQ(PutCandidate(&store, offer), Rejection::kNone);
   EXPECT_EQ(store.stats().replaced, 0u);
   EXPECT_TRUE(Has(&store, 1));
 }
@@ -177,11 +177,11 @@ TEST(StoreFreshness, AReplacementOfNothingIsAnEntry) {
 // In a full store it needs no room but that of what it replaces, whatever it is worth.
 TEST(StoreFreshness, AReplacementFitsWhereTheOldWas) {
   Store store(4 * ChargeOf(100));
-  for (std::uint64_t n = 0; n < 4; ++n) ASSERT_EQ(Put(&store, n, 100, 1000), Refusal::kNone);
+  for (std::uint64_t n = 0; n < 4; ++n) ASSERT_EQ(Put(&store, n, 100, 1000), Rejection::kNone);
   const auto specs = Bytes(100);
-  Candidate candidate = CandidateOf(2, specs, 1);
-  candidate.replace = true;
-  EXPECT_EQ(PutCandidate(&store, candidate), Refusal::kNone);
+  Offer offer = CandidateOf(2, specs, 1);
+  offer.replace = true;
+  EXPECT_EQ(PutCandidate(&store, offer), Rejection::kNone);
   EXPECT_EQ(store.stats().entries, 4u);
   EXPECT_EQ(store.stats().evictions, 0u);
   EXPECT_EQ(store.stats().replaced, 1u);
@@ -190,8 +190,8 @@ TEST(StoreFreshness, AReplacementFitsWhereTheOldWas) {
 
 TEST(StoreFreshness, RemovesOneKey) {
   Store store(kMiB);
-  ASSERT_EQ(PutAt(&store, 1, kStart), Refusal::kNone);
-  ASSERT_EQ(PutAt(&store, 2, kStart), Refusal::kNone);
+  ASSERT_EQ(PutAt(&store, 1, kStart), Rejection::kNone);
+  ASSERT_EQ(PutAt(&store, 2, kStart), Rejection::kNone);
   const EntryRef reader = Get(&store, 1);
   EXPECT_TRUE(store.Remove(KeyNumber(1), Ledger::Removal::kMismatched));
   EXPECT_FALSE(store.Remove(KeyNumber(1), Ledger::Removal::kMismatched));
@@ -204,12 +204,12 @@ TEST(StoreFreshness, RemovesOneKey) {
 
 TEST(StoreFreshness, PeekingIsNoUse) {
   Store store(2 * ChargeOf(100));
-  ASSERT_EQ(Put(&store, 1, 100, 1000), Refusal::kNone);
-  ASSERT_EQ(Put(&store, 2, 100, 1500), Refusal::kNone);
+  ASSERT_EQ(Put(&store, 1, 100, 1000), Rejection::kNone);
+  ASSERT_EQ(Put(&store, 2, 100, 1500), Rejection::kNone);
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(store.Peek(KeyNumber(1)));
   EXPECT_FALSE(store.Peek(KeyNumber(3)));
   Want(&store, 3);
-  ASSERT_EQ(Put(&store, 3, 100, 2000), Refusal::kNone);
+  ASSERT_EQ(Put(&store, 3, 100, 2000), Rejection::kNone);
   EXPECT_FALSE(store.Peek(KeyNumber(1)));  // still the least worth
   EXPECT_TRUE(store.Peek(KeyNumber(2)));
 }
@@ -217,7 +217,7 @@ TEST(StoreFreshness, PeekingIsNoUse) {
 TEST(StoreFreshness, InvalidatesByRegionNamespaceAndAge) {
   Store store(kMiB);
   for (std::uint32_t n = 0; n < 60; ++n) {
-    ASSERT_EQ(PutAt(&store, n, kStart + n * kSecond, 0, {n % 3, n % 4}), Refusal::kNone);
+    ASSERT_EQ(PutAt(&store, n, kStart + n * kSecond, 0, {n % 3, n % 4}), Rejection::kNone);
   }
   const std::uint64_t now = kStart + 60 * kSecond;
   Selection selection;

@@ -21,7 +21,7 @@ Selection OfRegion(std::uint32_t region) {
 TEST(StorePins, AreNeverEvictedForRoom) {
   Store store(10 * ChargeOf(1000));
   for (std::uint64_t n = 0; n < 10; ++n) {
-    ASSERT_EQ(Put(&store, n, 1000, 1000, {0, n < 4 ? 1u : 0u}), Refusal::kNone);
+    ASSERT_EQ(Put(&store, n, 1000, 1000, {0, n < 4 ? 1u : 0u}), Rejection::kNone);
   }
   EXPECT_EQ(store.Pin(OfRegion(1), 0), 4u);
   EXPECT_EQ(store.Pin(OfRegion(1), 0), 0u);
@@ -38,17 +38,17 @@ TEST(StorePins, AreNeverEvictedForRoom) {
 
 TEST(StorePins, AStoreFullOfPinsRefuses) {
   Store store(3 * ChargeOf(1000));
-  for (std::uint64_t n = 0; n < 3; ++n) ASSERT_EQ(Put(&store, n, 1000, 1), Refusal::kNone);
+  for (std::uint64_t n = 0; n < 3; ++n) ASSERT_EQ(Put(&store, n, 1000, 1), Rejection::kNone);
   store.Pin({}, 0);
   Want(&store, 3);
-  EXPECT_EQ(Put(&store, 3, 1000, 1000000), Refusal::kNotWorth);
+  EXPECT_EQ(Put(&store, 3, 1000, 1000000), Rejection::kNotWorth);
   EXPECT_EQ(store.stats().entries, 3u);
 }
 
 TEST(StorePins, GoLastWhenTheBudgetIsLowered) {
   Store store(10 * ChargeOf(1000));
   for (std::uint64_t n = 0; n < 10; ++n) {
-    ASSERT_EQ(Put(&store, n, 1000, n < 4 ? n + 1 : 1000, {0, n < 4 ? 1u : 0u}), Refusal::kNone);
+    ASSERT_EQ(Put(&store, n, 1000, n < 4 ? n + 1 : 1000, {0, n < 4 ? 1u : 0u}), Rejection::kNone);
   }
   store.Pin(OfRegion(1), 0);
   store.SetBudget(5 * ChargeOf(1000));
@@ -65,7 +65,8 @@ TEST(StorePins, GoLastWhenTheBudgetIsLowered) {
 
 TEST(StorePins, StayWhileReadersLeaveEnough) {
   Store store(4 * ChargeOf(1000));
-  for (std::uint32_t n = 0; n < 4; ++n) ASSERT_EQ(Put(&store, n, 1000, 1, {0, n}), Refusal::kNone);
+  for (std::uint32_t n = 0; n < 4; ++n)
+    ASSERT_EQ(Put(&store, n, 1000, 1, {0, n}), Rejection::kNone);
   store.Pin(OfRegion(0), 0);
   std::vector<EntryRef> readers;
   for (std::uint64_t n = 1; n < 4; ++n) readers.push_back(Get(&store, n));
@@ -78,15 +79,15 @@ TEST(StorePins, StayWhileReadersLeaveEnough) {
 TEST(StorePins, ExpireAndCanBeInvalidatedAndReplaced) {
   Store store(1 << 20);
   const auto specs = Bytes(100);
-  Candidate candidate = CandidateOf(1, specs);
-  candidate.ttl_ns = 1000000000;
-  ASSERT_EQ(PutCandidate(&store, candidate), Refusal::kNone);
-  ASSERT_EQ(Put(&store, 2, 100, 1), Refusal::kNone);
+  Offer offer = CandidateOf(1, specs);
+  offer.ttl_ns = 1000000000;
+  ASSERT_EQ(PutCandidate(&store, offer), Rejection::kNone);
+  ASSERT_EQ(Put(&store, 2, 100, 1), Rejection::kNone);
   EXPECT_EQ(store.Pin({}, 0), 2u);
-  candidate.replace = true;
-  ASSERT_EQ(PutCandidate(&store, candidate), Refusal::kNone);
+  offer.replace = true;
+  ASSERT_EQ(PutCandidate(&store, offer), Rejection::kNone);
   EXPECT_EQ(store.stats().pinned_entries, 2u);  // it has the pin of what it replaced
-  EXPECT_FALSE(store.Find(candidate.key, {2000000000}));
+  EXPECT_FALSE(store.Find(offer.key, {2000000000}));
   EXPECT_EQ(store.stats().pinned_entries, 1u);
   EXPECT_TRUE(store.Remove(KeyNumber(2), Ledger::Removal::kMismatched));
   EXPECT_EQ(store.stats().pinned_entries, 0u);
@@ -97,39 +98,40 @@ TEST(StoreQuota, OneNamespaceHoldsNoMore) {
   Store store(100 * ChargeOf(1000));
   store.SetNamespaceQuota(10 * ChargeOf(1000));
   for (std::uint64_t n = 0; n < 50; ++n) {
-    ASSERT_EQ(Put(&store, n, 1000, 1000 + n, {1, 0}), Refusal::kNone);
+    ASSERT_EQ(Put(&store, n, 1000, 1000 + n, {1, 0}), Rejection::kNone);
     ASSERT_LE(store.namespace_usage(1).bytes, 10 * ChargeOf(1000));
   }
   for (std::uint64_t n = 0; n < 50; ++n) EXPECT_EQ(Has(&store, n), n >= 40);
-  EXPECT_EQ(Put(&store, 100, 1000, 1, {2, 0}), Refusal::kNone);
+  EXPECT_EQ(Put(&store, 100, 1000, 1, {2, 0}), Rejection::kNone);
   EXPECT_EQ(store.stats().entries, 11u);
   EXPECT_EQ(store.namespace_usage(2).entries, 1u);
-  EXPECT_EQ(Put(&store, 101, 12000, 1, {2, 0}), Refusal::kTooLarge);
+  EXPECT_EQ(Put(&store, 101, 12000, 1, {2, 0}), Rejection::kTooLarge);
 }
 
 TEST(StoreQuota, EvictsTheLeastWorthOfItsOwn) {
   Store store(100 * ChargeOf(1000));
   store.SetNamespaceQuota(10 * ChargeOf(1000));
-  for (std::uint64_t n = 0; n < 10; ++n) ASSERT_EQ(Put(&store, n, 1000, 1, {1, 0}), Refusal::kNone);
+  for (std::uint64_t n = 0; n < 10; ++n)
+    ASSERT_EQ(Put(&store, n, 1000, 1, {1, 0}), Rejection::kNone);
   for (std::uint64_t n = 10; n < 20; ++n) {
-    ASSERT_EQ(Put(&store, n, 1000, 1000 * (1 + n * 7 % 10), {2, 0}), Refusal::kNone);
+    ASSERT_EQ(Put(&store, n, 1000, 1000 * (1 + n * 7 % 10), {2, 0}), Rejection::kNone);
   }
   EXPECT_TRUE(Has(&store, 10) && Has(&store, 10));  // the cheapest is worth three times as much now
   for (std::uint64_t n = 20; n < 24; ++n) {
-    ASSERT_EQ(Put(&store, n, 1000, 100000, {2, 0}), Refusal::kNone);
+    ASSERT_EQ(Put(&store, n, 1000, 100000, {2, 0}), Rejection::kNone);
   }
   EXPECT_EQ(store.namespace_usage(1).entries, 10u);  // cheaper, but others'
   for (std::uint64_t n = 10; n < 20; ++n) {
     const std::uint64_t worth = n == 10 ? 3 : 1 + n * 7 % 10;
     EXPECT_EQ(Has(&store, n), worth > 4) << n;  // 2, twice 3, and 4 went
   }
-  EXPECT_EQ(Put(&store, 30, 1000, 10, {2, 0}), Refusal::kNotWorth);
+  EXPECT_EQ(Put(&store, 30, 1000, 10, {2, 0}), Rejection::kNotWorth);
 }
 
 TEST(StoreQuota, ALowerOneEvictsAtOnceButNoPins) {
   Store store(100 * ChargeOf(1000));
   for (std::uint32_t n = 0; n < 40; ++n) {
-    ASSERT_EQ(Put(&store, n, 1000, 1000 + n, {n % 2, n / 20}), Refusal::kNone);
+    ASSERT_EQ(Put(&store, n, 1000, 1000 + n, {n % 2, n / 20}), Rejection::kNone);
   }
   Selection pins = OfRegion(0);
   pins.name_space = 1;
@@ -138,13 +140,13 @@ TEST(StoreQuota, ALowerOneEvictsAtOnceButNoPins) {
   EXPECT_EQ(store.namespace_usage(0).entries, 5u);
   EXPECT_EQ(store.namespace_usage(0).bytes, 5 * ChargeOf(1000));
   EXPECT_EQ(store.namespace_usage(1).entries, 10u);
-  EXPECT_EQ(Put(&store, 100, 1000, 100000, {1, 0}), Refusal::kNotWorth);
+  EXPECT_EQ(Put(&store, 100, 1000, 100000, {1, 0}), Rejection::kNotWorth);
   store.Unpin({}, 0);
-  EXPECT_EQ(Put(&store, 100, 1000, 100000, {1, 0}), Refusal::kNone);
+  EXPECT_EQ(Put(&store, 100, 1000, 100000, {1, 0}), Rejection::kNone);
   EXPECT_EQ(store.namespace_usage(1).entries, 5u);
   store.SetNamespaceQuota(0);
   for (std::uint64_t n = 200; n < 220; ++n) {
-    ASSERT_EQ(Put(&store, n, 1000, 1, {1, 0}), Refusal::kNone);
+    ASSERT_EQ(Put(&store, n, 1000, 1, {1, 0}), Rejection::kNone);
   }
   EXPECT_EQ(store.namespace_usage(1).entries, 25u);
 }
@@ -156,11 +158,11 @@ TEST(StoreQuota, DraftsAndReadersCount) {
   Draft first = store.Reserve(CandidateOf(1, specs));
   Draft second = store.Reserve(CandidateOf(2, specs));
   EXPECT_TRUE(first && second);
-  EXPECT_EQ(store.Reserve(CandidateOf(3, specs)).refusal(), Refusal::kNotWorth);
+  EXPECT_EQ(store.Reserve(CandidateOf(3, specs)).rejection(), Rejection::kNotWorth);
   ASSERT_TRUE(store.Publish(std::move(first)));
   {
     const EntryRef reader = Get(&store, 1);
-    EXPECT_EQ(store.Reserve(CandidateOf(3, specs)).refusal(), Refusal::kNotWorth);
+    EXPECT_EQ(store.Reserve(CandidateOf(3, specs)).rejection(), Rejection::kNotWorth);
   }
   Want(&store, 3);
   EXPECT_TRUE(store.Reserve(CandidateOf(3, specs, 1000)));
@@ -171,9 +173,10 @@ TEST(StoreQuota, DraftsAndReadersCount) {
 TEST(StoreQuota, TheBudgetStillEvictsAcrossNamespaces) {
   Store store(10 * ChargeOf(1000));
   store.SetNamespaceQuota(8 * ChargeOf(1000));
-  for (std::uint64_t n = 0; n < 8; ++n) ASSERT_EQ(Put(&store, n, 1000, 10, {1, 0}), Refusal::kNone);
+  for (std::uint64_t n = 0; n < 8; ++n)
+    ASSERT_EQ(Put(&store, n, 1000, 10, {1, 0}), Rejection::kNone);
   for (std::uint64_t n = 10; n < 16; ++n) {
-    ASSERT_EQ(Put(&store, n, 1000, 1000, {2, 0}), Refusal::kNone);
+    ASSERT_EQ(Put(&store, n, 1000, 1000, {2, 0}), Rejection::kNone);
   }
   EXPECT_EQ(store.namespace_usage(1).entries, 4u);
   EXPECT_EQ(store.namespace_usage(2).entries, 6u);
@@ -184,7 +187,7 @@ TEST(StoreQuota, ThousandsOfNamespaces) {
   Store store(std::size_t{64} << 20);
   store.SetNamespaceQuota(4 * ChargeOf(100));
   for (std::uint32_t n = 0; n < 40000; ++n) {
-    ASSERT_EQ(Put(&store, n, 100, 1000 + n, {n % 5000, 0}), Refusal::kNone);
+    ASSERT_EQ(Put(&store, n, 100, 1000 + n, {n % 5000, 0}), Rejection::kNone);
   }
   EXPECT_EQ(store.stats().entries, 20000u);
   for (std::uint32_t i = 0; i < 5000; ++i) ASSERT_EQ(store.namespace_usage(i).entries, 4u);
@@ -197,10 +200,10 @@ TEST(StoreLimits, ALargeValueHasToRepeatFirst) {
   const std::size_t large = (std::size_t{1} << 20) / 10 * 6;
   const std::uint64_t dear = 1000000000;  // dense, too
   store.Find(KeyNumber(5000), {0});
-  EXPECT_EQ(Put(&store, 5000, large, dear), Refusal::kNotWorth);
+  EXPECT_EQ(Put(&store, 5000, large, dear), Rejection::kNotWorth);
   EXPECT_EQ(store.stats().entries, entries);
   store.Find(KeyNumber(5000), {0});
-  EXPECT_EQ(Put(&store, 5000, large, dear), Refusal::kNone);
+  EXPECT_EQ(Put(&store, 5000, large, dear), Rejection::kNone);
   EXPECT_LT(store.stats().entries, entries / 2);
 }
 
@@ -208,14 +211,14 @@ TEST(StoreLimits, WhatIsFetchedAsSlowlyAsComputedOnlyTakesSpareRoom) {
   Store store(4 * ChargeOf(1000));
   const auto specs = Bytes(1000);
   for (std::uint64_t n = 0; n < 6; ++n) {
-    Candidate candidate = CandidateOf(n, specs, 1000);
-    candidate.fetch_ns = 1000;
+    Offer offer = CandidateOf(n, specs, 1000);
+    offer.fetch_ns = 1000;
     Want(&store, n);
-    EXPECT_EQ(PutCandidate(&store, candidate), n < 4 ? Refusal::kNone : Refusal::kNotWorth);
+    EXPECT_EQ(PutCandidate(&store, offer), n < 4 ? Rejection::kNone : Rejection::kNotWorth);
   }
   for (std::uint64_t n = 10; n < 14; ++n) {
     Want(&store, n);
-    EXPECT_EQ(Put(&store, n, 1000, 1), Refusal::kNone);
+    EXPECT_EQ(Put(&store, n, 1000, 1), Rejection::kNone);
   }
   EXPECT_EQ(store.stats().evictions, 4u);
 }
@@ -224,24 +227,24 @@ TEST(StoreLimits, FetchTimeTakesWorthAway) {
   Store store(10 * ChargeOf(1000));
   const auto specs = Bytes(1000);
   for (std::uint64_t n = 0; n < 10; ++n) {
-    Candidate candidate = CandidateOf(n, specs, 2000);
-    candidate.fetch_ns = n < 5 ? 0 : 1500;
-    ASSERT_EQ(PutCandidate(&store, candidate), Refusal::kNone);
+    Offer offer = CandidateOf(n, specs, 2000);
+    offer.fetch_ns = n < 5 ? 0 : 1500;
+    ASSERT_EQ(PutCandidate(&store, offer), Rejection::kNone);
   }
-  for (std::uint64_t n = 10; n < 15; ++n) ASSERT_EQ(Put(&store, n, 1000, 1000), Refusal::kNone);
+  for (std::uint64_t n = 10; n < 15; ++n) ASSERT_EQ(Put(&store, n, 1000, 1000), Rejection::kNone);
   for (std::uint64_t n = 0; n < 10; ++n) EXPECT_EQ(Has(&store, n), n < 5);
 }
 
 // What was wanted often is worth as much again when it comes back.
 TEST(StoreLimits, FrequencyOutlivesEviction) {
   Store store(10 * ChargeOf(1000));
-  ASSERT_EQ(Put(&store, 1, 1000, 1000), Refusal::kNone);
+  ASSERT_EQ(Put(&store, 1, 1000, 1000), Rejection::kNone);
   for (int hit = 0; hit < 20; ++hit) EXPECT_TRUE(Has(&store, 1));
   store.SetBudget(0);
   store.SetBudget(10 * ChargeOf(1000));
-  for (std::uint64_t n = 10; n < 20; ++n) ASSERT_EQ(Put(&store, n, 1000, 5000), Refusal::kNone);
-  EXPECT_EQ(Put(&store, 1, 1000, 1000), Refusal::kNone);
-  for (std::uint64_t n = 20; n < 25; ++n) ASSERT_EQ(Put(&store, n, 1000, 8000), Refusal::kNone);
+  for (std::uint64_t n = 10; n < 20; ++n) ASSERT_EQ(Put(&store, n, 1000, 5000), Rejection::kNone);
+  EXPECT_EQ(Put(&store, 1, 1000, 1000), Rejection::kNone);
+  for (std::uint64_t n = 20; n < 25; ++n) ASSERT_EQ(Put(&store, n, 1000, 8000), Rejection::kNone);
   EXPECT_TRUE(Has(&store, 1));
 }
 

@@ -77,7 +77,7 @@ TEST(StoreMemory, IsChargedAsItIs) {
     Store store(std::size_t{1} << 40);
     const std::size_t before = InUse();
     for (std::uint64_t n = 0; n < 20000; ++n) {
-      ASSERT_EQ(Put(&store, n, bytes, 1000), Refusal::kNone);
+      ASSERT_EQ(Put(&store, n, bytes, 1000), Rejection::kNone);
     }
     const std::size_t real = InUse() - before;
     EXPECT_LE(real, store.stats().bytes + kKept) << bytes;
@@ -89,10 +89,11 @@ TEST(StoreMemory, GoesBackToTheSystem) {
   Store store(512 * kMiB);
   const std::size_t before = ResidentBytes();
   for (std::uint64_t n = 0; n < 10000; ++n) {
-    ASSERT_EQ(Put(&store, n, 10000, 1000, {static_cast<std::uint32_t>(n % 2), 0}), Refusal::kNone);
+    ASSERT_EQ(Put(&store, n, 10000, 1000, {static_cast<std::uint32_t>(n % 2), 0}),
+              Rejection::kNone);
   }
   // Between the entries, so that the heap cannot simply be cut off at its end.
-  ASSERT_EQ(Put(&store, 50000, 10000, 1000, {2, 0}), Refusal::kNone);
+  ASSERT_EQ(Put(&store, 50000, 10000, 1000, {2, 0}), Rejection::kNone);
   ASSERT_GT(ResidentBytes(), before + 80 * kMiB);
   Selection one;
   one.name_space = 0;
@@ -130,7 +131,8 @@ class Scenario {
 
   // With memory again, the store is as good as new.
   void ExpectSound() {
-    for (std::uint64_t n = 200; n < 300; ++n) EXPECT_EQ(Put(&store_, n, 100, 1000), Refusal::kNone);
+    for (std::uint64_t n = 200; n < 300; ++n)
+      EXPECT_EQ(Put(&store_, n, 100, 1000), Rejection::kNone);
     for (std::uint64_t n = 200; n < 300; ++n) EXPECT_TRUE(Has(&store_, n));
     const std::size_t entries = store_.stats().entries;
     EXPECT_EQ(Clear(&store_), entries);
@@ -149,9 +151,9 @@ class Scenario {
   void Store(std::uint64_t n, bool replace) {
     const auto specs = Bytes(100);
     const auto id = static_cast<std::uint32_t>(n);
-    Candidate candidate = CandidateOf(n, specs, 1000 + n, {id % 40, id % 20});
-    candidate.replace = replace;
-    PutCandidate(&store_, candidate);
+    Offer offer = CandidateOf(n, specs, 1000 + n, {id % 40, id % 20});
+    offer.replace = replace;
+    PutCandidate(&store_, offer);
     if (const EntryRef found = Get(&store_, n)) {
       EXPECT_TRUE(Holds(KeyNumber(n), found->data(0), found->bytes(0)));
     }

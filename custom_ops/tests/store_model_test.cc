@@ -143,12 +143,12 @@ class ModelCheck {
     const std::size_t bytes =
         sizeof(Header) + (n % 16 == 0 ? 6000 + (*random)() % 3000 : (*random)() % 500);
     const auto specs = Bytes(bytes);
-    Candidate candidate = CandidateOf(n, specs, 1 + (*random)() % 100000, TagOf(n));
-    candidate.fetch_ns = (*random)() % 10000;
-    candidate.now_ns = header.created_ns;
-    candidate.ttl_ns = header.ttl_ns;
-    candidate.replace = replace;
-    Draft draft = store_.Reserve(candidate);
+    Offer offer = CandidateOf(n, specs, 1 + (*random)() % 100000, TagOf(n));
+    offer.fetch_ns = (*random)() % 10000;
+    offer.now_ns = header.created_ns;
+    offer.ttl_ns = header.ttl_ns;
+    offer.replace = replace;
+    Draft draft = store_.Reserve(offer);
     if (!draft) return;
     header.version = model_.NextVersion();
     WriteValue(header, draft.data(0), draft.bytes(0));

@@ -17,77 +17,78 @@ using namespace testing_support;  // NOLINT: a test's own support code
 TEST(StorePolicy, EvictsTheLeastWorthOfAllShards) {
   Store store(100 * ChargeOf(1000));
   for (std::uint64_t i = 0; i < 100; ++i) {
-    ASSERT_EQ(Put(&store, i, 1000, 1000 * (1 + (i * 37) % 100)), Refusal::kNone);
+    ASSERT_EQ(Put(&store, i, 1000, 1000 * (1 + (i * 37) % 100)), Rejection::kNone);
   }
   for (std::uint64_t i = 100; i < 140; ++i)
-    ASSERT_EQ(Put(&store, i, 1000, 1000000), Refusal::kNone);
+    ASSERT_EQ(Put(&store, i, 1000, 1000000), Rejection::kNone);
   for (std::uint64_t i = 0; i < 100; ++i) EXPECT_EQ(Has(&store, i), (i * 37) % 100 >= 40) << i;
 }
 
 TEST(StorePolicy, HitsRaiseWorth) {
   Store store(10 * ChargeOf(1000));
-  for (std::uint64_t i = 0; i < 10; ++i) ASSERT_EQ(Put(&store, i, 1000, 1000), Refusal::kNone);
+  for (std::uint64_t i = 0; i < 10; ++i) ASSERT_EQ(Put(&store, i, 1000, 1000), Rejection::kNone);
   for (std::uint64_t i = 0; i < 10; i += 2) {
     for (int hit = 0; hit < 3; ++hit) EXPECT_TRUE(Has(&store, i));
   }
-  for (std::uint64_t i = 10; i < 15; ++i) ASSERT_EQ(Put(&store, i, 1000, 2000), Refusal::kNone);
+  for (std::uint64_t i = 10; i < 15; ++i) ASSERT_EQ(Put(&store, i, 1000, 2000), Rejection::kNone);
   for (std::uint64_t i = 0; i < 10; ++i) EXPECT_EQ(Has(&store, i), i % 2 == 0) << i;
 }
 
 TEST(StorePolicy, SmallCheapToHoldBeatsLarge) {
   Store store(ChargeOf(100000) + ChargeOf(100));
-  ASSERT_EQ(Put(&store, 1, 100000, 1000000), Refusal::kNone);  // 10 ns a byte
-  ASSERT_EQ(Put(&store, 2, 100, 10000), Refusal::kNone);       // 38 ns a byte
+  ASSERT_EQ(Put(&store, 1, 100000, 1000000), Rejection::kNone);  // 10 ns a byte
+  ASSERT_EQ(Put(&store, 2, 100, 10000), Rejection::kNone);       // 38 ns a byte
   Want(&store, 3);
-  ASSERT_EQ(Put(&store, 3, 50000, 1000000), Refusal::kNone);  // 20 ns a byte
+  ASSERT_EQ(Put(&store, 3, 50000, 1000000), Rejection::kNone);  // 20 ns a byte
   EXPECT_FALSE(Has(&store, 1));
   EXPECT_TRUE(Has(&store, 2));
 }
 
 TEST(StorePolicy, RefusesWhatIsWorthLessThanItsVictims) {
   Store store(10 * ChargeOf(1000));
-  for (std::uint64_t i = 0; i < 10; ++i) ASSERT_EQ(Put(&store, i, 1000, 100000), Refusal::kNone);
-  EXPECT_EQ(Put(&store, 10, 1000, 10), Refusal::kNotWorth);
+  for (std::uint64_t i = 0; i < 10; ++i) ASSERT_EQ(Put(&store, i, 1000, 100000), Rejection::kNone);
+  EXPECT_EQ(Put(&store, 10, 1000, 10), Rejection::kNotWorth);
   EXPECT_EQ(store.stats().entries, 10u);
   EXPECT_EQ(store.stats().rejected, 1u);
 }
 
-// The cheap entries alone would not make room: nothing may be lost for a candidate that is refused.
+// The cheap entries alone would not make room: nothing may be lost for a offer that is refused.
 TEST(StorePolicy, ARefusedCandidateCostsNobody) {
   Store store(10 * ChargeOf(1000));
-  for (std::uint64_t i = 0; i < 5; ++i) ASSERT_EQ(Put(&store, i, 1000, 1000), Refusal::kNone);
-  for (std::uint64_t i = 5; i < 10; ++i) ASSERT_EQ(Put(&store, i, 1000, 1000000), Refusal::kNone);
+  for (std::uint64_t i = 0; i < 5; ++i) ASSERT_EQ(Put(&store, i, 1000, 1000), Rejection::kNone);
+  for (std::uint64_t i = 5; i < 10; ++i) ASSERT_EQ(Put(&store, i, 1000, 1000000), Rejection::kNone);
   Want(&store, 10);
-  EXPECT_EQ(Put(&store, 10, 8000, 100000), Refusal::kNotWorth);
+  EXPECT_EQ(Put(&store, 10, 8000, 100000), Rejection::kNotWorth);
   EXPECT_EQ(store.stats().entries, 10u);
   EXPECT_EQ(store.stats().evictions, 0u);
   Want(&store, 11);
-  EXPECT_EQ(Put(&store, 11, 3000, 100000), Refusal::kNone);  // three of the cheap ones suffice
+  EXPECT_EQ(Put(&store, 11, 3000, 100000), Rejection::kNone);  // three of the cheap ones suffice
   EXPECT_EQ(store.stats().entries, 8u);
   for (std::uint64_t i = 5; i < 10; ++i) EXPECT_TRUE(Has(&store, i));
 }
 
 TEST(StorePolicy, EntriesInUseArePassedOver) {
   Store store(4 * ChargeOf(1000));
-  for (std::uint64_t i = 0; i < 4; ++i) ASSERT_EQ(Put(&store, i, 1000, 1000), Refusal::kNone);
+  for (std::uint64_t i = 0; i < 4; ++i) ASSERT_EQ(Put(&store, i, 1000, 1000), Rejection::kNone);
   std::vector<EntryRef> readers;
   for (std::uint64_t i = 0; i < 3; ++i) readers.push_back(Get(&store, i));
   Want(&store, 10);
-  EXPECT_EQ(Put(&store, 10, 1000, 1000000), Refusal::kNone);
+  EXPECT_EQ(Put(&store, 10, 1000, 1000000), Rejection::kNone);
   EXPECT_FALSE(Has(&store, 3));
   readers.push_back(Get(&store, 10));
   Want(&store, 11);
-  EXPECT_EQ(Put(&store, 11, 1000, 1000000), Refusal::kNotWorth);  // all four are being read
+  EXPECT_EQ(Put(&store, 11, 1000, 1000000), Rejection::kNotWorth);  // all four are being read
   EXPECT_EQ(store.stats().entries, 4u);
   readers.clear();
-  EXPECT_EQ(Put(&store, 11, 1000, 1000000), Refusal::kNone);
+  EXPECT_EQ(Put(&store, 11, 1000, 1000000), Rejection::kNone);
 }
 
 TEST(StorePolicy, ANewLoadReplacesWhatWasOnceDear) {
   Store store(100 * ChargeOf(1000));
-  for (std::uint64_t i = 0; i < 100; ++i) ASSERT_EQ(Put(&store, i, 1000, 1000000), Refusal::kNone);
+  for (std::uint64_t i = 0; i < 100; ++i)
+    ASSERT_EQ(Put(&store, i, 1000, 1000000), Rejection::kNone);
   std::uint64_t until_first = 0;
-  while (Put(&store, 1000 + until_first, 1000, 100000) == Refusal::kNotWorth) {
+  while (Put(&store, 1000 + until_first, 1000, 100000) == Rejection::kNotWorth) {
     ASSERT_LT(++until_first, 1000u);
   }
   EXPECT_GT(until_first, 100u);  // a scan of the store's size does not flush it
@@ -95,10 +96,10 @@ TEST(StorePolicy, ANewLoadReplacesWhatWasOnceDear) {
 
 TEST(StorePolicy, LookupsBeforeAdmissionCount) {
   Store store(10 * ChargeOf(1000));
-  for (std::uint64_t i = 0; i < 10; ++i) ASSERT_EQ(Put(&store, i, 1000, 5000), Refusal::kNone);
-  EXPECT_EQ(Put(&store, 10, 1000, 1000), Refusal::kNotWorth);
+  for (std::uint64_t i = 0; i < 10; ++i) ASSERT_EQ(Put(&store, i, 1000, 5000), Rejection::kNone);
+  EXPECT_EQ(Put(&store, 10, 1000, 1000), Rejection::kNotWorth);
   for (int miss = 0; miss < 8; ++miss) EXPECT_FALSE(Has(&store, 10));
-  EXPECT_EQ(Put(&store, 10, 1000, 1000), Refusal::kNone);
+  EXPECT_EQ(Put(&store, 10, 1000, 1000), Rejection::kNone);
 }
 
 TEST(StorePolicy, SizesMayBeMixedWithoutEndingOverBudget) {

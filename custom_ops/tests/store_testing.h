@@ -41,30 +41,30 @@ inline bool Holds(const Key& key, const void* data, std::size_t bytes) {
   return true;
 }
 
-// A candidate for the key of number `n` with the tensors of `specs`.
-inline Candidate CandidateOf(std::uint64_t n, const std::vector<TensorSpec>& specs,
-                             std::uint64_t cost_ns = 1, EntryTag tag = {0, 0}) {
-  Candidate candidate{};
-  candidate.key = KeyNumber(n);
-  candidate.tag = tag;
-  candidate.specs = specs.data();
-  candidate.count = specs.size();
-  candidate.cost_ns = cost_ns;
-  return candidate;
+// A offer for the key of number `n` with the tensors of `specs`.
+inline Offer CandidateOf(std::uint64_t n, const std::vector<TensorSpec>& specs,
+                         std::uint64_t cost_ns = 1, EntryTag tag = {0, 0}) {
+  Offer offer{};
+  offer.key = KeyNumber(n);
+  offer.tag = tag;
+  offer.specs = specs.data();
+  offer.count = specs.size();
+  offer.cost_ns = cost_ns;
+  return offer;
 }
 
 // Reserves, fills and publishes; what Reserve() said, and kPresent if it was not published.
-inline Refusal PutCandidate(Store* store, const Candidate& candidate) {
-  Draft draft = store->Reserve(candidate);
-  const Refusal refusal = draft.refusal();
-  if (!draft) return refusal;
+inline Rejection PutCandidate(Store* store, const Offer& offer) {
+  Draft draft = store->Reserve(offer);
+  const Rejection rejection = draft.rejection();
+  if (!draft) return rejection;
   for (std::size_t i = 0; i < draft.tensor_count(); ++i) {
-    Fill(candidate.key, draft.data(i), draft.bytes(i));
+    Fill(offer.key, draft.data(i), draft.bytes(i));
   }
-  return store->Publish(std::move(draft)) ? refusal : Refusal::kPresent;
+  return store->Publish(std::move(draft)) ? rejection : Rejection::kPresent;
 }
-inline Refusal Put(Store* store, std::uint64_t n, std::size_t bytes, std::uint64_t cost_ns,
-                   EntryTag tag = {0, 0}) {
+inline Rejection Put(Store* store, std::uint64_t n, std::size_t bytes, std::uint64_t cost_ns,
+                     EntryTag tag = {0, 0}) {
   return PutCandidate(store, CandidateOf(n, Bytes(bytes), cost_ns, tag));
 }
 

@@ -53,7 +53,7 @@ void UseOnce(Store* store, std::mt19937_64* random, std::vector<EntryRef>* held,
 }
 
 template <typename Control>
-void RunUsers(Store* store, int users, int steps, Tally* tally, Control control) {
+void RunUsers(Store* store, int users, int steps, Tally* tally, CacheUse control) {
   std::vector<std::thread> threads;
   for (int user = 0; user < users; ++user) {
     threads.emplace_back([=] {
@@ -147,7 +147,8 @@ TEST(StoreThreads, EqualKeysAreStoredOnce) {
   std::vector<std::thread> threads;
   for (int user = 0; user < 4; ++user) {
     threads.emplace_back([&] {
-      for (std::uint64_t n = 0; n < 500; ++n) published += Put(&store, n, 50, 1) == Refusal::kNone;
+      for (std::uint64_t n = 0; n < 500; ++n)
+        published += Put(&store, n, 50, 1) == Rejection::kNone;
     });
   }
   for (std::thread& thread : threads) thread.join();

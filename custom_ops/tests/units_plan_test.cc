@@ -1,6 +1,6 @@
 // The plan crosses the graph as plain bytes: what is written is read back, and nothing else is
 // accepted.
-#include "units/plan.h"
+#include "units/call_plan.h"
 
 #include <gtest/gtest.h>
 
@@ -49,8 +49,8 @@ class PlanTest : public ::testing::Test {
   RowSource sources_[5] = {RowSource::Computed(0), RowSource::Cached(0), RowSource::Computed(1),
                            RowSource::Computed(0), RowSource::Cached(1)};
   std::uint8_t flags_[2] = {kReplace | kVerify, 0};
-  Plan plan_;
-  Plan decoded_;
+  CallPlan plan_;
+  CallPlan decoded_;
   std::vector<std::uint64_t> words_;
   std::size_t size_ = 0;
 };

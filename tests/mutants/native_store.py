@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.native_break import Break
 
-_LEDGER, _SHARD, _STORE, _CONTROL = "store/ledger.cc", "store/shard.cc", "store/store.cc", "store/control.cc"
+_LEDGER, _SHARD, _STORE, _CONTROL = "store/ledger.cc", "store/shard.cc", "store/store.cc", "store/many_entries.cc"
 _EVICTION, _ENTRY, _TABLE, _FLIGHT = (
     "store/eviction.cc",
     "store/entry.cc",
@@ -84,10 +84,10 @@ BREAKS = [
         "an expired entry is in the way of a new one"),
     Break(_STORE, "if (absence == Absence::kExpired) RemoveExpired(key, limits.now_ns);", "",
         "expired entries keep their bytes"),
-    Break(_STORE, "} else if (prospect.present && !candidate.replace) {", "} else if (prospect.present) {",
+    Break(_STORE, "} else if (prospect.present && !offer.replace) {", "} else if (prospect.present) {",
         "nothing is replaced"),
-    Break(_STORE, "ledger_.Return(candidate.tag, layout.charge); return Reject(Refusal::kNoMemory);",
-        "return Reject(Refusal::kNoMemory);", "bytes leak where there is no memory"),
+    Break(_STORE, "ledger_.Return(offer.tag, layout.charge); return Reject(Rejection::kNoMemory);",
+        "return Reject(Rejection::kNoMemory);", "bytes leak where there is no memory"),
     Break(_STORE, "entry->frequency_ = std::max<std::uint16_t>(prospect.frequency, 1);", "entry->frequency_ = 1;",
         "earlier requests do not count"),
     Break(_STORE, "Entry::Free(entry); ledger_.Return(tag, charge);",
@@ -128,15 +128,15 @@ BREAKS = [
         "entries in use can never be evicted later"),
     Break(_EVICTION, "PutBack(&chosen); PutBack(&in_use);", "PutBack(&in_use);",
         "spared entries can never be evicted later"),
-    Break(_EVICTION, "if (candidate.replace) owned = EvictReplaced(candidate.key);", "",
+    Break(_EVICTION, "if (offer.replace) owned = EvictReplaced(offer.key);", "",
         "a replacement evicts others before the replaced"),
     Break(_ENTRY, "if (bytes > std::numeric_limits<std::size_t>::max() - 4 * kCacheLine - *end) return false;", "",
         "sizes overflow"),
     Break(_ENTRY, "return AllocationFootprint(std::max(allocation, sizeof(Entry))) + kIndexBytes;",
         "return std::max(allocation, sizeof(Entry));", "the charge leaves malloc and index out"),
-    Break(_ENTRY, "candidate.ttl_ns >> kTickBits >= kMostTicks", "false", "a very long life ends early"),
+    Break(_ENTRY, "offer.ttl_ns >> kTickBits >= kMostTicks", "false", "a very long life ends early"),
     Break(_ENTRY, "Set(kExpires, true);", "", "nothing expires"),
-    Break(_ENTRY, "expires_ = TickOf(candidate.now_ns + candidate.ttl_ns);", "expires_ = TickOf(candidate.ttl_ns);",
+    Break(_ENTRY, "expires_ = TickOf(offer.now_ns + offer.ttl_ns);", "expires_ = TickOf(offer.ttl_ns);",
         "the life is counted from another time"),
     Break("store/entry.h", "TicksBetween(expires_, TickOf(now_ns)) >= 0", "TicksBetween(expires_, TickOf(now_ns)) > 0",
         "an entry lives a tick too long"),

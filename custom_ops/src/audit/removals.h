@@ -3,8 +3,8 @@
 #define ACTCACHE_AUDIT_REMOVALS_H_
 
 #include "hash/key.h"
-#include "store/candidate.h"
 #include "store/ledger.h"
+#include "store/offer.h"
 
 namespace actcache {
 

@@ -70,7 +70,7 @@ std::atomic<Config*> process_config{nullptr};
 
 }  // namespace
 
-Config::Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply)
+Config::Config(const Reader& environment, std::uint64_t memory_bytes, Sink apply)
     : memory_bytes_(memory_bytes), apply_(std::move(apply)) {
   const MutexLock lock(&mutex_);
   for (std::size_t i = 0; i < kKnobCount; ++i) {
@@ -119,7 +119,7 @@ void Config::Configure(const std::string& name, const std::optional<std::string>
   throw ConfigError("actcache: there is no knob \"" + name + "\"; the knobs are " + KnobNames());
 }
 
-SessionKnobs Config::RegisterSession(const Lookup& entry) {
+SessionKnobs Config::RegisterSession(const Reader& entry) {
   Settings settings;
   for (std::size_t i = 0; i < kKnobCount; ++i) {
     const std::string key = std::string("actcache.") + kKnobs[i].name;

@@ -31,13 +31,13 @@ class ConfigError : public std::runtime_error {
 // Thread-safe. All setters throw ConfigError, or what `apply` throws, and change nothing then.
 class Config {
  public:
-  using Lookup = std::function<std::optional<std::string>(const std::string& name)>;
+  using Reader = std::function<std::optional<std::string>(const std::string& name)>;
   using Sink = std::function<void(const KnobValues&)>;
 
   // `environment` reads a variable; `memory_bytes` is what this process may use; `apply` is told
   // the values whenever one may have changed, under the configuration's lock, and throws if it
   // cannot do as they say. Throws ConfigError for an environment variable that means nothing.
-  Config(const Lookup& environment, std::uint64_t memory_bytes, Sink apply);
+  Config(const Reader& environment, std::uint64_t memory_bytes, Sink apply);
 
   // The configuration of the process, which is that of its store, audit log and metrics file.
   static Config& Process();
@@ -47,7 +47,7 @@ class Config {
 
   // Reads a session's entries ("actcache.<name>"), when the library is registered and again when
   // its kernels are created, and returns what holds for that session.
-  SessionKnobs RegisterSession(const Lookup& entry);
+  SessionKnobs RegisterSession(const Reader& entry);
 
   // What is in effect for the process, and for sessions without entries of their own.
   KnobValues values() const;

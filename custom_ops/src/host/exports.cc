@@ -22,7 +22,7 @@
 #include "metrics/metrics_file.h"
 #include "metrics/stats_json.h"
 #include "ops/session.h"
-#include "region/recording.h"
+#include "region/logged_calls.h"
 #include "region/registry.h"
 #include "store/simulation.h"
 #include "store/store.h"
@@ -160,8 +160,8 @@ int actcache_replay(const char* region, const char* fingerprint, std::uint64_t l
     if (region == nullptr || fingerprint == nullptr) {
       throw actcache::ConfigError("actcache_replay: the region or the fingerprint is null");
     }
-    if (!actcache::AppendRecorded(Registry::Process(), region, fingerprint,
-                                  {lookup_ns, store_ns, cost_ns, fetch_ns, passed != 0})) {
+    if (!actcache::AppendLogged(Registry::Process(), region, fingerprint,
+                                {lookup_ns, store_ns, cost_ns, fetch_ns, passed != 0})) {
       throw actcache::ConfigError(std::string("actcache: no session has had a region \"") + region +
                                   "\" of the fingerprint " + fingerprint);
     }

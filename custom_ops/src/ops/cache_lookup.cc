@@ -12,8 +12,8 @@
 #include "ops/per_call.h"
 #include "ops/row_outcomes.h"
 #include "ops/tier_search.h"
+#include "units/call_plan.h"
 #include "units/match.h"
-#include "units/plan.h"
 #include "units/unit_signatures.h"
 
 namespace actcache {
@@ -33,7 +33,7 @@ std::size_t CopiedBytes(const Match& match) {
 // One call, on the stack of Compute().
 struct CacheLookup::Call {
   std::uint64_t start_ns = SteadyNow();
-  std::optional<RecordedCall> recorded;  // in a replay
+  std::optional<LoggedCall> recorded;  // in a replay
   CallOptions options;
   std::vector<TensorView> inputs;  // the frontier
   Units units{};
@@ -55,7 +55,7 @@ struct CacheLookup::Call {
   std::uint64_t fetch_ns = 0;   // copying what was found
   std::uint64_t copy_ns = 0;    // that, and what is to be computed
 
-  bool refreshes() const { return options.control == Control::kRefresh; }
+  bool refreshes() const { return options.control == CacheUse::kRefresh; }
   Account account() const {
     if (passes) return {0, 0, units.count};
     return {units.count - match.missing.size(), match.missing.size(), 0};
@@ -75,12 +75,12 @@ CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
 }
 
 void CacheLookup::Read(const KernelIo& io, Call& call) const {
-  call.recorded = region_.recording.Next();
+  call.recorded = region_.logged.Next();
   call.options = ReadCallOptions(io, attributes_);
   call.inputs.reserve(attributes_.frontier());
   for (std::size_t i = 0; i < attributes_.frontier(); ++i) call.inputs.push_back(io.Input(i));
   call.units = cut_->UnitsOf(call.inputs);
-  call.passes = call.units.count == 0 || call.options.control == Control::kBypass || Off();
+  call.passes = call.units.count == 0 || call.options.control == CacheUse::kBypass || Off();
 }
 
 bool CacheLookup::Off() const {
@@ -277,7 +277,7 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
 }
 
 void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& flight) const {
-  Plan plan;
+  CallPlan plan;
   plan.shape = call.shape;
   plan.region = region_.number;
   plan.origin = keying_.origin();

@@ -6,9 +6,9 @@
 #include "audit/audit_log.h"
 #include "ops/row_outcomes.h"
 #include "ops/session_constants.h"
+#include "units/call_plan.h"
 #include "units/computed_units.h"
 #include "units/parallel.h"
-#include "units/plan.h"
 #include "units/window.h"
 
 namespace actcache {
@@ -52,9 +52,9 @@ std::string ShapeText(const Dims& dims) {
 // One call, on the stack of Compute().
 struct CacheStore::Call {
   std::uint64_t start_ns = SteadyNow();
-  std::optional<RecordedCall> recorded;  // in a replay
+  std::optional<LoggedCall> recorded;  // in a replay
   TensorView plan_tensor;
-  Plan plan;                 // points into plan_tensor
+  CallPlan plan;             // points into plan_tensor
   const Cut* cut = nullptr;  // by which it is divided
   std::vector<TensorView> cached;
   std::vector<TensorView> computed;
@@ -168,11 +168,11 @@ void CacheStore::Write(const KernelIo& io, const Call& call, const Parallel& par
 }
 
 void CacheStore::Appraise(Call& call) const {
-  const Plan& plan = call.plan;
+  const CallPlan& plan = call.plan;
   call.compute_ns = call.start_ns - std::min(call.start_ns, plan.lookup_end_ns);
   RegionCounters::Add(region_.counters.compute_ns, call.compute_ns);
   region_.recompute_time.Add(plan.missing, call.compute_ns);
-  call.recorded = region_.recording.Current();
+  call.recorded = region_.logged.Current();
   call.unit_cost = call.recorded
                        ? RegionPolicy::EntryCost{call.recorded->cost_ns, call.recorded->fetch_ns}
                        : region_.policy.Computed(plan.shape, plan.missing, call.compute_ns);
@@ -212,7 +212,7 @@ void CacheStore::Compute(ort::KernelContext* context) const {
 }
 
 void CacheStore::Audit(const Call& call) const {
-  const Plan& plan = call.plan;
+  const CallPlan& plan = call.plan;
   if (plan.call == 0) return;
   const AuditLog::Slot<StoreRecord> slot(AuditLog::Process(), sizeof(StoreRecord) + plan.missing);
   if (!slot) return;

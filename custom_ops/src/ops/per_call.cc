@@ -26,10 +26,10 @@ std::string ReadText(const KernelIo& io, const RegionAttributes& attributes, con
   return std::string(view.strings->at(0));
 }
 
-Control ParseControl(const RegionAttributes& attributes, std::string_view word) {
-  if (word == "use") return Control::kUse;
-  if (word == "bypass") return Control::kBypass;
-  if (word == "refresh") return Control::kRefresh;
+CacheUse ParseControl(const RegionAttributes& attributes, std::string_view word) {
+  if (word == "use") return CacheUse::kUse;
+  if (word == "bypass") return CacheUse::kBypass;
+  if (word == "refresh") return CacheUse::kRefresh;
   Refuse(attributes, "the control input says \"" + std::string(word.substr(0, 40)) +
                          "\", but has to be \"use\", \"bypass\" or \"refresh\"");
 }

@@ -12,7 +12,7 @@
 
 namespace actcache {
 
-enum class Control : std::uint8_t {
+enum class CacheUse : std::uint8_t {
   kUse,      // "use": look up, compute and store what is missing
   kBypass,   // "bypass": neither look up nor store
   kRefresh,  // "refresh": compute everything, and store it in place of what is there
@@ -20,7 +20,7 @@ enum class Control : std::uint8_t {
 
 struct CallOptions {
   std::optional<std::string> name_space;  // the call's own; none if the model has no input for it
-  Control control = Control::kUse;
+  CacheUse control = CacheUse::kUse;
 };
 
 // Throws ort::Error, which fails the Run: a call whose namespace or wish cannot be read must not be

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "units/plan.h"
+#include "units/call_plan.h"
 
 namespace actcache {
 namespace {

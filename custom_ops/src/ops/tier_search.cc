@@ -33,25 +33,25 @@ EntryRef TierSearch::Enter(const Region& region, std::uint32_t name_space, const
       age_ns > limits.max_age_ns) {
     return {};
   }
-  Candidate candidate{};
-  candidate.key = key;
-  candidate.tag = EntryTag{name_space, region.number};
-  candidate.specs = record.specs().data();
-  candidate.count = record.tensor_count();
-  candidate.cost_ns = fields.cost_ns;
-  candidate.now_ns = SteadyNow();
-  candidate.ttl_ns = fields.expires_ns == 0 ? 0 : fields.expires_ns - unix_ns;
-  candidate.age_ns = age_ns;
-  candidate.scope = KeyScope::kShared;
-  candidate.origin = Origins::Process().Of(fields.identity);
-  candidate.replace = replace;
+  Offer offer{};
+  offer.key = key;
+  offer.tag = EntryTag{name_space, region.number};
+  offer.specs = record.specs().data();
+  offer.count = record.tensor_count();
+  offer.cost_ns = fields.cost_ns;
+  offer.now_ns = SteadyNow();
+  offer.ttl_ns = fields.expires_ns == 0 ? 0 : fields.expires_ns - unix_ns;
+  offer.age_ns = age_ns;
+  offer.scope = KeyScope::kShared;
+  offer.origin = Origins::Process().Of(fields.identity);
+  offer.replace = replace;
   Store& store = Store::Process();
-  if (Draft draft = store.Reserve(candidate)) {
+  if (Draft draft = store.Reserve(offer)) {
     Fill(record, &draft);
     store.Publish(std::move(draft));
     if (EntryRef entry = store.Peek(key)) return entry;
   }
-  return Store::MakeBeside(candidate, [&](Draft* draft) { Fill(record, draft); });
+  return Store::MakeBeside(offer, [&](Draft* draft) { Fill(record, draft); });
 }
 
 void TierSearch::Run(Region& region, std::uint32_t name_space, const FindLimits& limits,

@@ -52,22 +52,22 @@ UnitKeeper::Outcome UnitKeeper::See(const KernelIo& io, const Call& call,
 
 UnitKeeper::Outcome UnitKeeper::Publish(const Call& call, const ComputedUnits& units,
                                         std::size_t unit, const Parallel& parallel) const {
-  Candidate candidate{};
-  candidate.key = call.plan.keys[unit];
-  candidate.tag = EntryTag{call.plan.name_space, region_.number};
-  candidate.specs = units.specs().data();
-  candidate.count = units.specs().size();
-  candidate.cost_ns = call.cost.recompute_ns;
-  candidate.fetch_ns = call.cost.fetch_ns;
-  candidate.now_ns = call.now_ns;
-  candidate.ttl_ns = ttl_ns_;
-  candidate.scope = call.plan.scope;
-  candidate.origin = call.plan.origin;
-  candidate.replace = (call.plan.flags[unit] & kReplace) != 0;
+  Offer offer{};
+  offer.key = call.plan.keys[unit];
+  offer.tag = EntryTag{call.plan.name_space, region_.number};
+  offer.specs = units.specs().data();
+  offer.count = units.specs().size();
+  offer.cost_ns = call.cost.recompute_ns;
+  offer.fetch_ns = call.cost.fetch_ns;
+  offer.now_ns = call.now_ns;
+  offer.ttl_ns = ttl_ns_;
+  offer.scope = call.plan.scope;
+  offer.origin = call.plan.origin;
+  offer.replace = (call.plan.flags[unit] & kReplace) != 0;
   Store& store = Store::Process();
-  Draft draft = store.Reserve(candidate);
+  Draft draft = store.Reserve(offer);
   if (!draft) {
-    return draft.refusal() == Refusal::kPresent ? Outcome::kPresent : Outcome::kRefused;
+    return draft.rejection() == Rejection::kPresent ? Outcome::kPresent : Outcome::kRefused;
   }
   units.CopyTo([&](std::size_t i) { return static_cast<std::byte*>(draft.data(i)); }, unit,
                parallel);
@@ -77,7 +77,7 @@ UnitKeeper::Outcome UnitKeeper::Publish(const Call& call, const ComputedUnits& u
 void UnitKeeper::PutToTiers(const Call& call, const ComputedUnits& units, std::size_t unit,
                             const Parallel& parallel) const {
   Tiers& tiers = Tiers::Process();
-  const Plan& plan = call.plan;
+  const CallPlan& plan = call.plan;
   if (!tiers.on() || plan.scope != KeyScope::kShared) return;
   const std::string name_space = Registry::Process().namespaces().Name(plan.name_space);
   RecordFields fields;

@@ -12,10 +12,10 @@
 #include "policy/origins.h"
 #include "policy/region_policy.h"
 #include "region/registry.h"
+#include "units/call_plan.h"
 #include "units/computed_units.h"
 #include "units/cut.h"
 #include "units/parallel.h"
-#include "units/plan.h"
 
 namespace actcache {
 
@@ -30,7 +30,7 @@ class UnitKeeper {
 
   // One call.
   struct Call {
-    const Plan& plan;
+    const CallPlan& plan;
     const Cut& cut;
     const std::vector<TensorView>& computed;
     RegionPolicy::EntryCost cost;  // of a unit

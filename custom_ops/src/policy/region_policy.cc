@@ -52,7 +52,7 @@ const char* BypassReasonText(BypassReason reason) noexcept {
   return nullptr;
 }
 
-void RegionPolicy::LookedUp(const Lookup& lookup) noexcept {
+void RegionPolicy::LookedUp(const LookupCosts& lookup) noexcept {
   if (!mutex_.TryLock()) return;
   costs_.Add(lookup.shape, &RowCosts::lookup, PerRow(lookup.lookup_ns, lookup.rows));
   if (lookup.found > 0) {

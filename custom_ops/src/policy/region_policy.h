@@ -66,7 +66,7 @@ class RegionPolicy {
   }
 
   // A lookup of `rows` > 0 rows. Durations are in nanoseconds, here and below.
-  struct Lookup {
+  struct LookupCosts {
     ShapeClass shape;
     std::size_t rows;
     std::size_t found;        // unique rows, copied out of the store
@@ -75,7 +75,7 @@ class RegionPolicy {
     std::uint64_t fetch_ns;   // copying those found
     std::uint64_t saved_ns;   // recompute time of the rows found
   };
-  void LookedUp(const Lookup& lookup) noexcept;
+  void LookedUp(const LookupCosts& lookup) noexcept;
 
   // The costs of one row of an entry that is about to be stored, after `elapsed` for `rows` > 0
   // rows: what is usual for this shape, as a single measurement is anything.

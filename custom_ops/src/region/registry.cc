@@ -39,12 +39,12 @@ std::vector<const Region*> Registry::Regions() const {
   return regions;
 }
 
-bool Registry::AppendRecorded(const std::string& id, const std::string& fingerprint,
-                              const RecordedCall& call) {
+bool Registry::AppendLogged(const std::string& id, const std::string& fingerprint,
+                            const LoggedCall& call) {
   const MutexLock lock(&mutex_);
   const auto found = by_name_.find({id, fingerprint});
   if (found == by_name_.end()) return false;
-  found->second->recording.Append(call);
+  found->second->logged.Append(call);
   return true;
 }
 
@@ -64,7 +64,7 @@ void Registry::ResetCounters() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
     new (&region.counters) RegionCounters;
     // Their locks may have been held by a thread that the child does not have.
     new (&region.policy) RegionPolicy;
-    new (&region.recording) Recording;
+    new (&region.logged) LoggedCalls;
     new (&region.tiers) RegionUse;
     region.audited_state.store(RegionState::kActive, std::memory_order_relaxed);
   }

@@ -21,8 +21,8 @@
 #include "flight/recompute_time.h"
 #include "policy/region_policy.h"
 #include "policy/signature_filter.h"
+#include "region/logged_calls.h"
 #include "region/namespaces.h"
-#include "region/recording.h"
 #include "tier/region_use.h"
 
 namespace actcache {
@@ -87,7 +87,7 @@ struct Region {
   SignatureFilter signatures;  // of the rows that the policy watches
   RecomputeTime recompute_time;
   RegionUse tiers;                    // what it has learnt of them
-  Recording recording;                // for a replay
+  LoggedCalls logged;                 // for a replay
   Sampler verification;               // of hits
   std::atomic<bool> disabled{false};  // by a mismatch, until the process ends
   // For the audit log: whether its rows are entries of their own, and what was last said of it.
@@ -117,8 +117,7 @@ class Registry {
   std::vector<const Region*> Regions() const;
 
   // False if there is no such region.
-  bool AppendRecorded(const std::string& id, const std::string& fingerprint,
-                      const RecordedCall& call);
+  bool AppendLogged(const std::string& id, const std::string& fingerprint, const LoggedCall& call);
 
   // For host/fork.h: hold all locks around fork(); what a child counts and weighs starts anew.
   void LockForFork() const;

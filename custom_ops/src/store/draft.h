@@ -12,7 +12,7 @@
 namespace actcache {
 
 // Why Store::Reserve() gave no room.
-enum class Refusal : std::uint8_t {
+enum class Rejection : std::uint8_t {
   kNone,
   kOff,       // the budget is 0
   kTooLarge,  // larger than the whole budget, or than its namespace's quota
@@ -34,7 +34,7 @@ class Draft {
 
   explicit operator bool() const noexcept { return static_cast<bool>(entry_); }
   // kNone exactly when the draft is true (or was, before it moved on).
-  Refusal refusal() const noexcept { return refusal_; }
+  Rejection rejection() const noexcept { return rejection_; }
 
   // REQUIRES, for the rest: the draft is true; i < tensor_count().
   std::size_t tensor_count() const noexcept { return entry_->tensor_count(); }
@@ -45,14 +45,14 @@ class Draft {
 
  private:
   friend class Store;
-  explicit Draft(Refusal refusal) noexcept : refusal_(refusal) {}
+  explicit Draft(Rejection rejection) noexcept : rejection_(rejection) {}
   Draft(EntryRef entry, std::uint64_t epoch, bool replace) noexcept
       : entry_(std::move(entry)), epoch_(epoch), replace_(replace) {}
 
   EntryRef entry_;           // the only reference
   std::uint64_t epoch_ = 0;  // of its shard when it was reserved; see Shard::VoidDrafts()
   bool replace_ = false;
-  Refusal refusal_ = Refusal::kNone;
+  Rejection rejection_ = Rejection::kNone;
 };
 
 }  // namespace actcache

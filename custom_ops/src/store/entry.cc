@@ -136,28 +136,28 @@ bool Entry::Measure(const TensorSpec* specs, std::size_t count, Layout* layout) 
   return true;
 }
 
-Entry::Entry(const Candidate& candidate, std::size_t charge) noexcept
-    : key_(candidate.key),
-      created_(TickOf(candidate.now_ns - std::min(candidate.age_ns, kOldNs))),
-      gain_(candidate.gain(charge)),
-      region_(static_cast<std::uint16_t>(candidate.tag.region)),
-      name_space_(static_cast<std::uint16_t>(candidate.tag.name_space)),
-      origin_(candidate.origin),
-      cost_ns_(static_cast<float>(candidate.cost_ns)) {
-  Set(kShared, candidate.scope == KeyScope::kShared);
+Entry::Entry(const Offer& offer, std::size_t charge) noexcept
+    : key_(offer.key),
+      created_(TickOf(offer.now_ns - std::min(offer.age_ns, kOldNs))),
+      gain_(offer.gain(charge)),
+      region_(static_cast<std::uint16_t>(offer.tag.region)),
+      name_space_(static_cast<std::uint16_t>(offer.tag.name_space)),
+      origin_(offer.origin),
+      cost_ns_(static_cast<float>(offer.cost_ns)) {
+  Set(kShared, offer.scope == KeyScope::kShared);
   // A longer life than ticks can tell ends when the store forgets old entries.
-  if (candidate.ttl_ns == 0 || candidate.ttl_ns >> kTickBits >= kMostTicks) return;
-  expires_ = TickOf(candidate.now_ns + candidate.ttl_ns);
+  if (offer.ttl_ns == 0 || offer.ttl_ns >> kTickBits >= kMostTicks) return;
+  expires_ = TickOf(offer.now_ns + offer.ttl_ns);
   Set(kExpires, true);
 }
 
-Entry* Entry::Make(const Candidate& candidate, const Layout& layout) noexcept {
-  void* const memory = Allocate(candidate.payloads ? layout.allocation : layout.bare);
+Entry* Entry::Make(const Offer& offer, const Layout& layout) noexcept {
+  void* const memory = Allocate(offer.payloads ? layout.allocation : layout.bare);
   if (memory == nullptr) return nullptr;
-  auto* const entry = new (memory) Entry(candidate, layout.charge);
-  unsigned char* at = WriteVarint(entry->records(), candidate.count);
-  for (std::size_t i = 0; i < candidate.count; ++i) {
-    const TensorSpec& spec = candidate.specs[i];
+  auto* const entry = new (memory) Entry(offer, layout.charge);
+  unsigned char* at = WriteVarint(entry->records(), offer.count);
+  for (std::size_t i = 0; i < offer.count; ++i) {
+    const TensorSpec& spec = offer.specs[i];
     at = WriteVarint(at, static_cast<std::uint64_t>(spec.dtype));
     at = WriteVarint(at, spec.dims.size());
     at = WriteVarint(at, spec.bytes);

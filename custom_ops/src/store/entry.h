@@ -7,9 +7,9 @@
 #include <cstdint>
 
 #include "hash/key.h"
-#include "store/candidate.h"
 #include "store/dims_view.h"
 #include "store/eviction/array_heap.h"
+#include "store/offer.h"
 #include "store/tick.h"
 
 namespace actcache {
@@ -29,7 +29,7 @@ class Entry {
 
   const Key& key() const noexcept { return key_; }
   EntryTag tag() const noexcept { return {name_space_, region_}; }
-  // The candidate's.
+  // The offer's.
   std::uint16_t origin() const noexcept { return origin_; }
   // What computing it took, to seven digits.
   std::uint64_t cost_ns() const noexcept { return static_cast<std::uint64_t>(cost_ns_); }
@@ -44,7 +44,7 @@ class Entry {
     const std::int64_t ticks = TicksBetween(created_, TickOf(now_ns));
     return static_cast<std::uint64_t>(ticks < 0 ? 1 : ticks + 1) << kTickBits;
   }
-  // What is left of its time to live, as Candidate::ttl_ns: 0 if it never expires; at most a tick
+  // What is left of its time to live, as Offer::ttl_ns: 0 if it never expires; at most a tick
   // more than it is. With the age, this dates the entry on any clock. REQUIRES: not expired.
   std::uint64_t TimeToLive(std::uint64_t now_ns) const noexcept {
     if (!Is(kExpires)) return 0;
@@ -78,11 +78,11 @@ class Entry {
   static bool Measure(const TensorSpec* specs, std::size_t count, Layout* layout) noexcept;
 
   // A new entry with one reference and uninitialised payloads, or null. REQUIRES: `layout` comes
-  // from Measure() of the candidate's tensors; its tag is within the ledger's limits.
-  static Entry* Make(const Candidate& candidate, const Layout& layout) noexcept;
+  // from Measure() of the offer's tensors; its tag is within the ledger's limits.
+  static Entry* Make(const Offer& offer, const Layout& layout) noexcept;
   static void Free(Entry* entry) noexcept;
 
-  Entry(const Candidate& candidate, std::size_t charge) noexcept;
+  Entry(const Offer& offer, std::size_t charge) noexcept;
 
   static constexpr std::size_t kHeaderBytes = 81;  // up to the records
   class RecordReader;

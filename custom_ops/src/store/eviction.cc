@@ -12,27 +12,27 @@ constexpr std::size_t kUnprovenShare = 8;
 
 }  // namespace
 
-double Store::GainOf(const Candidate& candidate, std::size_t charge,
+double Store::GainOf(const Offer& offer, std::size_t charge,
                      std::uint16_t frequency) const noexcept {
   if (charge > ledger_.budget() / kUnprovenShare && frequency < 2) return 0;
-  return std::max<std::uint16_t>(frequency, 1) * static_cast<double>(candidate.gain(charge));
+  return std::max<std::uint16_t>(frequency, 1) * static_cast<double>(offer.gain(charge));
 }
 
-bool Store::MakeRoom(const Candidate& candidate, std::size_t charge, double gain) noexcept {
+bool Store::MakeRoom(const Offer& offer, std::size_t charge, double gain) noexcept {
   MutexLock lock(&eviction_mutex_);
   const double worth = age() + gain;
   EntryList chosen;
   EntryList in_use;
   std::size_t owned = 0;
-  if (candidate.replace) owned = EvictReplaced(candidate.key);
+  if (offer.replace) owned = EvictReplaced(offer.key);
   Ledger::Verdict verdict;
   for (;;) {
-    verdict = ledger_.TryCharge(candidate.tag, charge, owned);
+    verdict = ledger_.TryCharge(offer.tag, charge, owned);
     const bool over_quota = verdict == Ledger::Verdict::kOverQuota;
     if (!over_quota && verdict != Ledger::Verdict::kFull) break;
     // More than one round only if others took the free room, or hit what was chosen, meanwhile.
-    const std::size_t deficit = ledger_.Deficit(candidate.tag, charge, owned);
-    const std::uint32_t* const own = over_quota ? &candidate.tag.name_space : nullptr;
+    const std::size_t deficit = ledger_.Deficit(offer.tag, charge, owned);
+    const std::uint32_t* const own = over_quota ? &offer.tag.name_space : nullptr;
     if (gain <= 0 || !Choose(deficit, worth, own, &chosen, &in_use)) break;
     owned += Evict(over_quota ? Ledger::Removal::kForQuota : Ledger::Removal::kForRoom, &chosen,
                    &in_use);
@@ -43,7 +43,7 @@ bool Store::MakeRoom(const Candidate& candidate, std::size_t charge, double gain
   ledger_.ReturnOwned(owned);
   if (gain > 0 && verdict == Ledger::Verdict::kFull) AgeByRefusal(charge, nullptr);
   if (gain > 0 && verdict == Ledger::Verdict::kOverQuota) {
-    AgeByRefusal(charge, &candidate.tag.name_space);
+    AgeByRefusal(charge, &offer.tag.name_space);
   }
   return false;
 }

@@ -45,7 +45,7 @@ class alignas(64) Shard {
   // The same without counting and without limits.
   Entry* Peek(const Key& key) noexcept;
 
-  // What a candidate for this key meets.
+  // What a offer for this key meets.
   struct Prospect {
     bool present;             // an entry has the key already
     bool expired;             // and its time to live is over

@@ -23,17 +23,17 @@ Simulation::Outcome Simulation::Touch(const Request& request) noexcept {
   if (store_.Find(key, FindLimits{kNow})) return Outcome::kHit;
   constexpr std::int32_t kUint8 = 2;
   const TensorSpec spec{kUint8, {}, request.bytes};
-  Candidate candidate{};
-  candidate.key = key;
-  candidate.specs = &spec;
-  candidate.count = 1;
-  candidate.cost_ns = request.saving_ns;
-  candidate.now_ns = kNow;
-  candidate.payloads = false;
-  Draft draft = store_.Reserve(candidate);
+  Offer offer{};
+  offer.key = key;
+  offer.specs = &spec;
+  offer.count = 1;
+  offer.cost_ns = request.saving_ns;
+  offer.now_ns = kNow;
+  offer.payloads = false;
+  Draft draft = store_.Reserve(offer);
   if (draft) {
     store_.Publish(std::move(draft));
-  } else if (draft.refusal() == Refusal::kNoMemory) {
+  } else if (draft.rejection() == Rejection::kNoMemory) {
     return Outcome::kNoMemory;
   }
   return Outcome::kMiss;

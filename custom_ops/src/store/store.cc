@@ -34,55 +34,54 @@ EntryRef Store::Find(const Key& key, const FindLimits& limits, Absence* why) noe
 
 EntryRef Store::Peek(const Key& key) noexcept { return {ShardOf(key).Peek(key), this}; }
 
-Draft Store::Reserve(const Candidate& candidate) noexcept {
-  ForgetOld(candidate.now_ns);
-  const Shard::Prospect prospect = ShardOf(candidate.key).Look(candidate.key, candidate.now_ns);
+Draft Store::Reserve(const Offer& offer) noexcept {
+  ForgetOld(offer.now_ns);
+  const Shard::Prospect prospect = ShardOf(offer.key).Look(offer.key, offer.now_ns);
   if (prospect.expired) {
-    RemoveExpired(candidate.key, candidate.now_ns);
-  } else if (prospect.present && !candidate.replace) {
-    return Draft(Refusal::kPresent);
+    RemoveExpired(offer.key, offer.now_ns);
+  } else if (prospect.present && !offer.replace) {
+    return Draft(Rejection::kPresent);
   }
   Entry::Layout layout;
-  if (!Entry::Measure(candidate.specs, candidate.count, &layout)) {
-    return Reject(Refusal::kTooLarge);
+  if (!Entry::Measure(offer.specs, offer.count, &layout)) {
+    return Reject(Rejection::kTooLarge);
   }
-  switch (ledger_.TryCharge(candidate.tag, layout.charge, 0)) {
+  switch (ledger_.TryCharge(offer.tag, layout.charge, 0)) {
     case Ledger::Verdict::kCharged:
       break;
     case Ledger::Verdict::kOff:
-      return Draft(Refusal::kOff);
+      return Draft(Rejection::kOff);
     case Ledger::Verdict::kTooLarge:
-      return Reject(Refusal::kTooLarge);
+      return Reject(Rejection::kTooLarge);
     case Ledger::Verdict::kNoMemory:
-      return Reject(Refusal::kNoMemory);
+      return Reject(Rejection::kNoMemory);
     case Ledger::Verdict::kFull:
     case Ledger::Verdict::kOverQuota:
-      if (!MakeRoom(candidate, layout.charge,
-                    GainOf(candidate, layout.charge, prospect.frequency))) {
-        return Reject(Refusal::kNotWorth);
+      if (!MakeRoom(offer, layout.charge, GainOf(offer, layout.charge, prospect.frequency))) {
+        return Reject(Rejection::kNotWorth);
       }
   }
-  Entry* const entry = Entry::Make(candidate, layout);
+  Entry* const entry = Entry::Make(offer, layout);
   if (entry == nullptr) {
-    ledger_.Return(candidate.tag, layout.charge);
-    return Reject(Refusal::kNoMemory);
+    ledger_.Return(offer.tag, layout.charge);
+    return Reject(Rejection::kNoMemory);
   }
   entry->frequency_ = std::max<std::uint16_t>(prospect.frequency, 1);
   entry->sequence_ = made_.fetch_add(1, std::memory_order_relaxed);
-  return {EntryRef(entry, this), prospect.epoch, candidate.replace};
+  return {EntryRef(entry, this), prospect.epoch, offer.replace};
 }
 
-Draft Store::ReserveBeside(const Candidate& candidate) noexcept {
+Draft Store::ReserveBeside(const Offer& offer) noexcept {
   Entry::Layout layout;
-  if (!Entry::Measure(candidate.specs, candidate.count, &layout)) return Draft(Refusal::kTooLarge);
-  Entry* const entry = Entry::Make(candidate, layout);
-  if (entry == nullptr) return Draft(Refusal::kNoMemory);
+  if (!Entry::Measure(offer.specs, offer.count, &layout)) return Draft(Rejection::kTooLarge);
+  Entry* const entry = Entry::Make(offer, layout);
+  if (entry == nullptr) return Draft(Rejection::kNoMemory);
   return {EntryRef(entry, nullptr), 0, false};
 }
 
-Draft Store::Reject(Refusal refusal) noexcept {
+Draft Store::Reject(Rejection rejection) noexcept {
   ledger_.CountRejected();
-  return Draft(refusal);
+  return Draft(rejection);
 }
 
 bool Store::Publish(Draft&& draft) noexcept {

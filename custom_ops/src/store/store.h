@@ -23,17 +23,17 @@
 // which are estimates: keys that collide in the sketch depend on their bits, and so does when a
 // shard's sketch is halved.
 //
-// Admission. With room to spare everything is stored. Otherwise a candidate with worth H may push
+// Admission. With room to spare everything is stored. Otherwise a offer with worth H may push
 // out only idle entries whose H is not above its own; they are chosen first and dropped only if
-// together they make room, so that a refused candidate costs nobody. Entries that a reader holds
-// are passed over: dropping them would free nothing yet. A refused candidate ages the store as an
+// together they make room, so that a refused offer costs nobody. Entries that a reader holds
+// are passed over: dropping them would free nothing yet. A refused offer ages the store as an
 // admitted one of its size would, though by less: L moves the fraction charge / budget of its way
 // to the smallest H (over its quota: charge / quota, to the smallest of its namespace). So a store
 // full of things once dear gives way to a new load in time.
 //   - What takes as long to fetch as to compute pushes out nothing.
 //   - What takes more than an eighth of the budget pushes out nothing until its key was looked up
 //     twice lately: one large value that never repeats would cost many that do.
-//   - A candidate over its namespace's quota pushes out entries of its own namespace only.
+//   - A offer over its namespace's quota pushes out entries of its own namespace only.
 //   - A replacement takes the room of what it replaces first.
 //
 // Pins hold for entries that exist: one that is pinned is not evicted for room or quota, but
@@ -89,19 +89,19 @@ class Store {
   EntryRef Peek(const Key& key) noexcept;
 
   // Room for an entry, or a false Draft that says why. May evict. The caller owns the draft.
-  Draft Reserve(const Candidate& candidate) noexcept;
+  Draft Reserve(const Offer& offer) noexcept;
 
   // An entry for the caller alone, that is never findable and counts against no budget: what a call
   // uses although the store has no room for it. `fill` writes all payloads. Null: no memory.
   template <typename Fill>
-  static EntryRef MakeBeside(const Candidate& candidate, const Fill& fill) noexcept {
-    Draft draft = ReserveBeside(candidate);
+  static EntryRef MakeBeside(const Offer& offer, const Fill& fill) noexcept {
+    Draft draft = ReserveBeside(offer);
     if (!draft) return {};
     fill(&draft);
     return std::move(draft.entry_);
   }
 
-  // Makes a filled draft findable; with Candidate::replace, in place of the entry with its key,
+  // Makes a filled draft findable; with Offer::replace, in place of the entry with its key,
   // which readers of it keep. False, and the draft's bytes are given back, if without `replace`
   // the key is there already (which is kept), if there is no memory, or if since Reserve() entries
   // were invalidated, or the budget or the quota changed. Takes the draft in either case.
@@ -150,20 +150,19 @@ class Store {
   }
   double age() const noexcept { return age_.load(std::memory_order_relaxed); }
 
-  static Draft ReserveBeside(const Candidate& candidate) noexcept;
+  static Draft ReserveBeside(const Offer& offer) noexcept;
   // Frees an entry that nobody refers to any more and returns its charge.
   void Destroy(Entry* entry) noexcept;
   // Refuses and counts it.
-  Draft Reject(Refusal refusal) noexcept;
+  Draft Reject(Rejection rejection) noexcept;
   bool PublishIndexed(Entry* entry, std::uint64_t epoch, bool replace) noexcept
       ACTCACHE_EXCLUDES(eviction_mutex_);
 
-  // What a candidate may push out for: its worth above L, or 0 for nothing.
-  double GainOf(const Candidate& candidate, std::size_t charge,
-                std::uint16_t frequency) const noexcept;
+  // What a offer may push out for: its worth above L, or 0 for nothing.
+  double GainOf(const Offer& offer, std::size_t charge, std::uint16_t frequency) const noexcept;
   // Charges `charge` bytes after evicting idle entries worth at most L + `gain`, or returns false
   // and evicts nothing (unless others used up the room in between).
-  bool MakeRoom(const Candidate& candidate, std::size_t charge, double gain) noexcept
+  bool MakeRoom(const Offer& offer, std::size_t charge, double gain) noexcept
       ACTCACHE_EXCLUDES(eviction_mutex_);
   // Moves the least worthy entries, of one namespace if not null, into `chosen` until they sum up
   // to `bytes`; false if those worth at most `worth` do not suffice. Passes those in use over into
@@ -174,7 +173,7 @@ class Store {
   // their charges, which the ledger still counts. The others move into `in_use`.
   std::size_t Evict(Ledger::Removal why, EntryList* chosen, EntryList* in_use) noexcept
       ACTCACHE_REQUIRES(eviction_mutex_);
-  // Evicts what a candidate is to replace, if nobody uses it and it is not pinned; the same.
+  // Evicts what a offer is to replace, if nobody uses it and it is not pinned; the same.
   std::size_t EvictReplaced(const Key& key) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
   // Frees an entry that nobody refers to and returns its charge, which the ledger still counts.
   std::size_t Seize(Entry* entry, Ledger::Removal why) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
@@ -215,7 +214,7 @@ class Store {
   void ForgetOld(std::uint64_t now_ns) noexcept ACTCACHE_EXCLUDES(eviction_mutex_);
 
   void AgeTo(double worth) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
-  // For a refused candidate of `charge` bytes, for lack of budget or of a namespace's quota.
+  // For a refused offer of `charge` bytes, for lack of budget or of a namespace's quota.
   void AgeByRefusal(std::size_t charge, const std::uint32_t* name_space) noexcept
       ACTCACHE_REQUIRES(eviction_mutex_);
   // Of all that can be evicted; infinite if there is nothing.

@@ -25,7 +25,7 @@
 #include <vector>
 
 #include "hash/digest.h"
-#include "store/candidate.h"
+#include "store/offer.h"
 #include "tier/buffer.h"
 
 namespace actcache {

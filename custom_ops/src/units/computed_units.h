@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <vector>
 
-#include "store/candidate.h"
 #include "store/draft.h"
 #include "store/entry.h"
+#include "store/offer.h"
 #include "units/cut.h"
 #include "units/parallel.h"
 #include "units/tensor_view.h"

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "base/small_vector.h"
-#include "units/plan.h"
+#include "units/call_plan.h"
 #include "units/size_equations.h"
 #include "units/tensor_view.h"
 #include "units/unit_axis.h"

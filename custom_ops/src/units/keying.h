@@ -10,7 +10,7 @@
 
 #include "base/small_vector.h"
 #include "hash/key.h"
-#include "store/candidate.h"
+#include "store/offer.h"
 #include "units/cut.h"
 #include "units/parallel.h"
 #include "units/tensor_view.h"

@@ -10,9 +10,9 @@
 #include "policy/origins.h"
 #include "store/entry.h"
 #include "store/store.h"
+#include "units/call_plan.h"
 #include "units/cut.h"
 #include "units/keying.h"
-#include "units/plan.h"
 
 namespace actcache {
 

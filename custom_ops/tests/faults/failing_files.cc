@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kMostFiles = 4096;
 
-struct Plan {
+struct CallPlan {
   const char* below = std::getenv("FAULT_BELOW");
   std::size_t below_size = below == nullptr ? 0 : std::strlen(below);
   const char* kind = Text("FAULT_KIND", "EIO");
@@ -36,8 +36,8 @@ struct Plan {
   }
 };
 
-const Plan& ThePlan() {
-  static const Plan plan;
+const CallPlan& ThePlan() {
+  static const CallPlan plan;
   return plan;
 }
 
@@ -51,7 +51,7 @@ Function* Next(const char* name) {
 }
 
 bool IsBelow(const char* path) {
-  const Plan& plan = ThePlan();
+  const CallPlan& plan = ThePlan();
   return plan.below != nullptr && std::strncmp(path, plan.below, plan.below_size) == 0;
 }
 
@@ -60,7 +60,7 @@ bool IsWatched(int file) { return file >= 0 && file < kMostFiles && watched[file
 // Counts an operation; whether it is one that fails.
 bool Fails() {
   const long number = ++operations;
-  const Plan& plan = ThePlan();
+  const CallPlan& plan = ThePlan();
   return plan.at > 0 && (plan.lasts ? number >= plan.at : number == plan.at);
 }
 

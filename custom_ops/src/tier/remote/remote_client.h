@@ -50,7 +50,7 @@ class RemoteClient : public std::enable_shared_from_this<RemoteClient> {
   enum class Use : std::uint8_t { kDone, kRefused, kLate, kLost, kBusy, kUnavailable };
 
   // Has `use` do its work on a link of the lane, and judges the server by what it returns (a
-  // LinkResult). Comes back by the deadline if `use` does. A refusal is left to the caller.
+  // LinkResult). Comes back by the deadline if `use` does. A rejection is left to the caller.
   template <typename Work>
   Use With(LinkPool::Lane lane, std::uint64_t deadline_ns, const Work& use) noexcept {
     if (!Ready(deadline_ns)) return Use::kUnavailable;

@@ -8,8 +8,8 @@
 //
 // Layout: PlanHeader, then `missing` keys, then (only if something is missing) `rows` sources, then
 // `missing` bytes of MissingFlags.
-#ifndef ACTCACHE_UNITS_PLAN_H_
-#define ACTCACHE_UNITS_PLAN_H_
+#ifndef ACTCACHE_UNITS_CALL_PLAN_H_
+#define ACTCACHE_UNITS_CALL_PLAN_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +17,7 @@
 #include "flight/flight_table.h"
 #include "hash/key.h"
 #include "policy/row_costs.h"
-#include "store/candidate.h"
+#include "store/offer.h"
 
 namespace actcache {
 
@@ -74,7 +74,7 @@ static_assert(sizeof(PlanHeader) == 56 && alignof(PlanHeader) == 8, "plan bytes 
 inline constexpr std::size_t kMaxPlanRows = 0x7fffffff;
 
 // A plan before or after its trip through the graph. Does not own the arrays.
-struct Plan {
+struct CallPlan {
   PlanKind kind = PlanKind::kPass;
   ShapeClass shape = 0;  // of the rows' inputs, by which their costs are kept
   std::uint32_t region = 0;
@@ -92,15 +92,16 @@ struct Plan {
   const std::uint8_t* flags = nullptr;  // `missing` of them: MissingFlags
 };
 
-std::size_t PlanBytes(const Plan& plan);
+std::size_t PlanBytes(const CallPlan& plan);
 
 // Writes PlanBytes(plan) bytes, 8-byte aligned.
-void EncodePlan(const Plan& plan, std::byte* out);
+void EncodePlan(const CallPlan& plan, std::byte* out);
 
 // Reads a plan; null when it is sound, else what is wrong with it. The result points into `bytes`,
 // which must be 8-byte aligned (checked).
-const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t region, Plan* plan);
+const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t region,
+                       CallPlan* plan);
 
 }  // namespace actcache
 
-#endif  // ACTCACHE_UNITS_PLAN_H_
+#endif  // ACTCACHE_UNITS_CALL_PLAN_H_

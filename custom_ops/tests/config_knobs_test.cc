@@ -19,7 +19,7 @@ using Entries = std::map<std::string, std::string>;
 
 constexpr std::uint64_t kMemory = 1000;
 
-Config::Lookup Reading(const Entries& entries) {
+Config::Reader Reading(const Entries& entries) {
   return [entries](const std::string& name) -> std::optional<std::string> {
     const auto found = entries.find(name);
     if (found == entries.end()) return std::nullopt;

@@ -1,6 +1,6 @@
 // The calls of a region as an audit log has them, so that a replay decides as they did.
-#ifndef ACTCACHE_REGION_RECORDING_H_
-#define ACTCACHE_REGION_RECORDING_H_
+#ifndef ACTCACHE_REGION_LOGGED_CALLS_H_
+#define ACTCACHE_REGION_LOGGED_CALLS_H_
 
 #include <atomic>
 #include <cstddef>
@@ -14,7 +14,7 @@
 namespace actcache {
 
 // All that a call's decisions depend on, other than its inputs, the settings and what is stored.
-struct RecordedCall {
+struct LoggedCall {
   std::uint64_t lookup_ns = 0;  // when the store was asked for its rows
   std::uint64_t store_ns = 0;   // and for room; both as SteadyNow()
   std::uint64_t cost_ns = 0;    // of a row that is stored
@@ -23,16 +23,16 @@ struct RecordedCall {
 };
 
 // Thread-safe. REQUIRES: calls that are recorded are made one after the other.
-class Recording {
+class LoggedCalls {
  public:
-  void Append(const RecordedCall& call) {
+  void Append(const LoggedCall& call) {
     const MutexLock lock(&mutex_);
     calls_.push_back(call);
     used_.store(true, std::memory_order_release);
   }
 
   // The lookup: the next call is the current one. Nothing if there is none: the call is a live one.
-  std::optional<RecordedCall> Next() {
+  std::optional<LoggedCall> Next() {
     if (!used_.load(std::memory_order_acquire)) return std::nullopt;
     const MutexLock lock(&mutex_);
     current_.reset();
@@ -41,7 +41,7 @@ class Recording {
   }
 
   // The store operator of the same call.
-  std::optional<RecordedCall> Current() const {
+  std::optional<LoggedCall> Current() const {
     if (!used_.load(std::memory_order_acquire)) return std::nullopt;
     const MutexLock lock(&mutex_);
     return current_;
@@ -50,17 +50,17 @@ class Recording {
  private:
   std::atomic<bool> used_{false};  // so that live calls take no lock
   mutable Mutex mutex_;
-  std::vector<RecordedCall> calls_ ACTCACHE_GUARDED_BY(mutex_);  // a deque would allocate at once
+  std::vector<LoggedCall> calls_ ACTCACHE_GUARDED_BY(mutex_);  // a deque would allocate at once
   std::size_t next_ ACTCACHE_GUARDED_BY(mutex_) = 0;
-  std::optional<RecordedCall> current_ ACTCACHE_GUARDED_BY(mutex_);
+  std::optional<LoggedCall> current_ ACTCACHE_GUARDED_BY(mutex_);
 };
 
 class Registry;
 
 // Appends `call`, whose times are the log's, to a region. False if there is no such region.
-bool AppendRecorded(Registry& registry, const std::string& id, const std::string& fingerprint,
-                    RecordedCall call);
+bool AppendLogged(Registry& registry, const std::string& id, const std::string& fingerprint,
+                  LoggedCall call);
 
 }  // namespace actcache
 
-#endif  // ACTCACHE_REGION_RECORDING_H_
+#endif  // ACTCACHE_REGION_LOGGED_CALLS_H_

@@ -1,6 +1,6 @@
 // What asks for room in the store.
-#ifndef ACTCACHE_STORE_CANDIDATE_H_
-#define ACTCACHE_STORE_CANDIDATE_H_
+#ifndef ACTCACHE_STORE_OFFER_H_
+#define ACTCACHE_STORE_OFFER_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -29,7 +29,7 @@ enum class KeyScope : std::uint8_t {
   kShared,   // wherever hashes have the same secret
 };
 
-struct Candidate {
+struct Offer {
   Key key;
   EntryTag tag;
   const TensorSpec* specs;
@@ -54,4 +54,4 @@ struct Candidate {
 
 }  // namespace actcache
 
-#endif  // ACTCACHE_STORE_CANDIDATE_H_
+#endif  // ACTCACHE_STORE_OFFER_H_

@@ -1,4 +1,4 @@
-#include "units/plan.h"
+#include "units/call_plan.h"
 
 #include <algorithm>
 #include <cstring>
@@ -49,7 +49,7 @@ const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_
 }
 
 // Every source in range, and every computed row used, as M unique rows must be.
-const char* CheckSources(const Plan& plan) {
+const char* CheckSources(const CallPlan& plan) {
   if (plan.missing == 0) return nullptr;
   std::uint32_t seen = 0;
   for (std::uint32_t row = 0; row < plan.rows; ++row) {
@@ -67,7 +67,7 @@ const char* CheckSources(const Plan& plan) {
   return seen == plan.missing ? nullptr : "a missing row is not used";
 }
 
-const char* CheckFlags(const Plan& plan) {
+const char* CheckFlags(const CallPlan& plan) {
   const bool known = std::all_of(plan.flags, plan.flags + plan.missing, [](std::uint8_t flags) {
     return (flags & ~kAllMissingFlags) == 0;
   });
@@ -76,9 +76,9 @@ const char* CheckFlags(const Plan& plan) {
 
 }  // namespace
 
-std::size_t PlanBytes(const Plan& plan) { return SizeOf(plan.rows, plan.missing); }
+std::size_t PlanBytes(const CallPlan& plan) { return SizeOf(plan.rows, plan.missing); }
 
-void EncodePlan(const Plan& plan, std::byte* out) {
+void EncodePlan(const CallPlan& plan, std::byte* out) {
   const PlanHeader header{kMagic,
                           kVersion,
                           plan.kind,
@@ -103,7 +103,8 @@ void EncodePlan(const Plan& plan, std::byte* out) {
   std::memcpy(out, plan.flags, plan.missing);
 }
 
-const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t region, Plan* plan) {
+const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t region,
+                       CallPlan* plan) {
   if (size < sizeof(PlanHeader)) return "it is too short";
   if (reinterpret_cast<std::uintptr_t>(bytes) % alignof(PlanHeader) != 0) return "it is misaligned";
   PlanHeader header;

@@ -1,4 +1,4 @@
-#include "region/recording.h"
+#include "region/logged_calls.h"
 
 #include "base/clock.h"
 #include "region/registry.h"
@@ -19,11 +19,11 @@ std::uint64_t Beginning() {
 
 }  // namespace
 
-bool AppendRecorded(Registry& registry, const std::string& id, const std::string& fingerprint,
-                    RecordedCall call) {
+bool AppendLogged(Registry& registry, const std::string& id, const std::string& fingerprint,
+                  LoggedCall call) {
   call.lookup_ns += Beginning();
   call.store_ns += Beginning();
-  return registry.AppendRecorded(id, fingerprint, call);
+  return registry.AppendLogged(id, fingerprint, call);
 }
 
 }  // namespace actcache
