@@ -22,17 +22,22 @@ def matmul_of(op: Op, a: Value, b: Value) -> Value:
     rank_a, rank_b = len(a.shape), len(b.shape)
     if not rank_a or not rank_b:
         raise Mixes("malformed-node", "a matrix product with a scalar")
+    labels_a, labels_b, result = matrix_labels(op, rank_a, rank_b)
+    return labelled([(a, labels_a), (b, labels_b)], result, op.symbols)
+
+
+def matrix_labels(op: Op, rank_a: int, rank_b: int) -> tuple[list[str], list[str], list[str]]:
+    """Return the labels of the axes of both operands of a matrix product, and of its result; see :func:`matmul_of`."""
     batch = max(rank_a, rank_b, 2) - 2
     names = [f"b{n}" for n in range(batch)]
     pair_a = "ki" if op.attribute("transA", 0) else "ik"
     pair_b = "jk" if op.attribute("transB", 0) else "kj"
-    labels_a = _matrix_labels(pair_a, names[max(0, batch - rank_a + 2) :], rank_a, op.attribute("transBatchA", 0))
-    labels_b = _matrix_labels(pair_b, names[max(0, batch - rank_b + 2) :], rank_b, op.attribute("transBatchB", 0))
-    result = [*names, *(["i"] if rank_a > 1 else []), *(["j"] if rank_b > 1 else [])]
-    return labelled([(a, labels_a), (b, labels_b)], result, op.symbols)
+    labels_a = _labels(pair_a, names[max(0, batch - rank_a + 2) :], rank_a, op.attribute("transBatchA", 0))
+    labels_b = _labels(pair_b, names[max(0, batch - rank_b + 2) :], rank_b, op.attribute("transBatchB", 0))
+    return labels_a, labels_b, [*names, *(["i"] if rank_a > 1 else []), *(["j"] if rank_b > 1 else [])]
 
 
-def _matrix_labels(pair: str, batch: list[str], rank: int, batch_inside: int) -> list[str]:
+def _labels(pair: str, batch: list[str], rank: int, batch_inside: int) -> list[str]:
     if rank == 1:
         return ["k"]
     return [pair[0], *batch, pair[1]] if batch_inside else [*batch, *pair]
@@ -125,6 +130,12 @@ def einsum(op: Op) -> Value:
     """The equation's letters label the axes; letters missing on the right are summed over."""
     if any(value.shape is None for value in op.present):
         return broadcast(op.present, op.symbols)
+    labels, result = einsum_labels(op)
+    return labelled(list(zip(op.present, labels, strict=True)), result, op.symbols)
+
+
+def einsum_labels(op: Op) -> tuple[list[list[str]], list[str]]:
+    """Return the labels of the axes of every operand of an Einsum of known ranks, and of its result."""
     equation = str(op.attribute("equation")).replace(" ", "")
     left, arrow, right = equation.partition("->")
     terms = [_letters(term) for term in left.split(",")]
@@ -137,11 +148,9 @@ def einsum(op: Op) -> Value:
         for value, term in zip(op.present, terms, strict=True)
     ]
     if arrow:
-        result = _spelled(_letters(right), rest)
-    else:
-        flat = [letter for term in labels for letter in term]
-        result = rest + sorted(x for x in set(flat) if flat.count(x) == 1 and x not in rest)
-    return labelled(list(zip(op.present, labels, strict=True)), result, op.symbols)
+        return labels, _spelled(_letters(right), rest)
+    flat = [letter for term in labels for letter in term]
+    return labels, rest + sorted(x for x in set(flat) if flat.count(x) == 1 and x not in rest)
 
 
 def _letters(term: str) -> list[str]:

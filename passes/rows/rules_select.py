@@ -30,14 +30,14 @@ def concat(op: Op) -> Value:
         found = [content for content in contents if content is not None]
         if len(found) == len(values):
             return numbers(np.concatenate(found, axis))
-        return Value(joint_state(values, rank), _joined(values, axis))
+        return Value(joint_state(values, rank), joined_shape(values, axis))
     first = values[0].state
     if isinstance(first, RowIndex) and len(values) > 1:
         return _coordinates(values, axis, first)
     row = same_rows(values, [_row_axis(values)] * len(values))
     if row is not None and row.axis == axis:
         raise Mixes("concat-rows", "Concat joins along the axis of the rows")
-    return Value(row or ROW_FREE, _joined(values, axis))
+    return Value(row or ROW_FREE, joined_shape(values, axis))
 
 
 def _coordinates(values: list[Value], axis: int, first: RowIndex) -> Value:
@@ -45,14 +45,15 @@ def _coordinates(values: list[Value], axis: int, first: RowIndex) -> Value:
     last = axis == rank - 1 and first.axis != axis and known(values[0])[axis] == ONE
     if not (first.exact and last and all(value.state == Row(first.axis) for value in values[1:])):
         raise Mixes("row-position-in-data", "the position of a row in the batch enters its data")
-    return Value(RowCoords(first.axis), _joined(values, axis))
+    return Value(RowCoords(first.axis), joined_shape(values, axis))
 
 
 def _row_axis(values: list[Value]) -> int:
     return next((value.row.axis for value in values if value.row is not None), 0)
 
 
-def _joined(values: list[Value], axis: int) -> tuple[Size, ...]:
+def joined_shape(values: list[Value], axis: int) -> tuple[Size, ...]:
+    """Return the shape of tensors joined along an axis."""
     shapes = [known(value) for value in values]
     total = sum((shape[axis] for shape in shapes), ZERO)
     return (*shapes[0][:axis], total, *shapes[0][axis + 1 :])
@@ -68,14 +69,15 @@ def split(op: Op) -> list[Value]:
     axis = op.axis(0, len(x.shape))
     if x.row is not None and x.row.axis == axis:
         raise Mixes("split-rows", "Split cuts along the axis of the rows")
-    parts = _parts(op, x.shape[axis], count)
+    parts = split_parts(op, x.shape[axis], count)
     if x.content is not None and all(part.value is not None for part in parts):
         ends = np.cumsum([int(part.value or 0) for part in parts])[:-1]
         return [numbers(piece) for piece in np.split(x.content, ends, axis)]
     return [carry(x, (*x.shape[:axis], part, *x.shape[axis + 1 :])) for part in parts]
 
 
-def _parts(op: Op, size: Size, count: int) -> list[Size]:
+def split_parts(op: Op, size: Size, count: int) -> list[Size]:
+    """Return the sizes that a Split cuts an axis of `size` into."""
     given = op.attribute("split")
     if given is not None:
         return [const(n) for n in given]
@@ -98,26 +100,27 @@ def slice_(op: Op) -> Value:
         if not all(value.number for value in op.present):
             raise Mixes("rank-unknown", "Slice of a tensor of unknown rank")
         return Value(BATCH_SIZE if any(v.state == BATCH_SIZE for v in op.present) else ROW_FREE)
-    starts, ends, axes, steps = _bounds(op, len(x.shape))
+    starts, ends, axes, steps = slice_bounds(op, len(x.shape))
     if x.content is not None:
         taken = _sliced_content(x.content, list(zip(starts, ends, axes, steps, strict=True)))
         if taken is not None:
             return taken
     sizes = list(x.shape)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        if (start, step) == (ZERO, ONE) and _reaches(end, sizes[axis]):
+        if (start, step) == (ZERO, ONE) and slice_reaches(end, sizes[axis]):
             continue
         if x.row is not None and axis == x.row.axis:
             raise Mixes("slice-rows", "Slice takes some rows of the batch, or changes their order")
         if any(bound.batch for bound in (start, end, step)) and not x.number:
             raise Mixes("size-from-batch", "the number of rows decides which part is taken")
-        sizes[axis] = _taken(op, sizes[axis], start, end, step)
+        sizes[axis] = slice_size(op, sizes[axis], start, end, step)
     if any(v.state == BATCH_SIZE for v in op.present):
         return Value(x.state if x.row else BATCH_SIZE, tuple(sizes))
     return Value(x.state, tuple(sizes))
 
 
-def _bounds(op: Op, rank: int) -> tuple[list[Size], list[Size], list[int], list[Size]]:
+def slice_bounds(op: Op, rank: int) -> tuple[list[Size], list[Size], list[int], list[Size]]:
+    """Return the starts, ends, axes and steps of a Slice."""
     if op.attribute("starts") is not None:
         starts, ends = ([const(n) for n in op.attribute(name)] for name in ("starts", "ends"))
         given = list(op.attribute("axes", range(len(starts))))
@@ -133,7 +136,8 @@ def _bounds(op: Op, rank: int) -> tuple[list[Size], list[Size], list[int], list[
     return starts, ends, [normal_axis(a, rank) for a in axes or range(len(starts))], steps
 
 
-def _reaches(end: Size, size: Size) -> bool:
+def slice_reaches(end: Size, size: Size) -> bool:
+    """Return whether an end is certainly the end of an axis of `size`, or beyond it."""
     if end == size or (end.value is not None and end.value >= _FAR):
         return True
     return (end - size).dimension
@@ -154,7 +158,8 @@ def _end(end: int | None, step: int | None) -> int | None:
     return None if step is not None and step < 0 and end is not None and end <= -_FAR else end
 
 
-def _taken(op: Op, size: Size, start: Size, end: Size, step: Size) -> Size:
+def slice_size(op: Op, size: Size, start: Size, end: Size, step: Size) -> Size:
+    """Return the size of what a Slice takes of an axis."""
     if None not in (size.value, start.value, end.value, step.value) and step.value:
         bounds = slice(start.value, _end(end.value, step.value), step.value)
         return const(len(range(*bounds.indices(size.value or 0))))
@@ -262,7 +267,7 @@ def qlinear_concat(op: Op) -> Value:
     row = same_rows(values, [_row_axis(values)] * len(values))
     if row is not None and row.axis == axis:
         raise Mixes("concat-rows", "Concat joins along the axis of the rows")
-    return Value(row or ROW_FREE, _joined(values, axis))
+    return Value(row or ROW_FREE, joined_shape(values, axis))
 
 
 barrier("Unique", "data-dependent-shape", "Unique compares the rows of the batch", domain=MICROSOFT)

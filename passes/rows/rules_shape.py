@@ -179,7 +179,7 @@ def reshape(op: Op) -> Value:
         target = objects([const(n) for n in op.attribute("shape")], (len(op.attribute("shape")),))
     if target is None or x.shape is None:
         return _reshaped_blindly(op, target)
-    sizes = _target_sizes(op, x.shape, list(target))
+    sizes = target_sizes(op, x.shape, list(target))
     if x.content is not None and all(s.value is not None for s in sizes):
         return numbers(x.content.reshape([int(s.value or 0) for s in sizes]))
     return reshaped(x, sizes)
@@ -192,7 +192,7 @@ def _reshaped_blindly(op: Op, target: Content | None) -> Value:
     return Value(ROW_FREE, sizes)
 
 
-def _target_sizes(op: Op, source: Shape, target: list[Size]) -> Shape:
+def target_sizes(op: Op, source: Shape, target: list[Size]) -> Shape:
     """Resolve 0 (copy) and -1 (the rest). A computed entry that may turn out -1, or 0 although there are elements,
     in some run stands for an unknown size, except where the total proves what it is.
     """

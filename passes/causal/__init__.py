@@ -1,0 +1,42 @@
+"""Causality: which tensors are proven to depend, at each position of a sequence, on earlier positions only.
+
+===================  ==============================================================================
+``state``            the lattice (``Fixed``, ``Counted``, ``Causal``, ``Ahead``) and abstract values
+``forms``            how entries are computed from their own positions: masks are followed by it
+``bounds``           between which numbers a form lies where one position is later than another
+``registry``         the registry of rules, and what a rule sees and says of its node
+``joining``          positions under broadcasting and in products
+``analysis``         the interpreter: :func:`prove_causal`
+``rules_*``          one file of rules per family of operators; importing them fills the registry
+===================  ==============================================================================
+
+Symbolic sizes, small integers and declarations are those of the row analysis (:mod:`actcache.passes.rows`).
+"""
+
+from actcache.passes.causal import (
+    rules_elementwise,
+    rules_normalise,
+    rules_product,
+    rules_select,
+    rules_shape,
+)
+from actcache.passes.causal.analysis import CausalProof, prove_causal
+from actcache.passes.causal.registry import RULES, Result
+from actcache.passes.causal.state import Ahead, Causal, Counted, Fixed, Place, State
+
+#: Imported for the rules they register.
+RULE_FAMILIES = (rules_elementwise, rules_normalise, rules_product, rules_select, rules_shape)
+
+__all__ = [
+    "RULES",
+    "RULE_FAMILIES",
+    "Ahead",
+    "Causal",
+    "CausalProof",
+    "Counted",
+    "Fixed",
+    "Place",
+    "Result",
+    "State",
+    "prove_causal",
+]

@@ -1,0 +1,237 @@
+"""Between which numbers a form lies, given how the position along one axis (key) stands to that along another (query).
+
+Interval arithmetic over :mod:`forms`. ``AHEAD``: the key is later than the query, key = query + 1 + e with e ≥ 0;
+``OWN``: they are the same; ``FIRST``: the key is position 0. Every other position is any number from 0 on. What cannot
+be told lies between -∞ and ∞.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from actcache.passes.causal.forms import Affine, Apply, Form, Given, Some, Table, Weights
+
+Interval: TypeAlias = tuple[float, float]
+ANY: Interval = (-math.inf, math.inf)
+TRUTH: Interval = (0.0, 1.0)
+ZERO: Interval = (0.0, 0.0)
+#: Ends of integers that the caller may hand in.
+_WIDEST = 2.0**64
+
+
+class Order(Enum):
+    """How the key's position stands to the query's."""
+
+    AHEAD = "ahead"
+    OWN = "own"
+    FIRST = "first"
+
+
+class Never(Exception):
+    """Raised when no entry is so: whatever is asked of such entries holds."""
+
+
+@dataclass
+class Scene:
+    """What is assumed about positions.
+
+    Attributes:
+        query: Axis of the query, from the back.
+        key: Axis of the key.
+        order: How they stand.
+        binary: Assume of masks that the caller hands in that they hold 0 and 1 only, and 1 at position 0.
+        assumed: The tensors of which that was assumed.
+    """
+
+    query: int
+    key: int
+    order: Order
+    binary: bool = False
+    assumed: set[str] = field(default_factory=set)
+
+    def bounds(self, form: Form) -> Interval:
+        """Return the least and the largest number that the form can be.
+
+        Raises:
+            Never: No entry is so.
+        """
+        if isinstance(form, Affine):
+            return self._affine(form)
+        if isinstance(form, Table):
+            return self._table(form)
+        if isinstance(form, Given):
+            return self._given(form)
+        if isinstance(form, Weights):
+            ahead = (form.query, form.key) == (self.query, self.key) and self.order is Order.AHEAD
+            return ZERO if ahead else TRUTH
+        if isinstance(form, Some):
+            return form.low, form.high
+        return self._applied(form)
+
+    def _affine(self, form: Affine) -> Interval:
+        factors = dict(form.terms)
+        offset = 0
+        if self.key in factors:
+            own = factors.pop(self.key)
+            if self.order is not Order.FIRST:
+                factors[self.query] = factors.get(self.query, 0) + own
+            if self.order is Order.AHEAD:
+                factors[_BEYOND] = own
+                offset = own
+        known = form.constant.value
+        least = known if known is not None else 0 if form.constant.dimension else -math.inf
+        most = known if known is not None else math.inf
+        low = -math.inf if any(factor < 0 for factor in factors.values()) else least + offset
+        high = math.inf if any(factor > 0 for factor in factors.values()) else most + offset
+        return low, high
+
+    def _table(self, form: Table) -> Interval:
+        chosen = form.array
+        if self.key in form.axes:
+            chosen = self._entries(form)
+        if not chosen.size:
+            raise Never
+        low, high = float(chosen.min()), float(chosen.max())
+        return ANY if math.isnan(low) or math.isnan(high) else (low, high)
+
+    def _entries(self, form: Table) -> npt.NDArray[np.generic]:
+        """The entries of a constant that lie as assumed."""
+        key = form.axes.index(self.key)
+        if self.order is Order.FIRST:
+            return np.take(form.array, [form.start[key]], key)
+        if self.query not in form.axes:
+            first = form.start[key] + (self.order is Order.AHEAD)
+            return np.take(form.array, range(first, form.array.shape[key]), key)
+        query = form.axes.index(self.query)
+        at = np.arange(form.array.shape[query])[:, None] - form.start[query]
+        of = np.arange(form.array.shape[key])[None, :] - form.start[key]
+        wanted = (of > at if self.order is Order.AHEAD else of == at) & (at >= 0) & (of >= 0)
+        found: npt.NDArray[np.generic] = np.moveaxis(form.array, (query, key), (0, 1))[wanted]
+        return found
+
+    def _given(self, form: Given) -> Interval:
+        if self.binary and form.axis is not None:
+            self.assumed.add(form.name)
+            return (1.0, 1.0) if self.order is Order.FIRST and form.axis == self.key else TRUTH
+        if form.kind == "b":
+            return TRUTH
+        return ANY if form.kind == "f" else (-_WIDEST, _WIDEST)
+
+    def _applied(self, form: Apply) -> Interval:
+        if form.operator == "Where":
+            return self._where(*form.operands)
+        rule = _RULES.get(form.operator)
+        if rule is None:
+            return ANY
+        low, high = rule(*(self.bounds(operand) for operand in form.operands))
+        return ANY if math.isnan(low) or math.isnan(high) else (low, high)
+
+    def _where(self, condition: Form, yes: Form, no: Form) -> Interval:
+        chosen = self.bounds(condition)
+        if chosen == (1.0, 1.0):
+            return self.bounds(yes)
+        if chosen == ZERO:
+            return self.bounds(no)
+        return _hull(self.bounds(yes), self.bounds(no))
+
+
+#: Stands for e in ``key = query + 1 + e``.
+_BEYOND = 1 << 30
+
+
+def _hull(*intervals: Interval) -> Interval:
+    return min(low for low, _ in intervals), max(high for _, high in intervals)
+
+
+def _add(a: Interval, b: Interval) -> Interval:
+    return a[0] + b[0], a[1] + b[1]
+
+
+def _negative(a: Interval) -> Interval:
+    return -a[1], -a[0]
+
+
+def _multiply(a: Interval, b: Interval) -> Interval:
+    """0 times infinity is no number: then nothing is known."""
+    products = [x * y for x in a for y in b]
+    return ANY if any(math.isnan(product) for product in products) else (min(products), max(products))
+
+
+def _divide(a: Interval, b: Interval) -> Interval:
+    if b[0] <= 0 <= b[1] or math.inf in map(abs, b):
+        return ANY
+    return _multiply(a, (1 / b[1], 1 / b[0]))
+
+
+def _absolute(a: Interval) -> Interval:
+    return (0.0 if a[0] <= 0 <= a[1] else min(map(abs, a))), max(map(abs, a))
+
+
+def _truth(yes: bool, no: bool) -> Interval:
+    return (1.0, 1.0) if yes else ZERO if no else TRUTH
+
+
+def _equal(a: Interval, b: Interval) -> Interval:
+    return _truth(a == b and a[0] == a[1], a[1] < b[0] or b[1] < a[0])
+
+
+def _as_truth(a: Interval) -> Interval:
+    return _truth(a[0] > 0 or a[1] < 0, a == ZERO)
+
+
+def _as_half(a: Interval) -> Interval:
+    """What float16 cannot hold becomes infinite."""
+    low, high = (math.copysign(math.inf, end) if abs(end) > 65504 else end for end in a)
+    return low, high
+
+
+def _rising(function: Callable[[float], float]) -> Callable[[Interval], Interval]:
+    """A function whose results rise with its argument."""
+    return lambda a: (function(a[0]), function(a[1]))
+
+
+def _exponential(value: float) -> float:
+    return math.inf if value > 700 else math.exp(value)
+
+
+_RULES: dict[str, Callable[..., Interval]] = {
+    "Add": _add,
+    "Sub": lambda a, b: _add(a, _negative(b)),
+    "Mul": _multiply,
+    "Div": _divide,
+    "Neg": _negative,
+    "Abs": _absolute,
+    "Min": lambda *a: (min(low for low, _ in a), min(high for _, high in a)),
+    "Max": lambda *a: (max(low for low, _ in a), max(high for _, high in a)),
+    "Sum": lambda *a: (sum(low for low, _ in a), sum(high for _, high in a)),
+    "Not": lambda a: (1 - a[1], 1 - a[0]),
+    "And": lambda a, b: (min(a[0], b[0]), min(a[1], b[1])),
+    "Or": lambda a, b: (max(a[0], b[0]), max(a[1], b[1])),
+    "Xor": lambda a, b: _truth({a, b} == {(1.0, 1.0), ZERO}, a == b and a != TRUTH),
+    "Equal": _equal,
+    "Less": lambda a, b: _truth(a[1] < b[0], a[0] >= b[1]),
+    "LessOrEqual": lambda a, b: _truth(a[1] <= b[0], a[0] > b[1]),
+    "Greater": lambda a, b: _truth(a[0] > b[1], a[1] <= b[0]),
+    "GreaterOrEqual": lambda a, b: _truth(a[0] >= b[1], a[1] < b[0]),
+    "IsNaN": lambda a: TRUTH,
+    "IsInf": lambda a: TRUTH,
+    "Cast:b": _as_truth,
+    "Cast:i": lambda a: (float(np.trunc(a[0])), float(np.trunc(a[1]))),
+    "Cast:f": lambda a: a,
+    "Cast:e": _as_half,
+    "Identity": lambda a: a,
+    "Exp": _rising(_exponential),
+    "Tanh": _rising(math.tanh),
+    "Relu": _rising(lambda value: max(value, 0.0)),
+    "Floor": _rising(lambda value: float(np.floor(value))),
+    "Ceil": _rising(lambda value: float(np.ceil(value))),
+    "Round": _rising(lambda value: float(np.round(value))),
+    "Sqrt": lambda a: ANY if a[0] < 0 else (math.sqrt(a[0]), math.sqrt(a[1])),
+}

@@ -1,0 +1,226 @@
+"""Forms: how the entries of a tensor are computed from their own positions, as far as masks are made that way.
+
+A form is a tree of elementwise operators. Its leaves are position numbers, constants, tensors that the caller hands in,
+and values of which nothing is known. Axes are counted from the back (-1, -2, …), so that trees of broadcast operands
+fit together as they are. :mod:`bounds` says between which numbers a form lies where one position is later than
+another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from actcache.passes.rows.sizes import ZERO, Size, const
+
+#: Larger trees are not followed.
+MOST_PARTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """Σ factor · (position along axis) + constant.
+
+    Attributes:
+        terms: Axis and factor (not 0), by axis.
+        constant: May hold S: then the form is not stable.
+    """
+
+    terms: tuple[tuple[int, int], ...] = ()
+    constant: Size = ZERO
+
+    def plus(self, other: Affine, factor: int = 1) -> Affine:
+        """Return this form and `factor` times another together."""
+        sums = dict(self.terms)
+        for axis, own in other.terms:
+            sums[axis] = sums.get(axis, 0) + factor * own
+        terms = tuple(sorted((axis, own) for axis, own in sums.items() if own))
+        return Affine(terms, self.constant + other.constant * const(factor))
+
+    @property
+    def number(self) -> int | None:
+        """The value, when it is one number everywhere."""
+        return None if self.terms else self.constant.value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A constant: array[start[d] + position along axes[d], …]."""
+
+    array: npt.NDArray[np.generic]
+    axes: tuple[int, ...]
+    start: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A tensor that the caller hands in.
+
+    Attributes:
+        name: Of the tensor.
+        axis: Along which its own positions lie; None: unknown or none.
+        kind: numpy's kind of its type: ``b``, ``i``, ``u``, ``f``.
+    """
+
+    name: str
+    axis: int | None
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """A value between two numbers, or any (finite) result of a computation."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    stable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Numbers from 0 to 1 that are 0 where the position along `key` is later than that along `query`."""
+
+    query: int
+    key: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Apply:
+    """An elementwise operator (its ONNX name; casts as ``Cast:b``, ``Cast:i``, ``Cast:f``, ``Cast:e``)."""
+
+    operator: str
+    operands: tuple[Form, ...]
+    parts: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", 1 + sum(parts(operand) for operand in self.operands))
+
+
+Form: TypeAlias = Affine | Table | Given | Some | Weights | Apply
+
+#: What a computation from data gives: no model's scores come near the numbers that masks are made of.
+COMPUTED = Some(-1e28, 1e28)
+
+
+def parts(form: Form) -> int:
+    """Return the number of operators and leaves."""
+    return form.parts if isinstance(form, Apply) else 1
+
+
+def is_stable(form: Form) -> bool:
+    """Return whether the number of positions is nowhere in it."""
+    if isinstance(form, Affine):
+        return not form.constant.batch
+    if isinstance(form, Apply):
+        return all(map(is_stable, form.operands))
+    return form.stable if isinstance(form, Some) else True
+
+
+def applied(operator: str, operands: tuple[Form, ...]) -> Form:
+    """Return an operator on forms; sums and differences of position numbers are followed exactly."""
+    affine = [form for form in operands if isinstance(form, Affine)]
+    if len(affine) == len(operands) and operator in _EXACT:
+        exact = _EXACT[operator](*affine)
+        if exact is not None:
+            return exact
+    if operator in _COMPARISONS and len(affine) == 2:
+        operands = (affine[0].plus(affine[1], -1), Affine())  # what both have in common, S as well, goes
+    form = Apply(operator, operands)
+    return form if form.parts <= MOST_PARTS else Some(stable=is_stable(form))
+
+
+def _product(a: Affine, b: Affine) -> Affine | None:
+    for one, other in ((a, b), (b, a)):
+        if one.number is not None:
+            return Affine().plus(other, one.number)
+    return None
+
+
+_EXACT: dict[str, Callable[..., Affine | None]] = {
+    "Add": lambda a, b: a.plus(b),
+    "Sub": lambda a, b: a.plus(b, -1),
+    "Neg": lambda a: Affine().plus(a, -1),
+    "Mul": _product,
+    "Cast:i": lambda a: a,
+    "Cast:f": lambda a: a,  # positions are far below the numbers that floats cannot count
+    "Identity": lambda a: a,
+}
+_COMPARISONS = frozenset({"Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"})
+
+
+def substitute(form: Form, places: Mapping[int, Affine | None]) -> Form:
+    """Return the form with positions along axes replaced; None: by something that is not known.
+
+    Axes that are not in `places` stay.
+    """
+    if isinstance(form, Affine):
+        result = Affine((), form.constant)
+        for axis, factor in form.terms:
+            new = places.get(axis, Affine(((axis, 1),)))
+            if new is None:
+                return Some(stable=is_stable(form))
+            result = result.plus(new, factor)
+        return result
+    if isinstance(form, Table):
+        return _substituted_table(form, places)
+    if isinstance(form, Given):
+        return form if form.axis is None else replace(form, axis=_moved(form.axis, places))
+    if isinstance(form, Weights):
+        query, key = (_moved(axis, places) for axis in (form.query, form.key))
+        return Some(0, 1) if query is None or key is None else Weights(query, key)
+    if isinstance(form, Apply):
+        return Apply(form.operator, tuple(substitute(operand, places) for operand in form.operands))
+    return form
+
+
+def _plain(place: Affine) -> int | None:
+    """The axis, if the position is exactly that along one axis."""
+    return place.terms[0][0] if place.constant == ZERO and len(place.terms) == 1 and place.terms[0][1] == 1 else None
+
+
+def _moved(axis: int, places: Mapping[int, Affine | None]) -> int | None:
+    new = places.get(axis, Affine(((axis, 1),)))
+    return None if new is None else _plain(new)
+
+
+def _substituted_table(table: Table, places: Mapping[int, Affine | None]) -> Form:
+    array, axes, start = table.array, [], []
+    for axis, first in zip(table.axes, table.start, strict=True):
+        new = places.get(axis, Affine(((axis, 1),)))
+        shift = None if new is None else new.constant.value
+        if new is None or shift is None or len(new.terms) > 1 or any(factor != 1 for _, factor in new.terms):
+            return _range_of(table.array, stable=new is None or not new.constant.batch)
+        if new.terms:
+            axes.append(new.terms[0][0])
+            start.append(first + shift)
+        elif 0 <= first + shift < array.shape[len(axes)]:
+            array = np.take(array, first + shift, len(axes))
+        else:
+            return _range_of(table.array)
+    if len(set(axes)) < len(axes) or any(first < 0 for first in start):
+        return _range_of(table.array)
+    return Table(array, tuple(axes), tuple(start))
+
+
+def _range_of(array: npt.NDArray[np.generic], *, stable: bool = True) -> Some:
+    if not array.size or array.dtype.kind not in "biuf":
+        return Some(stable=stable)
+    low, high = float(array.min()), float(array.max())
+    return Some(stable=stable) if math.isnan(low) or math.isnan(high) else Some(low, high, stable)
+
+
+def table(array: npt.NDArray[np.generic]) -> Form | None:
+    """Return the form of a constant; None for one that holds no numbers."""
+    if array.dtype.kind not in "biuf":
+        return None
+    if array.size == 1 and array.dtype.kind in "iu":
+        return Affine((), const(int(array.reshape(-1)[0])))
+    wide = [dim for dim, size in enumerate(array.shape) if size != 1]
+    return Table(
+        array.reshape([array.shape[dim] for dim in wide]), tuple(d - array.ndim for d in wide), (0,) * len(wide)
+    )

@@ -1,0 +1,112 @@
+"""Causal rules of elementwise operators: an entry of the result reads the same entry of each operand, broadcast."""
+
+from __future__ import annotations
+
+import onnx
+
+from actcache.passes.causal.forms import COMPUTED, Affine, Form, Some, applied, is_stable, table
+from actcache.passes.causal.joining import axes_of, fitted, joined
+from actcache.passes.causal.registry import MICROSOFT, SIZE_IN_DATA, Op, Result, known, rule
+from actcache.passes.causal.state import Counted, LooksAhead, Value
+from actcache.passes.rows.rules_elementwise import NARY, UNARY
+
+_BOOL = onnx.TensorProto.BOOL
+_FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16})
+
+
+@rule(*UNARY, *NARY, "Neg", "Abs", "Not", "Identity", "SwiGLU")
+@rule("Gelu", "QuickGelu", "BiasGelu", "FastGelu", domain=MICROSOFT)
+def elementwise(op: Op) -> Result:
+    """With numpy's broadcasting."""
+    if op.attribute("broadcast") or (op.opset < 7 and len(op.present) > 1):
+        raise LooksAhead("old-broadcasting", "operators before opset 7 broadcast by attributes, which is not followed")
+    return with_form(op, joined(op.inputs, op.symbols), _operator(op))
+
+
+def _operator(op: Op) -> str:
+    rounds = op.node.op_type in ("Div", "Mod", "Pow") and not _is_float(op.types[0])
+    return f"{op.node.op_type}:i" if rounds else op.node.op_type
+
+
+@rule("Cast", "CastLike")
+def cast(op: Op) -> Result:
+    """Elementwise, whatever the types."""
+    x = op.need(0)
+    target = int(op.attribute("to")) if op.node.op_type == "Cast" else op.types[1]
+    result = Result([Value(x.state, known(x))], {0: axes_of(x)})
+    if target is None or x.form is None:
+        return Result([_formed(result.values[0], Some(stable=x.stable) if x.form is not None else None)], result.axes)
+    return Result([_formed(result.values[0], applied(f"Cast:{_kind(target)}", (x.form,)))], result.axes)
+
+
+def _kind(dtype: int) -> str:
+    if dtype == _BOOL:
+        return "b"
+    if dtype == onnx.TensorProto.FLOAT16:
+        return "e"
+    return "f" if dtype in _FLOATS else "i"
+
+
+@rule("Clip")
+def clip(op: Op) -> Result:
+    """Bounds are the same for all positions."""
+    op.fixed(1, 2)
+    x = op.need(0)
+    return Result(
+        [_formed(Value(x.state, known(x)), None if x.form is None else Some(stable=x.stable))], {0: axes_of(x)}
+    )
+
+
+@rule("Dropout")
+def dropout(op: Op) -> Result:
+    """In inference the identity; in training it draws random numbers."""
+    if (op.get(2) is not None and op.integers(2) != [0]) or (op.opset < 7 and not op.attribute("is_test", 0)):
+        raise LooksAhead("training-mode", "Dropout is, or may be, in training mode")
+    x = op.need(0)
+    mask = Value(x.state, known(x))
+    return Result([x, mask][: len(op.node.output)], {0: axes_of(x)})
+
+
+def with_form(op: Op, result: Result, operator: str) -> Result:
+    """Add the form to the result of an elementwise operator, where an operand has one that knows positions."""
+    shape = known(result.values[0])
+    followed = any(value.form is not None for value in op.present)
+    if not followed and any(value.data for value in op.present):
+        return result
+    forms = [_fitted(op, index, value) for index, value in enumerate(op.inputs) if value is not None]
+    fit = [fitted(form, known(value), shape) for form, value in zip(forms, op.present, strict=True)]
+    form = applied(operator, tuple(form for form in fit if form is not None))
+    return Result([_formed(result.values[0], form)], result.axes)
+
+
+def _fitted(op: Op, index: int, value: Value) -> Form:
+    return form_of(value, op.types[index])
+
+
+def form_of(value: Value, dtype: int | None) -> Form:
+    """Return the form of an operand; of a value that nothing is known of, what its type says."""
+    if value.form is not None:
+        return value.form
+    array = value.array()
+    if array is not None and (known_form := table(array)) is not None:
+        return known_form
+    if value.content is not None and value.content.size == 1:
+        return Affine((), value.content.reshape(-1)[0])
+    if dtype == _BOOL:
+        return Some(0, 1, value.stable)
+    computed = value.data and dtype in (*_FLOATS, onnx.TensorProto.FLOAT16)
+    return COMPUTED if computed else Some(stable=value.stable)
+
+
+def _formed(value: Value, form: Form | None) -> Value:
+    """Give a value its form, which decides whether it is stable."""
+    state = value.state
+    if form is not None and isinstance(state, Counted):
+        state = Counted(state.places, is_stable(form))
+    elif form is not None and value.data and not is_stable(form):
+        raise LooksAhead("size-in-data", SIZE_IN_DATA)
+    return Value(state, value.shape, form=form)
+
+
+def _is_float(dtype: int | None) -> bool:
+    return dtype in _FLOATS or dtype == onnx.TensorProto.FLOAT16

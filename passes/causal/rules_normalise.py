@@ -1,0 +1,181 @@
+"""Causal rules of softmax, of normalisations with statistics, and of reductions: over which entries decides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import onnx
+
+from actcache.passes.causal.bounds import Never, Order, Scene
+from actcache.passes.causal.forms import Form, Weights
+from actcache.passes.causal.joining import axes_of, joined, lost
+from actcache.passes.causal.registry import MICROSOFT, Op, Result, known, rule
+from actcache.passes.causal.rules_shape import moved
+from actcache.passes.causal.state import LooksAhead, Value
+from actcache.passes.rows.rules_reduce import softmax_axes
+from actcache.passes.rows.sizes import ONE
+
+#: A mask is closed where it is at most this: no score of a model is near it, so that exp(score - largest) is 0.
+CLOSED = -1e30
+#: And open where it is at least this.
+OPEN = -1e29
+
+
+@rule("Softmax")
+def softmax(op: Op) -> Result:
+    """Normalises along an axis: of features, or of positions of which later ones are closed by a mask."""
+    x = op.need(0)
+    axes = softmax_axes(op.rows, len(known(x)), op.opset)
+    over = [place for place in x.places if place.axis in axes]
+    same = Value(x.state, known(x))
+    if not over:
+        return Result([same], {0: axes_of(x)}, whole=frozenset(axes))
+    rank = len(known(x))
+    queries = [place for place in x.places if place.axis not in axes]
+    if len(axes) > 1 or len(queries) != 1 or not all(place.plain for place in x.places):
+        raise LooksAhead("softmax-over-positions", "Softmax normalises over positions, later ones included")
+    query, key = queries[0].axis - rank, over[0].axis - rank
+    _closed(op, x.form, query, key)
+    return Result([replace(same, form=Weights(query, key))], {0: axes_of(x)}, whole=frozenset(axes))
+
+
+def _closed(op: Op, form: Form | None, query: int, key: int) -> None:
+    """Require a mask that closes later positions, and leaves each position one to look at.
+
+    Where all that a position may see is closed by a finite number, its weights are equal for all S positions.
+    """
+    if form is None:
+        raise LooksAhead("bidirectional", "attention to all positions, later ones included: no mask closes them")
+    infinite = False
+    for binary in (False, True) if op.conditions is not None else (False,):
+        scene = Scene(query, key, Order.AHEAD, binary)
+        try:
+            _, high = scene.bounds(form)
+        except Never:
+            return
+        infinite = high == float("-inf")
+        if infinite or (high <= CLOSED and op.types[0] != onnx.TensorProto.FLOAT16):
+            if op.conditions is not None:
+                op.conditions.update(scene.assumed)
+            break
+    else:
+        raise LooksAhead("not-causal", _why(form, Scene(query, key, Order.AHEAD), op.types[0]))
+    if not infinite and not _has_open(op, form, query, key):
+        reason = "a position may find all positions up to its own closed, and then looks at all of them alike"
+        raise LooksAhead("mask-closes-all", reason)
+
+
+def _has_open(op: Op, form: Form, query: int, key: int) -> bool:
+    scenes = [Scene(query, key, order) for order in (Order.OWN, Order.FIRST)]
+    if op.conditions is not None:
+        scenes.append(Scene(query, key, Order.FIRST, binary=True))
+    for scene in scenes:
+        try:
+            low, _ = scene.bounds(form)
+        except Never:
+            return True
+        if low >= OPEN:
+            if op.conditions is not None:
+                op.conditions.update(scene.assumed)
+            return True
+    return False
+
+
+def _why(form: Form, scene: Scene, dtype: int | None) -> str:
+    low, high = scene.bounds(form)
+    if high <= -1e3:
+        kind = " of float16" if dtype == onnx.TensorProto.FLOAT16 else ""
+        return f"the mask of later positions adds {high:.3g}{kind}, which large scores may outweigh"
+    if low <= CLOSED:
+        return "the mask depends on what is handed in, or closes only some of the later positions"
+    return "the mask does not close later positions"
+
+
+@rule("LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization")
+def layer_normalization(op: Op) -> Result:
+    """Statistics over the axes from `axis` on; scale and bias are broadcast."""
+    return _layer_norm(op, op.need(0), len(op.node.output), range(1, len(op.inputs)))
+
+
+@rule("SkipLayerNormalization", "SkipSimplifiedLayerNormalization", domain=MICROSOFT)
+def skip_layer_normalization(op: Op) -> Result:
+    """LayerNormalization of input + skip + bias; the fourth output is the sum."""
+    total = joined([op.need(0), op.need(1)], op.symbols).values[0]
+    if known(total) != op.shape(0):
+        raise LooksAhead("broadcast", "SkipLayerNormalization broadcasts its input")
+    normal = _layer_norm(op, total, 3, range(2, len(op.inputs)))
+    axes = {**normal.axes, 1: axes_of(op.need(1))}
+    return Result([*normal.values, total][: len(op.node.output)], axes, whole=normal.whole)
+
+
+def _layer_norm(op: Op, x: Value, outputs: int, parameters: range) -> Result:
+    op.fixed(*parameters)
+    rank = len(known(x))
+    axis = op.axis(-1, rank)
+    _none_of(op, x, list(range(axis, rank)))
+    statistics = Value(x.state, tuple(ONE if a >= axis else size for a, size in enumerate(known(x))))
+    return Result([Value(x.state, known(x)), *[statistics] * (outputs - 1)], {0: axes_of(x)})
+
+
+@rule("LpNormalization", "LogSoftmax", "Hardmax")
+def along_axis(op: Op) -> Result:
+    """Combines the entries along an axis of features."""
+    x = op.need(0)
+    rank = len(known(x))
+    axes = [op.axis(-1, rank)] if op.node.op_type == "LpNormalization" else softmax_axes(op.rows, rank, op.opset)
+    _none_of(op, x, axes)
+    return Result([Value(x.state, known(x), form=lost(x.form))], {0: axes_of(x)})
+
+
+@rule("BatchNormalization")
+def batch_normalization(op: Op) -> Result:
+    """In inference elementwise, with constants per channel (axis 1)."""
+    if op.attribute("training_mode", 0) or len([name for name in op.node.output if name]) > 1 or op.opset < 9:
+        raise LooksAhead("training-mode", "BatchNormalization is, or may be, in training mode")
+    op.fixed(1, 2, 3, 4)
+    x = op.need(0)
+    if any(place.axis == 1 for place in x.places):
+        raise LooksAhead("normalise-over-positions", "BatchNormalization has constants along the axis of positions")
+    return Result([Value(x.state, known(x), form=lost(x.form))], {0: axes_of(x)})
+
+
+@rule(*(f"Reduce{kind}" for kind in "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare".split()))
+def reduce(op: Op) -> Result:
+    """Combines the entries along axes of features; sums may go over positions where later ones are 0."""
+    x = op.need(0)
+    rank = len(known(x))
+    axes = op.axes(rank)
+    if not axes:
+        if op.attribute("noop_with_empty_axes", 0):
+            return Result([x], {0: axes_of(x)})
+        axes = list(range(rank))
+    keep = bool(op.attribute("keepdims", 1))
+    _none_of(op, x, axes)
+    sizes = known(x)
+    if keep:
+        shape = tuple(ONE if axis in axes else size for axis, size in enumerate(sizes))
+        return Result([Value(x.state, shape, form=lost(x.form))], {0: axes_of(x)})
+    kept = [axis for axis in range(rank) if axis not in axes]
+    bare = Value(x.state, sizes, form=lost(x.form))
+    return moved(bare, {old: new for new, old in enumerate(kept)}, tuple(sizes[axis] for axis in kept))
+
+
+@rule("ArgMax", "ArgMin")
+def arg(op: Op) -> Result:
+    """The place of the extremum along an axis of features."""
+    x = op.need(0)
+    rank = len(known(x))
+    axis = op.axis(0, rank)
+    _none_of(op, x, [axis])
+    bare = Value(x.state, known(x))
+    if op.attribute("keepdims", 1):
+        return Result(
+            [replace(bare, shape=tuple(ONE if a == axis else s for a, s in enumerate(known(x))))], {0: axes_of(x)}
+        )
+    kept = [a for a in range(rank) if a != axis]
+    return moved(bare, {old: new for new, old in enumerate(kept)}, tuple(known(x)[a] for a in kept))
+
+
+def _none_of(op: Op, x: Value, axes: list[int]) -> None:
+    if any(place.axis in axes for place in x.places):
+        raise LooksAhead("over-positions", f"{op.node.op_type} goes over positions, later ones included")
