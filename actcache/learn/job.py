@@ -54,6 +54,9 @@ def _step_back() -> None:
     nice = settings.niceness()
     with suppress(OSError):
         os.nice(nice)
+    if nice >= settings.DEFAULT_NICE:  # even then it would hold a core for a moment after others have woken up
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     # A session of its own is scheduled as a group, whose niceness is another one.
     for file, value in (("autogroup", str(nice)), ("oom_score_adj", "1000")):
         with suppress(OSError):
@@ -128,7 +131,7 @@ def _answer(
 
 def take_over(calls: Path, target: Path) -> int:
     """Make samples of recorded chunks, and return how many. The oldest samples go if there are too many."""
-    from actcache.learn.sampling import read_chunk
+    from actcache.learn.chunks import read_chunk
     from actcache.model.feed_file import save_sample
 
     taken = 0

@@ -21,8 +21,6 @@ from actcache.learn.opening import Opening, declare, rebind
 from actcache.learn.place import Place, Ready
 from actcache.learn.sampling import Sampling
 
-_Call = Callable[[], Any]
-_Again = Callable[[Any], Any]
 #: So many calls that cannot be recorded are no accident.
 _FEW = 16
 _MANIFEST = "actcache.manifest"
@@ -117,18 +115,19 @@ class Learner:
 
     # -- its calls ------------------------------------------------------------------------------
 
-    def call(self, run: _Call, again: _Again | None, feed: Callable[[], Mapping[str, Any]]) -> Any:
+    def call(self, run: Callable[..., Any], again: str | None, given: tuple[Any, ...], feed: Mapping[str, Any]) -> Any:
         """Make a call.
 
         Args:
             run: Makes it.
-            again: Makes it on a plain session; None: it cannot be made there.
-            feed: Returns its inputs.
+            again: The method that makes it on a plain session; None: it cannot be made there.
+            given: The arguments.
+            feed: Its inputs.
         """
         ready = self.ready
         start = time.perf_counter()
         try:
-            result = run()
+            result = run(*given)
         except (ValueError, TypeError, AttributeError):  # the call makes no sense, whatever the model
             raise
         except Exception as error:
@@ -136,29 +135,35 @@ class Learner:
                 raise
             failure = error
         else:
-            self.sampling.saw(feed, time.perf_counter() - start)
+            if self.sampling.recording:
+                self.sampling.seconds += time.perf_counter() - start
+                self._record(feed)
             return result
-        return self._once_more(again, failure)
+        return self._once_more(again, given, failure)
 
     def answering(
-        self, callback: Callable[..., Any], again: _Again, feed: Callable[[], Mapping[str, Any]]
+        self, callback: Callable[..., Any], given: tuple[Any, ...], feed: Mapping[str, Any]
     ) -> Callable[..., Any]:
         """Return the callback for a call that is made now, and answered later."""
         session = self._session() if self._session is not None else None
         below, ready, start = getattr(session, "_sess", None), self.ready, time.perf_counter()
-        with suppress(Exception):  # the arrays may be changed once the call has returned
-            self.sampling.about_to_run(feed)
+        self._record(feed)  # the arrays may be changed once the call has returned
 
         def answered(results: Any, user_data: Any, failure: str) -> Any:
             nonlocal below
             below = None  # until now it had to live
             if failure and ready is not None:
                 with suppress(Exception):
-                    results, failure = self._once_more(again, RuntimeError(failure)), ""
+                    results, failure = self._once_more("run", given, RuntimeError(failure)), ""
             self.sampling.seconds += time.perf_counter() - start
             return callback(results, user_data, failure)
 
         return answered
+
+    def _record(self, feed: Mapping[str, Any]) -> None:
+        self.sampling.saw(feed)
+        if not self.sampling.recording:
+            self.idle = self.ready is None
 
     def other_owner(self, binding: Any) -> Any:
         """Return the session, as C++ has it, that a binding was made for, if the learner's one has since gone over."""
@@ -166,7 +171,7 @@ class Learner:
         session = self._session() if self._session is not None else None
         return owner if session is not None and owner is not session._sess and owner in self._below else None
 
-    def _once_more(self, again: _Again, failure: Exception) -> Any:
+    def _once_more(self, again: str, given: tuple[Any, ...], failure: Exception) -> Any:
         """Make a call that the compiled model failed in with the original; what that says counts."""
         with suppress(Exception):  # other threads may wait for what this call was to compute
             from actcache.base.library import library
@@ -175,7 +180,7 @@ class Learner:
         with self.lock:
             if self._original is None:
                 self._original = self.opening.original()
-        result = again(self._original)
+        result = getattr(self._original, again)(*given)
         self.stay(f"a call failed that the original can make ({type(failure).__name__}: {failure})")
         return result
 
@@ -242,7 +247,8 @@ class Learner:
                 self.place.write_refusal()
         except Exception as error:
             self.stay(f"learning failed ({type(error).__name__}: {error})")
-        self.idle = self.ready is None and not self.sampling.active
+        self.sampling.resume()
+        self.idle = self.ready is None and not self.sampling.recording
         return session is not None
 
     def _try(self, session: Any) -> None:

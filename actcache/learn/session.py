@@ -7,105 +7,93 @@ one; which, is the learner's business (``learner.py``). All calls go through onn
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actcache.learn.learner import Learner, begin
 
+_Real: Any = object  # in the class that is used, onnxruntime's comes behind
+
+
+class _Learning(_Real):  # type: ignore[misc, unused-ignore]
+    _actcache_learns = True
+    # None: a session that onnxruntime makes by other ways, or one that is not learning.
+    _learner: Learner | None = None
+    _wants_to_learn = True
+    #: onnxruntime's own class.
+    _actcache_real: Any
+
+    def __init__(
+        self,
+        path_or_bytes: Any,
+        sess_options: Any = None,
+        providers: Sequence[Any] | None = None,
+        provider_options: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        learner = None
+        if self._wants_to_learn:
+            real = self._actcache_real
+            learner = begin(real, path_or_bytes, sess_options, providers, provider_options, kwargs)
+        self._learner = learner
+        super().__init__(path_or_bytes, sess_options, providers, provider_options=provider_options, **kwargs)
+        if learner is not None:
+            learner.attach(self)
+
+    def _create_inference_session(self, providers: Any, provider_options: Any, disabled_optimizers: Any = None) -> None:
+        create = super()._create_inference_session
+        if self._learner is None or not self._learner.create(self, create, providers, provider_options):
+            create(providers, provider_options, disabled_optimizers)
+
+    def run(self, output_names: Any, input_feed: Mapping[str, Any], run_options: Any = None) -> Any:
+        learner = self._learner
+        if learner is None or learner.idle:
+            return super().run(output_names, input_feed, run_options)
+        return learner.call(super().run, "run", (output_names, input_feed, run_options), input_feed)
+
+    def run_with_ort_values(
+        self, output_names: Any, input_dict_ort_values: Mapping[str, Any], run_options: Any = None
+    ) -> Any:
+        learner = self._learner
+        if learner is None or learner.idle:
+            return super().run_with_ort_values(output_names, input_dict_ort_values, run_options)
+        given = (output_names, input_dict_ort_values, run_options)
+        return learner.call(super().run_with_ort_values, "run_with_ort_values", given, input_dict_ort_values)
+
+    def run_async(
+        self, output_names: Any, input_feed: Any, callback: Any, user_data: Any, run_options: Any = None
+    ) -> Any:
+        learner = self._learner
+        if learner is not None and not learner.idle:
+            callback = learner.answering(callback, (output_names, input_feed, run_options), input_feed)
+        return super().run_async(output_names, input_feed, callback, user_data, run_options)
+
+    def run_with_iobinding(self, iobinding: Any, run_options: Any = None) -> Any:
+        learner = self._learner
+        if learner is None:
+            return super().run_with_iobinding(iobinding, run_options)
+        run: Any = functools.partial(super().run_with_iobinding, iobinding)
+        owner = learner.other_owner(iobinding)
+        if owner is not None:  # bound before the session went over: it stays with the session that it was made for
+            run = functools.partial(owner.run_with_iobinding, iobinding._iobinding)
+        if learner.idle:
+            return run(run_options)
+        return learner.call(run, None, (run_options,), getattr(iobinding, "_actcache_inputs", {}))
+
+
+class _OwningValues(_Learning):
+    def create_ortvalue_from_shape_and_type(self, *arguments: Any, **keywords: Any) -> Any:
+        if self._learner is not None:
+            self._learner.stay("it owns values in its own memory (create_ortvalue_from_shape_and_type)")
+        return super().create_ortvalue_from_shape_and_type(*arguments, **keywords)
+
 
 def learning_class(real: Any) -> Any:
     """Return the subclass of onnxruntime's session class that learns."""
-
-    class InferenceSession(real):  # type: ignore[misc, unused-ignore]
-        # None: a session that onnxruntime makes by other ways, or one that is not learning.
-        _learner: Learner | None = None
-        _wants_to_learn = True
-
-        def __init__(
-            self,
-            path_or_bytes: Any,
-            sess_options: Any = None,
-            providers: Sequence[Any] | None = None,
-            provider_options: Sequence[Any] | None = None,
-            **kwargs: Any,
-        ) -> None:
-            learner = None
-            if self._wants_to_learn:
-                learner = begin(real, path_or_bytes, sess_options, providers, provider_options, kwargs)
-            self._learner = learner
-            super().__init__(path_or_bytes, sess_options, providers, provider_options=provider_options, **kwargs)
-            if learner is not None:
-                learner.attach(self)
-
-        def _create_inference_session(
-            self, providers: Any, provider_options: Any, disabled_optimizers: Any = None
-        ) -> None:
-            create = super()._create_inference_session
-            if self._learner is None or not self._learner.create(self, create, providers, provider_options):
-                create(providers, provider_options, disabled_optimizers)
-
-        @functools.wraps(real.run)
-        def run(self, output_names: Any, input_feed: Mapping[str, Any], run_options: Any = None) -> Any:
-            learner = self._learner
-            if learner is None or learner.idle:
-                return super().run(output_names, input_feed, run_options)
-            run = super().run
-            return learner.call(
-                lambda: run(output_names, input_feed, run_options),
-                lambda original: original.run(output_names, input_feed, run_options),
-                lambda: input_feed,
-            )
-
-        @functools.wraps(real.run_with_ort_values)
-        def run_with_ort_values(
-            self, output_names: Any, input_dict_ort_values: Mapping[str, Any], run_options: Any = None
-        ) -> Any:
-            learner = self._learner
-            if learner is None or learner.idle:
-                return super().run_with_ort_values(output_names, input_dict_ort_values, run_options)
-            run = super().run_with_ort_values
-            return learner.call(
-                lambda: run(output_names, input_dict_ort_values, run_options),
-                lambda original: original.run_with_ort_values(output_names, input_dict_ort_values, run_options),
-                lambda: input_dict_ort_values,
-            )
-
-        @functools.wraps(real.run_async)
-        def run_async(
-            self, output_names: Any, input_feed: Any, callback: Any, user_data: Any, run_options: Any = None
-        ) -> Any:
-            learner = self._learner
-            if learner is None or learner.idle:
-                return super().run_async(output_names, input_feed, callback, user_data, run_options)
-            answered = learner.answering(
-                callback, lambda original: original.run(output_names, input_feed, run_options), lambda: input_feed
-            )
-            return super().run_async(output_names, input_feed, answered, user_data, run_options)
-
-        @functools.wraps(real.run_with_iobinding)
-        def run_with_iobinding(self, iobinding: Any, run_options: Any = None) -> Any:
-            learner = self._learner
-            if learner is None:
-                return super().run_with_iobinding(iobinding, run_options)
-            run: Callable[[], Any] = functools.partial(super().run_with_iobinding, iobinding, run_options)
-            owner = learner.other_owner(iobinding)
-            if owner is not None:  # bound before the session went over: it stays with the session that it was made for
-                run = functools.partial(owner.run_with_iobinding, iobinding._iobinding, run_options)
-            if learner.idle:
-                return run()
-            return learner.call(run, None, lambda: getattr(iobinding, "_actcache_inputs", {}))
-
-        if hasattr(real, "create_ortvalue_from_shape_and_type"):
-
-            @functools.wraps(real.create_ortvalue_from_shape_and_type)
-            def create_ortvalue_from_shape_and_type(self, *arguments: Any, **keywords: Any) -> Any:
-                if self._learner is not None:
-                    self._learner.stay("it owns values in its own memory (create_ortvalue_from_shape_and_type)")
-                return super().create_ortvalue_from_shape_and_type(*arguments, **keywords)
-
-    InferenceSession._actcache_learns = True
-    InferenceSession.__qualname__ = real.__qualname__
-    InferenceSession.__module__ = real.__module__
-    InferenceSession.__doc__ = real.__doc__
-    InferenceSession.__init__.__doc__ = real.__init__.__doc__
-    return InferenceSession
+    mine = _OwningValues if hasattr(real, "create_ortvalue_from_shape_and_type") else _Learning
+    told = {"__doc__": real.__doc__, "__module__": real.__module__, "__qualname__": real.__qualname__}
+    for part in mine.__mro__[:-1]:
+        for name, method in vars(part).items():
+            if callable(method) and hasattr(real, name):
+                method.__doc__ = getattr(real, name).__doc__
+    return type(real.__name__, (mine, real), {**told, "_actcache_real": real})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from actcache.learn.chunks import Feed
 from actcache.learn.opening import Opening, differing
 from actcache.learn.place import Ready
-from actcache.learn.sampling import Feed
 
 
 def trial(opening: Opening, ready: Ready, session: Any, calls: Sequence[Feed]) -> tuple[Any, str | None]:

@@ -85,7 +85,7 @@ def test_swap_between_two_calls_of_a_running_program(tmp_path: Path) -> None:
     done = run(
         """
         session = ort.InferenceSession("model.onnx", options)
-        plain = type(session).__mro__[1]("model.onnx", options)
+        plain = type(session)._actcache_real("model.onnx", options)
         wrong = 0
         for call in range(32):
             x = draw()
@@ -120,4 +120,4 @@ def test_refused_model_is_recorded_seldom_by_the_next_program(learnt_folder: Pat
         """,
         folder=learnt_folder,
     )
-    assert (done.stdout, done.stderr, done.returncode) == ("None 63\n", "", 0)
+    assert (done.stdout, done.stderr, done.returncode) == ("None 64\n", "", 0)
