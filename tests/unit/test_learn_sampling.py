@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -146,11 +145,11 @@ def test_a_chunk_is_there_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="no space"):
         chunks.write_chunk(tmp_path / "a.calls", [{"x": np.arange(6.0)}])
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_recording_costs_a_small_share_of_the_time() -> None:
-    """A call takes a millisecond, recording it half a millisecond: the purse lasts for some, then it is one in hundreds."""
+    """A call takes a millisecond, recording it half a millisecond: the purse lasts for some, then few are recorded."""
     now, recorded, recording = 0.0, 0, True
     pace = Pace(now)
     for call in range(100_000):
