@@ -1,18 +1,34 @@
 """The branch that computes the suffix of a causal region: positions P … S-1, given what positions 0 … P-1 left.
 
-Signature; the body follows.
+The region's own nodes are instantiated for it. Every tensor can be wanted in several *versions*: at all positions, or
+at those of the suffix along some of its axes. What does not depend on data (position numbers, masks, sizes) is computed
+from the frontier's own shapes for all S positions, and cut where the suffix is wanted. What depends on data is computed
+for the suffix; where a node reads it at all positions, that is Concat(cached, suffix), a *state*
+(:mod:`~actcache.passes.rewrite.suffix_states`).
+
+With P = 0, when the cached tensors are empty and the compact ones are the frontier itself, the branch computes what the
+region's own nodes compute, whatever the sizes are: nothing is taken for equal that only the proof believes equal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import onnx
 
-from actcache.passes.causal import CausalProof
+from actcache.passes.causal import CausalProof, Counted, Fixed, Result
+from actcache.passes.causal.state import Value
+from actcache.passes.graph.nodes import subgraphs
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
+from actcache.passes.rewrite.suffix_sizes import SuffixSizes
+from actcache.passes.rewrite.suffix_states import NoSuffix, StateChoice
+
+#: The axes along which only the suffix is wanted; ``short``: of sizes, those that they have in the suffix.
+Version = frozenset[int] | Literal["short"]
+FULL: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -21,8 +37,8 @@ class SuffixNames:
 
     Attributes:
         compact: Frontier tensor with positions to the tensor of its positions P … S-1.
-        cached: State to the tensor of its positions 0 … P-1. Any name may be asked for.
-        mark: Is appended to the name of whatever is written in the branch, as it is not what the original writes.
+        cached: State or live-out to the tensor of its positions 0 … P-1.
+        mark: Is appended to the name of whatever is written in the branch and is not what the original writes.
     """
 
     compact: Mapping[str, str]
@@ -35,7 +51,7 @@ class SuffixBranch:
     """What computes the suffix.
 
     Attributes:
-        nodes: In order. Constants of the region are read by their own names, frontier tensors in full as well.
+        nodes: In order. Constants are read by their own names, the whole frontier too.
         initializers: Small constants of the nodes.
         computed: Per live-out and per state the tensor of its positions P … S-1.
     """
@@ -48,11 +64,18 @@ class SuffixBranch:
 def plan_states(
     view: GraphView, nodes: Collection[int], frontier: Sequence[str], live_outs: Sequence[str], proof: CausalProof
 ) -> tuple[str, ...] | Refusal:
-    """Return the states of a region: its tensors of which later positions read earlier ones; or why there are none.
+    """Return the states of a region: its tensors, other than live-outs, of which later positions read earlier ones.
 
-    Each has a plain axis of positions (:meth:`CausalProof.position_axis`). A live-out may be one of them.
+    Each has a plain axis of positions (:meth:`CausalProof.position_axis`). A refusal says what cannot be computed for a
+    suffix.
     """
-    raise NotImplementedError
+    names = SuffixNames({name: f"{name}.compact" for name in frontier}, {}, ".suffix")
+    try:
+        builder = _Builder(view, nodes, frontier, live_outs, proof, names)
+        builder.run()
+    except NoSuffix as problem:
+        return problem.refusal
+    return tuple(builder.states.names)
 
 
 def build_suffix(
@@ -64,9 +87,279 @@ def build_suffix(
     proof: CausalProof,
     names: SuffixNames,
 ) -> SuffixBranch:
-    """Build the branch of a region; with P = 0 it computes what the region's own nodes compute.
+    """Build the branch of a region whose states are those of :func:`plan_states`.
 
     Raises:
-        ValueError: :func:`plan_states` refuses the region.
+        ValueError: :func:`plan_states` refuses the region, or says otherwise.
     """
-    raise NotImplementedError
+    try:
+        builder = _Builder(view, nodes, frontier, live_outs, proof, names)
+        computed = builder.run()
+    except NoSuffix as problem:
+        raise ValueError(str(problem.refusal)) from problem
+    if list(states) != builder.states.names:
+        raise ValueError(f"the region's states are {builder.states.names}, not {list(states)}")
+    return SuffixBranch(builder.nodes, builder.sizes.initializers, computed)
+
+
+class _Builder:
+    """Collects the nodes of one branch, on demand from its results."""
+
+    def __init__(
+        self,
+        view: GraphView,
+        nodes: Collection[int],
+        frontier: Sequence[str],
+        live_outs: Sequence[str],
+        proof: CausalProof,
+        names: SuffixNames,
+    ) -> None:
+        self.view, self.inside, self.proof, self.names = view, frozenset(nodes), proof, names
+        self.frontier, self.live_outs = frozenset(frontier), tuple(live_outs)
+        self.nodes: list[onnx.NodeProto] = []
+        self.made: dict[tuple[str, Version], str] = {}
+        self.states = StateChoice(view, proof, self.frontier, self.live_outs)
+        counted = next((name for name in frontier if proof.position_axis(name) is not None), None)
+        if counted is None:
+            raise NoSuffix("no tensor that the region reads has positions")
+        axis = proof.position_axis(counted)
+        self.sizes = SuffixSizes(self.nodes, names.mark, (counted, names.compact[counted]), axis or 0)
+
+    def run(self) -> dict[str, str]:
+        """Make everything; return the tensors of the live-outs and states."""
+        for index in sorted(self.inside):
+            if self.view.writes[index] and self.view.constants.issuperset(self.view.writes[index]):
+                self.nodes.append(self.view.model.graph.node[index])
+        for name in self.live_outs:
+            self.suffix(name)
+        done = 0
+        while done < len(self.states.names):  # the suffix of a state may need another one
+            self.suffix(self.states.names[done])
+            done += 1
+        return {name: self.suffix(name) for name in (*self.live_outs, *self.states.names)}
+
+    def suffix(self, name: str) -> str:
+        """Return the tensor that holds the suffix of data with one plain axis of positions."""
+        axis = self.proof.position_axis(name)
+        if axis is None:
+            raise NoSuffix(f"'{name}' has no axis of its own for positions", self.label(name))
+        return self.tensor(name, frozenset({axis}))
+
+    def tensor(self, name: str, version: Version) -> str:
+        """Return the tensor that holds a version of `name`, made now if it was not yet."""
+        value = self.proof.value(name)
+        if isinstance(value.state, Fixed) or name in self.view.constants:
+            return self.fixed(name)
+        key = name, version
+        if key not in self.made:
+            self.made[key] = self.make(name, value, version)
+        return self.made[key]
+
+    def make(self, name: str, value: Value, version: Version) -> str:
+        if name in self.frontier:
+            return self.of_frontier(name, value, version)
+        index = self.producer(name)
+        if version == "short":
+            return self.short(index, name)
+        if version or not value.data or self.states.is_recomputed(name):
+            return self.node(index, name, version)
+        state = self.states.choose(name)
+        if state != name:
+            return self.node(index, name, FULL)
+        axis = self.proof.position_axis(name)
+        whole = f"{name}{self.names.mark}.all"
+        cached = self.names.cached.get(name, f"{name}.cached")
+        self.add(onnx.helper.make_node("Concat", [cached, self.suffix(name)], [whole], axis=axis))
+        return whole
+
+    def of_frontier(self, name: str, value: Value, version: Version) -> str:
+        if version == "short":
+            raise NoSuffix(f"the region is handed '{name}', a size")
+        if not version:
+            return name
+        return self.names.compact[name] if value.data else self.sliced(name, value, version, name)
+
+    def fixed(self, name: str) -> str:
+        """What is the same for all positions keeps its name."""
+        index = self.view.producer.get(name)
+        inside = index is not None and index in self.inside and name not in self.frontier
+        if inside and index is not None and (name, FULL) not in self.made and name not in self.view.constants:
+            for read in self.view.reads[index]:
+                self.tensor(read, FULL)
+            if any(not isinstance(self.proof.state(read), Fixed) for read in self.view.reads[index]):
+                self.made.update({(o, FULL): o for o in self.view.writes[index]})
+                return self.sizes_of_fixed(index, name)
+            self.add(self.view.model.graph.node[index])
+            self.made.update({(o, FULL): o for o in self.view.writes[index]})
+        return name
+
+    def sizes_of_fixed(self, index: int, name: str) -> str:
+        """A node that reads positions but gives what does not depend on them: the size of another axis."""
+        node = onnx.NodeProto()
+        node.CopyFrom(self.view.model.graph.node[index])
+        for slot, read in enumerate(node.input):
+            if read:
+                node.input[slot] = self.any_version(read)
+        self.add(node)
+        return name
+
+    def any_version(self, name: str) -> str:
+        """A tensor of which only sizes are wanted that do not depend on positions."""
+        value = self.proof.value(name)
+        return self.tensor(name, frozenset({value.places[0].axis}) if value.data and value.places else FULL)
+
+    # -- nodes ---------------------------------------------------------------------------------------
+
+    def node(self, index: int, name: str, version: frozenset[int]) -> str:
+        """Instantiate a node for one version of its outputs."""
+        source, result = self.view.model.graph.node[index], self.proof.result(index)
+        value = self.proof.value(name)
+        if source.op_type in ("Shape", "Size") and not version:
+            return self.shape(index, name, "full")
+        if list(subgraphs(source)):
+            raise NoSuffix("bodies that depend on positions are not followed", self.view.label(index))
+        if version and (result is None or not self.follows(source, result, value, version)):
+            if value.data or result is None:
+                raise NoSuffix("it cannot be computed for the suffix alone", self.view.label(index))
+            return self.sliced(name, value, version, self.tensor(name, FULL))
+        operands = [
+            self.operand(read, slot, result, version, len(value.shape or ())) if read else ""
+            for slot, read in enumerate(source.input)
+        ]
+        if source.op_type == "Trilu" and version:
+            operands = self.diagonal(operands, len(value.shape or ()), version)
+        return self.instance(source, operands, name, version)
+
+    def instance(self, source: onnx.NodeProto, operands: Sequence[str], name: str, version: Version) -> str:
+        node = onnx.NodeProto()
+        node.CopyFrom(source)
+        tag = self.tag(version, len(self.proof.value(name).places))
+        if node.name:
+            node.name += tag
+        del node.input[:]
+        node.input.extend(operands)
+        for slot, written in enumerate(node.output):
+            if written:
+                node.output[slot] = written + tag
+                self.made[written, version] = written + tag
+        self.add(node)
+        return self.made[name, version]
+
+    def tag(self, version: Version, places: int) -> str:
+        if version == "short":
+            return f"{self.names.mark}.short"
+        if not version:
+            return f"{self.names.mark}.all"
+        axes = "" if places == 1 else "." + "_".join(map(str, sorted(version)))
+        return f"{self.names.mark}{axes}"
+
+    def follows(self, source: onnx.NodeProto, result: Result, value: Value, version: frozenset[int]) -> bool:
+        """Whether a version of a node's outputs is what the node gives for versions of its operands."""
+        if source.op_type != "Trilu" and result.whole & version:
+            return False
+        for axis in version:
+            linked = any(
+                axes.get(place.axis) == axis
+                for slot, axes in result.axes.items()
+                for place in self.proof.value(source.input[slot]).places
+            )
+            sized = any(axis in axes for axes in result.sizes.values())
+            if not (linked or sized):
+                return False
+        return True
+
+    def operand(self, name: str, slot: int, result: Result | None, version: frozenset[int], rank: int) -> str:
+        if result is None or not version:
+            return self.tensor(name, FULL)
+        if slot in result.sizes:
+            return self.size_operand(name, result.sizes[slot], version)
+        axes = result.axes.get(slot, {})
+        wanted = frozenset(p.axis for p in self.proof.value(name).places if axes.get(p.axis) in version)
+        return self.tensor(name, wanted)
+
+    def sliced(self, name: str, value: Value, version: frozenset[int], whole: str) -> str:
+        """Cut the suffix out of a tensor of all positions."""
+        plain = {place.axis for place in value.places if place.plain}
+        if not version <= plain:
+            raise NoSuffix("positions that are flattened with others are not cut", self.label(name))
+        part = f"{name}{self.tag(version, len(value.places))}"
+        self.sizes.cut(whole, part, sorted(version))
+        return part
+
+    # -- sizes ---------------------------------------------------------------------------------------
+
+    def size_operand(self, name: str, axes: Sequence[int | None], version: frozenset[int]) -> str:
+        """Sizes that a tensor is to have, with the suffix's along the axes of `version`."""
+        value = self.proof.value(name)
+        if value.content is None or not isinstance(value.state, Counted):
+            return self.tensor(name, FULL)
+        elements = list(value.content.reshape(-1))
+        short = [size.batch and axis in version for size, axis in zip(elements, axes, strict=True)]
+        if not any(short):
+            return self.tensor(name, FULL)
+        if short == [size.batch for size in elements]:
+            return self.tensor(name, "short")
+        return self.sizes.shortened(self.tensor(name, FULL), elements, short)
+
+    def short(self, index: int, name: str) -> str:
+        """Sizes as they are in the suffix: what their node gives for the suffix."""
+        source = self.view.model.graph.node[index]
+        if source.op_type in ("Shape", "Size"):
+            return self.shape(index, name, "short")
+        if list(subgraphs(source)):
+            raise NoSuffix("bodies that depend on positions are not followed", self.view.label(index))
+        operands = []
+        for read in source.input:
+            counted = read and isinstance(self.proof.state(read), Counted)
+            operands.append(self.tensor(read, "short" if counted else FULL) if read else "")
+        return self.instance(source, operands, name, "short")
+
+    def shape(self, index: int, name: str, wanted: Literal["short", "full"]) -> str:
+        """The sizes of a tensor: of all positions, or of the suffix."""
+        source = self.view.model.graph.node[index]
+        read = source.input[0]
+        value = self.proof.value(read)
+        computed = value.data and read not in self.frontier
+        axes = frozenset(place.axis for place in value.places[: 1 if computed else None])
+        if wanted == "full" and not computed:
+            return self.instance(source, [self.tensor(read, FULL)], name, FULL)
+        version = self.instance(source, [self.tensor(read, axes)], name, "short")
+        if wanted == "short" and axes != frozenset(place.axis for place in value.places):
+            raise NoSuffix("the sizes of a tensor with two axes of positions are not followed", self.view.label(index))
+        if wanted == "short":
+            return version
+        content = self.proof.value(name).content
+        if content is None or source.op_type == "Size":
+            raise NoSuffix("it reads the number of entries of data", self.view.label(index))
+        first = next((a.i for a in source.attribute if a.name == "start"), 0)
+        first += len(value.shape or ()) if first < 0 else 0
+        elements = list(content.reshape(-1))
+        long = [first + number in axes for number in range(len(elements))]
+        whole = self.sizes.lengthened(version, elements, long)
+        self.made[name, FULL] = whole
+        return whole
+
+    def diagonal(self, operands: list[str], rank: int, version: frozenset[int]) -> list[str]:
+        """Trilu counts from the first row and column that it gets."""
+        rows, columns = rank - 2 in version, rank - 1 in version
+        if rows == columns:
+            return operands
+        given = operands[1] if len(operands) > 1 and operands[1] else None
+        return [operands[0], self.sizes.moved_diagonal(given, forwards=rows)]
+
+    # -- the rest ------------------------------------------------------------------------------------
+
+    def producer(self, name: str) -> int:
+        index = self.view.producer.get(name)
+        if index is None:
+            raise NoSuffix(f"'{name}' is read, but is neither computed nor handed in")
+        if index not in self.inside and self.proof.value(name).data:
+            raise NoSuffix(f"'{name}' is computed outside the region, and not handed in")
+        return index
+
+    def add(self, node: onnx.NodeProto) -> None:
+        self.nodes.append(node)
+
+    def label(self, name: str) -> str:
+        index = self.view.producer.get(name)
+        return "" if index is None else self.view.label(index)

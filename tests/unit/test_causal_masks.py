@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from causal_models import attention
 
 from actcache.passes.causal import Ahead, Causal, prove_causal
+from tests.conformance.causal.sketches import attention
 
 
 @pytest.mark.parametrize("mask", ["LessOrEqual(pj, pi)", "GreaterOrEqual(pi, pj)"])

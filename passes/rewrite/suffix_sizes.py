@@ -1,0 +1,112 @@
+"""Sizes in the branch of a suffix: S, P and S - P as tensors, and sizes that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from actcache.passes.causal.state import S
+from actcache.passes.rows.sizes import Size
+
+#: Ends from here on mean "to the end".
+_END = np.iinfo(np.int64).max
+
+
+class SuffixSizes:
+    """Makes the small nodes that compute with sizes; equal ones once.
+
+    Args:
+        nodes: Takes the nodes.
+        mark: Is appended to all names.
+        counted: A tensor with positions, and its suffix.
+        axis: Of their positions.
+    """
+
+    def __init__(self, nodes: list[onnx.NodeProto], mark: str, counted: tuple[str, str], axis: int) -> None:
+        self.initializers: list[onnx.TensorProto] = []
+        self._nodes, self._mark, self._counted, self._axis = nodes, mark, counted, axis
+        self._made: dict[tuple[object, ...], str] = {}
+
+    @property
+    def all(self) -> str:
+        """S, as a vector of one."""
+        return self._size_of(self._counted[0])
+
+    @property
+    def rest(self) -> str:
+        """S - P, as a vector of one."""
+        return self._size_of(self._counted[1])
+
+    @property
+    def known(self) -> str:
+        """P, as a vector of one."""
+        return self._node("Sub", self.all, self.rest)
+
+    def cut(self, whole: str, part: str, axes: Sequence[int]) -> None:
+        """Write positions P … S-1 along each of `axes` of `whole` to `part`."""
+        starts = self.known if len(axes) == 1 else self._node("Expand", self.known, self.vector([len(axes)]))
+        inputs = [whole, starts, self.vector([_END] * len(axes)), self.vector(axes)]
+        self._nodes.append(onnx.helper.make_node("Slice", inputs, [part]))
+
+    def shortened(self, sizes: str, elements: Sequence[Size], chosen: Sequence[bool]) -> str:
+        """Return sizes, S replaced by S - P in the chosen elements, all of which are multiples of S."""
+        factors = self._factors(elements, chosen)
+        if factors is None:
+            return self._scaled(sizes, chosen, self.rest, self.all)
+        return self._node("Sub", sizes, self._node("Mul", self.known, self.vector(factors)))
+
+    def lengthened(self, sizes: str, elements: Sequence[Size], chosen: Sequence[bool]) -> str:
+        """Return sizes of the suffix, S - P replaced by S in the chosen elements; `elements`: as they then are."""
+        factors = self._factors(elements, chosen)
+        if factors is None:
+            return self._scaled(sizes, chosen, self.all, self.rest)
+        return self._node("Add", sizes, self._node("Mul", self.known, self.vector(factors)))
+
+    def moved_diagonal(self, given: str | None, *, forwards: bool) -> str:
+        """Return the diagonal of a Trilu whose rows (or else columns) begin at position P."""
+        known = self._node("Squeeze", self.known, self.vector([0]))
+        if given is None:
+            return known if forwards else self._node("Neg", known)
+        scalar = self._node("Reshape", given, self.vector([]))
+        return self._node("Add" if forwards else "Sub", scalar, known)
+
+    def vector(self, numbers: Sequence[int]) -> str:
+        """Return a constant."""
+        key = ("vector", *numbers)
+        if key not in self._made:
+            name = f"numbers{len(self._made)}{self._mark}"
+            self.initializers.append(onnx.numpy_helper.from_array(np.array(numbers, np.int64), name))
+            self._made[key] = name
+        return self._made[key]
+
+    def _factors(self, elements: Sequence[Size], chosen: Sequence[bool]) -> list[int] | None:
+        """How often S is in each chosen element; None where that is not a number."""
+        found = []
+        for size, wanted in zip(elements, chosen, strict=True):
+            factor = size.divided_by(S) if wanted else None
+            if wanted and (factor is None or factor.value is None):
+                return None
+            found.append(factor.value if factor is not None and factor.value is not None else 0)
+        return found
+
+    def _scaled(self, sizes: str, chosen: Sequence[bool], to: str, by: str) -> str:
+        """sizes · to / by in the chosen elements. Without positions nothing is divided by 0."""
+        ones = self.vector([1])
+        product = self._node("Mul", sizes, self._node("Max", to, ones))
+        quotient = self._node("Div", product, self._node("Max", by, ones))
+        which = self._node("Cast", self.vector([int(wanted) for wanted in chosen]), to=onnx.TensorProto.BOOL)
+        return self._node("Where", which, quotient, sizes)
+
+    def _size_of(self, name: str) -> str:
+        return self._node("Gather", self._node("Shape", name), self.vector([self._axis]), axis=0)
+
+    def _node(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        key = (operator, *inputs, *sorted(attributes.items()))
+        if key not in self._made:
+            name = f"size{len(self._made)}{self._mark}"
+            self._nodes.append(onnx.helper.make_node(operator, list(inputs), [name], **attributes))
+            self._made[key] = name
+        return self._made[key]

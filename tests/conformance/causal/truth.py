@@ -1,0 +1,241 @@
+"""What the causal proof says of a model, held to what onnxruntime computes.
+
+A proof is wrong if a tensor that it calls stable changes at its first P positions when the others change, or go. A
+branch is wrong if, given what the first P positions left, it does not give what the whole graph gives for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+
+from actcache.passes.causal import Ahead, Causal, CausalProof, Counted, prove_causal
+from actcache.passes.refusal import Refusal
+from actcache.passes.rewrite.suffix import SuffixNames, build_suffix, plan_states
+from tests.conformance.causal.sketches import MOST, WORDS, Sketch
+
+Array = npt.NDArray[Any]
+Feed = dict[str, Array]
+
+
+def session(model: onnx.ModelProto, *, optimised: bool = False) -> Any:
+    """Open a model in onnxruntime."""
+    options = ort.SessionOptions()
+    if not optimised:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def feed(sketch: Sketch, count: int, rows: int = 2, seed: int = 0) -> Feed:
+    """Draw inputs: of `count` positions, and `rows` rows where an axis is called B."""
+    random = np.random.default_rng(seed)
+    made: Feed = {}
+    for value in sketch.model.graph.input:
+        tensor = value.type.tensor_type
+        shape = [d.dim_value or {"B": rows, "S": count, "F": 8}.get(d.dim_param, 3) for d in tensor.shape.dim]
+        if value.name in sketch.positions:
+            shape[sketch.positions[value.name]] = count
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        made[value.name] = _drawn(random, value.name, shape, dtype)
+    return made
+
+
+def _drawn(random: np.random.Generator, name: str, shape: list[int], dtype: np.dtype[Any]) -> Array:
+    if name.startswith("mask"):
+        drawn = random.integers(0, 2, shape)
+        drawn[..., 0] = 1
+        return np.asarray(drawn, dtype)
+    if name == "position_ids":
+        return np.array(np.broadcast_to(np.arange(shape[-1]), shape), dtype)
+    if dtype.kind in "iu":
+        return np.asarray(random.integers(0, WORDS, shape), dtype)
+    return np.asarray(random.standard_normal(shape), dtype)
+
+
+def cut(made: Feed, sketch: Sketch, first: int, last: int | None) -> Feed:
+    """Return some positions of inputs."""
+    axes = sketch.positions
+    return {n: _part(v, [axes[n]], slice(first, last)) if n in axes else v for n, v in made.items()}
+
+
+def changed(made: Feed, sketch: Sketch, first: int, seed: int = 1) -> Feed:
+    """Return inputs with other, larger values from position `first` on."""
+    random = np.random.default_rng(seed)
+    result = {}
+    for name, value in made.items():
+        result[name] = value.copy()
+        if name not in sketch.positions:
+            continue
+        later = _part(result[name], [sketch.positions[name]], slice(first, None))
+        if name.startswith("mask"):
+            later[...] = random.integers(0, 2, later.shape)
+        elif name == "position_ids":
+            later[...] = random.integers(0, MOST, later.shape)
+        elif value.dtype.kind in "iu":
+            later[...] = random.integers(0, WORDS, later.shape)
+        else:
+            later[...] = 20 * random.standard_normal(later.shape)
+    return result
+
+
+def _part(value: Array, axes: Sequence[int], taken: slice) -> Array:
+    index: list[slice] = [slice(None)] * value.ndim
+    for axis in axes:
+        index[axis] = taken
+    part: Array = value[tuple(index)]
+    return part
+
+
+def agree(got: Array, expected: Array, tolerance: float = 2e-4) -> bool:
+    """Equal up to rounding, relative to the largest magnitude."""
+    if got.shape != expected.shape:
+        return False
+    if got.dtype.kind != "f":
+        return bool((got == expected).all())
+    if not np.array_equal(np.isnan(got), np.isnan(expected)):
+        return False
+    a, b = (np.nan_to_num(v.astype(np.float64), nan=0, posinf=1e300, neginf=-1e300) for v in (got, expected))
+    return bool((np.abs(a - b) <= tolerance * (1 + np.abs(b).clip(max=1e30))).all())
+
+
+def wrongly_proven(sketch: Sketch, proof: CausalProof, counts: Sequence[int] = (6,), seed: int = 0) -> Iterator[str]:
+    """Yield what the proof says of tensors and onnxruntime does not."""
+    names = [name for name in sketch.view.producer if not isinstance(proof.state(name), Ahead)]
+    if not names:
+        return
+    watched = onnx.ModelProto()
+    watched.CopyFrom(sketch.model)
+    del watched.graph.output[:]
+    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    runner = session(watched)
+    for count in counts:
+        whole_feed = feed(sketch, count, seed=seed)
+        whole = dict(zip(names, runner.run(names, whole_feed), strict=True))
+        for first in range(1, count):
+            others = {
+                "changed": changed(whole_feed, sketch, first),
+                "gone": cut(whole_feed, sketch, 0, first),
+            }
+            for what, other in others.items():
+                made = dict(zip(names, runner.run(names, other), strict=True))
+                for name in names:
+                    if not _holds(proof, name, whole[name], made[name], first, gone=what == "gone"):
+                        yield f"{name} is {proof.state(name)}; later positions than {first} of {count} {what}"
+
+
+def _holds(proof: CausalProof, name: str, whole: Array, other: Array, first: int, *, gone: bool) -> bool:
+    state = proof.state(name)
+    if isinstance(state, Counted) and (not state.stable or not gone):
+        return gone or agree(other, whole)
+    if isinstance(state, Counted | Causal):
+        if not all(place.plain for place in state.places):
+            return True  # what they are made into is looked at
+        axes = [place.axis for place in state.places]
+        whole, other = (_part(value, axes, slice(0, first)) for value in (whole, other))
+    return agree(other, whole)
+
+
+def suffix_model(
+    sketch: Sketch, proof: CausalProof, outputs: Sequence[str]
+) -> tuple[onnx.ModelProto, list[str]] | Refusal:
+    """Return a model of the branch of the whole graph, as the operators would run it, and its states.
+
+    Inputs: those of the original, ``<name>.compact``, ``<name>.cached``. Outputs: the suffix of `outputs` and states.
+    """
+    view, frontier = sketch.view, list(view_inputs(sketch))
+    nodes = range(len(view.model.graph.node))
+    states = plan_states(view, nodes, frontier, outputs, proof)
+    if isinstance(states, Refusal):
+        return states
+    kept = [*outputs, *states]
+    compact = {name: f"{name}.compact" for name in frontier if name in sketch.positions}
+    names = SuffixNames(compact, {name: f"{name}.cached" for name in kept}, "@r")
+    branch = build_suffix(view, nodes, frontier, outputs, states, proof, names)
+    model = onnx.ModelProto()
+    model.CopyFrom(sketch.model)
+    graph = model.graph
+    del graph.node[:], graph.output[:], graph.value_info[:]
+    graph.node.extend(branch.nodes)
+    graph.initializer.extend(branch.initializers)
+    for name in compact:
+        graph.input.append(onnx.helper.make_tensor_value_info(compact[name], view.dtype(name) or 0, None))
+    for name in kept:
+        shape = [None] * len(proof.shape(name) or ())
+        graph.input.append(onnx.helper.make_tensor_value_info(f"{name}.cached", view.dtype(name) or 0, shape))
+    graph.output.extend(onnx.ValueInfoProto(name=branch.computed[name]) for name in kept)
+    return model, kept
+
+
+def view_inputs(sketch: Sketch) -> Iterator[str]:
+    """The graph inputs that some node reads."""
+    return (name for name in sketch.view.inputs if sketch.view.consumers.get(name))
+
+
+def wrong_suffixes(
+    sketch: Sketch,
+    proof: CausalProof,
+    outputs: Sequence[str],
+    count: int = 7,
+    *,
+    optimised: bool = False,
+    seed: int = 0,
+) -> Iterator[str]:
+    """Yield where the branch differs from the original: for every prefix that leaves at least two positions."""
+    made = suffix_model(sketch, proof, outputs)
+    assert not isinstance(made, Refusal), made
+    model, kept = made
+    watched = onnx.ModelProto()
+    watched.CopyFrom(sketch.model)
+    del watched.graph.output[:]
+    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in kept)
+    original, branch = session(watched), session(model, optimised=optimised)
+    whole_feed = feed(sketch, count, seed=seed)
+    whole = dict(zip(kept, original.run(kept, whole_feed), strict=True))
+    computed = [value.name for value in model.graph.output]
+    wanted = {value.name for value in model.graph.input}
+    for first in range(count - 1):
+        rest = {f"{name}.compact": value for name, value in cut(whole_feed, sketch, first, None).items()}
+        known = {f"{name}.cached": _cached(whole[name], proof, name, first) for name in kept}
+        given: Mapping[str, Array] = {**whole_feed, **rest, **known}
+        results = branch.run(computed, {name: value for name, value in given.items() if name in wanted})
+        for name, got in zip(kept, results, strict=True):
+            axis = proof.position_axis(name)
+            assert axis is not None
+            if not agree(got, _part(whole[name], [axis], slice(first, None))):
+                yield f"{name} after {first} of {count} positions"
+
+
+def _cached(value: Array, proof: CausalProof, name: str, first: int) -> Array:
+    if not first:
+        return np.zeros([0] * value.ndim, value.dtype)
+    axis = proof.position_axis(name)
+    assert axis is not None
+    return _part(value, [axis], slice(0, first))
+
+
+def proven(sketch: Sketch, **options: Any) -> CausalProof:
+    """Prove a sketch."""
+    return prove_causal(sketch.view, sketch.positions, **options)
+
+
+def looks_ahead(sketch: Sketch, output: str = "y", axis: int = 1, count: int = 6, seed: int = 0) -> bool:
+    """Whether, in onnxruntime, earlier positions of an output change with later ones, or when those go."""
+    runner = session(sketch.model)
+    whole_feed = feed(sketch, count, seed=seed)
+    (whole,) = runner.run([output], whole_feed)
+    for first in range(1, count):
+        for other in (changed(whole_feed, sketch, first), cut(whole_feed, sketch, 0, first)):
+            try:
+                (made,) = runner.run([output], other)
+            except Exception:  # it runs for one number of positions only
+                return True
+            if not agree(_part(made, [axis], slice(0, first)), _part(whole, [axis], slice(0, first))):
+                return True
+    return False
