@@ -27,8 +27,7 @@ inline std::vector<TensorSpec> Bytes(std::size_t bytes) {
 }
 
 // A offer whose tensors are `specs`, which must outlive it.
-inline Offer CandidateOf(const Key& key, const std::vector<TensorSpec>& specs,
-                         std::uint64_t cost_ns) {
+inline Offer OfferOf(const Key& key, const std::vector<TensorSpec>& specs, std::uint64_t cost_ns) {
   Offer offer{};
   offer.key = key;
   offer.specs = specs.data();

@@ -34,7 +34,7 @@ class Batch {
     const auto specs = Bytes(row_bytes);
     for (std::size_t n = 0; n < rows_; ++n) {
       const Key key = KeyNumber(n);
-      Draft draft = store_.Reserve(CandidateOf(key, specs, /*cost_ns=*/1000));
+      Draft draft = store_.Reserve(OfferOf(key, specs, /*cost_ns=*/1000));
       std::memset(draft.data(0), static_cast<int>(n), row_bytes);
       store_.Publish(std::move(draft));
       hits_.push_back(Find(&store_, key));

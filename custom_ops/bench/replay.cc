@@ -33,7 +33,7 @@ constexpr std::size_t kAtOnce = 4096;
 std::size_t Overhead() {
   Store store(std::size_t{1} << 20);
   const auto specs = Bytes(0);
-  return store.Reserve(CandidateOf(KeyNumber(0), specs, 0)).charge();
+  return store.Reserve(OfferOf(KeyNumber(0), specs, 0)).charge();
 }
 
 int Fail(const char* message) {

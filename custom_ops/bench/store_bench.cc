@@ -23,7 +23,7 @@ std::vector<Key> Keys(std::uint64_t first, std::uint64_t count) {
 }
 
 bool Put(Store* store, const Key& key, const std::vector<TensorSpec>& specs) {
-  Draft draft = store->Reserve(CandidateOf(key, specs, /*cost_ns=*/1000));
+  Draft draft = store->Reserve(OfferOf(key, specs, /*cost_ns=*/1000));
   return draft && store->Publish(std::move(draft));
 }
 
@@ -69,7 +69,7 @@ void Miss(benchmark::State& state) { FindEach(state, kEntries, kEntries); }
 void InsertEvict(benchmark::State& state) {
   const auto specs = Bytes(kBytes);
   Store probe(std::size_t{1} << 20);
-  const std::size_t charge = probe.Reserve(CandidateOf(KeyNumber(0), specs, 0)).charge();
+  const std::size_t charge = probe.Reserve(OfferOf(KeyNumber(0), specs, 0)).charge();
   Store store(kEntries * charge);
   std::uint64_t next = 0;
   for (; next < kEntries; ++next) Put(&store, KeyNumber(next), specs);

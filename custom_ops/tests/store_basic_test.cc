@@ -36,7 +36,7 @@ TEST(StoreBasic, KeepsEveryTensorApart) {
       {1, {1, 3}, 12},         {7, {}, 8},          {2, {4097}, 4097},
       {9, {0, 4}, 0},          {8, {1}, 1},         {1, {32, 32}, 4096},
       {2, {2, 1, 5, 13}, 130}, {2, {70000}, 70000}, {2, {3}, 3}};
-  Draft draft = store.Reserve(CandidateOf(1, specs, 1));
+  Draft draft = store.Reserve(OfferOf(1, specs, 1));
   ASSERT_TRUE(draft);
   ASSERT_EQ(draft.tensor_count(), specs.size());
   for (std::size_t i = 0; i < specs.size(); ++i) Fill(KeyNumber(i), draft.data(i), draft.bytes(i));
@@ -56,7 +56,7 @@ TEST(StoreBasic, KeepsEveryTensorApart) {
 
 TEST(StoreBasic, AnEntryMayHaveNoTensors) {
   Store store(kMiB);
-  Draft draft = store.Reserve(CandidateOf(1, {}));
+  Draft draft = store.Reserve(OfferOf(1, {}));
   ASSERT_TRUE(store.Publish(std::move(draft)));
   EXPECT_EQ(Get(&store, 1)->tensor_count(), 0u);
 }
@@ -75,8 +75,8 @@ TEST(StoreBasic, ComparesKeysInFull) {
 TEST(StoreBasic, KeepsTheFirstOfEqualKeys) {
   Store store(kMiB);
   const auto specs = Bytes(100);
-  Draft first = store.Reserve(CandidateOf(1, specs, 1));
-  Draft second = store.Reserve(CandidateOf(1, specs, 2));
+  Draft first = store.Reserve(OfferOf(1, specs, 1));
+  Draft second = store.Reserve(OfferOf(1, specs, 2));
   ASSERT_TRUE(first && second);
   EXPECT_TRUE(store.Publish(std::move(second)));
   EXPECT_FALSE(store.Publish(std::move(first)));
@@ -90,7 +90,7 @@ TEST(StoreBasic, ADroppedDraftGivesItsBytesBack) {
   Store store(kMiB);
   const auto specs = Bytes(100);
   {
-    Draft draft = store.Reserve(CandidateOf(1, specs, 1, {0, 2}));
+    Draft draft = store.Reserve(OfferOf(1, specs, 1, {0, 2}));
     EXPECT_EQ(store.stats().bytes, draft.charge());
     EXPECT_EQ(store.usage(2).bytes, draft.charge());
     EXPECT_EQ(store.stats().entries, 0u);
@@ -109,7 +109,7 @@ TEST(StoreBasic, RefusesWithAReason) {
   const std::size_t most = std::numeric_limits<std::size_t>::max();
   for (const std::size_t bytes : {most, most - 63, most - 64, most - 200, most / 2 + 1}) {
     const std::vector<TensorSpec> specs = {{1, {}, bytes}, {1, {}, bytes}};
-    EXPECT_EQ(store.Reserve(CandidateOf(1, specs, 1)).rejection(), Rejection::kTooLarge);
+    EXPECT_EQ(store.Reserve(OfferOf(1, specs, 1)).rejection(), Rejection::kTooLarge);
   }
   EXPECT_EQ(Put(&store, 1, 10, 1, {0, kMaxRegions}), Rejection::kTooLarge);
   EXPECT_EQ(store.stats().rejected, 7u);
@@ -144,7 +144,7 @@ TEST(StoreBasic, ALowerBudgetEvictsAtOnce) {
 TEST(StoreBasic, ALowerBudgetVoidsDrafts) {
   Store store(kMiB);
   const auto specs = Bytes(100000);
-  Draft draft = store.Reserve(CandidateOf(1, specs, 1));
+  Draft draft = store.Reserve(OfferOf(1, specs, 1));
   store.SetBudget(1000);
   EXPECT_FALSE(store.Publish(std::move(draft)));
   EXPECT_EQ(store.stats().bytes, 0u);
@@ -192,9 +192,9 @@ TEST(StoreBasic, ClearsEverythingOrOneNamespace) {
 TEST(StoreBasic, NothingReservedBeforeAClearIsPublishedAfter) {
   Store store(kMiB);
   const auto specs = Bytes(100);
-  Draft a = store.Reserve(CandidateOf(1, specs, 1, {7, 0}));
+  Draft a = store.Reserve(OfferOf(1, specs, 1, {7, 0}));
   ClearNamespace(&store, 7);
-  Draft b = store.Reserve(CandidateOf(1, specs, 1, {7, 0}));
+  Draft b = store.Reserve(OfferOf(1, specs, 1, {7, 0}));
   EXPECT_FALSE(store.Publish(std::move(a)));
   EXPECT_TRUE(store.Publish(std::move(b)));
   EXPECT_TRUE(Has(&store, 1));

@@ -20,7 +20,7 @@ constexpr std::uint64_t kStart = 1000 * kSecond;
 Rejection PutAt(Store* store, std::uint64_t n, std::uint64_t now_ns, std::uint64_t ttl_ns = 0,
                 EntryTag tag = {0, 0}) {
   const auto specs = Bytes(100);
-  Offer offer = CandidateOf(n, specs, 1000, tag);
+  Offer offer = OfferOf(n, specs, 1000, tag);
   offer.now_ns = now_ns;
   offer.ttl_ns = ttl_ns;
   return PutCandidate(store, offer);
@@ -51,7 +51,7 @@ TEST(StoreFreshness, AnEntryThatComesFromElsewhereKeepsItsAge) {
   Store store(kMiB);
   const auto specs = Bytes(100);
   for (const std::uint64_t age : {std::uint64_t{0}, 10 * kSecond, 2 * kStart}) {  // before the boot
-    Offer offer = CandidateOf(1, specs, 1000, {0, 0});
+    Offer offer = OfferOf(1, specs, 1000, {0, 0});
     offer.now_ns = kStart;
     offer.age_ns = age;
     offer.ttl_ns = 5 * kSecond;  // that are left of it
@@ -76,7 +76,7 @@ TEST(StoreFreshness, AnEntrySaysWhereItsKeyMeansTheSame) {
   Store store(kMiB);
   const auto specs = Bytes(100);
   for (const KeyScope scope : {KeyScope::kProcess, KeyScope::kShared}) {
-    Offer offer = CandidateOf(1, specs, 1000, {0, 0});
+    Offer offer = OfferOf(1, specs, 1000, {0, 0});
     offer.scope = scope;
     offer.replace = true;
     ASSERT_EQ(PutCandidate(&store, offer), Rejection::kNone);
@@ -146,7 +146,7 @@ TEST(StoreFreshness, AReplacementTakesItsPlaceAndReadersKeepTheOld) {
   ASSERT_EQ(PutAt(&store, 1, kStart), Rejection::kNone);
   const EntryRef old = store.Find(KeyNumber(1), {kStart});
   const auto specs = Bytes(300);
-  Offer offer = CandidateOf(1, specs, 2000);
+  Offer offer = OfferOf(1, specs, 2000);
   offer.now_ns = kStart + kSecond;
   offer.replace = true;
   Draft draft = store.Reserve(offer);
@@ -167,7 +167,7 @@ TEST(StoreFreshness, AReplacementTakesItsPlaceAndReadersKeepTheOld) {
 TEST(StoreFreshness, AReplacementOfNothingIsAnEntry) {
   Store store(kMiB);
   const auto specs = Bytes(300);
-  Offer offer = CandidateOf(1, specs);
+  Offer offer = OfferOf(1, specs);
   offer.replace = true;
   EXPECT_EQ(PutCandidate(&store, offer), Rejection::kNone);
   EXPECT_EQ(store.stats().replaced, 0u);
@@ -179,7 +179,7 @@ TEST(StoreFreshness, AReplacementFitsWhereTheOldWas) {
   Store store(4 * ChargeOf(100));
   for (std::uint64_t n = 0; n < 4; ++n) ASSERT_EQ(Put(&store, n, 100, 1000), Rejection::kNone);
   const auto specs = Bytes(100);
-  Offer offer = CandidateOf(2, specs, 1);
+  Offer offer = OfferOf(2, specs, 1);
   offer.replace = true;
   EXPECT_EQ(PutCandidate(&store, offer), Rejection::kNone);
   EXPECT_EQ(store.stats().entries, 4u);
@@ -242,7 +242,7 @@ TEST(StoreFreshness, InvalidatesByRegionNamespaceAndAge) {
 TEST(StoreFreshness, OldEntriesGoWithoutHarmToDrafts) {
   Store store(kMiB);
   const auto specs = Bytes(100);
-  Draft draft = store.Reserve(CandidateOf(1, specs));
+  Draft draft = store.Reserve(OfferOf(1, specs));
   Selection old;
   old.min_age_ns = kSecond;
   store.Invalidate(old, kStart);

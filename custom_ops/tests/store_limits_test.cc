@@ -79,7 +79,7 @@ TEST(StorePins, StayWhileReadersLeaveEnough) {
 TEST(StorePins, ExpireAndCanBeInvalidatedAndReplaced) {
   Store store(1 << 20);
   const auto specs = Bytes(100);
-  Offer offer = CandidateOf(1, specs);
+  Offer offer = OfferOf(1, specs);
   offer.ttl_ns = 1000000000;
   ASSERT_EQ(PutCandidate(&store, offer), Rejection::kNone);
   ASSERT_EQ(Put(&store, 2, 100, 1), Rejection::kNone);
@@ -155,17 +155,17 @@ TEST(StoreQuota, DraftsAndReadersCount) {
   Store store(100 * ChargeOf(1000));
   store.SetNamespaceQuota(2 * ChargeOf(1000));
   const auto specs = Bytes(1000);
-  Draft first = store.Reserve(CandidateOf(1, specs));
-  Draft second = store.Reserve(CandidateOf(2, specs));
+  Draft first = store.Reserve(OfferOf(1, specs));
+  Draft second = store.Reserve(OfferOf(2, specs));
   EXPECT_TRUE(first && second);
-  EXPECT_EQ(store.Reserve(CandidateOf(3, specs)).rejection(), Rejection::kNotWorth);
+  EXPECT_EQ(store.Reserve(OfferOf(3, specs)).rejection(), Rejection::kNotWorth);
   ASSERT_TRUE(store.Publish(std::move(first)));
   {
     const EntryRef reader = Get(&store, 1);
-    EXPECT_EQ(store.Reserve(CandidateOf(3, specs)).rejection(), Rejection::kNotWorth);
+    EXPECT_EQ(store.Reserve(OfferOf(3, specs)).rejection(), Rejection::kNotWorth);
   }
   Want(&store, 3);
-  EXPECT_TRUE(store.Reserve(CandidateOf(3, specs, 1000)));
+  EXPECT_TRUE(store.Reserve(OfferOf(3, specs, 1000)));
   EXPECT_FALSE(Has(&store, 1));
 }
 
@@ -211,7 +211,7 @@ TEST(StoreLimits, WhatIsFetchedAsSlowlyAsComputedOnlyTakesSpareRoom) {
   Store store(4 * ChargeOf(1000));
   const auto specs = Bytes(1000);
   for (std::uint64_t n = 0; n < 6; ++n) {
-    Offer offer = CandidateOf(n, specs, 1000);
+    Offer offer = OfferOf(n, specs, 1000);
     offer.fetch_ns = 1000;
     Want(&store, n);
     EXPECT_EQ(PutCandidate(&store, offer), n < 4 ? Rejection::kNone : Rejection::kNotWorth);
@@ -227,7 +227,7 @@ TEST(StoreLimits, FetchTimeTakesWorthAway) {
   Store store(10 * ChargeOf(1000));
   const auto specs = Bytes(1000);
   for (std::uint64_t n = 0; n < 10; ++n) {
-    Offer offer = CandidateOf(n, specs, 2000);
+    Offer offer = OfferOf(n, specs, 2000);
     offer.fetch_ns = n < 5 ? 0 : 1500;
     ASSERT_EQ(PutCandidate(&store, offer), Rejection::kNone);
   }

@@ -36,7 +36,7 @@ constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 std::size_t Bookkeeping(const TensorSpec& spec) {
   Store store(std::size_t{1} << 50);
-  return store.Reserve(CandidateOf(1, {spec})).charge() - spec.bytes;
+  return store.Reserve(OfferOf(1, {spec})).charge() - spec.bytes;
 }
 
 TEST(StoreMemory, BookkeepingTakes128Bytes) {
@@ -151,7 +151,7 @@ class Scenario {
   void Store(std::uint64_t n, bool replace) {
     const auto specs = Bytes(100);
     const auto id = static_cast<std::uint32_t>(n);
-    Offer offer = CandidateOf(n, specs, 1000 + n, {id % 40, id % 20});
+    Offer offer = OfferOf(n, specs, 1000 + n, {id % 40, id % 20});
     offer.replace = replace;
     PutCandidate(&store_, offer);
     if (const EntryRef found = Get(&store_, n)) {

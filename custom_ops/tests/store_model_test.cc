@@ -143,7 +143,7 @@ class ModelCheck {
     const std::size_t bytes =
         sizeof(Header) + (n % 16 == 0 ? 6000 + (*random)() % 3000 : (*random)() % 500);
     const auto specs = Bytes(bytes);
-    Offer offer = CandidateOf(n, specs, 1 + (*random)() % 100000, TagOf(n));
+    Offer offer = OfferOf(n, specs, 1 + (*random)() % 100000, TagOf(n));
     offer.fetch_ns = (*random)() % 10000;
     offer.now_ns = header.created_ns;
     offer.ttl_ns = header.ttl_ns;

@@ -102,7 +102,7 @@ TEST(Entries, KeepAnyDimensions) {
                                          {22, {most, -1, 1 << 21}, 7},
                                          {1000000, std::vector<std::int64_t>(300, 129), 3},
                                          {0, {}, 0}};
-  ASSERT_EQ(PutCandidate(&store, CandidateOf(1, specs)), Rejection::kNone);
+  ASSERT_EQ(PutCandidate(&store, OfferOf(1, specs)), Rejection::kNone);
   const EntryRef found = Get(&store, 1);
   ASSERT_TRUE(found);
   ASSERT_EQ(found->tensor_count(), specs.size());

@@ -42,8 +42,8 @@ inline bool Holds(const Key& key, const void* data, std::size_t bytes) {
 }
 
 // A offer for the key of number `n` with the tensors of `specs`.
-inline Offer CandidateOf(std::uint64_t n, const std::vector<TensorSpec>& specs,
-                         std::uint64_t cost_ns = 1, EntryTag tag = {0, 0}) {
+inline Offer OfferOf(std::uint64_t n, const std::vector<TensorSpec>& specs,
+                     std::uint64_t cost_ns = 1, EntryTag tag = {0, 0}) {
   Offer offer{};
   offer.key = KeyNumber(n);
   offer.tag = tag;
@@ -65,7 +65,7 @@ inline Rejection PutCandidate(Store* store, const Offer& offer) {
 }
 inline Rejection Put(Store* store, std::uint64_t n, std::size_t bytes, std::uint64_t cost_ns,
                      EntryTag tag = {0, 0}) {
-  return PutCandidate(store, CandidateOf(n, Bytes(bytes), cost_ns, tag));
+  return PutCandidate(store, OfferOf(n, Bytes(bytes), cost_ns, tag));
 }
 
 inline EntryRef Get(Store* store, std::uint64_t n) { return store->Find(KeyNumber(n), {0}); }
@@ -87,7 +87,7 @@ inline std::size_t ClearNamespace(Store* store, std::uint32_t name_space) {
 inline std::size_t ChargeOf(std::size_t bytes) {
   Store store(std::size_t{1} << 40);
   const auto specs = Bytes(bytes);
-  return store.Reserve(CandidateOf(0, specs)).charge();
+  return store.Reserve(OfferOf(0, specs)).charge();
 }
 
 }  // namespace actcache::testing_support

@@ -46,14 +46,14 @@ void UseOnce(Store* store, std::mt19937_64* random, std::vector<EntryRef>* held,
   }
   const auto specs = Bytes(SizeOf(n));
   const EntryTag tag{static_cast<std::uint32_t>(n % 3), static_cast<std::uint32_t>(n % 5)};
-  Draft draft = store->Reserve(CandidateOf(n, specs, Mix(n) % 100000, tag));
+  Draft draft = store->Reserve(OfferOf(n, specs, Mix(n) % 100000, tag));
   if (!draft) return;
   Fill(KeyNumber(n), draft.data(0), draft.bytes(0));
   if ((*random)() % 16 != 0) store->Publish(std::move(draft));
 }
 
-template <typename Control>
-void RunUsers(Store* store, int users, int steps, Tally* tally, CacheUse control) {
+template <typename Meddle>
+void RunUsers(Store* store, int users, int steps, Tally* tally, Meddle meddle) {
   std::vector<std::thread> threads;
   for (int user = 0; user < users; ++user) {
     threads.emplace_back([=] {
@@ -62,16 +62,16 @@ void RunUsers(Store* store, int users, int steps, Tally* tally, CacheUse control
       for (int step = 0; step < steps; ++step) UseOnce(store, &random, &held, tally);
     });
   }
-  std::thread controller([&] {
+  std::thread meddler([&] {
     std::mt19937_64 random(99);
     while (!tally->done) {
-      control(&random);
+      meddle(&random);
       std::this_thread::yield();
     }
   });
   for (std::thread& thread : threads) thread.join();
   tally->done = true;
-  controller.join();
+  meddler.join();
 }
 
 void ExpectEmptyable(Store* store) {

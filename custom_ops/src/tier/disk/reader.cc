@@ -8,20 +8,20 @@ namespace actcache {
 namespace {
 
 // Then it is a miss: a thread that computes waits for no one.
-constexpr int kBusyTimeoutMs = 2;
+constexpr int kReaderBusyTimeoutMs = 2;
 
 // A store that may not be written to needs its log's index; where that cannot be made, and there is
 // no log, the file alone says everything.
 std::unique_ptr<Database> OpenToRead(const std::string& folder, bool read_only) {
-  if (!read_only) return OpenIndex(folder, Database::Access::kWrite, kBusyTimeoutMs);
+  if (!read_only) return OpenIndex(folder, Database::Access::kWrite, kReaderBusyTimeoutMs);
   try {
-    return OpenIndex(folder, Database::Access::kRead, kBusyTimeoutMs);
+    return OpenIndex(folder, Database::Access::kRead, kReaderBusyTimeoutMs);
   } catch (const DatabaseError& error) {
     struct stat log{};
     const bool no_log = stat((IndexPath(folder) + "-wal").c_str(), &log) != 0 || log.st_size == 0;
     if (!error.read_only() || !no_log) throw;
   }
-  return OpenIndex(folder, Database::Access::kReadImmutable, kBusyTimeoutMs);
+  return OpenIndex(folder, Database::Access::kReadImmutable, kReaderBusyTimeoutMs);
 }
 
 }  // namespace
