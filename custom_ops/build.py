@@ -29,7 +29,7 @@ from types import ModuleType
 HERE = Path(__file__).resolve().parent
 LIBRARY = "libactcache.so"
 
-#: Variants that are built for tests alone compile many files as one, and so read the standard headers once for all of them.
+#: Variants for tests alone compile many files as one, and so read the standard headers once for all of them.
 _MANY_AS_ONE = {"CMAKE_UNITY_BUILD": "ON", "CMAKE_UNITY_BUILD_BATCH_SIZE": "12"}
 #: CMake settings of each variant.
 VARIANTS: Mapping[str, Mapping[str, str]] = {
