@@ -15,6 +15,7 @@ from tests.mutants.survivors import REVIEWED
 
 #: Of each Python function; with so many a run takes about an hour on two processors.
 EACH = 10
+PYTHON_SECONDS = 600
 
 
 def main() -> int:
@@ -25,12 +26,19 @@ def main() -> int:
     parser.add_argument("--each", type=int, default=EACH, help="so many of each Python function; 0: all")
     parser.add_argument("--listed", action="store_true", help="try those that are listed as survivors, too")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes at a time")
+    parser.add_argument(
+        "--python-seconds",
+        type=int,
+        default=PYTHON_SECONDS,
+        help="how long a C++ group's Python tests run without a mutant at most, before they are asked about what the "
+        "C++ tests leave alive; 0: never",
+    )
     parser.add_argument("--write", action="store_true", help=f"write the results into the table of {report.PAGE}")
     options = parser.parse_args()
     if unknown := set(options.groups) - set(groups):
         parser.error(f"there is no group {', '.join(sorted(unknown))}; there are {', '.join(groups)}")
 
-    native = Native(options.jobs)
+    native = Native(options.jobs, options.python_seconds)
     found: dict[str, list[Outcome]] = {}
     for name in options.groups or groups:
         if name in PYTHON:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.mutants import native_locks
 from tests.mutants.groups import native_python_tests
+from tests.mutants.native_break import numbered
 from tests.mutants.native_copy import Copy
 from tests.mutants.native_lists import GROUPS
 from tests.mutants.native_switch import line_of
@@ -21,15 +22,16 @@ from tests.mutants.survivors import REVIEWED
 
 
 class Native:
-    """The C++ groups, which share one build and one run of the tests without a mutant.
+    """The C++ groups, which share one build and one run of the C++ tests without a mutant.
 
     Args:
         jobs: Processes at a time.
+        python_seconds: How long a group's Python tests run without a mutant at most; 0: they are not asked at all.
     """
 
-    def __init__(self, jobs: int) -> None:
-        self.jobs = jobs
-        self.breaks = dict(enumerate((one for group in GROUPS.values() for one in group), 1))
+    def __init__(self, jobs: int, python_seconds: int) -> None:
+        self.jobs, self.python_seconds = jobs, python_seconds
+        self.breaks = numbered(one for group in GROUPS.values() for one in group)
 
     @cached_property
     def copy(self) -> Copy:
@@ -39,12 +41,7 @@ class Native:
     @cached_property
     def native_tests(self) -> list[Test]:
         """What the C++ tests reach."""
-        return native_tests(self.copy.build)
-
-    @cached_property
-    def python_tests(self) -> list[Test]:
-        """What the Python tests reach."""
-        return python_tests(self.copy.build, native_python_tests())
+        return native_tests(self.copy.build, self.jobs)
 
     def run(self, group: str, *, listed: bool) -> Iterator[Outcome]:
         """Try the breaks of a group; the reviewed survivors are told as such at once if they are not `listed`."""
@@ -60,16 +57,19 @@ class Native:
         missed = native_locks.noticed(self.copy, locks, self.jobs) if locks else set()
         for number in locks:
             yield self._outcome(number, "killed" if number in missed else "survived: no warning")
-        yield from self._tested([number for number in sound if number not in locks])
+        yield from self._tested(group, [number for number in sound if number not in locks])
 
-    def _tested(self, numbers: list[int]) -> Iterator[Outcome]:
+    def _tested(self, group: str, numbers: list[int]) -> Iterator[Outcome]:
         left = []
         for number, killed in self._tried(numbers, self.native_tests if numbers else []):
             if killed:
                 yield self._outcome(number, "killed")
             else:
                 left.append(number)
-        for number, killed in self._tried(left, self.python_tests if left else []):
+        tests: list[Test] = []
+        if left and self.python_seconds:
+            tests = python_tests(self.copy.build, group, native_python_tests(group), self.python_seconds)
+        for number, killed in self._tried(left, tests):
             yield self._outcome(number, "killed by Python tests" if killed else "survived: all tests pass")
 
     def _tried(self, numbers: list[int], tests: list[Test]) -> Iterator[tuple[int, bool]]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from zlib import crc32
 
 from tests.mutants.groups import NATIVE
+
+#: Numbers of mutants are below this.
+NUMBERS = 65536
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,17 @@ class Break:
         before = _common(old, new)
         after = _common(old[before[0] :][::-1], new[before[1] :][::-1])
         return begin + before[0], end - after[0], new[before[1] : len(new) - after[1]]
+
+
+def numbered(breaks: Iterable[Break]) -> dict[int, Break]:
+    """Give each break a number that stays the same while others come and go, so that only changed files are rebuilt."""
+    found: dict[int, Break] = {}
+    for one in breaks:
+        number = crc32(f"{one.file}\0{one.change}\0{one.promise}".encode()) % (NUMBERS - 1) + 1
+        while number in found:
+            number = number % (NUMBERS - 1) + 1
+        found[number] = one
+    return found
 
 
 def _common(one: str, other: str) -> tuple[int, int]:

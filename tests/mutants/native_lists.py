@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.mutants import native_keys, native_lookup, native_store
+from tests.mutants import native_keys, native_lookup, native_store, native_tiers
 from tests.mutants.groups import NATIVE
 from tests.mutants.native_break import Break, places
 
@@ -32,12 +32,14 @@ GROUPS: dict[str, list[Break]] = {
     "keys": native_keys.BREAKS,
     "lookup": native_lookup.BREAKS,
     "store": native_store.BREAKS,
+    "tiers": native_tiers.BREAKS,
     "locks": locks(),
 }
 PROMISES = {
     "keys": "what goes into a key",
     "lookup": "matching, verification, merging",
     "store": "budget, quotas, ages, pins, eviction, flights",
+    "tiers": "stores on disks and servers: sound records, budgets, trust, deadlines",
     "locks": "whatever threads share is guarded",
 }
 #: Where to mend what does not fit the code any more.
@@ -45,5 +47,6 @@ LISTS = {
     "keys": "tests/mutants/native_keys.py",
     "lookup": "tests/mutants/native_lookup.py",
     "store": "tests/mutants/native_store.py",
+    "tiers": "tests/mutants/native_tiers.py",
     "locks": "tests/mutants/native_lists.py",
 }

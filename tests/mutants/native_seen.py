@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.native_switch import SEEN
+from tests.mutants.native_switch import SECONDS, SEEN
 
 _found: list[tuple[str, float, list[int]]] = []
 _passed: set[str] = set()
 _failed: set[str] = set()
+_began = time.monotonic()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -29,6 +30,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     numbers = [number for number, byte in enumerate(marks.read_bytes()) if byte]
     if item.nodeid in _passed - _failed:
         _found.append((item.nodeid, time.monotonic() - began, numbers))
+    if time.monotonic() - _began > float(os.environ[SECONDS]):
+        item.session.shouldstop = "what was asked in this time has to do"
     return result
 
 

@@ -11,10 +11,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.mutants.native_break import Break
+from tests.mutants.native_break import NUMBERS, Break
 
 #: The environment's number of the mutant to be, and the file where each mutant leaves a byte that could have been one.
 ACTIVE, SEEN = "MUTANT_ACTIVE", "MUTANT_SEEN"
+#: The environment's limit of the time in which Python tests run without a mutant.
+SECONDS = "MUTANT_SECONDS"
 
 #: Included before all else in each file of the copy.
 HEADER = f"""#pragma once
@@ -31,7 +33,7 @@ struct State {{
     const char* path = std::getenv("{SEEN}");
     const int file = path == nullptr ? -1 : ::open(path, O_RDWR | O_CLOEXEC);
     if (file < 0) return;
-    void* bytes = ::mmap(nullptr, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    void* bytes = ::mmap(nullptr, {NUMBERS}, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (bytes != MAP_FAILED) seen = static_cast<char*>(bytes);
     ::close(file);
   }}
