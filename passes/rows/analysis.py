@@ -258,7 +258,7 @@ class Interpreter:
         if op.node.op_type == "Scan":
             return [follow_scan(op, lambda arguments: self.body(graphs["body"], scope, arguments))]
         known = op.integers(0)
-        if known is not None:
+        if known is not None and len(known) == 1:  # with any other number no run gets past it
             return [self.body(graphs["then_branch" if known[0] else "else_branch"], scope)]
         if op.need(0).state != ROW_FREE:
             raise Mixes("condition-from-rows", "the condition of an If depends on the rows or on their number")

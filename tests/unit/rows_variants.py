@@ -41,6 +41,13 @@ def failures(tried: Sample) -> list[str]:
     return found + [f"{what}: {wrong}" for what, other in _other_numbers(tried) for wrong in wrong_claims(other)]
 
 
+def variants(tried: Sample) -> Iterator[Sample]:
+    """Return all variants of a sample."""
+    for some in (moved_rows(tried), _unknown_ranks(tried), _other_numbers(tried)):
+        yield from (variant for _, variant in some)
+    yield _without_rows(tried)
+
+
 def _other_numbers(tried: Sample) -> Iterator[tuple[str, Sample]]:
     for attribute in _ATTRIBUTE.finditer(tried.nodes):
         values = {0, 1, 2, 3, -1, -2} if attribute[1] in _AXES else {0, 1} if attribute[2] in ("0", "1") else set()

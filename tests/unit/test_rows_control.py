@@ -48,6 +48,13 @@ def test_branches_that_agree_keep_rows() -> None:
     assert proof.row_axis("y") == 0
 
 
+@pytest.mark.parametrize("elements", [0, 2])
+def test_a_condition_that_is_not_one_element_decides_nothing(elements: int) -> None:
+    constant = f"flag = Constant<value = bool[{elements}] {{{', '.join('1' * elements)}}}>()"
+    text = (BRANCHES % "q = Relu(t)").replace("bool flag, ", "").replace("t = Tanh", f"{constant} t = Tanh")
+    assert prove_rows(view(text), {"x": 0}).row_axis("y") == 0
+
+
 @pytest.mark.parametrize(
     ("body", "rule"),
     [
