@@ -26,6 +26,10 @@ ZERO: Interval = (0.0, 0.0)
 _WIDEST = 2.0**64
 
 
+#: No position is as far on as this.
+_FARTHEST = 2.0**40
+
+
 class Order(Enum):
     """How the key's position stands to the query's."""
 
@@ -88,8 +92,8 @@ class Scene:
         known = form.constant.value
         least = known if known is not None else 0 if form.constant.dimension else -math.inf
         most = known if known is not None else math.inf
-        low = -math.inf if any(factor < 0 for factor in factors.values()) else least + offset
-        high = math.inf if any(factor > 0 for factor in factors.values()) else most + offset
+        low = least + offset + sum(_FARTHEST * factor for factor in factors.values() if factor < 0)
+        high = most + offset + sum(_FARTHEST * factor for factor in factors.values() if factor > 0)
         return low, high
 
     def _table(self, form: Table) -> Interval:

@@ -84,12 +84,25 @@ MIXED = """
 """
 
 
-def attention(mask: str = "LessOrEqual(pj, pi)", *, apply: str = "Where(ok, sc1, low)", **options: object) -> Sketch:
-    """One layer of attention. `mask`: the expression of ``ok``, of ``pi`` and ``pj``; or nodes that end with it."""
-    made = mask if "=" in mask and "ok =" in mask else f"ok = {mask}"
-    return build(
-        "int64[B, S] ids",
-        f"{POSITIONS} {EMBEDDED} {SCORES} {made} sc2 = {apply} {MIXED}",
-        {"ids": 1},
-        **options,  # type: ignore[arg-type]
-    )
+def attention(
+    mask: str = "ok = LessOrEqual(pj, pi)",
+    *,
+    apply: str = "Where(ok, sc1, low)",
+    given: str = "",
+    positions: dict[str, int] | None = None,
+    opset: int = 17,
+    weights: dict[str, np.ndarray] | None = None,
+) -> Sketch:
+    """One layer of attention.
+
+    Args:
+        mask: Nodes that make what `apply` reads, of the positions ``pi`` and ``pj``.
+        apply: What the softmax is taken of, made of the scores ``sc1``.
+        given: Further inputs, with the axes of their positions in `positions`.
+        positions: See there.
+        opset: Of the model.
+        weights: Constants that `mask` reads.
+    """
+    inputs = ", ".join(part for part in ("int64[B, S] ids", given) if part)
+    nodes = f"{POSITIONS} {EMBEDDED} {SCORES} {mask} sc2 = {apply} {MIXED}"
+    return build(inputs, nodes, {"ids": 1, **(positions or {})}, opset=opset, weights=weights)

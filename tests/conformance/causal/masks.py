@@ -1,0 +1,138 @@
+"""Masks as exporters write them, and such as look like them and let later positions through.
+
+Each is a layer of attention (:func:`~tests.conformance.causal.sketches.attention`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tests.conformance.causal.sketches import MOST, Sketch, attention
+
+TRIANGLE = np.tril(np.ones((1, 1, MOST, MOST), bool))
+LOW = np.array(np.finfo(np.float32).min)
+INFINITE = np.array(-np.inf, np.float32)
+AXIS3 = np.array([3])
+
+
+def where(nodes: str, apply: str = "Where(ok, sc1, low)", **weights: Any) -> Sketch:
+    """Scores are replaced where ``ok`` is false."""
+    return attention(nodes, apply=apply, weights=weights)
+
+
+def added(nodes: str, **weights: Any) -> Sketch:
+    """A mask ``m`` is added to the scores."""
+    return attention(f"ok = LessOrEqual(pj, pi) {nodes}", apply="Add(sc1, m)", weights=weights)
+
+
+def triangle(array: np.ndarray = TRIANGLE, *, rest: str = "ok = Identity(cut)", start: str = "axis0") -> Sketch:
+    """The first S rows and columns of a constant."""
+    nodes = f"""s1 = Unsqueeze(s, axis0)  past = Sub(s, s)  p1 = Unsqueeze(past, axis0)
+        rows = Slice(tri, {start}, s1, axis2, axis1)  cut = Slice(rows, axis0, s1, axis3, axis1)  {rest}"""
+    return attention(nodes, weights={"tri": array, "axis3": AXIS3})
+
+
+def given(inputs: str, nodes: str, positions: dict[str, int], apply: str, **weights: Any) -> Sketch:
+    """The caller hands in a mask."""
+    return attention(nodes, apply=apply, given=inputs, positions=positions, weights=weights)
+
+
+def _with(array: np.ndarray, place: tuple[int, ...], value: Any) -> np.ndarray:
+    changed = array.copy()
+    changed[place] = value
+    return changed
+
+
+SQUARE = "s1 = Unsqueeze(s, axis0)  square = Concat<axis=0>(s1, s1)"
+UPPER = f"{SQUARE}  fill = Expand(below, square)  m = Trilu<upper=1>(fill, one)"
+BOTH = "a = LessOrEqual(pj, pi)  ok = And(a, mask)"
+ONES = f"{SQUARE} t1 = ConstantOfShape<value=int8[1] {{1}}>(square)  t2 = Cast<to=9>(t1)"
+
+#: Every one of these closes all later positions.
+CAUSAL: dict[str, Sketch] = {
+    "compared": where("ok = LessOrEqual(pj, pi)"),
+    "compared the other way": where("ok = GreaterOrEqual(pi, pj)"),
+    "not later": where("later = Greater(pj, pi) ok = Not(later)"),
+    "later ones filled": where("ok = Greater(pj, pi)", "Where(ok, low, sc1)"),
+    "before the next": where("next = Add(pi, one) ok = Less(pj, next)"),
+    "by difference": where("d = Sub(pi, pj) ok = GreaterOrEqual(d, zero)"),
+    "as floats": where("fi = Cast<to=1>(pi) fj = Cast<to=1>(pj) ok = LessOrEqual(fj, fi)"),
+    "with S on both sides": where("a = Add(pi, s) b = Add(pj, s) ok = LessOrEqual(b, a)"),
+    "window": where("a = LessOrEqual(pj, pi) d = Sub(pi, pj) b = Less(d, wide) ok = And(a, b)", wide=np.array(3)),
+    "-inf": where("ok = LessOrEqual(pj, pi)", "Where(ok, sc1, below)", below=INFINITE),
+    "-inf before it": where("ok = Less(pj, pi)", "Where(ok, sc1, below)", below=INFINITE),
+    "triangle": triangle(),
+    "triangle after a past": triangle(start="p1"),
+    "triangle of bytes": triangle(TRIANGLE.astype(np.uint8), rest="ok = Cast<to=9>(cut)"),
+    "added": added("m = Where(ok, nothing, low)"),
+    "added -inf": added("m = Where(ok, nothing, below)", below=INFINITE),
+    "added product": added("f = Cast<to=1>(ok) n = Sub(unit, f) m = Mul(n, low)", unit=np.array(1, np.float32)),
+    "added -1e30": added("m = Where(ok, nothing, below)", below=np.array(-1.1e30, np.float32)),
+    "Trilu -inf": added(UPPER, below=INFINITE),
+    "Trilu finite": added(UPPER, below=LOW),
+    "Trilu of truths": where(f"{ONES} ok = Trilu<upper=0>(t2)"),
+    "triu times comparison": added(
+        f"{SQUARE} full = Expand(low, square) up = Trilu<upper=1>(full, one) gt = Greater(pj, pi) "
+        "f = Cast<to=1>(gt) m = Mul(up, f)"
+    ),
+    "distances as well": added(
+        "d = Sub(pj, pi) f = Cast<to=1>(d) slope = Mul(f, scale) c = Where(ok, nothing, low) m = Add(c, slope)"
+    ),
+    "and a given one, -inf": given("bool[B, 1, 1, S] mask", BOTH, {"mask": 3}, "Where(ok, sc1, below)", below=INFINITE),
+    "and a given one of numbers, -inf": given(
+        "int64[B, S] mask",
+        "a = LessOrEqual(pj, pi) b = Cast<to=9>(mask) c = Unsqueeze(b, axis12) ok = And(a, c)",
+        {"mask": 1},
+        "Where(ok, sc1, below)",
+        below=INFINITE,
+    ),
+}
+
+#: Of a mask that the caller hands in it has to be known that it holds 0 and 1, and 1 at position 0.
+BINARY: dict[str, Sketch] = {
+    "and a given one": given("bool[B, 1, 1, S] mask", BOTH, {"mask": 3}, "Where(ok, sc1, low)"),
+    "added to one of numbers": given(
+        "int64[B, S] mask",
+        """ok = LessOrEqual(pj, pi) c = Where(ok, nothing, low) u = Unsqueeze(mask, axis12) f = Cast<to=1>(u)
+           n = Sub(unit, f) g = Mul(n, low) m = Add(c, g)""",
+        {"mask": 1},
+        "Add(sc1, m)",
+        unit=np.array(1, np.float32),
+    ),
+    "filled where both are nothing": given(
+        "int64[B, S] mask",
+        """ok = LessOrEqual(pj, pi) c = Where(ok, nothing, low) u = Unsqueeze(mask, axis12) f = Cast<to=1>(u)
+           t = Add(c, f) e = Equal(t, nothing) m = Where(e, low, c)""",
+        {"mask": 1},
+        "Add(sc1, m)",
+    ),
+}
+
+#: None of these does.
+AHEAD: dict[str, Sketch] = {
+    "no mask": where("", "Identity(sc1)"),
+    "flipped": where("ok = GreaterOrEqual(pj, pi)"),
+    "the next one as well": where("next = Add(pi, one) ok = LessOrEqual(pj, next)"),
+    "not its own, finite": where("ok = Less(pj, pi)"),
+    "branches swapped": where("ok = LessOrEqual(pj, pi)", "Where(ok, low, sc1)"),
+    "prefix": where("a = LessOrEqual(pj, pi) b = Less(pj, many) ok = Or(a, b)", many=np.array(3)),
+    "half of S": where("half = Div(s, two) a = LessOrEqual(pj, pi) b = Less(pj, half) ok = Or(a, b)", two=np.array(2)),
+    "window around it": where("d = Sub(pi, pj) e = Abs(d) ok = Less(e, wide)", wide=np.array(3)),
+    "one wrong entry": triangle(_with(TRIANGLE, (0, 0, 2, 4), True)),
+    "wrong in the first row": triangle(_with(TRIANGLE, (0, 0, 0, 1), True)),
+    "triangle upside down": triangle(np.swapaxes(TRIANGLE, 2, 3).copy()),
+    "-10000": added("m = Where(ok, nothing, little)", little=np.array(-1e4, np.float32)),
+    "-1": added("m = Where(ok, nothing, little)", little=np.array(-1, np.float32)),
+    "Trilu from the second diagonal": added(UPPER.replace("(fill, one)", "(fill, two)"), below=LOW, two=np.array(2)),
+    "Trilu of the lower half": added(UPPER.replace("upper=1", "upper=0"), below=INFINITE),
+    "given alone": given("float[B, 1, S, S] bias", "", {"bias": 2}, "Add(sc1, bias)"),
+    "given for keys alone": given("bool[B, 1, 1, S] mask", "", {"mask": 3}, "Where(mask, sc1, low)"),
+    "or a given one": given(
+        "bool[B, 1, 1, S] mask", "a = LessOrEqual(pj, pi) ok = Or(a, mask)", {"mask": 3}, "Where(ok, sc1, low)"
+    ),
+    "and a given one, finite": BINARY["and a given one"],
+    "distances": added("d = Sub(pi, pj) m = Cast<to=1>(d)"),
+    "position as length": where("last = Sub(s, one) d = Sub(last, pj) ok = LessOrEqual(d, pi)"),
+}
