@@ -18,6 +18,7 @@ from actcache.passes.causal import (
     rules_normalise,
     rules_product,
     rules_select,
+    rules_sequence,
     rules_shape,
 )
 from actcache.passes.causal.analysis import CausalProof, prove_causal
@@ -25,7 +26,7 @@ from actcache.passes.causal.registry import RULES, Result
 from actcache.passes.causal.state import Ahead, Causal, Counted, Fixed, Place, State
 
 #: Imported for the rules they register.
-RULE_FAMILIES = (rules_elementwise, rules_normalise, rules_product, rules_select, rules_shape)
+RULE_FAMILIES = (rules_elementwise, rules_normalise, rules_product, rules_select, rules_sequence, rules_shape)
 
 __all__ = [
     "RULES",

@@ -73,11 +73,20 @@ class Scene:
         if isinstance(form, Given):
             return self._given(form)
         if isinstance(form, Weights):
-            ahead = (form.query, form.key) == (self.query, self.key) and self.order is Order.AHEAD
-            return ZERO if ahead else TRUTH
+            return self._weights(form)
         if isinstance(form, Some):
             return form.low, form.high
         return self._applied(form)
+
+    def _weights(self, form: Weights) -> Interval:
+        if form.binary is None or (form.binary and not self.binary):
+            return ANY  # and no number
+        self.assumed.update(form.binary)
+        return self._numbers_of(form)
+
+    def _numbers_of(self, form: Weights) -> Interval:
+        ahead = (form.query, form.key) == (self.query, self.key) and self.order is Order.AHEAD
+        return ZERO if ahead else TRUTH
 
     def _affine(self, form: Affine) -> Interval:
         factors = dict(form.terms)
@@ -138,6 +147,9 @@ class Scene:
         return ANY if math.isnan(low) or math.isnan(high) else (low, high)
 
     def _where(self, condition: Form, yes: Form, no: Form) -> Interval:
+        replaced = isinstance(condition, Apply) and condition.operator == "IsNaN" and condition.operands == (no,)
+        if replaced and isinstance(no, Weights):
+            return _hull(self.bounds(yes), self._numbers_of(no))
         chosen = self.bounds(condition)
         if chosen == (1.0, 1.0):
             return self.bounds(yes)

@@ -83,10 +83,18 @@ class Some:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Numbers from 0 to 1 that are 0 where the position along `key` is later than that along `query`."""
+    """Numbers from 0 to 1 that are 0 where the position along `key` is later than that along `query`.
+
+    Attributes:
+        query: Axis of the query.
+        key: Axis of the key.
+        binary: Masks that the caller hands in. If they do not hold what :attr:`Scene.binary` says, a query may have
+            no number at all (NaN) for its keys, as all of them are closed. None: that may be in any case.
+    """
 
     query: int
     key: int
+    binary: frozenset[str] | None = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,7 +180,7 @@ def substitute(form: Form, places: Mapping[int, Affine | None]) -> Form:
         return form if form.axis is None else replace(form, axis=_moved(form.axis, places))
     if isinstance(form, Weights):
         query, key = (_moved(axis, places) for axis in (form.query, form.key))
-        return Some(0, 1) if query is None or key is None else Weights(query, key)
+        return Some() if query is None or key is None else replace(form, query=query, key=key)
     if isinstance(form, Apply):
         return Apply(form.operator, tuple(substitute(operand, places) for operand in form.operands))
     return form

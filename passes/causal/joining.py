@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from actcache.passes.causal.bounds import ZERO, Never, Order, Scene
-from actcache.passes.causal.forms import Affine, Form, Some, is_stable, substitute
+from actcache.passes.causal.forms import Affine, Form, Some, Weights, is_stable, substitute
 from actcache.passes.causal.registry import Result, known, stable
 from actcache.passes.causal.state import LooksAhead, Place, Places, Value
 from actcache.passes.rows.broadcasting import broadcast_size
@@ -69,7 +69,9 @@ def lost(form: Form | None) -> Form | None:
 Labels = Sequence[str]
 
 
-def labelled(operands: Sequence[tuple[int, Value, Labels]], result: Labels, symbols: Symbols) -> Result:
+def labelled(
+    operands: Sequence[tuple[int, Value, Labels]], result: Labels, symbols: Symbols, conditions: set[str] | None
+) -> Result:
     """Return the product of operands whose axes carry labels, summed over labels that are not in `result`.
 
     A sum over positions j looks ahead, unless one factor is 0 wherever j is later than position t of the result.
@@ -78,6 +80,7 @@ def labelled(operands: Sequence[tuple[int, Value, Labels]], result: Labels, symb
         operands: Number, value and labels of each.
         result: The labels of the result.
         symbols: Makes new sizes.
+        conditions: See :class:`~actcache.passes.causal.registry.Op`.
     """
     sizes: dict[str, list[object]] = {}
     places: dict[str, Place] = {}
@@ -92,7 +95,7 @@ def labelled(operands: Sequence[tuple[int, Value, Labels]], result: Labels, symb
                 raise LooksAhead("positions-misaligned", "the factors flatten their positions differently")
     for label, place in places.items():
         if label not in result:
-            _summed(operands, label, place, [other for other in places if other in result])
+            _summed(operands, label, place, [other for other in places if other in result], conditions)
     kept = tuple(replace(places[label], axis=axis) for axis, label in enumerate(result) if label in places)
     shape = tuple(broadcast_size(sizes[label], symbols) for label in result)  # type: ignore[arg-type]
     where = {label: axis for axis, label in enumerate(result)}
@@ -100,25 +103,43 @@ def labelled(operands: Sequence[tuple[int, Value, Labels]], result: Labels, symb
     return Result([Value(stable(kept, [value for _, value, _ in operands]), shape)], axes)
 
 
-def _summed(operands: Sequence[tuple[int, Value, Labels]], key: str, place: Place, queries: Sequence[str]) -> None:
+def _summed(
+    operands: Sequence[tuple[int, Value, Labels]],
+    key: str,
+    place: Place,
+    queries: Sequence[str],
+    conditions: set[str] | None,
+) -> None:
     """Require that a sum over the positions of `key` leaves out those that are later than the result's own."""
     for _, value, labels in operands:
         for query in queries:
             if place.plain and key in labels and query in labels and value.form is not None:
-                scene = Scene(labels.index(query) - len(labels), labels.index(key) - len(labels), Order.AHEAD)
-                if is_zero(value.form, scene):
+                axes = labels.index(query) - len(labels), labels.index(key) - len(labels)
+                if is_zero(value.form, axes, conditions):
                     return
+                if isinstance(value.form, Weights):
+                    raise LooksAhead("mask-closes-all", CLOSES_ALL)
     raise LooksAhead(
         "sum-over-positions", "it sums over positions, later ones included, and no causal mask closes them"
     )
 
 
-def is_zero(form: Form, scene: Scene) -> bool:
-    """Whether a form is 0 in a scene."""
-    try:
-        return scene.bounds(form) == ZERO
-    except Never:
-        return True
+CLOSES_ALL = "a position may find all positions up to its own closed: it then looks at all alike, or is no number"
+
+
+def is_zero(form: Form, axes: tuple[int, int], conditions: set[str] | None) -> bool:
+    """Whether a form is 0 where the key is later than the query; what that takes is added to `conditions`."""
+    for binary in (False, True) if conditions is not None else (False,):
+        scene = Scene(*axes, Order.AHEAD, binary)
+        try:
+            zero = scene.bounds(form) == ZERO
+        except Never:
+            return True
+        if zero:
+            if conditions is not None:
+                conditions.update(scene.assumed)
+            return True
+    return False
 
 
 def axes_of(value: Value) -> Mapping[int, int]:

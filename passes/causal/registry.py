@@ -35,12 +35,15 @@ class Result:
             positions along axes that are not here.
         sizes: Operands that are sizes: per element the axis of the outputs of which it is the size, or None.
         whole: Axes of the outputs along which all positions are computed together, or none.
+        resumed: The branch of a suffix has a way of its own to go on from the earlier positions
+            (:mod:`actcache.passes.rewrite.suffix_resumed`).
     """
 
     values: list[Value]
     axes: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
     sizes: Mapping[int, Sequence[int | None]] = field(default_factory=dict)
     whole: frozenset[int] = frozenset()
+    resumed: bool = False
 
 
 RuleFunction = Callable[["Op"], Result]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import onnx
 
 from actcache.passes.causal.bounds import Never, Order, Scene
 from actcache.passes.causal.forms import Form, Weights
-from actcache.passes.causal.joining import axes_of, joined, lost
+from actcache.passes.causal.joining import CLOSES_ALL, axes_of, joined, lost
 from actcache.passes.causal.registry import MICROSOFT, Op, Result, known, rule
 from actcache.passes.causal.rules_shape import moved
 from actcache.passes.causal.state import LooksAhead, Value
@@ -35,37 +36,40 @@ def softmax(op: Op) -> Result:
     if len(axes) > 1 or len(queries) != 1 or not all(place.plain for place in x.places):
         raise LooksAhead("softmax-over-positions", "Softmax normalises over positions, later ones included")
     query, key = queries[0].axis - rank, over[0].axis - rank
-    _closed(op, x.form, query, key)
-    return Result([replace(same, form=Weights(query, key))], {0: axes_of(x)}, whole=frozenset(axes))
+    return Result([replace(same, form=_closed(op, x.form, query, key))], {0: axes_of(x)}, whole=frozenset(axes))
 
 
-def _closed(op: Op, form: Form | None, query: int, key: int) -> None:
+def _closed(op: Op, form: Form | None, query: int, key: int) -> Weights:
     """Require a mask that closes later positions, and leaves each position one to look at.
 
-    Where all that a position may see is closed by a finite number, its weights are equal for all S positions.
+    Where all that a position may see is closed by a finite number, its weights are equal for all S positions. Where it
+    is by -∞, they are no numbers, which is harmless only if what follows replaces them.
     """
     if form is None:
         raise LooksAhead("bidirectional", "attention to all positions, later ones included: no mask closes them")
-    infinite = False
+    half = op.types[0] == onnx.TensorProto.FLOAT16
     for binary in (False, True) if op.conditions is not None else (False,):
         scene = Scene(query, key, Order.AHEAD, binary)
         try:
             _, high = scene.bounds(form)
         except Never:
-            return
-        infinite = high == float("-inf")
-        if infinite or (high <= CLOSED and op.types[0] != onnx.TensorProto.FLOAT16):
-            if op.conditions is not None:
-                op.conditions.update(scene.assumed)
+            return Weights(query, key)
+        if high == -math.inf or (high <= CLOSED and not half):
             break
     else:
         raise LooksAhead("not-causal", _why(form, Scene(query, key, Order.AHEAD), op.types[0]))
-    if not infinite and not _has_open(op, form, query, key):
-        reason = "a position may find all positions up to its own closed, and then looks at all of them alike"
-        raise LooksAhead("mask-closes-all", reason)
+    needed = _opening(op, form, query, key)
+    if high != -math.inf and needed is None:
+        raise LooksAhead("mask-closes-all", CLOSES_ALL)
+    if op.conditions is not None:
+        op.conditions.update(scene.assumed, needed if high != -math.inf and needed is not None else ())
+    return Weights(query, key, needed)
 
 
-def _has_open(op: Op, form: Form, query: int, key: int) -> bool:
+def _opening(op: Op, form: Form, query: int, key: int) -> frozenset[str] | None:
+    """Return the masks of the caller that have to be as :attr:`Scene.binary` says for each position to see one; None:
+    some may see none in any case.
+    """
     scenes = [Scene(query, key, order) for order in (Order.OWN, Order.FIRST)]
     if op.conditions is not None:
         scenes.append(Scene(query, key, Order.FIRST, binary=True))
@@ -73,12 +77,10 @@ def _has_open(op: Op, form: Form, query: int, key: int) -> bool:
         try:
             low, _ = scene.bounds(form)
         except Never:
-            return True
+            return frozenset()
         if low >= OPEN:
-            if op.conditions is not None:
-                op.conditions.update(scene.assumed)
-            return True
-    return False
+            return frozenset(scene.assumed)
+    return None
 
 
 def _why(form: Form, scene: Scene, dtype: int | None) -> str:

@@ -15,7 +15,7 @@ def matmul_of(op: Op, first: int, second: int) -> Result:
     if not rank_a or not rank_b:
         raise LooksAhead("malformed-node", "a matrix product with a scalar")
     labels_a, labels_b, result = matrix_labels(op.rows, rank_a, rank_b)
-    return labelled([(first, a, labels_a), (second, b, labels_b)], result, op.symbols)
+    return labelled([(first, a, labels_a), (second, b, labels_b)], result, op.symbols, op.conditions)
 
 
 @rule("MatMul")
@@ -41,4 +41,4 @@ def einsum(op: Op) -> Result:
     """The equation's letters label the axes."""
     labels, result = einsum_labels(op.rows)
     operands = [(index, value, own) for index, (value, own) in enumerate(zip(op.present, labels, strict=True))]
-    return labelled(operands, result, op.symbols)
+    return labelled(operands, result, op.symbols, op.conditions)

@@ -29,6 +29,9 @@ from actcache.passes.rewrite.suffix_states import NoSuffix, StateChoice
 #: The axes along which only the suffix is wanted; ``short``: of sizes, those that they have in the suffix.
 Version = frozenset[int] | Literal["short"]
 FULL: frozenset[int] = frozenset()
+#: Before, Slice and Pad had their numbers as attributes.
+OLDEST = 11
+RECURRENT = frozenset({"RNN", "GRU"})
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,8 @@ class _Builder:
         self.nodes: list[onnx.NodeProto] = []
         self.made: dict[tuple[str, Version], str] = {}
         self.states = StateChoice(view, proof, self.frontier, self.live_outs)
+        if view.opsets.get("", 1) < OLDEST:
+            raise NoSuffix(f"the model's opset is {view.opsets.get('', 1)}; suffixes need {OLDEST} at least")
         counted = next((name for name in frontier if proof.position_axis(name) is not None), None)
         if counted is None:
             raise NoSuffix("no tensor that the region reads has positions")
@@ -168,8 +173,7 @@ class _Builder:
             return self.node(index, name, FULL)
         axis = self.proof.position_axis(name)
         whole = f"{name}{self.names.mark}.all"
-        cached = self.names.cached.get(name, f"{name}.cached")
-        self.add(onnx.helper.make_node("Concat", [cached, self.suffix(name)], [whole], axis=axis))
+        self.add(onnx.helper.make_node("Concat", [self.cached(name), self.suffix(name)], [whole], axis=axis))
         return whole
 
     def of_frontier(self, name: str, value: Value, version: Version) -> str:
@@ -218,6 +222,8 @@ class _Builder:
             return self.shape(index, name, "full")
         if list(subgraphs(source)):
             raise NoSuffix("bodies that depend on positions are not followed", self.view.label(index))
+        if version and result is not None and result.resumed:
+            return self.resumed(index, name, version)
         if version and (result is None or not self.follows(source, result, value, version)):
             if value.data or result is None:
                 raise NoSuffix("it cannot be computed for the suffix alone", self.view.label(index))
@@ -244,6 +250,37 @@ class _Builder:
                 self.made[written, version] = written + tag
         self.add(node)
         return self.made[name, version]
+
+    def resumed(self, index: int, name: str, version: frozenset[int]) -> str:
+        """Go on from what earlier positions left."""
+        source = self.view.model.graph.node[index]
+        if len(version) > 1 or name != source.output[0]:
+            raise NoSuffix(
+                "it goes along two axes of positions, or more than its first output is read", self.label(name)
+            )
+        (axis,) = version
+        part = f"{name}{self.tag(version, 1)}"
+        read = source.input[0]
+        if source.op_type in RECURRENT:
+            self.states.keep(name)
+            first, weights = self.tensor(read, version), [self.tensor(r, FULL) if r else "" for r in source.input[1:]]
+            self.sizes.go_on(source, [first, *weights], self.cached(name), part, self.view.dtype(name) or 0)
+        elif source.op_type == "Conv":
+            weights = [self.tensor(r, FULL) for r in source.input[1:]]
+            self.sizes.convolve(source, [self.tensor(read, FULL), *weights], part, self.reach(source))
+        else:
+            self.sizes.cut(
+                self.instance(source, [self.tensor(r, FULL) for r in source.input], name, FULL), part, [axis]
+            )
+        return part
+
+    def reach(self, source: onnx.NodeProto) -> int:
+        """How many earlier positions a convolution reads: as many as it pads."""
+        return next((a.ints[0] for a in source.attribute if a.name == "pads"), 0)
+
+    def cached(self, name: str) -> str:
+        """The tensor of what is known of a state or live-out."""
+        return self.names.cached.get(name, f"{name}.cached")
 
     def tag(self, version: Version, places: int) -> str:
         if version == "short":

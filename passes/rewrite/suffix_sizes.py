@@ -67,11 +67,46 @@ class SuffixSizes:
 
     def moved_diagonal(self, given: str | None, *, forwards: bool) -> str:
         """Return the diagonal of a Trilu whose rows (or else columns) begin at position P."""
-        known = self._node("Squeeze", self.known, self.vector([0]))
+        known = self._node("Reshape", self.known, self.vector([]))
         if given is None:
             return known if forwards else self._node("Neg", known)
         scalar = self._node("Reshape", given, self.vector([]))
         return self._node("Add" if forwards else "Sub", scalar, known)
+
+    def convolve(self, source: onnx.NodeProto, inputs: Sequence[str], part: str, reach: int) -> None:
+        """Write a causal convolution of positions P … S-1 to `part`; its first input has all positions (axis 2)."""
+        padded = inputs[0]
+        if reach:
+            padded = self._node("Pad", inputs[0], self.vector([0, 0, reach, 0, 0, 0]))
+        window = f"{part}.window"
+        self.cut(padded, window, [2])
+        node = onnx.NodeProto()
+        node.CopyFrom(source)
+        node.name = f"{source.name}{self._mark}" if source.name else ""
+        kept = [a for a in source.attribute if a.name not in ("pads", "auto_pad")]
+        del node.attribute[:], node.input[:], node.output[:]
+        node.attribute.extend(kept)
+        node.input.extend([window, *inputs[1:]])
+        node.output.append(part)
+        self._nodes.append(node)
+
+    def go_on(self, source: onnx.NodeProto, inputs: Sequence[str], cached: str, part: str, dtype: int) -> None:
+        """Write a recurrence from position P on to `part`: it begins with what it last gave, `cached` [P, 1, B, H]."""
+        x, _, r, *rest = inputs
+        batch = self._node("Gather", self._node("Shape", x), self.vector([1]), axis=0)
+        width = self._node("Gather", self._node("Shape", r), self.vector([2]), axis=0)
+        sizes = self._node("Concat", self.vector([1, 1]), batch, width, axis=0)
+        given = rest[2] if len(rest) > 2 and rest[2] else self._node("Cast", self.vector([0]), to=dtype)
+        first = self._node("Reshape" if given in rest else "Expand", given, sizes)
+        before = self._node("Concat", first, cached, axis=0)
+        at = self._node("Gather", before, self._node("Reshape", self.vector([-1]), self.vector([])), axis=0)
+        node = onnx.NodeProto()
+        node.CopyFrom(source)
+        node.name = f"{source.name}{self._mark}" if source.name else ""
+        del node.input[:], node.output[:]
+        node.input.extend([*inputs[:3], rest[0] if rest else "", "", at])
+        node.output.append(part)
+        self._nodes.append(node)
 
     def vector(self, numbers: Sequence[int]) -> str:
         """Return a constant."""
@@ -94,11 +129,14 @@ class SuffixSizes:
 
     def _scaled(self, sizes: str, chosen: Sequence[bool], to: str, by: str) -> str:
         """sizes · to / by in the chosen elements. Without positions nothing is divided by 0."""
-        ones = self.vector([1])
-        product = self._node("Mul", sizes, self._node("Max", to, ones))
-        quotient = self._node("Div", product, self._node("Max", by, ones))
+        quotient = self._node("Div", self._node("Mul", sizes, self._some(to)), self._some(by))
         which = self._node("Cast", self.vector([int(wanted) for wanted in chosen]), to=onnx.TensorProto.BOOL)
         return self._node("Where", which, quotient, sizes)
+
+    def _some(self, size: str) -> str:
+        """The size, or 1 for 0. Max knows integers from opset 12 on only."""
+        none = self._node("Equal", size, self.vector([0]))
+        return self._node("Add", size, self._node("Cast", none, to=onnx.TensorProto.INT64))
 
     def _size_of(self, name: str) -> str:
         return self._node("Gather", self._node("Shape", name), self.vector([self._axis]), axis=0)

@@ -66,6 +66,11 @@ class StateChoice:
         self.names.append(chosen)
         return chosen
 
+    def keep(self, name: str) -> None:
+        """Keep a tensor that the branch goes on from."""
+        if name not in self.names and name not in self._live_outs:
+            self.names.append(name)
+
     def is_recomputed(self, name: str) -> bool:
         """Whether all positions of a tensor are computed again, from the frontier, at next to no cost."""
         waiting, seen = [name], set()

@@ -40,7 +40,7 @@ def given(inputs: str, nodes: str, positions: dict[str, int], apply: str, **weig
 
 
 def _with(array: np.ndarray, place: tuple[int, ...], value: Any) -> np.ndarray:
-    changed = array.copy()
+    changed = np.array(array)
     changed[place] = value
     return changed
 
@@ -62,7 +62,6 @@ CAUSAL: dict[str, Sketch] = {
     "with S on both sides": where("a = Add(pi, s) b = Add(pj, s) ok = LessOrEqual(b, a)"),
     "window": where("a = LessOrEqual(pj, pi) d = Sub(pi, pj) b = Less(d, wide) ok = And(a, b)", wide=np.array(3)),
     "-inf": where("ok = LessOrEqual(pj, pi)", "Where(ok, sc1, below)", below=INFINITE),
-    "-inf before it": where("ok = Less(pj, pi)", "Where(ok, sc1, below)", below=INFINITE),
     "triangle": triangle(),
     "triangle after a past": triangle(start="p1"),
     "triangle of bytes": triangle(TRIANGLE.astype(np.uint8), rest="ok = Cast<to=9>(cut)"),
@@ -80,6 +79,10 @@ CAUSAL: dict[str, Sketch] = {
     "distances as well": added(
         "d = Sub(pj, pi) f = Cast<to=1>(d) slope = Mul(f, scale) c = Where(ok, nothing, low) m = Add(c, slope)"
     ),
+}
+
+#: Of a mask that the caller hands in it has to be known that it holds 0 and 1, and 1 at position 0.
+BINARY: dict[str, Sketch] = {
     "and a given one, -inf": given("bool[B, 1, 1, S] mask", BOTH, {"mask": 3}, "Where(ok, sc1, below)", below=INFINITE),
     "and a given one of numbers, -inf": given(
         "int64[B, S] mask",
@@ -88,10 +91,6 @@ CAUSAL: dict[str, Sketch] = {
         "Where(ok, sc1, below)",
         below=INFINITE,
     ),
-}
-
-#: Of a mask that the caller hands in it has to be known that it holds 0 and 1, and 1 at position 0.
-BINARY: dict[str, Sketch] = {
     "and a given one": given("bool[B, 1, 1, S] mask", BOTH, {"mask": 3}, "Where(ok, sc1, low)"),
     "added to one of numbers": given(
         "int64[B, S] mask",
@@ -133,6 +132,7 @@ AHEAD: dict[str, Sketch] = {
         "bool[B, 1, 1, S] mask", "a = LessOrEqual(pj, pi) ok = Or(a, mask)", {"mask": 3}, "Where(ok, sc1, low)"
     ),
     "and a given one, finite": BINARY["and a given one"],
+    "not its own, -inf": where("ok = Less(pj, pi)", "Where(ok, sc1, below)", below=INFINITE),
     "distances": added("d = Sub(pi, pj) m = Cast<to=1>(d)"),
     "position as length": where("last = Sub(s, one) d = Sub(last, pj) ok = LessOrEqual(d, pi)"),
 }

@@ -1,0 +1,81 @@
+"""Causal rules of operators that go along the sequence: running sums, convolutions, recurrences."""
+
+from __future__ import annotations
+
+from actcache.passes.causal.joining import axes_of, lost
+from actcache.passes.causal.registry import Op, Result, known, rule, stable
+from actcache.passes.causal.state import Ahead, LooksAhead, Place, S, Value
+from actcache.passes.refusal import Refusal
+from actcache.passes.rows.sizes import ONE, const
+
+
+@rule("CumSum", "CumProd")
+def cumulative(op: Op) -> Result:
+    """Forwards, or along an axis of features."""
+    x, axes = op.need(0), op.integers(1)
+    if axes is None:
+        raise LooksAhead("axes-unknown", f"the axis of {op.node.op_type} is not a constant")
+    axis = axes[0] % len(known(x))
+    along = axis in {place.axis for place in x.places}
+    if along and (op.attribute("reverse", 0) or not _is_plain(x, axis)):
+        raise LooksAhead("reversed", f"{op.node.op_type} goes over the sequence backwards, or over flattened positions")
+    value = Value(x.state, known(x), form=lost(x.form))
+    return Result([value], {0: axes_of(x)}, whole=frozenset({axis}), resumed=along)
+
+
+def _is_plain(x: Value, axis: int) -> bool:
+    return any(place.plain for place in x.places if place.axis == axis)
+
+
+@rule("Conv")
+def convolution(op: Op) -> Result:
+    """Along positions, if all padding is on the left."""
+    op.fixed(1, 2)
+    x = op.need(0)
+    sizes = known(x)
+    if [place.axis for place in x.places] != [2] or len(sizes) != 3 or not _is_plain(x, 2):
+        raise LooksAhead("conv-over-positions", "a convolution over positions and other axes together is not followed")
+    _only_earlier(op)
+    value = Value(stable((Place(2),), [x]), (sizes[0], known(op.need(1))[0], S))
+    return Result([value], {0: {2: 2}}, whole=frozenset({2}), resumed=True)
+
+
+def _only_earlier(op: Op) -> None:
+    """Require a convolution of stride 1 that reads earlier positions only, and gives as many as it reads."""
+    reach = causal_reach(op)
+    front, back = op.attribute("pads", [0, 0])
+    padded = str(op.attribute("auto_pad", "NOTSET"))
+    if padded not in ("NOTSET", "VALID") or list(op.attribute("strides", [1])) != [1]:
+        raise LooksAhead("conv-over-positions", "the padding or stride of this convolution moves positions")
+    if back > 0 or front != reach:
+        text = f"a convolution that reaches {reach} positions, padded by {front} in front and {back} behind"
+        raise LooksAhead("conv-looks-ahead" if back > 0 else "conv-over-positions", text)
+
+
+def causal_reach(op: Op) -> int:
+    """Return how many positions before its own a convolution along one axis reads."""
+    kernel = known(op.need(1))[2].value
+    if kernel is None:
+        raise LooksAhead("conv-over-positions", "the kernel of a convolution has no known size")
+    return (kernel - 1) * int(op.attribute("dilations", [1])[0])
+
+
+@rule("RNN", "GRU", "LSTM")
+def recurrent(op: Op) -> Result:
+    """Forwards. The first output is h at each position; the others are those of the last one."""
+    op.fixed(1, 2, 3, 5)
+    x = op.need(0)
+    if [place.axis for place in x.places] != [0] or not _is_plain(x, 0) or op.attribute("layout", 0):
+        raise LooksAhead("recurrent-over-rows", f"{op.node.op_type} does not go along the positions")
+    if op.attribute("direction", "forward") != "forward":
+        raise LooksAhead("reversed", f"{op.node.op_type} goes over the sequence backwards")
+    if op.get(4) is not None:
+        raise LooksAhead("sequence-lengths", f"{op.node.op_type} is told where each sequence ends")
+    if op.node.op_type == "LSTM":
+        raise LooksAhead("lstm-state", "what an LSTM remembers at each position (c) is none of its outputs")
+    hidden = op.attribute("hidden_size")
+    width = known(op.need(2))[2] if hidden is None else const(int(hidden))
+    every = Value(stable((Place(0),), [x]), (S, ONE, known(x)[1], width))
+    last = Value(Ahead(Refusal("last-position", "it is what is remembered at the last position")))
+    axes = {0: axes_of(x)} if op.get(5) is None else {0: axes_of(x), 5: {}}
+    return Result([every, last][: len(op.node.output)], axes, whole=frozenset({0}), resumed=True)

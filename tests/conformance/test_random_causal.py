@@ -1,0 +1,30 @@
+"""Random graphs of sequences: what is proven holds in onnxruntime, and suffixes give what whole graphs give."""
+
+from __future__ import annotations
+
+import pytest
+
+from actcache.passes.causal import Ahead
+from tests.conformance.causal.drawing import draw
+from tests.conformance.causal.truth import looks_ahead, proven, wrong_suffixes, wrongly_proven
+
+SEEDS = range(120)
+
+
+@pytest.mark.parametrize("first", range(0, len(SEEDS), 20))
+def test_random_graphs(first: int) -> None:
+    causal = ahead = seen = 0
+    for seed in SEEDS[first : first + 20]:
+        sketch = draw(seed)
+        (output,) = sketch.view.outputs
+        proof = proven(sketch, binary_masks=True)
+        assert not list(wrongly_proven(sketch, proof, seed=seed)), seed
+        if isinstance(proof.state(output), Ahead):
+            ahead += 1
+            seen += looks_ahead(sketch, output, seed=seed)
+            continue
+        causal += 1
+        assert not list(wrong_suffixes(sketch, proof, [output], count=6, seed=seed)), seed
+    assert causal >= 5
+    assert ahead >= 3
+    assert seen >= ahead // 2
