@@ -28,7 +28,8 @@ void HashRows(benchmark::State& state, HashKind kind) {
   const ExactKeying keying(kind, {"fingerprint of a region", "namespace"}, cut,
                            {ElementType::kFloat});
   for (auto _ : state) {
-    benchmark::DoNotOptimize(keying.KeysOf(cut.UnitsOf(inputs), std::nullopt, inputs, Parallel()));
+    benchmark::DoNotOptimize(
+        keying.KeysOf(cut.UnitsOf(inputs), std::nullopt, inputs, Parallel(), nullptr));
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kRows));
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(data.size()));

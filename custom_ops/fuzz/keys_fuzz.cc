@@ -172,7 +172,8 @@ void AddRows(const Call& call, HashKind hash, Described* rows) {
                            {call.fingerprint, call.name_space, call.own_namespace.has_value()}, cut,
                            ElementTypes{ElementType::kFloat});
   const Cut& by = call.kind == PlanKind::kRow ? static_cast<const Cut&>(cut) : cut.whole();
-  const Keys keys = keying.KeysOf({&by, call.rows}, call.own_namespace, call.views(), Parallel());
+  const Keys keys =
+      keying.KeysOf({&by, call.rows}, call.own_namespace, call.views(), Parallel(), nullptr);
   ACTCACHE_FUZZ_CHECK(keys.size() == call.rows);
   for (std::size_t row = 0; row < call.rows; ++row) {
     rows->emplace_back(Describe(call, row), keys[row]);

@@ -139,9 +139,18 @@ TEST(Hasher, IsKeyedBlake3OfTheFrames) {
   blake3_hasher blake3;
   blake3_hasher_init_keyed(&blake3, ProcessSecret().blake3);
   blake3_hasher_update(&blake3, stream.data(), stream.size());
-  Key expected;
-  blake3_hasher_finalize(&blake3, reinterpret_cast<std::uint8_t*>(expected.words), 16);
-  EXPECT_EQ(KeyOf(HashKind::kBlake3, {"ab", Pattern(300)}), expected);
+  struct {
+    Key key;
+    KeyTail tail;
+  } expected;
+  blake3_hasher_finalize(&blake3, reinterpret_cast<std::uint8_t*>(&expected), BLAKE3_OUT_LEN);
+  EXPECT_EQ(KeyOf(HashKind::kBlake3, {"ab", Pattern(300)}), expected.key);
+  Hasher hasher(HashKind::kBlake3);
+  hasher.Frame("ab", 2);
+  hasher.Frame(Pattern(300).data(), 300);
+  KeyTail tail;
+  EXPECT_EQ(hasher.Finish(&tail), expected.key);
+  EXPECT_EQ(tail, expected.tail);
 }
 
 // keyed_hash of the official test vectors: test_vectors.json of the BLAKE3 repository.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <set>
@@ -50,7 +51,7 @@ std::vector<Key> KeysOf(const std::vector<TensorView>& inputs, const Axes& axes,
                         const Axes& output_axes = kOutputAxes) {
   const RowCut cut(axes, output_axes, {}, {least_rows, least_rows});
   const ExactKeying keying(hash, identity, cut, types);
-  const Keys keys = keying.KeysOf(cut.UnitsOf(inputs), call_namespace, inputs, Parallel());
+  const Keys keys = keying.KeysOf(cut.UnitsOf(inputs), call_namespace, inputs, Parallel(), nullptr);
   return {keys.begin(), keys.end()};
 }
 
@@ -235,6 +236,45 @@ TEST(Keys, OfBigPartsSeeEveryByte) {
       data[at] ^= 1;
     }
     EXPECT_EQ(key(kind), before);
+  }
+}
+
+// The halves of one unit's name; the second has to change with everything that the first does.
+struct Halves {
+  Keys keys;
+  KeyTails tails;
+};
+Halves HalvesOf(const std::vector<TensorView>& inputs, const Axes& axes) {
+  const RowCut cut(axes, kOutputAxes);
+  const ExactKeying keying(HashKind::kBlake3, kIdentity, cut, kTypes);
+  Halves halves;
+  halves.keys = keying.KeysOf(cut.UnitsOf(inputs), std::nullopt, inputs, Parallel(), &halves.tails);
+  return halves;
+}
+
+TEST(Keys, HaveSecondHalvesThatCoverTheSame) {
+  std::vector<std::uint8_t> rows = {1, 2, 1, 2, 3, 4};
+  const Halves halves = HalvesOf({Tensor(ElementType::kUint8, {3, 2}, rows.data())}, {0});
+  ASSERT_EQ(halves.tails.size(), 3u);
+  const auto keys = KeysOf({Tensor(ElementType::kUint8, {3, 2}, rows.data())}, {0});
+  EXPECT_TRUE(std::equal(keys.begin(), keys.end(), halves.keys.begin(), halves.keys.end()));
+  EXPECT_EQ(halves.tails[0], halves.tails[1]);
+  EXPECT_FALSE(halves.tails[0] == halves.tails[2]);
+
+  // In all, and in the segments that a large part is hashed by.
+  for (const std::size_t size : {std::size_t{64}, kBigPart + kSegment + 1}) {
+    std::vector<std::uint8_t> bytes(size, 7);
+    const auto length = static_cast<std::int64_t>(size);
+    const auto tail = [&] {
+      return HalvesOf({Tensor(ElementType::kUint8, {length}, bytes.data())}, {-1}).tails[0];
+    };
+    const KeyTail before = tail();
+    EXPECT_EQ(tail(), before);
+    for (const std::size_t at : {std::size_t{0}, size / 2, size - 1}) {
+      bytes[at] ^= 1;
+      EXPECT_FALSE(tail() == before) << size << " " << at;
+      bytes[at] ^= 1;
+    }
   }
 }
 

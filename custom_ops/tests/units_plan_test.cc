@@ -75,6 +75,26 @@ TEST_F(PlanTest, ReadsBackWhatWasWritten) {
   EXPECT_EQ(decoded_.flags[1], 0);
 }
 
+TEST_F(PlanTest, KeysMayHaveSecondHalves) {
+  EXPECT_EQ(Decode(), nullptr);
+  EXPECT_EQ(decoded_.tails, nullptr);
+  const KeyTail tails[2] = {KeyTail{{5, 6}}, KeyTail{{7, 8}}};
+  plan_.tails = tails;
+  Encode();
+  ASSERT_EQ(Decode(), nullptr);
+  ASSERT_NE(decoded_.tails, nullptr);
+  EXPECT_EQ(decoded_.tails[0], tails[0]);
+  EXPECT_EQ(decoded_.tails[1], tails[1]);
+  EXPECT_EQ(decoded_.keys[1], keys_[1]);
+  EXPECT_EQ(decoded_.sources[4].index(), 1u);
+  EXPECT_EQ(decoded_.flags[0], kReplace | kVerify);
+  for (std::size_t size = 0; size < size_; ++size) {
+    EXPECT_NE(DecodePlan(bytes(), size, kRegion, &decoded_), nullptr) << size;
+  }
+  reinterpret_cast<PlanHeader*>(bytes())->tails = 2;
+  EXPECT_NE(Decode(), nullptr);
+}
+
 TEST_F(PlanTest, WithoutMissesThereAreNoSources) {
   plan_.missing = 0;
   plan_.cached_rows = 5;

@@ -120,12 +120,20 @@ void Hasher::Raw(const void* data, std::size_t size) noexcept {
 }
 
 Key Hasher::Finish() const noexcept {
+  KeyTail tail;
+  return Finish(&tail);
+}
+
+Key Hasher::Finish(KeyTail* tail) const noexcept {
+  *tail = {};
   if (SecretError() != nullptr) return UniqueKey();
   Key key;
   if (kind_ == HashKind::kBlake3) {
-    unsigned char out[sizeof(Key)];
+    // Both halves come out of the same last step.
+    unsigned char out[sizeof(Key) + sizeof(KeyTail)];
     blake3_hasher_finalize(Blake3(state_), out, sizeof(out));
-    std::memcpy(key.words, out, sizeof(out));
+    std::memcpy(key.words, out, sizeof(Key));
+    std::memcpy(tail->words, out + sizeof(Key), sizeof(KeyTail));
   } else {
     Xxh3().finish(state_, key.words);
   }

@@ -41,6 +41,9 @@ class Hasher {
 
   // The key of everything appended so far; the hasher can go on afterwards.
   Key Finish() const noexcept;
+  // Likewise, with the second half of BLAKE3's 256 bits; zeros for XXH3, which has no more than
+  // 128.
+  Key Finish(KeyTail* tail) const noexcept;
 
   HashKind kind() const noexcept { return kind_; }
 

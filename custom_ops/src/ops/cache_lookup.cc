@@ -41,10 +41,11 @@ struct CacheLookup::Call {
   std::optional<std::uint32_t> name_space;  // whose entries it reads and makes; none: a pass
   Match match;                              // empty for a pass
   Keys keys;                                // of all units; empty for a pass
-  KeyScope scope = KeyScope::kProcess;      // theirs
-  Sources first_sources;                    // at the first search, if there were several
-  TierSearch tiers;                         // for what memory did not have
-  std::size_t joined = 0;                   // units found because others computed them meanwhile
+  KeyTails tails;  // of the same; empty unless values may go to tiers, or come from them
+  KeyScope scope = KeyScope::kProcess;  // of the keys
+  Sources first_sources;                // at the first search, if there were several
+  TierSearch tiers;                     // for what memory did not have
+  std::size_t joined = 0;               // units found because others computed them meanwhile
   Mode mode = Mode::kLookUp;
   ShapeClass shape = 0;
   std::uint64_t now_ns = start_ns;  // when it began, then: when the store was last asked
@@ -95,9 +96,11 @@ void CacheLookup::LookUp(Call& call, SingleFlight& flight, const KernelIo& io,
     if (!call.passes) Consult(call);
     if (call.passes) return;
     const std::uint64_t start = SteadyNow();
-    const Keying& keying = keying_.Of(Config::Process().hash(), io);
+    const bool tiers = Tiers::Process().on();
+    const Keying& keying = keying_.Of(Config::Process().hash(), tiers, io);
     call.scope = keying.scope();
-    call.keys = keying.KeysOf(call.units, call.options.name_space, call.inputs, parallel);
+    call.keys = keying.KeysOf(call.units, call.options.name_space, call.inputs, parallel,
+                              tiers && call.scope == KeyScope::kShared ? &call.tails : nullptr);
     call.hash_ns = SteadyNow() - start;
     Search(call, start, flight);
   } catch (...) {
@@ -152,13 +155,13 @@ void CacheLookup::Search(Call& call, std::uint64_t start_ns, SingleFlight& fligh
       if (Joined(call.match, call.first_sources, unit)) ++call.joined;
     }
   }
-  if (call.match.any_miss() && Tiers::Process().on()) SearchTiers(call, rules);
+  if (call.match.any_miss() && !call.tails.empty()) SearchTiers(call, rules);
 }
 
 void CacheLookup::SearchTiers(Call& call, LookupRules& rules) const {
   // A replay has the decisions of its log, and tiers are no part of that.
-  if (call.recorded || rules.refresh || call.scope != KeyScope::kShared) return;
-  call.tiers.Run(region_, *call.name_space, rules.limits, call.match);
+  if (call.recorded || rules.refresh) return;
+  call.tiers.Run(region_, *call.name_space, rules.limits, call.match, call.tails);
   if (call.tiers.entries().empty()) return;
   rules.limits.now_ns = SteadyNow();
   rules.beside = &call.tiers.entries();
@@ -278,6 +281,7 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
 
 void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& flight) const {
   CallPlan plan;
+  KeyTails missing_tails;
   plan.shape = call.shape;
   plan.region = region_.number;
   plan.origin = keying_.origin();
@@ -291,6 +295,10 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& 
     plan.keys = call.match.missing_keys.data();
     plan.sources = call.match.sources.data();
     plan.flags = call.match.missing_flags.data();
+    for (const std::uint32_t unit : call.match.missing) {
+      if (!call.tails.empty()) missing_tails.push_back(call.tails[unit]);
+    }
+    if (!missing_tails.empty()) plan.tails = missing_tails.data();
   }
   const KernelIo::Output output =
       io.Allocate(1, ElementType::kUint8, Dims{static_cast<std::int64_t>(PlanBytes(plan))});

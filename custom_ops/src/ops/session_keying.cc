@@ -85,11 +85,12 @@ const SessionKeying::Keyings& SessionKeying::Current(std::atomic<const Keyings*>
   return *made_.back();
 }
 
-const Keying& SessionKeying::Of(HashKind hash, const KernelIo& io) const {
+const Keying& SessionKeying::Of(HashKind hash, bool tiers, const KernelIo& io) const {
   const Keyings* chosen = &Current(&shared_, io);  // who the session is is known from now on
   const bool apart = origin() != Origins::kNone && Origins::Process().IsApart(origin());
   if (apart) chosen = &Current(&own_, io);
-  return hash == HashKind::kXxh3 ? chosen->xxh3 : chosen->blake3;
+  const bool leave = tiers && chosen->blake3.scope() == KeyScope::kShared;
+  return hash == HashKind::kXxh3 && !leave ? chosen->xxh3 : chosen->blake3;
 }
 
 }  // namespace actcache

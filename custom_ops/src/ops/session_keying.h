@@ -28,8 +28,10 @@ class SessionKeying {
   SessionKeying(const SessionKeying&) = delete;
   SessionKeying& operator=(const SessionKeying&) = delete;
 
-  // For the next call. May throw std::bad_alloc. REQUIRES: all kernels of the session are there.
-  const Keying& Of(HashKind hash, const KernelIo& io) const;
+  // For the next call. Keys that name values outside of the process (`tiers`) have 256 bits, which
+  // only BLAKE3 has, whatever `hash` says. May throw std::bad_alloc. REQUIRES: all kernels of the
+  // session are there.
+  const Keying& Of(HashKind hash, bool tiers, const KernelIo& io) const;
 
   // Whose entries the session makes. kNone before the first Of().
   Origin origin() const noexcept { return origin_.load(std::memory_order_relaxed); }

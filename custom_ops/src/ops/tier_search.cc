@@ -55,7 +55,7 @@ EntryRef TierSearch::Enter(const Region& region, std::uint32_t name_space, const
 }
 
 void TierSearch::Run(Region& region, std::uint32_t name_space, const FindLimits& limits,
-                     const Match& match) noexcept {
+                     const Match& match, const KeyTails& tails) noexcept {
   const std::uint64_t start = SteadyNow();
   try {
     std::vector<std::size_t> places;  // in match.missing
@@ -63,7 +63,7 @@ void TierSearch::Run(Region& region, std::uint32_t name_space, const FindLimits&
     for (std::size_t i = 0; i < match.missing.size(); ++i) {
       if ((match.missing_flags[i] & kVerify) != 0) continue;
       places.push_back(i);
-      keys.push_back(TierKeyOf(match.missing_keys[i]));
+      keys.push_back(TierKeyOf(match.missing_keys[i], tails[match.missing[i]]));
     }
     if (keys.empty()) return;
     const std::uint64_t recompute_ns = region.recompute_time.Expected(keys.size()) / keys.size();

@@ -18,10 +18,10 @@ namespace actcache {
 // The values that tiers had, as entries: in the store where it takes them, else beside it.
 class TierSearch {
  public:
-  // Asks for what `match` misses, whose keys mean the same in other processes. `limits` as for the
-  // search in the store.
-  void Run(Region& region, std::uint32_t name_space, const FindLimits& limits,
-           const Match& match) noexcept;
+  // Asks for what `match` misses. `tails`: second halves of all units' keys, which mean the same in
+  // other processes. `limits` as for the search in the store.
+  void Run(Region& region, std::uint32_t name_space, const FindLimits& limits, const Match& match,
+           const KeyTails& tails) noexcept;
 
   // For LookupRules::beside, if there are any.
   const std::vector<EntryRef>& entries() const noexcept { return entries_; }

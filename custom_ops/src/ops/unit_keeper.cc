@@ -78,10 +78,10 @@ void UnitKeeper::PutToTiers(const Call& call, const ComputedUnits& units, std::s
                             const Parallel& parallel) const {
   Tiers& tiers = Tiers::Process();
   const CallPlan& plan = call.plan;
-  if (!tiers.on() || plan.scope != KeyScope::kShared) return;
+  if (!tiers.on() || plan.tails == nullptr) return;
   const std::string name_space = Registry::Process().namespaces().Name(plan.name_space);
   RecordFields fields;
-  fields.key = TierKeyOf(plan.keys[unit]);
+  fields.key = TierKeyOf(plan.keys[unit], plan.tails[unit]);
   fields.identity = Origins::Process().IdentityOf(plan.origin);
   fields.fingerprint = region_.fingerprint;
   fields.region = region_.id;
@@ -118,14 +118,16 @@ UnitKeeper::Outcome UnitKeeper::Verify(const KernelIo& io, const Call& call,
   if (foreign) {
     KeepApart(io, call.plan.origin, difference);
   } else {
-    Distrust(io, key, difference);
+    Distrust(io, call.plan, unit, difference);
   }
   return Outcome::kDifferent;
 }
 
-void UnitKeeper::Distrust(const KernelIo& io, const Key& key, double difference) const {
+void UnitKeeper::Distrust(const KernelIo& io, const CallPlan& plan, std::size_t unit,
+                          double difference) const {
+  const Key& key = plan.keys[unit];
   Store::Process().Remove(key, Ledger::Removal::kMismatched);
-  if (Tiers::Process().on()) Tiers::Process().Remove(TierKeyOf(key));
+  if (plan.tails != nullptr) Tiers::Process().Remove(TierKeyOf(key, plan.tails[unit]));
   const bool disable = Config::Process().on_mismatch() == OnMismatch::kDisable;
   if (disable) region_.disabled.store(true, std::memory_order_relaxed);
   std::ostringstream text;

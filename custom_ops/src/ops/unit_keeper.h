@@ -57,7 +57,8 @@ class UnitKeeper {
                  std::size_t unit) const;
   // After a unit that differs from its entry: of another session, of this one.
   void KeepApart(const KernelIo& io, Origin origin, double difference) const;
-  void Distrust(const KernelIo& io, const Key& key, double difference) const;
+  void Distrust(const KernelIo& io, const CallPlan& plan, std::size_t unit,
+                double difference) const;
   // Largest relative difference that counts as equal.
   double tolerance() const;
 

@@ -34,12 +34,11 @@ void FinishAtExit() {
 
 }  // namespace
 
-TierKey TierKeyOf(const Key& key) noexcept {
-  // Under another key than the hash itself, so that the whole name tells nothing more than it.
-  DigestKey secret{};
-  std::memcpy(secret.data(), ProcessSecret().blake3, secret.size());
-  TierKey name = KeyedDigest(DeriveKey(secret, "actcache tier key"), &key, sizeof(key));
+TierKey TierKeyOf(const Key& key, const KeyTail& tail) noexcept {
+  TierKey name;
+  static_assert(sizeof(name) == sizeof(key) + sizeof(tail));
   std::memcpy(name.data(), &key, sizeof(key));
+  std::memcpy(name.data() + sizeof(key), &tail, sizeof(tail));
   return name;
 }
 

@@ -21,8 +21,8 @@
 
 namespace actcache {
 
-// The name outside of the process of what has the key inside of it.
-TierKey TierKeyOf(const Key& key) noexcept;
+// The name outside of the process of what has the key inside of it: both halves of its hash.
+TierKey TierKeyOf(const Key& key, const KeyTail& tail) noexcept;
 
 // The most that a call waits for tiers.
 inline constexpr std::uint64_t kMostFetchNs = 50'000'000;

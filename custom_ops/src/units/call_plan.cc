@@ -9,16 +9,17 @@ namespace actcache {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x504c4341;  // "ACLP"
-constexpr std::uint16_t kVersion = 5;
+constexpr std::uint16_t kVersion = 6;
 
 static_assert(std::is_trivially_copyable_v<Key> && sizeof(Key) == 16);
+static_assert(std::is_trivially_copyable_v<KeyTail> && sizeof(KeyTail) == 16);
 static_assert(std::is_trivially_copyable_v<RowSource> && sizeof(RowSource) == 4);
 
 std::size_t SourceCount(std::size_t rows, std::size_t missing) { return missing > 0 ? rows : 0; }
 
-std::size_t SizeOf(std::size_t rows, std::size_t missing) {
+std::size_t SizeOf(std::size_t rows, std::size_t missing, bool tails) {
   return sizeof(PlanHeader) + missing * (sizeof(Key) + sizeof(std::uint8_t)) +
-         SourceCount(rows, missing) * sizeof(RowSource);
+         (tails ? missing * sizeof(KeyTail) : 0) + SourceCount(rows, missing) * sizeof(RowSource);
 }
 
 const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_t region) {
@@ -32,7 +33,8 @@ const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_
   }
   if (header.flight != kNoFlight && header.missing == 0) return "nobody can wait for it";
   if (header.origin > std::numeric_limits<std::uint16_t>::max()) return "its origin is unknown";
-  if (header.scope > static_cast<std::uint32_t>(KeyScope::kShared)) return "its scope is unknown";
+  if (header.scope > static_cast<std::uint16_t>(KeyScope::kShared)) return "its scope is unknown";
+  if (header.tails > (header.missing > 0 ? 1 : 0)) return "its keys have no such halves";
   switch (header.kind) {
     case PlanKind::kPass:
       if (header.rows != 0) return "a pass has no rows";
@@ -45,7 +47,8 @@ const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_
     default:
       return "its kind is unknown";
   }
-  return size == SizeOf(header.rows, header.missing) ? nullptr : "its size is wrong";
+  const std::size_t wanted = SizeOf(header.rows, header.missing, header.tails != 0);
+  return size == wanted ? nullptr : "its size is wrong";
 }
 
 // Every source in range, and every computed row used, as M unique rows must be.
@@ -76,7 +79,9 @@ const char* CheckFlags(const CallPlan& plan) {
 
 }  // namespace
 
-std::size_t PlanBytes(const CallPlan& plan) { return SizeOf(plan.rows, plan.missing); }
+std::size_t PlanBytes(const CallPlan& plan) {
+  return SizeOf(plan.rows, plan.missing, plan.tails != nullptr);
+}
 
 void EncodePlan(const CallPlan& plan, std::byte* out) {
   const PlanHeader header{kMagic,
@@ -92,12 +97,17 @@ void EncodePlan(const CallPlan& plan, std::byte* out) {
                           plan.lookup_end_ns,
                           plan.call,
                           plan.origin,
-                          static_cast<std::uint32_t>(plan.scope)};
+                          static_cast<std::uint16_t>(plan.scope),
+                          static_cast<std::uint16_t>(plan.tails != nullptr && plan.missing > 0)};
   std::memcpy(out, &header, sizeof(header));
   if (plan.missing == 0) return;
   out += sizeof(header);
   std::memcpy(out, plan.keys, plan.missing * sizeof(Key));
   out += plan.missing * sizeof(Key);
+  if (plan.tails != nullptr) {
+    std::memcpy(out, plan.tails, plan.missing * sizeof(KeyTail));
+    out += plan.missing * sizeof(KeyTail);
+  }
   std::memcpy(out, plan.sources, plan.rows * sizeof(RowSource));
   out += plan.rows * sizeof(RowSource);
   std::memcpy(out, plan.flags, plan.missing);
@@ -126,6 +136,11 @@ const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t r
   const std::byte* keys = bytes + sizeof(PlanHeader);
   plan->keys = reinterpret_cast<const Key*>(keys);
   const std::byte* sources = keys + header.missing * sizeof(Key);
+  plan->tails = nullptr;
+  if (header.tails != 0) {
+    plan->tails = reinterpret_cast<const KeyTail*>(sources);
+    sources += header.missing * sizeof(KeyTail);
+  }
   plan->sources = reinterpret_cast<const RowSource*>(sources);
   plan->flags = reinterpret_cast<const std::uint8_t*>(
       sources + SourceCount(header.rows, header.missing) * sizeof(RowSource));

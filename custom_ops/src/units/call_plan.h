@@ -6,8 +6,8 @@
 // checks all of it before a byte is used, so that no plan, however made, can make the store
 // operator leave its tensors.
 //
-// Layout: PlanHeader, then `missing` keys, then (only if something is missing) `rows` sources, then
-// `missing` bytes of MissingFlags.
+// Layout: PlanHeader, then `missing` keys, then as many second halves of keys, if the header says
+// so, then (only if something is missing) `rows` sources, then `missing` bytes of MissingFlags.
 #ifndef ACTCACHE_UNITS_CALL_PLAN_H_
 #define ACTCACHE_UNITS_CALL_PLAN_H_
 
@@ -66,7 +66,8 @@ struct PlanHeader {
   std::uint64_t lookup_end_ns;
   std::uint64_t call;    // AuditLog's number; 0: the lookup is not in the log, nor is what follows
   std::uint32_t origin;  // of the lookup's kernel (policy/origins.h)
-  std::uint32_t scope;   // of the keys: a KeyScope
+  std::uint16_t scope;   // of the keys: a KeyScope
+  std::uint16_t tails;   // 1: the keys have second halves
 };
 static_assert(sizeof(PlanHeader) == 56 && alignof(PlanHeader) == 8, "plan bytes have no padding");
 
@@ -88,6 +89,7 @@ struct CallPlan {
   std::uint16_t origin = 0;
   KeyScope scope = KeyScope::kProcess;  // of the keys
   const Key* keys = nullptr;            // `missing` of them
+  const KeyTail* tails = nullptr;  // as many, for what goes to other processes; null: nothing does
   const RowSource* sources = nullptr;   // `rows` of them if missing > 0, else none
   const std::uint8_t* flags = nullptr;  // `missing` of them: MissingFlags
 };

@@ -7,7 +7,7 @@
 namespace actcache {
 namespace {
 
-constexpr std::uint64_t kFormatVersion = 3;
+constexpr std::uint64_t kFormatVersion = 4;
 
 // What starting and finishing a key takes, in bytes that could be hashed meanwhile.
 constexpr std::size_t kKeyOverhead = 1024;
@@ -27,6 +27,12 @@ struct Part {
   std::size_t first_segment = 0;  // of unit 0, in the list of all segment digests
 };
 
+// Of a segment, in full: keys made of halves would be no better than a half.
+struct SegmentDigest {
+  Key key;
+  KeyTail tail;
+};
+
 using Parts = SmallVector<Part, 4>;
 
 Parts MakeParts(const std::vector<TensorView>& inputs, const Cut& cut) {
@@ -42,13 +48,14 @@ Parts MakeParts(const std::vector<TensorView>& inputs, const Cut& cut) {
 }
 
 // Hashes the segments of all big parts, in parallel.
-std::vector<Key> DigestSegments(const Hasher& base, Parts& parts, const Parallel& parallel) {
+std::vector<SegmentDigest> DigestSegments(const Hasher& base, Parts& parts,
+                                          const Parallel& parallel) {
   std::size_t count = 0;
   for (Part& part : parts) {
     part.first_segment = count;
     count += part.segments * part.window.units;
   }
-  std::vector<Key> digests(count);
+  std::vector<SegmentDigest> digests(count);
   parallel.For(count, count * kSegment, [&](std::size_t i) {
     const Part* part = parts.end() - 1;
     while (part->segments == 0 || i < part->first_segment) --part;
@@ -59,7 +66,7 @@ std::vector<Key> DigestSegments(const Hasher& base, Parts& parts, const Parallel
     hasher.FrameHeader(end - begin);
     ForEachPiece(part->tensor->data, part->window, unit, begin, end,
                  [&](const std::byte* piece, std::size_t size) { hasher.Raw(piece, size); });
-    digests[i] = hasher.Finish();
+    digests[i].key = hasher.Finish(&digests[i].tail);
   });
   return digests;
 }
@@ -74,7 +81,7 @@ void AddDescription(Hasher& hasher, const TensorView& tensor, std::int64_t axis)
 }
 
 void AddContent(Hasher& hasher, const Part& part, std::size_t unit,
-                const std::vector<Key>& digests) {
+                const std::vector<SegmentDigest>& digests) {
   const Window& window = part.window;
   const std::size_t size = window.unit_bytes();
   if (part.tensor->strings.has_value()) {
@@ -89,8 +96,8 @@ void AddContent(Hasher& hasher, const Part& part, std::size_t unit,
   if (part.segments > 0) {
     // A part that is hashed this way is always larger than kBigPart, so its header, the same size,
     // never stands before plain bytes.
-    const Key* first = &digests[part.first_segment + unit * part.segments];
-    hasher.Raw(first, part.segments * sizeof(Key));
+    const SegmentDigest* first = &digests[part.first_segment + unit * part.segments];
+    hasher.Raw(first, part.segments * sizeof(SegmentDigest));
     return;
   }
   ForEachPiece(part.tensor->data, window, unit, 0, size,
@@ -128,10 +135,11 @@ ExactKeying::ExactKeying(HashKind hash, const KeyIdentity& identity, const Cut& 
 }
 
 Keys ExactKeying::KeysOf(const Units& units, const std::optional<std::string>& call_namespace,
-                         const std::vector<TensorView>& inputs, const Parallel& parallel) const {
+                         const std::vector<TensorView>& inputs, const Parallel& parallel,
+                         KeyTails* tails) const {
   const Cut& cut = *units.cut;
   Parts parts = MakeParts(inputs, cut);
-  const std::vector<Key> digests = DigestSegments(segment_, parts, parallel);
+  const std::vector<SegmentDigest> digests = DigestSegments(segment_, parts, parallel);
 
   // What all units share is hashed once: the descriptions, and the inputs that are not divided.
   Hasher shared = cut.kind() == PlanKind::kWhole ? whole_ : divided_;
@@ -153,8 +161,11 @@ Keys ExactKeying::KeysOf(const Units& units, const std::optional<std::string>& c
     unit_bytes += HashedBytes(parts[i], units.count);
   }
   Keys keys(units.count);
+  if (tails != nullptr) tails->resize(units.count);
   if (!divided) {
-    std::fill(keys.begin(), keys.end(), shared.Finish());
+    KeyTail tail;
+    std::fill(keys.begin(), keys.end(), shared.Finish(&tail));
+    if (tails != nullptr) std::fill(tails->begin(), tails->end(), tail);
     return keys;
   }
   parallel.For(units.count, units.count * (unit_bytes + kKeyOverhead), [&](std::size_t unit) {
@@ -162,7 +173,7 @@ Keys ExactKeying::KeysOf(const Units& units, const std::optional<std::string>& c
     for (const Part& part : parts) {
       if (part.divided) AddContent(hasher, part, unit, digests);
     }
-    keys[unit] = hasher.Finish();
+    keys[unit] = tails != nullptr ? hasher.Finish(&(*tails)[unit]) : hasher.Finish();
   });
   return keys;
 }

@@ -43,7 +43,8 @@ class ExactKeying final : public Keying {
               const ElementTypes& output_types);
 
   Keys KeysOf(const Units& units, const std::optional<std::string>& call_namespace,
-              const std::vector<TensorView>& inputs, const Parallel& parallel) const override;
+              const std::vector<TensorView>& inputs, const Parallel& parallel,
+              KeyTails* tails) const override;
 
  private:
   // What keys start from: in calls that are divided, and in those that are one unit.

@@ -19,6 +19,7 @@ namespace actcache {
 
 using ElementTypes = SmallVector<ElementType, 8>;
 using Keys = SmallVector<Key, 8>;
+using KeyTails = SmallVector<KeyTail, 8>;
 
 // Of one region in one session. Immutable.
 class Keying {
@@ -28,10 +29,13 @@ class Keying {
   Keying(const Keying&) = delete;
   Keying& operator=(const Keying&) = delete;
 
-  // The keys of units.count units. `call_namespace` has a value exactly if calls name one. May
-  // throw std::bad_alloc. REQUIRES: `units` are those of `inputs`, by the region's cut.
+  // The keys of units.count units. `call_namespace` has a value exactly if calls name one. Where
+  // `tails` is not null it gets their second halves, for names that leave the process; of XXH3 they
+  // are worth nothing. May throw std::bad_alloc. REQUIRES: `units` are those of `inputs`, by the
+  // region's cut.
   virtual Keys KeysOf(const Units& units, const std::optional<std::string>& call_namespace,
-                      const std::vector<TensorView>& inputs, const Parallel& parallel) const = 0;
+                      const std::vector<TensorView>& inputs, const Parallel& parallel,
+                      KeyTails* tails) const = 0;
 
   // Where such keys mean the same.
   KeyScope scope() const { return scope_; }
