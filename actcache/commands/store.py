@@ -129,7 +129,10 @@ def purge(store: Path, region: str, namespace: str, as_json: bool, debug: bool) 
 
 
 def _show_purge(console: Console, answer: Mapping[str, Any]) -> None:
-    say(console, f"{answer['removed']} entries removed")
+    if answer["damaged_index"]:
+        say(console, f"the index could not be used: it and {answer['removed']} files of values are removed")
+    else:
+        say(console, f"{answer['removed']} entries removed")
 
 
 def _copies(name: str, text: str, turned: bool) -> None:

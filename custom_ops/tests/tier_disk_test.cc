@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "tier/disk/clearing.h"
 #include "tier/disk/directory.h"
 #include "tier/disk/disk_tier.h"
 #include "tier/disk/limits.h"
@@ -311,6 +313,50 @@ TEST_F(DiskTierTest, ADamagedIndexIsRefusedAndNeverAnswers) {
   std::ofstream(IndexPath(store()), std::ios::binary)
       << "this is no database, but long enough " << std::string(20'000, 'x');
   EXPECT_THROW(DiskTier(store(), 0), DatabaseError);
+}
+
+TEST_F(DiskTierTest, GoesOnOnceADamagedStoreIsEmptied) {
+  DiskTier tier(store(), 0);
+  PutOne(&tier, 1, kLarge);
+  for (const char* const suffix : {"", "-wal"}) {
+    const std::string path = IndexPath(store()) + suffix;
+    const auto size = static_cast<std::size_t>(std::filesystem::file_size(path));
+    std::fstream(path, std::ios::binary | std::ios::in | std::ios::out) << std::string(size, 'x');
+  }
+  EXPECT_FALSE(GetOne(&tier, 1));  // who writes has the pages in memory
+  ASSERT_FALSE(tier.available());
+  ClearStore(store());
+  tier.Maintain();
+  EXPECT_TRUE(tier.available());
+  PutOne(&tier, 3, kLarge);
+  EXPECT_TRUE(IsTestValue(GetOne(&tier, 3), 3));
+  EXPECT_FALSE(GetOne(&tier, 1));
+}
+
+TEST_F(DiskTierTest, GoesOnOnceItsFolderCanBeMadeAgain) {
+  const std::string parent = folder_.path() + "/parent";
+  std::filesystem::create_directory(parent);
+  DiskTier tier(parent + "/store", 0);
+  std::filesystem::remove_all(parent);
+  tier.Maintain();
+  EXPECT_FALSE(tier.available());
+  std::filesystem::create_directory(parent);
+  tier.Maintain();
+  EXPECT_TRUE(tier.available());
+  PutOne(&tier, 1, kSmall);
+  EXPECT_TRUE(IsTestValue(GetOne(&tier, 1), 1));
+}
+
+TEST_F(DiskTierTest, WhatAKilledProcessLeftOfASecretIsRemoved) {
+  const DigestKey secret = DiskTier(store(), 0).secret();
+  const std::string old = store() + "/secret.123.0";
+  const std::string fresh = store() + "/secret.123.1";
+  for (const std::string& path : {old, fresh}) std::ofstream(path) << std::string(32, 'x');
+  namespace fs = std::filesystem;
+  fs::last_write_time(old, fs::file_time_type::clock::now() - std::chrono::minutes(5));
+  EXPECT_EQ(DiskTier(store(), 0).secret(), secret);
+  EXPECT_FALSE(fs::exists(old));
+  EXPECT_TRUE(fs::exists(fresh));  // somebody may be at it
 }
 
 TEST_F(DiskTierTest, OthersMayNeitherReadNorWrite) {

@@ -64,8 +64,8 @@ def test_a_copy_has_the_same_entries_and_secret(warmed: Path, tmp_path: Path) ->
     assert (target / "secret").read_bytes() == (warmed / "secret").read_bytes()
     keys = [sorted(entry["key"] for entry in store("ls", one)["entries"]) for one in (warmed, target)]
     assert len(keys[0]) == 8 and keys[0] == keys[1]
-    assert store("purge", target, "--region", "another") == {"removed": 0}
-    assert store("purge", target) == {"removed": 8}
+    assert store("purge", target, "--region", "another") == {"removed": 0, "damaged_index": False}
+    assert store("purge", target) == {"removed": 8, "damaged_index": False}
     assert store("stat", target)["entries"] == 0
 
 
@@ -84,6 +84,29 @@ def test_verify_finds_every_damaged_record(warmed: Path, tmp_path: Path) -> None
     assert store("verify", target, code=2) == {"entries": 8, "damaged": 3, "removed": 0}
     assert store("verify", target, "--repair") == {"entries": 8, "damaged": 3, "removed": 3}
     assert store("verify", target) == {"entries": 5, "damaged": 0, "removed": 0}
+
+
+def test_purge_empties_a_store_whose_index_is_damaged(warmed: Path, tmp_path: Path) -> None:
+    target = tmp_path / "copy"
+    store("export", warmed, target)
+    secret = (target / "secret").read_bytes()
+    for log in target.glob("index.sqlite-*"):
+        log.unlink()  # it may hold all pages
+    (target / "index.sqlite").write_bytes(b"no database" * 5000)
+    (target / "values" / "07").mkdir(parents=True, exist_ok=True)
+    (target / "values" / "07" / "7").write_bytes(b"a value")
+    assert "empties it" in store("purge", target, "--region", "r", code=2)["error"]["message"]
+    assert store("purge", target) == {"removed": 1, "damaged_index": True}
+    assert [path.name for path in target.rglob("*") if path.is_file()] == ["secret"]
+    assert (target / "secret").read_bytes() == secret
+    # It can be filled again.
+    assert store("import", target, warmed)["copied"] == 8
+
+
+def test_purge_leaves_what_is_no_store_alone(tmp_path: Path) -> None:
+    (tmp_path / "index.sqlite").write_bytes(b"somebody's own" * 5000)
+    assert "has no secret" in store("purge", tmp_path, code=2)["error"]["message"]
+    assert [path.name for path in tmp_path.iterdir()] == ["index.sqlite"]
 
 
 def test_two_secrets_do_not_mix(warmed: Path, tmp_path: Path) -> None:

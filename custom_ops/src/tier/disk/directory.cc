@@ -1,5 +1,6 @@
 #include "tier/disk/directory.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -8,6 +9,8 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <system_error>
@@ -19,6 +22,8 @@ namespace actcache {
 namespace {
 
 constexpr const char* kSecretName = "/secret";
+// Whoever has not given a file its name after so long was killed meanwhile.
+constexpr std::time_t kAbandonedSeconds = 60;
 
 std::string Reason(int error) { return std::generic_category().message(error); }
 
@@ -115,13 +120,35 @@ void WriteSecret(const std::string& path, const DigestKey& secret) {
   if (!linked) throw DirectoryError(path + " cannot be made: " + Reason(link_error));
 }
 
+// Removes what processes that were killed in WriteSecret() have left.
+void RemoveAbandoned(const std::string& path) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(path.c_str()), &closedir);
+  if (folder == nullptr) return;
+  const std::string prefix = std::string(kSecretName + 1) + ".";
+  while (const dirent* const entry = readdir(folder.get())) {
+    const std::string name = entry->d_name;
+    struct stat status{};
+    if (name.compare(0, prefix.size(), prefix) != 0 ||
+        fstatat(dirfd(folder.get()), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+        status.st_mtime + kAbandonedSeconds > std::time(nullptr)) {
+      continue;
+    }
+    unlinkat(dirfd(folder.get()), name.c_str(), 0);
+  }
+}
+
 }  // namespace
+
+bool HasSecret(const std::string& path) noexcept {
+  return access((path + kSecretName).c_str(), F_OK) == 0;
+}
 
 DigestKey PrepareDirectory(const std::string& path, const DigestKey* known) {
   if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
     throw DirectoryError("the folder " + path + " cannot be made: " + Reason(errno));
   }
   CheckFolder(path);
+  RemoveAbandoned(path);
   const std::string file = path + kSecretName;
   if (const std::optional<DigestKey> secret = ReadSecret(file)) return *secret;
   DigestKey drawn{};

@@ -21,6 +21,9 @@ class DirectoryError : public std::runtime_error {
 // of the network, others may write to it, it cannot be made, ...
 DigestKey PrepareDirectory(const std::string& path, const DigestKey* known = nullptr);
 
+// Whether a secret is there, of whatever content.
+bool HasSecret(const std::string& path) noexcept;
+
 }  // namespace actcache
 
 #endif  // ACTCACHE_TIER_DISK_DIRECTORY_H_

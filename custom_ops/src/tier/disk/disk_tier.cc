@@ -187,26 +187,31 @@ void DiskTier::Remove(const TierKey* keys, std::size_t count) noexcept {
 }
 
 void DiskTier::Maintain() noexcept {
-  if (available() && file_id_ != 0 && !IsSameFile()) {
-    // The folder was emptied, or another store stands there.
-    const std::unique_lock gate(gate_);
-    CloseAll();
-    try {
-      if (PrepareDirectory(folder_, &secret_) != secret_) {
-        throw DirectoryError("another store has taken the place of " + folder_ +
-                             "; restart the process, or set disk_path again, to use it");
-      }
-    } catch (const std::exception& error) {
-      Add(counts_.errors, 1);
-      broken_.store(true, std::memory_order_relaxed);
-      std::fprintf(stderr, "actcache: the disk store is off: %s\n", error.what());
-    }
-  }
+  const bool gone = file_id_ == 0 && !available();  // and it could not be made anew
+  if (gone || !IsSameFile()) TakeOver();
   Write([&](DiskWriter* writer) {
     writer->RemoveIds(TakeNotes(&doomed_));
     writer->Touch(TakeNotes(&used_));
     writer->Maintain();
   });
+}
+
+// The folder was emptied, or another store stands there.
+void DiskTier::TakeOver() noexcept {
+  const std::unique_lock gate(gate_);
+  CloseAll();
+  file_id_ = FileId(IndexPath(folder_));
+  try {
+    if (PrepareDirectory(folder_, &secret_) != secret_) {
+      throw DirectoryError("another store has taken the place of " + folder_ +
+                           "; restart the process, or set disk_path again, to use it");
+    }
+    broken_.store(false, std::memory_order_relaxed);
+  } catch (const std::exception& error) {
+    Add(counts_.errors, 1);
+    if (broken_.exchange(true, std::memory_order_relaxed)) return;
+    std::fprintf(stderr, "actcache: the disk store is off: %s\n", error.what());
+  }
 }
 
 bool DiskTier::IsSameFile() const noexcept { return FileId(IndexPath(folder_)) == file_id_; }

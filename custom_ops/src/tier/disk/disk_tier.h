@@ -62,6 +62,8 @@ class DiskTier : public Tier {
   bool Write(const Work& work) noexcept;
   // Counts the fault; turns the tier off where the database is damaged.
   void Failed(const std::exception& error) const noexcept;
+  // Goes on with what is in the folder now, if it is a store of the same secret or none.
+  void TakeOver() noexcept;
   // Whether the index that is open is still the one of the folder.
   bool IsSameFile() const noexcept;
   void CloseAll() noexcept;
@@ -75,7 +77,7 @@ class DiskTier : public Tier {
   const DigestKey secret_;
   const ValueFiles files_;
   bool read_only_ = false;
-  std::uint64_t file_id_ = 0;  // of the index that is open
+  std::atomic<std::uint64_t> file_id_{0};  // of the index that is open; 0: none was there
   mutable std::atomic<bool> broken_{false};
 
   // Held shared by whoever uses a connection, exclusively to close all.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json_text.h"
+#include "tier/disk/clearing.h"
 #include "tier/disk/directory.h"
 #include "tier/disk/reader.h"
 #include "tier/disk/schema.h"
@@ -27,6 +28,11 @@ class OpenStore {
   explicit OpenStore(const std::string& folder) : files_(folder) {
     if (access(IndexPath(folder).c_str(), F_OK) != 0) {
       throw DirectoryError(folder + " holds no store");
+    }
+    if (!HasSecret(folder)) {
+      throw DirectoryError(folder +
+                           " has no secret: what it holds cannot be read; if it is a store, "
+                           "remove the folder");
     }
     secret_ = PrepareDirectory(folder);
     const bool writable = access(IndexPath(folder).c_str(), W_OK) == 0;
@@ -188,7 +194,9 @@ std::string VerifyStore(const std::string& folder, bool repair) {
   return out;
 }
 
-std::string PurgeStore(const std::string& folder, const StoreSelection& selection) {
+namespace {
+
+std::uint64_t RemoveEntries(const std::string& folder, const StoreSelection& selection) {
   OpenStore store(folder);
   DiskWriter writer(folder, store.files());
   std::uint64_t removed = 0;
@@ -204,10 +212,30 @@ std::string PurgeStore(const std::string& folder, const StoreSelection& selectio
     removed += ids.size();
   }
   writer.Maintain();
+  return removed;
+}
+
+}  // namespace
+
+std::string PurgeStore(const std::string& folder, const StoreSelection& selection) {
+  std::uint64_t removed = 0;
+  bool damaged = false;
+  try {
+    removed = RemoveEntries(folder, selection);
+  } catch (const DatabaseError& error) {
+    if (!error.damaged()) throw;
+    if (!selection.all()) {
+      throw DatabaseError(error.code, std::string(error.what()) +
+                                          "; without a region and a namespace, purge empties it");
+    }
+    damaged = true;
+    removed = ClearStore(folder);
+  }
   std::string out;
   {
     JsonObject object(&out);
     object.Number("removed", removed);
+    object.Flag("damaged_index", damaged);
   }
   return out;
 }

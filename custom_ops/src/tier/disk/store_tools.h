@@ -11,6 +11,8 @@ namespace actcache {
 struct StoreSelection {
   std::string region;
   std::string name_space;
+
+  bool all() const noexcept { return region.empty() && name_space.empty(); }
 };
 
 // All take the folder of a store that is there, and throw DirectoryError or DatabaseError with a
@@ -29,7 +31,9 @@ std::string ListStore(const std::string& folder, const StoreSelection& selection
 // "damaged", "removed"}.
 std::string VerifyStore(const std::string& folder, bool repair);
 
-// Removes entries; with an empty selection all. {"removed"}.
+// Removes entries; with an empty selection all, also of a store whose index is damaged or of
+// another version ("damaged_index"; then `removed` counts files of values). {"removed",
+// "damaged_index"}.
 std::string PurgeStore(const std::string& folder, const StoreSelection& selection);
 
 // Copies the entries of one store into another, which is made with the secret of the first if it
