@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def attempt(root: Path, key: str, model: Path, request: Mapping[str, Any], recor
         ratio = result.trace.measured if result.trace is not None else 1.0
         if ratio > job.PAYS:
             raise NothingToCache(message=f"it would take {ratio:.3f} of the original's time on the recorded calls")
-        earlier = _ratio_of_earlier(root, key, model, request, calls, result)
+        earlier = _ratio_of_earlier(root, key, model, request, calls, result, record)
         if earlier is not None and ratio > _CLEARLY * earlier:
             raise NothingToCache(
                 message=f"it would take {ratio:.3f} of the original's time; what there is: {earlier:.3f}"
@@ -61,14 +61,20 @@ def attempt(root: Path, key: str, model: Path, request: Mapping[str, Any], recor
 
 
 def _ratio_of_earlier(
-    root: Path, key: str, model: Path, request: Mapping[str, Any], calls: list[Path], result: CompileResult
+    root: Path,
+    key: str,
+    model: Path,
+    request: Mapping[str, Any],
+    calls: list[Path],
+    result: CompileResult,
+    record: Mapping[str, Any],
 ) -> float | None:
     """Return the time of the compiled model that there is on the newer calls; None if there is none that is sound."""
     ready = find_ready(root, key)
     if ready is None:
         return None
-    if set(ready.fingerprints) == {region.fingerprint for region in result.regions}:
-        return 0.0  # the same choice again
+    if choice(record.get("regions", ())) == choice([region.to_json() for region in result.regions]):
+        return 0.0  # the same again
     name = str(model)
     played = ask(
         PlayTrace(
@@ -81,6 +87,11 @@ def _ratio_of_earlier(
         result.output.parent,
     )
     return None if played.failure else played.compiled / max(played.original, 1e-12)
+
+
+def choice(regions: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
+    """Return what tells one choice of regions from another. Equal layers at two places have one fingerprint."""
+    return {(r["fingerprint"], *r["frontier"], None, *r["live_outs"]) for r in regions}
 
 
 def _refused(record: dict[str, Any], error: Exception) -> None:

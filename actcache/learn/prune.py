@@ -46,7 +46,7 @@ def prune(root: Path, most: int, keep: str | None = None) -> Removed:
         size -= cache.folder_size(folder)
         remove_model(root, folder.name)
         removed.append(folder.name)
-    return Removed(tuple(removed), max(0, before - size))
+    return Removed(tuple(removed), max(0, before - cache.folder_size(root)))
 
 
 def remove_model(root: Path, key: str) -> None:

@@ -57,7 +57,4 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def learnt_folder(learnt: Path, tmp_path: Path) -> Path:
     """Returns a folder of its own with the same, whose files are at the paths and times that are known."""
-    for name in ("model.onnx", "expected.npy"):
-        (tmp_path / name).symlink_to(learnt / name)
-    shutil.copytree(learnt / "cache", tmp_path / "cache", copy_function=shutil.copy2)
-    return tmp_path
+    return learning_programs.copy_learnt(learnt, tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -51,21 +52,39 @@ CALLS = """
 
 def write_model(path: Path, *, seed: int = 0, width: int = _WIDTH, external: bool = False) -> Path:
     """Write a chain of dense layers, ``x: [N, width]`` to ``y: [N, width]``."""
+    nodes, weights = _chain("x", "y", seed, width, _LAYERS)
+    return _write(path, ["x"], nodes, weights, width, external)
+
+
+def write_two_chains(path: Path) -> Path:
+    """Write a model whose output is the sum of two chains, one of ``a``, the other of ``b``: ``[N, width]`` each."""
+    one, other = (_chain(*ends, seed, _WIDTH, _LAYERS) for seed, ends in enumerate(("ap", "bq")))
+    nodes = [*one[0], *other[0], helper.make_node("Add", ["p", "q"], ["y"])]
+    return _write(path, ["a", "b"], nodes, [*one[1], *other[1]], _WIDTH, False)
+
+
+def _chain(start: str, end: str, seed: int, width: int, layers: int) -> tuple[list[onnx.NodeProto], list[TensorProto]]:
     random = np.random.default_rng(seed)
-    nodes, weights, name = [], [], "x"
-    for layer in range(_LAYERS):
+    nodes, weights, name = [], [], start
+    for layer in range(layers):
         weight = (random.standard_normal((width, width)) / np.sqrt(width)).astype(np.float32)
-        weights.append(numpy_helper.from_array(weight, f"w{layer}"))
-        nodes.append(helper.make_node("MatMul", [name, f"w{layer}"], [f"m{layer}"]))
-        name = "y" if layer == _LAYERS - 1 else f"t{layer}"
-        nodes.append(helper.make_node("Tanh", [f"m{layer}"], [name]))
-    graph = helper.make_graph(
-        nodes,
-        "chain",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", width])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", width])],
-        weights,
-    )
+        weights.append(numpy_helper.from_array(weight, f"w{layer}{end}"))
+        nodes.append(helper.make_node("MatMul", [name, f"w{layer}{end}"], [f"m{layer}{end}"]))
+        name = end if layer == layers - 1 else f"t{layer}{end}"
+        nodes.append(helper.make_node("Tanh", [f"m{layer}{end}"], [name]))
+    return nodes, weights
+
+
+def _write(
+    path: Path,
+    inputs: list[str],
+    nodes: list[onnx.NodeProto],
+    weights: list[TensorProto],
+    width: int,
+    external: bool,
+) -> Path:
+    given, got = ([helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", width]) for n in v] for v in (inputs, "y"))
+    graph = helper.make_graph(nodes, "chain", given, got, weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, path, save_as_external_data=external, location=f"{path.name}.data" if external else None)
     return path
@@ -125,3 +144,12 @@ def saved(folder: Path) -> dict[str, float]:
     """Return what the only model of a cache folder saved."""
     (file,) = (folder / "cache" / "models").glob("*/saved.json")
     return dict(json.loads(file.read_text()))
+
+
+def copy_learnt(folder: Path, target: Path) -> Path:
+    """Give a test a copy of what was learnt. Models are links, so that their paths and times are the known ones."""
+    for file in folder.iterdir():
+        if file.suffix != ".py" and file.is_file():
+            (target / file.name).symlink_to(file)
+    shutil.copytree(folder / "cache", target / "cache", copy_function=shutil.copy2)
+    return target

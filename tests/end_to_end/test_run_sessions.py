@@ -237,7 +237,7 @@ LEFT_ALONE: dict[str, tuple[str, str]] = {
         "it saves its optimised model",
     ),
     "weights": (
-        "w = ort.OrtValue.ortvalue_from_numpy(np.zeros((512, 512), np.float32)); options.add_initializer('w0', w)",
+        "w = ort.OrtValue.ortvalue_from_numpy(np.zeros((512, 512), np.float32)); options.add_initializer('w0y', w)",
         "its options replace weights of the model (add_initializer)",
     ),
     "sizes": (
