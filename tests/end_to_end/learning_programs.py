@@ -58,7 +58,7 @@ def write_model(path: Path, *, seed: int = 0, width: int = _WIDTH, external: boo
 
 def write_two_chains(path: Path) -> Path:
     """Write a model whose output is the sum of two chains, one of ``a``, the other of ``b``: ``[N, width]`` each."""
-    one, other = (_chain(*ends, seed, _WIDTH, _LAYERS) for seed, ends in enumerate(("ap", "bq")))
+    one, other = _chain("a", "p", 0, _WIDTH, _LAYERS), _chain("b", "q", 1, _WIDTH, _LAYERS)
     nodes = [*one[0], *other[0], helper.make_node("Add", ["p", "q"], ["y"])]
     return _write(path, ["a", "b"], nodes, [*one[1], *other[1]], _WIDTH, False)
 

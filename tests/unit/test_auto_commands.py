@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -22,7 +23,7 @@ def root(tmp_path: Path) -> Path:
     compiled = add_model(folder, "aa11", used=now, source="/models/encoder.onnx")
     counts = {"lookups": 2000, "hits": 1500, "misses": 500, "saved_seconds": 12.5, "programs": 3}
     cache.write_json(compiled / "saved.json", counts)
-    refused = {"state": "refused", "reason": "nothing repeats", "ratio": None, "regions": []}
+    refused: dict[str, Any] = {"state": "refused", "reason": "nothing repeats", "ratio": None, "regions": []}
     add_model(folder, "aa22", used=now - 500, source="/models/reader.onnx", **refused)
     add_session_left_alone(folder, "gpu", "its first execution provider is CUDAExecutionProvider")
     return folder
