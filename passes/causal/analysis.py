@@ -309,7 +309,8 @@ def _checked(value: Value, label: str) -> Value:
         if place is None or size != place.before * S * place.block:
             if isinstance(state, Causal):
                 return _ahead("size-from-positions", "the number of positions sets the size of another axis", label)
-            return Value(Counted(), shape, value.content)
+            state = Counted()
+            break
     form = value.form
     if form is not None and shape is not None:
         single = {axis - len(shape): Affine() for axis, size in enumerate(shape) if size == ONE}

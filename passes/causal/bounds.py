@@ -16,7 +16,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from actcache.passes.causal.forms import Affine, Apply, Form, Given, Some, Table, Weights
+from actcache.passes.causal.forms import Affine, Apply, Form, Given, Some, Stack, Table, Weights
+from actcache.passes.rows.sizes import ZERO as SIZE_0
+from actcache.passes.rows.sizes import Size
 
 Interval: TypeAlias = tuple[float, float]
 ANY: Interval = (-math.inf, math.inf)
@@ -76,6 +78,8 @@ class Scene:
             return self._weights(form)
         if isinstance(form, Some):
             return form.low, form.high
+        if isinstance(form, Stack):
+            return _hull(*map(self.bounds, form.parts))
         return self._applied(form)
 
     def _weights(self, form: Weights) -> Interval:
@@ -90,20 +94,19 @@ class Scene:
 
     def _affine(self, form: Affine) -> Interval:
         factors = dict(form.terms)
-        offset = 0
+        offset = SIZE_0
         if self.key in factors:
             own = factors.pop(self.key)
             if self.order is not Order.FIRST:
-                factors[self.query] = factors.get(self.query, 0) + own
+                factors[self.query] = factors.get(self.query, SIZE_0) + own
             if self.order is Order.AHEAD:
-                factors[_BEYOND] = own
-                offset = own
-        known = form.constant.value
-        least = known if known is not None else 0 if form.constant.dimension else -math.inf
-        most = known if known is not None else math.inf
-        low = least + offset + sum(_FARTHEST * factor for factor in factors.values() if factor < 0)
-        high = most + offset + sum(_FARTHEST * factor for factor in factors.values() if factor > 0)
-        return low, high
+                factors[_BEYOND] = offset = own
+        least, most = _between(form.constant + offset)
+        for factor in factors.values():
+            low, high = _between(factor)
+            least += min(0.0, _FARTHEST * low)
+            most += max(0.0, _FARTHEST * high)
+        return least, most
 
     def _table(self, form: Table) -> Interval:
         chosen = form.array
@@ -156,6 +159,21 @@ class Scene:
         if chosen == ZERO:
             return self.bounds(no)
         return _hull(self.bounds(yes), self.bounds(no))
+
+
+def _between(size: Size) -> Interval:
+    if size.value is not None:
+        return float(size.value), float(size.value)
+    return (0.0, math.inf) if size.dimension else ANY
+
+
+def constant_of(form: Form) -> float | None:
+    """Return the number that a form is everywhere; None if it is not, or that is not known."""
+    try:
+        low, high = Scene(_BEYOND, _BEYOND + 1, Order.FIRST).bounds(form)
+    except Never:
+        return None
+    return low if low == high else None
 
 
 #: Stands for e in ``key = query + 1 + e``.

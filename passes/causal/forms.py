@@ -16,8 +16,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from actcache.passes.rows.sizes import ZERO, Size, const
+from actcache.passes.rows.sizes import ONE, ZERO, Size, const
 
+MINUS = const(-1)
 #: Larger trees are not followed.
 MOST_PARTS = 64
 
@@ -28,24 +29,24 @@ class Affine:
 
     Attributes:
         terms: Axis and factor (not 0), by axis.
-        constant: May hold S: then the form is not stable.
+        constant: May hold S, as a factor may: then the form is not stable.
     """
 
-    terms: tuple[tuple[int, int], ...] = ()
+    terms: tuple[tuple[int, Size], ...] = ()
     constant: Size = ZERO
 
-    def plus(self, other: Affine, factor: int = 1) -> Affine:
+    def plus(self, other: Affine, factor: Size = ONE) -> Affine:
         """Return this form and `factor` times another together."""
         sums = dict(self.terms)
         for axis, own in other.terms:
-            sums[axis] = sums.get(axis, 0) + factor * own
-        terms = tuple(sorted((axis, own) for axis, own in sums.items() if own))
-        return Affine(terms, self.constant + other.constant * const(factor))
+            sums[axis] = sums.get(axis, ZERO) + factor * own
+        terms = tuple((axis, sums[axis]) for axis in sorted(sums) if sums[axis] != ZERO)
+        return Affine(terms, self.constant + other.constant * factor)
 
-    @property
-    def number(self) -> int | None:
-        """The value, when it is one number everywhere."""
-        return None if self.terms else self.constant.value
+
+def along(axis: int) -> Affine:
+    """Return the position along an axis."""
+    return Affine(((axis, ONE),))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +99,13 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """Forms one after the other along the last axis, each for one place there: coordinates."""
+
+    parts: tuple[Form, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Apply:
     """An elementwise operator (its ONNX name; casts as ``Cast:b``, ``Cast:i``, ``Cast:f``, ``Cast:e``)."""
 
@@ -109,7 +117,7 @@ class Apply:
         object.__setattr__(self, "parts", 1 + sum(parts(operand) for operand in self.operands))
 
 
-Form: TypeAlias = Affine | Table | Given | Some | Weights | Apply
+Form: TypeAlias = Affine | Table | Given | Some | Weights | Stack | Apply
 
 #: What a computation from data gives: no model's scores come near the numbers that masks are made of.
 COMPUTED = Some(-1e28, 1e28)
@@ -123,9 +131,9 @@ def parts(form: Form) -> int:
 def is_stable(form: Form) -> bool:
     """Return whether the number of positions is nowhere in it."""
     if isinstance(form, Affine):
-        return not form.constant.batch
-    if isinstance(form, Apply):
-        return all(map(is_stable, form.operands))
+        return not (form.constant.batch or any(factor.batch for _, factor in form.terms))
+    if isinstance(form, Apply | Stack):
+        return all(map(is_stable, form.operands if isinstance(form, Apply) else form.parts))
     return form.stable if isinstance(form, Some) else True
 
 
@@ -137,22 +145,22 @@ def applied(operator: str, operands: tuple[Form, ...]) -> Form:
         if exact is not None:
             return exact
     if operator in _COMPARISONS and len(affine) == 2:
-        operands = (affine[0].plus(affine[1], -1), Affine())  # what both have in common, S as well, goes
+        operands = (affine[0].plus(affine[1], MINUS), Affine())  # what both have in common, S as well, goes
     form = Apply(operator, operands)
     return form if form.parts <= MOST_PARTS else Some(stable=is_stable(form))
 
 
 def _product(a: Affine, b: Affine) -> Affine | None:
     for one, other in ((a, b), (b, a)):
-        if one.number is not None:
-            return Affine().plus(other, one.number)
+        if not one.terms:
+            return Affine().plus(other, one.constant)
     return None
 
 
 _EXACT: dict[str, Callable[..., Affine | None]] = {
     "Add": lambda a, b: a.plus(b),
-    "Sub": lambda a, b: a.plus(b, -1),
-    "Neg": lambda a: Affine().plus(a, -1),
+    "Sub": lambda a, b: a.plus(b, MINUS),
+    "Neg": lambda a: Affine().plus(a, MINUS),
     "Mul": _product,
     "Cast:i": lambda a: a,
     "Cast:f": lambda a: a,  # positions are far below the numbers that floats cannot count
@@ -161,47 +169,60 @@ _EXACT: dict[str, Callable[..., Affine | None]] = {
 _COMPARISONS = frozenset({"Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"})
 
 
-def substitute(form: Form, places: Mapping[int, Affine | None]) -> Form:
+def substitute(
+    form: Form, places: Mapping[int, Affine | None], given: Mapping[int, Affine | None] | None = None
+) -> Form:
     """Return the form with positions along axes replaced; None: by something that is not known.
 
-    Axes that are not in `places` stay.
+    Axes that are not in `places` stay. `given`: the same for what the caller hands in, if it is not the same.
     """
     if isinstance(form, Affine):
-        result = Affine((), form.constant)
-        for axis, factor in form.terms:
-            new = places.get(axis, Affine(((axis, 1),)))
-            if new is None:
-                return Some(stable=is_stable(form))
-            result = result.plus(new, factor)
-        return result
+        return substitute_affine(form, places) or Some(stable=is_stable(form))
     if isinstance(form, Table):
         return _substituted_table(form, places)
     if isinstance(form, Given):
-        return form if form.axis is None else replace(form, axis=_moved(form.axis, places))
+        return form if form.axis is None else replace(form, axis=_moved(form.axis, places if given is None else given))
     if isinstance(form, Weights):
         query, key = (_moved(axis, places) for axis in (form.query, form.key))
         return Some() if query is None or key is None else replace(form, query=query, key=key)
+    if isinstance(form, Stack):
+        return (
+            Some(stable=is_stable(form))
+            if -1 in places
+            else Stack(tuple(substitute(part, places, given) for part in form.parts))
+        )
     if isinstance(form, Apply):
-        return Apply(form.operator, tuple(substitute(operand, places) for operand in form.operands))
+        return Apply(form.operator, tuple(substitute(operand, places, given) for operand in form.operands))
     return form
 
 
-def _plain(place: Affine) -> int | None:
-    """The axis, if the position is exactly that along one axis."""
-    return place.terms[0][0] if place.constant == ZERO and len(place.terms) == 1 and place.terms[0][1] == 1 else None
+def substitute_affine(form: Affine, places: Mapping[int, Affine | None]) -> Affine | None:
+    """Return a sum with positions replaced; None where something is not known."""
+    result = Affine((), form.constant)
+    for axis, factor in form.terms:
+        new = places.get(axis, along(axis))
+        if new is None:
+            return None
+        result = result.plus(new, factor)
+    return result
+
+
+def plain_axis(place: Affine) -> int | None:
+    """Return the axis, if a position is exactly that along one axis."""
+    return place.terms[0][0] if place.constant == ZERO and len(place.terms) == 1 and place.terms[0][1] == ONE else None
 
 
 def _moved(axis: int, places: Mapping[int, Affine | None]) -> int | None:
-    new = places.get(axis, Affine(((axis, 1),)))
-    return None if new is None else _plain(new)
+    new = places.get(axis, along(axis))
+    return None if new is None else plain_axis(new)
 
 
 def _substituted_table(table: Table, places: Mapping[int, Affine | None]) -> Form:
     array, axes, start = table.array, [], []
     for axis, first in zip(table.axes, table.start, strict=True):
-        new = places.get(axis, Affine(((axis, 1),)))
+        new = places.get(axis, along(axis))
         shift = None if new is None else new.constant.value
-        if new is None or shift is None or len(new.terms) > 1 or any(factor != 1 for _, factor in new.terms):
+        if new is None or shift is None or len(new.terms) > 1 or any(factor != ONE for _, factor in new.terms):
             return _range_of(table.array, stable=new is None or not new.constant.batch)
         if new.terms:
             axes.append(new.terms[0][0])

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from actcache.passes.causal.forms import Affine, Form, applied, is_stable, substitute, table
+from actcache.passes.causal.forms import (
+    MINUS,
+    Affine,
+    Form,
+    Some,
+    Stack,
+    along,
+    applied,
+    is_stable,
+    plain_axis,
+    substitute,
+    substitute_affine,
+    table,
+)
 from actcache.passes.causal.joining import axes_of, lost
 from actcache.passes.causal.registry import MICROSOFT, Op, Result, known, rule, stable
 from actcache.passes.causal.rules_elementwise import form_of
@@ -16,16 +29,16 @@ from actcache.passes.rows.sizes import ONE, ZERO, Size, const
 
 @rule("Concat")
 def concat(op: Op) -> Result:
-    """Joins along an axis that is not one of positions; what has no positions is joined with every position's."""
+    """Joins along an axis that is not one of data's positions. What has none is joined with every position's."""
     values = op.present
     rank = len(known(values[0]))
     axis = op.axis(1, rank)
     places: dict[int, Place] = {}
     for value in values:
-        if any(place.axis == axis for place in value.places):
-            raise LooksAhead("concat-positions", "Concat joins along the axis of positions")
         for place in value.places:
-            if places.setdefault(place.axis, place) != place:
+            if place.axis == axis and any(value.data for value in values):
+                raise LooksAhead("concat-positions", "Concat joins along the axis of positions")
+            if place.axis != axis and places.setdefault(place.axis, place) != place:
                 raise LooksAhead(
                     "positions-misaligned", "Concat joins tensors that flatten their positions differently"
                 )
@@ -33,9 +46,36 @@ def concat(op: Op) -> Result:
     sizes = list(known(next((v for v in values if v.places), values[0])))
     sizes[axis] = total
     state = stable(tuple(places[a] for a in sorted(places)), values)
-    form = lost(next((value.form for value in values if value.form is not None), None))
+    form = _joined_form(op, values, axis, rank)
+    if isinstance(state, Counted):
+        if total == S:
+            places[axis] = Place(axis)
+        is_kept = is_stable(form) if form is not None else state.stable and not total.batch
+        state = Counted(tuple(places[a] for a in sorted(places)), is_kept)
     result = Value(state, tuple(sizes), form=form)
     return Result([result], {index: axes_of(value) for index, value in enumerate(values)})
+
+
+def _joined_form(op: Op, values: Sequence[Value], axis: int, rank: int) -> Form | None:
+    """Coordinates side by side, or position numbers that go on from part to part."""
+    if all(value.form is None for value in values):
+        return None
+    forms = [form_of(value, op.types[index]) for index, value in enumerate(values)]
+    sizes = [known(value)[axis] for value in values]
+    if axis == rank - 1 and all(size == ONE for size in sizes):
+        return Stack(tuple(forms))
+    offset, shifted, single = ZERO, [], []
+    for form, size in zip(forms, sizes, strict=True):
+        at = Affine((), offset)
+        if size == ONE:
+            single.append((at, substitute(form, {axis - rank: Affine()})))
+        else:
+            shifted.append(substitute(form, {axis - rank: along(axis - rank).plus(at, MINUS)}))
+        offset = offset + size
+    whole = shifted[0] if len(shifted) == 1 else None
+    if isinstance(whole, Affine) and all(substitute(whole, {axis - rank: at}) == form for at, form in single):
+        return whole
+    return Some(stable=all(map(is_stable, forms)))
 
 
 @rule("Split")
@@ -53,40 +93,40 @@ def split(op: Op) -> Result:
 
 @rule("Slice")
 def slice_(op: Op) -> Result:
-    """Takes a range; along positions all of it. A part of S positions of a constant has its first S ones."""
+    """Takes a range; along positions of data all of it. What is cut out of numbers or constants, its form tells."""
     x = op.need(0)
     rank = len(known(x))
     starts, ends, axes, steps = slice_bounds(op.rows, rank)
-    sizes = list(known(x))
+    sizes, places = list(known(x)), {place.axis: place for place in x.places}
     shifts: dict[int, Affine | None] = {}
-    places: Places = x.places
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        if step != ONE:
-            if any(place.axis == axis for place in places):
-                raise LooksAhead("slice-positions", "Slice changes the order of positions, or takes some of them")
-            shifts[axis - rank] = None
-        elif start == ZERO and slice_reaches(end, sizes[axis]):
+        if step == ONE and start == ZERO and slice_reaches(end, sizes[axis]):
             continue
-        elif any(place.axis == axis for place in places):
-            raise LooksAhead("slice-positions", _part_of_positions(start))
-        else:
-            shifts[axis - rank] = Affine(((axis - rank, 1),), start) if start.sign() in (0, 1) else None
+        if axis in places and x.data:
+            raise LooksAhead("slice-positions", _part_of_positions(start, step))
+        places.pop(axis, None)
+        moves = step == ONE and start.sign() in (0, 1)
+        shifts[axis - rank] = along(axis - rank).plus(Affine((), start)) if moves else None
         sizes[axis] = _taken(op, sizes[axis], start, end, step)
     _not_from_positions(x, sizes)
     form = x.form if x.form is not None else _form_of_constant(x)
     form = substitute(form, shifts) if form is not None else None
-    places = tuple(sorted([*places, *_new_places(x, sizes)], key=lambda place: place.axis))
-    return Result([Value(_sliced_state(x, places, form), tuple(sizes), form=form)], {0: axes_of(x)})
+    found = sorted([*places.values(), *_new_places(x, sizes, places)], key=lambda place: place.axis)
+    return Result([Value(_sliced_state(x, tuple(found), form), tuple(sizes), form=form)], {0: axes_of(x)})
 
 
 def _taken(op: Op, size: Size, start: Size, end: Size, step: Size) -> Size:
     """The size of what is taken. Of a constant of T positions, the first S or so: S, or the run fails later."""
-    if step == ONE and (size.value or 0) > 1 and start.dimension and (end - start).dimension and end.batch:
+    is_first = size == S and end == ONE  # there is at least one position
+    is_within = is_first or (size - end).dimension or ((size.value or 0) > 1 and end.batch)
+    if step == ONE and start.dimension and (end - start).dimension and is_within:
         return end - start
     return slice_size(op.rows, size, start, end, step)
 
 
-def _part_of_positions(start: Size) -> str:
+def _part_of_positions(start: Size, step: Size) -> str:
+    if step != ONE:
+        return "Slice changes the order of positions, or takes some of them"
     if (start.value is not None and start.value < 0) or start.batch:
         return "Slice takes the last positions"
     return "Slice takes some of the positions"
@@ -97,8 +137,7 @@ def _not_from_positions(x: Value, sizes: Sequence[Size]) -> None:
         raise LooksAhead("size-from-positions", "the number of positions decides which part is taken")
 
 
-def _new_places(x: Value, sizes: Sequence[Size]) -> list[Place]:
-    own = {place.axis for place in x.places}
+def _new_places(x: Value, sizes: Sequence[Size], own: Collection[int]) -> list[Place]:
     return [Place(axis) for axis, size in enumerate(sizes) if size == S and axis not in own]
 
 
@@ -122,7 +161,7 @@ def gather(op: Op) -> Result:
     rank, wide = len(known(data)), len(known(index))
     axis = op.axis(0, rank)
     if any(place.axis == axis for place in data.places):
-        raise LooksAhead("pick-positions", _picked(op))
+        return _own_entries(op, data, index, axis)
     moved = {a: a if a < axis else a + wide - 1 for a in range(rank) if a != axis}
     chosen = {a: a + axis for a in range(wide)}
     places = [replace(p, axis=moved[p.axis]) for p in data.places]
@@ -131,6 +170,24 @@ def gather(op: Op) -> Result:
     sizes = (*known(data)[:axis], *known(index), *known(data)[axis + 1 :])
     form = _gathered_form(data, index, axis, len(sizes))
     return Result([Value(state, sizes, form=form)], {0: moved, 1: chosen})
+
+
+def _own_entries(op: Op, data: Value, index: Value, axis: int) -> Result:
+    """Data whose rows and positions are flattened, each position's own entry of each row: by row·S + position."""
+    place = next(place for place in data.places if place.axis == axis)
+    wide, form = len(known(index)), index.form
+    factors = dict(form.terms) if isinstance(form, Affine) and form.constant == ZERO else {}
+    own = [a for a, factor in factors.items() if factor == ONE and known(index)[a] == S]
+    row = [a for a, factor in factors.items() if factor == S and known(index)[a] == place.before]
+    if axis or place.block != ONE or len(own) != 1 or not ((len(factors) == 2 and row) or place.plain):
+        raise LooksAhead("pick-positions", _picked(op))
+    new = own[0] + wide
+    sizes = (*known(index), *known(data)[1:])
+    found = None
+    if data.form is not None:
+        nothing = {a - len(known(data)): None for a in range(len(known(data)))}
+        found = substitute(data.form, nothing, {**nothing, -len(known(data)): along(new - len(sizes))})
+    return Result([Value(stable((Place(new),), [data]), sizes, form=found)], {1: {a: a for a in range(wide)}})
 
 
 def _picked(op: Op) -> str:
@@ -145,14 +202,56 @@ def _picked(op: Op) -> str:
 
 
 def _gathered_form(data: Value, index: Value, axis: int, rank: int) -> Form | None:
-    """Of a constant of one axis, looked up by position."""
+    """Of constants and numbers that are looked up by position."""
     if data.form is None and index.form is None:
         return None
-    array = data.array() if data.is_constant else None
-    if array is not None and array.ndim == 1 and isinstance(index.form, Affine):
-        found = table(array)
-        return None if found is None else substitute(found, {-1: index.form})
-    return lost(data.form if data.form is not None else index.form)
+    form = data.form if data.form is not None else _form_of_mask(data)
+    if form is None or data.data or not isinstance(index.form, Affine):
+        return lost(data.form if data.form is not None else index.form)
+    own, wide = len(known(data)), len(known(index))
+    places: dict[int, Affine | None] = {a - own: along(a - rank) for a in range(axis)}
+    places |= {a - own: along(a + wide - 1 - rank) for a in range(axis + 1, own)}
+    places[axis - own] = substitute_affine(index.form, {a - wide: along(axis + a - rank) for a in range(wide)})
+    return substitute(form, places)
+
+
+def _form_of_mask(data: Value) -> Form | None:
+    """The form of a constant that may be a mask: of few bits, of one axis, or square."""
+    sizes = known(data)
+    square = len(sizes) >= 2 and sizes[-1] == sizes[-2]
+    return _form_of_constant(data) if len(sizes) == 1 or square else None
+
+
+@rule("GatherND")
+def gather_nd(op: Op) -> Result:
+    """out[i…] = data[index[i…, 0], index[i…, 1], …]: each position's own entry, or numbers by position."""
+    data, index = op.need(0), op.need(1)
+    rank, wide = len(known(data)), len(known(index))
+    count = known(index)[-1].value
+    if op.attribute("batch_dims", 0) or count is None or count > rank:
+        raise LooksAhead("pick-positions", "GatherND picks entries by rows, or by coordinates that are not known")
+    parts = index.form.parts if isinstance(index.form, Stack) else ()
+    sizes = (*known(index)[:-1], *known(data)[count:])
+    chosen = {a: a for a in range(wide - 1)}
+    rest = {a: a - count + wide - 1 for a in range(count, rank)}
+    places = {rest[p.axis]: replace(p, axis=rest[p.axis]) for p in data.places if p.axis in rest}
+    if any(place.axis == wide - 1 for place in index.places):
+        raise LooksAhead("pick-positions", "GatherND takes positions for coordinates")
+    places |= {p.axis: p for p in index.places}
+    moved = {a - wide: along(a - len(sizes)) for a in range(wide - 1)}
+    where = [substitute_affine(part, moved) if isinstance(part, Affine) else None for part in parts] or [None] * count
+    for place in data.places:
+        if place.axis not in rest:
+            own = where[place.axis]
+            axis = None if own is None else plain_axis(own)
+            if not place.plain or axis is None or sizes[axis] != S:
+                raise LooksAhead("pick-positions", "GatherND picks positions of the sequence by number")
+            places.setdefault(axis + len(sizes), Place(axis + len(sizes)))
+    known_places = {a - rank: where[a] for a in range(count)} | {a - rank: along(rest[a] - len(sizes)) for a in rest}
+    form = None if data.form is None else substitute(data.form, known_places)
+    stable_index = replace(index, state=Counted(index.places, stable=True)) if form is not None and parts else index
+    state = stable(tuple(places[a] for a in sorted(places)), [data, stable_index])
+    return Result([Value(state, sizes, form=form)], {0: rest, 1: chosen})
 
 
 @rule("GatherElements")
@@ -180,7 +279,7 @@ def trilu(op: Op) -> Result:
         if content is None:
             raise LooksAhead("mask-unknown", "Trilu with a diagonal that is not known")
         moved = Affine((), content.reshape(-1)[0])
-    difference = Affine(((-2, -1), (-1, 1)))
+    difference = along(-1).plus(along(-2), MINUS)
     operator = "GreaterOrEqual" if op.attribute("upper", 1) else "LessOrEqual"
     kept = applied(operator, (difference, moved))
     form = applied("Where", (kept, form_of(x, op.types[0]), Affine()))

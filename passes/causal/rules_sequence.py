@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from actcache.passes.causal.bounds import constant_of
+from actcache.passes.causal.forms import Affine
 from actcache.passes.causal.joining import axes_of, lost
 from actcache.passes.causal.registry import Op, Result, known, rule, stable
 from actcache.passes.causal.state import Ahead, LooksAhead, Place, S, Value
@@ -19,7 +21,8 @@ def cumulative(op: Op) -> Result:
     along = axis in {place.axis for place in x.places}
     if along and (op.attribute("reverse", 0) or not _is_plain(x, axis)):
         raise LooksAhead("reversed", f"{op.node.op_type} goes over the sequence backwards, or over flattened positions")
-    value = Value(x.state, known(x), form=lost(x.form))
+    form = Affine() if x.form is not None and constant_of(x.form) == 0 else lost(x.form)
+    value = Value(x.state, known(x), form=form)
     return Result([value], {0: axes_of(x)}, whole=frozenset({axis}), resumed=along)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
-from actcache.passes.causal.forms import Affine, Form, is_stable, substitute, table
+from actcache.passes.causal.forms import Affine, Form, along, is_stable, substitute, table
 from actcache.passes.causal.joining import broadcast_axes, broadcast_shape, fitted, lost
 from actcache.passes.causal.registry import Op, Result, known, rule, stable
 from actcache.passes.causal.state import FIXED, Counted, LooksAhead, Place, S, Value
@@ -87,12 +87,24 @@ def moved(x: Value, axes: Mapping[int, int], sizes: Shape) -> Result:
     return Result([Value(state, sizes, form=form)], {0: axes})
 
 
-def renumbered(form: Form | None, axes: Mapping[int, int], old_rank: int, new_rank: int) -> Form | None:
-    """Return a form with its axes renumbered; of those that are gone there was one position, or it is not known."""
+def renumbered(
+    form: Form | None,
+    axes: Mapping[int, int],
+    old_rank: int,
+    new_rank: int,
+    places: Mapping[int, int] | None = None,
+) -> Form | None:
+    """Return a form with its axes renumbered; of those that are gone there was one position, or it is not known.
+
+    `places`: where positions lie then, which what the caller hands in is told by, if it is not told by the axes.
+    """
     if form is None:
         return None
-    new = {a - old_rank: Affine(((axes[a] - new_rank, 1),)) if a in axes else None for a in range(old_rank)}
-    return substitute(form, new)
+
+    def new(known: Mapping[int, int]) -> dict[int, Affine | None]:
+        return {a - old_rank: along(known[a] - new_rank) if a in known else None for a in range(old_rank)}
+
+    return substitute(form, new(axes), None if places is None else new(places))
 
 
 @rule("Flatten")
@@ -132,7 +144,7 @@ def _reshaped(x: Value, sizes: Shape, operands: Mapping[int, Sequence[int | None
     state = stable(tuple(sorted(places, key=lambda place: place.axis)), [x])
     if not x.places and isinstance(state, Counted) and any(size.batch for size in sizes):
         state = Counted()
-    form = renumbered(x.form, kept, len(source), len(sizes))
+    form = renumbered(x.form, kept, len(source), len(sizes), axes)
     return Result([Value(state, sizes, form=form)], {0: axes}, operands)
 
 
@@ -241,7 +253,9 @@ def range_(op: Op) -> Result:
     count = (limit - start) * const(step)
     if not count.dimension:
         raise LooksAhead("range-unknown", "a Range that may be empty or longer than it seems")
-    form: Form = Affine(((-1, step),), start)
+    form: Form = Affine(((-1, const(step)),), start)
+    if not (count.batch or start.batch):
+        return Result([Value(FIXED, (count,), form=form)])
     places = (Place(0),) if count == S else ()
     return Result([Value(Counted(places, is_stable(form) and bool(places)), (count,), form=form)])
 

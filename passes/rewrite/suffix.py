@@ -121,7 +121,7 @@ class _Builder:
         self.frontier, self.live_outs = frozenset(frontier), tuple(live_outs)
         self.nodes: list[onnx.NodeProto] = []
         self.made: dict[tuple[str, Version], str] = {}
-        self.states = StateChoice(view, proof, self.frontier, self.live_outs)
+        self.states = StateChoice(view, proof, frontier, self.live_outs)
         if view.opsets.get("", 1) < OLDEST:
             raise NoSuffix(f"the model's opset is {view.opsets.get('', 1)}; suffixes need {OLDEST} at least")
         counted = next((name for name in frontier if proof.position_axis(name) is not None), None)
@@ -360,7 +360,7 @@ class _Builder:
         axes = frozenset(place.axis for place in value.places[: 1 if computed else None])
         if wanted == "full" and not computed:
             return self.instance(source, [self.tensor(read, FULL)], name, FULL)
-        version = self.instance(source, [self.tensor(read, axes)], name, "short")
+        version = self.made.get((name, "short")) or self.instance(source, [self.tensor(read, axes)], name, "short")
         if wanted == "short" and axes != frozenset(place.axis for place in value.places):
             raise NoSuffix("the sizes of a tensor with two axes of positions are not followed", self.view.label(index))
         if wanted == "short":

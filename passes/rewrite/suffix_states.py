@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from actcache.passes.causal import CausalProof
+from actcache.passes.causal import CausalProof, Fixed
 from actcache.passes.graph.nodes import element_bits
 from actcache.passes.graph.op_facts import canonical_domain
 from actcache.passes.graph.view import GraphView
@@ -21,6 +21,9 @@ from actcache.passes.rows.sizes import Size
 LAYOUT = frozenset("Cast Expand Flatten Identity Reshape Slice Split Squeeze Tile Transpose Unsqueeze".split())
 #: What is so cheap that it is rather computed again for all positions than kept.
 CHEAP = LAYOUT | frozenset((*UNARY, *NARY, "Not", "Neg", "Abs", "Concat", "Clip", "CumSum"))
+#: Reads what lies at given places.
+_PICKS = frozenset({"Gather", "GatherND", "GatherElements"})
+_SCALES = frozenset({"Mul", "Div", "Add", "Sub", "Neg"})
 #: Longer chains of them are not computed again.
 _MOST_NODES = 32
 #: Fewest bytes of one position that lie together.
@@ -47,7 +50,9 @@ class StateChoice:
     def __init__(
         self, view: GraphView, proof: CausalProof, frontier: Collection[str], live_outs: Collection[str]
     ) -> None:
-        self._view, self._proof, self._frontier, self._live_outs = view, proof, frontier, frozenset(live_outs)
+        self._view, self._proof = view, proof
+        self._frontier, self._live_outs = frozenset(frontier), frozenset(live_outs)
+        self._rows = {size for name in frontier if proof.value(name).data for size in proof.shape(name) or ()}
         self.names: list[str] = []
 
     def choose(self, name: str) -> str:
@@ -59,6 +64,7 @@ class StateChoice:
         for candidate in found:
             if candidate in self._live_outs or candidate in self.names:
                 return candidate
+        found = [candidate for candidate in found if self._has_rows(candidate)] or found
         least = min(map(self._bytes, found))
         light = [candidate for candidate in found if self._bytes(candidate) == least]
         together = [candidate for candidate in light if self._run(candidate) >= _TOGETHER]
@@ -80,7 +86,7 @@ class StateChoice:
                 continue
             seen.add(current)
             index = self._view.producer.get(current)
-            if index is None or not self._is(CHEAP, index) or len(seen) > _MOST_NODES:
+            if index is None or not self._is_cheap(index) or len(seen) > _MOST_NODES:
                 return False
             waiting += self._view.reads[index]
         return True
@@ -93,14 +99,32 @@ class StateChoice:
                 found.append(current)
             index = self._view.producer[current]
             data = [read for read in self._view.reads[index] if self._proof.value(read).data]
-            if not self._is(LAYOUT, index) or len(data) != 1:
+            if len(data) != 1 or not (self._is(LAYOUT, index) or self._scales(index)):
                 break
             current = data[0]
         return found
 
+    def _has_rows(self, name: str) -> bool:
+        """Whether an axis may be that of the rows of a batch: it has a size that the frontier has, and is no number."""
+        axis = self._proof.position_axis(name)
+        sizes = [size for a, size in enumerate(self._proof.shape(name) or ()) if a != axis]
+        return any(size in self._rows and size.value is None for size in sizes)
+
+    def _is_cheap(self, index: int) -> bool:
+        """Whether a node costs next to nothing. What looks things up costs their bytes: masks by position are few."""
+        picks = self._is(_PICKS, index) and self._proof.value(self._view.model.graph.node[index].input[0]).data
+        return picks or self._is(CHEAP, index)
+
     def _is(self, operators: Collection[str], index: int) -> bool:
         node = self._view.model.graph.node[index]
         return canonical_domain(node.domain) == "" and node.op_type in operators
+
+    def _scales(self, index: int) -> bool:
+        """Whether a node multiplies by what is the same for all positions, or the like."""
+        operands = self._view.reads[index]
+        return self._is(_SCALES, index) and all(
+            self._proof.value(read).data or isinstance(self._proof.state(read), Fixed) for read in operands
+        )
 
     def _bytes(self, name: str) -> int:
         """Of one position."""

@@ -48,7 +48,7 @@ def feed(sketch: Sketch, count: int, rows: int = 2, seed: int = 0) -> Feed:
 
 
 def _drawn(random: np.random.Generator, name: str, shape: list[int], dtype: np.dtype[Any]) -> Array:
-    if name.startswith("mask"):
+    if "mask" in name:
         drawn = random.integers(0, 2, shape)
         drawn[..., 0] = 1
         return np.asarray(drawn, dtype)
@@ -74,7 +74,7 @@ def changed(made: Feed, sketch: Sketch, first: int, seed: int = 1) -> Feed:
         if name not in sketch.positions:
             continue
         later = _part(result[name], [sketch.positions[name]], slice(first, None))
-        if name.startswith("mask"):
+        if "mask" in name:
             later[...] = random.integers(0, 2, later.shape)
         elif name == "position_ids":
             later[...] = random.integers(0, MOST, later.shape)
