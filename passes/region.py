@@ -26,6 +26,9 @@ class Region:
             their axes (:mod:`actcache.passes.rewrite.fill_up`). Empty: it applies to all.
         inner_axes: Tensors that are written and read inside, each with the axis that holds exactly the rows, or None if
             it has none; of others it is not known.
+        states: For prefixes: tensors inside that later positions read of earlier ones. Entries hold them, too.
+        shared: Those of its nodes that the rest of the model needs, too. They stay; the branch has copies.
+        positions: For prefixes: frontier tensors with positions, each with their axis; what it is causal along.
     """
 
     id: str
@@ -35,6 +38,9 @@ class Region:
     cut: Cut
     filled: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     inner_axes: Mapping[str, int | None] = field(default_factory=dict)
+    states: tuple[str, ...] = ()
+    shared: frozenset[int] = frozenset()
+    positions: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def granularity(self) -> Granularity:
@@ -48,12 +54,23 @@ class Region:
 
     @property
     def live_out_axes(self) -> Mapping[str, int | None]:
-        """Per live-out the row axis (None for granularity ``tensor``)."""
-        return dict(zip(self.live_outs, self.cut.live_out_axes, strict=True))
+        """Per live-out and state the row axis (None for granularity ``tensor``)."""
+        return dict(zip(self.kept, self.cut.live_out_axes, strict=True))
 
-    def row_frontier(self) -> tuple[str, ...]:
-        """Return the frontier tensors that the lookup hands on compacted to the missing rows."""
-        return tuple(name for name, axis in self.frontier_axes.items() if axis is not None)
+    @property
+    def moved(self) -> frozenset[int]:
+        """Its nodes that only the branch has."""
+        return self.nodes - self.shared
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """What an entry holds: live-outs, then states."""
+        return (*self.live_outs, *self.states)
+
+    def compact_axes(self) -> dict[str, int]:
+        """Return the frontier tensors that the lookup hands on without what was found, each with the axis of that."""
+        axes = zip(self.frontier, self.cut.compact_axes, strict=True)
+        return {name: axis for name, axis in axes if axis is not None}
 
 
 def live_outs(view: GraphView, nodes: frozenset[int]) -> list[str]:

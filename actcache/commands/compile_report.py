@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from actcache.compile.result import CompileResult
     from actcache.passes.refusal import Refusal
 
+#: What an entry is of, by granularity.
+UNITS = {"row": "row", "prefix": "position", "tensor": "call"}
 #: Refusals printed for each reason unless everything is asked for.
 _SHOWN = 2
 
@@ -68,9 +70,14 @@ def print_result(console: Console, result: CompileResult, explain: bool) -> None
     console.print(f"    session = actcache.InferenceSession({str(result.output)!r})", soft_wrap=True)
 
 
+def per(granularity: str) -> str:
+    """Say in a table what an entry is of."""
+    return f"per {'position' if granularity == 'prefix' else granularity}"
+
+
 def entry_line(region: Mapping[str, Any], budget: int) -> str:
     """Say in one line what an entry of a region holds, and when it pays."""
-    unit = "row" if region["granularity"] == "row" else "call"
+    unit = UNITS[region["granularity"]]
     sizes = ", ".join(f"{name} {format_bytes(size)}" for name, size in region["kept_bytes"].items())
     parts = f" ({sizes})" if len(region["kept_bytes"]) > 1 else ""
     held = budget // (region["entry_bytes"] + ENTRY_OVERHEAD)
@@ -99,7 +106,7 @@ def _print_regions(console: Console, regions: Sequence[dict[str, Any]]) -> None:
     rows: list[list[Cell]] = [
         [
             [str(region["id"])],
-            f"per {region['granularity']}",
+            per(region["granularity"]),
             region["frontier"],
             region["live_outs"],
             str(region["nodes"]),
@@ -117,7 +124,7 @@ def _print_candidates(console: Console, candidates: Sequence[dict[str, Any]]) ->
     rows: list[list[Cell]] = [
         [
             [found["region"]],
-            f"per {found['granularity']}",
+            per(found["granularity"]),
             found["cone"],
             _few(found["frontier"]),
             _few(found["live_outs"]),

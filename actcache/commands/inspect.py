@@ -88,6 +88,8 @@ def _policy_line(policy: Mapping[str, Any]) -> str:
         parts.append("tolerance by type" if policy["tolerance"] is None else f"tolerance {policy['tolerance']:g}")
     if policy["dynamic_batch"]:
         parts.append("batch made variable")
+    if policy.get("reads"):
+        parts.append(f"only the last position read of {', '.join(policy['reads'])}")
     if policy["pure_ops"]:
         parts.append(f"declared pure: {', '.join(policy['pure_ops'])}")
     return f"regions chosen by {chosen.get(policy['chosen_by'], policy['chosen_by'])}: {', '.join(parts)}"
@@ -103,7 +105,7 @@ def _print_regions(console: Console, regions: Sequence[Mapping[str, Any]]) -> No
         [
             [region["id"]],
             [region["inside"] or "–"],
-            f"per {region['granularity']}",
+            report.per(region["granularity"]),
             region["cone"],
             _number(region["time_share"], "{:.1%}"),
             _number(region["milliseconds"], "{:.3g} ms"),
@@ -123,20 +125,30 @@ def _any_inside(regions: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _print_tensors(console: Console, regions: Sequence[Mapping[str, Any]]) -> None:
-    columns = [Column(name) for name in ("tensor", "region", "role", "type and shape", "rows")]
+    columns = [Column(name) for name in ("tensor", "region", "role", "type and shape", "rows", "positions")]
+    shown = any(tensor["position_axis"] is not None for region in regions for tensor in region["frontier"])
+    columns = columns if shown else columns[:-1]
     rows: list[list[Cell]] = []
     for region in regions:
-        for what, tensors in (("read", region["frontier"]), ("given", region["live_outs"])):
-            for tensor in tensors:
-                axis = tensor["row_axis"]
-                by = "–" if axis is None else f"axis {axis}"
-                rows.append([[tensor["name"]], [region["id"]], what, [type_and_shape(tensor)], [by]])
+        roles = (("read", region["frontier"]), ("given", region["live_outs"]), ("state", region["states"]))
+        for what, tensor in ((what, tensor) for what, tensors in roles for tensor in tensors):
+            axes = [[_axis(tensor["row_axis"])], [_axis(tensor["position_axis"])]][: len(columns) - 4]
+            rows.append([[tensor["name"]], [region["id"]], what, [type_and_shape(tensor)], *axes])
     print_table(console, "What they read and give", columns, rows)
     for region in regions:
         for text in region["size_equations"]:
-            say(console, f"{region['id']}: entries are per row if {text}")
+            say(console, f"{region['id']}: {_entries(region)} if {text}")
         for name, rank in region["ranks"].items():
-            say(console, f"{region['id']}: entries are per row if {name} has {rank} axes")
+            say(console, f"{region['id']}: {_entries(region)} if {name} has {rank} axes")
+
+
+def _axis(number: int | None) -> str:
+    return "–" if number is None else f"axis {number}"
+
+
+def _entries(region: Mapping[str, Any]) -> str:
+    """Say what a call needs its sizes for."""
+    return f"entries are per {report.UNITS[region['granularity']]}"
 
 
 def _print_insides(console: Console, regions: Sequence[Mapping[str, Any]]) -> None:

@@ -106,11 +106,11 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.cached.onnx]")
 @click.option(
     "--granularity",
-    type=click.Choice(["auto", "row", "tensor"]),
+    type=click.Choice(["auto", "row", "prefix", "tensor"]),
     default="auto",
     show_default=True,
-    help="What one cache entry covers: one row of the batch, or (tensor) one whole call. auto: rows,"
-    " where they are proven independent.",
+    help="What one cache entry covers: one row of the batch, one position of a sequence behind all positions before it"
+    " (prefix), or one whole call (tensor). auto: what is proven and saves most.",
 )
 @click.option(
     "--sample", "samples", multiple=True, metavar="FILE.npz", help="Inputs to measure and verify on. Repeatable."
@@ -180,6 +180,14 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
     metavar="NAME,..",
     help="The outputs that callers read. The compiled model has only these; others are neither computed nor kept."
     "  [default: all]",
+)
+@click.option(
+    "--reads",
+    "reads",
+    multiple=True,
+    metavar="OUTPUT:last",
+    help="Declare that callers read only the last position of OUTPUT. The others are not computed: they are NaN."
+    " Repeatable.",
 )
 @click.option(
     "--profile",
@@ -314,6 +322,7 @@ def _compile(stage: Callable[[str], None], **options: Any) -> CompileResult:
         custom_op_libraries=options["custom_op_libraries"],
         single_file=options["single_file"],
         outputs=[name for name in (options["outputs"] or "").split(",") if name],
+        reads=options["reads"],
         profile=options["profile"],
         namespace_input=options["namespace_input"],
         control_input=options["control_input"],

@@ -12,7 +12,7 @@ from actcache.compile.job import Job, Subject
 from actcache.compile.result import CompiledRegion
 from actcache.passes.choice.candidate import Candidate
 from actcache.passes.choice.choose import Plan
-from actcache.passes.cuts import AnyDivision, RowDivision
+from actcache.passes.cuts import AnyDivision, PrefixDivision, RowDivision
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import fingerprint
 from actcache.passes.region import inner_axes
@@ -45,14 +45,18 @@ class Built:
 def build(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> Built:
     """Outline the regions of a plan and put the operators around them."""
     plan = tuple(_with_inner_axes(subject.view, candidate) for candidate in plan)
-    written, regions = subject.functions.with_calls(subject.view, [candidate.region for candidate in plan])
+    found_regions = [candidate.region for candidate in plan]
+    if any(region.granularity == "prefix" for region in found_regions):  # its branch has nodes, not calls
+        written, regions = subject.view, found_regions
+    else:
+        written, regions = subject.functions.with_calls(subject.view, found_regions)
     model = onnx.ModelProto()
     model.CopyFrom(written.model)
     compiled = []
     for candidate, region in zip(plan, regions, strict=True):
         found = candidate.region
-        digest = fingerprint(subject.view, found.nodes, found.live_outs, job.loaded.weights.tensors)
-        outline_in(model, written, region, digest, job.loaded.weights.path)
+        digest = fingerprint(subject.view, found.nodes, found.kept, job.loaded.weights.tensors)
+        outline_in(model, written, region, digest, job.loaded.weights.path, job.loaded.read)
         seconds = sum(chosen.measured.costs.seconds[index] for index in found.nodes)
         compiled.append(CompiledRegion(candidate, digest, seconds))
     add_per_call(model, job.options.per_call, [region.id for region in regions])
@@ -95,7 +99,8 @@ def build_and_verify(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> 
 
 def divisions(subject: Subject, plan: Plan) -> list[AnyDivision]:
     """Return how verification divides the inputs."""
-    return [RowDivision(axes) for axes in verified_batches(subject, plan)]
+    positions = [PrefixDivision(c.region.positions, c.row_axes) for c in plan if c.region.positions]
+    return [*map(RowDivision, verified_batches(subject, plan)), *positions]
 
 
 def verified_batches(subject: Subject, plan: Plan) -> list[dict[str, int]]:

@@ -82,4 +82,6 @@ def _within(
         name=re.sub(r"[^\w.-]", "_", job.loaded.source.name.removesuffix(".onnx").removesuffix(".cached")),
         predictor=predictor,
         bits=bits,
+        budget=job.options.budget_bytes,
+        read=job.loaded.read,
     )

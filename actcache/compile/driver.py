@@ -52,6 +52,7 @@ def compile_model(
     custom_op_libraries: Sequence[str | os.PathLike[str]] = (),
     single_file: bool = False,
     outputs: Sequence[str] = (),
+    reads: Sequence[str] = (),
     profile: str | os.PathLike[str] | None = None,
     namespace_input: str | None = None,
     control_input: str | None = None,
@@ -68,7 +69,7 @@ def compile_model(
         trace: Recorded calls (:mod:`actcache.model.trace`): regions are chosen by what they would have reused.
         budget_bytes: Bytes that the store will hold where the model runs; None: what it holds by default on a machine
             with enough memory. It decides only with a trace.
-        granularity: ``auto``, ``row`` or ``tensor``.
+        granularity: ``auto``, ``row``, ``prefix`` or ``tensor``.
         regions: Regions to cache instead of the one that the compiler would choose.
         min_saving: Milliseconds that a hit has to save for a region to be worth it; None: several times what its
             lookup costs; 0: whatever is safe.
@@ -84,6 +85,8 @@ def compile_model(
         custom_op_libraries: Libraries with operators that the model itself needs.
         single_file: Keep the weights inside the model.
         outputs: The outputs that callers read; the compiled model has no others. Empty: all.
+        reads: What callers read of an output, each ``OUTPUT:last``: its last position. The compiled model hands out NaN
+            for the others (:mod:`actcache.passes.rewrite.last_position`). Empty: everything.
         profile: A file for what is measured: costs that it holds are used, others are measured and added
             (:mod:`actcache.compile.cost_profile`). Compiled twice with one profile, a model becomes the same bytes.
         namespace_input: Name of an input of the compiled model, to be fed in every call: a string scalar, the call's
@@ -110,6 +113,7 @@ def compile_model(
         custom_op_libraries=custom_op_libraries,
         single_file=single_file,
         outputs=outputs,
+        reads=reads,
         per_call=PerCall(namespace_input, control_input, account_output),
     )
     source = Path(model)
@@ -185,7 +189,7 @@ def _result(job: Job, subject: Subject, chosen: Chosen, accepted: Accepted, targ
     """Tell what was done; the files are written later."""
     loaded, asked, choice, costs = job.loaded, job.options, chosen.choice, chosen.measured.costs
     regions = list(accepted.built.regions)
-    notes = model_notes(loaded, asked.single_file, subject.dynamic, asked.per_call)
+    notes = model_notes(loaded, asked.single_file, subject.dynamic, asked.per_call, asked.read_last)
     notes += unknown_operators(loaded, asked.pure_ops)
     notes += choice_notes(subject.view, costs, choice, regions, job.profile)
     return CompileResult(
@@ -196,7 +200,7 @@ def _result(job: Job, subject: Subject, chosen: Chosen, accepted: Accepted, targ
         refusals=choice.refusals,
         verify=accepted.report,
         notes=notes,
-        explain=explain(subject.view, costs, [c.candidate for c in regions], choice.refusals),
+        explain=explain(subject.view, costs, [c.candidate for c in regions], choice.refusals, choice.causal),
         considered=choice.considered,
         trace=accepted.played,
         per_call=asked.per_call,
@@ -218,6 +222,7 @@ def _policy(job: Job, subject: Subject) -> Policy:
         dynamic_batch=subject.dynamic is not None,
         pure_ops=sorted(asked.pure_ops),
         outputs=list(asked.outputs) or None,
+        reads=dict(subject.originals.reads) or None,
     )
 
 

@@ -13,8 +13,14 @@ from actcache.passes.refusal import Refusal
 _COSTLY = 0.01
 
 
-def explain(view: GraphView, costs: Costs, candidates: Sequence[Candidate], refusals: Sequence[Refusal]) -> list[str]:
-    """Return one line per costly node, costliest first, then one per refusal."""
+def explain(
+    view: GraphView,
+    costs: Costs,
+    candidates: Sequence[Candidate],
+    refusals: Sequence[Refusal],
+    causal: Sequence[str] = (),
+) -> list[str]:
+    """Return one line per costly node, costliest first, then why regions are causal, then one line per refusal."""
     region_of = {i: c.region.id for c in candidates for i in c.region.nodes}
     reasons = {refusal.node: refusal for refusal in refusals}
     lines = []
@@ -31,5 +37,6 @@ def explain(view: GraphView, costs: Costs, candidates: Sequence[Candidate], refu
         else:
             verdict = "not cached: keeping its results, or what it reads from, would cost more than it saves"
         lines.append(f"{share:6.1%}  {label}  {verdict}")
+    lines += causal
     lines += [f"refused ({refusal.rule}): {refusal}" for refusal in refusals]
     return lines

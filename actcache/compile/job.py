@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from actcache.compile.cost_profile import CostProfile, measurement_key, model_digest
 from actcache.compile.options import Options, Progress
 from actcache.errors import InvalidModel
@@ -14,6 +16,7 @@ from actcache.model.model_file import LoadedModel
 from actcache.model.trace import Trace
 from actcache.passes.graph.view import GraphView
 from actcache.passes.rewrite.dynamic_batch import DynamicBatch
+from actcache.passes.rewrite.last_position import read_last
 from actcache.passes.rewrite.local_functions import LocalFunctions
 from actcache.runs.client import ask
 from actcache.runs.requests import AskTypes, FixedBatch, Originals
@@ -61,6 +64,28 @@ class Subject:
         return measurement_key(task, self.digest, **asked)
 
 
+def _typed_view(job: Job, functions: LocalFunctions, originals: Originals) -> GraphView:
+    view = GraphView(functions.inlined)
+    if view.untyped:
+        job.step("asking onnxruntime for types")
+        with suppress(InvalidModel):  # it crashed: measuring the model will tell
+            told = ask(AskTypes(originals, list(view.untyped)), job.loaded.directory)
+            view = GraphView(view.model, told)
+    return view
+
+
+def _reading_last(job: Job, view: GraphView, originals: Originals) -> tuple[LocalFunctions, Originals]:
+    """Have the model compute only the last position of the outputs that are read so."""
+    model = onnx.ModelProto()
+    model.CopyFrom(view.model)
+    axes = read_last(GraphView(model, view.told), job.options.read_last, job.loaded.read)
+    functions = LocalFunctions(model)
+    base = job.loaded.directory / "last.onnx"
+    base.write_bytes(functions.inlined.SerializeToString())
+    signature = originals.signature or originals.base
+    return functions, replace(originals, base=str(base), signature=signature, reads=axes)
+
+
 def prepare(job: Job, dynamic: DynamicBatch | None) -> Subject:
     """Lay the model out for the runs, and learn from onnxruntime what onnx cannot infer of it."""
     loaded = job.loaded
@@ -72,11 +97,9 @@ def prepare(job: Job, dynamic: DynamicBatch | None) -> Subject:
         base.write_bytes(functions.inlined.SerializeToString())
         fixed = FixedBatch(dynamic.size, dynamic.inputs, dynamic.outputs)
         originals = replace(originals, base=str(base), signature=str(loaded.base), fixed=fixed)
-    view = GraphView(functions.inlined)
-    if view.untyped:
-        job.step("asking onnxruntime for types")
-        with suppress(InvalidModel):  # it crashed: measuring the model will tell
-            told = ask(AskTypes(originals, list(view.untyped)), loaded.directory)
-            view = GraphView(view.model, told)
+    view = _typed_view(job, functions, originals)
+    if job.options.read_last:
+        functions, originals = _reading_last(job, view, originals)
+        view = _typed_view(job, functions, originals)
     digest = model_digest(Path(originals.base), loaded.weights.digest)
     return Subject(functions, view, originals, dynamic, digest)

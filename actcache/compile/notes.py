@@ -19,14 +19,22 @@ from actcache.passes.rewrite.dynamic_batch import DynamicBatch
 NOISY = 0.3
 
 
-def model_notes(loaded: LoadedModel, single_file: bool, dynamic: DynamicBatch | None, per_call: PerCall) -> list[str]:
-    """Return what was done to the model beside caching."""
+def model_notes(
+    loaded: LoadedModel,
+    single_file: bool,
+    dynamic: DynamicBatch | None,
+    per_call: PerCall,
+    reads: Collection[str],
+) -> list[str]:
+    """Return what was done to the model beside caching; `reads`: outputs of which only the last position is read."""
     notes = []
     if per_call.namespace_input is not None:
         notes.append(f"every call must feed '{per_call.namespace_input}', a string scalar: the call's namespace")
     if dynamic is not None:
         names = ", ".join(f"axis {axis} of '{name}'" for name, axis in dynamic.inputs.items())
         notes.append(f"the batch, a constant {dynamic.size}, was made variable: {names}")
+    for name in reads:
+        notes.append(f"of output '{name}' only the last position is computed, the others are NaN (--reads)")
     if loaded.recompiled:
         notes.append("the model had been compiled before; its old regions were taken out first")
     if single_file and loaded.weights.size:

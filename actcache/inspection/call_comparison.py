@@ -29,11 +29,12 @@ class Why:
         row: The row; None: the call is one entry.
         outcome: ``hit``, ``duplicate`` (of an earlier row of the call: computed once), ``miss``, ``bypassed`` (not
             looked up), ``not asked`` (a region around it has the row), ``unknown``.
-        reason: One word for programs: ``equal``, ``element``, ``shape``, ``type``, ``entry`` (one of the calls is one
-            entry, the other rows), ``namespace``, ``control``, ``no rows``, ``outer``, ``unreadable``; of an audit log
-            also ``new`` (never asked for before), ``evicted``, ``expired``, ``invalidated``, ``refused`` (not worth
-            storing), ``uncacheable``, ``computed`` (not stored yet), ``joined``, ``verified``, ``state`` (bypassed or
-            disabled), ``off``, ``fingerprint``, ``not recorded``, ``unexplained``.
+        reason: One word for programs: ``equal``, ``element``, ``shape``, ``type``, ``prefix`` (not all positions of the
+            row are known), ``entry`` (one of the calls is one entry, the other rows), ``namespace``, ``control``, ``no
+            rows``, ``outer``, ``unreadable``; of an audit log also ``new`` (never asked for before), ``evicted``,
+            ``expired``, ``invalidated``, ``refused`` (not worth storing), ``uncacheable``, ``computed`` (not stored
+            yet), ``joined``, ``verified``, ``state`` (bypassed or disabled), ``off``, ``fingerprint``, ``not
+            recorded``, ``unexplained``.
         text: The reason in a sentence.
         details: The same for programs; keys depend on the reason.
     """
@@ -76,7 +77,7 @@ def why(lookup: Lookup, first: Call, second: Call) -> list[Why]:
     one, two = units_of(lookup, first.values), units_of(lookup, second.values)
     if two.count == 0:
         return [Why(lookup.id, None, "bypassed", "no rows", "the call has no rows: nothing is looked up")]
-    said = _said(first, second) or _other_units(one, two, lookup.cut.min_units)
+    said = said_by_calls(first, second) or _other_units(one, two, lookup.cut.min_units)
     if said is not None:
         outcome, reason, text, details = said
         rows: Sequence[int | None] = range(two.count) if two.divided else [None]
@@ -86,8 +87,8 @@ def why(lookup: Lookup, first: Call, second: Call) -> list[Why]:
     return _with_duplicates(records, lookup, second.values) if two.divided else records
 
 
-def _said(first: Call, second: Call) -> tuple[str, str, str, dict[str, Any]] | None:
-    """What the calls say about the cache, where that decides alone: outcome, reason, text, details."""
+def said_by_calls(first: Call, second: Call) -> tuple[str, str, str, dict[str, Any]] | None:
+    """Return what the calls say about the cache, where that decides alone: outcome, reason, text, details."""
     if second.control == "bypass":
         return "bypassed", "control", "the call asks for bypass: nothing is looked up", {}
     if second.control == "refresh":
@@ -150,7 +151,8 @@ class _Comparison:
         self.count = 1 if not by_row else next(second[n].shape[a] for n, a in self.axes.items() if a is not None)
 
     def records(self) -> Iterator[Why]:
-        shared = self._other_description() or self._other_whole_tensor()
+        axes = {name: (axis,) for name, axis in self.axes.items()}
+        shared = shared_difference(self.first, self.second, axes)
         if shared is not None:
             reason, text, details = shared
             for row in range(self.count):
@@ -172,30 +174,6 @@ class _Comparison:
     def _hit(self, row: int, known: int) -> Why:
         return self._record(row, "hit", "equal", f"equal to row {known} of the first call", {"equal_to": known})
 
-    def _other_description(self) -> tuple[str, str, dict[str, Any]] | None:
-        """What the keys of all rows cover: types, and shapes without the axis of the rows."""
-        for name, axis in self.axes.items():
-            one, two = self.first[name], self.second[name]
-            if one.dtype != two.dtype:
-                text = f"'{name}' is {one.dtype} there and {two.dtype} here"
-                return "type", text, {"tensor": name, "types": [str(one.dtype), str(two.dtype)]}
-            if _without(one.shape, axis) != _without(two.shape, axis):
-                text = f"'{name}' has shape {list(one.shape)} there and {list(two.shape)} here"
-                if axis is not None:
-                    text += f", of which only axis {axis} holds rows"
-                return "shape", text, {"tensor": name, "shapes": [list(one.shape), list(two.shape)]}
-        return None
-
-    def _other_whole_tensor(self) -> tuple[str, str, dict[str, Any]] | None:
-        """What the keys of all rows cover: tensors without rows."""
-        for name, axis in self.axes.items():
-            if axis is None:
-                found = first_difference(self.first[name], self.second[name])
-                if found is not None:
-                    text = f"'{name}', which all entries cover, differs {_place(found)}"
-                    return "element", text, {"tensor": name, **found.to_json()}
-        return None
-
     def _nearest(self, row: int, names: Sequence[str], one: Sequence[Array], two: Sequence[Array]) -> Why:
         """Describe a row that misses by the row of the first call that differs in the fewest elements; of several, the
         one in its own place.
@@ -215,6 +193,50 @@ class _Comparison:
         return self._record(row, "miss", "element", text, details)
 
 
+def shared_difference(
+    first: Mapping[str, Array], second: Mapping[str, Array], axes: Mapping[str, Sequence[int | None]]
+) -> tuple[str, str, dict[str, Any]] | None:
+    """Return what the keys of all units cover and differs between two calls: reason, text, details; None: nothing.
+
+    Args:
+        first: The frontier tensors of a call.
+        second: Those of another.
+        axes: Per tensor the axes along which units lie; None: none.
+    """
+    found = {name: tuple(axis for axis in own if axis is not None) for name, own in axes.items()}
+    return _other_description(first, second, found) or _other_whole_tensor(first, second, found)
+
+
+def _other_description(
+    first: Mapping[str, Array], second: Mapping[str, Array], axes: Mapping[str, tuple[int, ...]]
+) -> tuple[str, str, dict[str, Any]] | None:
+    """Types, and shapes without the axes of units."""
+    for name, own in axes.items():
+        one, two = first[name], second[name]
+        if one.dtype != two.dtype:
+            text = f"'{name}' is {one.dtype} there and {two.dtype} here"
+            return "type", text, {"tensor": name, "types": [str(one.dtype), str(two.dtype)]}
+        if _without(one.shape, own) != _without(two.shape, own):
+            text = f"'{name}' has shape {list(one.shape)} there and {list(two.shape)} here"
+            if own:
+                text += f", of which only axis {' and '.join(map(str, own))} holds rows"
+            return "shape", text, {"tensor": name, "shapes": [list(one.shape), list(two.shape)]}
+    return None
+
+
+def _other_whole_tensor(
+    first: Mapping[str, Array], second: Mapping[str, Array], axes: Mapping[str, tuple[int, ...]]
+) -> tuple[str, str, dict[str, Any]] | None:
+    """Tensors that belong to all units."""
+    for name, own in axes.items():
+        if not own:
+            found = first_difference(first[name], second[name])
+            if found is not None:
+                text = f"'{name}', which all entries cover, differs {_place(found)}"
+                return "element", text, {"tensor": name, **found.to_json()}
+    return None
+
+
 def _place(found: Element, index: Sequence[int] | None = None) -> str:
     where = f"at {list(found.index if index is None else index)}: {found}"
     return f"in {found.differing} of {found.elements} elements, first {where}" if found.elements > 1 else where
@@ -226,5 +248,5 @@ def _keys(tensors: Sequence[Array]) -> Iterator[Any]:
         yield tuple(tuple(t[row]) if t.dtype.kind == "O" else t[row].tobytes() for t in tensors)
 
 
-def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
-    return shape if axis is None else (*shape[:axis], *shape[axis + 1 :])
+def _without(shape: tuple[int, ...], axes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(size for axis, size in enumerate(shape) if axis not in axes)

@@ -11,10 +11,12 @@ from typing import Any
 from actcache.errors import InvalidRegion
 from actcache.inspection.call_comparison import Call, Why, why
 from actcache.inspection.frontier_values import Values, frontier_values
+from actcache.inspection.prefix_comparison import explain_prefixes
 from actcache.model.compiled_model import CompiledModel, Lookup, read_compiled
 from actcache.model.model_file import parse_model
 from actcache.model.model_inputs import Feed, model_inputs
 from actcache.model.samples import load_sample
+from actcache.passes.cuts import PrefixCut
 from actcache.passes.graph.cones import cones
 
 
@@ -104,7 +106,8 @@ def _of_region(
     if unreadable:
         text = f"'{unreadable[0]}' has elements that Python cannot read"
         return [Why(lookup.id, None, "unknown", "unreadable", text, {"tensor": unreadable[0]})]
-    records = why(lookup, *calls)
+    cut = lookup.cut
+    records = explain_prefixes(lookup, cut, *calls) if isinstance(cut, PrefixCut) else why(lookup, *calls)
     if lookup.outer is None:
         return records
     outer = next(other for other in model.lookups if other.id == lookup.outer)

@@ -36,6 +36,7 @@ from actcache.model.compiled_model import Lookup, read_compiled
 from actcache.model.model_file import parse_model
 from actcache.model.model_inputs import model_inputs
 from actcache.model.samples import load_sample
+from actcache.passes.cuts import PrefixCut
 
 #: Other lookups that an answer names.
 _LISTED = 8
@@ -154,6 +155,9 @@ def _explain(
         return _not_there(history, region)
     if any(tensor not in call.values for tensor in region.frontier):
         return Why(region.id, None, "unknown", "unreadable", "it reads tensors that Python cannot read")
+    if isinstance(region.cut, PrefixCut):
+        text = "what a log says of beginnings of sequences is not explained yet: give the inputs of both calls instead"
+        return Why(region.id, None, "unknown", "unexplained", text)
     by_row = units_of(region, call.values).divided
     pattern = equal_rows(region, call.values) if by_row else [0]
     fitting = [

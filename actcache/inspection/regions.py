@@ -12,6 +12,7 @@ import onnx
 
 from actcache.model.compiled_model import CompiledModel, Lookup, read_compiled
 from actcache.model.manifest import region_entry
+from actcache.passes.cuts import PrefixCut
 from actcache.passes.graph.cones import cones
 from actcache.passes.graph.op_facts import canonical_domain
 
@@ -32,9 +33,11 @@ def inspect_model(path: str | PathLike[str]) -> dict[str, Any]:
     - ``inputs``, ``outputs``: of the model that was compiled: ``name``, ``type``, ``shape`` (null: unknown).
     - ``weights``: files of external data: ``file``, ``bytes`` that the model needs, ``present``.
     - ``regions``, a region before those inside it: ``id``, ``granularity``, ``fingerprint``, ``cone`` (the inputs that
-      it depends on), ``frontier`` and ``live_outs`` (as ``inputs``, with ``row_axis``), ``size_equations``, ``ranks``
-      (tensor to how many axes it needs for entries per row, where calls are checked for it), ``min_rows`` (calls of
-      fewer rows share no entries with others), ``nodes``, ``operators`` (type to how many),
+      it depends on), ``frontier``, ``live_outs`` (as ``inputs``, with ``row_axis``, ``position_axis``), ``states``
+      (what entries of positions hold besides, likewise), ``block`` (positions of an entry; null: it is of none),
+      ``size_equations``, ``ranks`` (tensor to how many axes it needs for entries per row or position, where calls are
+      checked for it), ``min_rows`` (calls of fewer rows share no entries with others), ``nodes``, ``operators`` (type
+      to how many),
       ``inside`` (id of the region around it), ``contains`` (ids); then, on the sample that
       was compiled with, ``time_share``, ``milliseconds``, ``rows``, per row ``saving_ms``, ``read_bytes`` and
       ``entry_bytes``; and from a trace ``predicted_reuse`` and ``measured_reuse``.
@@ -71,13 +74,17 @@ def _region(model: CompiledModel, lookup: Lookup) -> dict[str, Any]:
     nodes = model.nodes(lookup)
     operators = Counter(_operator(model.view.model.graph.node[index]) for index in sorted(nodes))
     entry = region_entry(model.manifest, lookup.id)
+    read, given = lookup.cut.position_axes
+    kept = _tensors(model, (*lookup.live_outs, *lookup.states), lookup.cut.live_out_axes, given)
     return {
         "id": lookup.id,
         "granularity": lookup.cut.granularity,
         "fingerprint": lookup.fingerprint,
         "cone": _cone(model, lookup),
-        "frontier": _tensors(model, lookup.frontier, lookup.cut.frontier_axes),
-        "live_outs": _tensors(model, lookup.live_outs, lookup.cut.live_out_axes),
+        "frontier": _tensors(model, lookup.frontier, lookup.cut.frontier_axes, read),
+        "live_outs": kept[: len(lookup.live_outs)],
+        "states": kept[len(lookup.live_outs) :],
+        "block": lookup.cut.block if isinstance(lookup.cut, PrefixCut) else None,
         "size_equations": lookup.equation_texts(),
         "ranks": lookup.ranks(),
         "min_rows": lookup.cut.min_units,
@@ -99,8 +106,11 @@ def _operator(node: onnx.NodeProto) -> str:
     return f"{domain}.{node.op_type}" if domain else node.op_type
 
 
-def _tensors(model: CompiledModel, names: Sequence[str], axes: Sequence[int | None]) -> list[dict[str, Any]]:
-    return [{**_described(model, name), "row_axis": axis} for name, axis in zip(names, axes, strict=True)]
+def _tensors(
+    model: CompiledModel, names: Sequence[str], rows: Sequence[int | None], positions: Sequence[int | None]
+) -> list[dict[str, Any]]:
+    axes = zip(names, rows, positions or [None] * len(names), strict=True)
+    return [{**_described(model, name), "row_axis": row, "position_axis": position} for name, row, position in axes]
 
 
 def _described(model: CompiledModel, name: str) -> dict[str, Any]:

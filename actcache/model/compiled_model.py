@@ -15,14 +15,14 @@ import onnx
 from actcache.errors import InvalidModel
 from actcache.model.manifest import read_manifest
 from actcache.model.model_file import data_home, parse_model
-from actcache.passes.cuts import Cut, RowCut, read_cut
+from actcache.passes.cuts import Cut, PrefixCut, RowCut, read_cut
 from actcache.passes.graph.nodes import tensor_bytes
 from actcache.passes.graph.tensor_data import external_data, is_external
 from actcache.passes.graph.view import GraphView
 from actcache.passes.region import with_private_constants
 from actcache.passes.rewrite.inline_regions import inline_regions, is_compiled
 from actcache.passes.rewrite.local_functions import LocalFunctions
-from actcache.passes.rewrite.outline import DOMAIN, suffix
+from actcache.passes.rewrite.outline import DOMAIN, mark_of
 from actcache.passes.rewrite.weights import all_tensors
 
 
@@ -36,7 +36,8 @@ class Lookup:
         cut: How calls are divided into what its entries hold.
         frontier: Tensors that its keys cover, by the names of the model that was compiled.
         live_outs: Tensors that an entry holds, likewise.
-        live_out_types: Per live-out its ``TensorProto.DataType``.
+        live_out_types: Per live-out and state its ``TensorProto.DataType``.
+        states: Tensors inside that an entry holds as well (:attr:`actcache.passes.region.Region.states`).
         namespace_input: The graph input that names a call's namespace, if it has one.
         control_input: The graph input that says what a call may do with the cache, if it has one.
         outer: Id of the region that it lies in.
@@ -48,18 +49,19 @@ class Lookup:
     frontier: tuple[str, ...]
     live_outs: tuple[str, ...]
     live_out_types: tuple[int, ...]
+    states: tuple[str, ...] = ()
     namespace_input: str | None = None
     control_input: str | None = None
     outer: str | None = None
 
     def equation_texts(self) -> list[str]:
-        """Return what has to hold between sizes for the rows of a call to be entries: ``mask[1] = ids[1] + 1``."""
-        rules = self.cut.sizes if isinstance(self.cut, RowCut) else ()
+        """Return what has to hold between sizes for the units of a call to be entries: ``mask[1] = ids[1] + 1``."""
+        rules = self.cut.sizes if isinstance(self.cut, RowCut | PrefixCut) else ()
         return [rule.text(self.frontier) for rule in rules]
 
     def ranks(self) -> dict[str, int]:
-        """Return how many axes each tensor needs for the rows of a call to be entries, where a lookup checks it."""
-        ranks = self.cut.ranks if isinstance(self.cut, RowCut) else ()
+        """Return how many axes each tensor needs for the units of a call to be entries, where a lookup checks it."""
+        ranks = self.cut.ranks if isinstance(self.cut, RowCut | PrefixCut) else ()
         return {name: rank for name, rank in zip(self.frontier, ranks, strict=False) if rank is not None}
 
 
@@ -153,13 +155,17 @@ def _lookup(node: onnx.NodeProto, branching: onnx.NodeProto, around: Sequence[st
     def per_call(name: str) -> str | None:
         return node.input[values[name]] if values.get(name, -1) >= 0 else None
 
+    region = values["region"].decode()
+    given = len(types) - (cut.states if isinstance(cut, PrefixCut) else 0)
+    states = [name.removesuffix(f"{mark_of(region)}.cached") for name in node.output[2 + given : 2 + len(types)]]
     return Lookup(
-        id=values["region"].decode(),
+        id=region,
         fingerprint=values["fingerprint"].decode(),
         cut=cut,
         frontier=_original_names(node.input[: len(cut.frontier_axes)], around),
-        live_outs=_original_names(branching.output[: len(types)], around),
+        live_outs=_original_names(branching.output[:given], around),
         live_out_types=tuple(types),
+        states=_original_names(states, around),
         namespace_input=per_call("namespace_input"),
         control_input=per_call("control_input"),
         outer=around[-1] if around else None,
@@ -171,6 +177,6 @@ def _original_names(names: Sequence[str], around: Sequence[str]) -> tuple[str, .
     found = []
     for name in names:
         for region in around:
-            name = name.removesuffix(suffix(region))
+            name = name.removesuffix(mark_of(region))
         found.append(name)
     return tuple(found)

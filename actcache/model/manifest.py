@@ -50,7 +50,7 @@ class Policy:
 
     Attributes:
         chosen_by: ``costs``, ``trace`` or ``names`` (``--region``).
-        granularity: ``auto``, ``row`` or ``tensor``, as asked for.
+        granularity: ``auto``, ``row``, ``prefix`` or ``tensor``, as asked for.
         min_saving_ms: Milliseconds that a hit had to save; None: several times what its lookup costs.
         budget_bytes: Bytes of the store that a trace was played with; None without one.
         tolerance: Largest accepted difference to the original, as asked for; None: by type and spread.
@@ -58,6 +58,7 @@ class Policy:
         dynamic_batch: Whether a batch of constant size was made variable.
         pure_ops: Operators that the user vouched for.
         outputs: The outputs that were kept; None: all.
+        reads: Outputs of which only the last position is computed, each with the axis of its positions; None: none.
     """
 
     chosen_by: str
@@ -69,6 +70,7 @@ class Policy:
     dynamic_batch: bool
     pure_ops: Sequence[str]
     outputs: Sequence[str] | None = None
+    reads: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def replay_log(request: ReplayLog, _: Path) -> verify.Verification:
     """
     proto = onnx.load_model(request.originals.base, load_external_data=False)
     calls = iter(zip(request.calls, Calls(proto, request.calls), strict=True))
-    original = run_of(open_original(request.originals))
+    original = run_of(open_original(request.originals), request.originals)
     sessions = _Sessions(request)
     with _refused_by(request.audit):
         _configure(request.config)

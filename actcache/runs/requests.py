@@ -7,7 +7,7 @@ it is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -52,6 +52,8 @@ class Originals:
         libraries: Custom-op libraries that the model itself needs.
         signature: A model with the inputs of the original, which samples are made for; `base` if it is empty.
         fixed: The batch size of the original, if `base` takes others.
+        reads: Outputs of which callers read the last position alone, each with the axis of its positions: `base` hands
+            out NaN for the others.
     """
 
     source: str
@@ -60,6 +62,7 @@ class Originals:
     libraries: Sequence[str] = ()
     signature: str = ""
     fixed: FixedBatch | None = None
+    reads: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

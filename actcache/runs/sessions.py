@@ -13,6 +13,7 @@ from actcache.passes.cuts.feeds import Feed
 from actcache.runs.requests import Compiled, Originals
 from actcache.serve import runtime
 from actcache.verification.cases import Run
+from actcache.verification.only_last import only_last
 
 
 def session_options(libraries: Sequence[str], *, spinning: bool = True) -> ort.SessionOptions:
@@ -60,9 +61,11 @@ def open_original(
         raise InvalidModel(problem, file=originals.source, hint=hint) from error
 
 
-def run_of(session: ort.InferenceSession) -> Run:
-    """Return what runs a session's model."""
-    return lambda feed: list(session.run(None, feed))
+def run_of(session: ort.InferenceSession, originals: Originals) -> Run:
+    """Return what runs an original as its callers read it."""
+    names = [value.name for value in session.get_outputs()]
+    axes = {names.index(name): axis for name, axis in originals.reads.items()}
+    return only_last(lambda feed: list(session.run(None, feed)), axes)
 
 
 def run_of_compiled(compiled: Compiled, libraries: Sequence[str], *, spinning: bool = True) -> Run:

@@ -74,8 +74,8 @@ def _ask_original(request: Verify, samples: Sequence[Feed], progress: Callable[[
     session = open_original(request.originals)
     for path, sample in zip(request.samples, samples, strict=True):
         run_sample(session, sample, path)
-    varying = verify.varying_outputs(run_of(session), samples[0])
-    run = run_of(session)
+    run = run_of(session, request.originals)
+    varying = verify.varying_outputs(run, samples[0])
     fixed = request.originals.fixed
     if fixed:
         run = verify.in_batches(run, fixed.size, fixed.inputs, fixed.outputs)
@@ -93,7 +93,7 @@ def _spread(request: Verify, samples: Sequence[Feed]) -> Spread:
     def opened(optimised: bool, threads: int) -> Run:
         options = session_options(originals.libraries) if optimised else unoptimised(originals.libraries)
         options.intra_op_num_threads = threads
-        return run_of(open_original(originals, options))
+        return run_of(open_original(originals, options), originals)
 
     return measure_spread(opened, samples, [] if originals.fixed else request.divisions)
 

@@ -35,12 +35,12 @@ class Candidate:
         region: The region.
         saving: Seconds saved per hit, before the cost of the lookup; what the regions inside it save does not count.
         time_share: Share of the model's time that lies in the region.
-        rows: How many entries the sample was: its rows, 1 for granularity ``tensor``.
+        rows: How many entries the sample was: its rows, the positions of all of them for ``prefix``, 1 for ``tensor``.
         read_bytes: Bytes of the frontier, per entry.
-        entry_bytes: Bytes of the live-outs, per entry.
+        entry_bytes: Bytes of the live-outs and states, per entry.
         cone: Graph inputs that its frontier depends on.
-        row_axes: Graph input to its row axis, for granularity ``row``.
-        kept_bytes: Bytes of each live-out, per entry; those of unknown size are not in it.
+        row_axes: Graph input to its row axis, for granularities ``row`` and ``prefix``.
+        kept_bytes: Bytes of each live-out and state, per entry; those of unknown size are not in it.
     """
 
     region: Region
@@ -92,17 +92,40 @@ def describe(
     frontier = canonical_frontier(view, nodes, outs)
     cut = RowCut.proven(proof, frontier, outs) if proof else WholeCut.of(len(frontier), len(outs))
     region = Region(name, nodes, tuple(frontier), tuple(outs), cut)
-    rows = row_count(costs, region)
-    seconds = sum(costs.seconds[i] for i in nodes)
-    saved = seconds - sum(costs.seconds[i] for i in covered if i in nodes)
-    read = sum(costs.bytes(view, n) or 0 for n in frontier)
-    kept = {n: size / rows for n in outs if (size := costs.bytes(view, n)) is not None}
     by_tensor = cones(view)
     cone = sorted(set().union(*(by_tensor.get(n, frozenset()) for n in frontier)))
     inputs = ((n, proof.row_axis(n)) for n in cone) if proof else ()
     row_axes = {n: axis for n, axis in inputs if axis is not None}
+    return sized(view, costs, region, row_count(costs, region), cone, row_axes, covered)
+
+
+def sized(
+    view: GraphView,
+    costs: Costs,
+    region: Region,
+    entries: int,
+    cone: Collection[str],
+    row_axes: Mapping[str, int],
+    covered: Collection[int] = (),
+) -> Candidate:
+    """Return a region as a candidate: with what it saves and costs.
+
+    Args:
+        view: The model.
+        costs: Costs on the sample.
+        region: The region.
+        entries: How many entries the sample was.
+        cone: Graph inputs that its frontier depends on.
+        row_axes: Those of them that have rows, with their axes.
+        covered: Nodes of regions inside this one, whose time does not count as saved by it.
+    """
+    seconds = sum(costs.seconds[i] for i in region.moved)
+    saved = seconds - sum(costs.seconds[i] for i in covered if i in region.nodes)
+    read = sum(costs.bytes(view, n) or 0 for n in region.frontier) / entries
+    kept = {n: size / entries for n in region.kept if (size := costs.bytes(view, n)) is not None}
     share = seconds / max(costs.total, 1e-12)
-    return Candidate(region, saved / rows, share, rows, read / rows, sum(kept.values()), tuple(cone), row_axes, kept)
+    kept_bytes = sum(kept.values())
+    return Candidate(region, saved / entries, share, entries, read, kept_bytes, tuple(cone), row_axes, kept)
 
 
 def needed_saving(candidate: Candidate, min_saving: float | None) -> float:
@@ -129,9 +152,9 @@ def worth(candidate: Candidate, min_saving: float | None) -> Refusal | None:
 
 def row_count(costs: Costs, region: Region) -> int:
     """Return how many rows the sample had, 1 for granularity ``tensor``."""
-    for name in region.row_frontier():
-        axis, shape = region.frontier_axes[name], costs.shapes.get(name)
-        if axis is not None and shape is not None and region.granularity == "row":
+    for name, axis in region.compact_axes().items():
+        shape = costs.shapes.get(name)
+        if shape is not None and region.granularity == "row":
             return max(shape[axis], 1)
     return 1
 

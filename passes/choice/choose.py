@@ -7,17 +7,19 @@ list of plans, best first. The driver takes the first that verification accepts.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from actcache.passes.choice.bits import BitRules
 from actcache.passes.choice.candidate import Candidate, can_be_kept, needed_saving, worth
+from actcache.passes.choice.choose_prefix import PrefixChoice, choose_prefix
 from actcache.passes.choice.choose_traced import MIN_CONE_SHARE, Considered, TracedChoice, predicted
 from actcache.passes.choice.prediction import Predictor
 from actcache.passes.choice.search import Cone, Search
 from actcache.passes.choice.trace_keys import Place
 from actcache.passes.costs.cost import Costs
 from actcache.passes.graph.cones import cones
+from actcache.passes.graph.constant_values import ReadTensor
 from actcache.passes.graph.view import GraphView
 from actcache.passes.purity import impure_nodes
 from actcache.passes.refusal import Refusal
@@ -45,6 +47,7 @@ class Choice:
         plans: Regions to cache, the best plan first.
         refusals: Everything that was refused on the way.
         considered: Every candidate that was looked at.
+        causal: Why a region of prefixes is one, in sentences.
         close: Decisions that a slightly different measurement would turn around, each as a sentence.
     """
 
@@ -52,6 +55,7 @@ class Choice:
     refusals: list[Refusal] = field(default_factory=list)
     considered: list[Considered] = field(default_factory=list)
     close: list[str] = field(default_factory=list)
+    causal: list[str] = field(default_factory=list)
 
 
 def choose(
@@ -64,21 +68,62 @@ def choose(
     name: str = "model",
     predictor: Predictor | None = None,
     bits: BitRules | None = None,
+    budget: int = 256 << 20,
+    read: ReadTensor | None = None,
 ) -> Choice:
     """Find the regions worth caching.
 
     Args:
         view: The model.
         costs: Time per node and shapes, on one sample.
-        granularity: ``auto``, ``row`` or ``tensor``.
+        granularity: ``auto``, ``row``, ``prefix`` or ``tensor``.
         min_saving: Seconds that a hit has to save; None: several times what its lookup costs; 0: anything safe.
         pure_ops: ``domain:Op`` that the user vouches for.
         name: Becomes the id of the region; regions of some of the inputs have those appended.
         predictor: What recorded calls say; None: there are none.
         bits: Where regions may lie so that no bit changes; None: anywhere.
+        budget: Bytes of the store. It decides what is kept of a sequence.
+        read: Reads constants that are stored outside the model.
     """
-    choice = Choice()
     impure = impure_nodes(view, pure_ops)
+    if granularity == "prefix":
+        choice = Choice(refusals=[*impure.values(), *_outputs_not_kept(view)])
+    else:
+        choice = _by_rows_or_calls(view, costs, impure, granularity, min_saving, name, predictor, bits)
+    if granularity == "prefix":
+        found = choose_prefix(view, costs, impure, budget=budget, name=name, everything=min_saving == 0, read=read)
+        _add_prefix(choice, found, min_saving, asked=granularity == "prefix", traced=predictor is not None)
+    return choice
+
+
+def _add_prefix(choice: Choice, found: PrefixChoice, min_saving: float | None, *, asked: bool, traced: bool) -> None:
+    """Add a region of prefixes to the plans: as the first where callers go on from positions, else only if it is
+    `asked` for. Where calls were recorded (`traced`), what they are predicted to reuse comes first.
+    """
+    candidate = found.candidate
+    problem = None if candidate is None else worth(candidate, min_saving)
+    if asked or found.steps:
+        choice.refusals += [*found.refusals, *filter(None, [problem])]
+    if candidate is None or problem is not None or not (asked or found.steps):
+        return
+    choice.causal += found.reasons
+    beside = [c for c in (choice.plans[0] if choice.plans else ()) if c.region.nodes.isdisjoint(candidate.region.nodes)]
+    choice.plans.insert(len(choice.plans) if traced else 0, (*beside, candidate))
+    choice.considered.append(Considered(candidate, None, None, "chosen"))
+
+
+def _by_rows_or_calls(
+    view: GraphView,
+    costs: Costs,
+    impure: Mapping[int, Refusal],
+    granularity: str,
+    min_saving: float | None,
+    name: str,
+    predictor: Predictor | None,
+    bits: BitRules | None,
+) -> Choice:
+    """Find regions by rows and by whole calls; arguments as :func:`choose`."""
+    choice = Choice()
     choice.refusals += [*impure.values(), *_outputs_not_kept(view)]
     search = Search(view, costs, impure, everything=min_saving == 0, bits=bits)
     if predictor is not None and min_saving is None:

@@ -15,16 +15,47 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
-from actcache.passes.graph.view import GraphView
-
 # scipy's maximum flow works on 32-bit capacities: times are scaled so that they add up to _TOTAL.
 _TOTAL = 200_000_000
 _INFINITE = 2**31 - 1 - 2 * _TOTAL
+
+
+class Network(Protocol):
+    """What the minimum cut asks of a model: a :class:`~actcache.passes.graph.view.GraphView`, or one without nodes."""
+
+    @property
+    def reads(self) -> Sequence[Sequence[str]]:
+        """Per node the tensors that it reads."""
+
+    @property
+    def writes(self) -> Sequence[Sequence[str]]:
+        """Per node the tensors that it writes."""
+
+    @property
+    def producer(self) -> Mapping[str, int]:
+        """Tensor name to the index of the node that writes it."""
+
+    @property
+    def consumers(self) -> Mapping[str, Sequence[int]]:
+        """Tensor name to the indices of the nodes that read it."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Names of the graph inputs."""
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Names of the graph outputs."""
+
+    @property
+    def constants(self) -> frozenset[str]:
+        """Names of the tensors that no input can change."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +72,7 @@ class Prices:
 
 
 def best_closed_set(
-    view: GraphView,
+    view: Network,
     prices: Prices,
     outside: Collection[int],
     given: Collection[str],
@@ -79,7 +110,7 @@ def best_closed_set(
     return frozenset(i for i in edges.source_side() if i < len(view.writes))
 
 
-def _add_tensor(view: GraphView, edges: _Edges, prices: Prices, index: int, name: str) -> None:
+def _add_tensor(view: Network, edges: _Edges, prices: Prices, index: int, name: str) -> None:
     price = edges.scaled(prices.keep[name]) if name in prices.keep else _INFINITE
     if name in view.outputs:
         edges.add(index, edges.sink, price)

@@ -267,7 +267,7 @@ def _holds(proof: RowProof, candidate: Candidate) -> bool:
     """Whether the frontier has rows, may be read, and tells whether a call is one that the proof is about."""
     region = candidate.region
     readable = all(_may_be_read(proof, name) for name in region.frontier)
-    return bool(region.row_frontier()) and readable and proof.is_told_by(region.frontier)
+    return bool(region.compact_axes()) and readable and proof.is_told_by(region.frontier)
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx
 
 from actcache.passes.cuts.cut import OneUnit, TensorShape, numbers_of
 from actcache.passes.graph.nodes import element_bits
+from actcache.passes.rows import SizeEquation
 
 #: Most units of a call that the operators have numbers for (kMaxPlanRows in custom_ops/src/units/call_plan.h).
 MOST_UNITS = 0x7FFFFFFF
@@ -85,6 +86,15 @@ def condition_attributes(ranks: Sequence[int | None], sizes: Sequence[SizeRule])
     if ranks:
         found.append(onnx.helper.make_attribute("input_ranks", numbers_of(ranks)))
     return found
+
+
+def size_rules_of(equations: Iterable[SizeEquation], frontier: Sequence[str]) -> Iterator[SizeRule]:
+    """Yield what has to hold between the sizes of a frontier, each rule once."""
+    place = {name: number for number, name in enumerate(frontier)}
+    for equation in dict.fromkeys(equations):
+        total, axis = equation.axis
+        terms = tuple((place[name], axis) for name, axis in equation.terms)
+        yield SizeRule((place[total], axis), equation.constant, terms)
 
 
 def size_rules(flat: Sequence[int]) -> Iterator[SizeRule]:

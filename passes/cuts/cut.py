@@ -97,6 +97,11 @@ class Cut(ABC):
         """
         return self.frontier_axes
 
+    @property
+    def position_axes(self) -> tuple[tuple[int | None, ...], tuple[int | None, ...]]:
+        """Per frontier tensor, and per tensor that an entry holds, the axis of positions; empty: there are none."""
+        return (), ()
+
     @abstractmethod
     def units(self, frontier: Sequence[TensorShape], names: Sequence[str] = ()) -> Units:
         """Return what a call is divided into, as ``CacheLookup`` decides it.

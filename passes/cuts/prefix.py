@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import onnx
 
+from actcache.passes.causal import CausalProof
 from actcache.passes.cuts.conditions import (
     MOST_UNITS,
     SizeRule,
@@ -24,8 +25,10 @@ from actcache.passes.cuts.conditions import (
     has_whole_bytes,
     other_rank,
     size_rules,
+    size_rules_of,
 )
 from actcache.passes.cuts.cut import Cut, Granularity, OneUnit, TensorShape, Units, axes_of, numbers_of
+from actcache.passes.rows import RowProof
 
 #: Fewest positions that are computed if any are: kernels for a single one give other bits.
 MIN_SUFFIX = 2
@@ -60,6 +63,45 @@ class PrefixCut(Cut):
     min_suffix: int = MIN_SUFFIX
     sizes: tuple[SizeRule, ...] = ()
     ranks: tuple[int | None, ...] = ()
+
+    @classmethod
+    def proven(
+        cls,
+        proof: CausalProof,
+        rows: RowProof | None,
+        frontier: Sequence[str],
+        kept: Sequence[str],
+        states: int,
+        positions: Mapping[str, int],
+    ) -> PrefixCut:
+        """Return the cut that proofs allow for a region.
+
+        Args:
+            proof: Of the positions.
+            rows: Of the rows of the batch; None: all of it is one row.
+            frontier: What the region reads.
+            kept: Its live-outs and then its states. All have an axis of positions.
+            states: How many states there are.
+            positions: The frontier tensors with positions, and their axes.
+        """
+        equations = [*(proof.size_equations(frontier) or ()), *((rows and rows.size_equations(frontier)) or ())]
+        ranks = proof.ranks(frontier) | (rows.ranks(frontier) if rows else {})
+        no_rows = (None,) * len(frontier), (None,) * len(kept)
+        axes = (tuple(map(rows.row_axis, frontier)), tuple(map(rows.row_axis, kept))) if rows else no_rows
+        return cls(
+            *axes,
+            frontier_positions=tuple(positions.get(name) for name in frontier),
+            live_out_positions=tuple(map(proof.position_axis, kept)),
+            live_out_ranks=tuple(len(proof.shape(name) or ()) for name in kept),
+            states=states,
+            sizes=tuple(size_rules_of(equations, frontier)),
+            ranks=tuple(ranks.get(name) for name in frontier) if ranks else (),
+        )
+
+    @property
+    def position_axes(self) -> tuple[tuple[int | None, ...], tuple[int | None, ...]]:
+        """The axes of positions; see :attr:`Cut.position_axes`."""
+        return self.frontier_positions, self.live_out_positions
 
     @property
     def compact_axes(self) -> tuple[int | None, ...]:

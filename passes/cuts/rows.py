@@ -16,6 +16,7 @@ from actcache.passes.cuts.conditions import (
     has_whole_bytes,
     other_rank,
     size_rules,
+    size_rules_of,
 )
 from actcache.passes.cuts.cut import Cut, Granularity, OneUnit, TensorShape, Units, axes_of
 from actcache.passes.rows import RowProof
@@ -39,20 +40,11 @@ class RowCut(Cut):
     @classmethod
     def proven(cls, proof: RowProof, frontier: Sequence[str], live_outs: Sequence[str]) -> RowCut:
         """Return the cut that a proof allows for a region with this frontier and these live-outs."""
-        place = {name: number for number, name in enumerate(frontier)}
-        rules = [
-            SizeRule(
-                (place[equation.axis[0]], equation.axis[1]),
-                equation.constant,
-                tuple((place[name], axis) for name, axis in equation.terms),
-            )
-            for equation in proof.size_equations(frontier) or ()
-        ]
         ranks = proof.ranks(frontier)
         return cls(
             tuple(map(proof.row_axis, frontier)),
             tuple(map(proof.row_axis, live_outs)),
-            sizes=tuple(rules),
+            sizes=tuple(size_rules_of(proof.size_equations(frontier) or (), frontier)),
             ranks=tuple(ranks.get(name) for name in frontier) if ranks else (),
         )
 

@@ -51,8 +51,8 @@ def fill_up(
         nodes.append(node)
     if not found:
         return  # a region inside this one has them
-    call = region.row_frontier()[0]
-    told, constants = _is_one_of_more(call, inside[call], region.frontier_axes[call] or 0, mark)
+    call, axis = next(iter(region.compact_axes().items()))
+    told, constants = _is_one_of_more(call, inside[call], axis, mark)
     branch.initializer.extend(constants)
     nodes = [*told, *nodes]
     del branch.node[:]

@@ -14,7 +14,8 @@ from actcache.errors import InvalidModel
 from actcache.passes.graph.nodes import node_attribute, subgraphs
 from actcache.passes.graph.order import topological
 from actcache.passes.graph.rename import rename_reads, rename_writes
-from actcache.passes.rewrite.outline import DOMAIN, TYPE_KEY, suffix
+from actcache.passes.rewrite.kept_region import kept_region
+from actcache.passes.rewrite.outline import DOMAIN, TYPE_KEY, mark_of
 from actcache.passes.rewrite.per_call import remove_per_call
 from actcache.passes.rewrite.placement import brings_in, shapes_brought_in
 
@@ -52,12 +53,32 @@ def _inline(graph: onnx.GraphProto, lookup: onnx.NodeProto) -> None:
     region = node_attribute(lookup, "region")
     if branching is None or branch is None or region is None or branch.g.node[-1].op_type != "CacheStore":
         raise InvalidModel(f"CacheLookup '{lookup.name}' has lost its If; compile the original model instead")
-    mark = suffix(region.s.decode())
-    names = _original_names(branch.g, mark)
+    mark = mark_of(region.s.decode())
     gone = {lookup.output[0], branching.output[0]}
     kept = [n for n in graph.node if not gone.intersection(n.output)]
+    original = kept_region(branch.g.node[-1])
+    nodes = _nodes_of(branch.g, mark) if original is None else list(original.node)
+    names = _original_names(branch.g, mark)
+    if original is None:
+        _restore_constants(graph, branch.g, names, shapes_brought_in(branch.g.node, mark))
+    else:
+        graph.initializer.extend(original.initializer)
+    _restore_annotations(graph, branch.g, names)
+    described = set(lookup.output) | {f"{name}{mark}.cached" for name in branching.output}
+    back = [_restored_value(value) for value in (branch.g if original is None else original).value_info]
+    info = [v for v in [*graph.value_info, *back] if v.name not in described]
+    del graph.value_info[:]
+    graph.value_info.extend(info)
+    ordered = topological([*nodes, *kept])
+    del graph.node[:]
+    graph.node.extend(ordered)
+
+
+def _nodes_of(branch: onnx.GraphProto, mark: str) -> list[onnx.NodeProto]:
+    """Return the nodes of a branch with the names that they had."""
+    names = _original_names(branch, mark)
     nodes = []
-    for inner in branch.g.node[:-1]:
+    for inner in branch.node[:-1]:
         if brings_in(inner, mark):
             continue
         node = onnx.NodeProto()
@@ -65,16 +86,7 @@ def _inline(graph: onnx.GraphProto, lookup: onnx.NodeProto) -> None:
         rename_reads(node, names)
         rename_writes(node, names)
         nodes.append(node)
-    _restore_constants(graph, branch.g, names, shapes_brought_in(branch.g.node, mark))
-    _restore_annotations(graph, branch.g, names)
-    described = set(lookup.output) | {f"{name}{mark}.cached" for name in branching.output}
-    back = [_restored_value(value) for value in branch.g.value_info]
-    info = [v for v in [*graph.value_info, *back] if v.name not in described]
-    del graph.value_info[:]
-    graph.value_info.extend(info)
-    ordered = topological([*nodes, *kept])
-    del graph.node[:]
-    graph.node.extend(ordered)
+    return nodes
 
 
 def _original_names(branch: onnx.GraphProto, mark: str) -> dict[str, str]:

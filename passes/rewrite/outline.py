@@ -15,13 +15,14 @@ ones stay in the main graph (see :mod:`actcache.passes.rewrite.placement`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, MutableSequence, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import onnx
 
+from actcache.passes.graph.constant_values import ReadTensor
+from actcache.passes.graph.entries import keep
 from actcache.passes.graph.nodes import is_constant_node
 from actcache.passes.graph.op_facts import GENERATED_CONSTANTS, canonical_domain
 from actcache.passes.graph.order import topological
@@ -30,6 +31,7 @@ from actcache.passes.graph.view import GraphView
 from actcache.passes.region import Region
 from actcache.passes.rewrite.annotations import move_annotations
 from actcache.passes.rewrite.fill_up import fill_up
+from actcache.passes.rewrite.kept_region import keep_region
 from actcache.passes.rewrite.key_constants import (
     KeyConstants,
     cover_constants,
@@ -46,6 +48,8 @@ from actcache.passes.rewrite.placement import (
     unpacked_by,
     wanted_inside,
 )
+from actcache.passes.rewrite.prefix_branch import prefix_branch
+from actcache.passes.rewrite.suffix import SuffixBranch
 from actcache.passes.rewrite.weight_samples import can_be_sampled, sample_name, sample_numbers
 from actcache.passes.rows import prove_rows
 
@@ -53,8 +57,6 @@ DOMAIN = "ai.actcache"
 OPSET = 1
 #: Where a branch keeps what the model said of a tensor's type, in hex.
 TYPE_KEY = "actcache.type"
-
-_T = TypeVar("_T")
 
 
 def outline(view: GraphView, region: Region, fingerprint: str, certain: Collection[str] | None = None) -> None:
@@ -70,11 +72,16 @@ def outline(view: GraphView, region: Region, fingerprint: str, certain: Collecti
 
 
 def outline_in(
-    model: onnx.ModelProto, view: GraphView, region: Region, fingerprint: str, weight_file: Path | None = None
+    model: onnx.ModelProto,
+    view: GraphView,
+    region: Region,
+    fingerprint: str,
+    weight_file: Path | None = None,
+    read: ReadTensor | None = None,
 ) -> None:
     """Outline a region found in `view` in a copy of its model, from which other regions may have been outlined.
 
-    `weight_file`: where the data of external weights is.
+    `weight_file`: where the data of external weights is. `read`: reads them.
     """
     current = GraphView(model, view.told)
     # An If of a region inside this one writes some of what its nodes wrote, in an order of its own.
@@ -85,8 +92,11 @@ def outline_in(
         if node.domain == DOMAIN and nodes.issuperset(current.consumers[node.output[0]]):
             nodes.add(index)
     constants = key_constants(view, region.nodes, region.live_outs)
-    region_now = replace(region, nodes=frozenset(nodes))
-    _Outliner(current, region_now, fingerprint, certain_shapes(view, region), constants, weight_file).run()
+    stay = {name for index in region.shared for name in view.writes[index]}
+    shared = {index for index in nodes if not stay.isdisjoint(current.writes[index])}
+    now = replace(region, nodes=frozenset(nodes), shared=frozenset(shared))
+    suffix = prefix_branch(view, region, mark_of(region.id), read)
+    _Outliner(current, now, fingerprint, certain_shapes(view, region), constants, weight_file, suffix).run()
 
 
 def certain_shapes(view: GraphView, region: Region) -> frozenset[str]:
@@ -100,7 +110,7 @@ def certain_shapes(view: GraphView, region: Region) -> frozenset[str]:
     return frozenset(name for name, shape in known.items() if tuple(size.value for size in shape) == stated[name])
 
 
-def suffix(region_id: str) -> str:
+def mark_of(region_id: str) -> str:
     """Return what is appended to the names that a region's branch cannot keep."""
     return f"@{region_id}"
 
@@ -114,15 +124,17 @@ class _Outliner:
         certain: Collection[str],
         constants: KeyConstants,
         weight_file: Path | None = None,
+        suffix: SuffixBranch | None = None,
     ) -> None:
         self.view, self.region, self.fingerprint, self.certain = view, region, fingerprint, certain
-        self.constants, self.weight_file = constants, weight_file
+        self.constants, self.weight_file, self.suffix = constants, weight_file, suffix
         self.graph = view.model.graph
-        self.mark = suffix(region.id)
+        self.mark = mark_of(region.id)
         nodes = [self.graph.node[index] for index in sorted(region.nodes)]
         tensors = map(view.initializer, unpacked_by(nodes, view.initializers))
         self.unpacked = {t.name for t in tensors if t is not None and can_be_sampled(t, view.opsets[""])}
-        self.inside = {name: name + self.mark for name in (*region.row_frontier(), *region.live_outs)}
+        own = () if suffix is not None else (*region.compact_axes(), *region.live_outs)
+        self.inside = {name: name + self.mark for name in own}
 
     def run(self) -> None:
         private = self._private_initializers()
@@ -132,7 +144,7 @@ class _Outliner:
         renamed |= {tensor.name for tensor in brought}
         self.inside |= {name: name + self.mark for name in renamed}
         branch = self._branch(private, duplicated, brought)
-        kept = [n for i, n in enumerate(self.graph.node) if i not in self.region.nodes]
+        kept = [n for i, n in enumerate(self.graph.node) if i not in self.region.moved]
         nodes = topological([*kept, self._lookup(private), self._if(branch)])
         del self.graph.node[:]
         self.graph.node.extend(nodes)
@@ -155,7 +167,7 @@ class _Outliner:
             and (tensor := self.view.initializer(name)) is not None
             and not self._stays_outside(tensor)
             and name not in outputs
-            and self.region.nodes.issuperset(self.view.consumers[name])
+            and self.region.moved.issuperset(self.view.consumers[name])
         }
 
     def _shared_small_constants(self) -> list[onnx.TensorProto]:
@@ -207,9 +219,10 @@ class _Outliner:
         brought = bring_in(whole, sampled, self.mark, self.view.opsets[""])
         branch.initializer.extend(brought.initializers)
         branch.node.extend(brought.nodes)
-        for index in sorted(self.region.nodes):
+        own = [self.graph.node[index] for index in sorted(self.region.nodes)]
+        for original in own if self.suffix is None else self.suffix.nodes:
             node = branch.node.add()
-            node.CopyFrom(self.graph.node[index])
+            node.CopyFrom(original)
             if node.domain != canonical_domain(node.domain):  # in branches onnxruntime knows no "ai.onnx"
                 node.domain = canonical_domain(node.domain)
             rename_reads(node, self.inside)
@@ -220,18 +233,28 @@ class _Outliner:
         # And of what is computed anew: a session may replace the original alone, and is refused then.
         constants = {tensor.name for tensor in [*moved, *duplicated, *whole]} | self._stated_constants()
         branch.node.append(self._store(constants, sampled))
+        if self.suffix is not None:
+            branch.initializer.extend(self.suffix.initializers)
+            self._keep_region(branch.node[-1], moved)
         branch.output.extend(self._handed_on(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
         move_annotations(self.graph, branch, self._written(), self.inside)
-        self._move_values(branch)
+        if self.suffix is None:
+            self._move_values(branch)
         return branch
 
+    def _keep_region(self, store: onnx.NodeProto, constants: Sequence[onnx.TensorProto]) -> None:
+        written = self._written()
+        values = [value for value in self.graph.value_info if value.name in written]
+        keep_region(store, (self.graph.node[index] for index in sorted(self.region.moved)), constants, values)
+
     def _store(self, constants: Collection[str], sampled: Sequence[onnx.TensorProto]) -> onnx.NodeProto:
-        outs = self.region.live_outs
-        inputs = [f"plan{self.mark}", *(f"{n}{self.mark}.cached" for n in outs), *(self.inside[n] for n in outs)]
+        kept = self.region.kept
+        computed = self.inside if self.suffix is None else self.suffix.computed
+        inputs = [f"plan{self.mark}", *(f"{n}{self.mark}.cached" for n in kept), *(computed[n] for n in kept)]
         node = onnx.helper.make_node(
             "CacheStore",
             inputs,
-            [f"{n}{self.mark}.stored" for n in outs],
+            [f"{n}{self.mark}.stored" for n in self.region.live_outs],
             f"CacheStore {self.region.id}",
             domain=DOMAIN,
         )
@@ -243,8 +266,8 @@ class _Outliner:
 
     def _lookup(self, moved: Collection[str]) -> onnx.NodeProto:
         outputs = [f"any_miss{self.mark}", f"plan{self.mark}"]
-        outputs += [f"{n}{self.mark}.cached" for n in self.region.live_outs]
-        outputs += [self.inside[n] for n in self.region.row_frontier()]
+        outputs += [f"{n}{self.mark}.cached" for n in self.region.kept]
+        outputs += [n + self.mark for n in self.region.compact_axes()]
         node = onnx.helper.make_node(
             "CacheLookup", self.region.frontier, outputs, f"CacheLookup {self.region.id}", domain=DOMAIN
         )
@@ -261,7 +284,7 @@ class _Outliner:
         return [
             make("region", self.region.id),
             make("fingerprint", self.fingerprint),
-            make("output_types", [self.view.dtype(n) or 0 for n in self.region.live_outs]),
+            make("output_types", [self.view.dtype(n) or 0 for n in self.region.kept]),
             *self.region.cut.attributes(),
         ]
 
@@ -317,20 +340,20 @@ class _Outliner:
         return value
 
     def _remove_moved(self, private: set[str]) -> None:
-        internal = {n for i in self.region.nodes for n in self.view.writes[i]} - set(self.region.live_outs) | private
-        _keep(self.graph.value_info, lambda v: v.name not in internal)
-        _keep(self.graph.initializer, lambda t: t.name not in private)
-        _keep(self.graph.input, lambda v: v.name not in private)
+        internal = {n for i in self.region.moved for n in self.view.writes[i]} - set(self.region.live_outs) | private
+        keep(self.graph.value_info, lambda v: v.name not in internal)
+        keep(self.graph.initializer, lambda t: t.name not in private)
+        keep(self.graph.input, lambda v: v.name not in private)
 
     def _describe_values(self) -> None:
         make = onnx.helper.make_tensor_value_info
         info = self.graph.value_info
         info.append(make(f"any_miss{self.mark}", onnx.TensorProto.BOOL, []))
         info.append(make(f"plan{self.mark}", onnx.TensorProto.UINT8, [None]))
-        for name in self.region.live_outs:
+        for name in self.region.kept:
             info.append(self._value(name, f"{name}{self.mark}.cached", shape=False))
         for name, rows in self._compact_rows().items():
-            info.append(self._value(name, self.inside[name], rows=rows))
+            info.append(self._value(name, name + self.mark, rows=rows))
         # What onnxruntime told is not to be asked again by whoever reads the compiled model.
         stated = {value.name for value in [*info, *self.graph.output]}
         for name in (*self.region.frontier, *self.region.live_outs):
@@ -345,10 +368,8 @@ class _Outliner:
         """
         symbols: dict[str, str] = {}
         found: dict[str, tuple[int, str]] = {}
-        for name in self.region.row_frontier():
-            axis, sizes = self.region.frontier_axes[name], self.view.shape(name)
-            if axis is None:
-                continue
+        for name, axis in self.region.compact_axes().items():
+            sizes = self.view.shape(name)
             size = sizes[axis] if sizes is not None and axis < len(sizes) else None
             own = size if isinstance(size, str) else f"the rows of {name}"
             number = "" if not symbols else f".{len(symbols) + 1}"
@@ -377,10 +398,3 @@ class _Outliner:
                     for dim in moved.type.tensor_type.shape.dim[axis : axis + 1]:
                         dim.Clear()
                         dim.dim_param = rows
-
-
-def _keep(items: MutableSequence[_T], wanted: Callable[[_T], bool]) -> None:
-    kept = [item for item in items if wanted(item)]
-    if len(kept) != len(items):
-        del items[:]
-        items.extend(kept)

@@ -22,7 +22,7 @@ from actcache.base.per_call import CONTROL_WORDS, PerCall
 from actcache.errors import InvalidOption
 from actcache.passes.graph.nodes import all_nodes, node_attribute, subgraphs
 from actcache.passes.rewrite.key_constants import taken
-from actcache.passes.rewrite.outline import DOMAIN, suffix
+from actcache.passes.rewrite.outline import DOMAIN, mark_of
 
 #: Hits, misses, bypassed.
 _COLUMNS = 3
@@ -97,7 +97,7 @@ def _extend(graph: onnx.GraphProto, per_call: PerCall) -> dict[str, str]:
         inner = _extend(miss, per_call)
         if per_call.account_output is not None:
             accounts |= {inside: _hand_on(name, branching, miss, hit, region) for inside, name in inner.items()}
-            accounts[region] = f"account{suffix(region)}"
+            accounts[region] = f"account{mark_of(region)}"
             lookup.attribute.append(onnx.helper.make_attribute("account", 1))
             lookup.output.append(accounts[region])
     return accounts
@@ -105,7 +105,7 @@ def _extend(graph: onnx.GraphProto, per_call: PerCall) -> dict[str, str]:
 
 def _hand_on(name: str, branching: onnx.NodeProto, miss: onnx.GraphProto, hit: onnx.GraphProto, region: str) -> str:
     """Let the If of `region` give the account `name` of a region inside it; return what it is called there."""
-    outside = name + suffix(region)
+    outside = name + mark_of(region)
     miss.output.append(_account(name))
     nothing = onnx.numpy_helper.from_array(np.zeros((1, _COLUMNS), np.int64))
     hit.node.append(onnx.helper.make_node("Constant", [], [f"{outside}.hit"], value=nothing))

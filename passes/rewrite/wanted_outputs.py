@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Collection
 
 import onnx
 
 from actcache.errors import InvalidOption
+from actcache.passes.graph.entries import keep
 from actcache.passes.graph.nodes import node_reads
 
 
@@ -42,10 +42,10 @@ def _remove_unread(graph: onnx.GraphProto) -> None:
     unused = {name for node in gone for name in (*node_reads(node), *node.output)} - used
     for index in sorted(set(range(len(graph.node))) - alive, reverse=True):
         del graph.node[index]
-    _keep(graph.initializer, lambda tensor: tensor.name not in unused)
-    _keep(graph.sparse_initializer, lambda sparse: sparse.values.name not in unused)
-    _keep(graph.value_info, lambda value: value.name not in unused)
-    _keep(graph.quantization_annotation, lambda annotation: annotation.tensor_name not in unused)
+    keep(graph.initializer, lambda tensor: tensor.name not in unused)
+    keep(graph.sparse_initializer, lambda sparse: sparse.values.name not in unused)
+    keep(graph.value_info, lambda value: value.name not in unused)
+    keep(graph.quantization_annotation, lambda annotation: annotation.tensor_name not in unused)
 
 
 def _needed_nodes(graph: onnx.GraphProto) -> set[int]:
@@ -58,10 +58,3 @@ def _needed_nodes(graph: onnx.GraphProto) -> set[int]:
             found.add(index)
             waiting += node_reads(graph.node[index])
     return found
-
-
-def _keep(entries: Any, wanted: Callable[[Any], bool]) -> None:
-    """Remove the entries of a repeated field that are not wanted."""
-    for position in reversed(range(len(entries))):
-        if not wanted(entries[position]):
-            del entries[position]

@@ -23,8 +23,9 @@ KEYS = set(
     "weights regions notes".split()
 )
 REGION_KEYS = set(
-    "id granularity fingerprint cone frontier live_outs size_equations ranks min_rows nodes operators inside contains "
-    "time_share milliseconds saving_ms rows read_bytes entry_bytes predicted_reuse measured_reuse".split()
+    "id granularity fingerprint cone frontier live_outs states block size_equations ranks min_rows nodes operators "
+    "inside contains time_share milliseconds saving_ms rows read_bytes entry_bytes predicted_reuse "
+    "measured_reuse".split()
 )
 
 
@@ -58,8 +59,12 @@ def test_json_has_the_promised_keys_and_what_the_compiler_knew(compiled: Path) -
     (region,) = answer["regions"]
     assert region.keys() == REGION_KEYS
     assert (region["id"], region["granularity"], region["cone"]) == ("encoder", "row", ["x"])
-    assert region["frontier"] == [{"name": "x", "type": "float", "shape": ["N", 768], "row_axis": 0}]
-    assert region["live_outs"] == [{"name": "y", "type": "float", "shape": ["N", 768], "row_axis": 0}]
+    assert region["frontier"] == [
+        {"name": "x", "type": "float", "shape": ["N", 768], "row_axis": 0, "position_axis": None}
+    ]
+    assert region["live_outs"] == [
+        {"name": "y", "type": "float", "shape": ["N", 768], "row_axis": 0, "position_axis": None}
+    ]
     assert region["operators"] == {"MatMul": 3, "Relu": 1, "Tanh": 1}
     assert (region["nodes"], region["rows"], region["entry_bytes"]) == (5, 4, 3072)
     assert answer["verify"]["cases"] > 0 and answer["notes"] == []

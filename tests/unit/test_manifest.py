@@ -61,7 +61,7 @@ def test_what_a_compilation_records(saved: Path, tmp_path: Path) -> None:
             "tolerance": None,
             "exact": None,
         },
-        **{"dynamic_batch": False, "pure_ops": ["a:Op", "b:Op"], "outputs": None},
+        **{"dynamic_batch": False, "pure_ops": ["a:Op", "b:Op"], "outputs": None, "reads": None},
     }
     assert found["verify"]["failure"] is None and found["verify"]["cases"] > 0
     assert found["trace"] is None and found["measured"] is True

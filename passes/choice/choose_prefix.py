@@ -1,0 +1,241 @@
+"""Choosing a region of prefixes: of what positions of a sequence are proven to have from earlier positions alone.
+
+The region begins at the graph inputs. Where it ends is a minimum cut, as for rows: a position saves the time of its
+nodes, and each tensor handed on has to be kept for all positions. A sequence is in use as a whole, so its bytes are
+weighed against the store: keeping what takes a tenth of that has to save more than a tenth of the time.
+
+What does not hold data of positions (sizes, position numbers, masks, what is the same for all of them) is computed on
+both sides of the cut where both need it: :attr:`~actcache.passes.region.Region.shared`. No entry holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from actcache.passes.causal import Causal, CausalProof, prove_causal
+from actcache.passes.causal.hypotheses import position_hypotheses
+from actcache.passes.choice.candidate import (
+    COPY_SECONDS_PER_BYTE,
+    Candidate,
+    can_be_hashed,
+    can_be_kept,
+    sized,
+)
+from actcache.passes.choice.minimum_cut import Prices, best_closed_set
+from actcache.passes.choice.skipping import Skipping
+from actcache.passes.costs.cost import Costs
+from actcache.passes.cuts import PrefixCut
+from actcache.passes.graph.constant_values import ReadTensor
+from actcache.passes.graph.view import GraphView
+from actcache.passes.identity.fingerprint import canonical_frontier
+from actcache.passes.refusal import Refusal
+from actcache.passes.region import Region, with_private_constants
+from actcache.passes.rewrite.suffix import plan_states
+from actcache.passes.rows import RowFree, RowProof, prove_rows, row_hypotheses
+
+
+@dataclass(frozen=True)
+class PrefixChoice:
+    """What could be cached by prefixes.
+
+    Attributes:
+        candidate: The region; None: there is none.
+        steps: Whether callers are handed results of positions, or those of the last one: they go on from there.
+        refusals: What stands against it, or against a larger one.
+        reasons: Why the model is causal, in sentences.
+    """
+
+    candidate: Candidate | None = None
+    steps: bool = False
+    refusals: tuple[Refusal, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+def choose_prefix(
+    view: GraphView,
+    costs: Costs,
+    impure: Mapping[int, Refusal],
+    *,
+    budget: int,
+    name: str,
+    everything: bool = False,
+    read: ReadTensor | None = None,
+) -> PrefixChoice:
+    """Find the region of prefixes that saves most.
+
+    Args:
+        view: The model.
+        costs: Time per node and shapes, on one sample.
+        impure: Nodes that no region may contain.
+        budget: Bytes of the store.
+        name: Id of the region.
+        everything: Take whatever is safe, whatever it saves.
+        read: Reads constants that are stored outside the model.
+    """
+    refusals: dict[Refusal, None] = {}
+    best: PrefixChoice | None = None
+    for positions in position_hypotheses(view):
+        proof = prove_causal(view, positions, read=read)
+        search = _Search(view, costs, impure, proof, positions, budget, everything)
+        found = search.candidate(name)
+        if isinstance(found, Refusal):
+            refusals |= dict.fromkeys([found, *search.refusals()])
+        elif best is None or best.candidate is None or found.time_share > best.candidate.time_share:
+            best = PrefixChoice(
+                found, search.steps(found.region), tuple(search.refusals()), (search.reason(found.region),)
+            )
+    if best is not None:
+        return best
+    if not refusals:
+        reason = (
+            "no input is a sequence of variable length: tokens [.., positions], or frames [batch, positions, values]"
+        )
+        refusals[Refusal("prefix-no-sequence", reason)] = None
+    return PrefixChoice(refusals=tuple(refusals))
+
+
+def _takes_last(view: GraphView, index: int, axis: int | None) -> bool:
+    """Whether a node takes positions counted from the end."""
+    node = view.model.graph.node[index]
+    if node.op_type == "Gather":
+        along = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
+    elif node.op_type == "Slice" and len(node.input) > 3:
+        axes = view.value(node.input[3])
+        along = int(axes[0]) if axes is not None and axes.size == 1 else -1
+    else:
+        return False
+    first = view.value(node.input[1])
+    return along == axis and first is not None and first.size == 1 and int(first.reshape(-1)[0]) < 0
+
+
+class _Search:
+    """Searches a region for one guess at the positions."""
+
+    def __init__(
+        self,
+        view: GraphView,
+        costs: Costs,
+        impure: Mapping[int, Refusal],
+        proof: CausalProof,
+        positions: Mapping[str, int],
+        budget: int,
+        everything: bool,
+    ) -> None:
+        self.view, self.costs, self.impure, self.proof = view, costs, impure, proof
+        self.positions, self.budget, self.everything = positions, budget, everything
+        self.free = Skipping(view, frozenset(self._without_data()))
+
+    def candidate(self, name: str) -> Candidate | Refusal:
+        """Return the region that saves most, or why there is none."""
+        inside = best_closed_set(self.free, self._prices(), self._outside(), ())
+        region = self._region(name, inside)
+        if isinstance(region, Refusal):
+            return region
+        rows = {name: axis for name, axis in region.frontier_axes.items() if axis is not None}
+        return sized(self.view, self.costs, region, self._entries(rows), region.frontier, rows)
+
+    def refusals(self) -> Iterator[Refusal]:
+        """Yield where the model looks ahead, each place once."""
+        found = (self.proof.refusal(name) for names in self.view.writes for name in names)
+        yield from dict.fromkeys(refusal for refusal in found if refusal is not None)
+
+    def steps(self, region: Region) -> bool:
+        """Whether results of positions are handed out, or those of the last one."""
+        if any(self.proof.position_axis(name) is not None for name in self.view.outputs):
+            return True
+        axes = {name: self.proof.position_axis(name) for name in region.live_outs}
+        return any(_takes_last(self.view, i, axes[n]) for n in axes for i in self.view.consumers.get(n, ()))
+
+    def reason(self, region: Region) -> str:
+        """Say why the region is causal."""
+        where = ", ".join(f"axis {axis} of '{name}'" for name, axis in region.positions.items())
+        states = ", ".join(f"'{name}'" for name in region.states[:4]) + (", ..." if len(region.states) > 4 else "")
+        apart = any(axis is not None for axis in region.frontier_axes.values())
+        rows = "each row of the batch by itself" if apart else "the batch as a whole"
+        return (
+            f"region '{region.id}' is causal along {where}, {rows}: what later positions read of earlier ones is kept "
+            f"in {len(region.states)} tensors ({states})"
+        )
+
+    # -- the cut ---------------------------------------------------------------------------------------
+
+    def _without_data(self) -> Iterator[int]:
+        """Yield the nodes whose results hold no data of positions, and that anyone may compute for himself."""
+        impure_reads: set[str] = set()
+        for index, names in enumerate(self.view.writes):
+            if index in self.impure or impure_reads.intersection(self.view.reads[index]):
+                impure_reads.update(names)
+            elif names and not self.view.constants.issuperset(names) and all(map(self._is_without_data, names)):
+                yield index
+
+    def _is_without_data(self, name: str) -> bool:
+        return not isinstance(self.proof.state(name), Causal) and self.proof.refusal(name) is None
+
+    def _outside(self) -> set[int]:
+        """The nodes that the region cannot have."""
+        unknown = {n for n in self.view.inputs if not can_be_hashed(self.view, n)}
+        found = {i for i, names in enumerate(self.free.reads) if unknown.intersection(names)}
+        ahead = {i for i, names in enumerate(self.view.writes) if any(map(self.proof.refusal, names))}
+        return {*self.impure, *ahead, *found}
+
+    def _prices(self) -> Prices:
+        keep: dict[str, float] = {}
+        for name in (name for names in self.free.writes for name in names):
+            size = self.costs.bytes(self.view, name)
+            if size is None or self.proof.position_axis(name) is None or not can_be_kept(self.view, name):
+                continue
+            per_byte = 1e-15 if self.everything else 2 * COPY_SECONDS_PER_BYTE + self.costs.total / self.budget
+            keep[name] = size * per_byte
+        return Prices(self.costs.seconds, keep)
+
+    # -- the region ------------------------------------------------------------------------------------
+
+    def _region(self, name: str, inside: frozenset[int]) -> Region | Refusal:
+        """Complete a set of nodes: with what holds no data, frontier, live-outs, states and axes."""
+        reads = {read for index in inside for read in self.view.reads[index]}
+        copied = self.free.needed(reads)
+        others = [n for i, names in enumerate(self.view.reads) if i not in inside and i not in copied for n in names]
+        around = self.free.needed([*others, *self.view.outputs])
+        read = {*self.view.outputs, *others, *(n for i in around for n in self.view.reads[i])}
+        outs = [n for i in sorted(inside) for n in self.view.writes[i] if n in read]
+        if not outs:
+            return Refusal("not-worth", "keeping results of positions would cost more than it saves", name)
+        shared = frozenset(copied & around)
+        nodes = with_private_constants(self.view, frozenset(inside | copied) - shared) | shared
+        frontier = canonical_frontier(self.view, nodes, outs)
+        states = plan_states(self.view, nodes, frontier, outs, self.proof)
+        if isinstance(states, Refusal):
+            return states
+        if not states:
+            return Refusal("prefix-no-states", "no position reads another one: rows are what to cache by", name)
+        if not self.proof.is_told_by(frontier):
+            return Refusal("prefix-untold", "what the region reads does not tell whether the proof holds", name)
+        own = [state for state in states if state not in outs]
+        unkept = [state for state in own if not can_be_kept(self.view, state)]
+        if unkept:
+            return Refusal("output-type", f"results of the type of '{unkept[0]}' are not cached", name)
+        rows = self._rows(frontier, [*outs, *own])
+        cut = PrefixCut.proven(self.proof, rows, frontier, [*outs, *own], len(own), self.positions)
+        return Region(
+            name, nodes, tuple(frontier), tuple(outs), cut, states=tuple(own), shared=shared, positions=self.positions
+        )
+
+    def _rows(self, frontier: Collection[str], kept: Collection[str]) -> RowProof | None:
+        """Return what proves that rows of the batch have beginnings of their own, if that is so."""
+        for axes in row_hypotheses(self.view, frontier):
+            if any(self.positions.get(name) == axis for name, axis in axes.items()):
+                continue
+            proof = prove_rows(self.view, axes, unread=frozenset(self.view.inputs).difference(frontier))
+            told = all(proof.row_axis(n) is not None or isinstance(proof.state(n), RowFree) for n in frontier)
+            if told and proof.is_told_by(frontier) and all(proof.row_axis(name) is not None for name in kept):
+                return proof
+        return None
+
+    def _entries(self, rows: Mapping[str, int]) -> int:
+        """Return how many positions the sample had, those of all rows together."""
+        count = 1
+        for axes in (self.positions, rows):
+            sizes = [self.costs.shapes[name][axis] for name, axis in axes.items() if name in self.costs.shapes]
+            count *= max([1, *sizes])
+        return count
