@@ -12,6 +12,7 @@
 #   make torture              fail each file operation of a disk store, kill 2000 of its processes (docs/tiers.md)
 #   make apps                 programs that nobody here wrote, plain and under actcache run (docs/apps.md)
 #   make wheel                a wheel for any Linux with glibc 2.28 or later, tried in an empty environment
+#   make wheel-aarch64        the same for 64-bit Arm: cross-compiled, C++ tests under qemu, the wheel itself never run
 #   make check                ruff, mypy, layers of imports and includes, tests that import tests, clang-format, clang-tidy
 #   make format               write everything the way that check wants it
 #   make library              the native library alone
@@ -33,7 +34,7 @@ OLDEST := .venv-oldest
 EXPORTS := .venv-exports
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page fuzz conformance conformance-exports
-.PHONY: apps wheel mutants torture check check-python check-cpp format library clean
+.PHONY: apps wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -103,6 +104,11 @@ wheel: $(DONE)/package
 	ACTCACHE_WHEEL=portable $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 	scripts/check_wheel.sh $(PYTHON) dist/actcache-*-manylinux_2_28_*.whl
 
+# By a cross compiler. The C++ tests run under qemu; the wheel itself is not run: there is no such machine here.
+wheel-aarch64: $(DONE)/package $(DONE)/aarch64
+	$(BUILD) --variant aarch64 --tests
+	ACTCACHE_WHEEL=aarch64 $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
 check: check-python check-cpp
 
 check-python: $(DONE)/dev
@@ -144,9 +150,13 @@ $(DONE)/chromium: | $(DONE)/venv
 	scripts/bootstrap.sh $(VENV) chromium
 	@touch $@
 
+$(DONE)/aarch64: | $(DONE)/venv
+	scripts/bootstrap.sh $(VENV) aarch64
+	@touch $@
+
 # What pyproject.toml asks of a build, installed here: pip would fetch it anew for every editable install.
 $(DONE)/build-tools: $(DONE)/venv
-	$(PIP) install 'hatchling>=1.26' 'cmake>=3.22,<5' 'ninja>=1.11'
+	$(PIP) install 'hatchling>=1.28' 'cmake>=3.22,<5' 'ninja>=1.11'
 	@touch $@
 
 $(DONE)/package: $(DONE)/build-tools pyproject.toml hatch_build.py

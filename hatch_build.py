@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
+import shutil
 import sys
 import sysconfig
 import tempfile
@@ -27,6 +29,11 @@ class NativeLibrary(BuildHookInterface[Any]):
         """Build, and tag the wheel: any Python 3, this platform."""
         if self.target_name != "wheel":
             return
+        if platform.system() != "Linux":
+            raise SystemExit(
+                f"actcache: there is no actcache for {platform.system()} yet: it runs on Linux (x86-64, aarch64) only;"
+                " on macOS and Windows it can be used in a Linux container or in WSL"
+            )
         sources = Path(self.root) / "custom_ops"
         recipe = _load(sources / "build.py")
         try:
@@ -37,6 +44,7 @@ class NativeLibrary(BuildHookInterface[Any]):
                 folder = Path(self._folder.name)
                 library = recipe.build(_variant(), folder / "library", build_dir=folder / "build")
                 build_data["force_include"][str(library)] = f"actcache/_native/{library.name}"
+                build_data["sbom_files"].append(str(self._bill_of_materials(recipe, folder, library)))
         except recipe.BuildError as error:
             raise SystemExit(f"actcache: {error}") from None
         except OSError as error:
@@ -46,6 +54,16 @@ class NativeLibrary(BuildHookInterface[Any]):
             ) from None
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{_platform(recipe)}"
+
+    def _bill_of_materials(self, recipe: ModuleType, folder: Path, library: Path) -> Path:
+        sbom = _load(Path(self.root) / "custom_ops" / "sbom.py")
+        settings = {**recipe.VARIANTS[_variant()], **recipe.find_dependencies(folder / "sources")}
+        if _variant() == "aarch64":
+            settings |= recipe.foreign_dependencies(settings, folder / "build")
+        compilers = (settings.get("CMAKE_CXX_COMPILER"), os.environ.get("CXX"), "c++", "g++", "clang++")
+        compiler = next(name for name in compilers if name and shutil.which(name.split()[0]))
+        found: Path = sbom.write(folder, self.metadata.version, library, settings, compiler)
+        return found
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what the build left: the library is in the wheel."""
@@ -63,7 +81,7 @@ def _build_in_place(recipe: ModuleType, sources: Path) -> None:
 
 
 def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("actcache_build", path)
+    spec = importlib.util.spec_from_file_location(f"actcache_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise SystemExit(f"actcache: {path} is missing")
     module = importlib.util.module_from_spec(spec)
@@ -77,12 +95,14 @@ def _load(path: Path) -> ModuleType:
 
 
 def _variant() -> str:
-    """Return which library is built: ``portable``, for wheels that are given away, if ACTCACHE_WHEEL says so."""
-    return "portable" if os.environ.get("ACTCACHE_WHEEL") == "portable" else "release"
+    """Return which library is built: for wheels that are given away, ``portable`` or ``aarch64`` in ACTCACHE_WHEEL."""
+    wanted = os.environ.get("ACTCACHE_WHEEL", "")
+    return wanted if wanted in ("portable", "aarch64") else "release"
 
 
 def _platform(recipe: ModuleType) -> str:
     name = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    if _variant() == "portable":
-        return name.replace("linux", "manylinux_{}_{}".format(*recipe.OLDEST_GLIBC))
+    if _variant() in recipe.PORTABLE:
+        machine = "aarch64" if _variant() == "aarch64" else name.removeprefix("linux_")
+        return "manylinux_{}_{}_{}".format(*recipe.OLDEST_GLIBC, machine)
     return name

@@ -8,7 +8,15 @@ by.
 
 from __future__ import annotations
 
+import sys
+
 from actcache._version import __version__
+
+if sys.platform != "linux":
+    raise ImportError(
+        f"actcache runs on Linux (x86-64, aarch64) only, and this is {sys.platform};"
+        " on macOS and Windows it can be used in a Linux container or in WSL"
+    )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

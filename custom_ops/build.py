@@ -40,6 +40,17 @@ VARIANTS: Mapping[str, Mapping[str, str]] = {
         "CMAKE_CXX_FLAGS_RELEASE": "-O2 -DNDEBUG",
         "ACTCACHE_OLD_GLIBC": "ON",
     },
+    # The same for 64-bit Arm, by a cross compiler; the tests run under qemu. No TLS: OpenSSL would have to be crossed.
+    "aarch64": {
+        "CMAKE_BUILD_TYPE": "Release",
+        "CMAKE_CXX_FLAGS_RELEASE": "-O2 -DNDEBUG",
+        "ACTCACHE_OLD_GLIBC": "ON",
+        "CMAKE_SYSTEM_NAME": "Linux",
+        "CMAKE_SYSTEM_PROCESSOR": "aarch64",
+        "CMAKE_C_COMPILER": "aarch64-linux-gnu-gcc",
+        "CMAKE_CXX_COMPILER": "aarch64-linux-gnu-g++",
+        "CMAKE_CROSSCOMPILING_EMULATOR": "qemu-aarch64;-L;/usr/aarch64-linux-gnu",
+    },
     "debug": {"CMAKE_BUILD_TYPE": "Debug"},
     "asan": {
         **_MANY_AS_ONE,
@@ -66,7 +77,9 @@ VARIANTS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-#: What a portable library may need: manylinux_2_28.
+#: Libraries for wheels that are given away, with the program that tells what they need.
+PORTABLE: Mapping[str, str] = {"portable": "objdump", "aarch64": "aarch64-linux-gnu-objdump"}
+#: What such a library may need: manylinux_2_28.
 OLDEST_GLIBC = (2, 28)
 
 
@@ -112,16 +125,18 @@ def build(
         **find_dependencies(HERE / "build" / "sources" if build_dir is None else work.parent / "sources"),
         "ACTCACHE_TESTS": "ON" if tests else "OFF",
         "ACTCACHE_BENCHMARKS": "ON" if benchmarks else "OFF",
-        "ACTCACHE_WERROR": "OFF" if variant in ("release", "portable", "fuzz") else "ON",
+        "ACTCACHE_WERROR": "OFF" if variant in ("release", "fuzz", *PORTABLE) else "ON",
     }
+    if variant == "aarch64":
+        settings |= foreign_dependencies(settings, work)
     if ort_include := os.environ.get("ACTCACHE_ORT_INCLUDE"):
         settings["ACTCACHE_ORT_INCLUDE"] = ort_include
 
     configure(cmake, work, settings)
     run([cmake, "--build", str(work), "--parallel", str(jobs or processors())], "the build failed")
     library = work / LIBRARY
-    if variant == "portable":
-        check_glibc(library)
+    if variant in PORTABLE:
+        check_glibc(library, PORTABLE[variant])
     if tests:
         run_tests(work)
     if clang_tidy:
@@ -179,11 +194,11 @@ def configure(cmake: str, work: Path, settings: Mapping[str, str]) -> None:
     run(command, "CMake could not configure the build", quiet=True)
 
 
-def check_glibc(library: Path) -> None:
+def check_glibc(library: Path, tool: str = "objdump") -> None:
     """Refuses a library that needs a newer glibc than :data:`OLDEST_GLIBC`."""
-    told = subprocess.run(["objdump", "-T", str(library)], capture_output=True, text=True, check=False)
+    told = subprocess.run([tool, "-T", str(library)], capture_output=True, text=True, check=False)
     if told.returncode != 0 or "GLIBC_" not in told.stdout:
-        raise BuildError(f"objdump cannot tell which glibc {library} needs: {told.stderr.strip()}")
+        raise BuildError(f"{tool} cannot tell which glibc {library} needs: {told.stderr.strip()}")
     needed = {line for line in told.stdout.splitlines() if "*UND*" in line and _glibc(line) > OLDEST_GLIBC}
     if needed:
         names = ", ".join(sorted(line.split()[-1] for line in needed))
@@ -260,13 +275,23 @@ def find_compiler(variant: str) -> dict[str, str]:
     for candidate in candidates:
         if candidate and shutil.which(candidate.split()[0]):
             return {}
-    package = "clang" if wanted else "g++"
+    package = {None: "g++", "clang++": "clang"}.get(wanted, "g++-aarch64-linux-gnu")
     raise BuildError(f"no C++ compiler ({' or '.join(filter(None, candidates))}): apt-get install {package}")
 
 
 def find_dependencies(cache: Path) -> dict[str, str]:
     """CMake's settings for what the library is built from besides its own code; `cache` keeps what was fetched."""
     return {**find_xxhash(), **find_blake3(), **find_sources(cache), **find_openssl()}
+
+
+def foreign_dependencies(settings: Mapping[str, str], work: Path) -> dict[str, str]:
+    """Changes of the settings for another processor: no library of this machine, and no folder of its headers."""
+    if not settings["ACTCACHE_BLAKE3_SOURCE"]:
+        raise BuildError("BLAKE3's C sources are needed for another processor: set ACTCACHE_BLAKE3_SOURCE")
+    headers = work / "headers"
+    headers.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(Path(settings["ACTCACHE_XXHASH_INCLUDE"]) / "xxhash.h", headers)
+    return {"ACTCACHE_XXHASH_INCLUDE": str(headers), "ACTCACHE_OPENSSL_LIBRARIES": ""}
 
 
 def find_xxhash() -> dict[str, str]:

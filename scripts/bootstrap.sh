@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Prepares a machine: system packages that are missing, then a virtual environment.
 #
-#   scripts/bootstrap.sh VENV [libfuzzer | chromium]
+#   scripts/bootstrap.sh VENV [libfuzzer | chromium | aarch64]
 #
 # With "libfuzzer" also clang, whose libFuzzer drives the fuzz targets; they run without it, too. With "chromium" also
-# that, for the tests of the report's page.
+# that, for the tests of the report's page. With "aarch64" also a cross compiler, and qemu to run what it makes.
 #
 # Debian and Ubuntu, as root or with sudo. Elsewhere it says what to install, and stops only for what it
 # cannot do without. ACTCACHE_PYTHON names the interpreter to use; otherwise the first Python >= 3.10.
@@ -85,6 +85,10 @@ has_chromium() {
   command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null
 }
 
+has_aarch64() {
+  command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64 >/dev/null
+}
+
 # Prints the packages for what is missing, one word each.
 missing_packages() {
   has_compiler || echo g++ libc6-dev
@@ -97,6 +101,7 @@ missing_packages() {
   has_server || echo redis-server
   [ "$wanted" != libfuzzer ] || has_libfuzzer || libfuzzer_packages
   [ "$wanted" != chromium ] || has_chromium || echo chromium
+  [ "$wanted" != aarch64 ] || has_aarch64 || echo g++-aarch64-linux-gnu qemu-user
 }
 
 as_root() {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -118,6 +120,13 @@ def test_the_wheel_from_a_read_only_source_distribution_runs(read_only: Path, tm
     top = {name.split("/")[0] for name in names}
     dist_info = next(name for name in top if name.endswith(".dist-info"))
     assert top == {"actcache", dist_info, "actcache-auto.pth"}
+    with zipfile.ZipFile(wheel) as opened:
+        document = json.loads(opened.read(f"{dist_info}/sboms/actcache.cdx.json"))
+        (digest,) = document["components"][0]["hashes"]
+        assert digest["content"] == hashlib.sha256(opened.read("actcache/_native/libactcache.so")).hexdigest()
+    linked = {part["name"]: part.get("version", "") for part in document["components"]}
+    assert set(linked) >= {"BLAKE3", "xxHash", "SQLite", "libvalkey", "libstdc++"}
+    assert linked["SQLite"] == "3.53.2" and linked["libvalkey"] == "0.5.0" and linked["BLAKE3"] and linked["xxHash"]
 
     installed = tmp_path / "installed"
     done = call(*pip, "install", "--no-deps", "--target", installed, wheel, cwd=tmp_path)
@@ -151,8 +160,46 @@ def test_a_missing_dependency_is_one_line(checkout: Path, variable: str, says: s
     assert says in done.stderr
 
 
-def recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("actcache_recipe", ROOT / "custom_ops" / "build.py")
+def test_other_systems_are_told_at_install_and_at_import(checkout: Path) -> None:
+    code = "import platform; platform.system = lambda: 'Darwin'; import hatchling.build as b; b.build_wheel('dist')"
+    done = call(sys.executable, "-c", code, cwd=checkout)
+    assert done.returncode == 1 and done.stderr.startswith("actcache: there is no actcache for Darwin yet")
+    assert done.stderr.count("\n") == 1 and "container" in done.stderr
+    for system in ("darwin", "win32"):
+        done = call(sys.executable, "-c", f"import sys; sys.platform = '{system}'; import actcache", cwd=checkout)
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("ImportError: actcache runs on Linux") and system in last and "WSL" in last
+
+
+def test_the_bill_of_materials_tells_versions_and_licences(tmp_path: Path) -> None:
+    headers = {
+        "blake3.h": '#define BLAKE3_VERSION_STRING "1.3.1"',
+        "xxhash.h": "#define XXH_VERSION_MAJOR 0\n#define XXH_VERSION_MINOR 8\n#define XXH_VERSION_RELEASE 1",
+        "sqlite3.h": '#define SQLITE_VERSION        "3.53.2"',
+        "include/valkey/valkey.h": "",
+    }
+    for name, text in headers.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    library = tmp_path / "libactcache.so"
+    library.write_bytes(b"code")
+    names = ("BLAKE3_SOURCE", "XXHASH_INCLUDE", "SQLITE_SOURCE", "LIBVALKEY_SOURCE")
+    settings = {f"ACTCACHE_{name}": str(tmp_path) for name in names}
+    written = recipe("sbom").write(tmp_path, "1.2.3", library, settings, "c++")
+    document = json.loads(written.read_text())
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
+    assert document["metadata"]["component"]["version"] == "1.2.3"
+    parts = {part["name"]: part for part in document["components"]}
+    found = [parts[name].get("version") for name in ("BLAKE3", "xxHash", "SQLite", "libvalkey")]
+    assert found == ["1.3.1", "0.8.1", "3.53.2", None]  # nothing is made up where a header says nothing
+    assert "OpenSSL" not in parts and all(part["licenses"] for part in parts.values() if part["type"] == "library")
+    references = {part["bom-ref"] for part in document["components"]} | {"actcache"}
+    for dependency in document["dependencies"]:
+        assert {dependency["ref"], *dependency["dependsOn"]} <= references
+
+
+def recipe(name: str = "build") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"actcache_{name}", ROOT / "custom_ops" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
