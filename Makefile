@@ -11,6 +11,7 @@
 #   make mutants              break each promise on purpose and see whether a test notices (docs/mutants.md)
 #   make torture              fail each file operation of a disk store, kill 2000 of its processes (docs/tiers.md)
 #   make apps                 programs that nobody here wrote, plain and under actcache run (docs/apps.md)
+#   make docs                 the documentation site, in build/site; a link that leads nowhere is an error
 #   make wheel                a wheel for any Linux with glibc 2.28 or later, tried in an empty environment
 #   make wheel-aarch64        the same for 64-bit Arm: cross-compiled, C++ tests under qemu, the wheel itself never run
 #   make check                ruff, mypy, layers of imports and includes, tests that import tests, clang-format, clang-tidy
@@ -30,11 +31,12 @@ BUILD := $(PYTHON) custom_ops/build.py
 
 # The oldest onnxruntime that is supported has an environment of its own.
 OLDEST := .venv-oldest
-# So has PyTorch, which nothing else here needs.
+# So has PyTorch, which nothing else here needs, and the generator of the documentation site.
 EXPORTS := .venv-exports
+DOCS := .venv-docs
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page fuzz conformance conformance-exports
-.PHONY: apps wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
+.PHONY: apps docs wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -99,6 +101,10 @@ apps: library $(DONE)/test
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir build/wheels .
 	$(PYTHON) -m tests.apps --wheel build/wheels/actcache-*.whl $(APPS)
 
+docs: $(DONE)/package $(DOCS)/.done
+	$(PYTHON) -m scripts.docs_site build/docs
+	$(DOCS)/bin/zensical build --strict --clean
+
 wheel: $(DONE)/package
 	rm -rf dist
 	ACTCACHE_WHEEL=portable $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
@@ -131,7 +137,7 @@ library: $(DONE)/package
 	$(BUILD) --variant release
 
 clean:
-	rm -rf build dist custom_ops/build actcache/_native $(VENV) $(OLDEST) $(EXPORTS) .venv-apps
+	rm -rf build dist custom_ops/build actcache/_native $(VENV) $(OLDEST) $(EXPORTS) $(DOCS) .venv-apps
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -173,4 +179,10 @@ $(OLDEST)/.done: scripts/oldest_onnxruntime.sh | $(DONE)/venv
 
 $(EXPORTS)/.done: scripts/exports_environment.sh | $(DONE)/venv
 	scripts/exports_environment.sh $(PYTHON) $(EXPORTS)
+	@touch $@
+
+# Pinned: a later version may find other faults. It needs Python 3.11.
+$(DOCS)/.done: Makefile | $(DONE)/venv
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip --disable-pip-version-check --quiet install zensical==0.0.73
 	@touch $@

@@ -72,7 +72,7 @@ def test_machines_with_disks_of_their_own_share_the_server(model: Path, server: 
 
 
 def test_the_example_says_what_the_second_machine_found(server: SharedServer) -> None:
-    program = Path(__file__).resolve().parents[2] / "examples" / "shared_server" / "run.py"
+    program = Path(__file__).resolve().parents[2] / "examples" / "08_shared_server" / "run.py"
     command = [sys.executable, str(program), f"unix://{server.socket}"]
     for attempt in range(5):  # on a busy machine an answer may come too late
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

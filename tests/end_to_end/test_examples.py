@@ -1,0 +1,87 @@
+"""Each example runs as it is, and says what its page says. What needs a server is in test_remote_tier.py."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+#: What an example prints: a pattern a line.
+PRINTS = {
+    "02_embeddings.py": ["padded to_longest: 32 of 48 rows were known", "padded to_a_step: 42 of 48 rows were known"],
+    "03_two_towers.py": ["users computed in 30 requests: 5"],
+    "04_ocr_lines.py": [
+        "padded to the widest crop: 28 of 48 crops were known",
+        "padded to fixed widths: 38 of 48 crops were known",
+    ],
+    # What a trace decides is measured: on a busy machine it may not pay, and that is told.
+    "05_choose_by_trace.py": [
+        "recorded 24 calls",
+        r"region encoder: \d+% of the rows were known; measured time [\d.]+|.*worth caching.*|.*trace.*",
+    ],
+    "06_tenants.py": [
+        "blue, use: 0 found, 2 computed, 0 without the cache",
+        "blue, use: 2 found, 0 computed, 0 without the cache",
+        "green, use: 0 found, 2 computed, 0 without the cache",
+        "blue, refresh: 0 found, 2 computed, 0 without the cache",
+        "blue, bypass: 0 found, 0 computed, 2 without the cache",
+        "forgotten: 2",
+        "blue, use: 0 found, 2 computed, 0 without the cache",
+    ],
+}
+
+
+def run(name: str, folder: Path) -> list[str]:
+    """Run an example in a folder, with warnings as errors, and return the lines that it prints."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ACTCACHE_")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        cwd=folder,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("name", sorted(PRINTS))
+def test_an_example_prints_what_it_promises(name: str, tmp_path: Path) -> None:
+    lines = run(name, tmp_path)
+    assert len(lines) == len(PRINTS[name]), lines
+    for line, pattern in zip(lines, PRINTS[name], strict=True):
+        assert re.fullmatch(pattern, line), line
+
+
+def test_the_first_example_is_five_lines_and_runs_on_a_model_of_the_user(tmp_path: Path) -> None:
+    source = (EXAMPLES / "01_five_lines.py").read_text("utf-8")
+    assert len([line for line in source.splitlines() if line.strip()]) == 5
+    assert run("small_models.py", tmp_path) == ["encoder.onnx", "sample.npz"]
+    assert "['encoder']" in run("01_five_lines.py", tmp_path)[-1]
+    assert (tmp_path / "encoder.cached.onnx").exists()
+
+
+def test_the_second_process_finds_on_disk_what_the_first_computed(tmp_path: Path) -> None:
+    for _ in range(5):  # on a busy machine a value may come too late for its call
+        lines = run("07_disk_store.py", tmp_path)
+        (first, none), (computed, found) = ([int(number) for number in re.findall(r"\d+", line)] for line in lines)
+        assert (first, none) == (64, 0)
+        assert computed + found == 64
+        if found > 0:
+            return
+    raise AssertionError(lines)
+
+
+def test_every_example_is_listed_and_tested() -> None:
+    names = sorted(path.name for path in EXAMPLES.iterdir() if re.match(r"\d\d_", path.name))
+    assert names == sorted([*PRINTS, "01_five_lines.py", "07_disk_store.py", "08_shared_server"])
+    listed = (EXAMPLES / "README.md").read_text("utf-8")
+    assert [name for name in names if f"[{name}]" not in listed] == []
