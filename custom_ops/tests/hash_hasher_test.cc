@@ -15,6 +15,7 @@ extern "C" {
 #include "blake3.h"
 }
 #include "hash/secret.h"
+#include "hash/xxh3_code.h"
 
 namespace actcache {
 namespace {
@@ -153,6 +154,21 @@ TEST(Hasher, IsKeyedBlake3OfTheFrames) {
   EXPECT_EQ(tail, expected.tail);
 }
 
+// And XXH3 of the same stream with the process's secret.
+TEST(Hasher, IsKeyedXxh3OfTheFrames) {
+  struct alignas(kXxh3StateAlignment) State {
+    unsigned char bytes[kXxh3StateBytes];
+  };
+  const std::string bytes = Pattern(300);
+  const std::string stream = "\x02" + std::string("\x2C\x01\0\0\0\0\0\0", 8) + bytes;
+  State state;
+  actcache_xxh3_baseline.reset(&state, ProcessSecret().xxh3, sizeof(ProcessSecret().xxh3));
+  actcache_xxh3_baseline.update(&state, stream.data(), stream.size());
+  Key expected;
+  actcache_xxh3_baseline.finish(&state, expected.words);
+  EXPECT_EQ(KeyOf(HashKind::kXxh3, {bytes}), expected);
+}
+
 // keyed_hash of the official test vectors: test_vectors.json of the BLAKE3 repository.
 TEST(Blake3, OfficialKeyedVectors) {
   const std::vector<std::pair<std::size_t, std::string>> vectors = {
@@ -187,6 +203,14 @@ TEST(Secret, IsThereAndRandom) {
   const std::set<unsigned char> values(std::begin(secret.xxh3), std::end(secret.xxh3));
   EXPECT_GT(values.size(), 64u);  // 192 random bytes have about 135 different values
   EXPECT_NE(std::memcmp(secret.blake3, secret.xxh3, sizeof(secret.blake3)), 0);
+}
+
+// More than one call of the system gives.
+TEST(Secret, AsManyBytesAreDrawnAsAreAskedFor) {
+  std::vector<unsigned char> bytes(std::size_t{34} << 20);
+  ASSERT_TRUE(DrawRandomBytes(bytes.data(), bytes.size()));
+  const std::set<unsigned char> last(bytes.end() - 256, bytes.end());
+  EXPECT_GT(last.size(), 64u);
 }
 
 }  // namespace

@@ -44,6 +44,7 @@ struct KernelInfo {
   std::map<std::string, std::int64_t> numbers;
   std::vector<ElementType> inputs;
   std::vector<ElementType> outputs;
+  std::map<std::size_t, Value> constants;  // inputs that the runtime shows as such
   const char* missing_ints = "No attribute with this name is defined.";  // onnxruntime's words
 };
 struct KernelContext {
@@ -247,6 +248,14 @@ class Api {
     Set(slot::KernelInfo_GetOutputCount,
         [](const KernelInfo* info, std::size_t* out) noexcept -> Status* {
           *out = info->outputs.size();
+          return nullptr;
+        });
+    Set(slot::KernelInfoGetConstantInput_tensor,
+        [](const KernelInfo* info, std::size_t index, int* is_constant,
+           const ort::Value** out) noexcept -> Status* {
+          const auto found = info->constants.find(index);
+          *is_constant = found == info->constants.end() ? 0 : 1;
+          *out = *is_constant == 0 ? nullptr : &found->second;
           return nullptr;
         });
     Set(slot::KernelInfo_GetInputName,

@@ -48,11 +48,6 @@ class DiskTierTest : public testing::Test {
   TestFolder folder_;
 };
 
-void PutOne(DiskTier* tier, std::uint64_t number, std::size_t bytes, std::uint64_t cost_ns = 1000) {
-  const Record record = TestRecord(number, bytes, tier->secret(), 0, cost_ns);
-  tier->Put(&record, 1);
-}
-
 TEST_F(DiskTierTest, WhatWasPutIsThereAfterReopening) {
   {
     DiskTier tier(store(), 0);

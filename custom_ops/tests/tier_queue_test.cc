@@ -1,4 +1,6 @@
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstring>
@@ -27,6 +29,7 @@ class ListTier : public Tier {
   bool available() const noexcept override { return true; }
   void Get(const TierKey*, std::size_t, std::uint64_t, Record*) noexcept override {}
   void Put(const Record* records, std::size_t count) noexcept override {
+    writing = true;
     while (hold) std::this_thread::yield();
     for (std::size_t i = 0; i < count; ++i) {
       const char* problem = nullptr;
@@ -46,6 +49,7 @@ class ListTier : public Tier {
 
   std::vector<std::pair<TierKey, bool>> log;  // of the queue's thread, until it is flushed
   std::atomic<bool> hold{false};
+  std::atomic<bool> writing{false};  // Put() was called
   std::atomic<bool> unsound{false};
 
  private:
@@ -88,6 +92,61 @@ TEST(WriteQueue, DropsWhatFindsNoRoomAndWaitsForNothing) {
   tier.hold = false;
   EXPECT_TRUE(queue.Finish(kLong));
   EXPECT_EQ(tier.log.size() + queue.stats().dropped, 100u);
+}
+
+TEST(WriteQueue, ItsRoomHoldsForWhoeverDoesNotAskFirst) {
+  ListTier tier;
+  tier.hold = true;
+  WriteQueue queue(&tier, 10'000);
+  for (std::uint64_t i = 0; i < 100; ++i) queue.Put(Unsealed(i, 1000), false);
+  EXPECT_LE(queue.stats().queued_bytes, 10'000u);
+  EXPECT_GE(queue.stats().dropped, 90u);
+  tier.hold = false;
+  EXPECT_TRUE(queue.Finish(kLong));
+}
+
+TEST(WriteQueue, AFlushWaitsForWhatIsBeingWritten) {
+  ListTier tier;
+  tier.hold = true;
+  WriteQueue queue(&tier);
+  queue.Put(Unsealed(1, 100), false);
+  while (!tier.writing) std::this_thread::yield();
+  EXPECT_FALSE(queue.Flush(1'000'000));
+  tier.hold = false;
+  EXPECT_TRUE(queue.Flush(kLong));
+  EXPECT_TRUE(queue.Finish(kLong));
+}
+
+TEST(WriteQueue, AChildWritesNothingOfItsParents) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer takes the parent's locks for the child's";
+#endif
+  ListTier tier;
+  tier.hold = true;
+  WriteQueue queue(&tier);
+  queue.Put(Unsealed(1, 100), false);
+  while (!tier.writing) std::this_thread::yield();
+  queue.Put(Unsealed(2, 100), false);
+  queue.LockForFork();
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    alarm(60);
+    queue.ResetInForkedChild();
+    tier.hold = false;
+    queue.Put(Unsealed(3, 100), false);
+    const bool written = queue.Finish(kLong);
+    const std::vector<std::pair<TierKey, bool>> wanted = {{TestKey(3), true}};
+    _exit(written && tier.log == wanted ? 0 : 1);
+  }
+  queue.UnlockAfterFork();
+  tier.hold = false;
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_TRUE(queue.Finish(kLong));
+  EXPECT_EQ(tier.log.size(), 2u);
 }
 
 TEST(WriteQueue, FinishWritesWhatWaits) {
@@ -169,6 +228,42 @@ TEST_F(TiersTest, WhatIsPutIsFoundByTheNextProcess) {
   EXPECT_STREQ(Tiers::NameOf(found[1].tier), "disk");
   ASSERT_EQ(tiers.states().size(), 1u);
   EXPECT_EQ(tiers.states()[0].tier.hits, 1u);
+}
+
+// Keys hashed with the secret of the store mean the same to whoever uses the store.
+TEST_F(TiersTest, TheSecretOfTheStoreKeysAllHashes) {
+  const auto name_in = [&](const std::string& store) {
+    Tiers::Process().Configure(OnDisk(folder_.path() + "/" + store));
+    return TierKeyOf(Key{{1, 2}});
+  };
+  const TierKey first = name_in("a");
+  EXPECT_NE(name_in("b"), first);
+  EXPECT_EQ(name_in("a"), first);
+}
+
+TEST_F(TiersTest, WhatIsFetchedNoFasterThanComputedIsNotWritten) {
+  Tiers& tiers = Tiers::Process();
+  tiers.Configure(OnDisk(folder_.path() + "/store"));
+  RegionUse region;
+  const std::vector<TensorSpec> specs = {{2, {100}, 100}};
+  const auto put = [&](std::uint64_t number, std::uint64_t cost_ns) {
+    RecordFields fields;
+    fields.key = TestKey(number);
+    fields.cost_ns = cost_ns;
+    tiers.Put(&region, fields, specs, [](Record*) {}, false);
+  };
+  put(1, 1'000'000'000);
+  ASSERT_TRUE(tiers.Flush(kLong));
+  for (int i = 0; i < 5; ++i) {  // now it is known what fetching takes
+    const TierKey key = TestKey(1);
+    Tiers::Found found;
+    tiers.Get(&region, &key, 1, 0, &found);
+    ASSERT_TRUE(found.record);
+  }
+  put(2, 1);
+  put(3, 1'000'000'000);
+  ASSERT_TRUE(tiers.Flush(kLong));
+  EXPECT_EQ(tiers.states().at(0).tier.stored, 2u);
 }
 
 TEST_F(TiersTest, AFolderThatWillNotDoIsRefusedAndChangesNothing) {

@@ -60,6 +60,12 @@ inline bool IsTestValue(const Record& record, std::uint64_t number) {
   return true;
 }
 
+inline void PutOne(Tier* tier, std::uint64_t number, std::size_t bytes,
+                   std::uint64_t cost_ns = 1000) {
+  const Record record = TestRecord(number, bytes, tier->secret(), 0, cost_ns);
+  tier->Put(&record, 1);
+}
+
 inline Record GetOne(Tier* tier, std::uint64_t number) {
   const TierKey key = TestKey(number);
   Record found;

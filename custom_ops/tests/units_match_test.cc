@@ -137,6 +137,61 @@ TEST(Match, AMissEndsTheHitsOfACutWhoseUnitsNeedTheOnesBeforeThem) {
   EXPECT_EQ(Sources(Find(store, keys)), (std::vector<int>{~0, ~1, 0, ~2, 1}));
 }
 
+std::vector<int> Flags(const Match& match) {
+  return {match.missing_flags.begin(), match.missing_flags.end()};
+}
+
+TEST(Match, AnEntryOfOtherBytesIsAMissAndMakesWay) {
+  Store store(1 << 20);
+  // Two floats by its shape, and three by its bytes.
+  const TensorSpec spec{static_cast<std::int32_t>(ElementType::kFloat), {2}, 12};
+  Offer offer{};
+  offer.key = KeyNumber(1);
+  offer.specs = &spec;
+  offer.count = 1;
+  ASSERT_TRUE(store.Publish(store.Reserve(offer)));
+  EXPECT_EQ(Flags(Find(store, KeyNumbers({1}))), std::vector<int>{kReplace});
+}
+
+TEST(Match, WhatDoesNotFitMakesWay) {
+  Store store(1 << 20);
+  Put(store, 1, ElementType::kInt32);
+  EXPECT_EQ(Flags(Find(store, KeyNumbers({1, 2}))), (std::vector<int>{kReplace, 0}));
+}
+
+TEST(Match, WhatIsTooOldForTheReaderMakesWayAndCounts) {
+  Store store(1 << 20);
+  Put(store, 1);
+  LookupRules rules = kRules;
+  rules.limits.max_age_ns = 0;
+  const Match match = FindUnits(store, KeyNumbers({1, 2}), RowCut({0}, {0}), kTypes, rules);
+  EXPECT_EQ(Flags(match), (std::vector<int>{kReplace | kExpired, 0}));
+  EXPECT_EQ(match.expired, 1u);
+}
+
+TEST(Match, ARefreshUsesNothingAndReplacesAll) {
+  Store store(1 << 20);
+  Put(store, 1);
+  LookupRules rules = kRules;
+  rules.refresh = true;
+  const Match match = FindUnits(store, KeyNumbers({1, 2, 1}), RowCut({0}, {0}), kTypes, rules);
+  EXPECT_EQ(Sources(match), (std::vector<int>{0, 1, 0}));
+  EXPECT_EQ(Flags(match), (std::vector<int>{kReplace, kReplace}));
+}
+
+TEST(Match, WhatIsDrawnForVerificationIsComputedToBeCompared) {
+  Store store(1 << 20);
+  Put(store, 1);
+  Sampler sampler;
+  LookupRules rules = kRules;
+  rules.verify_share = 1;
+  rules.verified = &sampler;
+  const Match match = FindUnits(store, KeyNumbers({1, 2}), RowCut({0}, {0}), kTypes, rules);
+  EXPECT_EQ(Flags(match), (std::vector<int>{kVerify, 0}));
+  EXPECT_EQ(match.verified, 1u);
+  EXPECT_EQ(match.saved_ns, 0u);
+}
+
 TEST(Match, HoldsItsEntriesOnlyAsLongAsItLives) {
   Store store(1 << 20);
   Put(store, 1);

@@ -1,0 +1,201 @@
+// What a kernel puts into its keys: each thing that decides a result, as the session has it.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/config.h"
+#include "ops/cache_lookup.h"
+#include "ops_fake_runtime.h"
+#include "units/call_plan.h"
+
+namespace actcache {
+namespace {
+
+using fake::MakeValue;
+using Floats = std::vector<float>;
+using Words = std::pair<std::uint64_t, std::uint64_t>;
+
+ort::Value Vector(const Floats& values) {
+  return MakeValue(ElementType::kFloat, Dims{static_cast<std::int64_t>(values.size())}, values);
+}
+
+// A lookup of one row of a region with a constant, in a session of its own.
+struct Lookup {
+  ort::KernelInfo info;
+  SessionSettings session{"", 0};
+
+  Lookup() {
+    info.strings = {{"region", "keys"}, {"fingerprint", "f"}, {"granularity", "row"}};
+    info.ints = {{"input_row_axes", {0}}, {"output_row_axes", {0}}, {"output_types", {1}},
+                 {"size_equations", {}},  {"constants", {7}},       {"key_constants", {7}}};
+    info.numbers = {{"all_constants", 1}};
+    info.inputs = {ElementType::kFloat, ElementType::kFloat};
+    info.outputs = {ElementType::kBool, ElementType::kUint8, ElementType::kFloat,
+                    ElementType::kFloat};
+    info.constants[1] = Vector({1, 2, 3});
+    session.runtime = "1.32.0";
+    session.model = "model";
+  }
+
+  // A call says its namespace.
+  void TakeNamespace(const std::string& name) {
+    info.numbers["namespace_input"] = 1;
+    info.numbers["control_input"] = 2;
+    info.numbers["account"] = 1;
+    info.inputs = {ElementType::kFloat, ElementType::kString, ElementType::kString,
+                   ElementType::kFloat};
+    info.outputs.push_back(ElementType::kInt64);
+    info.constants = {{3, info.constants[1]}};
+    said = {fake::MakeStrings({}, {name}), fake::MakeStrings({}, {"use"})};
+  }
+
+  std::unique_ptr<CacheLookup> Load() const {
+    return std::make_unique<CacheLookup>(fake::Api::Get(), &info, session);
+  }
+
+  // The key of the row (1, 2) among as many different rows as `rows`, and what it means.
+  Words Key(std::size_t rows = 1) const {
+    Floats values;
+    for (std::size_t row = 0; row < rows; ++row) {
+      values.insert(values.end(), {1.0F + static_cast<float>(row), 2.0F});
+    }
+    const Dims dims{static_cast<std::int64_t>(rows), 2};
+    ort::KernelContext context{
+        &info, {MakeValue(ElementType::kFloat, dims, values)}, std::vector<ort::Value>(5)};
+    context.inputs.insert(context.inputs.end(), said.begin(), said.end());
+    context.inputs.push_back(Vector({0}));
+    Load()->Compute(&context);
+    const ort::Value& plan = context.outputs[1];
+    PlanHeader header;
+    std::memcpy(&header, plan.data(), sizeof(header));
+    EXPECT_EQ(header.missing, rows);
+    actcache::Key key{};
+    std::memcpy(&key, plan.data() + sizeof(header), sizeof(key));
+    return {key.words[0], key.words[1]};
+  }
+
+  std::vector<ort::Value> said;
+};
+
+TEST(SessionKeys, EqualSessionsHaveEqualKeys) {
+  EXPECT_EQ(Lookup().Key(), Lookup().Key());
+  EXPECT_EQ(Lookup().Key(), Lookup().Key(3));
+  Lookup other;
+  other.info.strings["region"] = "another name";
+  other.session.model = "another statement";  // only who is trusted depends on it
+  other.session.ttl_ns = 5;
+  EXPECT_EQ(other.Key(), Lookup().Key());
+}
+
+TEST(SessionKeys, EachPartCounts) {
+  const std::vector<std::function<void(Lookup*)>> changes = {
+      [](Lookup*) {},
+      [](Lookup* l) { l->info.strings["fingerprint"] = "g"; },
+      [](Lookup* l) { l->session.name_space = "tenant"; },
+      [](Lookup* l) { l->session.value_entries = "session.set_denormal_as_zero=1"; },
+      [](Lookup* l) { l->session.value_entries = "session.set_denormal_as_zero=2"; },
+      [](Lookup* l) { l->session.runtime = "1.31.0"; },
+      [](Lookup* l) { l->info.constants[1] = Vector({1, 2, 4}); },
+      [](Lookup* l) { l->info.constants[1] = Vector({1, 2, 3, 0}); },
+      [](Lookup* l) {
+        l->info.constants[1] = MakeValue(ElementType::kFloat, Dims{3, 1}, Floats{1, 2, 3});
+      },
+      [](Lookup* l) { l->info.constants[1].info.type = ElementType::kInt32; },
+      [](Lookup* l) { l->info.numbers["min_rows"] = 4; },
+      [](Lookup* l) { l->TakeNamespace(""); },
+      [](Lookup* l) { l->TakeNamespace("tenant"); },
+      [](Lookup* l) {
+        l->TakeNamespace("");
+        l->session.name_space = "tenant";
+      },
+      // The text of one part does not run into the next one's.
+      [](Lookup* l) {
+        l->session.name_space = "tenant";
+        l->info.strings["fingerprint"] = "ftenant";
+      },
+  };
+  std::set<Words> seen;
+  for (const auto& change : changes) {
+    Lookup lookup;
+    change(&lookup);
+    EXPECT_TRUE(seen.insert(lookup.Key()).second) << seen.size();
+    EXPECT_TRUE(seen.count(lookup.Key())) << seen.size();
+  }
+}
+
+TEST(SessionKeys, FewAndManyRowsAreClassesOfTheirOwn) {
+  Lookup lookup;
+  lookup.info.numbers["min_rows"] = 4;
+  EXPECT_EQ(lookup.Key(2), lookup.Key(2));
+  EXPECT_NE(lookup.Key(2), lookup.Key(4));
+  EXPECT_EQ(lookup.Key(4), lookup.Key(5));
+}
+
+TEST(SessionKeys, TheHashThatWasAskedForIsTaken) {
+  const Words safe = Lookup().Key();
+  Config::Process().Configure("hash", "xxh3");
+  const Words fast = Lookup().Key();
+  Config::Process().Configure("hash", "blake3");
+  EXPECT_EQ(Lookup().Key(), safe);
+  Config::Process().Configure("hash", std::nullopt);
+  EXPECT_NE(fast, safe);
+}
+
+TEST(SessionKeys, OfASessionThatMayNotShareAreNobodyElses) {
+  Lookup alone;
+  alone.session.shares = false;
+  Lookup unseen;  // the runtime does not show the constant
+  unseen.info.constants.clear();
+  for (const Lookup& lookup : {alone, unseen}) {
+    const std::set<Words> keys{lookup.Key(), lookup.Key(), Lookup().Key()};
+    EXPECT_EQ(keys.size(), 3u);
+  }
+}
+
+TEST(SessionKeys, MachinesMayShareWhereTheyAreToldTo) {
+  const Words own = Lookup().Key();
+  Config::Process().Configure("portable", "on");
+  const Words portable = Lookup().Key();
+  Config::Process().Configure("portable", std::nullopt);
+  EXPECT_NE(own, portable);
+  EXPECT_EQ(own, Lookup().Key());
+}
+
+// A region within another: the session shows the constant of both.
+TEST(SessionKeys, AConstantWithTwoValuesIsRefused) {
+  const Lookup outer;
+  Lookup inner;
+  inner.info.strings["region"] = "inner";
+  inner.info.strings["outer"] = "keys";
+  const auto outer_kernel = outer.Load();
+  EXPECT_NO_THROW(inner.Load());
+  inner.info.constants[1] = Vector({1, 2, 4});
+  EXPECT_THROW(inner.Load(), ort::Error);
+}
+
+// A constant that only the outer region's lookup sees counts for the inner one as well.
+TEST(SessionKeys, ConstantsOfTheRegionAroundCount) {
+  std::set<Words> seen;
+  for (const float value : {1.0F, 2.0F}) {
+    Lookup outer;
+    outer.info.constants[1] = Vector({value});
+    const auto outer_kernel = outer.Load();
+    Lookup inner;
+    inner.info.strings["region"] = "inner";
+    inner.info.strings["outer"] = "keys";
+    inner.info.ints["constants"] = {};
+    inner.info.inputs.pop_back();
+    EXPECT_EQ(inner.Key(), inner.Key());
+    seen.insert(inner.Key());
+  }
+  EXPECT_EQ(seen.size(), 2u);
+}
+
+}  // namespace
+}  // namespace actcache
