@@ -8,6 +8,7 @@ What runs when the module is imported is changed as :mod:`tests.mutants.python_i
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import gc
 import io
@@ -21,13 +22,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import pytest
 
 from tests.mutants.operators import Mutant, mutants_of
 from tests.mutants.python_imports import file_names, in_new_process, may_run_again, run_again
+from tests.mutants.python_marks import REACHED, marked, statements
 
 #: A fork that takes so many times the processor time of its tests, and this many seconds, never ends.
 PATIENCE, LEAST_SECONDS = 3, 5
@@ -171,10 +173,11 @@ class _Unchanged:
         with os.fdopen(read) as answer:
             found = json.load(answer)
         os.waitpid(pid, 0)
+        self._statements = {module: statements(Path(module).read_text()) for module in modules}
         #: The quickest first, here and below.
         self.passed = [session.items[i] for i in found["passed"]]
         self.seconds = dict(zip(self.passed, found["seconds"], strict=True))
-        #: By module and line.
+        #: By module and the line where a statement begins.
         self.tests = {
             module: {int(line): [session.items[i] for i in items] for line, items in lines.items()}
             for module, lines in found["lines"].items()
@@ -183,7 +186,7 @@ class _Unchanged:
     def tests_of(self, module: str, line: int | None) -> list[pytest.Item]:
         """The tests that execute a line of a module; for None any of its lines, or all tests, if there is none."""
         if line is not None:
-            return self.tests[module].get(line, [])
+            return self.tests[module].get(self._statements[module].get(line, line), [])
         some = {item for items in self.tests[module].values() for item in items}
         return [item for item in self.passed if item in some] or self.passed
 
@@ -209,18 +212,17 @@ class _Unchanged:
 
 def _trace(session: pytest.Session, modules: list[str]) -> dict[str, Any]:
     """Which tests pass, and by module and line those that execute it, in the order of their time."""
-    names = {name: module for module in modules for name in file_names(module)}
+    reached: set[tuple[str, int]] = set()
+    setattr(builtins, REACHED, reached)
+    for module in modules:
+        source, filename = Path(module).read_text(), file_names(module)[0]
+        _change(_functions_of(module), compile(marked(source, module), filename, "exec", dont_inherit=True))
     runs: list[tuple[float, int, set[tuple[str, int]]]] = []
     for position, item in enumerate(session.items):
-        seen: set[tuple[str, int]] = set()
+        reached.clear()
         began = time.process_time()
-        sys.settrace(_tracer(names, seen))
-        try:
-            good = _passes(item)
-        finally:
-            sys.settrace(None)
-        if good:
-            runs.append((time.process_time() - began, position, seen))
+        if _passes(item):
+            runs.append((time.process_time() - began, position, set(reached)))
     lines: dict[str, dict[int, list[int]]] = {module: defaultdict(list) for module in modules}
     runs.sort(key=lambda run: run[0])
     for _, position, seen in runs:
@@ -228,14 +230,6 @@ def _trace(session: pytest.Session, modules: list[str]) -> dict[str, Any]:
             lines[module][line].append(position)
     passed = [position for _, position, _ in runs]
     return {"passed": passed, "lines": lines, "seconds": [seconds for seconds, _, _ in runs]}
-
-
-def _tracer(names: dict[str, str], seen: set[tuple[str, int]]) -> Any:
-    def on_line(frame: FrameType, event: str, _: object) -> Any:
-        seen.add((names[frame.f_code.co_filename], frame.f_lineno))
-        return on_line
-
-    return lambda frame, event, _: on_line if frame.f_code.co_filename in names else None
 
 
 def _passes(item: pytest.Item) -> bool:

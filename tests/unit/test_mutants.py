@@ -17,6 +17,7 @@ from tests.mutants.native_break import Break
 from tests.mutants.native_lists import GROUPS, LISTS
 from tests.mutants.native_switch import switched
 from tests.mutants.operators import mutants_of
+from tests.mutants.python_marks import REACHED, marked, statements
 
 SOURCE = '''
 TABLE = {"a", "b"}
@@ -67,6 +68,17 @@ def test_a_mutant_of_an_inner_function_keeps_the_variables_of_the_outer_one() ->
     exec(mutant.compiled(source, "m.py"), names)  # noqa: S102
     inner.__code__ = names["outer"](True, 3).__code__
     assert inner() == 2
+
+
+def test_marks_tell_what_a_run_executes_and_change_nothing_else() -> None:
+    source = "def f(x):\n    if (x\n        > 1):\n        return [x for _ in\n            range(x)]\n    return g()\n"
+    assert statements(source) == {2: 2, 3: 2, 4: 4, 5: 4, 6: 6}
+    reached: set[tuple[str, int]] = set()
+    names: dict[str, Any] = {REACHED: reached, "g": lambda: 0}
+    exec(compile(marked(source, "m.py"), "m.py", "exec"), names)  # noqa: S102
+    assert names["f"](2) == [2, 2] and reached == {("m.py", 2), ("m.py", 4)}
+    assert names["f"](1) == 0 and reached == {("m.py", line) for line in (2, 4, 6)}
+    assert names["f"].__code__.co_firstlineno == 1 and not names["f"].__code__.co_freevars
 
 
 @pytest.mark.parametrize("name", GROUPS)
