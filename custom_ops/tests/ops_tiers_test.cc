@@ -61,6 +61,8 @@ class Session {
     float result = 0;  // what the model gives
   };
   Answer Call(float value, const std::string& control = "use") const {
+    // As if computing took long: else no tier is waited for, or asked at all.
+    Registry::Process().InternRegion(region_, region_).recompute_time.Add(1, kHour);
     ort::KernelContext looked{&lookup_info_,
                               {MakeValue(ElementType::kFloat, {1, 2}, std::vector<float>{3, 4}),
                                MakeStrings({}, {"tenant"}), MakeStrings({}, {control})},
@@ -69,15 +71,17 @@ class Session {
     Answer answer;
     answer.account = fake::Read<std::int64_t>(looked.outputs[4]);
     std::memcpy(&answer.plan, looked.outputs[1].data(), sizeof(answer.plan));
-    answer.result = fake::Read<float>(looked.outputs[2])[0];
-    if (*looked.outputs[0].data() == std::byte{0}) return answer;
+    if (*looked.outputs[0].data() == std::byte{0}) {
+      answer.result = fake::Read<float>(looked.outputs[2]).at(0);
+      return answer;
+    }
     std::memcpy(&answer.key, looked.outputs[1].data() + sizeof(PlanHeader), sizeof(Key));
     const ort::Value computed =
         MakeValue(ElementType::kFloat, {1, 2}, std::vector<float>{value, value});
     ort::KernelContext merged{
         &store_info_, {looked.outputs[1], looked.outputs[2], computed}, std::vector<ort::Value>(1)};
     store_->Compute(&merged);
-    answer.result = fake::Read<float>(merged.outputs[0])[0];
+    answer.result = fake::Read<float>(merged.outputs[0]).at(0);
     return answer;
   }
 
@@ -95,16 +99,16 @@ class Session {
 class KernelTiers : public testing::Test {
  protected:
   void SetUp() override {
-    TierSettings settings;
-    settings.disk_path = folder_.path() + "/store";
-    Tiers::Process().Configure(settings);
+    Config::Process().Configure("disk_path", folder_.path() + "/store");
+    Config::Process().Configure("bypass", "off");
     // The first of all sessions has the number that an entry of nobody would have.
     Session("another region").Call(1);
   }
   void TearDown() override {
     Config::Process().Configure("verify_fraction", std::nullopt);
-    Tiers::Process().Configure({});
-    ForgetMemory();
+    Config::Process().Configure("bypass", std::nullopt);
+    Config::Process().Configure("disk_path", std::nullopt);
+    Store::Process().Invalidate({}, SteadyNow());
   }
 
   static std::string Name() {
@@ -128,13 +132,23 @@ class KernelTiers : public testing::Test {
     return std::move(found.record);
   }
 
+  // A call of a process that has just begun. A busy machine may answer too late, once and again.
+  static Session::Answer CallAnew(const Session& session) {
+    Session::Answer answer;
+    for (int attempt = 0; attempt < 10 && answer.account != kHit; ++attempt) {
+      ForgetMemory();
+      answer = session.Call(8);
+    }
+    return answer;
+  }
+
   // What a session finds of a record like its own that is changed in one thing.
   struct Found {
     Numbers account;
     EntryRef entry;
   };
   static Found Finds(const Session& session, const std::function<void(RecordFields*)>& change) {
-    const Session::Answer own = session.Call(7);
+    const Session::Answer own = session.Call(7, "refresh");
     RecordFields fields;
     fields.key = TierKeyOf(own.key);
     fields.identity = Origins::Process().IdentityOf(static_cast<Origin>(own.plan.origin));
@@ -149,8 +163,7 @@ class KernelTiers : public testing::Test {
     };
     RegionUse use;
     Tiers::Process().Put(&use, fields, specs, fill, /*replace=*/true);
-    ForgetMemory();
-    Numbers account = session.Call(7).account;
+    Numbers account = CallAnew(session).account;
     return {std::move(account), Store::Process().Peek(own.key)};
   }
 
@@ -161,8 +174,7 @@ TEST_F(KernelTiers, WhatMemoryHasForgottenComesFromTheTier) {
   const Session session(Name());
   EXPECT_EQ(session.Call(7).account, kMiss);
   EXPECT_EQ(session.Call(8).account, kHit);
-  ForgetMemory();
-  const Session::Answer again = session.Call(8);
+  const Session::Answer again = CallAnew(session);
   EXPECT_EQ(again.account, kHit);
   EXPECT_EQ(again.result, 7);
   EXPECT_EQ(session.region().counters.disk_hits, 1u);

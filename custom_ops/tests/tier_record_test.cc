@@ -143,7 +143,8 @@ const char* ProblemWith(std::size_t at, std::size_t size, std::uint64_t number) 
   const Digest checksum = KeyedDigest(SecretOf(5), bytes.data(), checked);
   std::memcpy(bytes.data() + checked, checksum.data(), checksum.size());
   const char* problem = nullptr;
-  EXPECT_EQ(static_cast<bool>(Opened(bytes.data(), bytes.size(), &problem)), problem == nullptr);
+  const Record opened = Opened(bytes.data(), bytes.size(), &problem);
+  EXPECT_EQ(static_cast<bool>(opened), problem == nullptr);
   return problem;
 }
 

@@ -140,11 +140,16 @@ def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def unit_of(path: str) -> str:
-    """Return a source file that compiles the code of `path`: itself, or one that includes the header."""
-    if path.endswith(".cc"):
-        return path
-    header = str(Path(path).relative_to(NATIVE))
-    for source in sorted(Path(NATIVE).rglob("*.cc")):
-        if f'#include "{header}"' in source.read_text():
-            return str(source)
-    raise SystemExit(f"no file of {NATIVE} includes {header}")
+    """Return a source file that compiles the code of `path`: itself, or one that includes the header, through others
+    if need be.
+    """
+    waiting, seen = [path], {path}
+    while waiting:
+        one = waiting.pop(0)
+        if one.endswith(".cc"):
+            return one
+        line = f'#include "{Path(one).relative_to(NATIVE)}"'
+        found = [str(file) for file in sorted(Path(NATIVE).rglob("*.[ch]*")) if line in file.read_text()]
+        waiting += [name for name in found if name not in seen]
+        seen.update(found)
+    raise SystemExit(f"no file of {NATIVE} compiles {path}")

@@ -14,6 +14,7 @@ import pytest
 
 from tests.mutants.groups import PYTHON
 from tests.mutants.native_break import Break
+from tests.mutants.native_copy import unit_of
 from tests.mutants.native_lists import GROUPS, LISTS
 from tests.mutants.native_switch import switched
 from tests.mutants.operators import mutants_of
@@ -87,6 +88,14 @@ def test_what_the_lists_change_is_there_once(name: str) -> None:
     assert GROUPS[name]
     assert not problems(GROUPS[name]), f"mend these entries of {LISTS[name]}, or take them out"
     assert len({(one.file, one.change) for one in GROUPS[name]}) == len(GROUPS[name])
+
+
+def test_every_lock_is_in_some_file_that_is_compiled() -> None:
+    units = {unit_of(one.path) for one in GROUPS["locks"]}
+    assert len(units) > 10 and all(unit.endswith(".cc") for unit in units)
+    assert unit_of("custom_ops/src/tier/fetch_times.h").endswith(".cc")
+    with pytest.raises(SystemExit, match="no_such"):
+        unit_of("custom_ops/src/no_such.h")
 
 
 def problems(breaks: list[Break]) -> list[str]:
