@@ -83,7 +83,14 @@ struct Lookup {
   std::vector<ort::Value> said;
 };
 
-TEST(SessionKeys, EqualSessionsHaveEqualKeys) {
+class SessionKeys : public testing::Test {
+ protected:
+  // All of them miss, which would turn looking up off.
+  void SetUp() override { Config::Process().Configure("bypass", "off"); }
+  void TearDown() override { Config::Process().Configure("bypass", std::nullopt); }
+};
+
+TEST_F(SessionKeys, EqualSessionsHaveEqualKeys) {
   EXPECT_EQ(Lookup().Key(), Lookup().Key());
   EXPECT_EQ(Lookup().Key(), Lookup().Key(3));
   Lookup other;
@@ -93,7 +100,7 @@ TEST(SessionKeys, EqualSessionsHaveEqualKeys) {
   EXPECT_EQ(other.Key(), Lookup().Key());
 }
 
-TEST(SessionKeys, EachPartCounts) {
+TEST_F(SessionKeys, EachPartCounts) {
   const std::vector<std::function<void(Lookup*)>> changes = {
       [](Lookup*) {},
       [](Lookup* l) { l->info.strings["fingerprint"] = "g"; },
@@ -129,7 +136,7 @@ TEST(SessionKeys, EachPartCounts) {
   }
 }
 
-TEST(SessionKeys, FewAndManyRowsAreClassesOfTheirOwn) {
+TEST_F(SessionKeys, FewAndManyRowsAreClassesOfTheirOwn) {
   Lookup lookup;
   lookup.info.numbers["min_rows"] = 4;
   EXPECT_EQ(lookup.Key(2), lookup.Key(2));
@@ -137,7 +144,7 @@ TEST(SessionKeys, FewAndManyRowsAreClassesOfTheirOwn) {
   EXPECT_EQ(lookup.Key(4), lookup.Key(5));
 }
 
-TEST(SessionKeys, TheHashThatWasAskedForIsTaken) {
+TEST_F(SessionKeys, TheHashThatWasAskedForIsTaken) {
   const Words safe = Lookup().Key();
   Config::Process().Configure("hash", "xxh3");
   const Words fast = Lookup().Key();
@@ -147,7 +154,7 @@ TEST(SessionKeys, TheHashThatWasAskedForIsTaken) {
   EXPECT_NE(fast, safe);
 }
 
-TEST(SessionKeys, OfASessionThatMayNotShareAreNobodyElses) {
+TEST_F(SessionKeys, OfASessionThatMayNotShareAreNobodyElses) {
   Lookup alone;
   alone.session.shares = false;
   Lookup unseen;  // the runtime does not show the constant
@@ -158,7 +165,7 @@ TEST(SessionKeys, OfASessionThatMayNotShareAreNobodyElses) {
   }
 }
 
-TEST(SessionKeys, MachinesMayShareWhereTheyAreToldTo) {
+TEST_F(SessionKeys, MachinesMayShareWhereTheyAreToldTo) {
   const Words own = Lookup().Key();
   Config::Process().Configure("portable", "on");
   const Words portable = Lookup().Key();
@@ -168,7 +175,7 @@ TEST(SessionKeys, MachinesMayShareWhereTheyAreToldTo) {
 }
 
 // A region within another: the session shows the constant of both.
-TEST(SessionKeys, AConstantWithTwoValuesIsRefused) {
+TEST_F(SessionKeys, AConstantWithTwoValuesIsRefused) {
   const Lookup outer;
   Lookup inner;
   inner.info.strings["region"] = "inner";
@@ -180,7 +187,7 @@ TEST(SessionKeys, AConstantWithTwoValuesIsRefused) {
 }
 
 // A constant that only the outer region's lookup sees counts for the inner one as well.
-TEST(SessionKeys, ConstantsOfTheRegionAroundCount) {
+TEST_F(SessionKeys, ConstantsOfTheRegionAroundCount) {
   std::set<Words> seen;
   for (const float value : {1.0F, 2.0F}) {
     Lookup outer;
