@@ -204,6 +204,24 @@ TEST(Kernels, KeepStringsWithTheirRows) {
   EXPECT_EQ(context.outputs[3].strings, (std::vector<std::string>{"a", "b", nul, ""}));
 }
 
+TEST(Kernels, ComputeTheStringsOfTheRowsThatAreMissing) {
+  ort::KernelInfo info;
+  info.strings = {{"region", "equal strings"}, {"fingerprint", "e"}, {"granularity", "row"}};
+  info.ints = {{"input_row_axes", {0}},
+               {"output_row_axes", {0}},
+               {"output_types", {1}},
+               {"size_equations", {}}};
+  info.inputs = {ElementType::kString};
+  info.outputs = {ElementType::kBool, ElementType::kUint8, ElementType::kFloat,
+                  ElementType::kString};
+  const SessionSettings session{"", 0};
+  const CacheLookup lookup(fake::Api::Get(), &info, session);
+  const ort::Value x = fake::MakeStrings({4, 1}, {"a", "a", "b", "c"});
+  ort::KernelContext context{&info, {x}, std::vector<ort::Value>(4)};
+  lookup.Compute(&context);
+  EXPECT_EQ(context.outputs[3].strings, (std::vector<std::string>{"a", "b", "c"}));
+}
+
 TEST(Kernels, PassWhereLookingUpDoesNotPay) {
   Kernels kernels("bypassed");
   Config::Process().Configure("bypass", "auto");

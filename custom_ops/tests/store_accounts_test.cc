@@ -96,6 +96,29 @@ TEST(StoreAccounts, AReplacementReservedBeforeAClearIsNotPublished) {
   }
 }
 
+// Also those that came while the replacement was being made.
+TEST(StoreAccounts, AReplacementKeepsTheRequestsOfWhatItReplaces) {
+  Store store(11 * ChargeOf(100));
+  ASSERT_EQ(Put(&store, 1, 100, 1000), Rejection::kNone);
+  const auto specs = Bytes(100);
+  Offer offer = OfferOf(1, specs, 1000);
+  offer.replace = true;
+  Draft draft = store.Reserve(offer);
+  for (int hit = 0; hit < 20; ++hit) ASSERT_TRUE(Has(&store, 1));
+  ASSERT_TRUE(store.Publish(std::move(draft)));
+  for (std::uint64_t n = 10; n < 20; ++n) ASSERT_EQ(Put(&store, n, 100, 5000), Rejection::kNone);
+  for (std::uint64_t n = 20; n < 25; ++n) ASSERT_EQ(Put(&store, n, 100, 8000), Rejection::kNone);
+  EXPECT_TRUE(store.Peek(KeyNumber(1)));
+}
+
+TEST(StoreAccounts, AnEntryMayBeExactlyAsOldAsItsReaderTakes) {
+  Store store(kMiB);
+  ASSERT_EQ(Put(&store, 1, 100, 1), Rejection::kNone);
+  const std::uint64_t age = store.Peek(KeyNumber(1))->AgeAtMost(kDay);
+  EXPECT_TRUE(store.Find(KeyNumber(1), {kDay, age}));
+  EXPECT_FALSE(store.Find(KeyNumber(1), {kDay, age - 1}));
+}
+
 // What it would replace has made room; the rest is not to be had for what it is worth.
 TEST(StoreAccounts, AReplacementThatIsRefusedLeavesNothingCharged) {
   Store store(4 * ChargeOf(100));
