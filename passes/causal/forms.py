@@ -223,20 +223,21 @@ def _substituted_table(table: Table, places: Mapping[int, Affine | None]) -> For
         new = places.get(axis, along(axis))
         shift = None if new is None else new.constant.value
         if new is None or shift is None or len(new.terms) > 1 or any(factor != ONE for _, factor in new.terms):
-            return _range_of(table.array, stable=new is None or not new.constant.batch)
+            return range_of(table.array, stable=new is None or not new.constant.batch)
         if new.terms:
             axes.append(new.terms[0][0])
             start.append(first + shift)
         elif 0 <= first + shift < array.shape[len(axes)]:
             array = np.take(array, first + shift, len(axes))
         else:
-            return _range_of(table.array)
+            return range_of(table.array)
     if len(set(axes)) < len(axes) or any(first < 0 for first in start):
-        return _range_of(table.array)
+        return range_of(table.array)
     return Table(array, tuple(axes), tuple(start))
 
 
-def _range_of(array: npt.NDArray[np.generic], *, stable: bool = True) -> Some:
+def range_of(array: npt.NDArray[np.generic], *, stable: bool = True) -> Some:
+    """Return what is known of some entry of a constant."""
     if not array.size or array.dtype.kind not in "biuf":
         return Some(stable=stable)
     low, high = float(array.min()), float(array.max())

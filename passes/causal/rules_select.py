@@ -11,10 +11,12 @@ from actcache.passes.causal.forms import (
     Form,
     Some,
     Stack,
+    Table,
     along,
     applied,
     is_stable,
     plain_axis,
+    range_of,
     substitute,
     substitute_affine,
     table,
@@ -24,7 +26,10 @@ from actcache.passes.causal.registry import MICROSOFT, Op, Result, known, rule, 
 from actcache.passes.causal.rules_elementwise import form_of
 from actcache.passes.causal.state import Counted, LooksAhead, Place, Places, S, State, Value
 from actcache.passes.rows.rules_select import slice_bounds, slice_reaches, slice_size, split_parts
-from actcache.passes.rows.sizes import ONE, ZERO, Size, const
+from actcache.passes.rows.sizes import ONE, ZERO, Size, const, product
+
+#: Constants of so many elements are looked through for the least and the largest.
+SMALL = 1 << 16
 
 
 @rule("Concat")
@@ -206,6 +211,8 @@ def _gathered_form(data: Value, index: Value, axis: int, rank: int) -> Form | No
     if data.form is None and index.form is None:
         return None
     form = data.form if data.form is not None else _form_of_mask(data)
+    if data.is_constant and not isinstance(index.form, Affine):
+        return _one_of(data, index.form)
     if form is None or data.data or not isinstance(index.form, Affine):
         return lost(data.form if data.form is not None else index.form)
     own, wide = len(known(data)), len(known(index))
@@ -213,6 +220,14 @@ def _gathered_form(data: Value, index: Value, axis: int, rank: int) -> Form | No
     places |= {a - own: along(a + wide - 1 - rank) for a in range(axis + 1, own)}
     places[axis - own] = substitute_affine(index.form, {a - wide: along(axis + a - rank) for a in range(wide)})
     return substitute(form, places)
+
+
+def _one_of(data: Value, index: Form | None) -> Form | None:
+    """Some entry of a small constant."""
+    count = product(known(data)).value
+    found = _form_of_constant(data) if count is not None and count <= SMALL else None
+    kept = index is None or is_stable(index)
+    return range_of(found.array, stable=kept) if isinstance(found, Table) else lost(index)
 
 
 def _form_of_mask(data: Value) -> Form | None:

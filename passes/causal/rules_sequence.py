@@ -48,7 +48,7 @@ def _only_earlier(op: Op) -> None:
     reach = causal_reach(op)
     front, back = op.attribute("pads", [0, 0])
     padded = str(op.attribute("auto_pad", "NOTSET"))
-    if padded not in ("NOTSET", "VALID") or list(op.attribute("strides", [1])) != [1]:
+    if padded != "NOTSET" or list(op.attribute("strides", [1])) != [1]:
         raise LooksAhead("conv-over-positions", "the padding or stride of this convolution moves positions")
     if back > 0 or front != reach:
         text = f"a convolution that reaches {reach} positions, padded by {front} in front and {back} behind"

@@ -188,11 +188,11 @@ class _Builder:
         index = self.view.producer.get(name)
         inside = index is not None and index in self.inside and name not in self.frontier
         if inside and index is not None and (name, FULL) not in self.made and name not in self.view.constants:
-            for read in self.view.reads[index]:
-                self.tensor(read, FULL)
             if any(not isinstance(self.proof.state(read), Fixed) for read in self.view.reads[index]):
                 self.made.update({(o, FULL): o for o in self.view.writes[index]})
                 return self.sizes_of_fixed(index, name)
+            for read in self.view.reads[index]:
+                self.tensor(read, FULL)
             self.add(self.view.model.graph.node[index])
             self.made.update({(o, FULL): o for o in self.view.writes[index]})
         return name

@@ -1,0 +1,160 @@
+"""Operators besides masks: what keeps positions apart goes on from every prefix, what does not is refused and shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from actcache.passes.causal import Ahead, Causal
+from tests.conformance.causal.sketches import EMBEDDED, MIXED, POSITIONS, SCORES, WIDTH, Sketch, build
+from tests.conformance.causal.truth import looks_ahead, proven, wrong_suffixes, wrongly_proven
+
+FLOAT = "f0 = Cast<to=1>(pos)  at = Unsqueeze(f0, axis1)"
+ANGLES = f"{FLOAT} angle = Mul(at, rates)  both = Concat<axis=-1>(angle, angle)  cos = Cos(both)  sin = Sin(both)"
+ROTATED = "p0, p1 = Split<axis=-1>(h)  n1 = Neg(p1)  t = Concat<axis=-1>(n1, p0)  a = Mul(h, cos)  b = Mul(t, sin)"
+RATES = np.array([1, 0.5, 0.1, 0.02], np.float32)
+ACROSS = "x = Transpose<perm=[0,2,1]>(h)"
+BACK = "y = Transpose<perm=[0,2,1]>(c)"
+FIRST = "x = Transpose<perm=[1,0,2]>(h)"
+LAST = "r1 = Squeeze(r0, axis1)  y = Transpose<perm=[1,0,2]>(r1)"
+LENGTH = "length = Cast<to=1>(s)"
+
+
+def weights(seed: int = 3) -> dict[str, np.ndarray]:
+    """Constants that the graphs below read."""
+    random = np.random.default_rng(seed)
+
+    def drawn(*shape: int) -> np.ndarray:
+        return random.standard_normal(shape).astype(np.float32)
+
+    made = {"rates": RATES, "kernel": drawn(WIDTH, WIDTH, 3), "each": drawn(WIDTH, 1, 3), "bias": drawn(WIDTH)}
+    made |= {"gru": drawn(1, 3 * WIDTH, WIDTH), "gru_r": drawn(1, 3 * WIDTH, WIDTH), "rnn": drawn(1, WIDTH, WIDTH)}
+    made |= {"lstm": drawn(1, 4 * WIDTH, WIDTH), "begin": drawn(1, 2, WIDTH), "buckets": drawn(32)}
+    made |= {"two_gru": drawn(2, 3 * WIDTH, WIDTH), "wide": drawn(WIDTH, 4)}
+    made |= {"small": np.array(1e-5, np.float32), "ends": np.array([-1]), "back": np.array([-1])}
+    made |= {"front": np.array([-(2**31)]), "two1": np.array([2]), "four1": np.array([4]), "thirty": np.array(31)}
+    return made
+
+
+def layer(nodes: str, *, inputs: str = "", positions: dict[str, int] | None = None, opset: int = 17) -> Sketch:
+    """A graph from h [B, S, 8] to y."""
+    named = ", ".join(part for part in ("int64[B, S] ids", inputs) if part)
+    where = {"ids": 1, **(positions or {})}
+    return build(named, f"{POSITIONS} {EMBEDDED} {nodes}", where, weights=weights(), opset=opset)
+
+
+OPEN = "ok = LessOrEqual(pj, pi)"
+GOOD: dict[str, Sketch] = {
+    "rotary": layer(f"{ANGLES} {ROTATED} y = Add(a, b)"),
+    "rotary by handed in numbers": layer(
+        f"""fp = Cast<to=1>(position_ids) at = Unsqueeze(fp, axis2) angle = Mul(at, rates)
+        both = Concat<axis=-1>(angle, angle)  cos = Cos(both)  sin = Sin(both)  {ROTATED} y = Add(a, b)""",
+        inputs="int64[B, S] position_ids",
+        positions={"position_ids": 1},
+    ),
+    "distances in buckets": layer(
+        f"""{SCORES} {OPEN} d = Sub(pi, pj) far0 = Max(d, zero) far1 = Min(far0, thirty) bb = Gather(buckets, far1)
+        scb = Add(sc1, bb) sc2 = Where(ok, scb, low) {MIXED}"""
+    ),
+    "repeated keys": layer(
+        f"""{OPEN} q0 = MatMul(h, wq) q1 = Reshape(q0, heads) q = Transpose<perm=[0,2,1,3]>(q1)
+        k0 = MatMul(h, wide) ku = Unsqueeze(k0, axis1) bs = Gather<axis=0>(sh, axis0) s1 = Unsqueeze(s, axis0)
+        wanted = Concat<axis=0>(bs, two1, s1, four1) kw = Expand(ku, wanted) k = Transpose<perm=[0,1,3,2]>(kw)
+        sc0 = MatMul(q, k) sc1 = Mul(sc0, scale) sc2 = Where(ok, sc1, low) w = Softmax<axis=-1>(sc2)
+        o = MatMul(w, kw) o1 = Transpose<perm=[0,2,1,3]>(o) o2 = Reshape(o1, joined) o3 = MatMul(o2, wo)
+        y = Add(o3, h)"""
+    ),
+    "root mean square": layer(
+        "sq = Mul(h, h) mean = ReduceMean<axes=[-1]>(sq) e = Add(mean, small) r = Sqrt(e) y = Div(h, r)"
+    ),
+    "weights without softmax": layer(
+        f"""{SCORES} tri = Trilu<upper=0>(sc1) o = MatMul(tri, v) o1 = Transpose<perm=[0,2,1,3]>(o)
+        y = Reshape(o1, joined)"""
+    ),
+    "running sum": layer("y = CumSum(h, one)"),
+    "causal convolution": layer(f"{ACROSS} c = Conv<pads=[2,0]>(x, kernel, bias) {BACK}"),
+    "causal convolution, wide": layer(f"{ACROSS} c = Conv<pads=[4,0], dilations=[2]>(x, kernel) {BACK}"),
+    "causal convolution, each channel": layer(f"{ACROSS} c = Conv<pads=[2,0], group=8>(x, each) {BACK}"),
+    "GRU": layer(f"{FIRST} r0 = GRU<hidden_size=8>(x, gru, gru_r) {LAST}"),
+    "GRU that begins somewhere": layer(f"{FIRST} r0 = GRU<hidden_size=8>(x, gru, gru_r, , , begin) {LAST}"),
+    "RNN twice": layer(
+        f"""{FIRST} r0 = RNN<hidden_size=8>(x, rnn, rnn) r1 = Squeeze(r0, axis1) r2 = RNN<hidden_size=8>(r1, rnn, rnn)
+        r3 = Squeeze(r2, axis1) y = Transpose<perm=[1,0,2]>(r3)"""
+    ),
+}
+
+AHEAD: dict[str, tuple[str, Sketch]] = {
+    "mean over positions": ("over-positions", layer("m = ReduceMean<axes=[1]>(h) y = Sub(h, m)")),
+    "softmax over positions": ("softmax-over-positions", layer("y = Softmax<axis=1>(h)")),
+    "layer norm over positions": (
+        "over-positions",
+        layer(f"{ACROSS} c0 = LpNormalization<axis=2>(x) c = Identity(c0) {BACK}"),
+    ),
+    "largest of all": ("over-positions", layer("m = ReduceMax<axes=[1]>(h) y = Add(h, m)")),
+    "backwards": ("slice-positions", layer("y = Slice(h, back, front, axis1, back)")),
+    "the last one": ("pick-positions", layer("l = Gather<axis=1>(h, ends) y = Add(h, l)")),
+    "running sum backwards": ("reversed", layer("y = CumSum<reverse=1>(h, one)")),
+    "convolution, same": ("conv-looks-ahead", layer(f"{ACROSS} c = Conv<pads=[1,1]>(x, kernel, bias) {BACK}")),
+    "convolution, late": ("conv-looks-ahead", layer(f"{ACROSS} c = Conv<pads=[0,2]>(x, kernel, bias) {BACK}")),
+    "convolution, same by name": (
+        "conv-over-positions",
+        layer(f'{ACROSS} c = Conv<auto_pad="SAME_UPPER">(x, kernel, bias) {BACK}'),
+    ),
+    "GRU backwards": (
+        "reversed",
+        layer(f'{FIRST} r0 = GRU<hidden_size=8, direction="reverse">(x, gru, gru_r) {LAST}'),
+    ),
+    "GRU both ways": (
+        "reversed",
+        layer(
+            f"""{FIRST} r0 = GRU<hidden_size=8, direction="bidirectional">(x, two_gru, two_gru)
+            r1 = ReduceSum(r0, axis1) r2 = Squeeze(r1, axis1) y = Transpose<perm=[1,0,2]>(r2)"""
+        ),
+    ),
+    "divided by S": ("size-in-data", layer(f"{LENGTH} y = Div(h, length)")),
+    "scores by S": (
+        "size-in-data",
+        layer(f"{LENGTH} {SCORES} {OPEN} scs = Div(sc1, length) sc2 = Where(ok, scs, low) {MIXED}"),
+    ),
+    "rotary that S stretches": (
+        "size-in-data",
+        layer(
+            f"""{LENGTH} {FLOAT} slow = Div(rates, length) angle = Mul(at, slow) both = Concat<axis=-1>(angle, angle)
+            cos = Cos(both) sin = Sin(both) {ROTATED} y = Add(a, b)"""
+        ),
+    ),
+    "positions from the back": (
+        "size-in-data",
+        layer("rest = Sub(s, pos) ok = Cast<to=1>(rest) at = Unsqueeze(ok, axis1) y = Add(h, at)"),
+    ),
+    "buckets without a mask": (
+        "not-causal",
+        layer(f"{SCORES} d = Sub(pi, pj) ab = Abs(d) bb = Gather(buckets, ab) sc2 = Add(sc1, bb) {MIXED}"),
+    ),
+    "scale of all": ("no-causal-rule", layer("q, qs, qz = DynamicQuantizeLinear(h) y = DequantizeLinear(q, qs, qz)")),
+    "LSTM": ("lstm-state", layer(f"{FIRST} r0 = LSTM<hidden_size=8>(x, lstm, lstm) {LAST}")),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_it_goes_on_from_every_prefix(name: str) -> None:
+    sketch = GOOD[name]
+    proof = proven(sketch)
+    assert isinstance(proof.state("y"), Causal), proof.refusal("y")
+    assert proof.position_axis("y") == 1
+    assert not list(wrongly_proven(sketch, proof))
+    assert not list(wrong_suffixes(sketch, proof, ["y"]))
+
+
+@pytest.mark.parametrize("name", AHEAD)
+def test_it_is_refused(name: str) -> None:
+    rule, sketch = AHEAD[name]
+    state = proven(sketch).state("y")
+    assert isinstance(state, Ahead)
+    assert state.refusal.rule == rule, state.refusal
+    assert state.refusal.node
+
+
+@pytest.mark.parametrize("name", sorted(AHEAD.keys() - {"LSTM"}))
+def test_what_is_refused_looks_ahead(name: str) -> None:
+    assert looks_ahead(AHEAD[name][1])
