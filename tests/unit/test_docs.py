@@ -148,6 +148,16 @@ def test_every_knob_is_in_the_configuration_page() -> None:
     assert not [knob for knob in KNOBS if knob.startswith("remote_") and f"`{knob}`" not in remote]
 
 
+def test_the_attributes_of_the_operators_exist() -> None:
+    page = read(ROOT / "docs" / "reference" / "operators.md")
+    sources = [ROOT / "custom_ops/src/ops/region_attributes.cc", *(ROOT / "passes/cuts").glob("*.py")]
+    known = set(re.findall(r'"(\w+)"', " ".join(map(read, sources))))
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert len(named) > 20
+    assert named <= known, named - known
+
+
 def test_reference_pages_are_filled() -> None:
     filled = fill(read(ROOT / "docs" / "reference" / "cli.md"))
     assert "<!--" not in filled
