@@ -28,8 +28,8 @@ def models(root: Path) -> list[dict[str, Any]]:
 
     Keys, of which none goes away: ``key``, ``name``, ``sources``; ``state``: ``learning``, ``compiled`` or
     ``refused``; ``reason``, ``refusals``, ``regions``; ``ratio``: measured time relative to the original's;
-    ``reuse`` there; ``calls``: in the sample; ``attempts``, ``attempted``; ``bytes``: on disk; ``saved``: over all
-    programs, or null; ``around``: options, versions and processor.
+    ``reuse`` there; ``calls``: in the sample; ``attempts``; ``attempted``, ``compiled``: the time of
+    the last; ``bytes``: on disk; ``saved``: over all programs, or null; ``around``: options, versions and processor.
     """
     found = [_model(folder) for folder in _folders(root / "models")]
     return sorted((model for model in found if model is not None), key=lambda model: -model["attempted"])
@@ -94,6 +94,7 @@ def _model(folder: Path) -> dict[str, Any] | None:
         "calls": len(list((folder / "calls").glob("*.npz"))),
         "attempts": record.get("attempts", 0),
         "attempted": record.get("attempted", 0.0),
+        "compiled": record.get("compiled"),
         "bytes": cache.folder_size(folder),
         "saved": cache.read_json(folder / "saved.json"),
         "around": record.get("around", {}),

@@ -22,7 +22,8 @@ from typing import Any
 from tests.apps.apps import APPS, App
 
 _PROGRAMS = Path(__file__).parent / "programs"
-_ROOT = Path(__file__).resolve().parents[2]
+#: The source tree.
+ROOT = Path(__file__).resolve().parents[2]
 #: What one run may take, and how long the compiling process is waited for; seconds.
 _LONGEST = 1800
 
@@ -56,13 +57,17 @@ def prepare(app: App, folder: Path, wheel: Path) -> Path:
     return python
 
 
+def clean_environment() -> dict[str, str]:
+    """Return the environment without what would reach into a program's own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("ACTCACHE_", "PYTHON"))}
+
+
 def run(app: App, python: Path, cache: Path | None, nice: int = 19) -> Run:
     """Run a program; with a cache folder, under ``actcache run``."""
     wrapper = [str(python), "-m", "actcache", "run", "--cache-dir", str(cache), "--"] if cache else []
-    left = {name: value for name, value in os.environ.items() if not name.startswith(("ACTCACHE_", "PYTHON"))}
     done = subprocess.run(
         [*wrapper, str(python), str(_PROGRAMS / app.program)],
-        env={**left, "ACTCACHE_AUTO_NICE": str(nice)},
+        env={**clean_environment(), "ACTCACHE_AUTO_NICE": str(nice)},
         cwd=python.parents[1],
         capture_output=True,
         text=True,
@@ -112,7 +117,9 @@ def try_out(app: App, folder: Path, wheel: Path, nice: int) -> tuple[list[str], 
     cache = folder / app.name / "cache"
     shutil.rmtree(cache, ignore_errors=True)
     plain = run(app, python, None)
+    started = time.time()
     first = run(app, python, cache, nice)
+    swapped = {model["key"]: (model["saved"] or {}).get("lookups", 0) for model in models(cache, python)}
     wait(cache, python)
     learnt = models(cache, python)
     second = run(app, python, cache, nice)
@@ -120,19 +127,23 @@ def try_out(app: App, folder: Path, wheel: Path, nice: int) -> tuple[list[str], 
     after = models(cache, python)
     problems = [d for d in (differs(plain.found, r.found, app.tolerance) for r in (first, second, plain_again)) if d]
     base = (plain.seconds + plain_again.seconds) / 2
-    hits, rows = (saved(after, what) - saved(learnt, what) for what in ("hits", "lookups"))
+    hits, looked_up = (saved(after, what) - saved(learnt, what) for what in ("hits", "lookups"))
     states = ", ".join(f"{model['name']} {model['state']}" for model in learnt) or "none"
     row = [
         app.what,
         f"{base:.1f} s",
         f"{first.seconds / base:.2f}",
         f"{second.seconds / base:.2f}",
-        f"{hits:,.0f} of {rows:,.0f} rows" if rows else "–",
+        f"{hits:,.0f} of {looked_up:,.0f} rows" if looked_up else "–",
         states,
         "same" if not problems else f"DIFFERENT: {problems[0][:80]}",
     ]
     for model in learnt:
-        print(f"  {model['name']}: {model['state']}, {model['reason'] or model['ratio']}", file=sys.stderr)
+        took = f" after {model['compiled'] - started:.0f} s" if model["compiled"] else ""
+        rows = f"{swapped.get(model['key'], 0):,.0f} rows in the first run"
+        print(
+            f"  {model['name']}: {model['state']}{took}, {model['reason'] or model['ratio']}, {rows}", file=sys.stderr
+        )
     return row, not problems
 
 
@@ -140,7 +151,7 @@ def main() -> int:
     """Run the programs, print the table, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*(app.name for app in APPS), []])
-    parser.add_argument("--environments", type=Path, default=_ROOT / ".venv-apps")
+    parser.add_argument("--environments", type=Path, default=ROOT / ".venv-apps")
     parser.add_argument("--wheel", type=Path, required=True)
     parser.add_argument("--nice", type=int, default=19, help="of the compiling process, where the machine is busy")
     given = parser.parse_args()

@@ -19,8 +19,10 @@ from drawing import page
 with socket.socket() as probe:
     probe.bind(("127.0.0.1", 0))
     port = probe.getsockname()[1]
+# uvicorn ends workers that do not answer in five seconds, and on a busy machine they take longer than that to load.
+options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "2", "--timeout-worker-healthcheck", "120"]
 server = subprocess.Popen(
-    [str(Path(sys.executable).with_name("rapidocr_api")), "-ip", "127.0.0.1", "-p", str(port), "-workers", "2"],
+    [str(Path(sys.executable).with_name("uvicorn")), "rapidocr_api.main:app", *options],
     stdout=subprocess.DEVNULL,
     stderr=subprocess.DEVNULL,
 )
