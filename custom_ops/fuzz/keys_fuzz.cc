@@ -5,6 +5,7 @@
 // types, sizes, row axes and contents, out of few values, so that equal rows are not rare. The
 // second call is the first with the byte at that place changed.
 #include "units/exact_keying.h"
+#include "units/key_parts.h"
 
 #include <iterator>
 

@@ -244,6 +244,17 @@ ACTCACHE_EXPORT int64_t actcache_units(size_t inputs, const int32_t* types, cons
                                        const int64_t* row_ranks, const int64_t* equations,
                                        size_t equation_numbers, int* why);
 
+/* Likewise for a region of prefixes: into blocks of `block` positions of each row, of which this
+ * returns how many there are. `row_axes` and `position_axes` are CacheLookup's attributes
+ * input_row_axes and input_position_axes, `input_ranks` is null or that one. No blocks and a reason
+ * other than 0: the call is computed without the cache. */
+ACTCACHE_EXPORT int64_t actcache_prefix_units(size_t inputs, const int32_t* types,
+                                              const size_t* ranks, const int64_t* dims,
+                                              const int64_t* row_axes, const int64_t* position_axes,
+                                              size_t block, const int64_t* input_ranks,
+                                              const int64_t* equations, size_t equation_numbers,
+                                              int* why);
+
 /* The library's version, "0.1.0". */
 ACTCACHE_EXPORT const char* actcache_version(void);
 

@@ -29,7 +29,7 @@ class JsonLinesTest : public testing::Test {
  protected:
   JsonLinesTest() {
     Region& region = registry_.InternRegion("enc\"oder", "f1");
-    region.by_row = true;
+    region.granularity = "row";
     registry_.InternRegion("other", "f2");
     registry_.InternNamespace("");
     registry_.InternNamespace("tenant \\\n\xff \xc3\xa4");

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "units/runs.h"
+
 namespace actcache {
 namespace {
 
@@ -26,7 +28,7 @@ void ExpectUnits(const Units& units, std::size_t count, OneUnit why = OneUnit::k
 
 TEST(Cut, DividesByRowsWhereTheProofApplies) {
   // The first input has one position more than the second.
-  const RowConditions conditions{{2, -1, 0}, {{1, {{0, 1}, {1, 0}}}}};
+  const Conditions conditions{{2, -1, 0}, {{1, {{0, 1}, {1, 0}}}}};
   const RowCut cut({0, 1, -1}, {1}, conditions);
   const TensorView scalar = Shape({});
   ExpectUnits(cut.UnitsOf({Shape({4, 6}), Shape({5, 4}), scalar}), 4);
@@ -48,7 +50,7 @@ TEST(Cut, DividesByRowsWhereTheProofApplies) {
 
 TEST(Cut, DividesOnlyWhereAllSizesAreAsTheProofHasThem) {
   // The second axis is as long as the third; the third is as long as the fourth.
-  const RowConditions conditions{{}, {{0, {{0, 1}, {0, 2}}}, {0, {{0, 2}, {0, 3}}}}};
+  const Conditions conditions{{}, {{0, {{0, 1}, {0, 2}}}, {0, {{0, 2}, {0, 3}}}}};
   const RowCut cut({0}, {0}, conditions);
   ExpectUnits(cut.UnitsOf({Shape({5, 2, 2, 2})}), 5);
   ExpectUnits(cut.UnitsOf({Shape({5, 2, 2, 3})}), 1, OneUnit::kSizes);
@@ -60,7 +62,9 @@ TEST(Cut, ComputesNoFewerUnitsThanTheRegionAsksFor) {
   EXPECT_EQ(cut.Computed(1, 10), 3u);
   EXPECT_EQ(cut.Computed(1, 2), 2u);
   EXPECT_EQ(cut.Computed(5, 10), 5u);
-  EXPECT_EQ(cut.whole().Computed(1, 1), 1u);
+  EXPECT_EQ(CountOf(cut.ToCompute({&cut, 10}, {4})), 3u);
+  EXPECT_EQ(CountOf(cut.ToCompute({&cut, 2}, {1})), 2u);
+  EXPECT_EQ(CountOf(cut.whole().ToCompute({&cut.whole(), 1}, {0})), 1u);
   EXPECT_EQ(cut.CountClass(2), 2u);
   EXPECT_EQ(cut.CountClass(3), cut.CountClass(30));
 }

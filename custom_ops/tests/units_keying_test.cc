@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "units/key_parts.h"
+
 namespace actcache {
 namespace {
 

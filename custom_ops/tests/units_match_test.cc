@@ -15,8 +15,10 @@ const ElementTypes kTypes{ElementType::kFloat};
 const LookupRules kRules{FindLimits{SteadyNow()}};
 
 // Rows on axis `axis` of the live-out.
-Match Find(Store& store, const Keys& keys, std::int64_t axis = 0) {
-  return FindUnits(store, keys, RowCut({0}, {axis}), kTypes, kRules);
+Match Find(Store& store, const Keys& keys, std::int64_t axis = 0,
+           const LookupRules& rules = kRules) {
+  const RowCut cut({0}, {axis});
+  return FindUnits(store, keys, {&cut, keys.size()}, kTypes, rules);
 }
 
 Key KeyNumber(std::uint64_t n) { return Key{{n * 0x9e3779b97f4a7c15u + 1, n}}; }
@@ -94,7 +96,8 @@ TEST(Match, KeysThatShareAWordAreNotEqual) {
 TEST(Match, AnEntryOfAnotherNumberOfResultsIsAMiss) {
   Store store(1 << 20);
   Put(store, 1);
-  EXPECT_TRUE(FindUnits(store, KeyNumbers({1}), RowCut({0}, {}), {}, kRules).any_miss());
+  const RowCut cut({0}, {});
+  EXPECT_TRUE(FindUnits(store, KeyNumbers({1}), {&cut, 1}, {}, kRules).any_miss());
 }
 
 TEST(Match, AnEntryOfAnotherTypeOrRowShapeIsAMiss) {
@@ -111,30 +114,6 @@ TEST(Match, AnEntryTooFlatForTheRowAxisIsAMiss) {
   Put(store, 1, ElementType::kFloat, {2});
   EXPECT_FALSE(Find(store, KeyNumbers({1}), 1).any_miss());
   EXPECT_TRUE(Find(store, KeyNumbers({1}), 2).any_miss());
-}
-
-// Units of which each needs the ones before it.
-class ChainedCut final : public Cut {
- public:
-  ChainedCut() : Cut(PlanKind::kRow, {0}, {0}, LeastUnits{}) {}
-  Units UnitsOf(const std::vector<TensorView>& inputs) const override {
-    return {this, input(0).UnitsIn(inputs[0].dims)};
-  }
-  const Cut& whole() const override { return whole_; }
-  bool miss_ends_hits() const override { return true; }
-
- private:
-  const WholeCut whole_{1, 1};
-};
-
-TEST(Match, AMissEndsTheHitsOfACutWhoseUnitsNeedTheOnesBeforeThem) {
-  Store store(1 << 20);
-  for (const std::uint64_t n : {1, 2, 4}) Put(store, n);
-  const Keys keys = KeyNumbers({1, 2, 3, 4, 5});
-  const Match chained = FindUnits(store, keys, ChainedCut(), kTypes, kRules);
-  EXPECT_EQ(Sources(chained), (std::vector<int>{~0, ~1, 0, 1, 2}));
-  EXPECT_EQ(chained.hits.size(), 2u);
-  EXPECT_EQ(Sources(Find(store, keys)), (std::vector<int>{~0, ~1, 0, ~2, 1}));
 }
 
 std::vector<int> Flags(const Match& match) {
@@ -164,7 +143,7 @@ TEST(Match, WhatIsTooOldForTheReaderMakesWayAndCounts) {
   Put(store, 1);
   LookupRules rules = kRules;
   rules.limits.max_age_ns = 0;
-  const Match match = FindUnits(store, KeyNumbers({1, 2}), RowCut({0}, {0}), kTypes, rules);
+  const Match match = Find(store, KeyNumbers({1, 2}), 0, rules);
   EXPECT_EQ(Flags(match), (std::vector<int>{kReplace | kExpired, 0}));
   EXPECT_EQ(match.expired, 1u);
 }
@@ -174,7 +153,7 @@ TEST(Match, ARefreshUsesNothingAndReplacesAll) {
   Put(store, 1);
   LookupRules rules = kRules;
   rules.refresh = true;
-  const Match match = FindUnits(store, KeyNumbers({1, 2, 1}), RowCut({0}, {0}), kTypes, rules);
+  const Match match = Find(store, KeyNumbers({1, 2, 1}), 0, rules);
   EXPECT_EQ(Sources(match), (std::vector<int>{0, 1, 0}));
   EXPECT_EQ(Flags(match), (std::vector<int>{kReplace, kReplace}));
 }
@@ -186,7 +165,7 @@ TEST(Match, WhatIsDrawnForVerificationIsComputedToBeCompared) {
   LookupRules rules = kRules;
   rules.verify_share = 1;
   rules.verified = &sampler;
-  const Match match = FindUnits(store, KeyNumbers({1, 2}), RowCut({0}, {0}), kTypes, rules);
+  const Match match = Find(store, KeyNumbers({1, 2}), 0, rules);
   EXPECT_EQ(Flags(match), (std::vector<int>{kVerify, 0}));
   EXPECT_EQ(match.verified, 1u);
   EXPECT_EQ(match.saved_ns, 0u);

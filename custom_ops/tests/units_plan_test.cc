@@ -156,6 +156,87 @@ TEST_F(PlanTest, RefusesAWholePlanOfSeveralRowsAndAPassWithRows) {
   }
 }
 
+// A plan of 2 rows of 3 blocks, of which the first of each was found, and 2 positions more.
+class PrefixPlanTest : public PlanTest {
+ protected:
+  PrefixPlanTest() {
+    plan_.kind = PlanKind::kPrefix;
+    plan_.rows = 6;
+    plan_.length = 3;
+    plan_.tail = 2;
+    plan_.missing = 4;
+    plan_.cached_rows = 2;
+    plan_.keys = block_keys_;
+    plan_.sources = nullptr;
+    plan_.flags = block_flags_;
+    Encode();
+  }
+
+  const Key block_keys_[4] = {Key{{1, 2}}, Key{{3, 4}}, Key{{5, 6}}, Key{{7, 8}}};
+  std::uint8_t block_flags_[4] = {kKept, 0, kReplace, kVerify};
+};
+
+TEST_F(PrefixPlanTest, ReadsBackWhatWasWritten) {
+  ASSERT_EQ(Decode(), nullptr);
+  EXPECT_EQ(size_, sizeof(PlanHeader) + 4 * 17);
+  EXPECT_EQ(decoded_.kind, PlanKind::kPrefix);
+  EXPECT_EQ(decoded_.length, 3u);
+  EXPECT_EQ(decoded_.tail, 2u);
+  EXPECT_EQ(decoded_.sources, nullptr);
+  EXPECT_EQ(decoded_.keys[3], block_keys_[3]);
+  EXPECT_EQ(decoded_.flags[0], kKept);
+  EXPECT_EQ(decoded_.flags[3], kVerify);
+  EXPECT_EQ(decoded_.wanted(), 4u);
+  EXPECT_TRUE(decoded_.any_miss());
+}
+
+TEST_F(PrefixPlanTest, MayLackNothingButWhatIsBehindTheBlocks) {
+  plan_.missing = 0;
+  plan_.cached_rows = 6;
+  plan_.flight = kNoFlight;
+  Encode();
+  ASSERT_EQ(Decode(), nullptr);
+  EXPECT_TRUE(decoded_.any_miss());
+  plan_.tail = 0;
+  Encode();
+  ASSERT_EQ(Decode(), nullptr);
+  EXPECT_FALSE(decoded_.any_miss());
+}
+
+TEST_F(PrefixPlanTest, RefusesRowsThatAreNotAlike) {
+  const CallPlan sound = plan_;
+  const auto refused = [&](auto change) {
+    plan_ = sound;
+    change(plan_);
+    Encode();
+    return Decode() != nullptr;
+  };
+  EXPECT_FALSE(refused([](CallPlan&) {}));
+  EXPECT_TRUE(refused([](CallPlan& plan) { plan.length = 0; }));
+  EXPECT_TRUE(refused([](CallPlan& plan) { plan.length = 4; }));
+  EXPECT_TRUE(refused([](CallPlan& plan) { plan.cached_rows = 1; }));
+  EXPECT_TRUE(refused([](CallPlan& plan) { plan.missing = 3; }));
+  EXPECT_TRUE(refused([](CallPlan& plan) { plan.rows = plan.missing = plan.cached_rows = 0; }));
+  EXPECT_TRUE(refused([](CallPlan& plan) { plan.tail = kMaxPlanRows + 1; }));
+}
+
+TEST_F(PrefixPlanTest, OnlyPrefixesHaveALength) {
+  CallPlan rows;
+  rows.kind = PlanKind::kRow;
+  rows.region = kRegion;
+  rows.rows = rows.cached_rows = 2;
+  plan_ = rows;
+  Encode();
+  EXPECT_EQ(Decode(), nullptr);
+  plan_.length = 2;
+  Encode();
+  EXPECT_NE(Decode(), nullptr);
+  plan_ = rows;
+  plan_.tail = 1;
+  Encode();
+  EXPECT_NE(Decode(), nullptr);
+}
+
 // Whatever bytes are flipped, an accepted plan never points outside its tensors.
 TEST_F(PlanTest, CorruptedBytesNeverGetOutOfRange) {
   std::mt19937 random(1);

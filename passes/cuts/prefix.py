@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, ClassVar
 
 import onnx
@@ -46,6 +47,9 @@ class PrefixCut(Cut):
             key covers it. At least one has positions.
         live_out_positions: Likewise per live-out and state. All have positions.
         live_out_ranks: Their ranks, by which ``CacheLookup`` hands out empty tensors where nothing is known.
+        live_out_sizes: Per live-out and state the sizes of its axes, as far as they are fixed. Without them a call of
+            no positions may fail, where the original does not: onnxruntime cannot put empty tensors of different
+            sizes together.
         states: How many of the last live-outs are states.
         block: Positions of a unit. What is left over at the end of a call is computed, and not stored.
         min_suffix: Fewest positions that are computed, if any are (and the call has so many).
@@ -58,6 +62,7 @@ class PrefixCut(Cut):
     frontier_positions: tuple[int | None, ...] = ()
     live_out_positions: tuple[int | None, ...] = ()
     live_out_ranks: tuple[int, ...] = ()
+    live_out_sizes: tuple[tuple[int | None, ...], ...] = ()
     states: int = 0
     block: int = 1
     min_suffix: int = MIN_SUFFIX
@@ -117,6 +122,7 @@ class PrefixCut(Cut):
             frontier_positions=axes_of(attributes["input_position_axes"]),
             live_out_positions=axes_of(attributes["output_position_axes"]),
             live_out_ranks=tuple(attributes["output_ranks"]),
+            live_out_sizes=_per_tensor(axes_of(attributes.get("output_sizes", [])), attributes["output_ranks"]),
             states=attributes.get("states", 0),
             block=attributes.get("block", 1),
             min_suffix=attributes.get("min_suffix", MIN_SUFFIX),
@@ -143,6 +149,7 @@ class PrefixCut(Cut):
             make("input_position_axes", numbers_of(self.frontier_positions)),
             make("output_ranks", self.live_out_ranks),
             make("min_suffix", self.min_suffix),
+            *([make("output_sizes", numbers_of(list(chain(*self.live_out_sizes))))] if self.live_out_sizes else []),
             *condition_attributes(self.ranks, self.sizes),
         ]
 
@@ -176,3 +183,8 @@ class PrefixCut(Cut):
             return Units(0, OneUnit.TOO_MANY, text)
         breach = broken_rule(self.sizes, frontier, names)
         return Units(rows * (positions // self.block)) if breach is None else Units(0, breach.why, breach.text)
+
+
+def _per_tensor(sizes: Sequence[int | None], ranks: Sequence[int]) -> tuple[tuple[int | None, ...], ...]:
+    rest = iter(sizes)
+    return tuple(tuple(islice(rest, rank)) for rank in ranks) if sizes else ()

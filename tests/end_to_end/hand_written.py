@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx.parser
@@ -131,6 +131,12 @@ def batch(*rows: float, width: int = 3) -> Array:
 # -- Control functions ------------------------------------------------------------------------------------------------
 
 
+class Named(Protocol):
+    """Whatever has the id of a region."""
+
+    id: str
+
+
 class Control:
     """The library's C interface."""
 
@@ -159,14 +165,14 @@ class Control:
             if size <= len(buffer):
                 return json.loads(buffer.value)
 
-    def stats(self, region: Region) -> dict[str, Any]:
+    def stats(self, region: Named) -> dict[str, Any]:
         """The region's counters, which always have to add up."""
         counters = self._json(self._library.actcache_stats_json)["regions"][region.id]
         assert counters["lookups"] == counters["hits"] + counters["misses"] + counters["bypassed"]
         assert counters["duplicates"] <= counters["hits"]
         return counters
 
-    def counts(self, region: Region, *names: str) -> tuple[Any, ...]:
+    def counts(self, region: Named, *names: str) -> tuple[Any, ...]:
         counters = self.stats(region)
         return tuple(counters[name] for name in names)
 

@@ -67,7 +67,7 @@ _TRUST = [
         "what another session computed is nobody's"),
     Break(_SEARCH, "offer.scope = KeyScope::kShared;", "", "a shared value becomes a private one"),
     Break(_SEARCH, "offer.replace = replace;", "", "what is too old stays in memory"),
-    Break(_SEARCH, "if ((match.missing_flags[i] & kVerify) != 0) continue;", "",
+    Break(_SEARCH, "if ((match.missing_flags[i] & (kVerify | kKept)) != 0) continue;", "",
         "what is to be verified is fetched instead of computed"),
     Break(_LOOKUP, "call.recorded || rules.refresh || call.scope", "call.recorded || call.scope",
         "a refresh reads what it should replace in a tier"),

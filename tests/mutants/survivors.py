@@ -57,18 +57,12 @@ REVIEWED: dict[tuple[str, str, str], str] = {
         )
     },
     (
-        "custom_ops/src/units/exact_keying.cc",
+        "custom_ops/src/units/key_parts.cc",
         "no rank",
-        "static_cast<std::int64_t>(tensor.dims.size()), axis}; → 0, axis};",
+        "static_cast<std::int64_t>(tensor.dims.size())}; → 0};",
     ): ("the sizes are framed by their number, which is the rank"),
     (
-        "custom_ops/src/units/exact_keying.cc",
-        "a row is mistaken for a whole call",
-        "start(whole_, static_cast<std::uint64_t>(PlanKind::kWhole)); → "
-        "start(whole_, static_cast<std::uint64_t>(cut.kind()));",
-    ): "a call that is divided has an input with an axis in its description; of a whole call all are -1",
-    (
-        "custom_ops/src/units/match.cc",
+        "custom_ops/src/units/equal_keys.h",
         "batches of the wrong size go through the table",
         "if (keys.size() <= kLinear) return; → if (keys.size() <= kLinear + 64) return;",
     ): "both ways find the same; which one is quicker is for benchmarks",

@@ -19,23 +19,28 @@ T = onnx.TensorProto
 TYPES = (T.FLOAT, T.STRING, T.INT4, T.UINT4, T.BOOL, T.FLOAT16, T.COMPLEX128, T.FLOAT8E5M2)
 
 
+def numbers(values: Sequence[int] | None, kind: Any = ctypes.c_int64) -> Any:
+    return None if values is None else (kind * len(values))(*values)
+
+
 def units_of_library(cut: Cut, frontier: Sequence[TensorShape]) -> tuple[int, int]:
     """Ask the operators: the number of units, and the number of the reason."""
     attributes = {a.name: list(a.ints) for a in cut.lookup_attributes()}
-
-    def numbers(values: Sequence[int] | None, kind: Any = ctypes.c_int64) -> Any:
-        return None if values is None else (kind * len(values))(*values)
-
     equations = attributes.get("size_equations", [])
     why = ctypes.c_int(-1)
-    function = library().handle.actcache_units
+    of_prefixes = isinstance(cut, PrefixCut)
+    function = library().handle.actcache_prefix_units if of_prefixes else library().handle.actcache_units
     function.restype = ctypes.c_int64
+    blocks = (
+        [numbers(attributes["input_position_axes"]), ctypes.c_size_t(cut.block)] if isinstance(cut, PrefixCut) else []
+    )
     count = function(
         ctypes.c_size_t(len(frontier)),
         numbers([tensor.dtype for tensor in frontier], ctypes.c_int32),
         numbers([len(tensor.sizes) for tensor in frontier], ctypes.c_size_t),
         numbers([size for tensor in frontier for size in tensor.sizes]),
-        numbers(attributes["input_row_axes"] if isinstance(cut, RowCut) else None),
+        numbers(None if isinstance(cut, WholeCut) else attributes["input_row_axes"]),
+        *blocks,
         numbers(attributes.get("input_ranks")),
         numbers(equations),
         ctypes.c_size_t(len(equations)),
@@ -58,6 +63,18 @@ def random_cut(rng: np.random.Generator, tensors: int) -> Cut:
         for _ in range(rng.integers(3) * rng.integers(2))
     ]
     ranks = tuple(None if rng.random() < 0.5 else int(rng.integers(1, 4)) for _ in range(tensors))
+    if rng.random() < 0.5:
+        rows = [axis() if rng.random() < 0.5 else None for _ in range(tensors)]
+        return PrefixCut(
+            tuple(rows),
+            (0,),
+            frontier_positions=tuple(None if rng.random() < 0.2 else 0 if row == 1 else 1 for row in rows),
+            live_out_positions=(1,),
+            live_out_ranks=(2,),
+            block=int(rng.integers(1, 4)),
+            sizes=tuple(rules[:1]),
+            ranks=ranks if rng.random() < 0.2 else (),
+        )
     return RowCut(
         tuple(axis() for _ in range(tensors)),
         (0,),
@@ -84,17 +101,18 @@ def random_call(rng: np.random.Generator, tensors: int) -> list[TensorShape]:
 
 def test_python_and_the_operators_divide_calls_alike() -> None:
     rng = np.random.default_rng(11)
-    seen: Counter[OneUnit] = Counter()
+    seen: Counter[tuple[str, OneUnit]] = Counter()
     empty = 0
-    for _ in range(5000):
+    for _ in range(6000):
         tensors = int(rng.integers(1, 4))
         cut, call = random_cut(rng, tensors), random_call(rng, tensors)
         units = cut.units(call)
         assert (units.count, units.why) == units_of_library(cut, call), (cut, call)
         assert units.divided == (units.text == "")
-        seen[units.why] += 1
-        empty += units.count == 0
-    assert set(seen) == set(OneUnit) and min(seen.values()) > 50, seen
+        seen[cut.granularity, units.why] += 1
+        empty += units.count == 0 and units.divided
+    assert {why for _, why in seen} == set(OneUnit) and min(seen.values()) > 50, seen
+    assert {why for granularity, why in seen if granularity == "prefix"} == set(OneUnit) - {OneUnit.BY_CALLS}
     assert empty > 50
 
 
@@ -113,6 +131,7 @@ def test_python_and_the_operators_divide_calls_alike() -> None:
             frontier_positions=(1, None, 0),
             live_out_positions=(1, 3),
             live_out_ranks=(3, 5),
+            live_out_sizes=((None, None, 8), (2, None, 4, None, 0)),
             states=1,
             block=16,
             min_suffix=4,

@@ -111,9 +111,9 @@ void JsonLines::DescribeRegion(std::uint32_t number, std::uint64_t now_ns) {
   text_.Append(id);
   text_.Append(",\"fingerprint\":");
   text_.Append(fingerprint);
-  text_.Append(",\"granularity\":");
-  text_.Append(region.by_row.load(std::memory_order_relaxed) ? "\"row\"" : "\"tensor\"");
-  text_.Append("}\n");
+  text_.Append(",\"granularity\":\"");
+  text_.Append(region.granularity.load(std::memory_order_relaxed));
+  text_.Append("\"}\n");
   described_[number] = true;
 }
 

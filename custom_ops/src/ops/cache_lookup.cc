@@ -25,7 +25,7 @@ std::size_t CopiedBytes(const Match& match) {
   std::size_t unit_bytes = 0;
   const Entry& entry = *match.hits.front();
   for (std::size_t i = 0; i < entry.tensor_count(); ++i) unit_bytes += entry.bytes(i);
-  return unit_bytes * match.handed_out();
+  return unit_bytes * match.handed_out.count();
 }
 
 }  // namespace
@@ -72,7 +72,7 @@ CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
       region_(Registry::Process().InternRegion(attributes_.region, attributes_.fingerprint)),
       name_space_(session.name_space_number),
       keying_(attributes_, *cut_, session_, SessionConstants::ForLookup(api, info, attributes_)) {
-  region_.by_row.store(attributes_.rows, std::memory_order_relaxed);
+  region_.granularity.store(GranularityText(attributes_.kind), std::memory_order_relaxed);
 }
 
 void CacheLookup::Read(const KernelIo& io, Call& call) const {
@@ -137,14 +137,14 @@ void CacheLookup::Search(Call& call, std::uint64_t start_ns, SingleFlight& fligh
   for (;;) {
     flight.BeginSearch();
     call.match =
-        FindUnits(Store::Process(), call.keys, *call.units.cut, attributes_.output_types, rules);
+        FindUnits(Store::Process(), call.keys, call.units, attributes_.output_types, rules);
     call.now_ns = rules.limits.now_ns;
     // Waiting for other calls is not looking up.
     if (call.first_sources.empty()) call.lookup_ns = SteadyNow() - start_ns;
     const bool search =
         config.single_flight() && !rules.refresh &&
         flight.SearchAgain(call.match.missing_keys.data(), call.match.missing_flags.data(),
-                           call.match.missing.size(), kVerify);
+                           call.match.missing.size(), kVerify | kKept);
     if (!search) break;
     if (!call.recorded) rules.limits.now_ns = SteadyNow();
     if (call.first_sources.empty()) call.first_sources = std::move(call.match.sources);
@@ -165,15 +165,14 @@ void CacheLookup::SearchTiers(Call& call, LookupRules& rules) const {
   if (call.tiers.entries().empty()) return;
   rules.limits.now_ns = SteadyNow();
   rules.beside = &call.tiers.entries();
-  call.match =
-      FindUnits(Store::Process(), call.keys, *call.units.cut, attributes_.output_types, rules);
+  call.match = FindUnits(Store::Process(), call.keys, call.units, attributes_.output_types, rules);
   call.now_ns = rules.limits.now_ns;
 }
 
 void CacheLookup::WriteUnits(const KernelIo& io, Call& call, const Parallel& parallel) const {
   const std::uint64_t start = SteadyNow();
   const LookupOutputs outputs{io, parallel, attributes_, *cut_, call.units, call.match};
-  outputs.WriteCached();
+  outputs.WriteCached(call.inputs);
   if (!call.match.hits.empty()) call.fetch_ns = SteadyNow() - start;
   outputs.WriteCompact(call.inputs);
   const std::uint64_t end = SteadyNow();
@@ -292,6 +291,8 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& 
     plan.rows = static_cast<std::uint32_t>(call.units.count);
     plan.missing = static_cast<std::uint32_t>(call.match.missing.size());
     plan.cached_rows = static_cast<std::uint32_t>(call.match.hits.size());
+    plan.length = static_cast<std::uint32_t>(call.units.length);
+    plan.tail = static_cast<std::uint32_t>(call.units.tail);
     plan.keys = call.match.missing_keys.data();
     plan.sources = call.match.sources.data();
     plan.flags = call.match.missing_flags.data();

@@ -1,14 +1,17 @@
-// CacheLookup: looks the units of a call up (the rows of a batch, or the call as a whole) and hands
-// out what is known of the region's live-outs, together with what still has to be computed.
+// CacheLookup: looks the units of a call up (the rows of a batch, blocks of positions of each row,
+// or the call as a whole) and hands out what is known of the region's live-outs, together with what
+// still has to be computed.
 //
 // inputs:  the frontier (any number of tensors, any types); then, if the model was compiled with
 //          them, the call's namespace and its control word (per_call.h)
 // outputs: any_miss  bool []
 //          plan      uint8 [P], for CacheStore (plan.h)
-//          cached    one per live-out: all rows if there is no miss; else the rows that were
-//                    found, in row order; shape [0] if none was
-//          compact   one per input with a row axis: the rows to compute, equal ones once, filled
-//                    up by repeating the last (Cut::Computed); without a miss, zero rows
+//          cached    one per live-out: complete if there is no miss; else what was found: rows, in
+//                    row order, or the first positions of all rows; if nothing was, shape [0] or
+//                    zeros of the rank that output_ranks says
+//          compact   one per input that the region's cut divides along the axis of its parts
+//                    (UnitPlace::splice()): those to compute, equal rows once, filled up by
+//                    repeating the last (Cut::ToCompute); without a miss, none
 //          account   int64 [1, 3], if the model was compiled with it (per_call.h)
 // attributes: region_attributes.h
 #ifndef ACTCACHE_OPS_CACHE_LOOKUP_H_

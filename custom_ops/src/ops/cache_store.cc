@@ -9,6 +9,7 @@
 #include "units/call_plan.h"
 #include "units/computed_units.h"
 #include "units/parallel.h"
+#include "units/runs.h"
 #include "units/window.h"
 
 namespace actcache {
@@ -56,6 +57,7 @@ struct CacheStore::Call {
   TensorView plan_tensor;
   CallPlan plan;             // points into plan_tensor
   const Cut* cut = nullptr;  // by which it is divided
+  Splice splice{};           // how the results are put together; not of a pass
   std::vector<TensorView> cached;
   std::vector<TensorView> computed;
   RegionPolicy::EntryCost unit_cost{};
@@ -67,6 +69,8 @@ struct CacheStore::Call {
   bool passed() const { return plan.kind == PlanKind::kPass; }
   // Nothing was found and no two units are equal: what was computed is the result, as it is.
   bool complete() const { return passed() || plan.missing == plan.rows; }
+  // Whether units were computed; else only what lies behind them was.
+  bool has_units() const { return plan.missing > 0; }
   // What the store is told.
   std::uint64_t now_ns() const { return recorded ? recorded->store_ns : start_ns; }
 };
@@ -94,9 +98,11 @@ void CacheStore::ReadPlan(const KernelIo& io, Call& call) const {
   call.cut = call.plan.kind == cut_->kind() ? cut_.get() : &cut_->whole();
   if (problem == nullptr && !call.passed()) {
     // Such a plan has no sources: after a full hit the other branch has to run.
-    if (call.plan.missing == 0) problem = "nothing was missing";
+    if (!call.plan.any_miss()) problem = "nothing was missing";
     if (call.plan.kind != call.cut->kind()) problem = "its calls are divided in another way";
+    if (problem == nullptr) problem = call.cut->Problem(call.plan);
   }
+  if (problem == nullptr && !call.passed()) call.splice = call.cut->SpliceOf(call.plan);
   if (problem == nullptr) return;
   throw ort::Error(ort::ErrorCode::kInvalidArgument,
                    "actcache: region \"" + attributes_.region + "\": bad plan: " + problem);
@@ -112,17 +118,24 @@ void CacheStore::ReadLiveOuts(const KernelIo& io, Call& call) const {
 
 std::string CacheStore::Problem(const Call& call, std::size_t i) const {
   const Dims& computed = call.computed[i].dims;
-  const UnitAxis& axis = call.cut->output(i);
-  const std::size_t wanted = call.cut->Computed(call.plan.missing, call.plan.rows);
-  if (!axis.IsIn(computed) || axis.UnitsIn(computed) != wanted) {
-    return "live-out \"" + names_[i] + "\" has shape " + ShapeText(computed) + ", but " +
-           std::to_string(wanted) + " rows were to be computed on axis " +
-           std::to_string(axis.number());
+  const UnitPlace& place = call.cut->output(i);
+  const UnitAxis& axis = place.splice();
+  const std::string spliced = call.cut->spliced();
+  const std::string name_and_shape =
+      "live-out \"" + names_[i] + "\" has shape " + ShapeText(computed);
+  if (!place.IsIn(computed) || axis.UnitsIn(computed) != call.splice.computed) {
+    return name_and_shape + ", but " + std::to_string(call.splice.computed) + " " + spliced +
+           " were to be computed on axis " + std::to_string(axis.number());
   }
-  if (call.plan.cached_rows == 0) return "";
-  if (call.cached[i].dims == axis.WithUnits(computed, call.plan.cached_rows)) return "";
-  return "live-out \"" + names_[i] + "\" has shape " + ShapeText(computed) +
-         ", which does not fit its cached rows of shape " + ShapeText(call.cached[i].dims);
+  if (place.positions().divides() && place.rows().divides() &&
+      place.rows().UnitsIn(computed) != call.splice.rows) {
+    return name_and_shape + ", but the call has " + std::to_string(call.splice.rows) +
+           " rows, on axis " + std::to_string(place.rows().number());
+  }
+  if (call.splice.found == 0) return "";
+  if (call.cached[i].dims == axis.WithUnits(computed, call.splice.found)) return "";
+  return name_and_shape + ", which does not fit its cached " + spliced + " of shape " +
+         ShapeText(call.cached[i].dims);
 }
 
 bool CacheStore::Check(const Call& call) const {
@@ -133,37 +146,29 @@ bool CacheStore::Check(const Call& call) const {
   if (problem.empty()) return true;
   if (!call.complete()) {
     throw ort::Error(ort::ErrorCode::kFail,
-                     "actcache: region \"" + attributes_.region + "\": " + problem +
-                         "; it does not work row by row; compile it with --granularity tensor");
+                     "actcache: region \"" + attributes_.region + "\": " + problem + "; its " +
+                         call.cut->spliced() +
+                         " depend on each other; compile it with --granularity tensor");
   }
   RegionCounters::Add(region_.counters.anomalies, 1);
   return false;
 }
 
 void CacheStore::Write(const KernelIo& io, const Call& call, const Parallel& parallel) const {
-  for (std::size_t i = 0; i < call.computed.size(); ++i) {
+  for (std::size_t i = 0; i < attributes_.handed_on(); ++i) {
     const TensorView& computed = call.computed[i];
-    const UnitAxis& axis = call.cut->output(i);
+    const UnitAxis& axis = call.cut->output(i).splice();
     const Dims dims =
-        call.complete() ? computed.dims : axis.WithUnits(computed.dims, call.plan.rows);
+        call.complete() ? computed.dims : axis.WithUnits(computed.dims, call.splice.complete);
     const KernelIo::Output output = io.Allocate(i, computed.type, dims);
     if (output.data == nullptr) continue;
     if (call.complete()) {
       CopyAll(parallel, computed.data, output.data, computed.bytes);
       continue;
     }
-    const Window from_computed = axis.In(computed);
-    const Window from_cached =
-        axis.In(computed.type, axis.WithUnits(computed.dims, call.plan.cached_rows));
-    const Window to = axis.In(computed.type, dims);
-    CopyUnits(
-        parallel, call.plan.rows, to.unit_bytes(),
-        [&](std::size_t unit) {
-          const RowSource source = call.plan.sources[unit];
-          return source.cached() ? ConstUnit{call.cached[i].data, from_cached, source.index()}
-                                 : ConstUnit{computed.data, from_computed, source.index()};
-        },
-        [&](std::size_t unit) { return MutableUnit{output.data, to, unit}; });
+    const Dims cached = axis.WithUnits(computed.dims, call.splice.found);
+    CopyRuns(parallel, call.splice.runs, {call.cached[i].data, axis.In(computed.type, cached)},
+             {computed.data, axis.In(computed)}, output.data, axis.In(computed.type, dims));
   }
 }
 
@@ -171,15 +176,13 @@ void CacheStore::Appraise(Call& call) const {
   const CallPlan& plan = call.plan;
   call.compute_ns = call.start_ns - std::min(call.start_ns, plan.lookup_end_ns);
   RegionCounters::Add(region_.counters.compute_ns, call.compute_ns);
-  region_.recompute_time.Add(plan.missing, call.compute_ns);
   call.recorded = region_.logged.Current();
+  if (!call.has_units()) return;
   call.unit_cost = call.recorded
                        ? RegionPolicy::EntryCost{call.recorded->cost_ns, call.recorded->fetch_ns}
                        : region_.policy.Computed(plan.shape, plan.missing, call.compute_ns);
-  const auto reused = static_cast<std::size_t>(
-      std::count_if(plan.sources, plan.sources + plan.rows,
-                    [](const RowSource& source) { return !source.cached(); }));
-  call.saved_ns = (reused - plan.missing) * call.unit_cost.recompute_ns;
+  region_.recompute_time.Add(plan.missing, call.compute_ns);
+  call.saved_ns = (plan.wanted() - plan.missing) * call.unit_cost.recompute_ns;
   RegionCounters::Add(region_.counters.saved_ns, call.saved_ns);
 }
 
@@ -197,14 +200,14 @@ void CacheStore::Compute(ort::KernelContext* context) const {
   const std::uint64_t copy_end = SteadyNow();
   call.copy_ns = copy_end - call.start_ns;
   RegionCounters::Add(counters.copy_ns, call.copy_ns);
-  if (!call.passed() && divisible) {
+  if (!call.passed() && divisible && call.has_units()) {
     call.kept = keeper_.Keep(
         io, {call.plan, *call.cut, call.computed, call.unit_cost, call.now_ns()}, parallel);
   }
   const std::uint64_t end = SteadyNow();
   RegionCounters::Add(counters.overhead_ns, end - call.start_ns);
   if (call.passed()) return;
-  if (!call.recorded) {
+  if (!call.recorded && call.has_units()) {
     region_.policy.Published({call.plan.shape, call.plan.missing, end - copy_end, call.saved_ns});
   }
   Audit(call);

@@ -1,10 +1,11 @@
 // CacheStore: puts the complete live-outs together from found and computed units, and publishes
-// what was computed. Stands in the branch that runs when something is missing.
+// what was computed. Stands in the branch that runs when something is missing. States, the last of
+// the live-outs, are kept in entries alone: nothing is put together of them.
 //
 // inputs:  plan      of the region's CacheLookup
 //          cached    one per live-out, from CacheLookup
 //          computed  one per live-out, from the region's nodes on what was to be computed
-// outputs: the complete live-outs
+// outputs: the complete live-outs; a model may have outputs without a name for states
 // attributes: region_attributes.h
 #ifndef ACTCACHE_OPS_CACHE_STORE_H_
 #define ACTCACHE_OPS_CACHE_STORE_H_

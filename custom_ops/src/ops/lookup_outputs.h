@@ -24,15 +24,19 @@ struct LookupOutputs {
   const Match& match;  // empty for a pass
 
   // `cached`: without a miss the complete results, with one what CacheStore merges.
-  void WriteCached() const;
-  // `compact`: the missing units of the inputs that the region's cut divides, as many as
-  // Cut::Computed() says; everything where nothing was found.
+  void WriteCached(const std::vector<TensorView>& inputs) const;
+  // `compact`: what is to be computed of the inputs that the region's cut divides along a splice
+  // axis (Cut::ToCompute()); everything where nothing was found.
   void WriteCompact(const std::vector<TensorView>& inputs) const;
 
  private:
-  // Units `which` of an input, in that order.
-  void WriteSome(std::size_t output, std::size_t input, const TensorView& from,
-                 const SmallVector<std::uint32_t, 16>& which) const;
+  // Where live-out i of hit h is: number h * live_outs() + i.
+  using Payloads = SmallVector<const void*, 64>;
+  Payloads PayloadsOfHits() const;
+  // Of the batch, as far as the inputs say.
+  std::size_t RowsOf(const std::vector<TensorView>& inputs) const;
+  void WriteRuns(std::size_t output, std::size_t input, const TensorView& from,
+                 const Runs& runs) const;
 };
 
 }  // namespace actcache

@@ -16,13 +16,25 @@
 
 namespace actcache {
 
+// What only regions of prefixes have (passes/cuts/prefix.py).
+struct PrefixAttributes {
+  Axes input_positions;                      // CacheLookup only; -1: it belongs to all positions
+  Axes output_positions;                     // per live-out
+  SmallVector<std::size_t, 8> output_ranks;  // CacheLookup only
+  std::vector<Dims> output_sizes;            // likewise, of so many axes, -1: not fixed; or none
+  std::size_t states = 0;
+  std::size_t block = 1;
+  std::size_t min_suffix = 2;  // CacheLookup only
+};
+
 struct RegionAttributes {
   std::string region;
   std::string fingerprint;
-  bool rows = false;                         // granularity: "row", else "tensor"
+  PlanKind kind = PlanKind::kWhole;          // granularity
   Axes input_row_axes;                       // CacheLookup only; -1: no row axis
   Axes output_row_axes;                      // per live-out; all -1 for "tensor"
-  ElementTypes output_types;                 // per live-out
+  ElementTypes output_types;                 // per live-out; states are the last of them
+  PrefixAttributes prefix;                   // of granularity "prefix"
   std::vector<SizeEquation> size_equations;  // CacheLookup only; none for "tensor"
   // The attributes min_rows and min_computed_rows; absent in most models: 1.
   LeastUnits least_rows;
@@ -50,12 +62,25 @@ struct RegionAttributes {
   // CacheStore only: what its inputs behind the constants are.
   std::vector<WeightSample> samples;
 
+  // What entries hold: live-outs and states.
   std::size_t live_outs() const { return output_types.size(); }
+  // Live-outs without the states.
+  std::size_t handed_on() const { return live_outs() - prefix.states; }
   // How many inputs are the frontier; they come first.
   std::size_t frontier() const { return input_row_axes.size(); }
-  std::size_t row_inputs() const;
-  std::size_t account_output() const { return 2 + live_outs() + row_inputs(); }
+  // Per input the axis along which what is to be computed is handed out; -1: it is not.
+  const Axes& compact_axes() const;
+  std::size_t compact_inputs() const;
+  std::size_t account_output() const { return 2 + live_outs() + compact_inputs(); }
+  // The shape of a live-out of which nothing is known, in a call of so many rows.
+  Dims EmptyDims(std::size_t live_out, std::size_t rows) const;
 };
+
+// Throws the ort::Error of attributes that make no sense.
+[[noreturn]] void RefuseAttributes(const RegionAttributes& attributes, const std::string& problem);
+
+// As the attribute, the audit log and statistics name it.
+const char* GranularityText(PlanKind kind);
 
 // Both throw ort::Error with a message that names the operator and the attribute.
 RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo* info);

@@ -7,9 +7,17 @@
 #include "hash/digest.h"
 #include "hash/secret.h"
 #include "ops/session_identity.h"
+#include "units/chained_keying.h"
+#include "units/exact_keying.h"
 
 namespace actcache {
 namespace {
+
+std::unique_ptr<const Keying> MakeKeying(HashKind hash, const KeyIdentity& identity, const Cut& cut,
+                                         const ElementTypes& types) {
+  if (cut.chained()) return std::make_unique<ChainedKeying>(hash, identity, cut, types);
+  return std::make_unique<ExactKeying>(hash, identity, cut, types);
+}
 
 // What no other kernel's keys have.
 std::string PrivateSalt() {
@@ -21,8 +29,8 @@ std::string PrivateSalt() {
 
 struct SessionKeying::Keyings {
   std::uint64_t generation;  // of the secret
-  ExactKeying blake3;
-  ExactKeying xxh3;
+  std::unique_ptr<const Keying> blake3;
+  std::unique_ptr<const Keying> xxh3;
 };
 
 SessionKeying::SessionKeying(const RegionAttributes& attributes, const Cut& cut,
@@ -38,10 +46,9 @@ std::unique_ptr<const SessionKeying::Keyings> SessionKeying::Make(const std::str
                              attributes_.namespace_input >= 0, agreed, scope};
   // First the generation: should the secret change meanwhile, they are made once more.
   const std::uint64_t generation = SecretGeneration();
-  return std::unique_ptr<const Keyings>(
-      new Keyings{generation,
-                  {HashKind::kBlake3, identity, cut_, attributes_.output_types},
-                  {HashKind::kXxh3, identity, cut_, attributes_.output_types}});
+  return std::unique_ptr<const Keyings>(new Keyings{
+      generation, MakeKeying(HashKind::kBlake3, identity, cut_, attributes_.output_types),
+      MakeKeying(HashKind::kXxh3, identity, cut_, attributes_.output_types)});
 }
 
 std::unique_ptr<const SessionKeying::Keyings> SessionKeying::MakeShared(const KernelIo& io) const {
@@ -89,8 +96,8 @@ const Keying& SessionKeying::Of(HashKind hash, bool tiers, const KernelIo& io) c
   const Keyings* chosen = &Current(&shared_, io);  // who the session is is known from now on
   const bool apart = origin() != Origins::kNone && Origins::Process().IsApart(origin());
   if (apart) chosen = &Current(&own_, io);
-  const bool leave = tiers && chosen->blake3.scope() == KeyScope::kShared;
-  return hash == HashKind::kXxh3 && !leave ? chosen->xxh3 : chosen->blake3;
+  const bool leave = tiers && chosen->blake3->scope() == KeyScope::kShared;
+  return hash == HashKind::kXxh3 && !leave ? *chosen->xxh3 : *chosen->blake3;
 }
 
 }  // namespace actcache

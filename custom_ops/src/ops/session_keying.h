@@ -15,7 +15,7 @@
 #include "ops/session.h"
 #include "ops/session_constants.h"
 #include "policy/origins.h"
-#include "units/exact_keying.h"
+#include "units/keying.h"
 
 namespace actcache {
 

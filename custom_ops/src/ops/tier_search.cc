@@ -61,7 +61,7 @@ void TierSearch::Run(Region& region, std::uint32_t name_space, const FindLimits&
     std::vector<std::size_t> places;  // in match.missing
     std::vector<TierKey> keys;
     for (std::size_t i = 0; i < match.missing.size(); ++i) {
-      if ((match.missing_flags[i] & kVerify) != 0) continue;
+      if ((match.missing_flags[i] & (kVerify | kKept)) != 0) continue;
       places.push_back(i);
       keys.push_back(TierKeyOf(match.missing_keys[i], tails[match.missing[i]]));
     }

@@ -19,12 +19,13 @@ UnitKeeper::Kept UnitKeeper::Keep(const KernelIo& io, const Call& call,
   std::uint64_t verified = 0;
   try {
     const ComputedUnits units(call.cut, call.computed);
-    kept.outcomes.reserve(call.plan.missing);
-    for (std::size_t unit = 0; unit < call.plan.missing; ++unit) {
+    kept.outcomes.resize(call.plan.missing, Outcome::kNothing);
+    for (std::size_t i = 0; i < call.plan.missing; ++i) {
+      // Of a chain the first units are needed by all: they are to be the last that are evicted.
+      const std::size_t unit = call.cut.chained() ? call.plan.missing - 1 - i : i;
       if ((call.plan.flags[unit] & kVerify) != 0) ++verified;
-      const Outcome outcome = See(io, call, units, unit, parallel);
-      if (outcome == Outcome::kStored) ++stored;
-      kept.outcomes.push_back(outcome);
+      kept.outcomes[unit] = See(io, call, units, unit, parallel);
+      if (kept.outcomes[unit] == Outcome::kStored) ++stored;
     }
     kept.stored_bytes = stored * units.unit_bytes();
   } catch (...) {
@@ -40,6 +41,7 @@ UnitKeeper::Outcome UnitKeeper::See(const KernelIo& io, const Call& call,
                                     const Parallel& parallel) const {
   const std::uint8_t flags = call.plan.flags[unit];
   if ((flags & kVerify) != 0) return Verify(io, call, units, unit);
+  if ((flags & kKept) != 0) return Outcome::kPresent;
   const Outcome outcome = Publish(call, units, unit, parallel);
   // What is there already, somebody else has written.
   if (outcome != Outcome::kPresent) PutToTiers(call, units, unit, parallel);
@@ -69,8 +71,9 @@ UnitKeeper::Outcome UnitKeeper::Publish(const Call& call, const ComputedUnits& u
   if (!draft) {
     return draft.rejection() == Rejection::kPresent ? Outcome::kPresent : Outcome::kRefused;
   }
-  units.CopyTo([&](std::size_t i) { return static_cast<std::byte*>(draft.data(i)); }, unit,
-               parallel);
+  SmallVector<void*, 16> places(units.specs().size());
+  draft.AllData(places.data());
+  units.CopyTo([&](std::size_t i) { return static_cast<std::byte*>(places[i]); }, unit, parallel);
   return store.Publish(std::move(draft)) ? Outcome::kStored : Outcome::kRefused;
 }
 

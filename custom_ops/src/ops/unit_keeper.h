@@ -37,7 +37,7 @@ class UnitKeeper {
     std::uint64_t now_ns;
   };
   struct Kept {
-    SmallVector<Outcome, 64> outcomes;  // of the computed units, as far as they were seen to
+    SmallVector<Outcome, 64> outcomes;  // of the computed units; kNothing if not seen to
     std::uint64_t stored_bytes = 0;
   };
 

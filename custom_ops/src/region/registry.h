@@ -90,8 +90,8 @@ struct Region {
   LoggedCalls logged;                 // for a replay
   Sampler verification;               // of hits
   std::atomic<bool> disabled{false};  // by a mismatch, until the process ends
-  // For the audit log: whether its rows are entries of their own, and what was last said of it.
-  std::atomic<bool> by_row{false};
+  // For the audit log: what an entry of it is, and what was last said of it.
+  std::atomic<const char*> granularity{"tensor"};
   std::atomic<RegionState> audited_state{RegionState::kActive};
 };
 

@@ -41,6 +41,8 @@ class Draft {
   // Uninitialised; aligned as Entry says. The caller writes all bytes(i) of it.
   void* data(std::size_t i) noexcept { return const_cast<void*>(entry_->data(i)); }
   std::size_t bytes(std::size_t i) const noexcept { return entry_->bytes(i); }
+  // data(i) of all tensors, into as many places.
+  void AllData(void** out) noexcept { entry_->AllData(const_cast<const void**>(out)); }
   std::size_t charge() const noexcept { return entry_->charge(); }
 
  private:

@@ -99,10 +99,7 @@ std::size_t Entry::bytes(std::size_t i) const noexcept {
 }
 
 const void* Entry::data(std::size_t i) const noexcept {
-  RecordReader all(*this);
-  for (std::size_t k = 0; k < all.count(); ++k) all.Next();
-  auto at = reinterpret_cast<std::uintptr_t>(all.end());
-  at = AlignUp(at, kAlignment);
+  std::uintptr_t at = PayloadsBegin();
   for (RecordReader record(*this);;) {
     record.Next();
     at = AlignUp(at, AlignmentOf(record.bytes));
@@ -111,10 +108,35 @@ const void* Entry::data(std::size_t i) const noexcept {
   }
 }
 
-std::size_t Entry::charge() const noexcept {
+void Entry::AllData(const void** out) const noexcept {
+  std::uintptr_t at = PayloadsBegin();
+  RecordReader record(*this);
+  for (std::size_t i = 0; i < record.count(); ++i) {
+    record.Next();
+    at = AlignUp(at, AlignmentOf(record.bytes));
+    out[i] = reinterpret_cast<const void*>(at);
+    at = AlignUp(at + record.bytes, kAlignment);
+  }
+}
+
+std::uintptr_t Entry::PayloadsBegin() const noexcept {
+  return AlignUp(reinterpret_cast<std::uintptr_t>(RecordsEnd()), kAlignment);
+}
+
+const unsigned char* Entry::RecordsEnd() const noexcept {
   RecordReader all(*this);
   for (std::size_t i = 0; i < all.count(); ++i) all.Next();
-  auto end = static_cast<std::size_t>(all.end() - reinterpret_cast<const unsigned char*>(this));
+  return all.end();
+}
+
+bool Entry::SameTensors(const Entry& other) const noexcept {
+  const auto size = RecordsEnd() - records();
+  return size == other.RecordsEnd() - other.records() &&
+         std::equal(records(), RecordsEnd(), other.records());
+}
+
+std::size_t Entry::charge() const noexcept {
+  auto end = static_cast<std::size_t>(RecordsEnd() - reinterpret_cast<const unsigned char*>(this));
   RecordReader record(*this);
   for (std::size_t i = 0; i < record.count(); ++i) {
     record.Next();

@@ -51,12 +51,17 @@ class Entry {
     return static_cast<std::uint64_t>(TicksBetween(TickOf(now_ns), expires_)) << kTickBits;
   }
 
+  // Whether types, sizes and shapes of all its tensors are those of another entry.
+  bool SameTensors(const Entry& other) const noexcept;
+
   std::size_t tensor_count() const noexcept;
   // REQUIRES, for all: i < tensor_count(). Time grows with i. Pointers live as long as the entry.
   std::int32_t dtype(std::size_t i) const noexcept;
   DimsView dims(std::size_t i) const noexcept;
   const void* data(std::size_t i) const noexcept;
   std::size_t bytes(std::size_t i) const noexcept;
+  // data(i) of all tensors, into as many places. Takes as long as the last data(i) alone.
+  void AllData(const void** out) const noexcept;
 
  private:
   friend class Draft;
@@ -88,6 +93,8 @@ class Entry {
   class RecordReader;
   unsigned char* records() noexcept;
   const unsigned char* records() const noexcept;
+  const unsigned char* RecordsEnd() const noexcept;
+  std::uintptr_t PayloadsBegin() const noexcept;
 
   // Hits are worth this much per byte each; 0 if fetching costs as much as computing.
   double gain() const noexcept { return gain_; }

@@ -9,17 +9,34 @@ namespace actcache {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x504c4341;  // "ACLP"
-constexpr std::uint16_t kVersion = 6;
+constexpr std::uint16_t kVersion = 7;
 
 static_assert(std::is_trivially_copyable_v<Key> && sizeof(Key) == 16);
 static_assert(std::is_trivially_copyable_v<KeyTail> && sizeof(KeyTail) == 16);
 static_assert(std::is_trivially_copyable_v<RowSource> && sizeof(RowSource) == 4);
 
-std::size_t SourceCount(std::size_t rows, std::size_t missing) { return missing > 0 ? rows : 0; }
+// Of a CallPlan or its header.
+template <typename Described>
+std::size_t SourceCount(const Described& plan) {
+  return plan.missing > 0 && plan.kind != PlanKind::kPrefix ? plan.rows : 0;
+}
 
-std::size_t SizeOf(std::size_t rows, std::size_t missing, bool tails) {
-  return sizeof(PlanHeader) + missing * (sizeof(Key) + sizeof(std::uint8_t)) +
-         (tails ? missing * sizeof(KeyTail) : 0) + SourceCount(rows, missing) * sizeof(RowSource);
+template <typename Described>
+std::size_t SizeOf(const Described& plan, bool tails) {
+  return sizeof(PlanHeader) + plan.missing * (sizeof(Key) + sizeof(std::uint8_t)) +
+         (tails ? plan.missing * sizeof(KeyTail) : 0) + SourceCount(plan) * sizeof(RowSource);
+}
+
+// The same number of blocks is found in every row, and the others are missing.
+const char* CheckBlocks(const PlanHeader& header) {
+  if (header.rows == 0 || header.length == 0 || header.rows % header.length != 0) {
+    return "its rows are of unequal length";
+  }
+  if (header.cached_rows % (header.rows / header.length) != 0 ||
+      header.missing != header.rows - header.cached_rows) {
+    return "what is found and what is missing does not make whole rows";
+  }
+  return header.tail <= kMaxPlanRows ? nullptr : "its rows are too long";
 }
 
 const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_t region) {
@@ -44,16 +61,21 @@ const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_
       break;
     case PlanKind::kRow:
       break;
+    case PlanKind::kPrefix:
+      if (const char* problem = CheckBlocks(header)) return problem;
+      break;
     default:
       return "its kind is unknown";
   }
-  const std::size_t wanted = SizeOf(header.rows, header.missing, header.tails != 0);
-  return size == wanted ? nullptr : "its size is wrong";
+  if (header.kind != PlanKind::kPrefix && (header.length != 1 || header.tail != 0)) {
+    return "only prefixes have a length";
+  }
+  return size == SizeOf(header, header.tails != 0) ? nullptr : "its size is wrong";
 }
 
 // Every source in range, and every computed row used, as M unique rows must be.
 const char* CheckSources(const CallPlan& plan) {
-  if (plan.missing == 0) return nullptr;
+  if (plan.sources == nullptr) return nullptr;
   std::uint32_t seen = 0;
   for (std::uint32_t row = 0; row < plan.rows; ++row) {
     const RowSource source = plan.sources[row];
@@ -79,8 +101,12 @@ const char* CheckFlags(const CallPlan& plan) {
 
 }  // namespace
 
-std::size_t PlanBytes(const CallPlan& plan) {
-  return SizeOf(plan.rows, plan.missing, plan.tails != nullptr);
+std::size_t PlanBytes(const CallPlan& plan) { return SizeOf(plan, plan.tails != nullptr); }
+
+std::size_t CallPlan::wanted() const {
+  if (sources == nullptr) return missing;
+  return static_cast<std::size_t>(std::count_if(
+      sources, sources + rows, [](const RowSource& source) { return !source.cached(); }));
 }
 
 void EncodePlan(const CallPlan& plan, std::byte* out) {
@@ -98,7 +124,9 @@ void EncodePlan(const CallPlan& plan, std::byte* out) {
                           plan.call,
                           plan.origin,
                           static_cast<std::uint16_t>(plan.scope),
-                          static_cast<std::uint16_t>(plan.tails != nullptr && plan.missing > 0)};
+                          static_cast<std::uint16_t>(plan.tails != nullptr && plan.missing > 0),
+                          plan.length,
+                          plan.tail};
   std::memcpy(out, &header, sizeof(header));
   if (plan.missing == 0) return;
   out += sizeof(header);
@@ -108,8 +136,10 @@ void EncodePlan(const CallPlan& plan, std::byte* out) {
     std::memcpy(out, plan.tails, plan.missing * sizeof(KeyTail));
     out += plan.missing * sizeof(KeyTail);
   }
-  std::memcpy(out, plan.sources, plan.rows * sizeof(RowSource));
-  out += plan.rows * sizeof(RowSource);
+  if (const std::size_t sources = SourceCount(plan) * sizeof(RowSource); sources > 0) {
+    std::memcpy(out, plan.sources, sources);
+    out += sources;
+  }
   std::memcpy(out, plan.flags, plan.missing);
 }
 
@@ -141,9 +171,11 @@ const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t r
     plan->tails = reinterpret_cast<const KeyTail*>(sources);
     sources += header.missing * sizeof(KeyTail);
   }
-  plan->sources = reinterpret_cast<const RowSource*>(sources);
-  plan->flags = reinterpret_cast<const std::uint8_t*>(
-      sources + SourceCount(header.rows, header.missing) * sizeof(RowSource));
+  const std::size_t count = SourceCount(header);
+  plan->length = header.length;
+  plan->tail = header.tail;
+  plan->sources = count > 0 ? reinterpret_cast<const RowSource*>(sources) : nullptr;
+  plan->flags = reinterpret_cast<const std::uint8_t*>(sources + count * sizeof(RowSource));
   const char* problem = CheckSources(*plan);
   return problem != nullptr ? problem : CheckFlags(*plan);
 }

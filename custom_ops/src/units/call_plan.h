@@ -7,7 +7,8 @@
 // operator leave its tensors.
 //
 // Layout: PlanHeader, then `missing` keys, then as many second halves of keys, if the header says
-// so, then (only if something is missing) `rows` sources, then `missing` bytes of MissingFlags.
+// so, then (only if something is missing, and only of rows and whole calls) `rows` sources, then
+// `missing` bytes of MissingFlags.
 #ifndef ACTCACHE_UNITS_CALL_PLAN_H_
 #define ACTCACHE_UNITS_CALL_PLAN_H_
 
@@ -25,6 +26,9 @@ enum class PlanKind : std::uint8_t {
   kPass = 0,   // nothing was looked up; the computed live-outs are the results
   kRow = 1,    // one key per row of the batch
   kWhole = 2,  // one key for the whole call: rows == 1
+  // One key per block of positions of each row of the batch. The first `cached_rows` of them, as
+  // many in each row, were found, the others are missing; so there are no sources.
+  kPrefix = 3,
 };
 
 // Where a row of the complete live-outs comes from: `computed(i)` is row i of the computed
@@ -48,8 +52,9 @@ enum MissingFlags : std::uint8_t {
   kReplace = 1,  // what is stored takes the place of an entry with the key
   kVerify = 2,   // the row was found: compare what is computed with the entry
   kExpired = 4,  // its entry was too old
+  kKept = 8,     // an entry has it, or will have: it is computed because others are, and not stored
 };
-inline constexpr std::uint8_t kAllMissingFlags = kReplace | kVerify | kExpired;
+inline constexpr std::uint8_t kAllMissingFlags = kReplace | kVerify | kExpired | kKept;
 
 struct PlanHeader {
   std::uint32_t magic;
@@ -68,8 +73,10 @@ struct PlanHeader {
   std::uint32_t origin;  // of the lookup's kernel (policy/origins.h)
   std::uint16_t scope;   // of the keys: a KeyScope
   std::uint16_t tails;   // 1: the keys have second halves
+  std::uint32_t length;  // of `rows`, in each row of the batch; 1 but for kPrefix
+  std::uint32_t tail;    // positions behind them in each row; 0 but for kPrefix
 };
-static_assert(sizeof(PlanHeader) == 56 && alignof(PlanHeader) == 8, "plan bytes have no padding");
+static_assert(sizeof(PlanHeader) == 64 && alignof(PlanHeader) == 8, "plan bytes have no padding");
 
 // Row counts above this do not fit a RowSource; such a call is looked up as a whole.
 inline constexpr std::size_t kMaxPlanRows = 0x7fffffff;
@@ -88,10 +95,17 @@ struct CallPlan {
   std::uint64_t call = 0;
   std::uint16_t origin = 0;
   KeyScope scope = KeyScope::kProcess;  // of the keys
-  const Key* keys = nullptr;            // `missing` of them
+  std::uint32_t length = 1;
+  std::uint32_t tail = 0;
+  const Key* keys = nullptr;       // `missing` of them
   const KeyTail* tails = nullptr;  // as many, for what goes to other processes; null: nothing does
-  const RowSource* sources = nullptr;   // `rows` of them if missing > 0, else none
+  const RowSource* sources = nullptr;   // `rows` of them if missing > 0, else none; not of kPrefix
   const std::uint8_t* flags = nullptr;  // `missing` of them: MissingFlags
+
+  // Whether anything is to be computed.
+  bool any_miss() const { return missing > 0 || tail > 0; }
+  // How many units were wanted that are computed, equal ones counted each.
+  std::size_t wanted() const;
 };
 
 std::size_t PlanBytes(const CallPlan& plan);

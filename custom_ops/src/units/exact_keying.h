@@ -11,30 +11,12 @@
 #define ACTCACHE_UNITS_EXACT_KEYING_H_
 
 #include <cstddef>
-#include <string_view>
 #include <vector>
 
 #include "hash/hasher.h"
 #include "units/keying.h"
 
 namespace actcache {
-
-// What all keys of a region begin with.
-struct KeyIdentity {
-  std::string_view fingerprint;
-  std::string_view name_space;  // the session's
-  // Every call names a namespace, too. It does not replace the session's: entries are shared where
-  // both are equal. As this is part of the key, a call's namespace never meets a session's of the
-  // same name, nor an empty one a missing one.
-  bool per_call = false;
-  std::string_view session = "";        // what else sessions have to agree in to share entries
-  KeyScope scope = KeyScope::kProcess;  // of `session`; not part of the key
-};
-
-// A single part larger than kBigPart is hashed in segments of kSegment, in parallel, and the
-// digests stand for it. Sizes are fixed, so that a key does not depend on the number of threads.
-inline constexpr std::size_t kBigPart = std::size_t{1024} * 1024;
-inline constexpr std::size_t kSegment = std::size_t{256} * 1024;
 
 class ExactKeying final : public Keying {
  public:

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/small_vector.h"
@@ -20,6 +21,18 @@ namespace actcache {
 using ElementTypes = SmallVector<ElementType, 8>;
 using Keys = SmallVector<Key, 8>;
 using KeyTails = SmallVector<KeyTail, 8>;
+
+// What all keys of a region begin with.
+struct KeyIdentity {
+  std::string_view fingerprint;
+  std::string_view name_space;  // the session's
+  // Every call names a namespace, too. It does not replace the session's: entries are shared where
+  // both are equal. As this is part of the key, a call's namespace never meets a session's of the
+  // same name, nor an empty one a missing one.
+  bool per_call = false;
+  std::string_view session = "";        // what else sessions have to agree in to share entries
+  KeyScope scope = KeyScope::kProcess;  // of `session`; not part of the key
+};
 
 // Of one region in one session. Immutable.
 class Keying {

@@ -31,7 +31,7 @@ struct LookupRules {
 // lives only inside the kernel call.
 struct Match {
   SmallVector<RowSource, 16> sources;           // per row
-  SmallVector<std::uint32_t, 16> missing;       // rows to compute, in order; equal rows once
+  UnitNumbers missing;                          // rows to compute, in order; equal rows once
   Keys missing_keys;                            // their keys
   SmallVector<std::uint8_t, 16> missing_flags;  // their MissingFlags
   std::vector<EntryRef> hits;                   // of the unique rows found, in row order
@@ -41,17 +41,21 @@ struct Match {
   std::size_t compared = 0;    // those of them that another session had made
   std::uint64_t saved_ns = 0;  // recompute time of the rows found in the store
 
-  bool any_miss() const { return !missing.empty(); }
-  // How many units are handed out: without a miss the complete results, else what was found.
-  std::size_t handed_out() const { return any_miss() ? hits.size() : sources.size(); }
+  std::size_t tail = 0;  // the call's Units::tail, if its units were looked up
+  // The units that are handed out: without a miss the complete results, else what was found.
+  UnitGrid handed_out;
+
+  bool any_miss() const { return !missing.empty() || tail > 0; }
+  // Adds a unit to compute.
+  void Miss(std::size_t unit, const Key& key, std::uint8_t flags);
   // Rows without a usable entry.
   std::size_t absent() const { return missing.size() - verified + duplicates; }
 };
 
-// Looks up the units of a call that `cut` divides; `types` are the live-outs'. An entry that does
+// Looks up the units of a call; `types` are the live-outs'. An entry that does
 // not fit them, or whose shapes differ from the first hit's, counts as missing, and what is
 // computed takes its place.
-Match FindUnits(Store& store, const Keys& keys, const Cut& cut, const ElementTypes& types,
+Match FindUnits(Store& store, const Keys& keys, const Units& units, const ElementTypes& types,
                 const LookupRules& rules);
 
 }  // namespace actcache

@@ -62,8 +62,8 @@ std::uint64_t BytesSignature(const TensorView& input, const Window& window, std:
   return Signature(sample.data(), static_cast<std::size_t>(out - sample.data()));
 }
 
-void Append(Words& words, const TensorView& input, const UnitAxis& axis, std::size_t unit) {
-  const Window window = axis.In(input);  // in elements for strings
+void Append(Words& words, const TensorView& input, const UnitPlace& place, std::size_t unit) {
+  const Window window = place.In(input);  // in elements for strings
   words.push_back(window.unit_bytes());
   words.push_back(input.strings ? StringsSignature(input, window, unit)
                                 : BytesSignature(input, window, unit));
@@ -75,7 +75,8 @@ std::size_t UnitBytes(const Units& units, const std::vector<TensorView>& inputs)
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const std::size_t all = inputs[i].strings ? inputs[i].strings->bytes.size() : inputs[i].bytes;
-    bytes += units.cut->input(i).divides() ? all / std::max<std::size_t>(1, units.count) : all;
+    const std::size_t last = units.count - std::min<std::size_t>(units.count, 1);
+    bytes += all / (units.cut->input(i).Own(last, units.length) + 1);
   }
   return bytes;
 }
@@ -89,12 +90,16 @@ std::size_t NoteUnits(SignatureFilter& filter, std::uint32_t name_space, const U
   }
   const std::size_t shared = words.size();
   std::size_t seen = 0;
+  std::uint64_t before = 0;
   for (std::size_t unit = 0; unit < units.count; ++unit) {
     words.resize(shared);
+    if (unit % units.length != 0) words.push_back(before);  // what follows something else is new
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      if (cut.input(i).divides()) Append(words, inputs[i], cut.input(i), unit);
+      const UnitPlace& place = cut.input(i);
+      if (place.divides()) Append(words, inputs[i], place, place.Own(unit, units.length));
     }
-    if (filter.Note(SignatureOf(words))) ++seen;
+    before = SignatureOf(words);
+    if (filter.Note(before)) ++seen;
   }
   return seen;
 }

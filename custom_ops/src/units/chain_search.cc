@@ -1,0 +1,97 @@
+#include "units/chain_search.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "units/entry_search.h"
+#include "units/equal_keys.h"
+
+namespace actcache {
+namespace {
+
+class ChainSearch {
+ public:
+  ChainSearch(Store& store, const Keys& keys, const Units& units, const ElementTypes& types,
+              const LookupRules& rules)
+      : keys_(keys),
+        units_(units),
+        refresh_(rules.refresh),
+        search_(store, *units.cut, types, rules, match_) {}
+
+  Match Run() {
+    const std::size_t rows = units_.count / units_.length;
+    entries_.resize(units_.count);
+    flags_.resize(units_.count);
+    std::size_t found = units_.length;
+    for (std::size_t row = 0; row < rows; ++row) found = std::min(found, Follow(row));
+    Divide(rows, units_.cut->Used(found, units_));
+    return std::move(match_);
+  }
+
+ private:
+  // Looks up the chain of a row; returns how many units of it can be used.
+  std::size_t Follow(std::size_t row) {
+    const std::size_t first = row * units_.length;
+    std::size_t usable = 0;
+    bool unbroken = true;
+    for (std::size_t i = first; i < first + units_.length; ++i) {
+      EntrySearch::Found found = search_.Look(keys_[i], first_);
+      flags_[i] = found.flags;
+      if (found.entry && !drawn_) drawn_ = search_.Drawn();
+      if (found.entry && *drawn_) {
+        flags_[i] = kVerify;
+        ++match_.verified;
+      } else if (found.entry) {
+        if (unbroken) ++usable;
+        if (first_ == nullptr) first_ = found.entry.get();
+        flags_[i] = kKept;
+        entries_[i] = std::move(found.entry);
+      }
+      if (flags_[i] == kKept) continue;
+      unbroken = false;
+      // What others have to compare may be followed by more of that; of a refresh, all is replaced.
+      if (flags_[i] != kVerify && !refresh_) break;
+    }
+    return usable;
+  }
+
+  void Divide(std::size_t rows, std::size_t used) {
+    match_.sources.resize(units_.count);
+    match_.hits.reserve(rows * used);
+    EqualKeys equal(keys_);
+    for (std::size_t unit = 0; unit < units_.count; ++unit) {
+      // Of equal rows one is stored.
+      if (equal.FirstEqual(unit) != unit && flags_[unit] != kVerify) flags_[unit] = kKept;
+      if (unit % units_.length >= used) {
+        match_.Miss(unit, keys_[unit], flags_[unit]);
+        continue;
+      }
+      match_.saved_ns += entries_[unit]->cost_ns();
+      match_.sources[unit] = RowSource::Cached(match_.hits.size());
+      match_.hits.push_back(std::move(entries_[unit]));
+    }
+    match_.tail = units_.tail;
+    match_.handed_out = {rows, used};
+  }
+
+  const Keys& keys_;
+  const Units& units_;
+  const bool refresh_;
+  Match match_;
+  EntrySearch search_;
+  const Entry* first_ = nullptr;         // in entries_
+  std::optional<bool> drawn_;            // whether the call is verified; not asked before a hit
+  std::vector<EntryRef> entries_;        // of all units; null where there is none to use
+  SmallVector<std::uint8_t, 64> flags_;  // of all units, should they be computed
+};
+
+}  // namespace
+
+Match FindChains(Store& store, const Keys& keys, const Units& units, const ElementTypes& types,
+                 const LookupRules& rules) {
+  return ChainSearch(store, keys, units, types, rules).Run();
+}
+
+}  // namespace actcache
