@@ -20,7 +20,7 @@ from graphs import parse
 import actcache
 from actcache.commands.main import compile_command, umbrella
 from scripts.docs_site.__main__ import pages as site_pages
-from scripts.docs_site.markdown import anchors, inline_code, links, replace_links
+from scripts.docs_site.markdown import anchors, inline_code, links, parts, replace_links
 from scripts.docs_site.reference import as_markdown, fill, marked_files, walk
 
 PAGES = docs_pages.pages()
@@ -54,6 +54,18 @@ def test_there_are_links_and_code_is_none() -> None:
     assert anchors(page) == {"a-b-c", "a-b-c-1"}
     assert replace_links(page, lambda link: link.text).splitlines()[1] == "x `[not](a.md)`"
     assert sum(len(links(read(path))) for path in PAGES) > 100
+
+
+@pytest.mark.parametrize("path", PAGES, ids=NAMES)
+def test_lists_and_tables_begin_behind_an_empty_line(path: Path) -> None:
+    """Else the site shows them as text, though other readers of Markdown do not."""
+    item = re.compile(r"([-*]|\d+\.) |\|")
+    for text, is_block in parts(read(path)):
+        before = "```"  # the end of a block
+        for line in text.splitlines() if not is_block else ():
+            begins = item.match(line) and before and not re.match(r" |#|<!--|" + item.pattern, before)
+            assert not begins, (before, line)
+            before = line
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
