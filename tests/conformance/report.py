@@ -31,19 +31,21 @@ _WORDS = {
 _HEAD = """\
 # Conformance
 
-Models that nobody here wrote, each compiled with the cost threshold off and held to the original in plain onnxruntime:
-`make conformance` runs this and writes this page (`python -m tests.conformance --help` for parts of it).
+Models that nobody here wrote. Each is compiled with the cost threshold off, and compared with the original in plain
+onnxruntime. `make conformance` runs this and writes this page. `python -m tests.conformance --help` runs parts of
+it.
 
-Each model is compiled by granularity `auto`, by whole calls alone, and in two further cuts (nodes are given random
-times). Each result is run cold, warm (bit for bit the cold answer), with some of its inputs changed, after other sizes,
-and where it caches rows: permuted, as subsets, partly warm, with equal rows, row by row. Answers are the original's up
-to rounding (2e-5 of the largest magnitude in the row); a larger difference counts as rounding only when moving inputs
-and weights by a millionth moves the original nearly as far. What the row analysis claims of *every* intermediate tensor
-is held to onnxruntime in the same way, under every hypothesis about the batch. onnx's checker (full where the original
-passes that) must accept the result, and taking the regions out again must give back the same nodes and constants.
+Each model is compiled in four ways: with granularity `auto`, with whole calls alone, and twice with other regions
+(nodes are given random times). Each result is run cold, warm (bit for bit the cold answer), with some of its inputs
+changed, and after other sizes. Where it caches rows, it is also run permuted, as subsets, partly warm, with equal
+rows, and row by row. Answers have to be the original's up to rounding: 2e-5 of the largest magnitude in the row. A
+larger difference counts as rounding only if moving inputs and weights by a millionth moves the original nearly as
+far. What the row analysis claims of *every* intermediate tensor is compared with onnxruntime in the same way, for
+every assumption about the batch. onnx's checker must accept the result (its full check where the original passes
+that). Taking the regions out again must give back the same nodes and constants.
 
-Node tests are run as they are, and with their batch left open on axis 0 or 1 of the inputs that agree on it, of the
-first input alone, or with other inputs as constants.
+Node tests are run as they are, and with a variable batch: on axis 0 or 1 of all inputs that agree on its size, on
+that of the first input alone, or with the other inputs as constants.
 
 """
 
