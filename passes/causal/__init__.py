@@ -5,6 +5,7 @@
 ``forms``            how entries are computed from their own positions: masks are followed by it
 ``bounds``           between which numbers a form lies where one position is later than another
 ``registry``         the registry of rules, and what a rule sees and says of its node
+``closing``          whether a mask closes what is later than each position
 ``joining``          positions under broadcasting and in products
 ``analysis``         the interpreter: :func:`prove_causal`
 ``rules_*``          one file of rules per family of operators; importing them fills the registry
@@ -14,6 +15,7 @@ Symbolic sizes, small integers and declarations are those of the row analysis (:
 """
 
 from actcache.passes.causal import (
+    rules_attention,
     rules_elementwise,
     rules_normalise,
     rules_product,
@@ -26,7 +28,15 @@ from actcache.passes.causal.registry import RULES, Result
 from actcache.passes.causal.state import Ahead, Causal, Counted, Fixed, Place, State
 
 #: Imported for the rules they register.
-RULE_FAMILIES = (rules_elementwise, rules_normalise, rules_product, rules_select, rules_sequence, rules_shape)
+RULE_FAMILIES = (
+    rules_attention,
+    rules_elementwise,
+    rules_normalise,
+    rules_product,
+    rules_select,
+    rules_sequence,
+    rules_shape,
+)
 
 __all__ = [
     "RULES",

@@ -143,11 +143,20 @@ class Scene:
     def _applied(self, form: Apply) -> Interval:
         if form.operator == "Where":
             return self._where(*form.operands)
+        if form.operator == "CumSum":
+            return self._running_sum(form.operands[0])
         rule = _RULES.get(form.operator)
         if rule is None:
             return ANY
         low, high = rule(*(self.bounds(operand) for operand in form.operands))
         return ANY if math.isnan(low) or math.isnan(high) else (low, high)
+
+    def _running_sum(self, form: Form) -> Interval:
+        """Of up to as many entries as there may be, wherever they lie."""
+        anywhere = Scene(_BEYOND, _BEYOND + 1, Order.FIRST, self.binary)
+        low, high = anywhere.bounds(form)
+        self.assumed.update(anywhere.assumed)
+        return min(low, _FARTHEST * low), max(high, _FARTHEST * high)
 
     def _where(self, condition: Form, yes: Form, no: Form) -> Interval:
         replaced = isinstance(condition, Apply) and condition.operator == "IsNaN" and condition.operands == (no,)
@@ -169,11 +178,16 @@ def _between(size: Size) -> Interval:
 
 def constant_of(form: Form) -> float | None:
     """Return the number that a form is everywhere; None if it is not, or that is not known."""
-    try:
-        low, high = Scene(_BEYOND, _BEYOND + 1, Order.FIRST).bounds(form)
-    except Never:
-        return None
+    low, high = bounds_anywhere(form)
     return low if low == high else None
+
+
+def bounds_anywhere(form: Form) -> Interval:
+    """Return the least and the largest number that a form can be, wherever that is."""
+    try:
+        return Scene(_BEYOND, _BEYOND + 1, Order.FIRST).bounds(form)
+    except Never:
+        return ANY
 
 
 #: Stands for e in ``key = query + 1 + e``.

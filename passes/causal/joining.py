@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from actcache.passes.causal.bounds import ZERO, Never, Order, Scene
+from actcache.passes.causal.bounds import ZERO, Never, Order, Scene, bounds_anywhere
 from actcache.passes.causal.forms import Affine, Form, Some, Weights, is_stable, substitute
 from actcache.passes.causal.registry import Result, known, stable
 from actcache.passes.causal.state import LooksAhead, Place, Places, Value
@@ -62,8 +62,8 @@ def fitted(form: Form | None, own: Shape, result: Shape) -> Form | None:
 
 
 def lost(form: Form | None) -> Form | None:
-    """Return what is left of a form that cannot be followed. What a caller hands in stays without bounds."""
-    return None if form is None else Some(stable=is_stable(form))
+    """Return what is left of a form that cannot be followed: between which numbers it is, wherever that is."""
+    return None if form is None else Some(*bounds_anywhere(form), is_stable(form))
 
 
 Labels = Sequence[str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actcache.passes.causal.bounds import constant_of
-from actcache.passes.causal.forms import Affine
+from actcache.passes.causal.forms import Affine, Form, along, applied
 from actcache.passes.causal.joining import axes_of, lost
 from actcache.passes.causal.registry import Op, Result, known, rule, stable
 from actcache.passes.causal.state import Ahead, LooksAhead, Place, S, Value
@@ -21,9 +21,19 @@ def cumulative(op: Op) -> Result:
     along = axis in {place.axis for place in x.places}
     if along and (op.attribute("reverse", 0) or not _is_plain(x, axis)):
         raise LooksAhead("reversed", f"{op.node.op_type} goes over the sequence backwards, or over flattened positions")
-    form = Affine() if x.form is not None and constant_of(x.form) == 0 else lost(x.form)
-    value = Value(x.state, known(x), form=form)
+    value = Value(x.state, known(x), form=_running_sum(op, x, axis))
     return Result([value], {0: axes_of(x)}, whole=frozenset({axis}), resumed=along)
+
+
+def _running_sum(op: Op, x: Value, axis: int) -> Form | None:
+    """Of one number everywhere it is known; of others, how far it may get."""
+    if x.form is None or op.node.op_type != "CumSum" or op.attribute("reverse", 0):
+        return lost(x.form)
+    number = constant_of(x.form)
+    if number is None or number != int(number):
+        return applied("CumSum", (x.form,))
+    counted = along(axis - len(known(x))).plus(Affine((), const(0 if op.attribute("exclusive", 0) else 1)))
+    return Affine().plus(counted, const(int(number)))
 
 
 def _is_plain(x: Value, axis: int) -> bool:

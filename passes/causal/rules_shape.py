@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from actcache.passes.causal.forms import Affine, Form, along, is_stable, substitute, table
-from actcache.passes.causal.joining import broadcast_axes, broadcast_shape, fitted, lost
+from actcache.passes.causal.joining import broadcast_axes, broadcast_shape, fitted
 from actcache.passes.causal.registry import Op, Result, known, rule, stable
 from actcache.passes.causal.state import FIXED, Counted, LooksAhead, Place, S, Value
 from actcache.passes.rows.registry import normal_axis, objects
@@ -220,8 +220,11 @@ def tile(op: Op) -> Result:
     sizes = tuple(size * times for size, times in zip(known(x), repeats, strict=True))
     result = _repeated(x, sizes, broadcast_axes(x, len(sizes)), {1: list(range(len(sizes)))})
     value = result.values[0]
-    changed = any(times != ONE and size != ONE for times, size in zip(repeats, known(x), strict=True))
-    return replace(result, values=[replace(value, form=lost(value.form) if changed else value.form)])
+    wide = zip(range(-len(sizes), 0), repeats, known(x), strict=True)
+    unknown = {axis: None for axis, times, size in wide if times != ONE and size != ONE}
+    if value.form is None or not unknown:
+        return result
+    return replace(result, values=[replace(value, form=substitute(value.form, unknown))])
 
 
 @rule("ConstantOfShape")

@@ -23,6 +23,7 @@ from actcache.passes.causal.state import Value
 from actcache.passes.graph.nodes import subgraphs
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
+from actcache.passes.rewrite.suffix_resumed import RECURRENT, attend, convolve, go_on
 from actcache.passes.rewrite.suffix_sizes import SuffixSizes
 from actcache.passes.rewrite.suffix_states import NoSuffix, StateChoice
 
@@ -31,7 +32,6 @@ Version = frozenset[int] | Literal["short"]
 FULL: frozenset[int] = frozenset()
 #: Before, Slice and Pad had their numbers as attributes.
 OLDEST = 11
-RECURRENT = frozenset({"RNN", "GRU"})
 
 
 @dataclass(frozen=True)
@@ -228,10 +228,7 @@ class _Builder:
             if value.data or result is None:
                 raise NoSuffix("it cannot be computed for the suffix alone", self.view.label(index))
             return self.sliced(name, value, version, self.tensor(name, FULL))
-        operands = [
-            self.operand(read, slot, result, version, len(value.shape or ())) if read else ""
-            for slot, read in enumerate(source.input)
-        ]
+        operands = [self.operand(read, slot, result, version) for slot, read in enumerate(source.input)]
         if source.op_type == "Trilu" and version:
             operands = self.diagonal(operands, len(value.shape or ()), version)
         return self.instance(source, operands, name, version)
@@ -253,30 +250,26 @@ class _Builder:
 
     def resumed(self, index: int, name: str, version: frozenset[int]) -> str:
         """Go on from what earlier positions left."""
-        source = self.view.model.graph.node[index]
+        source, result = self.view.model.graph.node[index], self.proof.result(index)
         if len(version) > 1 or name != source.output[0]:
             raise NoSuffix(
                 "it goes along two axes of positions, or more than its first output is read", self.label(name)
             )
         (axis,) = version
         part = f"{name}{self.tag(version, 1)}"
-        read = source.input[0]
         if source.op_type in RECURRENT:
             self.states.keep(name)
-            first, weights = self.tensor(read, version), [self.tensor(r, FULL) if r else "" for r in source.input[1:]]
-            self.sizes.go_on(source, [first, *weights], self.cached(name), part, self.view.dtype(name) or 0)
+            operands = [self.operand(read, slot, result, version) for slot, read in enumerate(source.input)]
+            go_on(source, operands, self.cached(name), part, self.sizes, self.view.dtype(source.input[2]) or 0)
+        elif source.op_type == "Attention":
+            operands = [self.operand(read, slot, result, version) for slot, read in enumerate(source.input)]
+            attend(source, operands, part, self.sizes, [self.view.dtype(read) or 0 for read in source.input])
         elif source.op_type == "Conv":
-            weights = [self.tensor(r, FULL) for r in source.input[1:]]
-            self.sizes.convolve(source, [self.tensor(read, FULL), *weights], part, self.reach(source))
+            convolve(source, [self.tensor(read, FULL) for read in source.input], part, self.sizes)
         else:
-            self.sizes.cut(
-                self.instance(source, [self.tensor(r, FULL) for r in source.input], name, FULL), part, [axis]
-            )
+            whole = self.instance(source, [self.tensor(read, FULL) for read in source.input], name, FULL)
+            self.sizes.cut(whole, part, [axis])
         return part
-
-    def reach(self, source: onnx.NodeProto) -> int:
-        """How many earlier positions a convolution reads: as many as it pads."""
-        return next((a.ints[0] for a in source.attribute if a.name == "pads"), 0)
 
     def cached(self, name: str) -> str:
         """The tensor of what is known of a state or live-out."""
@@ -305,7 +298,9 @@ class _Builder:
                 return False
         return True
 
-    def operand(self, name: str, slot: int, result: Result | None, version: frozenset[int], rank: int) -> str:
+    def operand(self, name: str, slot: int, result: Result | None, version: frozenset[int]) -> str:
+        if not name:
+            return ""
         if result is None or not version:
             return self.tensor(name, FULL)
         if slot in result.sizes:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 from actcache.passes.causal.state import S
@@ -27,7 +28,7 @@ class SuffixSizes:
 
     def __init__(self, nodes: list[onnx.NodeProto], mark: str, counted: tuple[str, str], axis: int) -> None:
         self.initializers: list[onnx.TensorProto] = []
-        self._nodes, self._mark, self._counted, self._axis = nodes, mark, counted, axis
+        self.nodes, self._mark, self._counted, self._axis = nodes, mark, counted, axis
         self._made: dict[tuple[object, ...], str] = {}
 
     @property
@@ -43,70 +44,35 @@ class SuffixSizes:
     @property
     def known(self) -> str:
         """P, as a vector of one."""
-        return self._node("Sub", self.all, self.rest)
+        return self.node("Sub", self.all, self.rest)
 
     def cut(self, whole: str, part: str, axes: Sequence[int]) -> None:
         """Write positions P … S-1 along each of `axes` of `whole` to `part`."""
-        starts = self.known if len(axes) == 1 else self._node("Expand", self.known, self.vector([len(axes)]))
+        starts = self.known if len(axes) == 1 else self.node("Expand", self.known, self.vector([len(axes)]))
         inputs = [whole, starts, self.vector([_END] * len(axes)), self.vector(axes)]
-        self._nodes.append(onnx.helper.make_node("Slice", inputs, [part]))
+        self.nodes.append(onnx.helper.make_node("Slice", inputs, [part]))
 
     def shortened(self, sizes: str, elements: Sequence[Size], chosen: Sequence[bool]) -> str:
         """Return sizes, S replaced by S - P in the chosen elements, all of which are multiples of S."""
         factors = self._factors(elements, chosen)
         if factors is None:
             return self._scaled(sizes, chosen, self.rest, self.all)
-        return self._node("Sub", sizes, self._node("Mul", self.known, self.vector(factors)))
+        return self.node("Sub", sizes, self.node("Mul", self.known, self.vector(factors)))
 
     def lengthened(self, sizes: str, elements: Sequence[Size], chosen: Sequence[bool]) -> str:
         """Return sizes of the suffix, S - P replaced by S in the chosen elements; `elements`: as they then are."""
         factors = self._factors(elements, chosen)
         if factors is None:
             return self._scaled(sizes, chosen, self.all, self.rest)
-        return self._node("Add", sizes, self._node("Mul", self.known, self.vector(factors)))
+        return self.node("Add", sizes, self.node("Mul", self.known, self.vector(factors)))
 
     def moved_diagonal(self, given: str | None, *, forwards: bool) -> str:
         """Return the diagonal of a Trilu whose rows (or else columns) begin at position P."""
-        known = self._node("Reshape", self.known, self.vector([]))
+        known = self.node("Reshape", self.known, self.vector([]))
         if given is None:
-            return known if forwards else self._node("Neg", known)
-        scalar = self._node("Reshape", given, self.vector([]))
-        return self._node("Add" if forwards else "Sub", scalar, known)
-
-    def convolve(self, source: onnx.NodeProto, inputs: Sequence[str], part: str, reach: int) -> None:
-        """Write a causal convolution of positions P … S-1 to `part`; its first input has all positions (axis 2)."""
-        padded = inputs[0]
-        if reach:
-            padded = self._node("Pad", inputs[0], self.vector([0, 0, reach, 0, 0, 0]))
-        window = f"{part}.window"
-        self.cut(padded, window, [2])
-        node = onnx.NodeProto()
-        node.CopyFrom(source)
-        node.name = f"{source.name}{self._mark}" if source.name else ""
-        kept = [a for a in source.attribute if a.name not in ("pads", "auto_pad")]
-        del node.attribute[:], node.input[:], node.output[:]
-        node.attribute.extend(kept)
-        node.input.extend([window, *inputs[1:]])
-        node.output.append(part)
-        self._nodes.append(node)
-
-    def go_on(self, source: onnx.NodeProto, inputs: Sequence[str], cached: str, part: str, dtype: int) -> None:
-        """Write a recurrence from position P on to `part`: it begins with what it last gave, `cached` [P, 1, B, H]."""
-        x, _, r, *rest = inputs
-        batch = self._node("Gather", self._node("Shape", x), self.vector([1]), axis=0)
-        width = self._node("Gather", self._node("Shape", r), self.vector([2]), axis=0)
-        sizes = self._node("Concat", self.vector([1, 1]), batch, width, axis=0)
-        given = rest[2] if len(rest) > 2 and rest[2] else self._node("Cast", self.vector([0]), to=dtype)
-        first = self._node("Reshape" if given in rest else "Expand", given, sizes)
-        before = self._node("Concat", first, cached, axis=0)
-        at = self._node("Gather", before, self._node("Reshape", self.vector([-1]), self.vector([])), axis=0)
-        node = onnx.NodeProto()
-        node.CopyFrom(source)
-        node.name = f"{source.name}{self._mark}" if source.name else ""
-        del node.input[:], node.output[:]
-        node.input.extend([*inputs[:3], rest[0] if rest else "", "", at])
-        node.output.append(part)
-        self._nodes.append(node)
+            return known if forwards else self.node("Neg", known)
+        scalar = self.node("Reshape", given, self.vector([]))
+        return self.node("Add" if forwards else "Sub", scalar, known)
 
     def vector(self, numbers: Sequence[int]) -> str:
         """Return a constant."""
@@ -115,6 +81,15 @@ class SuffixSizes:
             name = f"numbers{len(self._made)}{self._mark}"
             self.initializers.append(onnx.numpy_helper.from_array(np.array(numbers, np.int64), name))
             self._made[key] = name
+        return self._made[key]
+
+    def constant(self, value: npt.NDArray[np.generic], dtype: int) -> str:
+        """Return a constant of an ONNX type."""
+        array = value.astype(onnx.helper.tensor_dtype_to_np_dtype(dtype))
+        key = ("constant", dtype, array.tobytes(), array.shape)
+        if key not in self._made:
+            self._made[key] = f"constant{len(self._made)}{self._mark}"
+            self.initializers.append(onnx.numpy_helper.from_array(array, self._made[key]))
         return self._made[key]
 
     def _factors(self, elements: Sequence[Size], chosen: Sequence[bool]) -> list[int] | None:
@@ -129,22 +104,23 @@ class SuffixSizes:
 
     def _scaled(self, sizes: str, chosen: Sequence[bool], to: str, by: str) -> str:
         """sizes · to / by in the chosen elements. Without positions nothing is divided by 0."""
-        quotient = self._node("Div", self._node("Mul", sizes, self._some(to)), self._some(by))
-        which = self._node("Cast", self.vector([int(wanted) for wanted in chosen]), to=onnx.TensorProto.BOOL)
-        return self._node("Where", which, quotient, sizes)
+        quotient = self.node("Div", self.node("Mul", sizes, self._some(to)), self._some(by))
+        which = self.node("Cast", self.vector([int(wanted) for wanted in chosen]), to=onnx.TensorProto.BOOL)
+        return self.node("Where", which, quotient, sizes)
 
     def _some(self, size: str) -> str:
         """The size, or 1 for 0. Max knows integers from opset 12 on only."""
-        none = self._node("Equal", size, self.vector([0]))
-        return self._node("Add", size, self._node("Cast", none, to=onnx.TensorProto.INT64))
+        none = self.node("Equal", size, self.vector([0]))
+        return self.node("Add", size, self.node("Cast", none, to=onnx.TensorProto.INT64))
 
     def _size_of(self, name: str) -> str:
-        return self._node("Gather", self._node("Shape", name), self.vector([self._axis]), axis=0)
+        return self.node("Gather", self.node("Shape", name), self.vector([self._axis]), axis=0)
 
-    def _node(self, operator: str, *inputs: str, **attributes: Any) -> str:
+    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Return the output of a small node."""
         key = (operator, *inputs, *sorted(attributes.items()))
         if key not in self._made:
             name = f"size{len(self._made)}{self._mark}"
-            self._nodes.append(onnx.helper.make_node(operator, list(inputs), [name], **attributes))
+            self.nodes.append(onnx.helper.make_node(operator, list(inputs), [name], **attributes))
             self._made[key] = name
         return self._made[key]

@@ -33,6 +33,7 @@ def weights(seed: int = 3) -> dict[str, np.ndarray]:
     made |= {"two_gru": drawn(2, 3 * WIDTH, WIDTH), "wide": drawn(WIDTH, 4)}
     made |= {"small": np.array(1e-5, np.float32), "ends": np.array([-1]), "back": np.array([-1])}
     made |= {"front": np.array([-(2**31)]), "two1": np.array([2]), "four1": np.array([4]), "thirty": np.array(31)}
+    made |= {"four": np.array([0, 0, 4, 2])}
     return made
 
 
@@ -43,6 +44,7 @@ def layer(nodes: str, *, inputs: str = "", positions: dict[str, int] | None = No
     return build(named, f"{POSITIONS} {EMBEDDED} {nodes}", where, weights=weights(), opset=opset)
 
 
+QKV = "q0 = MatMul(h, wq)  k0 = MatMul(h, wk)  v0 = MatMul(h, wv)"
 OPEN = "ok = LessOrEqual(pj, pi)"
 GOOD: dict[str, Sketch] = {
     "rotary": layer(f"{ANGLES} {ROTATED} y = Add(a, b)"),
@@ -71,6 +73,27 @@ GOOD: dict[str, Sketch] = {
         f"""{SCORES} tri = Trilu<upper=0>(sc1) o = MatMul(tri, v) o1 = Transpose<perm=[0,2,1,3]>(o)
         y = Reshape(o1, joined)"""
     ),
+    "fused attention": layer(f"{QKV} y = Attention<is_causal=1, q_num_heads=2, kv_num_heads=2>(q0, k0, v0)", opset=23),
+    "fused attention of heads, fewer keys": layer(
+        f"""{QKV} q1 = Reshape(q0, four) q = Transpose<perm=[0,2,1,3]>(q1) k1 = Reshape(k0, four)
+        k = Transpose<perm=[0,2,1,3]>(k1) a = Attention<is_causal=1, scale=0.3>(q, k, k)
+        a1 = Transpose<perm=[0,2,1,3]>(a) y = Reshape(a1, joined)""",
+        opset=23,
+    ),
+    "fused attention with a mask": layer(
+        f"{QKV} {OPEN} y = Attention<q_num_heads=2, kv_num_heads=2>(q0, k0, v0, ok)", opset=23
+    ),
+    "fused attention with two masks": layer(
+        f"""{QKV} d = Sub(pj, pi) f = Cast<to=1>(d) m = Mul(f, scale)
+        y = Attention<is_causal=1, q_num_heads=2, kv_num_heads=2>(q0, k0, v0, m)""",
+        opset=23,
+    ),
+    "fused rotary": layer(
+        f"""{FLOAT} angle = Mul(at, rates) c0 = Cos(angle) s0 = Sin(angle) bs = Gather<axis=0>(sh, axis0)
+        s1 = Unsqueeze(s, axis0) wanted = Concat<axis=0>(bs, s1, four1) c1 = Expand(c0, wanted) s2 = Expand(s0, wanted)
+        y = RotaryEmbedding<num_heads=1>(h, c1, s2)""",
+        opset=23,
+    ),
     "running sum": layer("y = CumSum(h, one)"),
     "causal convolution": layer(f"{ACROSS} c = Conv<pads=[2,0]>(x, kernel, bias) {BACK}"),
     "causal convolution, wide": layer(f"{ACROSS} c = Conv<pads=[4,0], dilations=[2]>(x, kernel) {BACK}"),
@@ -93,6 +116,14 @@ AHEAD: dict[str, tuple[str, Sketch]] = {
     "largest of all": ("over-positions", layer("m = ReduceMax<axes=[1]>(h) y = Add(h, m)")),
     "backwards": ("slice-positions", layer("y = Slice(h, back, front, axis1, back)")),
     "the last one": ("pick-positions", layer("l = Gather<axis=1>(h, ends) y = Add(h, l)")),
+    "fused attention to all": (
+        "bidirectional",
+        layer(f"{QKV} y = Attention<q_num_heads=2, kv_num_heads=2>(q0, k0, v0)", opset=23),
+    ),
+    "fused attention, flipped": (
+        "not-causal",
+        layer(f"{QKV} ok = LessOrEqual(pi, pj) y = Attention<q_num_heads=2, kv_num_heads=2>(q0, k0, v0, ok)", opset=23),
+    ),
     "running sum backwards": ("reversed", layer("y = CumSum<reverse=1>(h, one)")),
     "convolution, same": ("conv-looks-ahead", layer(f"{ACROSS} c = Conv<pads=[1,1]>(x, kernel, bias) {BACK}")),
     "convolution, late": ("conv-looks-ahead", layer(f"{ACROSS} c = Conv<pads=[0,2]>(x, kernel, bias) {BACK}")),

@@ -39,7 +39,9 @@ def build(
 ) -> Sketch:
     """Make a model of nodes as text. Weights that it reads and that are not given are drawn, by their names."""
     imports = f'"" : {opset}, "com.microsoft" : 1'
-    text = f"<ir_version: 8, opset_import: [{imports}]> g ({inputs}) => ({outputs}) {{ {nodes} }}"
+    text = (
+        f"<ir_version: {8 if opset < 21 else 10}, opset_import: [{imports}]> g ({inputs}) => ({outputs}) {{ {nodes} }}"
+    )
     model = onnx.parser.parse_model(text)
     random = np.random.default_rng(seed)
     shapes = {"wte": (WORDS, WIDTH), "wpe": (MOST, WIDTH)}
