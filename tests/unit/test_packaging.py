@@ -18,7 +18,11 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-INSIDE = ["actcache", "passes", "custom_ops", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore"]
+NOTICES = "THIRD_PARTY_NOTICES.txt"
+INSIDE = [
+    "actcache", "passes", "custom_ops", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE", NOTICES,
+    ".gitignore",
+]  # fmt: skip
 UNWANTED = shutil.ignore_patterns("__pycache__", "_native", "build")
 
 
@@ -66,6 +70,7 @@ def unpacked(checkout: Path) -> Path:
 def test_the_source_distribution_holds_the_sources_and_nothing_built(unpacked: Path) -> None:
     for name in ("custom_ops/build.py", "custom_ops/CMakeLists.txt", "custom_ops/include/actcache.h", "hatch_build.py"):
         assert (unpacked / name).is_file()
+    assert (unpacked / NOTICES).is_file()
     assert not (unpacked / "actcache" / "passes").is_symlink()
     ours = {path.relative_to(ROOT / "passes") for path in (ROOT / "passes").rglob("*.py")}
     packed = unpacked / "actcache" / "passes"
@@ -127,6 +132,7 @@ def test_the_wheel_from_a_read_only_source_distribution_runs(read_only: Path, tm
     linked = {part["name"]: part.get("version", "") for part in document["components"]}
     assert set(linked) >= {"BLAKE3", "xxHash", "SQLite", "libvalkey", "libstdc++"}
     assert linked["SQLite"] == "3.53.2" and linked["libvalkey"] == "0.5.0" and linked["BLAKE3"] and linked["xxHash"]
+    assert f"{dist_info}/licenses/{NOTICES}" in names
 
     installed = tmp_path / "installed"
     done = call(*pip, "install", "--no-deps", "--target", installed, wheel, cwd=tmp_path)
@@ -134,6 +140,19 @@ def test_the_wheel_from_a_read_only_source_distribution_runs(read_only: Path, tm
     code = "import actcache, actcache.passes.graph; print(actcache.library_path()); actcache.stats()"
     done = call(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(installed))
     assert done.stdout.strip() == str(installed / "actcache" / "_native" / "libactcache.so"), done.stderr
+
+
+def test_the_notices_name_everything_that_the_library_has_inside() -> None:
+    said = (ROOT / NOTICES).read_text()
+    spec = importlib.util.spec_from_file_location("actcache_sources", ROOT / "custom_ops" / "sources.py")
+    assert spec is not None and spec.loader is not None
+    sources: ModuleType = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = sources  # dataclasses look their module up
+    spec.loader.exec_module(sources)
+    fetched = {value.name for value in vars(sources).values() if isinstance(value, sources.Source)}
+    assert fetched >= {"SQLite", "libvalkey"}
+    headings = {line.split()[1] for line in said.splitlines() if line.startswith("== ")}
+    assert headings == {*fetched, "BLAKE3", "xxHash", "OpenSSL"}
 
 
 def test_a_missing_compiler_is_one_line(checkout: Path) -> None:
