@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).resolve().parents[2] / "examples" / "web_workers" / "run.py"
+PROGRAM = Path(__file__).resolve().parents[2] / "examples" / "09_web_workers" / "run.py"
 
 
 def test_workers_share_a_store_and_a_restart_finds_everything() -> None:
