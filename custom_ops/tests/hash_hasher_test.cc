@@ -205,13 +205,5 @@ TEST(Secret, IsThereAndRandom) {
   EXPECT_NE(std::memcmp(secret.blake3, secret.xxh3, sizeof(secret.blake3)), 0);
 }
 
-// More than one call of the system gives.
-TEST(Secret, AsManyBytesAreDrawnAsAreAskedFor) {
-  std::vector<unsigned char> bytes(std::size_t{34} << 20);
-  ASSERT_TRUE(DrawRandomBytes(bytes.data(), bytes.size()));
-  const std::set<unsigned char> last(bytes.end() - 256, bytes.end());
-  EXPECT_GT(last.size(), 64u);
-}
-
 }  // namespace
 }  // namespace actcache

@@ -51,6 +51,7 @@ class Session {
     Account account;
     PlanHeader plan;
     Key key{};         // of a row that is computed
+    KeyTail tail{};    // likewise, if it has a name outside of the process
     float result = 0;  // what the model gives
   };
   Answer Call(float value, const std::string& control = "use") const {
@@ -68,7 +69,9 @@ class Session {
       answer.result = Read<float>(looked.outputs[2]).at(0);
       return answer;
     }
-    std::memcpy(&answer.key, looked.outputs[1].data() + sizeof(PlanHeader), sizeof(Key));
+    const std::byte* const keys = looked.outputs[1].data() + sizeof(PlanHeader);
+    std::memcpy(&answer.key, keys, sizeof(Key));
+    if (answer.plan.tails != 0) std::memcpy(&answer.tail, keys + sizeof(Key), sizeof(KeyTail));
     const ort::Value computed =
         MakeValue(ElementType::kFloat, {1, 2}, std::vector<float>{value, value});
     ort::KernelContext merged{

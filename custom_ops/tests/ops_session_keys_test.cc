@@ -109,6 +109,7 @@ TEST_F(SessionKeys, EachPartCounts) {
       [](Lookup* l) { l->session.value_entries = "session.set_denormal_as_zero=2"; },
       [](Lookup* l) { l->session.runtime = "1.31.0"; },
       [](Lookup* l) { l->info.constants[1] = Vector({1, 2, 4}); },
+      [](Lookup* l) { l->info.constants[1] = Vector({1, 2, -3}); },  // the last byte alone
       [](Lookup* l) { l->info.constants[1] = Vector({1, 2, 3, 0}); },
       [](Lookup* l) {
         l->info.constants[1] = MakeValue(ElementType::kFloat, Dims{3, 1}, Floats{1, 2, 3});

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "hash/hasher.h"
 #include "tier/fetch_times.h"
 #include "tier/region_use.h"
 #include "tier/tiers.h"
@@ -234,11 +235,15 @@ TEST_F(TiersTest, WhatIsPutIsFoundByTheNextProcess) {
 TEST_F(TiersTest, TheSecretOfTheStoreKeysAllHashes) {
   const auto name_in = [&](const std::string& store) {
     Tiers::Process().Configure(OnDisk(folder_.path() + "/" + store));
-    return TierKeyOf(Key{{1, 2}});
+    KeyTail tail;
+    const Key key = Hasher(HashKind::kBlake3).Finish(&tail);
+    return TierKeyOf(key, tail);
   };
   const TierKey first = name_in("a");
   EXPECT_NE(name_in("b"), first);
   EXPECT_EQ(name_in("a"), first);
+  EXPECT_NE(TierKeyOf(Key{{1, 2}}, KeyTail{{3, 4}}), TierKeyOf(Key{{1, 2}}, KeyTail{{3, 5}}));
+  EXPECT_NE(TierKeyOf(Key{{1, 2}}, KeyTail{{3, 4}}), TierKeyOf(Key{{1, 0}}, KeyTail{{3, 4}}));
 }
 
 TEST_F(TiersTest, WhatIsFetchedNoFasterThanComputedIsNotWritten) {
