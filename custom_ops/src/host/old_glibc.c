@@ -15,10 +15,12 @@
 #if defined(__x86_64__)
 #define OLDEST "GLIBC_2.2.5"
 #define NAMED "GLIBC_2.12"
+#define OLDEST_STATAT "GLIBC_2.4"
 #define STAT_VERSION 1
 #elif defined(__aarch64__)
 #define OLDEST "GLIBC_2.17"
 #define NAMED "GLIBC_2.17"
+#define OLDEST_STATAT "GLIBC_2.17"
 #define STAT_VERSION 0
 #else
 #error "the versions of this processor's glibc are not known here"
@@ -80,6 +82,13 @@ OLD_STAT(fstat, __fxstat, int, stat)
 OLD_STAT(stat64, __xstat64, const char*, stat)
 OLD_STAT(lstat64, __lxstat64, const char*, stat)
 OLD_STAT(fstat64, __fxstat64, int, stat)
+
+int old_fstatat(int version, int folder, const char* name, struct stat* found, int flags);
+__asm__(".symver old_fstatat,__fxstatat@" OLDEST_STATAT);
+int __wrap_fstatat(int folder, const char* name, struct stat* found, int flags);
+int __wrap_fstatat(int folder, const char* name, struct stat* found, int flags) {
+  return old_fstatat(STAT_VERSION, folder, name, found, flags);
+}
 
 // New in 2.30. The two clocks tell different times, so what is left until then is asked of the one
 // that is known.
