@@ -161,7 +161,10 @@ class Learner:
         return answered
 
     def _record(self, feed: Mapping[str, Any]) -> None:
-        self.sampling.saw(feed)
+        try:
+            self.sampling.saw(feed)
+        except Exception:  # the call itself has been made, or is about to be
+            self.sampling.stop()
         if not self.sampling.recording:
             self.idle = self.ready is None
 

@@ -7,10 +7,29 @@ Where little is to be learnt, stretches of neighbouring calls are recorded, with
 
 from __future__ import annotations
 
+import time
+
 #: What the purse holds when it is full, in seconds, and the share of the passing time that fills it.
 _PURSE, _SHARE = 0.020, 0.005
 #: Once a model is compiled, or refused, so many neighbouring calls are recorded in one of so many stretches of time.
 _STRETCH, _STRETCHES = 64, 64
+
+
+class ProgramTime:
+    """A clock of what the program has done, in seconds: of wall and processor time, whichever passes more slowly.
+
+    A program that waits does nothing, on a busy machine it does less than time passes, and on many threads no more.
+    """
+
+    def __init__(self) -> None:
+        self._wall, self._processor, self._passed = time.perf_counter(), time.process_time(), 0.0
+
+    def __call__(self) -> float:
+        """Return how late it is."""
+        wall, processor = time.perf_counter(), time.process_time()
+        self._passed += min(wall - self._wall, processor - self._processor)
+        self._wall, self._processor = wall, processor
+        return self._passed
 
 
 class Pace:
@@ -28,10 +47,14 @@ class Pace:
         self._resume = now
         self._began, self._calls = now, 0
 
-    def goes_on(self, now: float, cost: float) -> bool:
-        """Note what recording a call has cost, and return whether the next call is recorded, too."""
+    def pay(self, now: float, cost: float) -> None:
+        """Note what was spent."""
         self._purse = min(_PURSE, self._purse + _SHARE * (now - self._at)) - cost
         self._at = now
+
+    def goes_on(self, now: float, cost: float) -> bool:
+        """Note what recording a call has cost, and return whether the next call is recorded, too."""
+        self.pay(now, cost)
         self._calls += 1
         rest = (_PURSE / 2 - self._purse) / _SHARE if self._purse < 0 else 0.0
         if self._seldom and self._calls >= _STRETCH:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from actcache.learn import cache
 from actcache.learn.chunks import KINDS, Feed, write_chunk
-from actcache.learn.pace import Pace
+from actcache.learn.pace import Pace, ProgramTime
 
 if TYPE_CHECKING:
     from actcache.learn.place import Place
@@ -31,8 +31,6 @@ _TYPES: Mapping[str, npt.DTypeLike] = {
     "tensor(string)": np.str_,
     **{f"tensor({name})": np.dtype(name) for name in "int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()},
 }
-
-_clock = time.perf_counter
 
 
 class Sampling:
@@ -52,7 +50,8 @@ class Sampling:
         self.recorded = self.unreadable = 0
         self.types: Mapping[str, str] = {}
         self.seconds = 0.0
-        self._pace = Pace(_clock())
+        self._clock = ProgramTime()
+        self._pace = Pace(self._clock())
         self._full = False
         self._bytes = self._waiting_bytes = self._chunks = 0
         self._waiting: deque[Feed] = deque()
@@ -65,12 +64,12 @@ class Sampling:
         start = time.thread_time()  # what others take meanwhile is no cost of this
         with suppress(Exception):  # whatever was fed, onnxruntime has answered it
             self._record(feed)
-        if not self._pace.goes_on(_clock(), time.thread_time() - start):
+        if not self._pace.goes_on(self._clock(), time.thread_time() - start):
             self.recording = False
 
     def resume(self) -> None:
         """Record again, if the last rest is over."""
-        if not self.recording and not self._full and self._pace.may_resume(_clock()):
+        if not self.recording and not self._full and self._pace.may_resume(self._clock()):
             self.recording = True
 
     def _record(self, feed: Mapping[str, Any]) -> None:
@@ -113,7 +112,7 @@ class Sampling:
 
     def seldom(self) -> None:
         """From now on, record little, within bounds of its own: what is learnt may change."""
-        self._pace.seldom(_clock())
+        self._pace.seldom(self._clock())
         self._full, self.recording = False, True
         self.recorded = self._bytes = 0
         self._latest.clear()
@@ -129,10 +128,12 @@ class Sampling:
             taken.append(self._waiting.popleft())
         if not taken:
             return
+        start = time.thread_time()
         self._waiting_bytes = 0
         self._chunks += 1
         name = f"{time.time_ns():020d}-{os.getpid()}-{self._chunks}-{len(taken)}.calls"
         write_chunk(cache.make_folder(self._place.calls) / name, taken)
+        self._pace.pay(self._clock(), time.thread_time() - start)  # it keeps Python's lock from the program's threads
 
 
 def _can_be_recorded(array: npt.NDArray[Any]) -> bool:

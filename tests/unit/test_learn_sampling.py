@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import onnxruntime
 import pytest
 
 from actcache.learn import cache, chunks, sampling
-from actcache.learn.pace import Pace
+from actcache.learn.pace import Pace, ProgramTime
 from actcache.learn.sampling import Sampling
 
 
@@ -164,6 +165,25 @@ def test_recording_costs_a_small_share_of_the_time() -> None:
             assert recorded == 40  # the purse: the first calls are recorded one after the other
     cost = recorded * 0.0005 - 0.020
     assert 0.003 < cost / now < 0.0051
+
+
+def test_what_writing_costs_is_paid_too() -> None:
+    pace = Pace(0.0)
+    assert pace.goes_on(1.0, 0.001)
+    pace.pay(1.0, 0.030)
+    assert not pace.goes_on(1.0, 0.001) and not pace.may_resume(3.0)
+    assert pace.may_resume(10.0)
+
+
+def test_time_of_the_program_stands_still_while_it_waits() -> None:
+    clock = ProgramTime()
+    before, end = clock(), time.perf_counter() + 0.2
+    time.sleep(0.2)
+    waited = clock() - before
+    while time.perf_counter() < end + 0.2:
+        pass
+    worked = clock() - before - waited
+    assert 0 <= waited < 0.1 and 0 < worked < 10
 
 
 def test_where_little_is_to_be_learnt_stretches_are_recorded() -> None:
