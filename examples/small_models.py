@@ -42,6 +42,26 @@ def two_towers(path: Path, layers: int = 6) -> Path:
     return _write(path, graph, {**_square(layers), "down": (WIDTH, 16)})
 
 
+def decoder(path: Path, layers: int = 4) -> Path:
+    """Token ids ``ids``, int64 [N, tokens], to ``logits``, float32 [N, tokens, 1000]. It looks back, never ahead."""
+    scale = 1 / WIDTH**0.5
+    body = "".join(
+        f"""q{i} = MatMul(t{i}, q{i}w) k{i} = MatMul(t{i}, k{i}w) v{i} = MatMul(t{i}, v{i}w)
+            kt{i} = Transpose<perm = [0, 2, 1]>(k{i}) s{i} = MatMul(q{i}, kt{i}) m{i} = Mul(s{i}, scale)
+            c{i} = Where(ahead, closed, m{i}) p{i} = Softmax<axis = -1>(c{i}) a{i} = MatMul(p{i}, v{i})
+            h{i} = Tanh(a{i}) t{i + 1} = Add(t{i}, h{i}) """
+        for i in range(layers)
+    )
+    graph = f"""decoder (int64[N, T] ids) => (float[N, T, 1000] logits)
+        <float scale = {{{scale}}}, float closed = {{-1e30}}, int64 zero = {{0}}, int64 one = {{1}},
+         int64[1] first = {{0}}, int64[1] second = {{1}}>
+        {{ sizes = Shape(ids) tokens = Gather<axis = 0>(sizes, one) places = Range(zero, tokens, one)
+           down = Unsqueeze(places, second) right = Unsqueeze(places, first) ahead = Less(down, right)
+           t0 = Gather(words, ids) {body} logits = MatMul(t{layers}, head) }}"""
+    weights = {f"{name}{i}w": (WIDTH, WIDTH) for i in range(layers) for name in "qkv"}
+    return _write(path, graph, {"words": (1000, WIDTH), **weights, "head": (WIDTH, 1000)})
+
+
 def _square(layers: int) -> dict[str, tuple[int, ...]]:
     return {f"w{i}": (WIDTH, WIDTH) for i in range(layers)}
 
