@@ -18,6 +18,7 @@ MISS: Final = "m"
 EXPIRED: Final = "e"
 VERIFIED: Final = "v"
 REFRESHED: Final = "r"
+AGAIN: Final = "a"
 BYPASSED: Final = "b"
 
 # Of a row in a ``store`` line.
@@ -46,6 +47,7 @@ LOOKED_UP: Final = {
     EXPIRED: Wording("expired or too old", "too old"),
     VERIFIED: Wording("computed to verify", "found and verified"),
     REFRESHED: Wording("refreshed", "refreshed"),
+    AGAIN: Wording("there, and computed with what follows", "there, and computed with what follows it"),
     BYPASSED: Wording("bypassed", "bypassed"),
 }
 KEPT: Final = {
@@ -62,13 +64,13 @@ REUSED: Final = HIT + DUPLICATE + JOINED + DISK + REMOTE
 #: Of those, the ones whose result was copied out of the store.
 FETCHED: Final = HIT + JOINED + DISK + REMOTE
 #: Rows that are computed, to be stored or compared: the ``store`` line has a letter for each.
-COMPUTED: Final = MISS + EXPIRED + VERIFIED + REFRESHED
+COMPUTED: Final = MISS + EXPIRED + VERIFIED + REFRESHED + AGAIN
 #: Rows that had an entry when they were looked up.
 HELD: Final = HIT + VERIFIED
 #: Rows of which the budget decides what becomes of them; the others are reused, or computed, with any budget.
 DECIDED_BY_BUDGET: Final = HIT + MISS + VERIFIED
 ALWAYS_REUSED: Final = DUPLICATE + JOINED + DISK + REMOTE
-ALWAYS_COMPUTED: Final = EXPIRED + REFRESHED
+ALWAYS_COMPUTED: Final = EXPIRED + REFRESHED + AGAIN
 #: Computed rows whose key is in the store afterwards.
 HELD_AFTERWARDS: Final = STORED + PRESENT + EQUAL
 

@@ -30,8 +30,11 @@ class ExactCopy {
 };
 
 void CheckSources(const CallPlan& plan) {
+  ACTCACHE_FUZZ_CHECK((plan.sources == nullptr) ==
+                      (plan.missing == 0 || plan.kind == PlanKind::kPrefix));
+  if (plan.sources == nullptr) return;
   std::size_t seen = 0;
-  for (std::uint32_t row = 0; plan.missing > 0 && row < plan.rows; ++row) {
+  for (std::uint32_t row = 0; row < plan.rows; ++row) {
     const RowSource source = plan.sources[row];
     if (source.cached()) {
       ACTCACHE_FUZZ_CHECK(source.index() < plan.cached_rows);
@@ -43,12 +46,24 @@ void CheckSources(const CallPlan& plan) {
   ACTCACHE_FUZZ_CHECK(seen == plan.missing);
 }
 
+// As many blocks are found in every row.
+void CheckBlocks(const CallPlan& plan) {
+  if (plan.kind != PlanKind::kPrefix) {
+    ACTCACHE_FUZZ_CHECK(plan.length == 1 && plan.tail == 0);
+    return;
+  }
+  ACTCACHE_FUZZ_CHECK(plan.length > 0 && plan.rows > 0 && plan.rows % plan.length == 0);
+  ACTCACHE_FUZZ_CHECK(plan.cached_rows % (plan.rows / plan.length) == 0);
+  ACTCACHE_FUZZ_CHECK(plan.missing + plan.cached_rows == plan.rows);
+}
+
 void CheckPlan(const CallPlan& plan, const std::byte* bytes, std::size_t size) {
   ACTCACHE_FUZZ_CHECK(plan.region == kRegion);
   ACTCACHE_FUZZ_CHECK(plan.missing + std::uint64_t{plan.cached_rows} <= plan.rows);
   ACTCACHE_FUZZ_CHECK(plan.kind != PlanKind::kPass || plan.rows == 0);
   ACTCACHE_FUZZ_CHECK(plan.kind != PlanKind::kWhole || plan.rows == 1);
   CheckSources(plan);
+  CheckBlocks(plan);
   for (std::uint32_t i = 0; i < plan.missing; ++i) {
     ACTCACHE_FUZZ_CHECK((plan.flags[i] & ~kAllMissingFlags) == 0);
   }
@@ -86,6 +101,10 @@ std::vector<fuzz::Input> fuzz::Seeds() {
   add(PlanKind::kWhole, 1, 1, 0);
   add(PlanKind::kRow, 5, 2, 2);
   add(PlanKind::kRow, 5, 0, 5);
+  plan.length = 2;
+  plan.tail = 1;
+  add(PlanKind::kPrefix, 4, 2, 2);
+  add(PlanKind::kPrefix, 4, 0, 4);
   return seeds;
 }
 

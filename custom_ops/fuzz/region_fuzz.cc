@@ -3,6 +3,7 @@
 //
 // Input: a node's attributes and types, a call's inputs, and changes to the plan and to the
 // computed live-outs between the two operators.
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -18,7 +19,7 @@ namespace actcache {
 namespace {
 
 constexpr const char* kNames[] = {"region", "another", ""};
-constexpr const char* kGranularities[] = {"row", "row", "tensor", "tile"};
+constexpr const char* kGranularities[] = {"row", "prefix", "tensor", "tile"};
 constexpr std::int64_t kAxes[] = {0, 1, -1, 2, -2, 0, 0, 0};
 
 ElementType ReadType(fuzz::Reader* reader) {
@@ -36,6 +37,14 @@ std::vector<std::int64_t> ReadAxes(fuzz::Reader* reader, std::size_t count) {
 struct Nodes {
   ort::KernelInfo lookup;
   ort::KernelInfo store;
+
+  // States included.
+  std::size_t live_outs() const { return lookup.ints.at("output_row_axes").size(); }
+  // The attribute of the axes along which a call's parts lie; of "input" or "output".
+  std::string parts(const std::string& of) const {
+    const bool prefix = lookup.strings.at("granularity") == "prefix";
+    return of + (prefix ? "_position_axes" : "_row_axes");
+  }
 };
 
 // Inputs behind the frontier by which a call chooses, and the output that accounts for it.
@@ -49,6 +58,22 @@ void AddPerCall(fuzz::Reader* reader, ort::KernelInfo* lookup) {
   if (wanted < 14) return;
   lookup->numbers["account"] = 1;
   lookup->outputs.push_back(wanted == 14 ? ElementType::kInt64 : ElementType::kInt32);
+}
+
+// What only prefixes have; the number of states.
+std::size_t AddPositions(fuzz::Reader* reader, ort::KernelInfo* lookup) {
+  const std::size_t inputs = lookup->ints["input_row_axes"].size();
+  const std::size_t live_outs = lookup->ints["output_row_axes"].size();
+  lookup->ints["input_position_axes"] = ReadAxes(reader, inputs);
+  lookup->ints["output_position_axes"] = ReadAxes(reader, live_outs);
+  for (std::size_t i = 0; i < live_outs; ++i) {
+    lookup->ints["output_ranks"].push_back(static_cast<std::int64_t>(reader->Below(4)));
+  }
+  const std::size_t states = reader->Below(4) / 2;
+  lookup->numbers["states"] = static_cast<std::int64_t>(states);
+  lookup->numbers["block"] = static_cast<std::int64_t>(reader->Below(4));
+  lookup->numbers["min_suffix"] = static_cast<std::int64_t>(reader->Below(4));
+  return std::min(states, live_outs);
 }
 
 // Mostly what a compiler would write, so that most get past the checks.
@@ -70,8 +95,12 @@ Nodes ReadNodes(fuzz::Reader* reader) {
     lookup.outputs.push_back(type);
     nodes.store.outputs.push_back(type);
   }
+  const bool prefix = lookup.strings["granularity"] == "prefix";
+  const std::size_t states = prefix ? AddPositions(reader, &lookup) : 0;
+  const std::vector<std::int64_t>& compact =
+      lookup.ints[prefix ? "input_position_axes" : "input_row_axes"];
   for (std::size_t i = 0; i < inputs; ++i) {
-    if (lookup.ints["input_row_axes"][i] >= 0) lookup.outputs.push_back(lookup.inputs[i]);
+    if (compact[i] >= 0) lookup.outputs.push_back(lookup.inputs[i]);
   }
   lookup.ints["size_equations"].resize(reader->Below(8) / 7 * 4);
   for (std::int64_t& number : lookup.ints["size_equations"]) {
@@ -79,11 +108,13 @@ Nodes ReadNodes(fuzz::Reader* reader) {
   }
   nodes.store.strings = lookup.strings;
   nodes.store.ints = lookup.ints;
+  nodes.store.numbers = lookup.numbers;
   nodes.store.inputs = {ElementType::kUint8};
   for (int times = 0; times < 2; ++times) {
     nodes.store.inputs.insert(nodes.store.inputs.end(), nodes.store.outputs.begin(),
                               nodes.store.outputs.end());
   }
+  nodes.store.outputs.resize(nodes.store.outputs.size() - states);
   AddPerCall(reader, &lookup);
   if (reader->Below(16) == 15) lookup.outputs.pop_back();
   if (reader->Below(16) == 15) nodes.store.inputs.push_back(ElementType::kFloat);
@@ -136,25 +167,25 @@ std::vector<ort::Value> StoreInputs(fuzz::Reader* reader, const Nodes& nodes,
     plan.data()[reader->Below(256) % plan.info.dims[0]] ^=
         static_cast<std::byte>(reader->Below(256));
   }
-  const std::size_t live_outs = nodes.store.outputs.size();
+  const std::size_t live_outs = nodes.live_outs();
   for (std::size_t i = 0; i < live_outs; ++i) inputs.push_back(looked.outputs[2 + i]);
   for (std::size_t i = 0; i < live_outs; ++i) {
     Dims dims = ReadDims(reader, rows);
-    const std::int64_t axis = nodes.store.ints.at("output_row_axes")[i];
+    const std::int64_t axis = nodes.store.ints.at(nodes.parts("output"))[i];
     if (axis >= 0 && static_cast<std::size_t>(axis) < dims.size() && reader->Below(8) != 7) {
       dims[static_cast<std::size_t>(axis)] = static_cast<std::int64_t>(rows);
     }
-    inputs.push_back(ReadValue(reader, nodes.store.outputs[i], dims));
+    inputs.push_back(ReadValue(reader, nodes.store.inputs[1 + i], dims));
   }
   return inputs;
 }
 
-// The number of rows that are to be computed, off the first compact output.
-std::size_t MissingRows(const Nodes& nodes, const ort::KernelContext& looked) {
-  const std::vector<std::int64_t>& axes = nodes.lookup.ints.at("input_row_axes");
+// The number of rows or positions that are to be computed, off the first compact output.
+std::size_t MissingParts(const Nodes& nodes, const ort::KernelContext& looked) {
+  const std::vector<std::int64_t>& axes = nodes.lookup.ints.at(nodes.parts("input"));
   for (std::size_t i = 0; i < axes.size(); ++i) {
     if (axes[i] < 0) continue;
-    const Dims& dims = looked.outputs[2 + nodes.store.outputs.size()].info.dims;
+    const Dims& dims = looked.outputs[2 + nodes.live_outs()].info.dims;
     const auto axis = static_cast<std::size_t>(axes[i]);
     return axis < dims.size() ? static_cast<std::size_t>(dims[axis]) : 1;
   }
@@ -171,7 +202,7 @@ void RunCalls(fuzz::Reader* reader, const Nodes& nodes, const CacheLookup& looku
     }
     const auto looked = Run(lookup, nodes.lookup, std::move(inputs));
     if (!looked || *looked->outputs[0].data() == std::byte{0}) continue;
-    Run(store, nodes.store, StoreInputs(reader, nodes, *looked, MissingRows(nodes, *looked)));
+    Run(store, nodes.store, StoreInputs(reader, nodes, *looked, MissingParts(nodes, *looked)));
   }
 }
 
@@ -184,7 +215,10 @@ std::vector<fuzz::Input> fuzz::Seeds() {
   const Input whole = {0, 0, 2, 0, 0, 2, 2, 1, 1, 0, 0, 0, 3,
                        2, 3, 1, 0, 1, 2, 0, 2, 3, 1, 1, 1, 1};
   const Input strings = {0, 0, 0, 0, 0, 0, 0, 8, 1, 0, 0, 0, 2, 1, 3, 1, 'a', 0, 0, 1, 3, 1, 1};
-  return {by_row, whole, strings};
+  // The same by blocks of two positions on axis 1.
+  const Input by_positions = {0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 0, 2, 2, 0, 0, 0, 4, 2, 3,
+                              2, 0, 1, 0, 1, 1, 0, 2, 3, 2, 0, 1, 2, 3, 2, 3, 2, 0, 0, 1, 1, 1};
+  return {by_row, whole, strings, by_positions};
 }
 
 }  // namespace actcache

@@ -98,6 +98,7 @@ class PrefixCut(Cut):
             frontier_positions=tuple(positions.get(name) for name in frontier),
             live_out_positions=tuple(map(proof.position_axis, kept)),
             live_out_ranks=tuple(len(proof.shape(name) or ()) for name in kept),
+            live_out_sizes=tuple(tuple(size.value for size in proof.shape(name) or ()) for name in kept),
             states=states,
             sizes=tuple(size_rules_of(equations, frontier)),
             ranks=tuple(ranks.get(name) for name in frontier) if ranks else (),

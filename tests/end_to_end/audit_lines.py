@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from hand_written import Region, Tensor
+from hand_written import Named, Region, Tensor
 
 Line = dict[str, Any]
 HERE = Path(__file__).parent
@@ -22,7 +22,7 @@ def lines_of(path: Path) -> list[Line]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def of(lines: list[Line], event: str, region: Region | None = None) -> list[Line]:
+def of(lines: list[Line], event: str, region: Named | None = None) -> list[Line]:
     found = [line for line in lines if line["event"] == event]
     if region is None:
         return found
@@ -38,7 +38,7 @@ def outcomes(lines: list[Line]) -> list[str]:
     return [line["outcomes"] for line in lines]
 
 
-def agrees_with_statistics(lines: list[Line], region: Region, counts: Line, before: Line) -> None:
+def agrees_with_statistics(lines: list[Line], region: Named, counts: Line, before: Line) -> None:
     """Every count and sum of the lines is what the statistics say has happened since `before`."""
     lookups, stores = of(lines, "lookup", region), of(lines, "store", region)
     letters = collections.Counter("".join(outcomes(lookups)))
@@ -51,13 +51,13 @@ def agrees_with_statistics(lines: list[Line], region: Region, counts: Line, befo
         "hits": letters["h"] + letters["d"] + letters["j"],
         "duplicates": letters["d"],
         "joined": letters["j"],
-        "misses": letters["m"] + letters["e"] + letters["v"] + letters["r"],
+        "misses": letters["m"] + letters["e"] + letters["v"] + letters["r"] + letters["a"],
         "expired": letters["e"],
         "verified": letters["v"],
         "bypassed": letters["b"],
         "mismatches": made["x"],
         "stored": made["s"],
-        "not_admitted": made["r"] + made["p"],
+        "not_admitted": made["r"] + made["p"] - letters["a"],
         "evicted": sum(len(line["keys"]) for line in evictions),
     }
     assert said == {name: counts[name] - before.get(name, 0) for name in said}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnxruntime as ort
 import pytest
+from audit_lines import Line, agrees_with_statistics, of, outcomes
 from hand_written import Array, Control, session
 from prefix_regions import LONGEST, WIDTH, WORDS, CausalModel, run, sequence
 
@@ -189,6 +191,21 @@ def test_verified_chains_are_computed_and_compared(control: Control) -> None:
     assert control.counts(model, "verified", "mismatches") == (4, 0)
     control.configure("verify_fraction", "0")
     assert call(ids) == (4, 0)
+
+
+def test_the_audit_log_says_what_became_of_each_block(control: Control, audited: Callable[[], list[Line]]) -> None:
+    model = CausalModel()
+    call = Checked(model, control)
+    ids = words(6)
+    call(sequence(*ids[:4]))
+    call(sequence(*ids[:5]))
+    call(np.array([ids, [*ids[:3], 1, 2, 3]]))
+    lines = audited()
+    assert {line["granularity"] for line in of(lines, "region", model)} == {"prefix"}
+    assert outcomes(of(lines, "lookup", model)) == ["mmmm", "hhham", "hhhaam" + "hhhmmm"]
+    assert outcomes(of(lines, "store", model)) == ["ssss", "ps", "pps" + "sss"]
+    zeros = dict.fromkeys(control.stats(model), 0)
+    agrees_with_statistics(lines, model, control.stats(model), zeros)
 
 
 def test_two_threads_decode(control: Control) -> None:

@@ -16,6 +16,7 @@ enum class LookupOutcome : char {
   kExpired = 'e',
   kVerified = 'v',
   kRefreshed = 'r',
+  kAgain = 'a',  // there, or in an earlier row: computed as what follows it is
   kBypassed = 'b',
 };
 

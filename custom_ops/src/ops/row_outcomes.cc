@@ -23,6 +23,7 @@ LookupOutcome OutcomeOf(const Match& match, const Sources& first, const TierSear
   if (refresh) return LookupOutcome::kRefreshed;
   const std::uint8_t flags = match.missing_flags[source.index()];
   if ((flags & kVerify) != 0) return LookupOutcome::kVerified;
+  if ((flags & kKept) != 0) return LookupOutcome::kAgain;
   return (flags & kExpired) != 0 ? LookupOutcome::kExpired : LookupOutcome::kMiss;
 }
 

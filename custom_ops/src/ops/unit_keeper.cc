@@ -16,14 +16,14 @@ UnitKeeper::Kept UnitKeeper::Keep(const KernelIo& io, const Call& call,
                                   const Parallel& parallel) const noexcept {
   Kept kept;
   std::uint64_t stored = 0;
-  std::uint64_t verified = 0;
+  std::uint64_t not_offered = 0;  // what was compared, or is kept already
   try {
     const ComputedUnits units(call.cut, call.computed);
     kept.outcomes.resize(call.plan.missing, Outcome::kNothing);
     for (std::size_t i = 0; i < call.plan.missing; ++i) {
       // Of a chain the first units are needed by all: they are to be the last that are evicted.
       const std::size_t unit = call.cut.chained() ? call.plan.missing - 1 - i : i;
-      if ((call.plan.flags[unit] & kVerify) != 0) ++verified;
+      if ((call.plan.flags[unit] & (kVerify | kKept)) != 0) ++not_offered;
       kept.outcomes[unit] = See(io, call, units, unit, parallel);
       if (kept.outcomes[unit] == Outcome::kStored) ++stored;
     }
@@ -32,7 +32,7 @@ UnitKeeper::Kept UnitKeeper::Keep(const KernelIo& io, const Call& call,
     // The results are written already.
   }
   RegionCounters::Add(region_.counters.stored, stored);
-  RegionCounters::Add(region_.counters.not_admitted, call.plan.missing - stored - verified);
+  RegionCounters::Add(region_.counters.not_admitted, call.plan.missing - stored - not_offered);
   return kept;
 }
 
