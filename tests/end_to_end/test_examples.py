@@ -35,7 +35,7 @@ PRINTS = {
         "forgotten: 2",
         "blue, use: 0 found, 2 computed, 0 without the cache",
     ],
-    "10_decoder.py": [
+    "12_decoder.py": [
         "computed 38 of 248 positions",
         "computed 32 of 248 positions",
         "computed 0 of 248 positions",

@@ -129,7 +129,11 @@ def test_the_options_that_pages_name_exist() -> None:
 
 def test_the_environment_variables_that_pages_name_exist() -> None:
     known = {f"ACTCACHE_{knob.upper()}" for knob in KNOBS}
-    for source in [*(ROOT / "actcache").rglob("*.py"), *(ROOT / "actcache").rglob("*.pth"), *ROOT.glob("*.py")]:
+    folders = [ROOT / name for name in ("actcache", "models", "scripts")]
+    for source in [
+        *ROOT.glob("*.py"),
+        *(path for folder in folders for path in folder.rglob("*.*") if path.suffix in _CODE),
+    ]:
         known |= set(re.findall(r"ACTCACHE_[A-Z_]+", read(source)))
     for path in PAGES:
         if path.name == "CHANGELOG.md":  # it names one that is misspelt
@@ -179,6 +183,8 @@ def test_docstrings_become_markdown() -> None:
     )
     assert text == "Do it.\n\n**Args**\n\n- `a`: First,\n    continued.\n- `b`, `c`: See `d` in [run](../run.md)."
 
+
+_CODE = (".py", ".pth", ".sh")
 
 #: Pages with runnable programs: the model that they take for the reader's, what is done first, and what they print.
 RUNNABLE = {
