@@ -306,7 +306,7 @@ def _checked(value: Value, label: str) -> Value:
         place = places.get(axis)
         if place is None and not size.batch:
             continue
-        if place is None or size != place.before * S * place.block:
+        if place is None or size != place.size:
             if isinstance(state, Causal):
                 return _ahead("size-from-positions", "the number of positions sets the size of another axis", label)
             state = Counted()

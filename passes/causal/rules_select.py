@@ -108,7 +108,10 @@ def slice_(op: Op) -> Result:
         if step == ONE and start == ZERO and slice_reaches(end, sizes[axis]):
             continue
         if axis in places and x.data:
-            raise LooksAhead("slice-positions", _part_of_positions(start, step))
+            places[axis] = _cut(places[axis], sizes[axis], start, end, step)
+            sizes[axis] = places[axis].size
+            shifts[axis - rank] = None
+            continue
         places.pop(axis, None)
         moves = step == ONE and start.sign() in (0, 1)
         shifts[axis - rank] = along(axis - rank).plus(Affine((), start)) if moves else None
@@ -117,7 +120,18 @@ def slice_(op: Op) -> Result:
     form = x.form if x.form is not None else _form_of_constant(x)
     form = substitute(form, shifts) if form is not None else None
     found = sorted([*places.values(), *_new_places(x, sizes, places)], key=lambda place: place.axis)
-    return Result([Value(_sliced_state(x, tuple(found), form), tuple(sizes), form=form)], {0: axes_of(x)})
+    ends_at = {2: axes} if x.data and op.get(2) is not None else {}
+    return Result([Value(_sliced_state(x, tuple(found), form), tuple(sizes), form=form)], {0: axes_of(x)}, ends_at)
+
+
+def _cut(place: Place, size: Size, start: Size, end: Size, step: Size) -> Place:
+    """Where positions lie once padding is cut off at both ends."""
+    back = ZERO if slice_reaches(end, size) else end if end.sign() == -1 else end - size
+    if step == ONE and start.dimension and start.value is not None and back.value is not None:
+        cut = place.widened(-start.value, back.value)
+        if cut is not None:
+            return cut
+    raise LooksAhead("slice-positions", _part_of_positions(start, step))
 
 
 def _taken(op: Op, size: Size, start: Size, end: Size, step: Size) -> Size:
@@ -310,7 +324,7 @@ def trilu(op: Op) -> Result:
 
 @rule("Pad")
 def pad(op: Op) -> Result:
-    """Adds a border; none along positions."""
+    """Adds a border. Along positions it is kept apart from them, for convolutions."""
     op.fixed(1, 2, 3)
     x = op.need(0)
     rank = len(known(x))
@@ -319,10 +333,22 @@ def pad(op: Op) -> Result:
     axes = op.rows.axes(rank, position=3) or list(range(rank))
     if pads is None or len(pads) != 2 * len(axes):
         raise LooksAhead("pad-unknown", "Pad by numbers that are not known")
-    sizes = list(known(x))
+    sizes, places = list(known(x)), {place.axis: place for place in x.places}
+    along_positions = set()
     for number, axis in enumerate(axes):
         front, back = pads[number], pads[number + len(axes)]
-        if any(place.axis == axis for place in x.places) and (front, back) != (ZERO, ZERO):
-            raise LooksAhead("pad-positions", "Pad adds positions to the sequence")
+        if axis in places and (front, back) != (ZERO, ZERO):
+            places[axis] = _bordered(op, places[axis], front, back)
+            along_positions.add(axis)
         sizes[axis] = sizes[axis] + front + back
-    return Result([Value(stable(x.places, [x]), tuple(sizes), form=lost(x.form))], {0: axes_of(x)})
+    state = stable(tuple(places.values()), [x])
+    result = Value(state, tuple(sizes), form=lost(x.form))
+    return Result([result], {0: axes_of(x)}, whole=frozenset(along_positions), resumed=bool(along_positions))
+
+
+def _bordered(op: Op, place: Place, front: Size, back: Size) -> Place:
+    if op.attribute("mode", "constant") != "constant":
+        raise LooksAhead("pad-positions", "Pad repeats positions")
+    if front.value is None or back.value is None or (found := place.widened(front.value, back.value)) is None:
+        raise LooksAhead("pad-positions", "Pad takes positions away, or a number of them that is not known")
+    return found

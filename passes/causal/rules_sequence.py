@@ -42,27 +42,24 @@ def _is_plain(x: Value, axis: int) -> bool:
 
 @rule("Conv")
 def convolution(op: Op) -> Result:
-    """Along positions, if all padding is on the left."""
+    """Along positions, if it reads earlier ones only: what it reaches further on has to be padding in front."""
     op.fixed(1, 2)
     x = op.need(0)
     sizes = known(x)
-    if [place.axis for place in x.places] != [2] or len(sizes) != 3 or not _is_plain(x, 2):
+    if [place.axis for place in x.places] != [2] or len(sizes) != 3 or not x.places[0].single:
         raise LooksAhead("conv-over-positions", "a convolution over positions and other axes together is not followed")
-    _only_earlier(op)
-    value = Value(stable((Place(2),), [x]), (sizes[0], known(op.need(1))[0], S))
-    return Result([value], {0: {2: 2}}, whole=frozenset({2}), resumed=True)
-
-
-def _only_earlier(op: Op) -> None:
-    """Require a convolution of stride 1 that reads earlier positions only, and gives as many as it reads."""
+    padded = str(op.attribute("auto_pad", "NOTSET"))
+    if padded != "NOTSET" or list(op.attribute("strides", [1])) != [1] or op.opset < 11:
+        raise LooksAhead("conv-over-positions", "the padding or stride of this convolution moves positions")
     reach = causal_reach(op)
     front, back = op.attribute("pads", [0, 0])
-    padded = str(op.attribute("auto_pad", "NOTSET"))
-    if padded != "NOTSET" or list(op.attribute("strides", [1])) != [1]:
-        raise LooksAhead("conv-over-positions", "the padding or stride of this convolution moves positions")
-    if back > 0 or front != reach:
-        text = f"a convolution that reaches {reach} positions, padded by {front} in front and {back} behind"
-        raise LooksAhead("conv-looks-ahead" if back > 0 else "conv-over-positions", text)
+    place = x.places[0].widened(front - reach, back)
+    if place is None:
+        ahead = reach - front - x.places[0].lead
+        raise LooksAhead("conv-looks-ahead", f"the convolution reads {ahead} positions ahead of its own")
+    state = stable((place,), [x])
+    value = Value(state, (sizes[0], known(op.need(1))[0], place.size))
+    return Result([value], {0: {2: 2}}, resumed=front > 0)
 
 
 def causal_reach(op: Op) -> int:

@@ -149,6 +149,9 @@ def _reshaped(x: Value, sizes: Shape, operands: Mapping[int, Sequence[int | None
 
 
 def _place(source: Shape, place: Place, sizes: Shape) -> Place | None:
+    if place.lead or place.tail:
+        kept = _same_axes(source, sizes)
+        return replace(place, axis=kept[place.axis]) if place.axis in kept else None
     before = product(source[: place.axis]) * place.before
     behind = place.block * product(source[place.axis + 1 :])
     for axis, size in enumerate(sizes):

@@ -16,7 +16,7 @@ the larger one: scores are like that. Each state is a statement that holds for e
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from actcache.passes.causal.forms import Form
 from actcache.passes.refusal import Refusal
-from actcache.passes.rows.sizes import ONE, N, Size
+from actcache.passes.rows.sizes import ONE, N, Size, const
 from actcache.passes.rows.state import Content, Shape
 
 #: The number of positions of a call. (The sizes of the row analysis have one distinguished unknown: here it is S.)
@@ -33,16 +33,41 @@ S = N
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where positions lie: axis `axis` has size before·S·block, and position t has `block` entries in each part."""
+    """Where positions lie.
+
+    Axis `axis` has size before·S·block, and position t has `block` entries in each part. Or there are `lead` entries
+    in front that no position changes, and `tail` entries behind that all of them may: padding, for convolutions.
+    """
 
     axis: int
     block: Size = ONE
     before: Size = ONE
+    lead: int = 0
+    tail: int = 0
+
+    @property
+    def single(self) -> bool:
+        """Whether each position has one entry."""
+        return self.block == ONE and self.before == ONE
 
     @property
     def plain(self) -> bool:
         """Whether the axis holds exactly the S positions."""
-        return self.block == ONE and self.before == ONE
+        return self.single and not self.lead and not self.tail
+
+    @property
+    def size(self) -> Size:
+        """The size of the axis."""
+        return self.before * S * self.block + const(self.lead + self.tail)
+
+    def widened(self, front: int, back: int) -> Place | None:
+        """Return the place with entries more, or less, at both ends; None: then an entry depends on a later position.
+
+        Where more goes than was added behind, what is left stands for later positions than it was made of.
+        """
+        tail = self.tail + back
+        lead = self.lead + front + min(0, tail)
+        return replace(self, lead=lead, tail=max(0, tail)) if self.single and lead >= 0 else None
 
 
 #: By axis, ascending.

@@ -23,7 +23,7 @@ from actcache.passes.causal.state import Value
 from actcache.passes.graph.nodes import subgraphs
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
-from actcache.passes.rewrite.suffix_resumed import RECURRENT, attend, convolve, go_on
+from actcache.passes.rewrite.suffix_resumed import RECURRENT, attend, compute_all, convolve, go_on
 from actcache.passes.rewrite.suffix_sizes import SuffixSizes
 from actcache.passes.rewrite.suffix_states import NoSuffix, StateChoice
 
@@ -267,8 +267,8 @@ class _Builder:
         elif source.op_type == "Conv":
             convolve(source, [self.tensor(read, FULL) for read in source.input], part, self.sizes)
         else:
-            whole = self.instance(source, [self.tensor(read, FULL) for read in source.input], name, FULL)
-            self.sizes.cut(whole, part, [axis])
+            operands = [self.tensor(read, FULL) if read else "" for read in source.input]
+            compute_all(source, operands, part, self.sizes, axis)
         return part
 
     def cached(self, name: str) -> str:
@@ -311,8 +311,7 @@ class _Builder:
 
     def sliced(self, name: str, value: Value, version: frozenset[int], whole: str) -> str:
         """Cut the suffix out of a tensor of all positions."""
-        plain = {place.axis for place in value.places if place.plain}
-        if not version <= plain:
+        if not version <= {place.axis for place in value.places if place.single}:
             raise NoSuffix("positions that are flattened with others are not cut", self.label(name))
         part = f"{name}{self.tag(version, len(value.places))}"
         self.sizes.cut(whole, part, sorted(version))

@@ -15,16 +15,19 @@ from actcache.passes.rewrite.suffix_sizes import SuffixSizes
 RECURRENT = frozenset({"RNN", "GRU"})
 
 
+def compute_all(source: onnx.NodeProto, inputs: Sequence[str], part: str, sizes: SuffixSizes, axis: int) -> None:
+    """What is cheap: it is computed at all positions, and the suffix cut out of it."""
+    sizes.nodes.append(_like(source, inputs, f"{part}.whole"))
+    sizes.cut(f"{part}.whole", part, [axis])
+
+
 def convolve(source: onnx.NodeProto, inputs: Sequence[str], part: str, sizes: SuffixSizes) -> None:
-    """A causal convolution: its first input has all positions, along axis 2. What it pads, it reads before them."""
-    reach = next((a.ints[0] for a in source.attribute if a.name == "pads"), 0)
-    padded = sizes.node("Pad", inputs[0], sizes.vector([0, 0, reach, 0, 0, 0])) if reach else inputs[0]
-    window = f"{part}.window"
-    sizes.cut(padded, window, [2])
-    node = _like(source, [window, *inputs[1:]], part)
-    kept = [a for a in node.attribute if a.name not in ("pads", "auto_pad")]
-    del node.attribute[:]
-    node.attribute.extend(kept)
+    """A causal convolution that pads in front: its first input has all positions, along axis 2."""
+    node = _like(source, [f"{part}.window", *inputs[1:]], part)
+    pads = next(a.ints for a in node.attribute if a.name == "pads")
+    padded = sizes.node("Pad", inputs[0], sizes.vector([0, 0, pads[0], 0, 0, 0]))
+    sizes.cut(padded, f"{part}.window", [2])
+    pads[0] = 0
     sizes.nodes.append(node)
 
 

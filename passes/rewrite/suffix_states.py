@@ -18,7 +18,7 @@ from actcache.passes.rows.rules_elementwise import NARY, UNARY
 from actcache.passes.rows.sizes import Size
 
 #: Operators that lay data out anew.
-LAYOUT = frozenset("Cast Expand Flatten Identity Reshape Slice Split Squeeze Tile Transpose Unsqueeze".split())
+LAYOUT = frozenset("Cast Expand Flatten Identity Pad Reshape Slice Split Squeeze Tile Transpose Unsqueeze".split())
 #: What is so cheap that it is rather computed again for all positions than kept.
 CHEAP = LAYOUT | frozenset((*UNARY, *NARY, "Not", "Neg", "Abs", "Concat", "Clip", "CumSum"))
 #: Reads what lies at given places.

@@ -33,6 +33,9 @@ def weights(seed: int = 3) -> dict[str, np.ndarray]:
     made |= {"two_gru": drawn(2, 3 * WIDTH, WIDTH), "wide": drawn(WIDTH, 4)}
     made |= {"small": np.array(1e-5, np.float32), "ends": np.array([-1]), "back": np.array([-1])}
     made |= {"front": np.array([-(2**31)]), "two1": np.array([2]), "four1": np.array([4]), "thirty": np.array(31)}
+    made |= {"pad1": np.array([0, 0, 1, 0, 0, 1]), "pad2": np.array([0, 0, 2, 0, 0, 0]), "far": np.array([2**31])}
+    made |= {"pad4": np.array([0, 0, 4, 0, 0, 0]), "pad_h": np.array([0, 1, 0, 0, 0, 0]), "less2": np.array([-2])}
+    made |= {"pad_t": np.array([0, 0, 0, 0, 1, 0])}
     made |= {"four": np.array([0, 0, 4, 2])}
     return made
 
@@ -98,6 +101,19 @@ GOOD: dict[str, Sketch] = {
     "causal convolution": layer(f"{ACROSS} c = Conv<pads=[2,0]>(x, kernel, bias) {BACK}"),
     "causal convolution, wide": layer(f"{ACROSS} c = Conv<pads=[4,0], dilations=[2]>(x, kernel) {BACK}"),
     "causal convolution, each channel": layer(f"{ACROSS} c = Conv<pads=[2,0], group=8>(x, each) {BACK}"),
+    "padded, then a convolution": layer(f"{ACROSS} p = Pad(x, pad2) c = Conv(p, kernel, bias) {BACK}"),
+    "convolution of both sides, then cut": layer(
+        f"{ACROSS} c0 = Conv<pads=[2,2]>(x, kernel, bias) c1 = Relu(c0) c = Slice(c1, axis0, less2, axis2) {BACK}"
+    ),
+    "convolution of both sides, then cut to S": layer(
+        f"""{ACROSS} c0 = Conv<pads=[2,2]>(x, kernel, bias) c1 = Relu(c0) s1 = Unsqueeze(s, axis0)
+        c = Slice(c1, axis0, s1, axis2) {BACK}"""
+    ),
+    "moved on by one": layer("p = Pad(h, pad_h) y = Slice(p, axis0, back, axis1)"),
+    "two convolutions": layer(
+        f"""{ACROSS} p = Pad(x, pad2) c0 = Conv(p, kernel, bias) c1 = Tanh(c0) p1 = Pad(c1, pad4)
+        c = Conv<dilations=[2]>(p1, kernel) {BACK}"""
+    ),
     "GRU": layer(f"{FIRST} r0 = GRU<hidden_size=8>(x, gru, gru_r) {LAST}"),
     "GRU that begins somewhere": layer(f"{FIRST} r0 = GRU<hidden_size=8>(x, gru, gru_r, , , begin) {LAST}"),
     "RNN twice": layer(
@@ -127,6 +143,12 @@ AHEAD: dict[str, tuple[str, Sketch]] = {
     "running sum backwards": ("reversed", layer("y = CumSum<reverse=1>(h, one)")),
     "convolution, same": ("conv-looks-ahead", layer(f"{ACROSS} c = Conv<pads=[1,1]>(x, kernel, bias) {BACK}")),
     "convolution, late": ("conv-looks-ahead", layer(f"{ACROSS} c = Conv<pads=[0,2]>(x, kernel, bias) {BACK}")),
+    "padded too little": ("conv-looks-ahead", layer(f"{ACROSS} p = Pad(x, pad1) c = Conv(p, kernel, bias) {BACK}")),
+    "the wrong end cut": (
+        "slice-positions",
+        layer(f"{ACROSS} c0 = Conv<pads=[2,2]>(x, kernel) c1 = Relu(c0) c = Slice(c1, axis2, far, axis2) {BACK}"),
+    ),
+    "moved back by one": ("slice-positions", layer("p = Pad(h, pad_t) y = Slice(p, axis1, far, axis1)")),
     "convolution, same by name": (
         "conv-over-positions",
         layer(f'{ACROSS} c = Conv<auto_pad="SAME_UPPER">(x, kernel, bias) {BACK}'),

@@ -166,8 +166,12 @@ def convolution(d: Drawing, x: str) -> str:
     weight, bias = d.weight(WIDTH, WIDTH // group, width), d.weight(WIDTH)
     common = {"kernel_shape": [width], "dilations": [spread], "group": group}
     if d.often(0.3):
-        across = d.node("Pad", across, d.constant([0, 0, reach, 0, 0, 0]))
+        front = d.one_of(reach, reach, reach + 1, reach - 1)
+        across = d.node("Pad", across, d.constant([0, 0, front, 0, 0, reach - front]))
         made = d.node("Conv", across, weight, bias, **common)
+    elif d.often(0.3):
+        wide = d.node("Relu", d.node("Conv", across, weight, bias, pads=[reach, reach], **common))
+        made = d.node("Slice", wide, d.constant([0]), d.constant([-reach]), d.constant([2]))
     else:
         pads = d.one_of([reach, 0], [reach, 0], [reach // 2, reach - reach // 2], [0, reach])
         made = d.node("Conv", across, weight, bias, pads=pads, **common)

@@ -135,10 +135,11 @@ def _holds(proof: CausalProof, name: str, whole: Array, other: Array, first: int
     if isinstance(state, Counted) and (not state.stable or not gone):
         return gone or agree(other, whole)
     if isinstance(state, Counted | Causal):
-        if not all(place.plain for place in state.places):
+        if not all(place.single for place in state.places):
             return True  # what they are made into is looked at
-        axes = [place.axis for place in state.places]
-        whole, other = (_part(value, axes, slice(0, first)) for value in (whole, other))
+        for place in state.places:
+            early = slice(0, place.lead + first)
+            whole, other = (_part(value, [place.axis], early) for value in (whole, other))
     return agree(other, whole)
 
 
