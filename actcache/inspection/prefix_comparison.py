@@ -41,8 +41,11 @@ def explain_prefixes(lookup: Lookup, cut: PrefixCut, first: Call, second: Call) 
     """Return what happens to every row of `second`, when only `first` was called before; `cut`: that of the region."""
     for which, call in (("second", second), ("first", first)):
         units = units_of(lookup, call.values)
-        if units.count == 0:
-            text = f"the {which} call is computed without the cache: {units.text or 'it has no positions'}"
+        mask = cut.closed_mask([call.values[name] for name in lookup.frontier]) if units.count else None
+        if units.count == 0 or mask is not None:
+            closed = f"'{lookup.frontier[mask or 0]}' is no mask of 0 and 1 that begins with 1"
+            reason = closed if mask is not None else units.text or "it has no positions"
+            text = f"the {which} call is computed without the cache: {reason}"
             return [Why(lookup.id, None, "bypassed" if call is second else "miss", "no rows", text)]
     rows = dict(zip(lookup.frontier, cut.frontier_axes, strict=True))
     positions = dict(zip(lookup.frontier, cut.frontier_positions, strict=True))

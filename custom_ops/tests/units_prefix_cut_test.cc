@@ -39,6 +39,35 @@ TEST(PrefixCut, DividesEachRowIntoBlocks) {
   }
 }
 
+template <typename Element>
+OneUnit WhyMask(const std::vector<Element>& elements, ElementType type, const Dims& dims,
+                std::int64_t axis) {
+  const PrefixCut cut({{-1}, {axis}, {-1}, {0}}, 1, 2, {{}, {}, {0}});
+  TensorView mask = Shape(dims, type);
+  mask.elements = elements.size();
+  mask.data = reinterpret_cast<const std::byte*>(elements.data());
+  return cut.UnitsOf({mask}).why;
+}
+
+TEST(PrefixCut, HasNoUnitsWhereAMaskIsNotOfZeroAndOneOrClosesTheFirstPosition) {
+  using Longs = std::vector<std::int64_t>;
+  using Floats = std::vector<float>;
+  using Bytes = std::vector<std::uint8_t>;
+  constexpr auto kLong = ElementType::kInt64;
+  EXPECT_EQ(WhyMask(Longs{1, 0, 1, 1, 1, 0}, kLong, {2, 3}, 1), OneUnit::kNone);
+  EXPECT_EQ(WhyMask(Longs{1, 0, 1, 0, 1, 0}, kLong, {2, 3}, 1), OneUnit::kMask);
+  EXPECT_EQ(WhyMask(Longs{1, 1, 1, 0, 1, 0}, kLong, {2, 3}, 0), OneUnit::kNone);
+  EXPECT_EQ(WhyMask(Longs{1, 0, 1, 0, 1, 0}, kLong, {2, 3}, 0), OneUnit::kMask);
+  EXPECT_EQ(WhyMask(Longs{1, 2, 1}, kLong, {3}, 0), OneUnit::kMask);
+  EXPECT_EQ(WhyMask(Longs{1, -1, 1}, kLong, {3}, 0), OneUnit::kMask);
+  EXPECT_EQ(WhyMask(Floats{1, 0, 1}, ElementType::kFloat, {3}, 0), OneUnit::kNone);
+  EXPECT_EQ(WhyMask(Floats{1, 0.5F, 1}, ElementType::kFloat, {3}, 0), OneUnit::kMask);
+  EXPECT_EQ(WhyMask(Bytes{1, 0}, ElementType::kBool, {2}, 0), OneUnit::kNone);
+  EXPECT_EQ(WhyMask(Bytes{0, 1}, ElementType::kBool, {2}, 0), OneUnit::kMask);
+  EXPECT_EQ(WhyMask(Bytes{0x38, 0x38}, ElementType::kFloat8E4M3FN, {2}, 0), OneUnit::kMask);
+  EXPECT_EQ(WhyMask(Longs{}, kLong, {2, 0}, 1), OneUnit::kNone);
+}
+
 TEST(PrefixCut, HasNoUnitsWhereTheProofDoesNotApply) {
   const PrefixCut cut = Decoder(1);
   const auto why = [&](const TensorView& ids, const TensorView& states) {

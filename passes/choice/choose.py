@@ -90,7 +90,7 @@ def choose(
         choice = Choice(refusals=[*impure.values(), *_outputs_not_kept(view)])
     else:
         choice = _by_rows_or_calls(view, costs, impure, granularity, min_saving, name, predictor, bits)
-    if granularity == "prefix":
+    if granularity in ("auto", "prefix"):
         found = choose_prefix(view, costs, impure, budget=budget, name=name, everything=min_saving == 0, read=read)
         _add_prefix(choice, found, min_saving, asked=granularity == "prefix", traced=predictor is not None)
     return choice

@@ -41,7 +41,8 @@ class PrefixChoice:
 
     Attributes:
         candidate: The region; None: there is none.
-        steps: Whether callers are handed results of positions, or those of the last one: they go on from there.
+        steps: Whether positions read earlier ones, and callers are handed results of positions, or those of the last
+            one: they go on from there.
         refusals: What stands against it, or against a larger one.
         reasons: Why the model is causal, in sentences.
     """
@@ -76,7 +77,7 @@ def choose_prefix(
     refusals: dict[Refusal, None] = {}
     best: PrefixChoice | None = None
     for positions in position_hypotheses(view):
-        proof = prove_causal(view, positions, read=read)
+        proof = prove_causal(view, positions, binary_masks=True, read=read)
         search = _Search(view, costs, impure, proof, positions, budget, everything)
         found = search.candidate(name)
         if isinstance(found, Refusal):
@@ -141,7 +142,9 @@ class _Search:
         yield from dict.fromkeys(refusal for refusal in found if refusal is not None)
 
     def steps(self, region: Region) -> bool:
-        """Whether results of positions are handed out, or those of the last one."""
+        """Whether positions read others, and results of positions are handed out, or those of the last one."""
+        if not region.states:
+            return False
         if any(self.proof.position_axis(name) is not None for name in self.view.outputs):
             return True
         axes = {name: self.proof.position_axis(name) for name in region.live_outs}
@@ -151,12 +154,10 @@ class _Search:
         """Say why the region is causal."""
         where = ", ".join(f"axis {axis} of '{name}'" for name, axis in region.positions.items())
         states = ", ".join(f"'{name}'" for name in region.states[:4]) + (", ..." if len(region.states) > 4 else "")
+        kept = f"{len(region.states)} tensors ({states})" if region.states else "nothing beside results"
         apart = any(axis is not None for axis in region.frontier_axes.values())
         rows = "each row of the batch by itself" if apart else "the batch as a whole"
-        return (
-            f"region '{region.id}' is causal along {where}, {rows}: what later positions read of earlier ones is kept "
-            f"in {len(region.states)} tensors ({states})"
-        )
+        return f"region '{region.id}' is causal along {where}, {rows}; kept of earlier positions for later ones: {kept}"
 
     # -- the cut ---------------------------------------------------------------------------------------
 
@@ -207,8 +208,6 @@ class _Search:
         states = plan_states(self.view, nodes, frontier, outs, self.proof)
         if isinstance(states, Refusal):
             return states
-        if not states:
-            return Refusal("prefix-no-states", "no position reads another one: rows are what to cache by", name)
         if not self.proof.is_told_by(frontier):
             return Refusal("prefix-untold", "what the region reads does not tell whether the proof holds", name)
         own = [state for state in states if state not in outs]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, ClassVar
 
+import numpy as np
 import onnx
 
 from actcache.passes.causal import CausalProof
@@ -55,6 +56,7 @@ class PrefixCut(Cut):
         min_suffix: Fewest positions that are computed, if any are (and the call has so many).
         sizes: As :attr:`RowCut.sizes`.
         ranks: As :attr:`RowCut.ranks`.
+        binary: Numbers of frontier tensors that have to be masks: all elements 0 or 1, and 1 at the first position.
     """
 
     granularity: ClassVar[Granularity] = "prefix"
@@ -68,6 +70,7 @@ class PrefixCut(Cut):
     min_suffix: int = MIN_SUFFIX
     sizes: tuple[SizeRule, ...] = ()
     ranks: tuple[int | None, ...] = ()
+    binary: tuple[int, ...] = ()
 
     @classmethod
     def proven(
@@ -102,6 +105,7 @@ class PrefixCut(Cut):
             states=states,
             sizes=tuple(size_rules_of(equations, frontier)),
             ranks=tuple(ranks.get(name) for name in frontier) if ranks else (),
+            binary=tuple(map(list(frontier).index, proof.binary_inputs)),
         )
 
     @property
@@ -129,6 +133,7 @@ class PrefixCut(Cut):
             min_suffix=attributes.get("min_suffix", MIN_SUFFIX),
             sizes=tuple(size_rules(attributes.get("size_equations", []))),
             ranks=axes_of(attributes.get("input_ranks", [])),
+            binary=tuple(attributes.get("binary_inputs", [])),
         )
 
     def attributes(self) -> list[onnx.AttributeProto]:
@@ -152,7 +157,16 @@ class PrefixCut(Cut):
             make("min_suffix", self.min_suffix),
             *([make("output_sizes", numbers_of(list(chain(*self.live_out_sizes))))] if self.live_out_sizes else []),
             *condition_attributes(self.ranks, self.sizes),
+            *([make("binary_inputs", self.binary)] if self.binary else []),
         ]
+
+    def closed_mask(self, frontier: Sequence[object]) -> int | None:
+        """Return the number of a frontier tensor that has to be a mask of 0 and 1 and is none; None: all are."""
+        for number in self.binary:
+            mask = np.moveaxis(np.asarray(frontier[number]), self.frontier_positions[number] or 0, 0)
+            if not (((mask == 0) | (mask == 1)).all() and (mask[:1] == 1).all()):
+                return number
+        return None
 
     def units(self, frontier: Sequence[TensorShape], names: Sequence[str] = ()) -> Units:
         """Return the blocks of a call, all rows' together; none where it is computed without the cache. See

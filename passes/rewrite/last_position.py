@@ -65,7 +65,7 @@ def read_last(view: GraphView, outputs: Sequence[str], read: ReadTensor | None =
 def _proof(view: GraphView, outputs: Sequence[str], read: ReadTensor | None) -> tuple[Mapping[str, int], CausalProof]:
     reason = "no input is a sequence of variable length"
     for positions in position_hypotheses(view):
-        proof = prove_causal(view, positions, read=read)
+        proof = prove_causal(view, positions, binary_masks=True, read=read)
         unknown = [name for name in outputs if proof.position_axis(name) is None]
         if not unknown:
             return positions, proof

@@ -133,7 +133,8 @@ class _Outliner:
         nodes = [self.graph.node[index] for index in sorted(region.nodes)]
         tensors = map(view.initializer, unpacked_by(nodes, view.initializers))
         self.unpacked = {t.name for t in tensors if t is not None and can_be_sampled(t, view.opsets[""])}
-        own = () if suffix is not None else (*region.compact_axes(), *region.live_outs)
+        copies = [name for index in region.shared for name in view.writes[index]]
+        own = (*region.compact_axes(), *region.live_outs) if suffix is None else copies
         self.inside = {name: name + self.mark for name in own}
 
     def run(self) -> None:
@@ -243,8 +244,7 @@ class _Outliner:
         return branch
 
     def _keep_region(self, store: onnx.NodeProto, constants: Sequence[onnx.TensorProto]) -> None:
-        written = self._written()
-        values = [value for value in self.graph.value_info if value.name in written]
+        values = [value for value in self.graph.value_info if value.name in self._written()]
         keep_region(store, (self.graph.node[index] for index in sorted(self.region.moved)), constants, values)
 
     def _store(self, constants: Collection[str], sampled: Sequence[onnx.TensorProto]) -> onnx.NodeProto:

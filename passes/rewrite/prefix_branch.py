@@ -21,7 +21,7 @@ def prefix_branch(view: GraphView, region: Region, mark: str, read: ReadTensor |
     """
     if region.granularity != "prefix":
         return None
-    proof = prove_causal(view, region.positions, read=read)
+    proof = prove_causal(view, region.positions, binary_masks=True, read=read)
     states = plan_states(view, region.nodes, region.frontier, region.live_outs, proof)
     if isinstance(states, Refusal) or not set(region.states).issuperset(set(states).difference(region.live_outs)):
         raise ValueError(f"region '{region.id}' is no longer proven to be causal")

@@ -111,7 +111,7 @@ def test_python_and_the_operators_divide_calls_alike() -> None:
         assert units.divided == (units.text == "")
         seen[cut.granularity, units.why] += 1
         empty += units.count == 0 and units.divided
-    assert {why for _, why in seen} == set(OneUnit) and min(seen.values()) > 50, seen
+    assert {why for _, why in seen} == set(OneUnit) - {OneUnit.MASK} and min(seen.values()) > 50, seen  # no values here
     assert {why for granularity, why in seen if granularity == "prefix"} == set(OneUnit) - {OneUnit.BY_CALLS}
     assert empty > 50
 

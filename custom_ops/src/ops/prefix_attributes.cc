@@ -79,6 +79,13 @@ void ReadPrefixLookup(const AttributeReader& reader, RegionAttributes& attribute
     prefix.output_ranks.push_back(static_cast<std::size_t>(rank));
   }
   ReadSizes(reader.IntsOrNone("output_sizes"), attributes);
+  for (const std::int64_t input : reader.IntsOrNone("binary_inputs")) {
+    if (input < 0 || static_cast<std::size_t>(input) >= prefix.input_positions.size() ||
+        prefix.input_positions[static_cast<std::size_t>(input)] < 0) {
+      RefuseAttributes(attributes, "binary_inputs names an input that has no position axis");
+    }
+    prefix.binary.push_back(static_cast<std::size_t>(input));
+  }
 }
 
 void CheckPrefix(const RegionAttributes& attributes) {
@@ -127,6 +134,7 @@ void CheckPrefixLookup(const RegionAttributes& attributes) {
 std::unique_ptr<const Cut> MakePrefixCut(const RegionAttributes& attributes,
                                          Conditions conditions) {
   const PrefixAttributes& prefix = attributes.prefix;
+  conditions.binary = prefix.binary;
   return std::make_unique<PrefixCut>(
       PrefixAxes{attributes.input_row_axes, prefix.input_positions, attributes.output_row_axes,
                  prefix.output_positions},

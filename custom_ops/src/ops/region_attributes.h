@@ -24,7 +24,8 @@ struct PrefixAttributes {
   std::vector<Dims> output_sizes;            // likewise, of so many axes, -1: not fixed; or none
   std::size_t states = 0;
   std::size_t block = 1;
-  std::size_t min_suffix = 2;  // CacheLookup only
+  std::size_t min_suffix = 2;       // CacheLookup only
+  std::vector<std::size_t> binary;  // likewise: inputs that have to be masks of 0 and 1
 };
 
 struct RegionAttributes {

@@ -43,6 +43,7 @@ enum class OneUnit : std::uint8_t {
   kUnequal = 5,    // its inputs are divided into different numbers of units
   kTooMany = 6,    // more units than a plan has numbers for
   kSizes = 7,      // sizes are not as the proof believes
+  kMask = 8,       // a mask holds something else than 0 and 1, or closes the first position
 };
 
 // What a call is divided into.
@@ -144,6 +145,7 @@ class WholeCut final : public Cut {
 struct Conditions {
   std::vector<std::int64_t> ranks = {};  // of the frontier; -1: any. None at all: any
   std::vector<SizeEquation> sizes = {};
+  std::vector<std::size_t> binary = {};  // inputs with positions that are masks: IsBinaryMask()
 };
 
 // The rows of a batch. A call to which the proof does not apply is one unit.

@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "units/binary_masks.h"
+
 namespace actcache {
 namespace {
 
@@ -49,6 +51,10 @@ Units PrefixCut::UnitsOf(const std::vector<TensorView>& inputs) const {
   const std::size_t batch = rows.value_or(1);  // without rows, keys cover the batch as a whole
   if (batch != 0 && *positions > kMaxPlanRows / batch) return None(OneUnit::kTooMany);
   if (!Hold(conditions_.sizes, inputs)) return None(OneUnit::kSizes);
+  for (const std::size_t i : conditions_.binary) {
+    const auto axis = static_cast<std::size_t>(input(i).positions().number());
+    if (!IsBinaryMask(inputs[i], axis)) return None(OneUnit::kMask);
+  }
   const std::size_t length = *positions / block_;
   if (batch * length == 0) return None(OneUnit::kNone);
   return {this, batch * length, OneUnit::kNone, length, *positions % block_};

@@ -1,0 +1,114 @@
+"""Which part of a sequence model becomes a region of prefixes."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+from onnx import parser
+
+from actcache.passes.causal.hypotheses import position_hypotheses
+from actcache.passes.choice.choose import Choice, choose
+from actcache.passes.costs.cost import estimate_costs
+from actcache.passes.cuts import PrefixCut
+from actcache.passes.graph.view import GraphView
+from actcache.passes.region import Region
+from benchmarks.decoders import Decoder
+
+HEAD = '<ir_version: 9, opset_import: ["" : 20]>'
+
+
+def chosen(model: onnx.ModelProto, budget: int = 256 << 20, min_saving: float = 0.0) -> tuple[Choice, GraphView]:
+    view = GraphView(model)
+    costs = estimate_costs(view)
+    return choose(view, costs, granularity="prefix", min_saving=min_saving, budget=budget, name="m"), view
+
+
+def region_of(choice: Choice) -> Region:
+    ((candidate,),) = choice.plans
+    return candidate.region
+
+
+def test_keys_and_values_of_each_layer_are_the_states() -> None:
+    choice, view = chosen(Decoder(layers=3).model())
+    region = region_of(choice)
+    assert isinstance(region.cut, PrefixCut)
+    assert len(region.states) == region.cut.states == 6
+    producers = {view.model.graph.node[view.producer[name]].op_type for name in region.states}
+    assert producers == {"Reshape"}, "before they are transposed, where a position is one piece"
+    assert region.cut.frontier_axes == (0,) and region.cut.frontier_positions == (1,)
+    assert set(region.cut.live_out_positions) == {1} and set(region.cut.live_out_axes) == {0}
+    assert "each row of the batch by itself" in choice.causal[0]
+
+
+def test_a_batch_of_one_size_is_one_row() -> None:
+    choice, _ = chosen(Decoder(batch=2).model())
+    assert set(region_of(choice).cut.frontier_axes) == {None}
+    assert "the batch as a whole" in choice.causal[0]
+
+
+def test_large_logits_are_kept_only_where_the_store_has_room_for_them() -> None:
+    model = Decoder(layers=1, width=256, vocabulary=5_003).model()
+    roomy, _ = chosen(model, 1 << 34, min_saving=1e-9)
+    assert region_of(roomy).live_outs == ("logits",)
+    tight, view = chosen(model, 1 << 22, min_saving=1e-9)
+    (hidden,) = region_of(tight).live_outs
+    assert view.model.graph.node[view.producer[hidden]].op_type == "LayerNormalization"
+
+
+def test_what_counts_positions_is_computed_on_both_sides() -> None:
+    model = parser.parse_model(f"""{HEAD} g (float[N, S, 4] x) => (float[N, S, 4] y, float[N, S, 4] last)
+        <int64 one = {{1}}, int64[1] ones = {{1}}, int64 zero = {{0}}, float[4] scale = {{1, 2, 3, 4}}>
+        {{
+            size = Shape <start = 1, end = 2> (x)
+            length = Squeeze(size)
+            numbers = Range(zero, length, one)
+            wide = Unsqueeze(numbers, ones)
+            floats = Cast <to = 1> (wide)
+            a = CumSum(x, one)
+            b = Add(a, floats)
+            y = Tanh(b)
+            m = ReduceMean <keepdims = 1> (y, ones)
+            c = Add(y, m)
+            last = Add(c, floats)
+        }}""")
+    choice, view = chosen(model)
+    region = region_of(choice)
+    written = {name for index in region.shared for name in view.writes[index]}
+    assert written == {"size", "length", "numbers", "wide", "floats"}
+    assert region.live_outs == ("y",)
+    assert region.moved.isdisjoint(region.shared)
+    assert [refusal.rule for refusal in choice.refusals] == ["over-positions"]
+
+
+def test_a_model_whose_positions_do_not_read_each_other_is_left_to_rows() -> None:
+    model = parser.parse_model(f"{HEAD} g (float[N, S, 4] x) => (float[N, S, 4] y) {{ y = Tanh(x) }}")
+    asked, view = chosen(model)
+    assert region_of(asked).states == ()
+    by_itself = choose(view, estimate_costs(view), min_saving=0.0)
+    assert {c.region.granularity for plan in by_itself.plans for c in plan} == {"row", "tensor"}
+
+
+INT, FLOAT = onnx.TensorProto.INT64, onnx.TensorProto.FLOAT
+Declared = tuple[int, list[int | str | None]]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        ({"i": (INT, ["B", "S"]), "m": (INT, ["B", "S"])}, [{"i": 1, "m": 1}]),
+        ({"i": (INT, ["S"])}, [{"i": 0}]),
+        ({"x": (FLOAT, ["B", "T", 80]), "n": (INT, ["B"])}, [{"x": 1}, {"x": 1, "n": 0}, {"x": 0, "n": 0}]),
+        ({"i": (INT, ["B", None]), "m": (INT, ["B", None])}, [{"i": 1}, {"i": 1, "m": 1}, {"m": 1}]),
+        ({"i": (INT, ["B", "S"]), "m": (FLOAT, ["B", 1, "S", "S"])}, [{"i": 1}]),
+        ({"picture": (FLOAT, ["B", 3, "H", "W"])}, []),
+        ({"i": (INT, ["B", 77])}, []),
+    ],
+)
+def test_positions_are_looked_for_where_sequences_have_them(
+    inputs: dict[str, Declared], expected: list[dict[str, int]]
+) -> None:
+    declared = [onnx.helper.make_tensor_value_info(name, *given) for name, given in inputs.items()]
+    nodes = [onnx.helper.make_node("Identity", [name], [f"{name}_out"]) for name in inputs]
+    outputs = [onnx.helper.make_tensor_value_info(f"{name}_out", kind, None) for name, (kind, _) in inputs.items()]
+    model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", declared, outputs))
+    assert position_hypotheses(GraphView(model)) == expected
