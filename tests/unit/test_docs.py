@@ -189,7 +189,7 @@ _CODE = (".py", ".pth", ".sh")
 #: Pages with runnable programs: the model that they take for the reader's, what is done first, and what they print.
 RUNNABLE = {
     "README.md": (
-        "t0 = Gather(words, input_ids)",
+        "e = Gather(words, input_ids) m = ReduceMean<axes = [1]>(e) t0 = Sub(e, m)",
         "(int64[N, T] input_ids, int64[N, T] attention_mask)",
         "import actcache; actcache.compile_model('encoder.onnx', min_saving=0)",
         "'hits': 11, 'misses': 8,",
