@@ -232,6 +232,13 @@ METRICS: tuple[Metric, ...] = (
         "How often the bypassed region was tried again.",
         "probes",
     ),
+    _region_counter(
+        "actcache_fed_calls_total",
+        "actcache.fed_calls",
+        "{call}",
+        "Calls of the bypassed region that were looked up and stored for other processes.",
+        "fed",
+    ),
     _region_amount("actcache_region_bytes", "actcache.region.size", "Bytes held for the region.", "bytes"),
     _region_amount(
         "actcache_region_pinned_bytes",
@@ -267,6 +274,7 @@ METRICS: tuple[Metric, ...] = (
     _tier_counter("late", "{value}", "Those of the misses that were not there in time."),
     _tier_counter("stored", "{value}", "Values that were written to a tier."),
     _tier_counter("refused", "{value}", "Values that a tier had no room for, or no use."),
+    _tier_counter("promoted", "{value}", "Values that another tier had, to be written to this."),
     _tier_counter("dropped", "{value}", "Values that were not even tried, as too much was waiting to be written."),
     _tier_counter("errors", "{error}", "Faults of the disk or the server."),
     _tier_level("entries", "actcache.tier.entries", "{value}", "Values in the whole tier, whoever stored them."),

@@ -107,7 +107,8 @@ def stats() -> dict[str, Any]:
         use no entries of others since; ``stored``, ``not_admitted``, ``evicted``; ``bytes`` and ``pinned_bytes`` held
         now; ``saved_seconds`` and the time spent hashing, copying and computing; ``overhead_seconds`` in both operators
         altogether. A region's ``state`` is ``"active"`` or, where looking up costs more than it saves (or would, as
-        ``bypass_reason`` says), ``"bypassed"`` until a probe succeeds (``bypass_switches``, ``probes``); ``"disabled"``
+        ``bypass_reason`` says), ``"bypassed"`` until a probe succeeds (``bypass_switches``, ``probes``); some calls
+        of a bypassed region are looked up and stored for other processes (``fed``, ``docs/tiers.md``). ``"disabled"``
         is one that a mismatch turned off for good.
 
         The store: ``bytes``, ``entries``, ``budget_bytes``, ``pinned_bytes``, ... as they are now, and how many

@@ -127,6 +127,7 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  *      "bypass_reason"   why, or null
  *      "bypass_switches" how often it became bypassed
  *      "probes"          how often it was tried again
+ *      "fed"             calls while it was bypassed that were looked up and stored for others
  *   }},
  *  "store": {"bytes", "entries", "budget_bytes", "namespace_quota_bytes", "pinned_bytes",
  *            "pinned_entries": now; "insertions", "rejected", "evictions", "expired",

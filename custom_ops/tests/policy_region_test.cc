@@ -34,6 +34,46 @@ TEST(RegionPolicy, LosesNextToNothingOnAMillionRowsThatNeverRepeat) {
   EXPECT_EQ(stats.switches, stats.probes + 1);
 }
 
+// What a bypassed region does for other processes, if there are any, costs a fiftieth of the time.
+TEST(RegionPolicy, FeedsOthersForAFiftiethOfTheRecomputeTime) {
+  Costs cheap;  // all calls are looked up: that takes 1 %
+  Costs dear;
+  dear.lookup *= 10;
+  dear.publish *= 10;
+  for (const Costs& costs : {cheap, dear}) {
+    const bool all = costs.lookup == cheap.lookup;
+    Region region{costs};
+    region.others_read = true;
+    region.Play(Fresh(), 200);
+    ASSERT_TRUE(region.policy.stats().bypassed);
+    const std::uint64_t fed = region.policy.stats().fed;
+    const Totals totals = region.Play(Fresh(), 2'000);
+    EXPECT_TRUE(region.policy.stats().bypassed);
+    EXPECT_LE(totals.loss() / totals.recompute_ns, 0.0205);
+    EXPECT_GE(totals.loss() / totals.recompute_ns, all ? 0.009 : 0.015);
+    EXPECT_GE(region.policy.stats().fed - fed, all ? 2'000u : 200u);
+  }
+}
+
+TEST(RegionPolicy, ComesBackByWhatItFindsForOthers) {
+  Region region{Costs{}};
+  region.others_read = true;
+  region.Play(Fresh(), 200);
+  ASSERT_TRUE(region.policy.stats().bypassed);
+  region.Play(Repeating(1, 50, 1), 100);
+  EXPECT_FALSE(region.policy.stats().bypassed);
+}
+
+TEST(RegionPolicy, FeedsNobodyWhereAHitCostsMore) {
+  Costs costs;
+  costs.recompute = 100;
+  Region region{costs};
+  region.others_read = true;
+  region.Play(Fresh(), 1'000);
+  EXPECT_EQ(region.policy.stats().reason, BypassReason::kHitCost);
+  EXPECT_EQ(region.policy.stats().fed, 0u);
+}
+
 TEST(RegionPolicy, NeverBypassesWhatRepeats) {
   Region region{Costs{}};
   region.Play(Repeating(1, 100, 1), 20'000);

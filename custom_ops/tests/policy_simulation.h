@@ -68,6 +68,8 @@ class Region {
 
   RegionPolicy policy;
   Costs costs;
+  // Whether there is a tier.
+  bool others_read = false;
   // What of a row's identity its signature shows.
   std::uint64_t visible = ~std::uint64_t{0};
 
@@ -79,7 +81,8 @@ class Region {
   }
 
   void Call(const Stream& stream, std::size_t rows, bool automatic, Totals* totals) {
-    const Mode mode = policy.Begin(automatic);
+    Mode mode = policy.Begin(automatic);
+    if (Passes(mode) && others_read && policy.Feeds()) mode = Mode::kLookUp;
     std::vector<std::uint64_t> ids(rows);
     for (std::uint64_t& id : ids) id = stream();
     totals->rows += rows;

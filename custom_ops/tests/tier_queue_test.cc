@@ -150,6 +150,24 @@ TEST(WriteQueue, AChildWritesNothingOfItsParents) {
   EXPECT_EQ(tier.log.size(), 2u);
 }
 
+TEST(WriteQueue, WhatAnotherTierHadLeavesHalfOfTheRoom) {
+  ListTier tier;
+  tier.hold = true;
+  WriteQueue queue(&tier, 20'000);
+  for (std::uint64_t i = 0; i < 100; ++i) queue.Promote(Unsealed(i, 1000));
+  const std::uint64_t promoted = queue.stats().promoted;
+  EXPECT_GT(promoted, 0u);
+  EXPECT_LE(promoted, 10u);
+  EXPECT_EQ(queue.stats().dropped, 0u);
+  EXPECT_TRUE(queue.HasRoom(8000));
+  queue.Put(Unsealed(200, 8000), false);
+  EXPECT_EQ(queue.stats().dropped, 0u);
+  tier.hold = false;
+  EXPECT_TRUE(queue.Finish(kLong));
+  EXPECT_EQ(tier.log.size(), promoted + 1);
+  EXPECT_FALSE(tier.unsound);
+}
+
 TEST(WriteQueue, FinishWritesWhatWaits) {
   ListTier tier;
   WriteQueue queue(&tier);

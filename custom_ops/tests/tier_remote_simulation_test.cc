@@ -135,6 +135,13 @@ class WorldLink final : public Link {
     return LinkResult::kAnswered;
   }
 
+  LinkResult Exist(const std::string* keys, std::size_t count, std::uint64_t deadline_ns,
+                   bool* there) noexcept override {
+    if (!server_.Answer(deadline_ns)) return LinkResult::kLate;
+    for (std::size_t i = 0; i < count; ++i) there[i] = server_.values.count(keys[i]) != 0;
+    return LinkResult::kAnswered;
+  }
+
   LinkResult Set(const LinkItem* items, std::size_t count, std::uint64_t deadline_ns,
                  std::size_t* kept) noexcept override {
     *kept = 0;

@@ -201,6 +201,39 @@ def panels() -> list[Panel]:
             min=0,
         ),
         lines(
+            "Values from tiers",
+            "Per second: what the store on disk and the server had of what memory did not have.",
+            "short",
+            {
+                "{{tier}}": rate("actcache_tier_hits_total", "tier", _PROCESS),
+                "{{tier}}, not there": rate("actcache_tier_misses_total", "tier", _PROCESS),
+            },
+            min=0,
+        ),
+        lines(
+            "Values to tiers",
+            "Per second: written, taken over from the other tier, and lost for want of room or by faults.",
+            "short",
+            {
+                "{{tier}}, written": rate("actcache_tier_stored_total", "tier", _PROCESS),
+                "{{tier}}, taken over": rate("actcache_tier_promoted_total", "tier", _PROCESS),
+                "{{tier}}, refused": rate("actcache_tier_refused_total", "tier", _PROCESS),
+                "{{tier}}, dropped": rate("actcache_tier_dropped_total", "tier", _PROCESS),
+                "{{tier}}, faults": rate("actcache_tier_errors_total", "tier", _PROCESS),
+            },
+            min=0,
+        ),
+        lines(
+            "Disk store",
+            "The largest of all that the processes name: those of one machine share a store.",
+            "bytes",
+            {
+                "{{tier}}, held": f"max by (tier) (actcache_tier_bytes{{{_PROCESS}}})",
+                "{{tier}}, budget": f"max by (tier) (actcache_tier_budget_bytes{{{_PROCESS}}})",
+            },
+            min=0,
+        ),
+        lines(
             "Audit log",
             "Events per second. Lost ones did not fit the buffer: a slow disk, or a small audit_buffer_bytes.",
             "short",

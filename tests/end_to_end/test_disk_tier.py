@@ -199,3 +199,21 @@ def test_metrics_tell_of_the_tier(model: Path, tmp_path: Path) -> None:
     counts = {"hits_total": 16, "misses_total": 0, "stored_total": 0, "entries": 16, "available": 1}
     assert {name: tier[f'actcache_tier_{name}{{tier="disk"}}'] for name in counts} == counts
     assert 16 * 768 * 4 < tier['actcache_tier_bytes{tier="disk"}'] <= tier['actcache_tier_budget_bytes{tier="disk"}']
+
+
+def test_a_process_in_which_nothing_repeats_feeds_the_next(model: Path, tmp_path: Path) -> None:
+    """It is bypassed, and goes on storing all the same, now and then: another process may ask for the same."""
+    code = """
+        model = session()
+        for number in range(400):
+            run(model, [number])
+        assert actcache.flush(60)
+        (region,) = actcache.stats()["regions"].values()
+        print(json.dumps([region["state"], region["fed"], region["stored"], region["disk_hits"], tier("stored")]))
+    """
+    environment = {"ACTCACHE_DISK_PATH": str(tmp_path / "store"), "ACTCACHE_BYPASS": "auto"}
+    state, fed, stored, found, written = play(model, code, **environment)
+    assert (state, found) == ("bypassed", 0)
+    assert fed > 0
+    assert 20 < stored == written
+    assert play(model, code, **environment)[3] > 20

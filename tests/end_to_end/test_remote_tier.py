@@ -71,6 +71,22 @@ def test_machines_with_disks_of_their_own_share_the_server(model: Path, server: 
     assert results[0].read_bytes() == results[1].read_bytes() == results[2].read_bytes()
 
 
+def test_what_one_tier_has_goes_to_the_other(model: Path, server: SharedServer, tmp_path: Path) -> None:
+    def machine(number: int) -> dict[str, str]:
+        return server.environment(ACTCACHE_DISK_PATH=str(tmp_path / f"disk{number}"))
+
+    eight(model, tmp_path / "a.npy", machine(0))
+    server.command("FLUSHALL")
+    all_hit(model, tmp_path / "b.npy", lambda _: machine(0), [8, 0])
+    assert server.values() == 8  # found on the disk, and sent
+    all_hit(model, tmp_path / "c.npy", lambda attempt: machine(1 + attempt), [8, 8])
+    last = max(path.name for path in tmp_path.glob("disk*"))
+    server.kill()
+    found = eight(model, tmp_path / "d.npy", server.environment(ACTCACHE_DISK_PATH=str(tmp_path / last)))
+    assert found == [8, 0, 0, 0, 0]  # found on the server, and written to the disk
+    assert len({(tmp_path / f"{name}.npy").read_bytes() for name in "abcd"}) == 1
+
+
 def test_the_example_says_what_the_second_machine_found(server: SharedServer) -> None:
     program = Path(__file__).resolve().parents[2] / "examples" / "08_shared_server" / "run.py"
     command = [sys.executable, str(program), f"unix://{server.socket}"]

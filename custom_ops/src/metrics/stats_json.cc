@@ -41,6 +41,7 @@ void WriteRegion(const RegionSnapshot& region, std::string* out) {
   object.TextOrNull("bypass_reason", BypassReasonText(region.policy.reason));
   object.Number("bypass_switches", region.policy.switches);
   object.Number("probes", region.policy.probes);
+  object.Number("fed", region.policy.fed);
 }
 
 void WriteRegions(const Registry& registry, const Store& store, std::string* out) {
@@ -84,6 +85,7 @@ void WriteTier(const Tiers::State& state, std::string* out) {
   object.Number("late", tier.late);
   object.Number("stored", tier.stored);
   object.Number("refused", tier.refused);
+  object.Number("promoted", state.queue.promoted);
   object.Number("dropped", state.queue.dropped);
   object.Number("evicted", tier.evicted);
   object.Number("errors", tier.errors);

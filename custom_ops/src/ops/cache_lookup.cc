@@ -127,6 +127,10 @@ void CacheLookup::Consult(Call& call) const {
   }
   call.mode = region_.policy.Begin(Config::Process().bypass());
   call.passes = Passes(call.mode);
+  if (call.passes && Tiers::Process().Wants(region_.tiers) && region_.policy.Feeds()) {
+    call.mode = Mode::kLookUp;
+    call.passes = false;
+  }
 }
 
 void CacheLookup::Search(Call& call, std::uint64_t start_ns, SingleFlight& flight) const {

@@ -208,7 +208,9 @@ void CacheStore::Compute(ort::KernelContext* context) const {
   RegionCounters::Add(counters.overhead_ns, end - call.start_ns);
   if (call.passed()) return;
   if (!call.recorded && call.has_units()) {
-    region_.policy.Published({call.plan.shape, call.plan.missing, end - copy_end, call.saved_ns});
+    const std::uint64_t shared_ns = call.kept.shared_ns;
+    region_.policy.Published(
+        {call.plan.shape, call.plan.missing, end - copy_end - shared_ns, call.saved_ns, shared_ns});
   }
   Audit(call);
   AuditRegionState(region_);

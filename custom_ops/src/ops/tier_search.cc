@@ -77,6 +77,7 @@ void TierSearch::Run(Region& region, std::uint32_t name_space, const FindLimits&
       if (!entry) continue;
       tiers_.emplace_back(entry.get(), found[i].tier);
       entries_.push_back(std::move(entry));
+      Tiers::Process().Promote(std::move(found[i]));
     }
   } catch (...) {
     // No memory: what was found so far is found.

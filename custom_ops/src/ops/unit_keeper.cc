@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/clock.h"
 #include "config/config.h"
 #include "policy/origins.h"
 #include "store/store.h"
@@ -24,7 +25,7 @@ UnitKeeper::Kept UnitKeeper::Keep(const KernelIo& io, const Call& call,
       // Of a chain the first units are needed by all: they are to be the last that are evicted.
       const std::size_t unit = call.cut.chained() ? call.plan.missing - 1 - i : i;
       if ((call.plan.flags[unit] & (kVerify | kKept)) != 0) ++not_offered;
-      kept.outcomes[unit] = See(io, call, units, unit, parallel);
+      kept.outcomes[unit] = See(io, call, units, unit, parallel, &kept.shared_ns);
       if (kept.outcomes[unit] == Outcome::kStored) ++stored;
     }
     kept.stored_bytes = stored * units.unit_bytes();
@@ -38,13 +39,17 @@ UnitKeeper::Kept UnitKeeper::Keep(const KernelIo& io, const Call& call,
 
 UnitKeeper::Outcome UnitKeeper::See(const KernelIo& io, const Call& call,
                                     const ComputedUnits& units, std::size_t unit,
-                                    const Parallel& parallel) const {
+                                    const Parallel& parallel, std::uint64_t* shared_ns) const {
   const std::uint8_t flags = call.plan.flags[unit];
   if ((flags & kVerify) != 0) return Verify(io, call, units, unit);
   if ((flags & kKept) != 0) return Outcome::kPresent;
   const Outcome outcome = Publish(call, units, unit, parallel);
   // What is there already, somebody else has written.
-  if (outcome != Outcome::kPresent) PutToTiers(call, units, unit, parallel);
+  if (outcome != Outcome::kPresent && call.plan.tails != nullptr) {
+    const std::uint64_t start = SteadyNow();
+    PutToTiers(call, units, unit, parallel);
+    *shared_ns += SteadyNow() - start;
+  }
   if (outcome != Outcome::kStored && (flags & kReplace) != 0) {
     // Nothing took the place of what nobody wants any more: it must not be found again.
     Store::Process().Remove(call.plan.keys[unit], Ledger::Removal::kOutdated);
@@ -81,7 +86,7 @@ void UnitKeeper::PutToTiers(const Call& call, const ComputedUnits& units, std::s
                             const Parallel& parallel) const {
   Tiers& tiers = Tiers::Process();
   const CallPlan& plan = call.plan;
-  if (!tiers.on() || plan.tails == nullptr) return;
+  if (!tiers.on()) return;
   const std::string name_space = Registry::Process().namespaces().Name(plan.name_space);
   RecordFields fields;
   fields.key = TierKeyOf(plan.keys[unit], plan.tails[unit]);

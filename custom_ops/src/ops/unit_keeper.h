@@ -39,18 +39,19 @@ class UnitKeeper {
   struct Kept {
     SmallVector<Outcome, 64> outcomes;  // of the computed units; kNothing if not seen to
     std::uint64_t stored_bytes = 0;
+    std::uint64_t shared_ns = 0;  // handing units to tiers
   };
 
   // Never throws: what cannot be stored is merely computed again.
   Kept Keep(const KernelIo& io, const Call& call, const Parallel& parallel) const noexcept;
 
  private:
-  // What becomes of computed unit `unit`.
+  // What becomes of computed unit `unit`. Adds to `shared_ns` what handing it to tiers took.
   Outcome See(const KernelIo& io, const Call& call, const ComputedUnits& units, std::size_t unit,
-              const Parallel& parallel) const;
+              const Parallel& parallel, std::uint64_t* shared_ns) const;
   Outcome Publish(const Call& call, const ComputedUnits& units, std::size_t unit,
                   const Parallel& parallel) const;
-  // Writes it to the tiers, if there are any and it means anything there.
+  // Writes it to the tiers, if there are any. REQUIRES: its key has a second half.
   void PutToTiers(const Call& call, const ComputedUnits& units, std::size_t unit,
                   const Parallel& parallel) const;
   Outcome Verify(const KernelIo& io, const Call& call, const ComputedUnits& units,

@@ -1,6 +1,7 @@
 #include "policy/region_policy.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace actcache {
 namespace {
@@ -31,8 +32,10 @@ constexpr std::uint64_t kFirstProbeCalls = 4096;
 // Evidence has to be clear: what looking up would have cost is taken for more than it is.
 constexpr double kCaution = 1.5;
 
-// The largest share of the recompute time that watching may take.
+// The largest share of the recompute time that watching may take, and that feeding may.
 constexpr double kMaxWatchShare = 0.01;
+constexpr double kMaxFeedShare = 0.02;
+constexpr double kMaxFeedPeriod = 65536;
 
 double PerRow(std::uint64_t ns, std::size_t rows) {
   return static_cast<double>(ns) / static_cast<double>(rows);
@@ -67,6 +70,8 @@ void RegionPolicy::LookedUp(const LookupCosts& lookup) noexcept {
         static_cast<double>(lookup.verified) * costs_.estimate(lookup.shape).recompute.value();
     Weigh(static_cast<double>(lookup.lookup_ns + lookup.fetch_ns),
           static_cast<double>(lookup.saved_ns) + verified);
+  } else if (bypassed()) {
+    Feed(lookup);
   }
   mutex_.Unlock();
 }
@@ -86,8 +91,10 @@ void RegionPolicy::Published(const Publication& publication) noexcept {
   if (!mutex_.TryLock()) return;
   costs_.Add(publication.shape, &RowCosts::publish,
              PerRow(publication.publish_ns, publication.rows));
+  share_.Add(PerRow(publication.shared_ns, publication.rows));
   if (weighing()) {
-    Weigh(static_cast<double>(publication.publish_ns), static_cast<double>(publication.saved_ns));
+    Weigh(static_cast<double>(publication.publish_ns + publication.shared_ns),
+          static_cast<double>(publication.saved_ns));
     if (weighing() && HitsNeverPay(publication.shape)) Bypass(BypassReason::kHitCost);
   }
   mutex_.Unlock();
@@ -98,18 +105,22 @@ void RegionPolicy::Passed(const Pass& pass) noexcept {
   if (Passes(mode_.load(std::memory_order_relaxed))) {
     ++calls_;
     if (pass.rows > 0) Watch(pass);
-    if (HasEvidence()) {
-      Activate(Trial::kEvidence);
-    } else if (IsDueForProbe()) {
-      Activate(Trial::kProbe);
-    }
+    Reconsider();
   }
   mutex_.Unlock();
 }
 
+void RegionPolicy::Reconsider() noexcept {
+  if (HasEvidence()) {
+    Activate(Trial::kEvidence);
+  } else if (IsDueForProbe()) {
+    Activate(Trial::kProbe);
+  }
+}
+
 RegionPolicy::Stats RegionPolicy::stats() const noexcept {
   const MutexLock lock(&mutex_);
-  return Stats{Passes(mode_.load(std::memory_order_relaxed)), reason_, switches_, probes_};
+  return Stats{Passes(mode_.load(std::memory_order_relaxed)), reason_, switches_, probes_, fed_};
 }
 
 void RegionPolicy::Turn(bool automatic) noexcept {
@@ -170,6 +181,8 @@ void RegionPolicy::Bypass(BypassReason reason) noexcept {
   regretted_ = 0;
   watch_ = RecentMedian();
   ++switches_;
+  passes_.store(0, std::memory_order_relaxed);
+  SetFeedPeriod();
   // No row that comes again changes that a hit costs more.
   mode_.store(reason == BypassReason::kHitCost ? Mode::kPass : Mode::kPassAndWatch,
               std::memory_order_relaxed);
@@ -182,7 +195,41 @@ void RegionPolicy::Activate(Trial trial) noexcept {
   calls_ = 0;
   loss_ = 0;
   gain_ = 0;
+  feed_period_.store(0, std::memory_order_relaxed);
   mode_.store(Mode::kLookUp, std::memory_order_relaxed);
+}
+
+void RegionPolicy::SetFeedPeriod() noexcept {
+  const RowCosts& costs = costs_.all();
+  const double share = (costs.lookup.value() + costs.publish.value() + share_.value()) /
+                       std::max(1.0, costs.recompute.value());
+  // Nobody gains from what is found no faster than computed.
+  const bool pays = reason_ != BypassReason::kHitCost && costs.saving() > 0;
+  const double period = std::clamp(std::ceil(share / kMaxFeedShare), 1.0, kMaxFeedPeriod);
+  feed_period_.store(pays ? static_cast<std::uint32_t>(period) : 0, std::memory_order_relaxed);
+}
+
+// A call that began before the region was bypassed may count as one that feeds.
+void RegionPolicy::Feed(const LookupCosts& lookup) noexcept {
+  ++calls_;
+  ++fed_;
+  SetFeedPeriod();
+  const double cost = static_cast<double>(lookup.lookup_ns + lookup.fetch_ns) +
+                      costs_.estimate(lookup.shape).publish.value() *
+                          static_cast<double>(lookup.rows - lookup.found);
+  AddRegret(static_cast<double>(lookup.saved_ns) - kCaution * cost, lookup.found);
+  Reconsider();
+}
+
+void RegionPolicy::AddRegret(double regret, std::size_t seen) noexcept {
+  regret_ += regret;
+  regretted_ += seen;
+  if (regret_ <= 0) {
+    regret_ = 0;
+    regretted_ = 0;
+  }
+  // What is waited for is a stream that repeats now, not one that did during a quiet time.
+  regret_ = std::min(regret_, 4 * NeededRegret());
 }
 
 void RegionPolicy::Watch(const Pass& pass) noexcept {
@@ -190,14 +237,7 @@ void RegionPolicy::Watch(const Pass& pass) noexcept {
   const double hit_saves = costs.recompute.value() - costs.fetch_estimate();
   const double row_costs = costs.lookup.value() + costs.publish.value();
   const double saving = static_cast<double>(pass.seen) * std::max(0.0, hit_saves);
-  regret_ += saving - kCaution * row_costs * static_cast<double>(pass.rows);
-  regretted_ += pass.seen;
-  if (regret_ <= 0) {
-    regret_ = 0;
-    regretted_ = 0;
-  }
-  // What is waited for is a stream that repeats now, not one that did during a quiet time.
-  regret_ = std::min(regret_, 4 * NeededRegret());
+  AddRegret(saving - kCaution * row_costs * static_cast<double>(pass.rows), pass.seen);
 
   watch_.Add(PerRow(pass.watch_ns, pass.rows));
   // The first calls touch the filter's pages for the first time.

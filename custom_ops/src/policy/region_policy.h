@@ -20,6 +20,11 @@
 // signatures do not see everything; and only so where a hit costs more than recomputing, or where
 // watching would cost a noticeable share of the recompute time.
 //
+// With a store that other processes read (a tier), a bypassed region is fed now and then: a call is
+// looked up and stored as if it were active, so often that this takes a fiftieth of the recompute
+// time at most. What repeats may do so elsewhere, or after a restart. What is found by such calls
+// is evidence.
+//
 // TRIED. Active, until it has saved as much as it was allowed to lose. If it loses instead, the
 // signatures were wrong, or what repeats is gone before it comes again. Each failure in a row lets
 // the next trial wait longer and need more evidence, but also lets it last longer, up to a limit;
@@ -65,6 +70,13 @@ class RegionPolicy {
     return mode_.load(std::memory_order_relaxed);
   }
 
+  // Whether the next call of a bypassed region is looked up and stored all the same, as others may
+  // read what it stores.
+  bool Feeds() noexcept {
+    const std::uint32_t period = feed_period_.load(std::memory_order_relaxed);
+    return period != 0 && passes_.fetch_add(1, std::memory_order_relaxed) % period == 0;
+  }
+
   // A lookup of `rows` > 0 rows. Durations are in nanoseconds, here and below.
   struct LookupCosts {
     ShapeClass shape;
@@ -90,7 +102,8 @@ class RegionPolicy {
     ShapeClass shape;
     std::size_t rows;
     std::uint64_t publish_ns;
-    std::uint64_t saved_ns;  // recompute time of rows that equal a computed one
+    std::uint64_t saved_ns;       // recompute time of rows that equal a computed one
+    std::uint64_t shared_ns = 0;  // beside publish_ns: handing rows to tiers
   };
   void Published(const Publication& publication) noexcept;
 
@@ -109,6 +122,7 @@ class RegionPolicy {
     BypassReason reason;     // kNone while active
     std::uint64_t switches;  // to bypassed
     std::uint64_t probes;    // trials of a bypassed region
+    std::uint64_t fed;       // calls of a bypassed region that were looked up for other processes
   };
   Stats stats() const noexcept ACTCACHE_EXCLUDES(mutex_);
 
@@ -118,6 +132,10 @@ class RegionPolicy {
 
   void Turn(bool automatic) noexcept ACTCACHE_EXCLUDES(mutex_);
   bool weighing() const noexcept ACTCACHE_REQUIRES(mutex_);
+  void Feed(const LookupCosts& lookup) noexcept ACTCACHE_REQUIRES(mutex_);
+  void SetFeedPeriod() noexcept ACTCACHE_REQUIRES(mutex_);
+  void Reconsider() noexcept ACTCACHE_REQUIRES(mutex_);
+  void AddRegret(double regret, std::size_t seen) noexcept ACTCACHE_REQUIRES(mutex_);
   double CallOverhead() const noexcept ACTCACHE_REQUIRES(mutex_);
   double AllowedLoss() const noexcept ACTCACHE_REQUIRES(mutex_);
   void Weigh(double overhead, double saving) noexcept ACTCACHE_REQUIRES(mutex_);
@@ -131,10 +149,13 @@ class RegionPolicy {
 
   std::atomic<Mode> mode_{Mode::kLookUp};
   std::atomic<bool> automatic_{true};
+  std::atomic<std::uint32_t> feed_period_{0};  // in calls; 0: never
+  std::atomic<std::uint32_t> passes_{0};       // since the region became bypassed
 
   mutable Mutex mutex_;
   RowCostTable costs_ ACTCACHE_GUARDED_BY(mutex_);
   RecentMedian watch_ ACTCACHE_GUARDED_BY(mutex_);  // per row, since the last switch
+  RecentMedian share_ ACTCACHE_GUARDED_BY(mutex_);  // per row: handing it to tiers
   BypassReason reason_ ACTCACHE_GUARDED_BY(mutex_) = BypassReason::kNone;
   Trial trial_ ACTCACHE_GUARDED_BY(mutex_) = Trial::kNone;
   unsigned failures_ ACTCACHE_GUARDED_BY(mutex_) = 0;        // trials in a row that lost
@@ -148,6 +169,7 @@ class RegionPolicy {
   double recent_calls_ ACTCACHE_GUARDED_BY(mutex_) = 0;
   std::uint64_t switches_ ACTCACHE_GUARDED_BY(mutex_) = 0;
   std::uint64_t probes_ ACTCACHE_GUARDED_BY(mutex_) = 0;
+  std::uint64_t fed_ ACTCACHE_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace actcache

@@ -47,6 +47,8 @@ class RowCostTable {
   RowCosts& of(ShapeClass shape) noexcept { return classes_[shape]; }
   const RowCosts& of(ShapeClass shape) const noexcept { return classes_[shape]; }
 
+  const RowCosts& all() const noexcept { return all_; }
+
   // As of(), or the costs of rows of any size where those of this one are not known().
   const RowCosts& estimate(ShapeClass shape) const noexcept {
     return classes_[shape].known() ? classes_[shape] : all_;

@@ -42,8 +42,9 @@ class RegionUse {
     share_[tier].store(share, std::memory_order_relaxed);
   }
 
-  // Of a value, about; 0: not known.
+  // Of a value, about, and what computing it took; 0: not known.
   std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
+  std::uint64_t cost_ns() const noexcept { return cost_ns_.load(std::memory_order_relaxed); }
 
   // A value of the region has so many bytes, and took so long.
   void Seen(std::size_t bytes, std::uint64_t cost_ns) noexcept {

@@ -56,6 +56,9 @@ class Tier {
   // Whether it makes sense to ask now; cheap. False while a server is known to be gone, say.
   virtual bool available() const noexcept = 0;
 
+  // Whether it makes sense to put anything now; cheap. False for a store that may only be read.
+  virtual bool writable() const noexcept { return available(); }
+
   // Looks `count` different keys up at once. Sets found[i] to the record of keys[i], or to a false
   // one. `deadline_ns` is SteadyNow()'s: what is not there by then is a miss. REQUIRES: found has
   // `count` false records.

@@ -137,9 +137,7 @@ void Tiers::Put(RegionUse* region, const RecordFields& fields, const std::vector
   for (const TensorSpec& spec : specs) bytes += spec.bytes;
   region->Seen(bytes, fields.cost_ns);
   for (const std::shared_ptr<Attached>& one : *tiers) {
-    // What is fetched no faster than computed is of no use to anybody.
-    if (!one->tier->available() || 2 * one->times.Found(bytes) > fields.cost_ns) continue;
-    if (!one->queue.HasRoom(bytes)) continue;
+    if (!one->Takes(bytes, fields.cost_ns) || !one->queue.HasRoom(bytes)) continue;
     try {
       // Each tier seals its own copy: their secrets differ.
       Record record = Record::Make(fields, specs.data(), specs.size());
@@ -150,6 +148,27 @@ void Tiers::Put(RegionUse* region, const RecordFields& fields, const std::vector
       // It is not written.
     }
   }
+}
+
+void Tiers::Promote(Found found) noexcept {
+  const std::shared_ptr<const List> tiers = list();
+  if (tiers == nullptr) return;
+  for (const std::shared_ptr<Attached>& one : *tiers) {
+    if (one->number == found.tier) continue;
+    static_assert(kMostTiers == 2, "there is one other, so that the record need not be copied");
+    if (!one->Takes(found.record.size(), found.record.fields().cost_ns)) return;
+    one->queue.Promote(std::move(found.record));
+    return;
+  }
+}
+
+bool Tiers::Wants(const RegionUse& region) const noexcept {
+  if (!on()) return false;
+  const std::shared_ptr<const List> tiers = list();
+  return tiers != nullptr &&
+         std::any_of(tiers->begin(), tiers->end(), [&](const std::shared_ptr<Attached>& one) {
+           return one->Takes(region.bytes(), region.cost_ns());
+         });
 }
 
 void Tiers::Remove(const TierKey& key) noexcept {

@@ -60,7 +60,13 @@ class Tiers {
   // With `replace` it takes the place of what is there.
   void Put(RegionUse* region, const RecordFields& fields, const std::vector<TensorSpec>& specs,
            const Fill& fill, bool replace) noexcept;
+  // Writes what one tier had to the other, if it is worth it there: soon, and only while little
+  // waits to be written.
+  void Promote(Found found) noexcept;
   void Remove(const TierKey& key) noexcept;
+
+  // Whether some tier would take values of the region.
+  bool Wants(const RegionUse& region) const noexcept;
 
   // Writes what waits, for at most `patience_ns` each. False if that did not suffice.
   bool Flush(std::uint64_t patience_ns) noexcept;
@@ -92,6 +98,12 @@ class Tiers {
     const std::unique_ptr<Tier> tier;
     WriteQueue queue;
     FetchTimes times;
+
+    // Whether it would take such a value. What is fetched no faster than computed is of no use to
+    // anybody.
+    bool Takes(std::size_t bytes, std::uint64_t cost_ns) const noexcept {
+      return tier->writable() && 2 * times.Found(bytes) <= cost_ns;
+    }
   };
   using List = std::vector<std::shared_ptr<Attached>>;
 

@@ -1,5 +1,8 @@
 #include "tier/write_queue.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include <algorithm>
 #include <new>
 #include <utility>
@@ -29,6 +32,12 @@ void WriteQueue::Put(Record record, bool replace) noexcept {
   Add({key, std::move(record), replace});
 }
 
+void WriteQueue::Promote(Record record) noexcept {
+  const TierKey key = record.fields().key;
+  const MutexLock lock(&mutex_);
+  if (AddWithin(room_bytes_ / 2, {key, std::move(record), /*remove=*/false})) ++promoted_;
+}
+
 void WriteQueue::Remove(const TierKey& key) noexcept { Add({key, Record(), true}); }
 
 void WriteQueue::Start() noexcept {
@@ -51,18 +60,20 @@ void WriteQueue::StartThread() {
 
 void WriteQueue::Add(Item item) noexcept {
   const MutexLock lock(&mutex_);
+  if (!AddWithin(room_bytes_, std::move(item))) ++dropped_;
+}
+
+bool WriteQueue::AddWithin(std::size_t room_bytes, Item item) noexcept {
   const std::size_t bytes = item.record ? item.record.size() : sizeof(Item);
-  if (stopping_ || bytes > room_bytes_ - std::min(room_bytes_, bytes_)) {
-    ++dropped_;
-    return;
-  }
+  if (stopping_ || bytes > room_bytes - std::min(room_bytes, bytes_)) return false;
   try {
     StartThread();
     items_.push_back(std::move(item));
     bytes_ += bytes;
     wake_.NotifyAll();
+    return true;
   } catch (...) {
-    ++dropped_;  // no memory, no thread
+    return false;  // no memory, no thread
   }
 }
 
@@ -118,6 +129,10 @@ void WriteQueue::Write(std::vector<Item>* items) noexcept {
 }
 
 void WriteQueue::Run() noexcept {
+  // A thread that waits for a disk is woken often; it must not take the processor from one that has
+  // just handed it a value.
+  const sched_param none{};
+  pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
   std::uint64_t maintained_ns = 0;
   for (;;) {
     std::vector<Item> items = Take();
@@ -170,7 +185,7 @@ bool WriteQueue::Finish(std::uint64_t patience_ns) noexcept {
 
 WriteQueueStats WriteQueue::stats() const noexcept {
   const MutexLock lock(&mutex_);
-  return {bytes_, dropped_};
+  return {bytes_, dropped_, promoted_};
 }
 
 void WriteQueue::ResetInForkedChild() noexcept {

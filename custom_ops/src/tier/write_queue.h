@@ -18,6 +18,7 @@ namespace actcache {
 struct WriteQueueStats {
   std::uint64_t queued_bytes = 0;  // waiting now
   std::uint64_t dropped = 0;       // values that found no room
+  std::uint64_t promoted = 0;      // taken out of another tier
 };
 
 // Who computes adds and goes on: nothing here waits for the tier. What finds no room is dropped and
@@ -40,6 +41,8 @@ class WriteQueue {
   bool HasRoom(std::size_t bytes) noexcept ACTCACHE_EXCLUDES(mutex_);
   // Takes a record that need not be sealed; with `replace` it takes the place of one with its key.
   void Put(Record record, bool replace) noexcept ACTCACHE_EXCLUDES(mutex_);
+  // Takes a record of another tier, while half of the room is free: what was computed goes first.
+  void Promote(Record record) noexcept ACTCACHE_EXCLUDES(mutex_);
   void Remove(const TierKey& key) noexcept ACTCACHE_EXCLUDES(mutex_);
 
   // Has the tier maintained from now on, also where nothing is written: who reads leaves notes.
@@ -66,6 +69,8 @@ class WriteQueue {
   };
 
   void Add(Item item) noexcept ACTCACHE_EXCLUDES(mutex_);
+  // False, and nothing is changed, if more than `room_bytes` would wait.
+  bool AddWithin(std::size_t room_bytes, Item item) noexcept ACTCACHE_REQUIRES(mutex_);
   // May throw.
   void StartThread() ACTCACHE_REQUIRES(mutex_);
   void Run() noexcept;
@@ -85,6 +90,7 @@ class WriteQueue {
   bool stopping_ ACTCACHE_GUARDED_BY(mutex_) = false;
   bool stopped_ ACTCACHE_GUARDED_BY(mutex_) = false;
   std::uint64_t dropped_ ACTCACHE_GUARDED_BY(mutex_) = 0;
+  std::uint64_t promoted_ ACTCACHE_GUARDED_BY(mutex_) = 0;
   std::unique_ptr<std::thread> thread_ ACTCACHE_GUARDED_BY(mutex_);
 };
 

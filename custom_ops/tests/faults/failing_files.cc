@@ -3,15 +3,19 @@
 //   FAULT_BELOW=FOLDER   which files; without it nothing is counted
 //   FAULT_AT=N           the N-th operation fails, counted from 1; 0: none, they are only counted
 //   FAULT_KIND=ENOSPC | EIO | short   how; "short" writes or reads half, and fails what is neither
+//   FAULT_KIND=kill | torn   the process is killed before it, or when half of its bytes are done
 //   FAULT_LASTS=1        so do all later ones
 //   FAULT_COUNT=FILE     where the number of operations is written to at exit
+//   FAULT_FILE_SYSTEM=N  every file lies on a file system of this kind (statfs(2))
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdarg>
 #include <cstdlib>
 #include <cstring>
@@ -25,6 +29,8 @@ struct CallPlan {
   const char* below = std::getenv("FAULT_BELOW");
   std::size_t below_size = below == nullptr ? 0 : std::strlen(below);
   const char* kind = Text("FAULT_KIND", "EIO");
+  bool is_torn = std::strcmp(kind, "torn") == 0;
+  bool kills = is_torn || std::strcmp(kind, "kill") == 0;
   bool is_short = std::strcmp(kind, "short") == 0;
   int error = std::strcmp(kind, "EIO") == 0 ? EIO : ENOSPC;
   long at = std::atol(Text("FAULT_AT", "0"));
@@ -64,8 +70,9 @@ bool Fails() {
   return plan.at > 0 && (plan.lasts ? number >= plan.at : number == plan.at);
 }
 
-// -1, with the error of the plan.
+// -1, with the error of the plan, or the end.
 int Refuse() {
+  if (ThePlan().kills) kill(getpid(), SIGKILL);
   errno = ThePlan().error;
   return -1;
 }
@@ -84,7 +91,9 @@ auto OnFile(int file, const Work& work) -> decltype(work()) {
 template <typename Work>
 ssize_t OnBytes(int file, std::size_t size, const Work& work) {
   if (!IsWatched(file) || !Fails()) return work(size);
-  return ThePlan().is_short && size > 1 ? work(size / 2) : Refuse();
+  if (ThePlan().is_short && size > 1) return work(size / 2);
+  if (ThePlan().is_torn) work(size / 2);
+  return Refuse();
 }
 
 int Open(const char* name, const char* path, int flags, mode_t mode) {
@@ -190,6 +199,13 @@ int rename(const char* from, const char* to) noexcept {
 
 int unlink(const char* path) noexcept {
   return OnPath(path, [&] { return Next<int(const char*)>("unlink")(path); });
+}
+
+int statfs(const char* path, struct statfs* system) noexcept {
+  const int status = Next<int(const char*, struct statfs*)>("statfs")(path, system);
+  const char* const kind = std::getenv("FAULT_FILE_SYSTEM");
+  if (status == 0 && kind != nullptr) system->f_type = std::atol(kind);
+  return status;
 }
 
 int mkdir(const char* path, mode_t mode) noexcept {

@@ -35,6 +35,7 @@ class DiskTier : public Tier {
   const char* name() const noexcept override { return "disk"; }
   const DigestKey& secret() const noexcept override { return secret_; }
   bool available() const noexcept override { return !broken_.load(std::memory_order_relaxed); }
+  bool writable() const noexcept override { return !read_only_ && available(); }
   void Get(const TierKey* keys, std::size_t count, std::uint64_t deadline_ns,
            Record* found) noexcept override;
   void Put(const Record* records, std::size_t count) noexcept override;

@@ -45,6 +45,10 @@ class Link {
   virtual LinkResult Get(const std::string* keys, std::size_t count, std::size_t most_bytes,
                          std::uint64_t deadline_ns, Buffer* values) noexcept = 0;
 
+  // Sets there[i] to whether the server has keys[i]. REQUIRES: `there` has `count` false ones.
+  virtual LinkResult Exist(const std::string* keys, std::size_t count, std::uint64_t deadline_ns,
+                           bool* there) noexcept = 0;
+
   // Keeps the items whose keys the server has not, sent at once. Sets `kept` to how many are there
   // now.
   virtual LinkResult Set(const LinkItem* items, std::size_t count, std::uint64_t deadline_ns,

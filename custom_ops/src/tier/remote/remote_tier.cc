@@ -19,6 +19,9 @@ constexpr std::uint64_t kWriteNsPerByte = 80;
 constexpr std::uint64_t kFullNs = 1'000'000'000;
 // Records sent before their answers are read.
 constexpr std::size_t kMostAtOnce = 64;
+// Of larger ones the server is asked first whether it has them: others may have sent them, or this
+// machine before it was started anew.
+constexpr std::uint64_t kAskFirstBytes = 4 << 10;
 
 std::string KeyName(const TierKey& key) {
   constexpr char kDigits[] = "0123456789abcdef";
@@ -135,10 +138,18 @@ void RemoteTier::PutSome(const Record* records, std::size_t count, std::uint64_t
     bytes += record.size();
   }
   std::size_t kept = 0;
-  if (!items.empty()) {
+  if (!names.empty()) {
     const std::uint64_t deadline = now_ns + kWriteNs + kWriteNsPerByte * bytes;
     const RemoteClient::Use use = client().With(LinkPool::kWrites, deadline, [&](Link* link) {
-      return link->Set(items.data(), items.size(), deadline, &kept);
+      std::size_t there = 0;
+      if (asks_first_ && bytes > items.size() * kAskFirstBytes) {
+        const LinkResult asked = LeaveOut(link, names, deadline, &items);
+        if (!Usable(asked)) return asked;
+        there = names.size() - items.size();
+      }
+      const LinkResult sent = link->Set(items.data(), items.size(), deadline, &kept);
+      kept += there;
+      return sent;
     });
     if (use == RemoteClient::Use::kDone) {
       write_backoff_.Reset();
@@ -149,7 +160,23 @@ void RemoteTier::PutSome(const Record* records, std::size_t count, std::uint64_t
   }
   Count(counters_.stored, kept);
   Count(counters_.refused, count - kept);
-  if (kept == items.size()) Count(counters_.stored_bytes, bytes);
+  if (kept == names.size()) Count(counters_.stored_bytes, bytes);
+}
+
+// Takes the items out that the server has.
+LinkResult RemoteTier::LeaveOut(Link* link, const std::vector<std::string>& names,
+                                std::uint64_t deadline_ns, std::vector<LinkItem>* items) {
+  std::array<bool, kMostAtOnce> there{};
+  const LinkResult asked = link->Exist(names.data(), names.size(), deadline_ns, there.data());
+  // Users that may not ask (a rule of the server's) send everything.
+  if (asked == LinkResult::kRefused) asks_first_ = false;
+  if (asked != LinkResult::kAnswered) return asked;
+  std::size_t left = 0;
+  for (std::size_t i = 0; i < items->size(); ++i) {
+    if (!there[i]) (*items)[left++] = (*items)[i];
+  }
+  items->resize(left);
+  return asked;
 }
 
 void RemoteTier::Remove(const TierKey* keys, std::size_t count) noexcept {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tier/remote/backoff.h"
 #include "tier/remote/remote_client.h"
@@ -40,6 +41,9 @@ class RemoteTier final : public Tier {
   const char* name() const noexcept override { return "remote"; }
   const DigestKey& secret() const noexcept override { return settings_.secret; }
   bool available() const noexcept override { return client().available(); }
+  bool writable() const noexcept override {
+    return available() && time_->Now() >= write_again_ns_.load(std::memory_order_relaxed);
+  }
 
   void Get(const TierKey* keys, std::size_t count, std::uint64_t deadline_ns,
            Record* found) noexcept override {
@@ -68,6 +72,8 @@ class RemoteTier final : public Tier {
 
   void Accept(const TierKey& key, std::string name, Buffer value, Record* found) noexcept;
   void PutSome(const Record* records, std::size_t count, std::uint64_t now_ns);
+  LinkResult LeaveOut(Link* link, const std::vector<std::string>& names, std::uint64_t deadline_ns,
+                      std::vector<LinkItem>* items);
 
   const RemoteSettings settings_;
   const std::shared_ptr<Connector> connector_;
@@ -80,6 +86,7 @@ class RemoteTier final : public Tier {
   Counters counters_;
   Backoff write_backoff_;                         // of the one thread that writes
   std::atomic<std::uint64_t> write_again_ns_{0};  // which alone sets it
+  bool asks_first_ = true;                        // likewise
 };
 
 }  // namespace actcache

@@ -69,11 +69,8 @@ bool ValkeyLink::Idle() noexcept {
 LinkResult ValkeyLink::Get(const std::string* keys, std::size_t count, std::size_t most_bytes,
                            std::uint64_t deadline_ns, Buffer* values) noexcept {
   const PipeSignalHeld held;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::array<std::string_view, 2> words = {"GET", keys[i]};
-    if (!QueueCommand(words.data(), words.size())) return Lost("no memory");
-  }
-  if (const LinkResult sent = Flush(deadline_ns); sent != LinkResult::kAnswered) return sent;
+  const LinkResult sent = SendForEach("GET", keys, count, deadline_ns);
+  if (sent != LinkResult::kAnswered) return sent;
   Buffer* next = values;
   return ReadAll(count, most_bytes, deadline_ns, [&](const valkeyReply& reply) {
     Buffer* const value = next++;
@@ -82,6 +79,28 @@ LinkResult ValkeyLink::Get(const std::string* keys, std::size_t count, std::size
     const bool other = reply.type == VALKEY_REPLY_ERROR && HasCode(reply, "WRONGTYPE");
     if (!other && reply.type != VALKEY_REPLY_STRING) return false;
     *value = Buffer::Copy(reply.str, reply.len);
+    return true;
+  });
+}
+
+LinkResult ValkeyLink::SendForEach(std::string_view word, const std::string* keys,
+                                   std::size_t count, std::uint64_t deadline_ns) noexcept {
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::array<std::string_view, 2> words = {word, keys[i]};
+    if (!QueueCommand(words.data(), words.size())) return Lost("no memory");
+  }
+  return Flush(deadline_ns);
+}
+
+LinkResult ValkeyLink::Exist(const std::string* keys, std::size_t count, std::uint64_t deadline_ns,
+                             bool* there) noexcept {
+  const PipeSignalHeld held;
+  const LinkResult sent = SendForEach("EXISTS", keys, count, deadline_ns);
+  if (sent != LinkResult::kAnswered) return sent;
+  bool* next = there;
+  return ReadAll(count, kMostReplyBytes, deadline_ns, [&](const valkeyReply& reply) {
+    if (reply.type != VALKEY_REPLY_INTEGER) return false;
+    *next++ = reply.integer != 0;
     return true;
   });
 }
@@ -110,11 +129,8 @@ LinkResult ValkeyLink::Set(const LinkItem* items, std::size_t count, std::uint64
 LinkResult ValkeyLink::Delete(const std::string* keys, std::size_t count,
                               std::uint64_t deadline_ns) noexcept {
   const PipeSignalHeld held;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::array<std::string_view, 2> words = {"DEL", keys[i]};
-    if (!QueueCommand(words.data(), words.size())) return Lost("no memory");
-  }
-  if (const LinkResult sent = Flush(deadline_ns); sent != LinkResult::kAnswered) return sent;
+  const LinkResult sent = SendForEach("DEL", keys, count, deadline_ns);
+  if (sent != LinkResult::kAnswered) return sent;
   return ReadAll(count, kMostReplyBytes, deadline_ns,
                  [](const valkeyReply& reply) { return reply.type == VALKEY_REPLY_INTEGER; });
 }

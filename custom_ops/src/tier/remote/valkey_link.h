@@ -34,6 +34,8 @@ class ValkeyLink final : public Link {
   bool Idle() noexcept override;
   LinkResult Get(const std::string* keys, std::size_t count, std::size_t most_bytes,
                  std::uint64_t deadline_ns, Buffer* values) noexcept override;
+  LinkResult Exist(const std::string* keys, std::size_t count, std::uint64_t deadline_ns,
+                   bool* there) noexcept override;
   LinkResult Set(const LinkItem* items, std::size_t count, std::uint64_t deadline_ns,
                  std::size_t* kept) noexcept override;
   LinkResult Delete(const std::string* keys, std::size_t count,
@@ -58,6 +60,9 @@ class ValkeyLink final : public Link {
   // Bytes of a command, to be sent. False if there is no memory.
   bool Queue(std::string_view bytes) noexcept;
   bool QueueCommand(const std::string_view* words, std::size_t count) noexcept;
+  // A command of a word and one key, for each of the keys; sends them.
+  LinkResult SendForEach(std::string_view word, const std::string* keys, std::size_t count,
+                         std::uint64_t deadline_ns) noexcept;
   LinkResult QueueItem(const LinkItem& item, std::uint64_t deadline_ns);
   // Sends what is queued.
   LinkResult Flush(std::uint64_t deadline_ns) noexcept;
