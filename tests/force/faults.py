@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -13,11 +14,16 @@ from pathlib import Path
 from tests.force.programs import FAULTS, PATIENCE, REFUSED, WORKER, ForceError, check_store
 
 KINDS = ("ENOSPC", "EIO", "short")
+#: The process is killed just before the operation, or when half of its bytes are written.
+KILLS = ("kill", "torn")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """The ``at``-th operation fails, counted from 1, and all later ones if it ``lasts``. At 0: none."""
+    """The ``at``-th operation fails, counted from 1, and all later ones if it ``lasts``. At 0: none.
+
+    ``kind`` is one of KINDS, or of KILLS: then the process ends there.
+    """
 
     kind: str
     at: int
@@ -28,8 +34,8 @@ class Fault:
 
 
 def every_fault(operations: int, step: int = 1) -> Iterator[Fault]:
-    """Each kind, once and for good, at each ``step``-th operation, beginning elsewhere for each."""
-    cases = [(kind, lasts) for kind in KINDS for lasts in (False, True)]
+    """Each kind, once and for good, and each kill, at each ``step``-th operation, beginning elsewhere for each."""
+    cases = [(kind, lasts) for kind in KINDS for lasts in (False, True)] + [(kind, False) for kind in KILLS]
     for number, (kind, lasts) in enumerate(cases):
         for at in range(1 + number * step // len(cases), operations + 1, step):
             yield Fault(kind, at, lasts)
@@ -42,16 +48,17 @@ def count_operations(folder: Path) -> int:
 
 
 def suffer(folder: Path, fault: Fault) -> str:
-    """Runs the script on a new store under a fault, and checks the store afterwards; returns what became of it.
+    """Runs the script on a new store under a fault, and checks the store afterwards; returns what became of the run.
 
     Raises:
         ForceError: A wrong value, a crash, a hang, or a store that does not work once the fault is over.
     """
     status = _script(folder, fault)
-    if status not in (0, REFUSED):
+    expected = {-signal.SIGKILL: "killed"} if fault.kind in KILLS else {0: "used", REFUSED: "refused"}
+    if status not in expected:
         raise ForceError(f"{fault}: the process ended with status {status}")
     check_store(folder / "store", str(fault))
-    return "refused" if status == REFUSED else "used"
+    return expected[status]
 
 
 def suffer_all(folder: Path, step: int = 1) -> Counter[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.force.faults import every_fault, suffer_all
+from tests.force.faults import KILLS, every_fault, suffer_all
 from tests.force.kills import BUDGET, kill_many
-from tests.force.programs import ForceError, check_store, missing
+from tests.force.programs import FAULTS, REFUSED, WORKER, ForceError, check_store, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason="the C++ tests are not built: custom_ops/build.py --tests")
 
@@ -17,7 +19,19 @@ def test_no_failing_file_operation_breaks_the_store(tmp_path: Path) -> None:
     outcomes = suffer_all(tmp_path, step=131)
     assert outcomes["operations"] > 300
     assert outcomes["used"] > outcomes["refused"] > 0
-    assert outcomes["used"] + outcomes["refused"] == len(list(every_fault(outcomes["operations"], step=131)))
+    faults = list(every_fault(outcomes["operations"], step=131))
+    assert outcomes["killed"] == sum(fault.kind in KILLS for fault in faults) > 0
+    assert outcomes["used"] + outcomes["refused"] + outcomes["killed"] == len(faults)
+
+
+@pytest.mark.parametrize(("number", "system"), [(0x6969, "NFS"), (0xFF534D42, "SMB"), (0x65735546, "FUSE")])
+def test_a_file_system_of_the_network_is_refused(tmp_path: Path, number: int, system: str) -> None:
+    environment = {**os.environ, "LD_PRELOAD": str(FAULTS), "FAULT_FILE_SYSTEM": str(number)}
+    done = subprocess.run([WORKER, "works", tmp_path / "store"], env=environment, capture_output=True, text=True)
+    assert done.returncode == REFUSED
+    assert f"file system of the network ({system})" in done.stderr
+    assert "name a folder on a disk of this machine" in done.stderr
+    assert not (tmp_path / "store" / "index.sqlite").exists()
 
 
 def test_killed_processes_leave_a_sound_store_within_its_budget(tmp_path: Path) -> None:
@@ -37,5 +51,5 @@ def test_a_store_that_is_not_one_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", [1, 7])
 def test_every_fault_is_each_kind_once_and_for_good(step: int) -> None:
     faults = list(every_fault(70, step))
-    assert len({(fault.kind, fault.lasts) for fault in faults}) == 6
-    assert len(set(faults)) == len(faults) == 6 * 70 // step
+    assert len({(fault.kind, fault.lasts) for fault in faults}) == 8
+    assert len(set(faults)) == len(faults) == 8 * 70 // step
