@@ -6,6 +6,7 @@
 #                             targets for some seconds each, then pytest
 #   make fuzz                 each fuzz target for ten minutes (FUZZ_SECONDS), from where it ended the last time
 #   make test-page            the page of actcache report in a headless Chromium, which make test goes without
+#   make test-ray             the example of Ray nodes that share a server; Ray takes 250 MB, so make test goes without
 #   make conformance          onnx's node tests, random graphs and the catalogue, compiled and held to plain onnxruntime
 #   make conformance-exports  models exported from PyTorch on the spot, in an environment of its own
 #   make mutants              break each promise on purpose and see whether a test notices (docs/mutants.md)
@@ -35,7 +36,7 @@ OLDEST := .venv-oldest
 EXPORTS := .venv-exports
 DOCS := .venv-docs
 
-.PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page fuzz conformance conformance-exports
+.PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page test-ray fuzz conformance conformance-exports
 .PHONY: apps docs wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
 
 help:
@@ -75,6 +76,9 @@ test-python: library $(DONE)/test $(OLDEST)/.done
 # Chromium takes 400 MB, so it is no part of `make test`, where these tests are skipped if there is none.
 test-page: library $(DONE)/browser $(DONE)/chromium
 	$(PYTHON) -m pytest -q tests/unit/test_report_browser.py
+
+test-ray: library $(DONE)/ray
+	$(PYTHON) -m pytest -q tests/end_to_end/test_ray_nodes.py
 
 conformance: library $(DONE)/test
 	$(PYTHON) -m models.fetch
@@ -169,7 +173,7 @@ $(DONE)/package: $(DONE)/build-tools pyproject.toml hatch_build.py
 	$(PIP) install --no-build-isolation --editable .
 	@touch $@
 
-$(DONE)/demo $(DONE)/test $(DONE)/browser $(DONE)/dev: $(DONE)/package
+$(DONE)/demo $(DONE)/test $(DONE)/browser $(DONE)/ray $(DONE)/dev: $(DONE)/package
 	$(PIP) install --no-build-isolation --editable '.[$(@F)]'
 	@touch $@
 
