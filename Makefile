@@ -86,6 +86,7 @@ conformance: library $(DONE)/test
 
 conformance-exports: library $(EXPORTS)/.done
 	$(EXPORTS)/bin/python -m tests.exports
+	$(EXPORTS)/bin/python -m tests.exports.sequences
 
 # MUTANTS: names of groups; MUTANTS_EACH: so many of each Python function, 0 for all.
 MUTANTS :=

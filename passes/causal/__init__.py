@@ -17,6 +17,7 @@ Symbolic sizes, small integers and declarations are those of the row analysis (:
 from actcache.passes.causal import (
     rules_attention,
     rules_elementwise,
+    rules_index,
     rules_normalise,
     rules_product,
     rules_select,
@@ -31,6 +32,7 @@ from actcache.passes.causal.state import Ahead, Causal, Counted, Fixed, Place, S
 RULE_FAMILIES = (
     rules_attention,
     rules_elementwise,
+    rules_index,
     rules_normalise,
     rules_product,
     rules_select,

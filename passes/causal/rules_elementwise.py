@@ -98,6 +98,12 @@ def form_of(value: Value, dtype: int | None) -> Form:
     return COMPUTED if computed else Some(stable=value.stable)
 
 
+def form_of_constant(x: Value) -> Form | None:
+    """Return the form of a constant; None for other values, and where it cannot be read."""
+    array = x.array() if x.is_constant else None
+    return None if array is None else table(array)
+
+
 def _formed(value: Value, form: Form | None) -> Value:
     """Give a value its form, which decides whether it is stable."""
     state = value.state

@@ -18,13 +18,13 @@ def test_random_graphs(first: int) -> None:
         sketch = draw(seed)
         (output,) = sketch.view.outputs
         proof = proven(sketch, binary_masks=True)
-        assert not list(wrongly_proven(sketch, proof, seed=seed)), seed
+        assert not list(wrongly_proven(sketch, proof, seed=seed, may_fail=True)), seed
         if isinstance(proof.state(output), Ahead):
             ahead += 1
             seen += looks_ahead(sketch, output, seed=seed)
             continue
         causal += 1
-        assert not list(wrong_suffixes(sketch, proof, [output], count=6, seed=seed)), seed
+        assert not list(wrong_suffixes(sketch, proof, [output], count=6, seed=seed, may_fail=True)), seed
     assert causal >= 5
     assert ahead >= 3
     assert seen >= ahead // 2

@@ -157,6 +157,25 @@ def moved(d: Drawing, x: str) -> str:
     return d.node("Where", d.node("Unsqueeze", chosen, d.constant([1])), x, d.state())
 
 
+def looked_up(d: Drawing, x: str) -> str:
+    """Each position's own entry by its number, or another one."""
+    numbers = d.positions()
+    if d.often(0.3):
+        numbers = d.node(d.one_of("Add", "Sub", "Max"), numbers, d.constant(d.one_of(0, 0, 1)))
+    if d.often(0.3):
+        return d.node("Gather", x, numbers, axis=1)
+    length, sizes = d.length(), d.node("Shape", x)
+    rows = d.node("Range", d.constant(0), d.node("Gather", sizes, d.constant(0), axis=0), d.constant(1))
+    column, row = (d.node("Unsqueeze", n, d.constant([a])) for n, a in ((rows, 1), (numbers, 0)))
+    if d.often(0.5):
+        flat = d.node("Reshape", x, d.constant([-1, WIDTH]))
+        step = d.one_of(length, length, d.constant(2))
+        return d.node("Gather", flat, d.node("Add", d.node("Mul", column, step), row), axis=0)
+    both = d.node("Shape", d.node("Max", column, row))
+    parts = [d.node("Unsqueeze", d.node("Expand", part, both), d.constant([2])) for part in (column, row)]
+    return d.node("GatherND", x, d.node("Concat", *parts, axis=-1))
+
+
 def convolution(d: Drawing, x: str) -> str:
     """Over positions, padded on the left, on both sides, or by a Pad before it."""
     across = d.node("Transpose", x, perm=[0, 2, 1])
@@ -281,6 +300,7 @@ STEPS: tuple[tuple[Step, int], ...] = (
     (normalised, 2),
     (moved, 2),
     (rotated, 2),
+    (looked_up, 2),
     (convolution, 1),
     (recurrent, 1),
 )
