@@ -19,12 +19,12 @@
 namespace actcache {
 namespace {
 
-// Of what was found, as WriteCached() copies it.
-std::size_t CopiedBytes(const Match& match) {
+// Of what was found, as WriteCached() copies it: the first `live_outs` of an entry.
+std::size_t CopiedBytes(const Match& match, std::size_t live_outs) {
   if (match.hits.empty()) return 0;
   std::size_t unit_bytes = 0;
   const Entry& entry = *match.hits.front();
-  for (std::size_t i = 0; i < entry.tensor_count(); ++i) unit_bytes += entry.bytes(i);
+  for (std::size_t i = 0; i < live_outs; ++i) unit_bytes += entry.bytes(i);
   return unit_bytes * match.handed_out.count();
 }
 
@@ -54,7 +54,8 @@ struct CacheLookup::Call {
   std::uint64_t lookup_ns = 0;  // hash_ns and the first search
   std::uint64_t waited_ns = 0;  // for other calls, and searching again after them
   std::uint64_t fetch_ns = 0;   // copying what was found
-  std::uint64_t copy_ns = 0;    // that, and what is to be computed
+  std::size_t copied_bytes = 0;
+  std::uint64_t copy_ns = 0;  // that, and what is to be computed
 
   bool refreshes() const { return options.control == CacheUse::kRefresh; }
   Account account() const {
@@ -177,6 +178,7 @@ void CacheLookup::WriteUnits(const KernelIo& io, Call& call, const Parallel& par
   const std::uint64_t start = SteadyNow();
   const LookupOutputs outputs{io, parallel, attributes_, *cut_, call.units, call.match};
   outputs.WriteCached(call.inputs);
+  call.copied_bytes = CopiedBytes(call.match, outputs.cached());
   if (!call.match.hits.empty()) call.fetch_ns = SteadyNow() - start;
   outputs.WriteCompact(call.inputs);
   const std::uint64_t end = SteadyNow();
@@ -248,7 +250,7 @@ void CacheLookup::Audit(Call& call) const {
   slot->now_ns = call.now_ns;
   slot->call = call.number;
   slot->rows = call.units.count;
-  slot->bytes = CopiedBytes(match);
+  slot->bytes = call.copied_bytes;
   slot->hash_ns = call.hash_ns;
   slot->lookup_ns = call.lookup_ns - std::min(call.lookup_ns, call.hash_ns);
   slot->wait_ns = call.waited_ns;

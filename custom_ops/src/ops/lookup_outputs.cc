@@ -1,5 +1,8 @@
 #include "ops/lookup_outputs.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "units/runs.h"
 #include "units/window.h"
 
@@ -48,12 +51,15 @@ std::size_t LookupOutputs::RowsOf(const std::vector<TensorView>& inputs) const {
   return 1;
 }
 
+std::size_t LookupOutputs::cached() const {
+  return match.any_miss() ? attributes.live_outs() : attributes.handed_on();
+}
+
 void LookupOutputs::WriteCached(const std::vector<TensorView>& inputs) const {
-  const std::size_t live_outs = attributes.live_outs();
-  const Payloads payloads = PayloadsOfHits();
-  for (std::size_t i = 0; i < live_outs; ++i) {
+  Targets targets;
+  for (std::size_t i = 0; i < attributes.live_outs(); ++i) {
     const ElementType type = attributes.output_types[i];
-    if (match.hits.empty()) {
+    if (match.hits.empty() || i >= cached()) {
       io.Allocate(2 + i, type, attributes.EmptyDims(i, RowsOf(inputs)));
       continue;
     }
@@ -62,18 +68,34 @@ void LookupOutputs::WriteCached(const std::vector<TensorView>& inputs) const {
     const UnitPlace& place = units.cut->output(i);
     const Dims dims = place.Joined(std::move(unit_dims), match.handed_out);
     const KernelIo::Output output = io.Allocate(2 + i, type, dims);
-    if (output.data == nullptr) continue;
-    const Window window = place.In(type, dims);
-    const Window dense = window.Dense();
-    CopyUnits(
-        parallel, match.handed_out.count(), window.unit_bytes(),
-        [&](std::size_t unit) {
-          const std::size_t hit = match.any_miss() ? unit : match.sources[unit].index();
-          const void* const data = payloads[hit * live_outs + i];
-          return ConstUnit{static_cast<const std::byte*>(data), dense, 0};
-        },
-        [&](std::size_t unit) { return MutableUnit{output.data, window, unit}; });
+    if (output.data != nullptr) targets.push_back({i, output.data, place.In(type, dims)});
   }
+  CopyHits(targets);
+}
+
+void LookupOutputs::CopyHits(const Targets& targets) const {
+  const std::size_t live_outs = attributes.live_outs();
+  const std::size_t count = match.handed_out.count();
+  const Payloads payloads = PayloadsOfHits();
+  std::size_t unit_bytes = 0;
+  std::size_t most = 0;
+  for (const Target& target : targets) {
+    unit_bytes += target.window.unit_bytes();
+    most = std::max(most, target.window.unit_bytes());
+  }
+  CopyUnits(
+      parallel, targets.size() * count, unit_bytes * count, most,
+      [&](std::size_t number) {
+        const Target& target = targets[number / count];
+        const std::size_t unit = number % count;
+        const std::size_t hit = match.any_miss() ? unit : match.sources[unit].index();
+        const void* const data = payloads[hit * live_outs + target.live_out];
+        return ConstUnit{static_cast<const std::byte*>(data), target.window.Dense(), 0};
+      },
+      [&](std::size_t number) {
+        const Target& target = targets[number / count];
+        return MutableUnit{target.data, target.window, number % count};
+      });
 }
 
 void LookupOutputs::WriteCompact(const std::vector<TensorView>& inputs) const {

@@ -11,6 +11,7 @@
 #include "units/cut.h"
 #include "units/match.h"
 #include "units/parallel.h"
+#include "units/window.h"
 
 namespace actcache {
 
@@ -23,16 +24,27 @@ struct LookupOutputs {
   const Units& units;  // of the call
   const Match& match;  // empty for a pass
 
-  // `cached`: without a miss the complete results, with one what CacheStore merges.
+  // `cached`: without a miss the complete results, with one what CacheStore merges. States, which
+  // nobody reads without a miss, are empty then.
   void WriteCached(const std::vector<TensorView>& inputs) const;
   // `compact`: what is to be computed of the inputs that the region's cut divides along a splice
   // axis (Cut::ToCompute()); everything where nothing was found.
   void WriteCompact(const std::vector<TensorView>& inputs) const;
+  // How many of the live-outs WriteCached() copies out of entries.
+  std::size_t cached() const;
 
  private:
   // Where live-out i of hit h is: number h * live_outs() + i.
   using Payloads = SmallVector<const void*, 64>;
   Payloads PayloadsOfHits() const;
+  // A live-out's tensor that what was found is copied to.
+  struct Target {
+    std::size_t live_out;
+    std::byte* data;
+    Window window;
+  };
+  using Targets = SmallVector<Target, 4>;
+  void CopyHits(const Targets& targets) const;
   // Of the batch, as far as the inputs say.
   std::size_t RowsOf(const std::vector<TensorView>& inputs) const;
   void WriteRuns(std::size_t output, std::size_t input, const TensorView& from,
