@@ -103,7 +103,7 @@ TEST_F(Sessions, EntriesLiveAsLongAsTheirSessionSaysAndBelongToTheNamespaceOfThe
   const EntryRef entry = Store::Process().Peek(session.Call(7).key);
   ASSERT_TRUE(entry);
   EXPECT_GT(entry->TimeToLive(SteadyNow()), kHour / 2);
-  EXPECT_LE(entry->TimeToLive(SteadyNow()), kHour);
+  EXPECT_LE(entry->TimeToLive(SteadyNow()), kHour + kTickNs);
   EXPECT_EQ(entry->tag().name_space, Registry::Process().InternNamespace("tenant"));
   EXPECT_NE(entry->tag().name_space, Registry::Process().InternNamespace(""));
 }
