@@ -169,6 +169,7 @@ class Place:
             self._ask(None)
 
     def _launch(self, sampling: Sampling) -> None:
+        sampling.write()
         self._launched_at, self._before = sampling.recorded, sampling.seconds
         self._next = max(self._next, sampling.recorded) * _GROWTH
         self._ask(None)

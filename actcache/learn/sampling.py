@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MOST_CALLS, MOST_BYTES, MOST_WAITING = 4096, 64 << 20, 16 << 20
 #: The last calls are kept to try a compiled model on.
 _KEPT, _KEPT_BYTES = 6, 16 << 20
+#: Calls wait to be written, so that few files are written: so many seconds, or until they take so many bytes.
+_LONGEST_WAIT, _WORTH_WRITING = 10.0, 4 << 20
 #: Types of tensors that onnxruntime makes of lists.
 _TYPES: Mapping[str, npt.DTypeLike] = {
     "tensor(float)": np.float32,
@@ -55,6 +57,7 @@ class Sampling:
         self._full = False
         self._bytes = self._waiting_bytes = self._chunks = 0
         self._waiting: deque[Feed] = deque()
+        self._written = time.monotonic()
         self._latest: deque[Feed] = deque(maxlen=_KEPT)
 
     def saw(self, feed: Mapping[str, Any]) -> None:
@@ -117,12 +120,22 @@ class Sampling:
         self.recorded = self._bytes = 0
         self._latest.clear()
 
+    def write_in_time(self) -> None:
+        """Write what waits, once it is worth that.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if self._waiting_bytes >= _WORTH_WRITING or time.monotonic() - self._written >= _LONGEST_WAIT:
+            self.write()
+
     def write(self) -> None:
         """Write what waits, as one chunk.
 
         Raises:
             OSError: It cannot be written.
         """
+        self._written = time.monotonic()
         taken: list[Feed] = []
         while self._waiting:
             taken.append(self._waiting.popleft())

@@ -101,6 +101,22 @@ def test_bytes_that_wait_are_bounded_until_they_are_written(tmp_path: Path, monk
     assert [feed["x"][0] for feed in written(tmp_path)] == [0, 0, 1]
 
 
+def test_few_files_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sampled = recorder(tmp_path)
+    for _ in range(5):
+        sampled.saw({"x": np.zeros(6)})
+        sampled.write_in_time()
+    assert not (tmp_path / "calls").exists()
+    monkeypatch.setattr(sampling, "_WORTH_WRITING", 6 * 48)
+    for _ in range(2):
+        sampled.saw({"x": np.zeros(6)})
+        sampled.write_in_time()
+    assert len(list((tmp_path / "calls").iterdir())) == 1 and len(written(tmp_path)) == 6
+    monkeypatch.setattr(sampling, "_LONGEST_WAIT", 0.0)
+    sampled.write_in_time()
+    assert len(list((tmp_path / "calls").iterdir())) == 2 and len(written(tmp_path)) == 7
+
+
 def test_the_last_calls_are_kept(tmp_path: Path) -> None:
     sampled = recorder(tmp_path)
     for number in range(9):
