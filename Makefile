@@ -12,6 +12,8 @@
 #   make mutants              break each promise on purpose and see whether a test notices (docs/mutants.md)
 #   make torture              fail each file operation of a disk store, kill 2000 of its processes (docs/tiers.md)
 #   make apps                 programs that nobody here wrote, plain and under actcache run (docs/apps.md)
+#   make apps-suite           a package's own tests, plain and under actcache run
+#   make examples             the text embedders of examples/, in an environment with PyTorch
 #   make docs                 the documentation site, in build/site; a link that leads nowhere is an error
 #   make wheel                a wheel for any Linux with glibc 2.28 or later, tried in an empty environment
 #   make wheel-aarch64        the same for 64-bit Arm: cross-compiled, C++ tests under qemu, the wheel itself never run
@@ -37,7 +39,7 @@ EXPORTS := .venv-exports
 DOCS := .venv-docs
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page test-ray fuzz conformance conformance-exports
-.PHONY: apps docs wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
+.PHONY: apps apps-wheel apps-suite examples docs wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -99,12 +101,24 @@ KILLS := 2000
 torture: test-cpp
 	$(PYTHON) -m tests.force --kills $(KILLS)
 
-# Each program gets an environment of its own in .venv-apps; APPS: names of programs, all if it is empty.
-APPS :=
-apps: library $(DONE)/test
+# What the programs of the next three targets get.
+apps-wheel: library $(DONE)/test
 	rm -rf build/wheels
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir build/wheels .
+
+# Each program gets an environment of its own in .venv-apps; APPS: names of programs, all if it is empty.
+APPS :=
+apps: apps-wheel
 	$(PYTHON) -m tests.apps --wheel build/wheels/actcache-*.whl $(APPS)
+
+# Tests of a package, each of which has to end as it does without actcache. SUITE: files of tests, all if it is empty.
+SUITE :=
+apps-suite: apps-wheel
+	$(PYTHON) -m tests.apps.suites --wheel build/wheels/actcache-*.whl $(SUITE)
+
+# examples/10_text_embedders, in an environment with PyTorch.
+examples: apps-wheel
+	$(PYTHON) -m tests.apps.examples --wheel build/wheels/actcache-*.whl
 
 docs: $(DONE)/package $(DOCS)/.done
 	$(PYTHON) -m scripts.docs_site build/docs

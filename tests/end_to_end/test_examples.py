@@ -85,6 +85,14 @@ def test_the_second_process_finds_on_disk_what_the_first_computed(tmp_path: Path
     raise AssertionError(lines)
 
 
+def test_text_embedders_are_programs() -> None:
+    """They need PyTorch, so they are run elsewhere: ``make examples``."""
+    programs = sorted((EXAMPLES / "10_text_embedders").glob("*.py"))
+    assert len(programs) == 3
+    for program in programs:
+        compile(program.read_text("utf-8"), program.name, "exec")
+
+
 def test_every_example_is_listed_and_tested() -> None:
     examples = [
         path.name for path in EXAMPLES.iterdir() if path.name not in ("README.md", "small_models.py", "__pycache__")
