@@ -164,10 +164,10 @@ def miss_ratio_curve(
         also: Further budgets.
 
     Returns:
-        None if the log has no keys.
+        None if the log has no keys, or has regions of prefixes: what is found of those depends on what stands before.
     """
     keys, region, sizes = sample.references()
-    if not len(keys):
+    if not len(keys) or any(r.granularity == "prefix" for r in regions):
         return None
     costs = np.array([r.row_cost_seconds or 1e-9 for r in regions])
     fetches = np.array([r.row_fetch_seconds for r in regions])

@@ -19,7 +19,7 @@ class RegionSums:
     Attributes:
         id: Its name.
         fingerprint: Hex; empty if no line describes it.
-        granularity: ``row`` or ``tensor``.
+        granularity: ``row``, ``prefix`` or ``tensor``.
         outcomes: Rows by outcome of their lookup.
         results: Computed rows by what became of them.
         evicted: Entries by why they are gone.
