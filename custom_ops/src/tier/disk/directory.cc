@@ -127,13 +127,13 @@ void RemoveAbandoned(const std::string& path) {
   const std::string prefix = std::string(kSecretName + 1) + ".";
   while (const dirent* const entry = readdir(folder.get())) {
     const std::string name = entry->d_name;
+    const std::string file = path + "/" + name;
     struct stat status{};
-    if (name.compare(0, prefix.size(), prefix) != 0 ||
-        fstatat(dirfd(folder.get()), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+    if (name.compare(0, prefix.size(), prefix) != 0 || lstat(file.c_str(), &status) != 0 ||
         status.st_mtime + kAbandonedSeconds > std::time(nullptr)) {
       continue;
     }
-    unlinkat(dirfd(folder.get()), name.c_str(), 0);
+    unlink(file.c_str());
   }
 }
 
