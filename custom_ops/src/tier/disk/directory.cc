@@ -127,7 +127,7 @@ void RemoveAbandoned(const std::string& path) {
   const std::string prefix = std::string(kSecretName + 1) + ".";
   while (const dirent* const entry = readdir(folder.get())) {
     const std::string name = entry->d_name;
-    const std::string file = path + "/" + name;
+    const std::string file = std::string(path).append("/").append(name);
     struct stat status{};
     if (name.compare(0, prefix.size(), prefix) != 0 || lstat(file.c_str(), &status) != 0 ||
         status.st_mtime + kAbandonedSeconds > std::time(nullptr)) {
