@@ -32,6 +32,7 @@ ERRORS: dict[str, type[ActcacheError]] = {
 }
 #: Seconds between two looks at how far it is.
 _PROGRESS_SECONDS = 0.5
+#: The other process imports what this one does, not what lies in the folder where it is started (Python 3.11 or later).
 #: Verification must be able to keep what it checks, whatever the environment of the host says; and its calls are none
 #: of those that the host's audit log and metrics tell of, nor may they find or leave anything in its other tiers.
 _ENVIRONMENT = {
@@ -43,6 +44,7 @@ _ENVIRONMENT = {
     "ACTCACHE_DISK_PATH": "",
     "ACTCACHE_REMOTE_URL": "",
     "ACTCACHE_AUTO": "0",
+    "PYTHONSAFEPATH": "1",
 }
 
 
