@@ -255,7 +255,7 @@ TEST(Prefixes, AreRightWhateverIsFound) {
       for (std::int64_t& salt : salts) salt = below(2);
       ASSERT_TRUE(region.RunsRight(Rows(x), Salts(salts)));
     }
-    EXPECT_GT(region.counters().hits, 5000u / static_cast<unsigned>(block));
+    EXPECT_GT(region.counters().hits, 300u);
     EXPECT_EQ(region.counters().mismatches, 0u);
     EXPECT_GT(region.counters().verified, 0u);
   }
