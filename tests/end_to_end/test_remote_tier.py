@@ -54,10 +54,19 @@ def all_hit(model: Path, results: Path, environment: Callable[[int], dict[str, s
     raise AssertionError(f"{found} in the last of ten tries")
 
 
+def all_sent(model: Path, results: Path, server: SharedServer, environment: dict[str, str]) -> None:
+    """Have all rows on the server: what is at hand just after an answer that came too late is not sent."""
+    for _ in range(10):
+        if server.values() == 8:
+            return
+        eight(model, results, environment)
+    raise AssertionError(f"{server.values()} of 8 rows are on the server after ten processes")
+
+
 def test_the_next_process_hits_at_once_with_equal_results(model: Path, server: SharedServer, tmp_path: Path) -> None:
     results = [tmp_path / f"{i}.npy" for i in range(2)]
     assert eight(model, results[0], server.environment()) == [0, 0, 8, 0, 0]
-    assert server.values() == 8
+    all_sent(model, results[0], server, server.environment())
     all_hit(model, results[1], lambda _: server.environment(), [8, 8])
     assert results[0].read_bytes() == results[1].read_bytes()
 
@@ -68,6 +77,7 @@ def test_machines_with_disks_of_their_own_share_the_server(model: Path, server: 
 
     results = [tmp_path / f"{i}.npy" for i in range(3)]
     assert eight(model, results[0], machine(0)) == [0, 0, 8, 0, 0]
+    all_sent(model, results[0], server, machine(0))
     all_hit(model, results[1], lambda _: machine(0), [8, 0])  # the disk is nearer
     all_hit(model, results[2], lambda attempt: machine(1 + attempt), [8, 8])
     assert results[0].read_bytes() == results[1].read_bytes() == results[2].read_bytes()
@@ -80,7 +90,7 @@ def test_what_one_tier_has_goes_to_the_other(model: Path, server: SharedServer, 
     eight(model, tmp_path / "a.npy", machine(0))
     server.command("FLUSHALL")
     all_hit(model, tmp_path / "b.npy", lambda _: machine(0), [8, 0])
-    assert server.values() == 8  # found on the disk, and sent
+    all_sent(model, tmp_path / "b.npy", server, machine(0))  # what was found on the disk
     all_hit(model, tmp_path / "c.npy", lambda attempt: machine(1 + attempt), [8, 8])
     last = max(tmp_path.glob("disk*"), key=lambda path: path.name)
     assert disk.stat(last)["entries"] == 8  # found on the server, and written to the disk
