@@ -132,7 +132,8 @@ void LookupOutputs::WriteRuns(std::size_t output, std::size_t input, const Tenso
   const Window source = axis.In(from);
   const Window target = axis.In(from.type, dims);
   if (from.strings) return CopyStrings(io, from, source, runs, target, to.value);
-  CopyRuns(parallel, runs, {}, {from.data, source}, to.data, target);
+  const RunSource all{from.data, source};
+  CopyRuns(parallel, runs, all, all, to.data, target);
 }
 
 }  // namespace actcache
