@@ -70,7 +70,7 @@ class Session {
       return answer;
     }
     const std::byte* const keys = looked.outputs[1].data() + sizeof(PlanHeader);
-    std::memcpy(&answer.key, keys, sizeof(Key));
+    if (answer.plan.missing > 0) std::memcpy(&answer.key, keys, sizeof(Key));
     if (answer.plan.tails != 0) std::memcpy(&answer.tail, keys + sizeof(Key), sizeof(KeyTail));
     const ort::Value computed =
         MakeValue(ElementType::kFloat, {1, 2}, std::vector<float>{value, value});

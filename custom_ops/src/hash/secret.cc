@@ -53,7 +53,12 @@ struct Drawn {
   }
 };
 
-std::atomic<const Secret*> adopted{nullptr};
+// Hashers that are at work keep pointers to the secrets before, so that none is ever freed.
+struct Adopted {
+  Secret secret;
+  const Adopted* before = nullptr;
+};
+std::atomic<const Adopted*> adopted{nullptr};
 std::atomic<std::uint64_t> generation{0};
 
 const Drawn& Draw() noexcept {
@@ -74,21 +79,22 @@ bool DrawRandomBytes(unsigned char* out, std::size_t size) noexcept {
 }
 
 const Secret& ProcessSecret() noexcept {
-  const Secret* const shared = adopted.load(std::memory_order_acquire);
-  return shared != nullptr ? *shared : Draw().secret;
+  const Adopted* const shared = adopted.load(std::memory_order_acquire);
+  return shared != nullptr ? shared->secret : Draw().secret;
 }
 
 void AdoptSecret(const DigestKey& shared) {
-  auto secret = std::make_unique<Secret>();
+  auto made = std::make_unique<Adopted>();
+  Secret& secret = made->secret;
   const DigestKey blake3 = DeriveKey(shared, "actcache blake3 secret");
-  std::copy(blake3.begin(), blake3.end(), secret->blake3);
+  std::copy(blake3.begin(), blake3.end(), secret.blake3);
   for (std::size_t at = 0; at < Secret::kXxh3Bytes; at += sizeof(DigestKey)) {
     const DigestKey part = DeriveKey(shared, "actcache xxh3 secret " + std::to_string(at));
-    std::copy(part.begin(), part.end(), secret->xxh3 + at);
+    std::copy(part.begin(), part.end(), secret.xxh3 + at);
   }
-  if (std::memcmp(secret.get(), &ProcessSecret(), sizeof(Secret)) == 0) return;
-  // Hashers that are at work keep pointers to the one before, so that none is ever freed.
-  adopted.store(secret.release(), std::memory_order_release);
+  if (std::memcmp(&secret, &ProcessSecret(), sizeof(Secret)) == 0) return;
+  made->before = adopted.load(std::memory_order_relaxed);
+  adopted.store(made.release(), std::memory_order_release);
   generation.fetch_add(1, std::memory_order_release);
 }
 
