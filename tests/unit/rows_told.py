@@ -18,7 +18,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from rows_catalogue import SAMPLES, TRAPS
-from rows_samples_followed import FOLLOWED
+from rows_followed_samples import FOLLOWED
 from rows_support import Sample
 from rows_truth import known
 from rows_variants import variants
