@@ -124,7 +124,7 @@ def test_spawned_and_forked_workers(learnt_folder: Path) -> None:
             assert all(np.allclose(answer, mine, atol=1e-4) for _, answer in found)
             child = os.fork()
             if child == 0:
-                os._exit(0 if session._learner.sampling.active is False and work(x)[0] else 1)
+                os._exit(0 if not session._learner.sampling.recording and work(x)[0] else 1)
             print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         """,
         folder=learnt_folder,

@@ -317,7 +317,7 @@ def test_a_terminated_call_frees_those_who_wait(control: Control, kind: Any, aft
     late, result = race.run(
         lambda: model.run(None, {"x": x}, stop), terminate, lambda: model.run(None, {"x": x[:2]})[0], afterwards
     )
-    assert late < race.limit / 2
+    assert late < race.limit * LONG / 4 / 2  # it was measured for four rows
     assert np.array_equal(result, model.run(None, {"x": x[:2]})[0])
 
 
@@ -357,4 +357,4 @@ def test_a_thread_that_calls_again_frees_those_who_wait(control: Control) -> Non
     late, _ = race.run(
         lambda: model.run(None, {"x": x}, stop), terminate, lambda: model.run(None, {"x": x[:2]}), call_again
     )
-    assert late < race.limit / 2
+    assert late < race.limit * LONG / 4 / 2
