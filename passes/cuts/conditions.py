@@ -71,7 +71,20 @@ def broken_rule(rules: Sequence[SizeRule], frontier: Sequence[TensorShape], name
     return None
 
 
-def has_whole_bytes(dtype: int) -> bool:
+def other_size(known: dict[str, int], name: str, tensor: TensorShape, axis: int, what: str) -> Breach | None:
+    """Add to `known` how many `what` the tensor has along `axis`; return why it cannot be divided like the others."""
+    if axis >= len(tensor.sizes):
+        return Breach(OneUnit.NO_AXIS, f"'{name}' has no axis {axis}")
+    if not _has_whole_bytes(tensor.dtype):
+        return Breach(OneUnit.PART_BYTES, f"the {what} of '{name}' are not whole bytes")
+    known[name] = tensor.sizes[axis]
+    if len(set(known.values())) == 1:
+        return None
+    sizes = ", ".join(f"'{earlier}' {count}" for earlier, count in known.items())
+    return Breach(OneUnit.UNEQUAL, f"its inputs have different numbers of {what}: {sizes}")
+
+
+def _has_whole_bytes(dtype: int) -> bool:
     """Whether units of a type can be told apart by the operators, which know the types up to int4."""
     known = dtype <= onnx.TensorProto.INT4 and element_bits(dtype) >= 8
     return known or dtype == onnx.TensorProto.STRING

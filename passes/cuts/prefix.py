@@ -24,8 +24,8 @@ from actcache.passes.cuts.conditions import (
     SizeRule,
     broken_rule,
     condition_attributes,
-    has_whole_bytes,
     other_rank,
+    other_size,
     size_rules,
     size_rules_of,
 )
@@ -179,16 +179,9 @@ class PrefixCut(Cut):
         counts: dict[str, dict[str, int]] = {"rows": {}, "positions": {}}
         for name, tensor, *axes in zip(names, frontier, self.frontier_axes, self.frontier_positions, strict=True):
             for (what, known), axis in zip(counts.items(), axes, strict=True):
-                if axis is None:
-                    continue
-                if axis >= len(tensor.sizes):
-                    return Units(0, OneUnit.NO_AXIS, f"'{name}' has no axis {axis}")
-                if not has_whole_bytes(tensor.dtype):
-                    return Units(0, OneUnit.PART_BYTES, f"the {what} of '{name}' are not whole bytes")
-                known[name] = tensor.sizes[axis]
-                if len(set(known.values())) > 1:
-                    sizes = ", ".join(f"'{known_name}' {count}" for known_name, count in known.items())
-                    return Units(0, OneUnit.UNEQUAL, f"its inputs have different numbers of {what}: {sizes}")
+                breach = None if axis is None else other_size(known, name, tensor, axis, what)
+                if breach is not None:
+                    return Units(0, breach.why, breach.text)
         rows = next(iter(counts["rows"].values()), 1)
         positions = next(iter(counts["positions"].values()), None)
         if positions is None:

@@ -13,8 +13,8 @@ from actcache.passes.cuts.conditions import (
     SizeRule,
     broken_rule,
     condition_attributes,
-    has_whole_bytes,
     other_rank,
+    other_size,
     size_rules,
     size_rules_of,
 )
@@ -72,16 +72,9 @@ class RowCut(Cut):
             return Units(1, breach.why, breach.text)
         rows: dict[str, int] = {}
         for name, tensor, axis in zip(names, frontier, self.frontier_axes, strict=True):
-            if axis is None:
-                continue
-            if axis >= len(tensor.sizes):
-                return Units(1, OneUnit.NO_AXIS, f"'{name}' has no axis {axis}")
-            if not has_whole_bytes(tensor.dtype):
-                return Units(1, OneUnit.PART_BYTES, f"the rows of '{name}' are not whole bytes")
-            rows[name] = tensor.sizes[axis]
-            if len(set(rows.values())) > 1:
-                sizes = ", ".join(f"'{known}' {count}" for known, count in rows.items())
-                return Units(1, OneUnit.UNEQUAL, f"its inputs have different numbers of rows: {sizes}")
+            breach = None if axis is None else other_size(rows, name, tensor, axis, "rows")
+            if breach is not None:
+                return Units(1, breach.why, breach.text)
         count = next(iter(rows.values()), None)
         if count is None:
             return Units(1, OneUnit.NO_AXIS, "no input of its region has rows")
