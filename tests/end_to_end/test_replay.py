@@ -37,7 +37,7 @@ RECORD = """
     import actcache
     from models import feed
     model, audit, trace = sys.argv[1:4]
-    actcache.configure(budget_bytes="128KiB", verify_fraction=0.2, audit_path=audit)
+    actcache.configure(budget_bytes="96KiB", verify_fraction=0.2, audit_path=audit)
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("actcache.namespace", "tenant")
     session = actcache.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -28,7 +28,7 @@ def manifest(path: Path) -> dict[str, object]:
 def test_they_are_off_unless_they_are_asked_for(saved: Path, tmp_path: Path) -> None:
     done = run("compile", saved, "--no-verify", "--min-saving", 0, "--json")
     answer = json.loads(done.stdout)
-    assert answer["per_call"] == {} and answer["notes"] == []
+    assert answer["per_call"] == {} and not any("every call must feed" in note for note in answer["notes"])
     written = tmp_path / "encoder.cached.onnx"
     assert "per_call" not in manifest(written)
     graph = onnx.load(written).graph
