@@ -31,6 +31,8 @@ def attention(op: Op) -> Result:
     axis = rank - 2
     if any(op.get(index) is not None for index in range(4, len(op.inputs))):
         raise LooksAhead("attention-past", "attention with a past, or with lengths, is not followed")
+    if op.attribute("softcap", 0.0):
+        raise LooksAhead("softcap", "onnxruntime 1.23 and 1.24 cap scores after masking, which opens what is masked")
     for part in (query, key, value):
         if [place for place in part.places if place != Place(axis)] or len(known(part)) != rank:
             raise LooksAhead("positions-misaligned", "queries, keys or values have their positions elsewhere")

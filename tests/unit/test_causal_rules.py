@@ -140,6 +140,10 @@ AHEAD: dict[str, tuple[str, Sketch]] = {
         "not-causal",
         layer(f"{QKV} ok = LessOrEqual(pi, pj) y = Attention<q_num_heads=2, kv_num_heads=2>(q0, k0, v0, ok)", opset=23),
     ),
+    "fused attention that caps scores": (
+        "softcap",
+        layer(f"{QKV} y = Attention<is_causal=1, softcap=5.0, q_num_heads=2, kv_num_heads=2>(q0, k0, v0)", opset=23),
+    ),
     "running sum backwards": ("reversed", layer("y = CumSum<reverse=1>(h, one)")),
     "convolution, same": ("conv-looks-ahead", layer(f"{ACROSS} c = Conv<pads=[1,1]>(x, kernel, bias) {BACK}")),
     "convolution, late": ("conv-looks-ahead", layer(f"{ACROSS} c = Conv<pads=[0,2]>(x, kernel, bias) {BACK}")),
@@ -208,6 +212,10 @@ def test_it_is_refused(name: str) -> None:
     assert state.refusal.node
 
 
-@pytest.mark.parametrize("name", sorted(AHEAD.keys() - {"LSTM"}))
+#: An LSTM hands out no state per position. The installed onnxruntime caps before it masks; 1.23 and 1.24 do not.
+NOT_SHOWN = {"LSTM", "fused attention that caps scores"}
+
+
+@pytest.mark.parametrize("name", sorted(AHEAD.keys() - NOT_SHOWN))
 def test_what_is_refused_looks_ahead(name: str) -> None:
     assert looks_ahead(AHEAD[name][1])
