@@ -4,8 +4,9 @@
 Drives CMake in ``custom_ops/build/<variant>`` and copies the release library to
 ``actcache/_native/libactcache.so``; ``pip install .`` names folders outside of the source tree for both.
 Needs a C++17 compiler, CMake, xxHash's header and BLAKE3's C sources; what is missing is one :class:`BuildError`
-that says what to install. SQLite's and libvalkey's sources are fetched once, into ``custom_ops/build/sources``
-(``sources.py``). TLS for remote stores is built in where OpenSSL's static libraries are installed.
+that says what to install. SQLite's and libvalkey's sources, and for the tests onnxruntime's headers, are fetched once,
+into ``custom_ops/build/sources`` (``sources.py``). TLS for remote stores is built in where OpenSSL's static libraries
+are installed.
 
 Uses the standard library only: it runs inside isolated builds, from any working directory.
 """
@@ -13,6 +14,7 @@ Uses the standard library only: it runs inside isolated builds, from any working
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import math
 import os
@@ -25,6 +27,7 @@ import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = "libactcache.so"
@@ -103,7 +106,7 @@ def build(
         variant: One of :data:`VARIANTS`.
         output: A folder to copy the library to. Default: ``actcache/_native`` for ``release``, and
             none for the others, whose library stays in the build folder.
-        tests: Also builds and runs the C++ tests; needs GoogleTest.
+        tests: Also builds and runs the C++ tests; needs GoogleTest, and fetches onnxruntime's headers.
         benchmarks: Also builds the programs in ``custom_ops/bench``, into the build folder's ``bench``; the timed ones
             only if Google Benchmark is installed.
         clang_tidy: Also runs clang-tidy over the sources.
@@ -119,18 +122,19 @@ def build(
         raise BuildError(f"actcache's library is built on Linux; this is {platform.system()}")
     work = Path(build_dir).resolve() if build_dir else HERE / "build" / variant
     cmake = find_cmake()
+    cache = HERE / "build" / "sources" if build_dir is None else work.parent / "sources"
     settings = {
         **VARIANTS[variant],
         **find_compiler(variant),
-        **find_dependencies(HERE / "build" / "sources" if build_dir is None else work.parent / "sources"),
+        **find_dependencies(cache),
         "ACTCACHE_TESTS": "ON" if tests else "OFF",
         "ACTCACHE_BENCHMARKS": "ON" if benchmarks else "OFF",
         "ACTCACHE_WERROR": "OFF" if variant in ("release", "fuzz", *PORTABLE) else "ON",
     }
     if variant == "aarch64":
         settings |= foreign_dependencies(settings, work)
-    if ort_include := os.environ.get("ACTCACHE_ORT_INCLUDE"):
-        settings["ACTCACHE_ORT_INCLUDE"] = ort_include
+    if tests and variant != "fuzz":
+        settings |= find_ort_headers(cache)
 
     configure(cmake, work, settings)
     run([cmake, "--build", str(work), "--parallel", str(jobs or processors())], "the build failed")
@@ -329,13 +333,28 @@ def find_blake3() -> dict[str, str]:
 
 def find_sources(cache: Path) -> dict[str, str]:
     """The folders of the C sources that are fetched, into `cache` where the user names none."""
+    return {source.variable: _fetched(source, cache) for source in _sources().LINKED}
+
+
+def find_ort_headers(cache: Path) -> dict[str, str]:
+    """The folder of onnxruntime's headers, which the tests are compiled with. The user's may be of any version."""
+    wanted = _sources().ORT_HEADERS
+    named = os.environ.get(wanted.variable)
+    if named and not (Path(named) / "onnxruntime_c_api.h").is_file():
+        raise BuildError(f"{wanted.variable} is {named}, but there is no onnxruntime_c_api.h in it")
+    return {wanted.variable: named or _fetched(wanted, cache)}
+
+
+def _fetched(source: Any, cache: Path) -> str:
+    """The folder of a source of sources.py."""
     sources = _sources()
     try:
-        return {source.variable: str(sources.find(source, cache)) for source in sources.ALL}
+        return str(sources.find(source, cache))
     except sources.SourceError as error:
         raise BuildError(str(error)) from error
 
 
+@functools.cache
 def _sources() -> ModuleType:
     """sources.py beside this file, which is no part of any package."""
     spec = importlib.util.spec_from_file_location("actcache_sources", HERE / "sources.py")
@@ -364,7 +383,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="Environment: ACTCACHE_BLAKE3_SOURCE (folder of blake3.c), ACTCACHE_XXHASH_INCLUDE (folder of"
         " xxhash.h), ACTCACHE_SQLITE_SOURCE (folder of sqlite3.c),"
         " ACTCACHE_LIBVALKEY_SOURCE (folder of libvalkey's include and src),"
-        " ACTCACHE_ORT_INCLUDE (folder of onnxruntime_c_api.h, for the test of the ABI).",
+        " ACTCACHE_ORT_INCLUDE (folder of onnxruntime_c_api.h, of any version, for --tests).",
     )
     parser.add_argument("--variant", choices=list(VARIANTS), default="release", help="default: release")
     parser.add_argument("--tests", action="store_true", help="build and run the C++ tests")

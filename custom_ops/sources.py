@@ -1,4 +1,4 @@
-"""Fetches the C sources that the library is linked with and that no system package has in a version that will do.
+"""Fetches sources that no system package has in a version that will do: for the library, and for its tests.
 
 A source comes out of a pinned package, is asked of the package's own client, and so follows the user's registry and
 proxy settings; nothing is installed. Every file is hashed, in every build. Files that are there already need no
@@ -28,7 +28,7 @@ class SourceError(RuntimeError):
 
 @dataclass(frozen=True)
 class Source:
-    """C sources inside of a package.
+    """C or C++ sources inside of a package.
 
     Attributes:
         name: What the sources are, for people.
@@ -106,7 +106,25 @@ LIBVALKEY = Source(
     pip_sha256="7f0ffb6dfa9c01cde7f398d8bab93d2566597cbad17f4068d019bb5cf335bd47",
 )
 
-ALL = (SQLITE, LIBVALKEY)
+#: What the library is linked with.
+LINKED = (SQLITE, LIBVALKEY)
+
+#: onnxruntime's own headers, which its Python package does not have; for tests alone.
+ORT_HEADERS = Source(
+    name="onnxruntime's headers",
+    variable="ACTCACHE_ORT_INCLUDE",
+    package="com.github.asus4.onnxruntime",
+    version="0.4.9",
+    folder="package/Plugins/iOS~/onnxruntime.xcframework/ios-arm64/onnxruntime.framework/Headers",
+    files={
+        "onnxruntime_c_api.h": "acc0cf4b3f28d39339c76770d76164bb7a0637dc89f5fde764b4017b632f6743",
+        "onnxruntime_cxx_api.h": "9c63ed5bf0427ddf1c10a99aca0beeec77318ce77d2ea6f7ae76d7d933660f67",
+        "onnxruntime_cxx_inline.h": "c508dbb7d8203003a2584b8712118cb88e5b4ef1e1c7876a9974156fb7489301",
+        "onnxruntime_ep_c_api.h": "e6c986c9e98583f8113b2c6bc3864814883b806d501cf24da4d239c45753e235",
+        "onnxruntime_error_code.h": "5ce3b054e798eced8d14f5b86e98692fd33470463f96194ce0700a2d53dd8721",
+        "onnxruntime_float16.h": "88b242845d25981633a0bbd1c148e273cf8bfb016ea3f57c4af41a06530f72b0",
+    },
+)
 
 
 def find(source: Source, cache: Path) -> Path:
@@ -172,7 +190,7 @@ def _npm(source: Source) -> tuple[str, list[str]]:
     npm = shutil.which("npm")
     if npm is None:
         raise SourceError(
-            f"{source.name}'s sources come out of an npm package, and npm is not installed: apt-get install npm, or "
+            f"{source.name}: they come out of an npm package, and npm is not installed: apt-get install npm, or "
             f"{_way_out(source)}"
         )
     return "npm", [npm, "pack", "--silent", "--ignore-scripts", f"{source.package}@{source.version}"]

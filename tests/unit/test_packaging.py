@@ -149,10 +149,10 @@ def test_the_notices_name_everything_that_the_library_has_inside() -> None:
     sources: ModuleType = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = sources  # dataclasses look their module up
     spec.loader.exec_module(sources)
-    fetched = {value.name for value in vars(sources).values() if isinstance(value, sources.Source)}
-    assert fetched >= {"SQLite", "libvalkey"}
+    linked = {source.name for source in sources.LINKED}
+    assert linked >= {"SQLite", "libvalkey"}
     headings = {line.split()[1] for line in said.splitlines() if line.startswith("== ")}
-    assert headings == {*fetched, "BLAKE3", "xxHash", "OpenSSL"}
+    assert headings == {*linked, "BLAKE3", "xxHash", "OpenSSL"}
 
 
 def test_a_missing_compiler_is_one_line(checkout: Path) -> None:
@@ -177,6 +177,13 @@ def test_a_missing_dependency_is_one_line(checkout: Path, variable: str, says: s
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert says in done.stderr
+
+
+def test_headers_that_are_not_there_are_one_line(checkout: Path) -> None:
+    done = call(sys.executable, "custom_ops/build.py", "--tests", cwd=checkout, ACTCACHE_ORT_INCLUDE="/nowhere")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "no onnxruntime_c_api.h in it" in done.stderr
 
 
 def test_other_systems_are_told_at_install_and_at_import(checkout: Path) -> None:
