@@ -1,4 +1,4 @@
-"""Times two things against each other on a machine that others use too.
+"""Times things against each other on a machine that others use too.
 
 Calls alternate (A B, B A, A B, ...), and what counts is the median of the ratios of neighbours: a slow second hits
 both.
@@ -8,10 +8,34 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Took:
+    """What one call took, in seconds, and what it returned."""
+
+    seconds: float
+    result: Any
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and quartiles of some values."""
+
+    median: float
+    low: float
+    high: float
+
+    @staticmethod
+    def of(values: Sequence[float]) -> Spread:
+        """Return those of two values or more."""
+        low, median, high = statistics.quantiles(values, n=4)
+        return Spread(median, low, high)
 
 
 @dataclass(frozen=True)
@@ -51,27 +75,26 @@ def interleaved(
     """
     times: list[tuple[float, float]] = []
     for number in range(pairs + 2):
-        a, b = first(number), second(number)
-        if number % 2:
-            later = _seconds(b, clock)
-            pair = _seconds(a, clock), later
-        else:
-            pair = _seconds(a, clock), _seconds(b, clock)
+        took = turn([first(number), second(number)], number, clock)
         if number >= 2:  # two to warm up
-            times.append(pair)
-    ratios = [a / b for a, b in times]
-    quartiles = statistics.quantiles(ratios, n=4)
+            times.append((took[0].seconds, took[1].seconds))
+    spread = Spread.of([a / b for a, b in times])
     return Ratio(
         statistics.median(a for a, _ in times),
         statistics.median(b for _, b in times),
-        statistics.median(ratios),
-        quartiles[0],
-        quartiles[2],
+        spread.median,
+        spread.low,
+        spread.high,
         pairs,
     )
 
 
-def _seconds(call: Call, clock: Callable[[], float]) -> float:
-    start = clock()
-    call()
-    return clock() - start
+def turn(calls: Sequence[Call], number: int, clock: Callable[[], float] = time.perf_counter) -> list[Took]:
+    """Make each call once, another one first in each turn; the results are in the order of `calls`."""
+    took: dict[int, Took] = {}
+    for step in range(len(calls)):
+        place = (number + step) % len(calls)
+        start = clock()
+        result = calls[place]()
+        took[place] = Took(clock() - start, result)
+    return [took[place] for place in range(len(calls))]

@@ -5,6 +5,7 @@ Exits with 1 if a hit's median is above 500 µs (values of up to 64 KB), or a ca
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -53,6 +54,7 @@ def measure() -> dict[str, tuple[int, int]]:
 
 def main() -> int:
     """Print the table; 1 if a bar is missed or nothing can be measured."""
+    argparse.ArgumentParser(prog="python -m benchmarks.remote", description=__doc__).parse_args()
     try:
         times = measure()
     except ProgramMissingError as error:
