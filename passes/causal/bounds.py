@@ -28,6 +28,8 @@ ZERO: Interval = (0.0, 0.0)
 _WIDEST = 2.0**64
 
 
+#: The largest number of float16.
+_HALF = 65504.0
 #: No position is as far on as this.
 _FARTHEST = 2.0**40
 
@@ -235,9 +237,9 @@ def _as_truth(a: Interval) -> Interval:
 
 
 def _as_half(a: Interval) -> Interval:
-    """What float16 cannot hold becomes infinite."""
-    low, high = (math.copysign(math.inf, end) if abs(end) > 65504 else end for end in a)
-    return low, high
+    """What float16 cannot hold becomes infinite, or stays as it is where onnxruntime leaves the cast out."""
+    low, high = a
+    return (-math.inf if low < -_HALF else min(low, _HALF)), (math.inf if high > _HALF else max(high, -_HALF))
 
 
 def _rising(function: Callable[[float], float]) -> Callable[[Interval], Interval]:

@@ -119,8 +119,9 @@ class Apply:
 
 Form: TypeAlias = Affine | Table | Given | Some | Weights | Stack | Apply
 
-#: What a computation from data gives: no model's scores come near the numbers that masks are made of.
-COMPUTED = Some(-1e28, 1e28)
+#: What a computation from data gives: no model's scores come near the numbers that masks are made of. Those of float16
+#: end at 65504: a mask of -65504 that is added closes scores as long as they are within half of that.
+COMPUTED, COMPUTED_HALF = SCORES = Some(-1e28, 1e28), Some(-3e4, 3e4)
 
 
 def parts(form: Form) -> int:
@@ -246,6 +247,8 @@ def range_of(array: npt.NDArray[np.generic], *, stable: bool = True) -> Some:
 
 def table(array: npt.NDArray[np.generic]) -> Form | None:
     """Return the form of a constant; None for one that holds no numbers."""
+    if array.dtype.name == "bfloat16":  # numpy knows no kind of it
+        array = array.astype(np.float32)
     if array.dtype.kind not in "biuf":
         return None
     if array.size == 1 and array.dtype.kind in "iu":

@@ -6,17 +6,14 @@ import numpy as np
 import onnx
 
 from actcache.passes.causal.closing import closed
-from actcache.passes.causal.forms import COMPUTED, Form, along, applied, table
+from actcache.passes.causal.forms import Form, along, applied, table
 from actcache.passes.causal.joining import axes_of
 from actcache.passes.causal.registry import Op, Result, known, rule, stable
-from actcache.passes.causal.rules_elementwise import form_of
+from actcache.passes.causal.rules_elementwise import form_of, scores_of
 from actcache.passes.causal.state import Ahead, LooksAhead, Place, S, Value
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows.sizes import ONE, Size, const
 from actcache.passes.rows.state import Shape
-
-#: What kernels put in the place of closed scores; some take -∞ instead.
-_LOWEST = np.array(np.finfo(np.float32).min)
 
 
 @rule("Attention")
@@ -40,7 +37,7 @@ def attention(op: Op) -> Result:
         return _to_fixed_keys(op, query, value, axis)
     if not (key.places and value.places and query.places):
         raise LooksAhead("positions-misaligned", "only some of queries, keys and values have positions")
-    closed(op, op.types[0], _scores(op, mask), -2, -1)
+    closed(op, _scores(op, mask), -2, -1)
     axes = {0: axes_of(query)}
     if mask is not None:
         axes[3] = {len(known(mask)) - 2: axis}
@@ -65,18 +62,24 @@ def _others(op: Op) -> list[Value]:
 def _scores(op: Op, mask: Value | None) -> Form | None:
     """What the softmax is taken of: axis -2 are queries, -1 keys."""
     form: Form | None = None
-    lowest = table(_LOWEST)
-    assert lowest is not None
+    scores, lowest = scores_of(op.types[0]), lowest_of(op.types[0])
     if mask is not None:
         if known(mask)[-1] not in (S, ONE):
             raise LooksAhead("mask-unknown", "the mask of an attention has another size than there are keys")
         given = form_of(mask, op.types[3])
         truth = op.types[3] == onnx.TensorProto.BOOL
-        form = applied("Where", (given, COMPUTED, lowest)) if truth else applied("Add", (COMPUTED, given))
+        form = applied("Where", (given, scores, lowest)) if truth else applied("Add", (scores, given))
     if op.attribute("is_causal", 0):
         earlier = applied("LessOrEqual", (along(-1), along(-2)))
-        form = applied("Where", (earlier, form or COMPUTED, lowest))
+        form = applied("Where", (earlier, form or scores, lowest))
     return form
+
+
+def lowest_of(dtype: int | None) -> Form:
+    """Return what kernels of attention add to closed scores, or put in their place; some take -∞ instead."""
+    lowest = table(np.array(np.finfo(np.float16 if dtype == onnx.TensorProto.FLOAT16 else np.float32).min))
+    assert lowest is not None
+    return lowest
 
 
 def _shape(op: Op, query: Value, value: Value) -> Shape:

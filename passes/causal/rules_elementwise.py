@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from actcache.passes.causal.forms import COMPUTED, Affine, Form, Some, applied, is_stable, table
+from actcache.passes.causal.forms import COMPUTED, COMPUTED_HALF, Affine, Form, Some, applied, is_stable, table
 from actcache.passes.causal.joining import axes_of, fitted, joined
 from actcache.passes.causal.registry import MICROSOFT, SIZE_IN_DATA, Op, Result, known, rule
 from actcache.passes.causal.state import Counted, LooksAhead, Value
@@ -94,8 +94,12 @@ def form_of(value: Value, dtype: int | None) -> Form:
         return Affine((), value.content.reshape(-1)[0])
     if dtype == _BOOL:
         return Some(0, 1, value.stable)
-    computed = value.data and dtype in (*_FLOATS, onnx.TensorProto.FLOAT16)
-    return COMPUTED if computed else Some(stable=value.stable)
+    return scores_of(dtype) if value.data and _is_float(dtype) else Some(stable=value.stable)
+
+
+def scores_of(dtype: int | None) -> Form:
+    """Return what is known of scores of a type."""
+    return COMPUTED_HALF if dtype == onnx.TensorProto.FLOAT16 else COMPUTED
 
 
 def form_of_constant(x: Value) -> Form | None:

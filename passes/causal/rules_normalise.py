@@ -27,9 +27,7 @@ def softmax(op: Op) -> Result:
     if len(axes) > 1 or len(queries) != 1 or not all(place.plain for place in x.places):
         raise LooksAhead("softmax-over-positions", "Softmax normalises over positions, later ones included")
     query, key = queries[0].axis - rank, over[0].axis - rank
-    return Result(
-        [replace(same, form=closed(op, op.types[0], x.form, query, key))], {0: axes_of(x)}, whole=frozenset(axes)
-    )
+    return Result([replace(same, form=closed(op, x.form, query, key))], {0: axes_of(x)}, whole=frozenset(axes))
 
 
 @rule("LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 from actcache.passes.causal import Ahead, Causal
-from tests.conformance.causal.masks import AHEAD, BINARY, CAUSAL
-from tests.conformance.causal.sketches import attention
-from tests.conformance.causal.truth import looks_ahead, proven, wrong_suffixes, wrongly_proven
+from actcache.passes.causal.forms import COMPUTED_HALF
+from tests.conformance.causal.masks import AHEAD, BINARY, CAUSAL, HALF, HALF_AHEAD, HALF_BINARY, LOWEST
+from tests.conformance.causal.truth import looks_ahead, proven, session, wrong_suffixes, wrongly_proven
 
 
-@pytest.mark.parametrize("name", CAUSAL)
+@pytest.mark.parametrize("name", [*CAUSAL, *HALF])
 def test_masks_that_close_later_positions(name: str) -> None:
-    sketch = CAUSAL[name]
+    sketch = (CAUSAL | HALF)[name]
     proof = proven(sketch)
     assert isinstance(proof.state("y"), Causal), proof.refusal("y")
     assert proof.binary_inputs == ()
@@ -21,9 +22,9 @@ def test_masks_that_close_later_positions(name: str) -> None:
     assert not list(wrong_suffixes(sketch, proof, ["y"]))
 
 
-@pytest.mark.parametrize("name", BINARY)
+@pytest.mark.parametrize("name", [*BINARY, *HALF_BINARY])
 def test_masks_that_the_caller_closes_further(name: str) -> None:
-    sketch = BINARY[name]
+    sketch = (BINARY | HALF_BINARY)[name]
     refused = proven(sketch).refusal("y")
     assert refused is not None
     proof = proven(sketch, binary_masks=True)
@@ -49,9 +50,29 @@ def test_refused_masks_let_later_positions_through(name: str) -> None:
     assert looks_ahead(AHEAD[name])
 
 
-def test_half_precision_needs_infinity() -> None:
-    nodes = "ok = LessOrEqual(pj, pi) half = Cast<to=10>(sc1)"
-    low, infinite = np.array(-65504, np.float16), np.array(-np.inf, np.float16)
-    for below, refused in ((low, True), (infinite, False)):
-        made = attention(nodes, apply="Where(ok, half, below)", weights={"below": below})
-        assert isinstance(proven(made).state("w"), Ahead) == refused
+@pytest.mark.parametrize("name", HALF_AHEAD)
+def test_masks_of_float16_that_scores_may_outweigh(name: str) -> None:
+    refusal = proven(HALF_AHEAD[name]).refusal("y")
+    assert refusal is not None
+    assert refusal.rule == "not-causal"
+    assert "which scores may outweigh" in refusal.reason
+
+
+@pytest.mark.parametrize("apply", ["Where", "Add"])
+@pytest.mark.parametrize("optimised", [False, True])
+def test_what_is_allowed_for_scores_of_float16_leaves_later_positions_no_weight(apply: str, optimised: bool) -> None:
+    """The bound in docs/declarations.md, and that there has to be one."""
+    nodes = "m = Where(ok, nothing, low) a = Add(s, m)" if apply == "Add" else "a = Where(ok, s, low)"
+    text = f"""<ir_version: 8, opset_import: ["" : 17]> g (float16[Q, K] s, bool[Q, K] ok) => (float16[Q, K] w)
+        {{ {nodes} w = Softmax<axis=-1>(a) }}"""
+    model = onnx.parser.parse_model(text)
+    for name, number in (("low", LOWEST), ("nothing", 0)):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(number, np.float16), name))
+    runner = session(model, optimised=optimised)
+
+    def weight(largest: float) -> float:
+        scores = np.array([[-largest, largest], [largest, -largest]], np.float16)
+        return float(runner.run(None, {"s": scores, "ok": np.tril(np.ones((2, 2), bool))})[0][0, 1])
+
+    assert weight(COMPUTED_HALF.high) == 0
+    assert weight(-LOWEST) > 0.4

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.conformance.causal.sketches import MOST, Sketch, attention
+from tests.conformance.causal.sketches import MIXED, MOST, Sketch, attention
 
 TRIANGLE = np.tril(np.ones((1, 1, MOST, MOST), bool))
 LOW = np.array(np.finfo(np.float32).min)
@@ -37,6 +37,13 @@ def triangle(array: np.ndarray = TRIANGLE, *, rest: str = "ok = Identity(cut)", 
 def given(inputs: str, nodes: str, positions: dict[str, int], apply: str, **weights: Any) -> Sketch:
     """The caller hands in a mask."""
     return attention(nodes, apply=apply, given=inputs, positions=positions, weights=weights)
+
+
+def half(nodes: str, apply: str, below: float, *, softmax: str = "wh = Softmax<axis=-1>(sc2)", **more: Any) -> Sketch:
+    """Scores ``half`` of float16."""
+    weights = {"below": np.array(below, np.float16), "open": np.array(0, np.float16), "unit": np.array(1, np.float16)}
+    mixed = MIXED.replace("w = Softmax<axis=-1>(sc2)", f"{softmax} w = Cast<to=1>(wh)")
+    return attention(f"half = Cast<to=10>(sc1) {nodes}", apply=apply, mixed=mixed, weights=weights, **more)
 
 
 def _with(array: np.ndarray, place: tuple[int, ...], value: Any) -> np.ndarray:
@@ -135,4 +142,33 @@ AHEAD: dict[str, Sketch] = {
     "not its own, -inf": where("ok = Less(pj, pi)", "Where(ok, sc1, below)", below=INFINITE),
     "distances": added("d = Sub(pi, pj) m = Cast<to=1>(d)"),
     "position as length": where("last = Sub(s, one) d = Sub(last, pj) ok = LessOrEqual(d, pi)"),
+}
+
+LOWEST = float(np.finfo(np.float16).min)
+CLOSE = "ok = LessOrEqual(pj, pi) m = Where(ok, open, below)"
+PADDED = f"""{CLOSE} u = Unsqueeze(mask, axis12) f = Cast<to=10>(u) n = Sub(unit, f) g = Mul(n, below)
+    both = Add(m, g)"""
+IN_FLOAT = "wide = Cast<to=1>(sc2) ww = Softmax<axis=-1>(wide) wh = Cast<to=10>(ww)"
+
+#: Masks of float16 that close all later positions, if scores are within 30,000.
+HALF: dict[str, Sketch] = {
+    "replaced by the lowest": half("ok = LessOrEqual(pj, pi)", "Where(ok, half, below)", LOWEST),
+    "replaced by -inf": half("ok = LessOrEqual(pj, pi)", "Where(ok, half, below)", -np.inf),
+    "replaced by less than any score": half("ok = LessOrEqual(pj, pi)", "Where(ok, half, below)", -40000),
+    "the lowest added": half(CLOSE, "Add(half, m)", LOWEST),
+    "-inf added": half(CLOSE, "Add(half, m)", -np.inf),
+    "the lowest added, softmax of float": half(CLOSE, "Add(half, m)", LOWEST, softmax=IN_FLOAT),
+    "the lowest of float, cast": half(
+        "ok = LessOrEqual(pj, pi) wide = Where(ok, nothing, low) m = Cast<to=10>(wide)", "Add(half, m)", LOWEST
+    ),
+}
+HALF_BINARY = {
+    "a given one as well": half(PADDED, "Add(half, both)", LOWEST, given="int64[B, S] mask", positions={"mask": 1})
+}
+#: Masks of float16 that scores within 30,000 may outweigh.
+HALF_AHEAD: dict[str, Sketch] = {
+    "not low enough to replace": half("ok = LessOrEqual(pj, pi)", "Where(ok, half, below)", -30000),
+    "not low enough to add": half(CLOSE, "Add(half, m)", -60000),
+    "-10000 of float16": half(CLOSE, "Add(half, m)", -10000),
+    "not low enough, softmax of float": half(CLOSE, "Add(half, m)", -60000, softmax=IN_FLOAT),
 }

@@ -94,6 +94,7 @@ def attention(
     positions: dict[str, int] | None = None,
     opset: int = 17,
     weights: dict[str, np.ndarray] | None = None,
+    mixed: str = MIXED,
 ) -> Sketch:
     """One layer of attention.
 
@@ -104,7 +105,8 @@ def attention(
         positions: See there.
         opset: Of the model.
         weights: Constants that `mask` reads.
+        mixed: Nodes that make ``y`` of ``sc2``.
     """
     inputs = ", ".join(part for part in ("int64[B, S] ids", given) if part)
-    nodes = f"{POSITIONS} {EMBEDDED} {SCORES} {mask} sc2 = {apply} {MIXED}"
+    nodes = f"{POSITIONS} {EMBEDDED} {SCORES} {mask} sc2 = {apply} {mixed}"
     return build(inputs, nodes, {"ids": 1, **(positions or {})}, opset=opset, weights=weights)
