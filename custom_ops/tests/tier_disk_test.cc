@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -12,12 +11,11 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "tier/disk/clearing.h"
 #include "tier/disk/directory.h"
 #include "tier/disk/disk_tier.h"
 #include "tier/disk/limits.h"
 #include "tier/disk/schema.h"
-#include "tier_testing.h"
+#include "tier_disk_testing.h"
 
 namespace actcache {
 
@@ -39,14 +37,7 @@ std::uint64_t DiskUsage(const std::string& path) {
 
 namespace {
 
-constexpr std::size_t kSmall = 1000;
-constexpr std::size_t kLarge = 3 * kOwnFileBytes;
-
-class DiskTierTest : public testing::Test {
- protected:
-  std::string store() const { return folder_.path() + "/store"; }
-  TestFolder folder_;
-};
+using DiskTierTest = DiskStoreTest;
 
 TEST_F(DiskTierTest, WhatWasPutIsThereAfterReopening) {
   {
@@ -182,53 +173,6 @@ TEST_F(DiskTierTest, AForkedChildUsesTheStoreToo) {
   EXPECT_EQ(tier.stats().errors, 0u);
 }
 
-// Flips a bit in the middle of every file below the folder whose path has `name_begins` in it.
-std::size_t DamageFiles(const std::string& folder, const std::string& name_begins) {
-  std::size_t damaged = 0;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-    if (!entry.is_regular_file()) continue;
-    if (entry.path().string().find(name_begins) == std::string::npos) continue;
-    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
-    const auto middle = static_cast<std::streamoff>(entry.file_size() / 2);
-    file.seekg(middle);
-    const int byte = file.get();
-    file.seekp(middle);
-    file.put(static_cast<char>(byte ^ 1));
-    ++damaged;
-  }
-  return damaged;
-}
-
-TEST_F(DiskTierTest, ADamagedValueIsAMissAndLeaves) {
-  DiskTier tier(store(), 0);
-  for (std::uint64_t i = 0; i < 4; ++i) PutOne(&tier, i, kLarge);
-  ASSERT_EQ(DamageFiles(store(), "/values/"), 4u);
-  for (std::uint64_t i = 0; i < 4; ++i) EXPECT_FALSE(GetOne(&tier, i));
-  EXPECT_EQ(tier.stats().damaged, 4u);
-  tier.Maintain();
-  EXPECT_EQ(tier.stats().entries, 0u);
-  PutOne(&tier, 0, kLarge);
-  EXPECT_TRUE(IsTestValue(GetOne(&tier, 0), 0));
-}
-
-TEST_F(DiskTierTest, ATruncatedOrMissingFileIsAMiss) {
-  DiskTier tier(store(), 0);
-  for (std::uint64_t i = 0; i < 4; ++i) PutOne(&tier, i, kLarge);
-  std::size_t changed = 0;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(store() + "/values")) {
-    if (!entry.is_regular_file()) continue;
-    if (changed++ % 2 == 0) {
-      std::filesystem::resize_file(entry.path(), entry.file_size() - 100);
-    } else {
-      std::filesystem::remove(entry.path());
-    }
-  }
-  ASSERT_EQ(changed, 4u);
-  for (std::uint64_t i = 0; i < 4; ++i) EXPECT_FALSE(GetOne(&tier, i));
-  tier.Maintain();
-  EXPECT_EQ(tier.stats().entries, 0u);
-}
-
 TEST_F(DiskTierTest, TheBudgetHoldsForSmallAndLargeValues) {
   const std::uint64_t budget = kMinDiskBudget;
   DiskTier tier(store(), budget);
@@ -270,88 +214,6 @@ TEST_F(DiskTierTest, ALowerBudgetIsKeptToByMaintain) {
   DiskTier tier(store(), kMinDiskBudget);
   for (int i = 0; i < 50 && DiskUsage(store()) > kMinDiskBudget; ++i) tier.Maintain();
   EXPECT_LE(DiskUsage(store()), kMinDiskBudget);
-}
-
-TEST_F(DiskTierTest, AStoreThatWasDeletedIsMadeAnew) {
-  DiskTier tier(store(), 0);
-  const DigestKey secret = tier.secret();
-  PutOne(&tier, 1, kSmall);
-  std::filesystem::remove_all(store());
-  PutOne(&tier, 2, kLarge);
-  tier.Maintain();
-  PutOne(&tier, 3, kSmall);
-  EXPECT_TRUE(IsTestValue(GetOne(&tier, 3), 3));
-  EXPECT_FALSE(GetOne(&tier, 1));
-  EXPECT_EQ(DiskTier(store(), 0).secret(), secret);
-}
-
-TEST_F(DiskTierTest, AnotherStoreInItsPlaceTurnsItOff) {
-  DiskTier tier(store(), 0);
-  PutOne(&tier, 1, kSmall);
-  std::filesystem::rename(store(), store() + ".old");
-  {
-    const DiskTier other(store(), 0);
-  }
-  tier.Maintain();
-  EXPECT_FALSE(tier.available());
-  EXPECT_FALSE(GetOne(&tier, 1));
-  PutOne(&tier, 2, kSmall);
-  EXPECT_EQ(DiskTier(store(), 0).stats().entries, 0u);
-}
-
-TEST_F(DiskTierTest, ADamagedIndexIsRefusedAndNeverAnswers) {
-  {
-    DiskTier tier(store(), 0);
-    for (std::uint64_t i = 0; i < 50; ++i) PutOne(&tier, i, kSmall);
-  }
-  std::filesystem::remove(IndexPath(store()) + "-wal");
-  std::ofstream(IndexPath(store()), std::ios::binary)
-      << "this is no database, but long enough " << std::string(20'000, 'x');
-  EXPECT_THROW(DiskTier(store(), 0), DatabaseError);
-}
-
-TEST_F(DiskTierTest, GoesOnOnceADamagedStoreIsEmptied) {
-  DiskTier tier(store(), 0);
-  PutOne(&tier, 1, kLarge);
-  for (const char* const suffix : {"", "-wal"}) {
-    const std::string path = IndexPath(store()) + suffix;
-    const auto size = static_cast<std::size_t>(std::filesystem::file_size(path));
-    std::fstream(path, std::ios::binary | std::ios::in | std::ios::out) << std::string(size, 'x');
-  }
-  EXPECT_FALSE(GetOne(&tier, 1));  // who writes has the pages in memory
-  ASSERT_FALSE(tier.available());
-  ClearStore(store());
-  tier.Maintain();
-  EXPECT_TRUE(tier.available());
-  PutOne(&tier, 3, kLarge);
-  EXPECT_TRUE(IsTestValue(GetOne(&tier, 3), 3));
-  EXPECT_FALSE(GetOne(&tier, 1));
-}
-
-TEST_F(DiskTierTest, GoesOnOnceItsFolderCanBeMadeAgain) {
-  const std::string parent = folder_.path() + "/parent";
-  std::filesystem::create_directory(parent);
-  DiskTier tier(parent + "/store", 0);
-  std::filesystem::remove_all(parent);
-  tier.Maintain();
-  EXPECT_FALSE(tier.available());
-  std::filesystem::create_directory(parent);
-  tier.Maintain();
-  EXPECT_TRUE(tier.available());
-  PutOne(&tier, 1, kSmall);
-  EXPECT_TRUE(IsTestValue(GetOne(&tier, 1), 1));
-}
-
-TEST_F(DiskTierTest, WhatAKilledProcessLeftOfASecretIsRemoved) {
-  const DigestKey secret = DiskTier(store(), 0).secret();
-  const std::string old = store() + "/secret.123.0";
-  const std::string fresh = store() + "/secret.123.1";
-  for (const std::string& path : {old, fresh}) std::ofstream(path) << std::string(32, 'x');
-  namespace fs = std::filesystem;
-  fs::last_write_time(old, fs::file_time_type::clock::now() - std::chrono::minutes(5));
-  EXPECT_EQ(DiskTier(store(), 0).secret(), secret);
-  EXPECT_FALSE(fs::exists(old));
-  EXPECT_TRUE(fs::exists(fresh));  // somebody may be at it
 }
 
 TEST_F(DiskTierTest, OthersMayNeitherReadNorWrite) {

@@ -10,21 +10,15 @@
 #include "tier/disk/directory.h"
 #include "tier/disk/disk_tier.h"
 #include "tier/disk/limits.h"
-#include "tier_testing.h"
+#include "tier_disk_testing.h"
 
 namespace actcache {
 namespace {
 
-constexpr std::size_t kSmall = 1000;
-constexpr std::size_t kLarge = 3 * kOwnFileBytes;
 // So many large values do not find room in the smallest store.
 constexpr std::uint64_t kTooMany = kMinDiskBudget / kLarge + 10;
 
-class DiskValuesTest : public testing::Test {
- protected:
-  std::string store() const { return folder_.path() + "/store"; }
-  TestFolder folder_;
-};
+using DiskValuesTest = DiskStoreTest;
 
 TEST_F(DiskValuesTest, AKeyIsKeptOnce) {
   DiskTier tier(store(), 0);
