@@ -16,6 +16,7 @@ Symbolic sizes, small integers and declarations are those of the row analysis (:
 
 from actcache.passes.causal import (
     rules_attention,
+    rules_contrib_attention,
     rules_elementwise,
     rules_index,
     rules_normalise,
@@ -31,6 +32,7 @@ from actcache.passes.causal.state import Ahead, Causal, Counted, Fixed, Place, S
 #: Imported for the rules they register.
 RULE_FAMILIES = (
     rules_attention,
+    rules_contrib_attention,
     rules_elementwise,
     rules_index,
     rules_normalise,

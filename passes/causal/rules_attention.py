@@ -43,7 +43,7 @@ def attention(op: Op) -> Result:
         axes[3] = {len(known(mask)) - 2: axis}
     parts = [part for part in (query, key, value, mask) if part is not None]
     result = Value(stable((Place(axis),), parts), _shape(op, query, value))
-    return Result([result, *_others(op)], axes, resumed=True)
+    return Result([result, *only_first(op)], axes, resumed=True)
 
 
 def _to_fixed_keys(op: Op, query: Value, value: Value, axis: int) -> Result:
@@ -51,10 +51,11 @@ def _to_fixed_keys(op: Op, query: Value, value: Value, axis: int) -> Result:
     if op.attribute("is_causal", 0) or (op.get(3) is not None and op.need(3).places):
         raise LooksAhead("mask-unknown", "a mask of positions on keys that have none")
     result = Value(stable(query.places, [query]), _shape(op, query, value))
-    return Result([result, *_others(op)], {0: axes_of(query)})
+    return Result([result, *only_first(op)], {0: axes_of(query)})
 
 
-def _others(op: Op) -> list[Value]:
+def only_first(op: Op) -> list[Value]:
+    """Return what is known of the other outputs of an attention."""
     refusal = Refusal("not-followed", "of attention only the first output is followed")
     return [Value(Ahead(refusal)) for _ in op.node.output[1:]]
 

@@ -18,7 +18,8 @@ _FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.Tenso
 @rule("Gelu", "QuickGelu", "BiasGelu", "FastGelu", domain=MICROSOFT)
 def elementwise(op: Op) -> Result:
     """With numpy's broadcasting."""
-    if op.attribute("broadcast") or (op.opset < 7 and len(op.present) > 1):
+    ancient = op.opset < 7 and not op.node.domain and len(op.present) > 1
+    if op.attribute("broadcast") or ancient:
         raise LooksAhead("old-broadcasting", "operators before opset 7 broadcast by attributes, which is not followed")
     return with_form(op, joined(op.inputs, op.symbols), _operator(op))
 

@@ -23,9 +23,10 @@ from actcache.passes.causal.state import Value
 from actcache.passes.graph.nodes import subgraphs
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
-from actcache.passes.rewrite.suffix_resumed import RECURRENT, attend, compute_all, convolve, go_on
+from actcache.passes.rewrite.suffix_resumed import Resumed
 from actcache.passes.rewrite.suffix_sizes import SuffixSizes
 from actcache.passes.rewrite.suffix_states import NoSuffix, StateChoice
+from actcache.passes.rewrite.suffix_ways import go_on
 
 #: The axes along which only the suffix is wanted; ``short``: of sizes, those that they have in the suffix.
 Version = frozenset[int] | Literal["short"]
@@ -252,24 +253,27 @@ class _Builder:
         """Go on from what earlier positions left."""
         source, result = self.view.model.graph.node[index], self.proof.result(index)
         if len(version) > 1 or name != source.output[0]:
-            raise NoSuffix(
-                "it goes along two axes of positions, or more than its first output is read", self.label(name)
-            )
-        (axis,) = version
-        part = f"{name}{self.tag(version, 1)}"
-        if source.op_type in RECURRENT:
-            self.states.keep(name)
-            operands = [self.operand(read, slot, result, version) for slot, read in enumerate(source.input)]
-            go_on(source, operands, self.cached(name), part, self.sizes, self.view.dtype(source.input[2]) or 0)
-        elif source.op_type == "Attention":
-            operands = [self.operand(read, slot, result, version) for slot, read in enumerate(source.input)]
-            attend(source, operands, part, self.sizes, [self.view.dtype(read) or 0 for read in source.input])
-        elif source.op_type == "Conv":
-            convolve(source, [self.tensor(read, FULL) for read in source.input], part, self.sizes)
-        else:
-            operands = [self.tensor(read, FULL) if read else "" for read in source.input]
-            compute_all(source, operands, part, self.sizes, axis)
+            reason = "it goes along two axes of positions, or more than its first output is read"
+            raise NoSuffix(reason, self.label(name))
+        reads, part = source.input, f"{name}{self.tag(version, 1)}"
+        at = Resumed(
+            *(source, part, min(version), self.sizes),
+            own=lambda slot: self.operand(reads[slot], slot, result, version),
+            whole=lambda slot: self.tensor(reads[slot], FULL) if reads[slot] else "",
+            later=lambda slot: self.suffix(reads[slot]),
+            earlier=lambda slot: self.earlier(reads[slot]),
+            given=lambda: self.earlier(name),
+            dtype=lambda slot: self.view.dtype(reads[slot]) or 0,
+        )
+        go_on(at)
         return part
+
+    def earlier(self, name: str) -> str:
+        """Return the tensor of positions 0 … P-1 of data, which is kept."""
+        if name in self.frontier:
+            return self.sizes.first(name, self.proof.position_axis(name) or 0)
+        self.states.keep(name)
+        return self.cached(name)
 
     def cached(self, name: str) -> str:
         """The tensor of what is known of a state or live-out."""

@@ -1,40 +1,91 @@
 """Operators that go along the sequence: how the branch of a suffix goes on from position P.
 
-Each function writes the suffix of the node's first output to `part`.
+Each function writes the suffix of the node's first output to :attr:`Resumed.part`; which one is whose is in
+:mod:`~actcache.passes.rewrite.suffix_ways`. Those of attention are in
+:mod:`~actcache.passes.rewrite.suffix_attention`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import onnx
 
 from actcache.passes.rewrite.suffix_sizes import SuffixSizes
 
-RECURRENT = frozenset({"RNN", "GRU"})
+
+@dataclass(frozen=True)
+class Resumed:
+    """A node that goes on, and how it gets what it reads. Operands go by their number; left out, they are ``""``.
+
+    Attributes:
+        source: The node of the original.
+        part: The tensor to write.
+        axis: Of its positions.
+        sizes: Makes small nodes.
+        own: The operand as the causal rule says that an entry reads it: its suffix, or all positions.
+        whole: The operand at all positions.
+        later: The suffix of an operand with positions.
+        earlier: Its positions 0 … P-1, which are kept for that.
+        given: Positions 0 … P-1 of the node's first output, which are kept for that.
+        dtype: The type of an operand.
+    """
+
+    source: onnx.NodeProto
+    part: str
+    axis: int
+    sizes: SuffixSizes
+    own: Callable[[int], str]
+    whole: Callable[[int], str]
+    later: Callable[[int], str]
+    earlier: Callable[[int], str]
+    given: Callable[[], str]
+    dtype: Callable[[int], int]
+
+    @property
+    def slots(self) -> range:
+        """The numbers of the operands."""
+        return range(len(self.source.input))
+
+    def has(self, slot: int) -> bool:
+        """Whether an operand is there."""
+        return slot < len(self.source.input) and bool(self.source.input[slot])
+
+    def attribute(self, name: str, default: int = 0) -> int:
+        """Return an attribute that is a whole number."""
+        return next((a.i for a in self.source.attribute if a.name == name), default)
+
+    def add(self, inputs: Sequence[str], output: str, *others: str) -> onnx.NodeProto:
+        """Add a node like the original, with other inputs and outputs."""
+        node = onnx.NodeProto()
+        node.CopyFrom(self.source)
+        node.name = f"{self.source.name} {output}" if self.source.name else ""
+        del node.input[:], node.output[:]
+        node.input.extend(inputs)
+        node.output.extend([output, *others])
+        self.sizes.nodes.append(node)
+        return node
 
 
-def compute_all(source: onnx.NodeProto, inputs: Sequence[str], part: str, sizes: SuffixSizes, axis: int) -> None:
+def compute_all(at: Resumed) -> None:
     """What is cheap: it is computed at all positions, and the suffix cut out of it."""
-    sizes.nodes.append(_like(source, inputs, f"{part}.whole"))
-    sizes.cut(f"{part}.whole", part, [axis])
+    at.add([at.whole(slot) for slot in at.slots], f"{at.part}.whole")
+    at.sizes.cut(f"{at.part}.whole", at.part, [at.axis])
 
 
-def convolve(source: onnx.NodeProto, inputs: Sequence[str], part: str, sizes: SuffixSizes) -> None:
+def convolve(at: Resumed) -> None:
     """A causal convolution that pads in front: its first input has all positions, along axis 2."""
-    node = _like(source, [f"{part}.window", *inputs[1:]], part)
-    pads = next(a.ints for a in node.attribute if a.name == "pads")
-    padded = sizes.node("Pad", inputs[0], sizes.vector([0, 0, pads[0], 0, 0, 0]))
-    sizes.cut(padded, f"{part}.window", [2])
-    pads[0] = 0
-    sizes.nodes.append(node)
+    front = next(a.ints[0] for a in at.source.attribute if a.name == "pads")
+    padded = at.sizes.node("Pad", at.whole(0), at.sizes.vector([0, 0, front, 0, 0, 0]))
+    at.sizes.cut(padded, f"{at.part}.window", [2])
+    node = at.add([f"{at.part}.window", *map(at.whole, at.slots[1:])], at.part)
+    next(a.ints for a in node.attribute if a.name == "pads")[0] = 0
 
 
-def go_on(
-    source: onnx.NodeProto, inputs: Sequence[str], cached: str, part: str, sizes: SuffixSizes, dtype: int
-) -> None:
-    """A recurrence: its first input has the suffix; it begins with what it last gave, of `cached` [P, 1, B, H]."""
+def recur(at: Resumed) -> None:
+    """A recurrence: its first input has the suffix; it begins with what it last gave, [P, 1, B, H]."""
+    cached, inputs, sizes = at.given(), list(map(at.own, at.slots)), at.sizes
     x, _, r, *rest = inputs
     batch = sizes.node("Gather", sizes.node("Shape", x), sizes.vector([1]), axis=0)
     width = sizes.node("Gather", sizes.node("Shape", r), sizes.vector([2]), axis=0)
@@ -42,42 +93,7 @@ def go_on(
     if len(rest) > 2 and rest[2]:
         first = sizes.node("Reshape", rest[2], shape)
     else:
-        first = sizes.node("Expand", sizes.node("Cast", sizes.vector([0]), to=dtype), shape)
+        first = sizes.node("Expand", sizes.node("Cast", sizes.vector([0]), to=at.dtype(2)), shape)
     before = sizes.node("Concat", first, cached, axis=0)
-    at = sizes.node("Gather", before, sizes.node("Reshape", sizes.vector([-1]), sizes.vector([])), axis=0)
-    sizes.nodes.append(_like(source, [*inputs[:3], rest[0] if rest else "", "", at], part))
-
-
-def attend(source: onnx.NodeProto, inputs: Sequence[str], part: str, sizes: SuffixSizes, types: Sequence[int]) -> None:
-    """Attention of the suffix's queries to all keys. What ``is_causal`` says is said by a mask: see its causal rule."""
-    operands = list(inputs)
-    if any(a.name == "is_causal" and a.i for a in source.attribute):
-        zero, one = (sizes.node("Reshape", sizes.vector([n]), sizes.vector([])) for n in (0, 1))
-        key = sizes.node("Range", zero, sizes.node("Reshape", sizes.all, sizes.vector([])), one)
-        query = sizes.node(
-            "Range", *(sizes.node("Reshape", n, sizes.vector([])) for n in (sizes.known, sizes.all)), one
-        )
-        column = sizes.node("Reshape", query, sizes.vector([-1, 1]))
-        mask = sizes.node("LessOrEqual", key, column)
-        given = operands[3] if len(operands) > 3 else ""
-        if given and types[3] == onnx.TensorProto.BOOL:
-            mask = sizes.node("And", mask, given)
-        elif given:
-            mask = sizes.node("Where", mask, given, sizes.constant(np.array(-np.inf), types[3]))
-        operands[3:4] = [mask]
-    node = _like(source, operands, part)
-    for attribute in node.attribute:
-        if attribute.name == "is_causal":
-            attribute.i = 0
-    sizes.nodes.append(node)
-
-
-def _like(source: onnx.NodeProto, inputs: Sequence[str], output: str) -> onnx.NodeProto:
-    """A node with other inputs, and one output."""
-    node = onnx.NodeProto()
-    node.CopyFrom(source)
-    node.name = f"{source.name} {output}" if source.name else ""
-    del node.input[:], node.output[:]
-    node.input.extend(inputs)
-    node.output.append(output)
-    return node
+    last = sizes.node("Gather", before, sizes.node("Reshape", sizes.vector([-1]), sizes.vector([])), axis=0)
+    at.add([*inputs[:3], rest[0] if rest else "", "", last], at.part)

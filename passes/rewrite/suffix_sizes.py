@@ -52,6 +52,10 @@ class SuffixSizes:
         inputs = [whole, starts, self.vector([_END] * len(axes)), self.vector(axes)]
         self.nodes.append(onnx.helper.make_node("Slice", inputs, [part]))
 
+    def first(self, whole: str, axis: int) -> str:
+        """Return positions 0 … P-1 along an axis."""
+        return self.node("Slice", whole, self.vector([0]), self.known, self.vector([axis]))
+
     def shortened(self, sizes: str, elements: Sequence[Size], chosen: Sequence[bool]) -> str:
         """Return sizes, S replaced by S - P in the chosen elements, all of which are multiples of S."""
         factors = self._factors(elements, chosen)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnx.parser
 
+from actcache.passes.graph.told_types import told_types
 from actcache.passes.graph.view import GraphView
 
 #: Width, heads, vocabulary and the most positions.
@@ -24,7 +27,12 @@ class Sketch:
 
     @cached_property
     def view(self) -> GraphView:
-        return GraphView(self.model)
+        """The model, with the types that onnxruntime tells, as the compiler has it."""
+        view = GraphView(self.model)
+        if not view.untyped:
+            return view
+        with tempfile.TemporaryDirectory() as folder:
+            return GraphView(self.model, told_types(self.model, view.untyped, Path(folder)))
 
 
 def build(

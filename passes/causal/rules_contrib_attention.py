@@ -1,0 +1,116 @@
+"""Causal rules of onnxruntime's own operators of attention, as its optimiser writes them (domain com.microsoft).
+
+With ``unidirectional`` the kernels give scores of later keys the lowest number of their type, in every version from
+1.18 on. A suffix hands the keys and values of earlier positions in as the operator's past. (A bias of scores for one
+row that is meant for all is read beyond its end by 1.18, in the original as well.)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from actcache.passes.causal.closing import closed
+from actcache.passes.causal.forms import Affine, Form, along, applied, substitute, table
+from actcache.passes.causal.joining import axes_of
+from actcache.passes.causal.registry import MICROSOFT, Op, Result, known, rule, stable
+from actcache.passes.causal.rules_attention import lowest_of, only_first
+from actcache.passes.causal.rules_elementwise import form_of, scores_of
+from actcache.passes.causal.state import LooksAhead, Place, S, Value
+from actcache.passes.rows.sizes import Size, const
+
+_POSITIONS = (Place(1),)
+
+
+@rule("MultiHeadAttention", domain=MICROSOFT)
+def multi_head_attention(op: Op) -> Result:
+    """softmax(Q·Kᵀ + masks)·V of projected [batch, positions, heads·size]; keys and values may be an encoder's."""
+    query, key, value = op.need(0), op.get(1), op.get(2)
+    if key is None or value is None or len(known(query)) != 3:
+        raise LooksAhead("packed-attention", "queries, keys and values packed into one tensor are not followed")
+    _without_past(op, 6)
+    op.fixed(3)
+    width = known(value)[2] if len(known(value)) == 3 else known(value)[3] * const(op.attribute("num_heads"))
+    if not key.places and not value.places:
+        return _to_fixed_keys(op, query, width)
+    if any(part.places != _POSITIONS or len(known(part)) != 3 for part in (query, key, value)):
+        raise LooksAhead("positions-misaligned", "queries, keys or values have their positions elsewhere")
+    if width != known(query)[2]:
+        raise LooksAhead("not-followed", "onnxruntime takes no past of values of another size than keys")
+    return _attended(op, (query, key, value), mask=4, bias=5, width=width)
+
+
+def _to_fixed_keys(op: Op, query: Value, width: Size) -> Result:
+    """Every position looks at the same keys, those of an encoder."""
+    op.fixed(1, 2, 4)
+    if op.attribute("unidirectional", 0) or op.get(5) is not None or query.places != _POSITIONS:
+        raise LooksAhead("mask-unknown", "a mask of positions on keys that have none")
+    result = Value(stable(_POSITIONS, [query]), (*known(query)[:2], width))
+    return Result([result, *only_first(op)], {0: axes_of(query)})
+
+
+@rule("Attention", domain=MICROSOFT)
+def packed_attention(op: Op) -> Result:
+    """The same with its projections, of [batch, positions, features]."""
+    x = op.need(0)
+    _without_past(op, 4, but=5)
+    op.fixed(1, 2)
+    if x.places != _POSITIONS or len(known(x)) != 3:
+        raise LooksAhead("positions-misaligned", "the input of an attention has its positions elsewhere")
+    if op.attribute("do_rotary", 0) or op.attribute("qkv_hidden_sizes"):
+        raise LooksAhead("not-followed", "Attention that turns its queries, or has values of another size")
+    width = known(op.need(1))[1].divided_by(const(3)) or op.symbols.fresh("width")
+    return _attended(op, (x,), mask=3, bias=5, width=width)
+
+
+def _without_past(op: Op, first: int, but: int | None = None) -> None:
+    if any(op.get(index) is not None for index in range(first, len(op.inputs)) if index != but):
+        raise LooksAhead("attention-past", f"{op.node.op_type} with a past is not followed")
+
+
+def _attended(op: Op, parts: tuple[Value, ...], mask: int, bias: int, width: Size) -> Result:
+    closed(op, _scores(op, mask, bias), -2, -1)
+    axes = {0: {1: 1}}
+    if op.get(bias) is not None:
+        axes[bias] = {2: 1}
+    read = [*parts, *(value for value in (op.get(mask), op.get(bias)) if value is not None)]
+    result = Value(stable(_POSITIONS, read), (*known(parts[0])[:2], width))
+    return Result([result, *only_first(op)], axes, resumed=True)
+
+
+def _scores(op: Op, mask: int, bias: int) -> Form | None:
+    """What the softmax is taken of: axis -4 are rows, -2 queries, -1 keys."""
+    form: Form | None = None
+    scores, nothing = scores_of(op.types[0]), Affine()
+    if op.attribute("unidirectional", 0):
+        earlier = applied("LessOrEqual", (along(-1), along(-2)))
+        form = applied("Where", (earlier, scores, lowest_of(op.types[0])))
+    if (given := op.get(bias)) is not None:
+        if len(known(given)) != 4 or known(given)[2:] != (S, S):
+            raise LooksAhead("mask-unknown", "the bias of scores has other sizes than there are positions")
+        form = applied("Add", (form or scores, form_of(given, op.types[bias])))
+    if (given := op.get(mask)) is not None:
+        if len(known(given)) != 2 or known(given)[1] != S or given.places not in ((), _POSITIONS):
+            raise LooksAhead("mask-unknown", "a mask that is not [batch, positions] is not followed")
+        shut = table(np.array(op.attribute("mask_filter_value", -10000.0), np.float32))
+        read = substitute(form_of(given, op.types[mask]), {-2: along(-4)})
+        shown = applied("Where", (applied("Greater", (read, nothing)), nothing, shut or nothing))
+        form = applied("Add", (form or scores, shown))
+    return form
+
+
+@rule("RotaryEmbedding", domain=MICROSOFT)
+def rotary(op: Op) -> Result:
+    """Turns features by angles looked up by the number of each position, or by its place behind the first one."""
+    x, numbers = op.need(0), op.need(1)
+    op.fixed(2, 3)
+    rank = len(known(x))
+    axis = rank - 2
+    if x.places != (Place(axis),) or rank not in (3, 4) or op.attribute("is_packed_batching", 0):
+        raise LooksAhead("positions-misaligned", "the features of a rotary embedding have their positions elsewhere")
+    value = Value(stable(x.places, [x, numbers]), known(x))
+    if len(known(numbers)) == 1:
+        op.fixed(1)
+        return Result([value], {0: axes_of(x)}, resumed=True)
+    if numbers.places != _POSITIONS:
+        raise LooksAhead("positions-misaligned", "angles and features of a rotary embedding differ in their positions")
+    return Result([value], {0: axes_of(x), 1: {1: axis}})

@@ -1,0 +1,23 @@
+"""Which operator goes on from earlier positions in which way."""
+
+from __future__ import annotations
+
+from actcache.passes.causal.registry import MICROSOFT
+from actcache.passes.graph.op_facts import canonical_domain
+from actcache.passes.rewrite.suffix_attention import attend, attend_packed, attend_with_past, turn
+from actcache.passes.rewrite.suffix_resumed import Resumed, compute_all, convolve, recur
+
+_WAYS = {
+    ("", "RNN"): recur,
+    ("", "GRU"): recur,
+    ("", "Conv"): convolve,
+    ("", "Attention"): attend,
+    (MICROSOFT, "MultiHeadAttention"): attend_with_past,
+    (MICROSOFT, "Attention"): attend_packed,
+    (MICROSOFT, "RotaryEmbedding"): turn,
+}
+
+
+def go_on(at: Resumed) -> None:
+    """Write the suffix of a node's first output; of operators without a way of their own, from all positions."""
+    _WAYS.get((canonical_domain(at.source.domain), at.source.op_type), compute_all)(at)

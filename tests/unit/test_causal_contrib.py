@@ -1,0 +1,166 @@
+"""onnxruntime's own operators of transformers: what its optimiser writes is proven, or refused with its reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from actcache.passes.causal import Ahead, Causal
+from tests.conformance.causal.sketches import EMBEDDED, POSITIONS, WIDTH, Sketch, build
+from tests.conformance.causal.truth import looks_ahead, proven, suffix_model, wrong_suffixes, wrongly_proven
+
+QKV = "q = MatMul(h, wq)  k = MatMul(h, wk)  v = MatMul(h, wv)"
+MASK = "m32 = Cast<to=6>(mask)"
+TURNED = "q0 = MatMul(h, wq)  q = com.microsoft.RotaryEmbedding<num_heads=2>(q0, numbers, cos, sin)"
+LOWEST = float(np.finfo(np.float32).min)
+
+
+def weights(seed: int = 3) -> dict[str, np.ndarray]:
+    """Constants that the graphs below read."""
+    random = np.random.default_rng(seed)
+
+    def drawn(*shape: int) -> np.ndarray:
+        return random.standard_normal(shape).astype(np.float32)
+
+    angles = np.outer(np.arange(40), [1.0, 0.1])
+    made = {"packed": drawn(WIDTH, 3 * WIDTH), "biases": drawn(3 * WIDTH), "wide": drawn(WIDTH, 2 * WIDTH)}
+    made |= {"cos": np.cos(angles).astype(np.float32), "sin": np.sin(angles).astype(np.float32)}
+    made |= {"first": np.array([3]), "encoded": drawn(1, 5, WIDTH), "unit": np.array(1, np.float32)}
+    made |= {"scales": drawn(WIDTH), "shift": drawn(WIDTH), "two_heads": np.array([1, 2]), "many": np.array(3)}
+    return made
+
+
+def layer(nodes: str, *, inputs: str = "", positions: dict[str, int] | None = None) -> Sketch:
+    """A graph from h [B, S, 8] to y."""
+    named = ", ".join(part for part in ("int64[B, S] ids", inputs) if part)
+    where = {"ids": 1, **(positions or {})}
+    return build(named, f"{POSITIONS} {EMBEDDED} {nodes}", where, weights=weights())
+
+
+def heads(operands: str, *, attributes: str = "unidirectional=1", before: str = "", masked: bool = False) -> Sketch:
+    """A MultiHeadAttention."""
+    node = f"a = com.microsoft.MultiHeadAttention<num_heads=2, {attributes}>({operands})"
+    given = {"inputs": "int64[B, S] mask", "positions": {"mask": 1}} if masked else {}
+    return layer(f"{QKV} {before} {node} y = Add(a, h)", **given)  # type: ignore[arg-type]
+
+
+def packed(operands: str, *, attributes: str = "unidirectional=1", before: str = "", masked: bool = False) -> Sketch:
+    """An Attention that projects."""
+    node = f"a = com.microsoft.Attention<num_heads=2, {attributes}>({operands})"
+    given = {"inputs": "int64[B, S] mask", "positions": {"mask": 1}} if masked else {}
+    return layer(f"{before} {node} y = Add(a, h)", **given)  # type: ignore[arg-type]
+
+
+def biased(condition: str) -> str:
+    """A bias of scores [1, heads, S, S] that is the lowest number where a condition does not hold."""
+    return f"""ok = {condition}  flat = Where(ok, nothing, low)  s1 = Unsqueeze(s, axis0)
+        all4 = Concat<axis=0>(two_heads, s1, s1)  bias = Expand(flat, all4)"""
+
+
+GOOD: dict[str, Sketch] = {
+    "heads": heads("q, k, v"),
+    "heads, scaled": heads("q, k, v", attributes="unidirectional=1, scale=0.3"),
+    "heads, biased": heads("q, k, v, biases"),
+    "heads of turned queries and keys": layer(
+        f"""{QKV} numbers = Expand(pos, sh) q1 = Reshape(q, heads) q4 = Transpose<perm=[0,2,1,3]>(q1)
+        qr = com.microsoft.RotaryEmbedding(q4, numbers, cos, sin) qt = Transpose<perm=[0,2,1,3]>(qr)
+        qn = Reshape(qt, joined) kr = com.microsoft.RotaryEmbedding<num_heads=2>(k, numbers, cos, sin)
+        a = com.microsoft.MultiHeadAttention<num_heads=2, unidirectional=1>(qn, kr, v) y = Add(a, h)"""
+    ),
+    "heads and a bias of scores": heads("q, k, v, , , bias", before=biased("GreaterOrEqual(pj, zero)")),
+    "heads and a mask in the bias": heads(
+        "q, k, v, , , bias", attributes="scale=0.4", before=biased("LessOrEqual(pj, pi)")
+    ),
+    "heads, an encoder's keys": layer(
+        """q = MatMul(h, wq) bs = Gather<axis=0>(sh, axis0) wanted = Concat<axis=0>(bs, axis1, axis1)
+        keys = Expand(encoded, wanted) k = MatMul(keys, wk) v = MatMul(keys, wv)
+        a = com.microsoft.MultiHeadAttention<num_heads=2>(q, k, v) y = Add(a, h)"""
+    ),
+    "heads and a given mask": heads("q, k, v, , m32", before=MASK, masked=True),
+    "packed": packed("h, packed, biases"),
+    "packed, scaled": packed("h, packed, biases", attributes="unidirectional=1, scale=0.3"),
+    "packed and a given mask": packed("h, packed, biases, m32", before=MASK, masked=True),
+    "packed twice": layer(
+        """a = com.microsoft.Attention<num_heads=2, unidirectional=1>(h, packed, biases)
+        b = com.microsoft.SkipLayerNormalization(a, h, scales, shift)
+        c = com.microsoft.Attention<num_heads=2, unidirectional=1>(b, packed, biases) y = Add(c, b)"""
+    ),
+    "turned by number": layer(f"numbers = Expand(pos, sh) {TURNED} y = Add(q, h)"),
+    "turned from the first on": layer(f"numbers = Identity(first) {TURNED} y = Add(q, h)"),
+    "fused layers": layer(
+        """a = com.microsoft.BiasGelu(h, shift) b = com.microsoft.FastGelu(a, scales) c = com.microsoft.QuickGelu(b)
+        d = com.microsoft.SkipSimplifiedLayerNormalization(c, h, scales)
+        e = com.microsoft.FusedMatMul<transB=1>(d, wq) f = SimplifiedLayerNormalization(e, scales) y = Add(f, h)"""
+    ),
+}
+#: The mask that is handed in has to begin with 1 here, as what it closes is as low as what lies later.
+BINARY: dict[str, Sketch] = {
+    "heads and a mask of the lowest number": heads(
+        "q, k, v, , m32", attributes=f"unidirectional=1, mask_filter_value={LOWEST}", before=MASK, masked=True
+    ),
+    "packed and a mask of the lowest number": packed(
+        "h, packed, biases, m32", attributes=f"unidirectional=1, mask_filter_value={LOWEST}", before=MASK, masked=True
+    ),
+}
+AHEAD: dict[str, tuple[str, Sketch]] = {
+    "heads to all": ("bidirectional", heads("q, k, v", attributes="unidirectional=0")),
+    "heads to all of a mask": ("not-causal", heads("q, k, v, , m32", attributes="scale=0.4", before=MASK, masked=True)),
+    "heads and the next one": (
+        "not-causal",
+        heads("q, k, v, , , bias", attributes="scale=0.4", before=f"n = Add(pi, one) {biased('LessOrEqual(pj, n)')}"),
+    ),
+    "heads and a beginning": (
+        "not-causal",
+        heads(
+            "q, k, v, , , bias",
+            attributes="scale=0.4",
+            before=f"c = LessOrEqual(pj, pi) e = Less(pj, many) {biased('Or(c, e)')}",
+        ),
+    ),
+    "packed to all": ("bidirectional", packed("h, packed, biases", attributes="unidirectional=0")),
+    "packed to all of a mask": (
+        "not-causal",
+        packed("h, packed, biases, m32", attributes="scale=0.4", before=MASK, masked=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [*GOOD, *BINARY])
+def test_it_goes_on_from_every_prefix(name: str) -> None:
+    sketch = (GOOD | BINARY)[name]
+    proof = proven(sketch, binary_masks=True)
+    assert isinstance(proof.state("y"), Causal), proof.refusal("y")
+    assert proof.position_axis("y") == 1
+    assert proof.binary_inputs == (("mask",) if name in BINARY else ())
+    assert not list(wrongly_proven(sketch, proof))
+    assert not list(wrong_suffixes(sketch, proof, ["y"]))
+    assert not list(wrong_suffixes(sketch, proof, ["y"], optimised=True))
+
+
+def test_values_of_another_size_than_keys_are_refused() -> None:
+    node = "a = com.microsoft.MultiHeadAttention<num_heads=2, unidirectional=1>(q, k, w)"
+    refusal = proven(layer(f"{QKV} w = MatMul(h, wide) {node} y = Relu(a)")).refusal("y")
+    assert refusal is not None
+    assert "takes no past" in refusal.reason
+
+
+@pytest.mark.parametrize("name", AHEAD)
+def test_it_is_refused_and_looks_ahead(name: str) -> None:
+    rule, sketch = AHEAD[name]
+    state = proven(sketch, binary_masks=True).state("y")
+    assert isinstance(state, Ahead)
+    assert state.refusal.rule == rule, state.refusal
+    assert state.refusal.node
+    assert looks_ahead(sketch)
+
+
+def test_keys_and_values_are_the_past() -> None:
+    """onnxruntime looks at a past only if a present is handed out."""
+    sketch = GOOD["heads"]
+    made = suffix_model(sketch, proven(sketch), ["y"])
+    assert isinstance(made, tuple), made
+    model, kept = made
+    assert kept == ["y", "k", "v"]
+    (node,) = (node for node in model.graph.node if node.op_type == "MultiHeadAttention")
+    assert all(node.input[slot] for slot in (6, 7))
+    assert len(node.output) == 3 and all(node.output)
