@@ -70,10 +70,13 @@ fuzz: $(DONE)/package $(DONE)/libfuzzer
 	done
 
 # Two processes take little more than half the time of one. Files stay together: their fixtures are compiled once.
+# What is measured decides which regions a model gets, so on a busy machine a test can meet a choice that it does not
+# mean: tests that fail run once more, alone. What fails twice has failed.
 PYTEST_PROCESSES := 2
 test-python: library $(DONE)/test $(OLDEST)/.done
 	$(PYTHON) -m models.fetch
-	$(PYTHON) -m pytest -q -n $(PYTEST_PROCESSES) --dist loadfile
+	$(PYTHON) -m pytest -q -n $(PYTEST_PROCESSES) --dist loadfile || \
+	  $(PYTHON) -m pytest -q --last-failed --last-failed-no-failures none
 
 # Chromium takes 400 MB, so it is no part of `make test`, where these tests are skipped if there is none.
 test-page: library $(DONE)/browser $(DONE)/chromium

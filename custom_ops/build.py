@@ -245,7 +245,8 @@ def run_tests(work: Path) -> None:
     """Runs the C++ tests of a build folder."""
     # ctest comes with cmake, but is a file of its own.
     ctest = Path(find_cmake()).with_name("ctest")
-    run([str(ctest), "--test-dir", str(work), "--output-on-failure", "--no-tests=error"], "a C++ test failed")
+    command = [str(ctest), "--test-dir", str(work), "--output-on-failure", "--no-tests=error"]
+    run([*command, "--parallel", str(processors())], "a C++ test failed")
 
 
 def run_clang_tidy(work: Path) -> None:

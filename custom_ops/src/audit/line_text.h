@@ -52,8 +52,8 @@ class LineText {
   // 16 hexadecimal digits.
   static constexpr std::size_t kHex = 16;
   void AppendHex(std::uint64_t number) {
-    constexpr char kDigits[] = "0123456789abcdef";
-    for (int shift = 60; shift >= 0; shift -= 4) Append(kDigits[(number >> shift) & 15]);
+    constexpr char kHexDigits[] = "0123456789abcdef";
+    for (int shift = 60; shift >= 0; shift -= 4) Append(kHexDigits[(number >> shift) & 15]);
   }
 
   // A decimal point before the last `digits` digits.

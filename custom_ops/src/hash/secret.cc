@@ -58,7 +58,7 @@ struct Adopted {
   Secret secret;
   const Adopted* before = nullptr;
 };
-std::atomic<const Adopted*> adopted{nullptr};
+std::atomic<const Adopted*> adopted_secret{nullptr};
 std::atomic<std::uint64_t> generation{0};
 
 const Drawn& Draw() noexcept {
@@ -79,7 +79,7 @@ bool DrawRandomBytes(unsigned char* out, std::size_t size) noexcept {
 }
 
 const Secret& ProcessSecret() noexcept {
-  const Adopted* const shared = adopted.load(std::memory_order_acquire);
+  const Adopted* const shared = adopted_secret.load(std::memory_order_acquire);
   return shared != nullptr ? shared->secret : Draw().secret;
 }
 
@@ -93,8 +93,8 @@ void AdoptSecret(const DigestKey& shared) {
     std::copy(part.begin(), part.end(), secret.xxh3 + at);
   }
   if (std::memcmp(&secret, &ProcessSecret(), sizeof(Secret)) == 0) return;
-  made->before = adopted.load(std::memory_order_relaxed);
-  adopted.store(made.release(), std::memory_order_release);
+  made->before = adopted_secret.load(std::memory_order_relaxed);
+  adopted_secret.store(made.release(), std::memory_order_release);
   generation.fetch_add(1, std::memory_order_release);
 }
 
