@@ -13,6 +13,8 @@
 #   make torture              fail each file operation of a disk store, kill 2000 of its processes (docs/tiers.md)
 #   make apps                 programs that nobody here wrote, plain and under actcache run (docs/apps.md)
 #   make apps-suite           a package's own tests, plain and under actcache run
+#   make bench                the reuse curve on five models, the README's figures, the demo, prefixes: about ten minutes
+#   make bench-full           all benchmarks, and longer: about two hours. RESUME=1 goes on where either was interrupted
 #   make examples             the text embedders of examples/, in an environment with PyTorch
 #   make docs                 the documentation site, in build/site; a link that leads nowhere is an error
 #   make wheel                a wheel for any Linux with glibc 2.28 or later, tried in an empty environment
@@ -39,7 +41,7 @@ EXPORTS := .venv-exports
 DOCS := .venv-docs
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page test-ray fuzz conformance conformance-exports
-.PHONY: apps apps-wheel apps-suite examples docs wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
+.PHONY: apps apps-wheel apps-suite bench bench-full examples docs wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -123,6 +125,17 @@ apps-suite: apps-wheel
 examples: apps-wheel
 	$(PYTHON) -m tests.apps.examples --wheel build/wheels/actcache-*.whl
 
+# One benchmark after the other (benchmarks/suite.py lists them), results in benchmarks/results, then the tables and figures
+# of the documentation. A bar that is missed is told at the end; what was measured is kept.
+SUITE_OPTIONS := $(if $(RESUME),--resume)
+bench: library $(DONE)/bench
+	$(PYTHON) -m models.fetch
+	code=0; $(PYTHON) -m benchmarks.suite $(SUITE_OPTIONS) || code=$$?; $(PYTHON) -m benchmarks.render && exit $$code
+
+bench-full: library $(DONE)/bench $(DONE)/benchmark
+	$(PYTHON) -m models.fetch
+	code=0; $(PYTHON) -m benchmarks.suite --full $(SUITE_OPTIONS) || code=$$?; $(PYTHON) -m benchmarks.render && exit $$code
+
 docs: $(DONE)/package $(DOCS)/.done
 	$(PYTHON) -m scripts.docs_site build/docs
 	$(DOCS)/bin/zensical build --strict --clean
@@ -179,6 +192,10 @@ $(DONE)/chromium: | $(DONE)/venv
 	scripts/bootstrap.sh $(VENV) chromium
 	@touch $@
 
+$(DONE)/benchmark: | $(DONE)/venv
+	scripts/bootstrap.sh $(VENV) benchmark
+	@touch $@
+
 $(DONE)/aarch64: | $(DONE)/venv
 	scripts/bootstrap.sh $(VENV) aarch64
 	@touch $@
@@ -192,7 +209,7 @@ $(DONE)/package: $(DONE)/build-tools pyproject.toml hatch_build.py
 	$(PIP) install --no-build-isolation --editable .
 	@touch $@
 
-$(DONE)/demo $(DONE)/test $(DONE)/browser $(DONE)/ray $(DONE)/dev: $(DONE)/package
+$(DONE)/demo $(DONE)/bench $(DONE)/test $(DONE)/browser $(DONE)/ray $(DONE)/dev: $(DONE)/package
 	$(PIP) install --no-build-isolation --editable '.[$(@F)]'
 	@touch $@
 

@@ -22,7 +22,7 @@ from benchmarks.sessions import THREADS
 
 FOLDER = Path(__file__).with_name("results")
 
-#: What two runs must have in common for their figures to stand in one table.
+#: What two runs must have in common, beside the command, for the figures of both to stand in one table.
 _SAME = ("actcache", "onnxruntime", "numpy", "python", "processor", "cores", "threads")
 
 
@@ -44,9 +44,10 @@ def environment() -> dict[str, Any]:
     }
 
 
-def comparable(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether the figures of two environments may stand in one table."""
-    return all(one.get(field) == other.get(field) for field in _SAME)
+def continues(document: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Whether a document has the settings, the versions and the machine of an earlier one."""
+    one, other = document["environment"], before["environment"]
+    return document["command"] == before.get("command") and all(one[field] == other.get(field) for field in _SAME)
 
 
 def read(path: Path) -> dict[str, Any] | None:

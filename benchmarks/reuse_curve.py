@@ -124,6 +124,13 @@ def _rounded(spread: Spread) -> dict[str, float]:
     return {name: round(value, 4) for name, value in asdict(spread).items()}
 
 
+def _in_order(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return each point once: models in their order here, then by batch and share."""
+    models = list(WORKLOADS)
+    places = {_place(point): point for point in points}
+    return sorted(places.values(), key=lambda point: (models.index(point["model"]), point["batch"], point["share"]))
+
+
 def _place(point: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(point[field] for field in ("model", "size", "batch", "calls", "share"))
 
@@ -136,12 +143,12 @@ def measure(
     known: Sequence[dict[str, Any]],
     tell: Callable[[str], object],
 ) -> Iterator[dict[str, Any]]:
-    """Yield all points, those of `known` as they are.
+    """Yield the points that `known` lacks.
 
     Raises:
         WrongOutputError: An output is not the original's.
     """
-    done = {_place(point): point for point in known}
+    done = {_place(point) for point in known}
     for workload in workloads:
         curve: Curve | None = None
         for batch, share in itertools.product(batches, shares):
@@ -151,25 +158,30 @@ def measure(
             if place not in done:
                 tell(f"{workload.model}, batch {batch}, {share} %")
                 curve = curve or Curve(workload)
-                done[place] = {**head, **curve.point(batch, calls, share, effort)}
-            yield done[place]
+                yield {**head, **curve.point(batch, calls, share, effort)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print: 0, or 1 if an output is wrong or the file cannot be written."""
     options = _parser().parse_args(arguments)
+    effort = Effort(max(options.rounds, _LEAST_ROUNDS), options.seconds)
     console = Console(stderr=True)
-    document: dict[str, Any] = {"benchmark": "reuse_curve", "environment": results.environment(), "points": []}
-    known: list[dict[str, Any]] = []
+    settings = f"--rounds {effort.rounds} --seconds {effort.seconds:g}"
+    document: dict[str, Any] = {
+        "command": f"python -m benchmarks.reuse_curve {settings}",
+        "environment": results.environment(),
+        "points": [],
+    }
     before = results.read(options.json) if options.json and options.resume else None
-    if before is not None and results.comparable(before["environment"], document["environment"]):
-        document["environment"], known = before["environment"], before["points"]
+    if before is not None and results.continues(document, before):
+        document["environment"], document["points"] = before["environment"], before["points"]
     chosen = [WORKLOADS[name] for name in options.models]
     try:
         with console.status("") as status:
-            found = measure(chosen, options.batches, options.shares, _effort(options), known, status.update)
+            known = list(document["points"])
+            found = measure(chosen, options.batches, options.shares, effort, known, status.update)
             for point in found:
-                document["points"].append(point)
+                document["points"] = _in_order([*document["points"], point])
                 if options.json:
                     results.write(options.json, document)
     except (WrongOutputError, OutputError) as error:
@@ -177,10 +189,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print(curve_tables(document["points"]))
     return 0
-
-
-def _effort(options: argparse.Namespace) -> Effort:
-    return Effort(max(options.rounds, _LEAST_ROUNDS), options.seconds)
 
 
 def _share(text: str) -> int:

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Prepares a machine: system packages that are missing, then a virtual environment.
 #
-#   scripts/bootstrap.sh VENV [libfuzzer | chromium | aarch64]
+#   scripts/bootstrap.sh VENV [libfuzzer | chromium | aarch64 | benchmark]
 #
 # With "libfuzzer" also clang, whose libFuzzer drives the fuzz targets; they run without it, too. With "chromium" also
-# that, for the tests of the report's page. With "aarch64" also a cross compiler, and qemu to run what it makes.
+# that, for the tests of the report's page. With "aarch64" also a cross compiler, and qemu to run what it makes. With
+# "benchmark" also Google Benchmark, for python -m benchmarks.native.
 #
 # Debian and Ubuntu, as root or with sudo. Elsewhere it says what to install, and stops only for what it
 # cannot do without. ACTCACHE_PYTHON names the interpreter to use; otherwise the first Python >= 3.10.
@@ -101,6 +102,7 @@ missing_packages() {
   has_server || echo redis-server
   [ "$wanted" != libfuzzer ] || has_libfuzzer || libfuzzer_packages
   [ "$wanted" != chromium ] || has_chromium || echo chromium
+  [ "$wanted" != benchmark ] || has_header benchmark/benchmark.h || echo libbenchmark-dev
   [ "$wanted" != aarch64 ] || has_aarch64 || echo g++-aarch64-linux-gnu qemu-user
 }
 

@@ -1,7 +1,7 @@
 """``python -m scripts.docs_site FOLDER`` writes the pages that the site is built from.
 
-They are those of docs/, and pages of the repository's root. Links between them lead to pages. Links to other files
-become the names of these, as the site does not have them.
+They are those of docs/ with their pictures, and pages of the repository's root. Links between them lead to pages.
+Links to other files become the names of these, as the site does not have them.
 """
 
 from __future__ import annotations
@@ -31,6 +31,12 @@ def pages() -> dict[Path, str]:
     return {**found, **{ROOT / name: page for name, page in FROM_ROOT.items()}}
 
 
+def pictures() -> dict[Path, str]:
+    """Return the file of the site that each picture of docs/ becomes."""
+    docs = ROOT / "docs"
+    return {path: path.relative_to(docs).as_posix() for path in sorted(docs.rglob("*.svg"))}
+
+
 def in_site(page: str, source: Path, places: dict[Path, str]) -> str:
     """Return the text of a page with links that hold in the site.
 
@@ -57,8 +63,12 @@ def in_site(page: str, source: Path, places: dict[Path, str]) -> str:
 def main(folder: Path) -> None:
     """Write all pages to an empty folder."""
     shutil.rmtree(folder, ignore_errors=True)
-    places = pages()
-    for source, place in places.items():
+    texts, copied = pages(), pictures()
+    places = {**texts, **copied}
+    for source, place in copied.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, folder / place)
+    for source, place in texts.items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         page = in_site(source.read_text("utf-8"), source, places)
         (folder / place).write_text(re.sub(r"\n{3,}", "\n\n", fill(page)), "utf-8")

@@ -1,0 +1,130 @@
+"""Benchmarks one after the other, their results in benchmarks/results: ``python -m benchmarks.suite [--full]``.
+
+``make bench`` runs the quick ones, ``make bench-full`` all of them. With --resume, what was measured on this machine
+with the same versions and settings stays: a run that was interrupted goes on. --list shows what would be run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import results
+
+#: Columns of what is printed, however wide the terminal is.
+_WIDTH = "160"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One program and its result.
+
+    Attributes:
+        name: Of the file in benchmarks/results.
+        command: The module, and its arguments.
+        writes: It takes --json FILE and --resume. Of the others, what they print is kept.
+    """
+
+    name: str
+    command: str
+    writes: bool = False
+
+    @property
+    def shown(self) -> str:
+        """How one calls it."""
+        return f"python -m {self.command}"
+
+
+#: Minutes on two idle cores: 6, 2, 1, 1.
+QUICK = (
+    Part(
+        "reuse_curve",
+        "benchmarks.reuse_curve --seconds 1"
+        " --models paraphrase_minilm_l3 minilm_l6_int8 open_nsfw_resnet rapidocr_cls_v2 magika_v3_3",
+        writes=True,
+    ),
+    Part("overview", "benchmarks --pairs 9"),
+    Part("demo", "benchmarks.demo"),
+    Part("prefix", "benchmarks.prefix --small --pairs 3"),
+)
+FULL = (
+    Part("reuse_curve", "benchmarks.reuse_curve --rounds 21 --seconds 6", writes=True),
+    Part("overview", "benchmarks"),
+    Part("demo", "benchmarks.demo"),
+    Part("prefix", "benchmarks.prefix"),
+    Part("bypass", "benchmarks.bypass"),
+    Part("exact_bits", "benchmarks.exact_bits"),
+    Part("run", "benchmarks.run"),
+    Part("native", "benchmarks.native"),
+    Part("tiers", "benchmarks.tiers"),
+    Part("remote", "benchmarks.remote"),
+    Part("policy", "benchmarks.policy"),
+)
+
+
+def run(part: Part, folder: Path, resume: bool) -> int:
+    """Run one, write its result, and return its exit code."""
+    file = folder / f"{part.name}.json"
+    command = [sys.executable, "-m", *shlex.split(part.command)]
+    if part.writes:
+        return subprocess.run([*command, "--json", str(file), *["--resume"] * resume], check=False).returncode
+    document: dict[str, Any] = {"command": part.shown, "environment": results.environment()}
+    before = results.read(file) if resume else None
+    if before is not None and results.continues(document, before):
+        print("kept: it was measured already", flush=True)
+        return int(before["exit"])
+    started, printed = time.monotonic(), list[str]()
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": _WIDTH})
+    with running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            print(line, end="", flush=True)
+            printed.append(line.rstrip())
+    code = running.returncode
+    if code in (0, 1) and printed:  # 1: a bar is missed, which is a result, too
+        seconds = round(time.monotonic() - started)
+        results.write(file, {**document, "seconds": seconds, "exit": code, "printed": printed})
+        return code
+    return code or 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run all: 0, or 1 if a bar is missed or a program could not measure."""
+    options = _parser().parse_args(arguments)
+    parts = FULL if options.full else QUICK
+    if options.list:
+        print("\n".join(part.shown for part in parts))
+        return 0
+    failed: dict[str, int] = {}
+    for part in parts:
+        print(f"\n== {part.shown}", flush=True)
+        started = time.monotonic()
+        if code := run(part, options.folder, options.resume):
+            failed[part.shown] = code
+        print(f"== {time.monotonic() - started:.0f} s", flush=True)
+    for shown, code in failed.items():
+        print(f"{'missed a bar' if code == 1 else f'exit code {code}'}: {shown}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.suite", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--full", action="store_true", help="all benchmarks, and longer")
+    parser.add_argument("--resume", action="store_true", help="keep what was measured already")
+    parser.add_argument("--list", action="store_true", help="print the commands and run nothing")
+    parser.add_argument("--folder", type=Path, default=results.FOLDER, help="for the results")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
