@@ -15,6 +15,8 @@
 #   make apps-suite           a package's own tests, plain and under actcache run
 #   make bench                the reuse curve on five models, the README's figures, the demo, prefixes: about ten minutes
 #   make bench-full           all benchmarks, and longer: about two hours. RESUME=1 goes on where either was interrupted
+#   make versions             one library and its compiled models under onnxruntime 1.18 to the newest, Python 3.10 to 3.13
+#                             those that this machine has; environments in .venv-versions take 4 GB
 #   make examples             the text embedders of examples/, in an environment with PyTorch
 #   make docs                 the documentation site, in build/site; a link that leads nowhere is an error
 #   make wheel                a wheel for any Linux with glibc 2.28 or later, tried in an empty environment
@@ -41,7 +43,7 @@ EXPORTS := .venv-exports
 DOCS := .venv-docs
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page test-ray fuzz conformance conformance-exports
-.PHONY: apps apps-wheel apps-suite bench bench-full examples docs wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
+.PHONY: apps apps-wheel apps-suite bench bench-full versions examples docs wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -136,6 +138,11 @@ bench-full: library $(DONE)/bench $(DONE)/benchmark
 	$(PYTHON) -m models.fetch
 	code=0; $(PYTHON) -m benchmarks.suite --full $(SUITE_OPTIONS) || code=$$?; $(PYTHON) -m benchmarks.render && exit $$code
 
+# Environments are kept, but for what is called the newest, which is brought up to date.
+versions: library $(DONE)/demo
+	code=0; $(PYTHON) -m scripts.versions --json benchmarks/results/versions.json || code=$$?; \
+	  $(PYTHON) -m benchmarks.render --tables && exit $$code
+
 docs: $(DONE)/package $(DOCS)/.done
 	$(PYTHON) -m scripts.docs_site build/docs
 	$(DOCS)/bin/zensical build --strict --clean
@@ -173,7 +180,7 @@ library: $(DONE)/package
 	$(BUILD) --variant release
 
 clean:
-	rm -rf build dist custom_ops/build actcache/_native $(VENV) $(OLDEST) $(EXPORTS) $(DOCS) .venv-apps
+	rm -rf build dist custom_ops/build actcache/_native $(VENV) $(OLDEST) $(EXPORTS) $(DOCS) .venv-apps .venv-versions
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

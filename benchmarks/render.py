@@ -22,6 +22,8 @@ from actcache.base.files import write_whole
 from actcache.errors import OutputError
 from benchmarks import results
 from benchmarks.curve_tables import curve_summary, curve_tables
+from scripts.versions.table import passed_range
+from scripts.versions.table import table as version_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PLOTS = ROOT / "docs" / "plots"
@@ -63,7 +65,7 @@ def filled(page: str, found: Documents) -> str:
 
 def _document(found: Documents, name: str) -> dict[str, Any]:
     if name not in found:
-        raise NoResultsError(f"{results.FOLDER / name}.json is not there: run make bench")
+        raise NoResultsError(f"{results.FOLDER / name}.json is not there: make bench or make versions writes it")
     return found[name]
 
 
@@ -100,10 +102,16 @@ def _printed(document: dict[str, Any]) -> str:
     return f"### {title}\n\n{_measured_on(document)}: {verdict}.\n\n```text\n{lines}\n```"
 
 
+def _versions(found: Documents) -> str:
+    document = _document(found, "versions")
+    return f"{passed_range(document['pairs'])}\n\n{version_table(document['pairs'])}"
+
+
 _TABLES: dict[str, Callable[[Documents], str]] = {
     "reuse-curve": _reuse_curve,
     "reuse-summary": _reuse_summary,
     "programs": _programs,
+    "versions": _versions,
 }
 
 
@@ -130,9 +138,11 @@ def main() -> int:
             text = page.read_text("utf-8")
             write_whole(page, filled(text, found))
             print(page.relative_to(ROOT))
+        if options.tables:
+            return 0
         if importlib.util.find_spec("matplotlib") is None:
             print("no figures: matplotlib is not installed (pip install '.[bench]')", file=sys.stderr)
-        elif not options.tables:
+        else:
             for path in _figures(found):
                 print(path.relative_to(ROOT))
     except (NoResultsError, OutputError) as error:
