@@ -25,9 +25,17 @@ def weights(seed: int = 3) -> dict[str, np.ndarray]:
     angles = np.outer(np.arange(40), [1.0, 0.1])
     made = {"packed": drawn(WIDTH, 3 * WIDTH), "biases": drawn(3 * WIDTH), "wide": drawn(WIDTH, 2 * WIDTH)}
     made |= {"cos": np.cos(angles).astype(np.float32), "sin": np.sin(angles).astype(np.float32)}
+    made |= {"step": np.array(0.05, np.float32), "middle": np.array(117, np.uint8)}
+    made |= {"steps": np.linspace(0.04, 0.06, WIDTH, dtype=np.float32), "middles": np.full(WIDTH, 117, np.uint8)}
+    made |= {"whole": _bytes(random, WIDTH, WIDTH), "words": _bytes(random, 11, 8)}
+    made |= {"word_scales": drawn(11, 1), "nibbles": _bytes(random, WIDTH, 1, 8), "word_scale": drawn(WIDTH)}
     made |= {"first": np.array([3]), "encoded": drawn(1, 5, WIDTH), "unit": np.array(1, np.float32)}
     made |= {"scales": drawn(WIDTH), "shift": drawn(WIDTH), "two_heads": np.array([1, 2]), "many": np.array(3)}
     return made
+
+
+def _bytes(random: np.random.Generator, *shape: int) -> np.ndarray:
+    return random.integers(0, 255, shape, np.uint8)
 
 
 def layer(nodes: str, *, inputs: str = "", positions: dict[str, int] | None = None) -> Sketch:
@@ -87,6 +95,24 @@ GOOD: dict[str, Sketch] = {
     ),
     "turned by number": layer(f"numbers = Expand(pos, sh) {TURNED} y = Add(q, h)"),
     "turned from the first on": layer(f"numbers = Identity(first) {TURNED} y = Add(q, h)"),
+    "quantised and back": layer(
+        "a = QuantizeLinear(h, step, middle) b = DequantizeLinear(a, step, middle) y = Add(b, h)"
+    ),
+    "quantised by feature": layer(
+        "a = QuantizeLinear<axis=2>(h, steps, middles) b = DequantizeLinear<axis=-1>(a, steps, middles) y = Add(b, h)"
+    ),
+    "product of integers": layer(
+        """a = QuantizeLinear(h, step, middle) b = MatMulInteger(a, whole, middle) c = Cast<to=1>(b)
+        y = Mul(c, step)"""
+    ),
+    "product with scales": layer(
+        """a = QuantizeLinear(h, step, middle) b = QLinearMatMul(a, step, middle, whole, step, middle, step, middle)
+        y = DequantizeLinear(b, step, middle)"""
+    ),
+    "packed weights": layer(
+        """g = com.microsoft.GatherBlockQuantized<block_size=16, quantize_axis=1>(words, ids, word_scales)
+        y = com.microsoft.MatMulNBits<K=16, N=8, bits=4, block_size=16>(g, nibbles, word_scale)"""
+    ),
     "fused layers": layer(
         """a = com.microsoft.BiasGelu(h, shift) b = com.microsoft.FastGelu(a, scales) c = com.microsoft.QuickGelu(b)
         d = com.microsoft.SkipSimplifiedLayerNormalization(c, h, scales)

@@ -188,7 +188,10 @@ AHEAD: dict[str, tuple[str, Sketch]] = {
         "not-causal",
         layer(f"{SCORES} d = Sub(pi, pj) ab = Abs(d) bb = Gather(buckets, ab) sc2 = Add(sc1, bb) {MIXED}"),
     ),
-    "scale of all": ("no-causal-rule", layer("q, qs, qz = DynamicQuantizeLinear(h) y = DequantizeLinear(q, qs, qz)")),
+    "scale of all": (
+        "dynamic-quantisation",
+        layer("q, qs, qz = DynamicQuantizeLinear(h) y = DequantizeLinear(q, qs, qz)"),
+    ),
     "LSTM": ("lstm-state", layer(f"{FIRST} r0 = LSTM<hidden_size=8>(x, lstm, lstm) {LAST}")),
 }
 
