@@ -127,6 +127,7 @@ def _cut(place: Place, size: Size, start: Size, end: Size, step: Size) -> Place:
 
 def _taken(op: Op, size: Size, start: Size, end: Size, step: Size) -> Size:
     """The size of what is taken. Of a constant of T positions, the first S or so: S, or the run fails later."""
+    end = S if (size.value or 0) > 1 and end == op.symbols.least(size, S) else end
     is_first = size == S and end == ONE  # there is at least one position
     is_within = is_first or (size - end).dimension or ((size.value or 0) > 1 and end.batch)
     if step == ONE and start.dimension and (end - start).dimension and is_within:

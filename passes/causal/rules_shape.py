@@ -124,8 +124,14 @@ def reshape(op: Op) -> Result:
     target = op.content(1) if given is None else objects([const(n) for n in given], (len(given),))
     if target is None:
         raise LooksAhead("reshape-unknown", "Reshape to sizes that are not known")
-    sizes = target_sizes(op.rows, known(x), list(target))
+    sizes = target_sizes(op.rows, known(x), _enforced(op, known(x), list(target)))
     return _reshaped(x, sizes, {1: list(range(len(sizes)))})
+
+
+def _enforced(op: Op, source: Shape, target: list[Size]) -> list[Size]:
+    """Sizes that are the smaller one of S and of another number are S, where a Reshape fails otherwise."""
+    whole = [S if op.symbols.cut_to(size, S) else size for size in target]
+    return whole if product(whole) == product(source) else target
 
 
 def _reshaped(x: Value, sizes: Shape, operands: Mapping[int, Sequence[int | None]]) -> Result:

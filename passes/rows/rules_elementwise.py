@@ -219,6 +219,12 @@ def _larger(name: str, keep: int) -> Callable[..., Size]:
     return choose
 
 
+def _smaller(symbols: Symbols, *sizes: Size) -> Size:
+    if len(sizes) == 2 and all(size.dimension for size in sizes):
+        return symbols.least(*sizes)
+    return _larger("min", -1)(symbols, *sizes)
+
+
 def _where(symbols: Symbols, condition: Size, a: Size, b: Size) -> Size:
     if a == b:
         return a
@@ -262,7 +268,7 @@ _ON_SIZES: dict[str, Callable[..., Size]] = {
     "Less": _compare(lambda sign: sign < 0, "less"),
     "LessOrEqual": _compare(lambda sign: sign <= 0, "less-or-equal"),
     "Max": _larger("max", 1),
-    "Min": _larger("min", -1),
+    "Min": _smaller,
     "Mod": _modulo,
     "Mul": lambda symbols, a, b: a * b,
     "Or": _logical("or", 1),

@@ -11,6 +11,7 @@ from tests.conformance.causal.truth import looks_ahead, proven, wrong_suffixes, 
 
 FOUR = np.array([0, 0, 4, 2])
 CAUSAL = "is_causal=1"
+OF_FOUR = "q_num_heads=4, kv_num_heads=2"
 #: Four heads of queries, two of keys and values; in three axes and in four.
 FLAT = "q = MatMul(h, wq)  k = MatMul(h, narrow)  v = MatMul(h, narrow2)"
 HEADS = f"""{FLAT} q1 = Reshape(q, four) q4 = Transpose<perm=[0,2,1,3]>(q1) k1 = Reshape(k, two)
@@ -34,7 +35,7 @@ def layer(nodes: str, *, inputs: str = "", positions: dict[str, int] | None = No
 def flat(attributes: str, mask: str = "", before: str = "", **options: object) -> Sketch:
     """Attention of [batch, positions, heads·size]."""
     operands = "q, k, v" + (f", {mask}" if mask else "")
-    node = f"y = Attention<{attributes}, q_num_heads=4, kv_num_heads=2>({operands})"
+    node = f"y = Attention<{attributes}, {OF_FOUR}>({operands})"
     return layer(f"{FLAT} {before} {node}", **options)  # type: ignore[arg-type]
 
 
@@ -67,6 +68,10 @@ GOOD: dict[str, Sketch] = {
         "is_causal and distances": (CAUSAL, "m", "d = Sub(pj, pi) f = Cast<to=1>(d) m = Mul(f, half)"),
     }.items()
 }
+NARROW = FLAT.replace("q =", "q0 =").replace("k =", "k0 =").replace("v =", "v0 =")
+NARROW += " q = Cast<to=10>(q0) k = Cast<to=10>(k0) v = Cast<to=10>(v0)"
+GOOD["float16, is_causal"] = layer(f"{NARROW} a = Attention<{CAUSAL}, {OF_FOUR}>(q, k, v) y = Cast<to=1>(a)")
+GOOD["float16, mask of truths"] = layer(f"{NARROW} {OPEN} a = Attention<{OF_FOUR}>(q, k, v, ok) y = Cast<to=1>(a)")
 GOOD["later version"] = flat(CAUSAL, opset=24)
 GOOD["later version, mask that is added"] = apart(SCALE, "m", ADDED, opset=24)
 BINARY = {

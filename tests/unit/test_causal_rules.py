@@ -36,7 +36,7 @@ def weights(seed: int = 3) -> dict[str, np.ndarray]:
     made |= {"pad1": np.array([0, 0, 1, 0, 0, 1]), "pad2": np.array([0, 0, 2, 0, 0, 0]), "far": np.array([2**31])}
     made |= {"pad4": np.array([0, 0, 4, 0, 0, 0]), "pad_h": np.array([0, 1, 0, 0, 0, 0]), "less2": np.array([-2])}
     made |= {"pad_t": np.array([0, 0, 0, 0, 1, 0])}
-    made |= {"four": np.array([0, 0, 4, 2])}
+    made |= {"four": np.array([0, 0, 4, 2]), "limit": np.array(20), "two0": np.array(2), "eight1": np.array([8])}
     return made
 
 
@@ -68,6 +68,10 @@ GOOD: dict[str, Sketch] = {
         sc0 = MatMul(q, k) sc1 = Mul(sc0, scale) sc2 = Where(ok, sc1, low) w = Softmax<axis=-1>(sc2)
         o = MatMul(w, kw) o1 = Transpose<perm=[0,2,1,3]>(o) o2 = Reshape(o1, joined) o3 = MatMul(o2, wo)
         y = Add(o3, h)"""
+    ),
+    "sizes of at most a limit": layer(
+        """m0 = Min(s, limit) m1 = Unsqueeze(m0, axis0) bs = Gather<axis=0>(sh, axis0) h4 = Reshape(h, four)
+        wanted = Concat<axis=0>(bs, m1, eight1) y = Reshape(h4, wanted)"""
     ),
     "root mean square": layer(
         "sq = Mul(h, h) mean = ReduceMean<axes=[-1]>(sq) e = Add(mean, small) r = Sqrt(e) y = Div(h, r)"
@@ -143,6 +147,13 @@ AHEAD: dict[str, tuple[str, Sketch]] = {
     "fused attention that caps scores": (
         "softcap",
         layer(f"{QKV} y = Attention<is_causal=1, softcap=5.0, q_num_heads=2, kv_num_heads=2>(q0, k0, v0)", opset=23),
+    ),
+    "as much as a limit": (
+        "slice-positions",
+        layer(
+            """m0 = Min(s, two0) m1 = Unsqueeze(m0, axis0) a = Slice(h, axis0, m1, axis1) t = ReduceSum(a, axis1)
+            y = Add(h, t)"""
+        ),
     ),
     "running sum backwards": ("reversed", layer("y = CumSum<reverse=1>(h, one)")),
     "convolution, same": ("conv-looks-ahead", layer(f"{ACROSS} c = Conv<pads=[1,1]>(x, kernel, bias) {BACK}")),

@@ -34,6 +34,13 @@ def triangle(array: np.ndarray = TRIANGLE, *, rest: str = "ok = Identity(cut)", 
     return attention(nodes, weights={"tri": array, "axis3": AXIS3})
 
 
+def least(limit: int) -> Sketch:
+    """As many rows and columns of the constant as there are positions, or as a limit says."""
+    nodes = """m0 = Min(s, most)  s1 = Unsqueeze(m0, axis0)  rows = Slice(tri, axis0, s1, axis2, axis1)
+        ok = Slice(rows, axis0, s1, axis3, axis1)"""
+    return attention(nodes, weights={"tri": TRIANGLE, "axis3": AXIS3, "most": np.array(limit)})
+
+
 def given(inputs: str, nodes: str, positions: dict[str, int], apply: str, **weights: Any) -> Sketch:
     """The caller hands in a mask."""
     return attention(nodes, apply=apply, given=inputs, positions=positions, weights=weights)
@@ -71,6 +78,7 @@ CAUSAL: dict[str, Sketch] = {
     "-inf": where("ok = LessOrEqual(pj, pi)", "Where(ok, sc1, below)", below=INFINITE),
     "triangle": triangle(),
     "triangle after a past": triangle(start="p1"),
+    "triangle, as much as there is": least(MOST),
     "triangle of bytes": triangle(TRIANGLE.astype(np.uint8), rest="ok = Cast<to=9>(cut)"),
     "added": added("m = Where(ok, nothing, low)"),
     "added -inf": added("m = Where(ok, nothing, below)", below=INFINITE),
@@ -82,6 +90,9 @@ CAUSAL: dict[str, Sketch] = {
     "triu times comparison": added(
         f"{SQUARE} full = Expand(low, square) up = Trilu<upper=1>(full, one) gt = Greater(pj, pi) "
         "f = Cast<to=1>(gt) m = Mul(up, f)"
+    ),
+    "numbers of keys as well": added(
+        "f = Cast<to=1>(pj) slope = Mul(f, scale) c = Where(ok, nothing, low) m = Add(c, slope)"
     ),
     "distances as well": added(
         "d = Sub(pj, pi) f = Cast<to=1>(d) slope = Mul(f, scale) c = Where(ok, nothing, low) m = Add(c, slope)"
@@ -129,6 +140,7 @@ AHEAD: dict[str, Sketch] = {
     "one wrong entry": triangle(_with(TRIANGLE, (0, 0, 2, 4), True)),
     "wrong in the first row": triangle(_with(TRIANGLE, (0, 0, 0, 1), True)),
     "triangle upside down": triangle(np.swapaxes(TRIANGLE, 2, 3).copy()),
+    "triangle, at most a part": least(3),
     "-10000": added("m = Where(ok, nothing, little)", little=np.array(-1e4, np.float32)),
     "-1": added("m = Where(ok, nothing, little)", little=np.array(-1, np.float32)),
     "Trilu from the second diagonal": added(UPPER.replace("(fill, one)", "(fill, two)"), below=LOW, two=np.array(2)),
