@@ -14,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 #: How the mask of a layer is made: a slice of a constant triangle, a triangle of the call's own size, or a comparison
 #: of positions. ``none``: every position reads all others.
 Mask = Literal["slice", "trilu", "compare", "none"]
-_CLOSED = np.float32(np.finfo(np.float32).min)
+#: Attention as nodes of its own, or as one of onnxruntime's operators, which its optimiser makes of them.
+Attention = Literal["nodes", "MultiHeadAttention", "Attention"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Decoder:
         batch: Size of the batch; a name: any.
         padding: Whether there is an input ``attention_mask`` that closes positions of padding.
         last: Whether the graph itself hands out only the logits of the last position.
+        attention: How attention is written.
+        half: Whether numbers are of float16.
     """
 
     layers: int = 2
@@ -39,6 +42,13 @@ class Decoder:
     batch: int | str = "batch"
     padding: bool = False
     last: bool = False
+    attention: Attention = "nodes"
+    half: bool = False
+
+    @property
+    def dtype(self) -> type[np.floating[Any]]:
+        """The type of its numbers."""
+        return np.float16 if self.half else np.float32
 
     def model(self, seed: int = 0) -> onnx.ModelProto:
         """Return the model: ``input_ids`` [batch, sequence] to ``logits`` [batch, sequence, vocabulary]."""
@@ -55,7 +65,7 @@ class _Writer:
     def model(self) -> onnx.ModelProto:
         own = self.sizes
         x = self._embedded()
-        mask = self._mask()
+        mask = self._mask() if own.attention == "nodes" else self._padding()
         for layer in range(own.layers):
             x = self._op("Add", x, self._attention(f"h{layer}.attn", self._normed(f"h{layer}.ln1", x), mask))
             x = self._op("Add", x, self._feed_forward(f"h{layer}.mlp", self._normed(f"h{layer}.ln2", x)))
@@ -69,9 +79,10 @@ class _Writer:
         if own.padding:
             ids.append(helper.make_tensor_value_info("attention_mask", TensorProto.INT64, where))
         shape = [own.batch, *([] if own.last else ["sequence"]), own.vocabulary]
-        logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)
+        logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT16 if own.half else TensorProto.FLOAT, shape)
         graph = helper.make_graph(self.nodes, "decoder", ids, [logits], list(self.weights.values()))
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+        domains = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+        return helper.make_model(graph, opset_imports=domains[: 1 + (own.attention != "nodes")], ir_version=9)
 
     # -- parts -----------------------------------------------------------------------------------------
 
@@ -108,23 +119,37 @@ class _Writer:
             mask = self._op("And", mask, self._op("Unsqueeze", kept, self._numbers([1, 2])))
         return mask
 
+    def _padding(self) -> str:
+        """Return the mask that onnxruntime's operators take: whole numbers [batch, sequence], if there is one."""
+        return self._op("Cast", "attention_mask", to=TensorProto.INT32) if self.sizes.padding else ""
+
     def _square(self) -> str:
         return self._op("Concat", "size", "size", axis=0)
 
     def _attention(self, name: str, x: str, mask: str) -> str:
         own = self.sizes
+        if own.attention == "Attention":
+            weights = self._weight(f"{name}.c_attn.weight", own.width, 3 * own.width)
+            mixed = self._fused(x, weights, self._weight(f"{name}.c_attn.bias", 3 * own.width), mask)
+            return self._linear(f"{name}.c_proj", mixed, own.width, own.width)
         both = self._linear(f"{name}.c_attn", x, own.width, 3 * own.width)
         parts = [f"{name}.{part}" for part in "qkv"]
         self.nodes.append(helper.make_node("Split", [both], parts, f"{name}.split", axis=2, num_outputs=3))
+        if own.attention == "MultiHeadAttention":
+            return self._linear(f"{name}.c_proj", self._fused(*parts, "", mask), own.width, own.width)
         apart = self._numbers([0, 0, own.heads, own.width // own.heads])
         q, k, v = (self._op("Reshape", part, apart) for part in parts)
         q, v = (self._op("Transpose", part, perm=[0, 2, 1, 3]) for part in (q, v))
         scores = self._op("MatMul", q, self._op("Transpose", k, perm=[0, 2, 3, 1]))
         scores = self._op("Mul", scores, self._scalar((own.width // own.heads) ** -0.5))
-        scores = self._op("Where", mask, scores, self._scalar(float(_CLOSED)))
+        scores = self._op("Where", mask, scores, self._scalar(float(np.finfo(own.dtype).min)))
         mixed = self._op("MatMul", self._op("Softmax", scores, axis=-1), v)
         mixed = self._op("Reshape", self._op("Transpose", mixed, perm=[0, 2, 1, 3]), self._numbers([0, 0, -1]))
         return self._linear(f"{name}.c_proj", mixed, own.width, own.width)
+
+    def _fused(self, *reads: str) -> str:
+        own = self.sizes
+        return self._op(own.attention, *reads, domain="com.microsoft", num_heads=own.heads, unidirectional=1)
 
     def _feed_forward(self, name: str, x: str) -> str:
         width = self.sizes.width
@@ -136,7 +161,7 @@ class _Writer:
         return self._op("Add", product, self._weight(f"{name}.bias", outer))
 
     def _normed(self, name: str, x: str) -> str:
-        scale = self._constant(f"{name}.weight", np.ones(self.sizes.width, np.float32))
+        scale = self._constant(f"{name}.weight", np.ones(self.sizes.width, self.sizes.dtype))
         return self._op("LayerNormalization", x, scale, self._weight(f"{name}.bias", self.sizes.width), axis=-1)
 
     # -- values ----------------------------------------------------------------------------------------
@@ -147,10 +172,14 @@ class _Writer:
         return output
 
     def _weight(self, name: str, *shape: int) -> str:
-        return self._constant(name, self.random.standard_normal(shape, np.float32) * np.float32(shape[0] ** -0.5))
+        return self._constant(name, self._drawn(*shape))
+
+    def _drawn(self, *shape: int) -> NDArray[np.generic]:
+        drawn: NDArray[np.float32] = self.random.standard_normal(shape, np.float32) * np.float32(shape[0] ** -0.5)
+        return drawn.astype(self.sizes.dtype)
 
     def _scalar(self, value: float) -> str:
-        return self._constant(f"scalar {value}", np.array(value, np.float32))
+        return self._constant(f"scalar {value}", np.array(value, self.sizes.dtype))
 
     def _numbers(self, values: int | Sequence[int]) -> str:
         return self._constant(f"numbers {values}", np.array(values, np.int64))
