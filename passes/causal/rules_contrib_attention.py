@@ -16,7 +16,7 @@ from actcache.passes.causal.registry import MICROSOFT, Op, Result, known, rule, 
 from actcache.passes.causal.rules_attention import lowest_of, only_first
 from actcache.passes.causal.rules_elementwise import form_of, scores_of
 from actcache.passes.causal.state import LooksAhead, Place, S, Value
-from actcache.passes.rows.sizes import Size, const
+from actcache.passes.rows.sizes import ONE, ZERO, Size, const
 
 _POSITIONS = (Place(1),)
 
@@ -96,6 +96,48 @@ def _scores(op: Op, mask: int, bias: int) -> Form | None:
         shown = applied("Where", (applied("Greater", (read, nothing)), nothing, shut or nothing))
         form = applied("Add", (form or scores, shown))
     return form
+
+
+@rule("GroupQueryAttention", domain=MICROSOFT)
+def group_query_attention(op: Op) -> Result:
+    """Always causal. Without a past, and where every row has all S positions."""
+    query, key, value = op.need(0), op.get(1), op.get(2)
+    if key is None or value is None:
+        raise LooksAhead("packed-attention", "queries, keys and values packed into one tensor are not followed")
+    if any(past is not None and known(past)[2:3] != (ZERO,) for past in (op.get(3), op.get(4))):
+        raise LooksAhead("attention-past", "GroupQueryAttention with a past is not followed")
+    if not _says(op.get(5), S - ONE) or not _says(op.get(6), S):
+        reason = "the lengths of its rows are not proven to be the number of positions: they are counted in a mask, say"
+        raise LooksAhead("attention-lengths", reason)
+    if any(part.places != _POSITIONS or len(known(part)) != 3 for part in (query, key, value)):
+        raise LooksAhead("positions-misaligned", "queries, keys or values have their positions elsewhere")
+    op.fixed(7, 8)
+    more = any(op.get(index) is not None for index in range(9, len(op.inputs)))
+    if more or op.attribute("softcap", 0.0) or op.attribute("smooth_softmax", 0) or not _turns_all(op):
+        raise LooksAhead(
+            "not-followed", "GroupQueryAttention with a bias, capped scores, or features that are not turned"
+        )
+    if op.attribute("local_window_size", -1) > 0:
+        raise LooksAhead("not-followed", "the window of a GroupQueryAttention is not followed")
+    result = Value(stable(_POSITIONS, [query, key, value]), known(query))
+    return Result([result, *only_first(op)], {0: {1: 1}}, resumed=True)
+
+
+def _says(value: Value | None, number: Size) -> bool:
+    """Whether a tensor is one number everywhere."""
+    if value is None:
+        return False
+    if value.content is not None and value.content.size == 1:
+        return bool(value.content.reshape(-1)[0] == number)
+    return value.form == Affine((), number)
+
+
+def _turns_all(op: Op) -> bool:
+    """Whether the rotary embedding, if there is one, turns all features of a head."""
+    if not op.attribute("do_rotary", 0):
+        return True
+    size = known(op.need(1))[2].divided_by(const(op.attribute("kv_num_heads")))
+    return op.get(7) is not None and known(op.need(7))[1] * const(2) == size
 
 
 @rule("RotaryEmbedding", domain=MICROSOFT)

@@ -211,7 +211,9 @@ def _repeated(x: Value, sizes: Shape, axes: Mapping[int, int], operands: Mapping
 
 
 def _same_everywhere(x: Value, places: tuple[Place, ...]) -> Form | None:
-    """The form of a constant that is repeated for each position."""
+    """The form of a number that is repeated."""
+    if x.content is not None and x.content.size == 1:
+        return Affine((), x.content.reshape(-1)[0])
     array = x.array() if places and x.is_constant else None
     return table(array) if array is not None and array.size == 1 else None
 

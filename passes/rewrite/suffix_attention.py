@@ -40,7 +40,7 @@ def attend_with_past(at: Resumed) -> None:
     past = []
     for slot in (1, 2):
         flat = _flat(at, at.earlier(slot), operands[slot])
-        past.append(_by_heads(at, _biased(at, flat, operands, slot) if operands[3] else flat, slot))
+        past.append(_by_heads(at, _biased(at, flat, operands, slot) if operands[3] else flat))
     at.add([*operands, *past], at.part, f"{at.part}.keys", f"{at.part}.values")
 
 
@@ -62,7 +62,7 @@ def _biased(at: Resumed, flat: str, operands: list[str], slot: int) -> str:
     return at.sizes.node("Add", flat, at.sizes.node("Slice", operands[3], start, end))
 
 
-def _by_heads(at: Resumed, flat: str, slot: int) -> str:
+def _by_heads(at: Resumed, flat: str) -> str:
     """[B, P, heads·size] as [B, heads, P, size]."""
     heads = at.attribute("num_heads")
     width = at.sizes.node("Div", _size(at, flat, 2), at.sizes.vector([heads]))
@@ -86,6 +86,61 @@ def attend_packed(at: Resumed) -> None:
     shape = sizes.node("Concat", _size(at, x, 0), sizes.known, sizes.vector([2, heads]), each, axis=0)
     past = sizes.node("Transpose", sizes.node("Reshape", made, shape), perm=(2, 0, 3, 1, 4))
     at.add([x, weights, bias, *(mask or [""]), past], at.part, f"{at.part}.present")
+
+
+def attend_in_groups(at: Resumed) -> None:
+    """GroupQueryAttention, by a MultiHeadAttention of repeated keys and values.
+
+    It takes no more than one new position behind a past itself: onnxruntime 1.18 gives wrong results for more, later
+    versions refuse them for more than one row.
+    """
+    sizes, heads, groups = at.sizes, at.attribute("num_heads"), at.attribute("kv_num_heads")
+    query, keys, values = at.own(0), (at.earlier(1), at.later(1)), (at.earlier(2), at.later(2))
+    if at.attribute("do_rotary"):
+        whole = _turned(at, at.whole(1), sizes.vector([0]), groups)
+        query, later = _turned(at, query, sizes.known, heads), f"{at.part}.turned"
+        sizes.cut(whole, later, [1])
+        keys = sizes.first(whole, 1), later
+    inputs, past = [query], []
+    for earlier, later in (keys, values):
+        flat = _flat(at, earlier, later)
+        inputs.append(_repeated(at, later, sizes.rest, heads // groups))
+        past.append(_by_heads(at, _repeated(at, flat, sizes.known, heads // groups)))
+    outputs = [at.part, f"{at.part}.keys", f"{at.part}.values"]
+    scale = {a.name: a.f for a in at.source.attribute if a.name == "scale"}
+    sizes.nodes.append(
+        onnx.helper.make_node(
+            "MultiHeadAttention",
+            [*inputs, "", "", "", *past],
+            outputs,
+            domain=at.source.domain,
+            num_heads=heads,
+            unidirectional=1,
+            **scale,
+        )
+    )
+
+
+def _turned(at: Resumed, x: str, first: str, heads: int) -> str:
+    """A rotary embedding of positions from `first` on."""
+    interleaved = at.attribute("rotary_interleaved")
+    angles = at.source.input[7:9]
+    return at.sizes.node(
+        *("RotaryEmbedding", x, first, *angles), domain=at.source.domain, num_heads=heads, interleaved=interleaved
+    )
+
+
+def _repeated(at: Resumed, x: str, count: str, times: int) -> str:
+    """Every head of [B, positions, heads·size] several times."""
+    if times == 1:
+        return x
+    sizes, groups = at.sizes, at.sizes.vector([at.attribute("kv_num_heads")])
+    batch, width = _size(at, x, 0), _size(at, x, 2)
+    each = sizes.node("Div", width, groups)
+    apart = sizes.node("Concat", batch, count, groups, sizes.vector([1]), each, axis=0)
+    wide = sizes.node("Concat", batch, count, groups, sizes.vector([times]), each, axis=0)
+    flat = sizes.node("Concat", batch, count, sizes.node("Mul", width, sizes.vector([times])), axis=0)
+    return sizes.node("Reshape", sizes.node("Expand", sizes.node("Reshape", x, apart), wide), flat)
 
 
 def turn(at: Resumed) -> None:

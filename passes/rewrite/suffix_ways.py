@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actcache.passes.causal.registry import MICROSOFT
 from actcache.passes.graph.op_facts import canonical_domain
-from actcache.passes.rewrite.suffix_attention import attend, attend_packed, attend_with_past, turn
+from actcache.passes.rewrite.suffix_attention import attend, attend_in_groups, attend_packed, attend_with_past, turn
 from actcache.passes.rewrite.suffix_resumed import Resumed, compute_all, convolve, recur
 
 _WAYS = {
@@ -14,6 +14,7 @@ _WAYS = {
     ("", "Attention"): attend,
     (MICROSOFT, "MultiHeadAttention"): attend_with_past,
     (MICROSOFT, "Attention"): attend_packed,
+    (MICROSOFT, "GroupQueryAttention"): attend_in_groups,
     (MICROSOFT, "RotaryEmbedding"): turn,
 }
 

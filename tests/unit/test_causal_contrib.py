@@ -29,6 +29,15 @@ def weights(seed: int = 3) -> dict[str, np.ndarray]:
     made |= {"steps": np.linspace(0.04, 0.06, WIDTH, dtype=np.float32), "middles": np.full(WIDTH, 117, np.uint8)}
     made |= {"whole": _bytes(random, WIDTH, WIDTH), "words": _bytes(random, 11, 8)}
     made |= {"word_scales": drawn(11, 1), "nibbles": _bytes(random, WIDTH, 1, 8), "word_scale": drawn(WIDTH)}
+    wide = np.outer(np.arange(40), 0.5 ** np.arange(8))
+    made |= {"cos8": np.cos(wide).astype(np.float32), "sin8": np.sin(wide).astype(np.float32)}
+    made |= {"one32": np.array(1, np.int32), "w32": drawn(WIDTH, 32), "w16": drawn(WIDTH, 16), "v16": drawn(WIDTH, 16)}
+    made |= {
+        "v32": drawn(WIDTH, 32),
+        "past3": np.array([1, 0, 16]),
+        "past16": np.array([16]),
+        "two32": np.array(2, np.int32),
+    }
     made |= {"first": np.array([3]), "encoded": drawn(1, 5, WIDTH), "unit": np.array(1, np.float32)}
     made |= {"scales": drawn(WIDTH), "shift": drawn(WIDTH), "two_heads": np.array([1, 2]), "many": np.array(3)}
     return made
@@ -43,6 +52,16 @@ def layer(nodes: str, *, inputs: str = "", positions: dict[str, int] | None = No
     named = ", ".join(part for part in ("int64[B, S] ids", inputs) if part)
     where = {"ids": 1, **(positions or {})}
     return build(named, f"{POSITIONS} {EMBEDDED} {nodes}", where, weights=weights())
+
+
+LENGTHS = """s32 = Cast<to=6>(s)  last = Sub(s32, one32)  bs = Gather<axis=0>(sh, axis0)  lens = Expand(last, bs)
+    gq = MatMul(h, w32)  gk = MatMul(h, w16)  gv = MatMul(h, v16)"""
+
+
+def groups(attributes: str = "kv_num_heads=1", *, past: str = ", ", more: str = "", before: str = LENGTHS) -> Sketch:
+    """A GroupQueryAttention of two heads of queries, 16 features each."""
+    node = f"a, pk, pv = com.microsoft.GroupQueryAttention<num_heads=2, {attributes}>"
+    return layer(f"{before} {node}(gq, gk, gv, {past}, lens, s32{more}) y = Tanh(a)")
 
 
 def heads(operands: str, *, attributes: str = "unidirectional=1", before: str = "", masked: bool = False) -> Sketch:
@@ -92,6 +111,15 @@ GOOD: dict[str, Sketch] = {
         """a = com.microsoft.Attention<num_heads=2, unidirectional=1>(h, packed, biases)
         b = com.microsoft.SkipLayerNormalization(a, h, scales, shift)
         c = com.microsoft.Attention<num_heads=2, unidirectional=1>(b, packed, biases) y = Add(c, b)"""
+    ),
+    "groups": groups(),
+    "groups, scaled": groups("kv_num_heads=1, scale=0.3"),
+    "groups of one": groups("kv_num_heads=2", before=LENGTHS.replace("w16", "w32").replace("v16", "v32")),
+    "groups, turned": groups("kv_num_heads=1, do_rotary=1", more=", cos8, sin8"),
+    "groups, turned in pairs": groups("kv_num_heads=1, do_rotary=1, rotary_interleaved=1", more=", cos8, sin8"),
+    "groups, an empty past": groups(
+        past="past, past",
+        before=f"{LENGTHS} ps = Concat<axis=0>(bs, past3) past = ConstantOfShape(ps)",
     ),
     "turned by number": layer(f"numbers = Expand(pos, sh) {TURNED} y = Add(q, h)"),
     "turned from the first on": layer(f"numbers = Identity(first) {TURNED} y = Add(q, h)"),
@@ -168,6 +196,22 @@ def test_values_of_another_size_than_keys_are_refused() -> None:
     refusal = proven(layer(f"{QKV} w = MatMul(h, wide) {node} y = Relu(a)")).refusal("y")
     assert refusal is not None
     assert "takes no past" in refusal.reason
+
+
+GROUPS_REFUSED = {
+    "attention-lengths": groups(before=LENGTHS.replace("Sub(s32, one32)", "Sub(s32, two32)")),
+    "attention-past": groups(
+        past="past, past", before=f"{LENGTHS} ps = Concat<axis=0>(bs, axis1, axis1, past16) past = ConstantOfShape(ps)"
+    ),
+    "not-followed": groups("kv_num_heads=1, softcap=5.0"),
+}
+
+
+@pytest.mark.parametrize("rule", GROUPS_REFUSED)
+def test_groups_that_are_not_followed(rule: str) -> None:
+    refusal = proven(GROUPS_REFUSED[rule], binary_masks=True).refusal("y")
+    assert refusal is not None
+    assert refusal.rule == rule, refusal
 
 
 @pytest.mark.parametrize("name", AHEAD)
