@@ -28,6 +28,8 @@ ZERO: Interval = (0.0, 0.0)
 _WIDEST = 2.0**64
 
 
+#: Every type of integers holds the numbers from 0 on up to this.
+_FITS_ALL = 7
 #: The largest number of float16.
 _HALF = 65504.0
 #: No position is as far on as this.
@@ -242,6 +244,12 @@ def _as_half(a: Interval) -> Interval:
     return (-math.inf if low < -_HALF else min(low, _HALF)), (math.inf if high > _HALF else max(high, -_HALF))
 
 
+def _truncated(a: Interval) -> Interval:
+    """bfloat16 has 8 bits for a number's digits."""
+    low, high = (0.0 if math.isinf(end) else abs(end) / 256 for end in a)
+    return a[0] - low, a[1] + high
+
+
 def _rising(function: Callable[[float], float]) -> Callable[[Interval], Interval]:
     """A function whose results rise with its argument."""
     return lambda a: (function(a[0]), function(a[1]))
@@ -274,8 +282,10 @@ _RULES: dict[str, Callable[..., Interval]] = {
     "IsInf": lambda a: TRUTH,
     "Cast:b": _as_truth,
     "Cast:i": lambda a: (float(np.trunc(a[0])), float(np.trunc(a[1]))),
+    "Cast:n": lambda a: a if a[0] >= 0 and a[1] <= _FITS_ALL else ANY,
     "Cast:f": lambda a: a,
     "Cast:e": _as_half,
+    "Cast:t": _truncated,
     "Identity": lambda a: a,
     "Exp": _rising(_exponential),
     "Tanh": _rising(math.tanh),

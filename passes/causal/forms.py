@@ -107,7 +107,9 @@ class Stack:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Apply:
-    """An elementwise operator (its ONNX name; casts as ``Cast:b``, ``Cast:i``, ``Cast:f``, ``Cast:e``)."""
+    """An elementwise operator: its ONNX name, or for casts ``Cast:b`` to truths, ``Cast:i`` to integers that count
+    positions, ``Cast:n`` to smaller ones, ``Cast:f`` to floats, ``Cast:e`` to float16, ``Cast:t`` to bfloat16.
+    """
 
     operator: str
     operands: tuple[Form, ...]

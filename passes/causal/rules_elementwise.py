@@ -8,25 +8,35 @@ from actcache.passes.causal.forms import COMPUTED, COMPUTED_HALF, Affine, Form, 
 from actcache.passes.causal.joining import axes_of, fitted, joined
 from actcache.passes.causal.registry import MICROSOFT, SIZE_IN_DATA, Op, Result, known, rule
 from actcache.passes.causal.state import Counted, LooksAhead, Value
+from actcache.passes.graph.op_facts import canonical_domain
 from actcache.passes.rows.rules_elementwise import NARY, UNARY
 
 _BOOL = onnx.TensorProto.BOOL
 _FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16})
+
+#: Types that can count the positions of long sequences, and differences of such numbers.
+_COUNTING = frozenset({onnx.TensorProto.INT32, onnx.TensorProto.INT64})
+#: Floats that cannot.
+_SHORT: dict[int, str] = {onnx.TensorProto.FLOAT16: "e", onnx.TensorProto.BFLOAT16: "t"}
+#: What wraps around in the other integers.
+_ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Neg", "Abs", "Sum"})
 
 
 @rule(*UNARY, *NARY, "Neg", "Abs", "Not", "Identity", "SwiGLU")
 @rule("Gelu", "QuickGelu", "BiasGelu", "FastGelu", domain=MICROSOFT)
 def elementwise(op: Op) -> Result:
     """With numpy's broadcasting."""
-    ancient = op.opset < 7 and not op.node.domain and len(op.present) > 1
+    ancient = op.opset < 7 and not canonical_domain(op.node.domain) and len(op.present) > 1
     if op.attribute("broadcast") or ancient:
         raise LooksAhead("old-broadcasting", "operators before opset 7 broadcast by attributes, which is not followed")
     return with_form(op, joined(op.inputs, op.symbols), _operator(op))
 
 
 def _operator(op: Op) -> str:
-    rounds = op.node.op_type in ("Div", "Mod", "Pow") and not _is_float(op.types[0])
-    return f"{op.node.op_type}:i" if rounds else op.node.op_type
+    name, dtype = op.node.op_type, op.types[0]
+    rounds = name in ("Div", "Mod", "Pow") and not _is_float(dtype)
+    wraps = name in _ARITHMETIC and not _is_float(dtype) and dtype not in _COUNTING
+    return f"{name}:i" if rounds or wraps else name
 
 
 @rule("Cast", "CastLike")
@@ -43,9 +53,9 @@ def cast(op: Op) -> Result:
 def _kind(dtype: int) -> str:
     if dtype == _BOOL:
         return "b"
-    if dtype == onnx.TensorProto.FLOAT16:
-        return "e"
-    return "f" if dtype in _FLOATS else "i"
+    if dtype in _SHORT:
+        return _SHORT[dtype]
+    return "f" if dtype in _FLOATS else "i" if dtype in _COUNTING else "n"
 
 
 @rule("Clip")

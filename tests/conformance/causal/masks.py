@@ -152,6 +152,15 @@ AHEAD: dict[str, Sketch] = {
     ),
     "and a given one, finite": BINARY["and a given one"],
     "not its own, -inf": where("ok = Less(pj, pi)", "Where(ok, sc1, below)", below=INFINITE),
+    "compared as float16": where("a = Cast<to=10>(pj) b = Cast<to=10>(pi) ok = LessOrEqual(a, b)"),
+    "compared as bfloat16": where(
+        "a0 = Cast<to=16>(pj) b0 = Cast<to=16>(pi) a = Cast<to=1>(a0) b = Cast<to=1>(b0) ok = LessOrEqual(a, b)"
+    ),
+    "compared as int8": where("a = Cast<to=3>(pj) b = Cast<to=3>(pi) ok = LessOrEqual(a, b)"),
+    "difference of uint64": where(
+        "a = Cast<to=13>(pj) b = Cast<to=13>(pi) d = Sub(a, b) ok = LessOrEqual(d, zero64)",
+        zero64=np.array(3, np.uint64),
+    ),
     "distances": added("d = Sub(pi, pj) m = Cast<to=1>(d)"),
     "position as length": where("last = Sub(s, one) d = Sub(last, pj) ok = LessOrEqual(d, pi)"),
 }
