@@ -3,6 +3,6 @@
 ============  ===================================================================================
 ``sketches``  small sequence models written as text, with the mask as a parameter
 ``truth``     what is proven against what onnxruntime computes
-``drawing``   random graphs that mix operators that look ahead with others
+``drawing``   random graphs that mix operators that look ahead with others; onnxruntime's own in ``drawing_fused``
 ============  ===================================================================================
 """

@@ -6,6 +6,7 @@ of any tensor is then held to onnxruntime (:mod:`truth`); no step knows whether 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 import numpy as np
 import onnx
 
+from tests.conformance.causal.drawing_fused import fused_attention, fused_layer
 from tests.conformance.causal.sketches import MOST, WIDTH, WORDS, Sketch
 
 Array = np.ndarray
+_OPSETS = (("", 17), ("com.microsoft", 1))
 
 
 @dataclass
@@ -303,6 +306,8 @@ STEPS: tuple[tuple[Step, int], ...] = (
     (looked_up, 2),
     (convolution, 1),
     (recurrent, 1),
+    (fused_attention, 3),
+    (fused_layer, 1),
 )
 
 
@@ -320,5 +325,7 @@ def draw(seed: int, most: int = 5) -> Sketch:
     outputs = [make(last, onnx.TensorProto.FLOAT, ["B", "S", WIDTH])]
     constants = [onnx.numpy_helper.from_array(value, name) for name, value in d.constants.items()]
     graph = onnx.helper.make_graph(d.nodes, f"drawn {seed}", inputs, outputs, constants)
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    model = onnx.helper.make_model(
+        graph, opset_imports=list(itertools.starmap(onnx.helper.make_opsetid, _OPSETS)), ir_version=8
+    )
     return Sketch(model, {"ids": 1, "mask": 1})
