@@ -206,27 +206,43 @@ def wrong_suffixes(
     made = suffix_model(sketch, proof, outputs)
     assert not isinstance(made, Refusal), made
     model, kept = made
+    branch = session(model, optimised=optimised)
+    calls = continued(sketch, proof, model, kept, count, seed=seed)
+    if not calls and not may_fail:
+        yield "it cannot be run"
+    for first, given, expected in calls:
+        results = branch.run(list(expected), given)
+        for name, got, wanted in zip(kept, results, expected.values(), strict=True):
+            if not agree(got, wanted):
+                yield f"{name} after {first} of {count} positions"
+
+
+def continued(
+    sketch: Sketch, proof: CausalProof, branch: onnx.ModelProto, kept: Sequence[str], count: int, *, seed: int = 0
+) -> list[tuple[int, Feed, Feed]]:
+    """Return calls of a branch (:func:`suffix_model`): how long the prefix is, its inputs, and what it has to give.
+
+    There are none if the original cannot be run.
+    """
     watched = onnx.ModelProto()
     watched.CopyFrom(sketch.model)
     del watched.graph.output[:]
     watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in kept)
-    original, branch = session(watched), session(model, optimised=optimised)
     whole_feed = feed(sketch, count, seed=seed)
-    whole = _outputs(original, kept, whole_feed)
-    if not whole and not may_fail:
-        yield "it cannot be run"
-    computed = [value.name for value in model.graph.output]
-    wanted = {value.name for value in model.graph.input}
+    whole = _outputs(session(watched), kept, whole_feed)
+    wanted = {value.name for value in branch.graph.input}
+    calls = []
     for first in range(count - 1) if whole else ():
         rest = {f"{name}.compact": value for name, value in cut(whole_feed, sketch, first, None).items()}
         known = {f"{name}.cached": _cached(whole[name], proof, name, first) for name in kept}
         given: Mapping[str, Array] = {**whole_feed, **rest, **known}
-        results = branch.run(computed, {name: value for name, value in given.items() if name in wanted})
-        for name, got in zip(kept, results, strict=True):
+        expected = {}
+        for name, written in zip(kept, branch.graph.output, strict=True):
             axis = proof.position_axis(name)
             assert axis is not None
-            if not agree(got, _part(whole[name], [axis], slice(first, None))):
-                yield f"{name} after {first} of {count} positions"
+            expected[written.name] = _part(whole[name], [axis], slice(first, None))
+        calls.append((first, {name: value for name, value in given.items() if name in wanted}, expected))
+    return calls
 
 
 def _cached(value: Array, proof: CausalProof, name: str, first: int) -> Array:
