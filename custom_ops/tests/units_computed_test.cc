@@ -42,8 +42,10 @@ class ComputedUnitsTest : public testing::Test {
     const ComputedUnits units(cut_, computed_);
     return Entry(units.specs(), [&](Draft* draft) {
       const Parallel parallel(nullptr, nullptr);
-      units.CopyTo([&](std::size_t i) { return static_cast<std::byte*>(draft->data(i)); }, unit,
-                   parallel);
+      units.CopyTo(
+          1, [&](std::size_t) { return unit; },
+          [&](std::size_t, std::size_t i) { return static_cast<std::byte*>(draft->data(i)); },
+          parallel);
     });
   }
   template <typename Fill>

@@ -7,11 +7,31 @@
 
 #include "base/clock.h"
 #include "config/config.h"
+#include "ops/draft_batch.h"
 #include "policy/origins.h"
 #include "store/store.h"
 #include "tier/tiers.h"
 
 namespace actcache {
+
+// One call.
+struct UnitKeeper::Work {
+  Work(const KernelIo& the_io, const Call& the_call, const Parallel& the_parallel)
+      : io(the_io),
+        call(the_call),
+        parallel(the_parallel),
+        units(call.cut, call.computed),
+        batch(Store::Process(), units, parallel) {
+    kept.outcomes.resize(call.plan.missing, Outcome::kNothing);
+  }
+
+  const KernelIo& io;
+  const Call& call;
+  const Parallel& parallel;
+  const ComputedUnits units;
+  DraftBatch batch;
+  Kept kept;
+};
 
 UnitKeeper::Kept UnitKeeper::Keep(const KernelIo& io, const Call& call,
                                   const Parallel& parallel) const noexcept {
@@ -19,16 +39,19 @@ UnitKeeper::Kept UnitKeeper::Keep(const KernelIo& io, const Call& call,
   std::uint64_t stored = 0;
   std::uint64_t not_offered = 0;  // what was compared, or is kept already
   try {
-    const ComputedUnits units(call.cut, call.computed);
-    kept.outcomes.resize(call.plan.missing, Outcome::kNothing);
+    Work work(io, call, parallel);
     for (std::size_t i = 0; i < call.plan.missing; ++i) {
       // Of a chain the first units are needed by all: they are to be the last that are evicted.
       const std::size_t unit = call.cut.chained() ? call.plan.missing - 1 - i : i;
       if ((call.plan.flags[unit] & (kVerify | kKept)) != 0) ++not_offered;
-      kept.outcomes[unit] = See(io, call, units, unit, parallel, &kept.shared_ns);
-      if (kept.outcomes[unit] == Outcome::kStored) ++stored;
+      See(work, unit);
     }
-    kept.stored_bytes = stored * units.unit_bytes();
+    Publish(work);
+    kept = std::move(work.kept);
+    const auto& outcomes = kept.outcomes;
+    stored = static_cast<std::uint64_t>(
+        std::count(outcomes.data(), outcomes.data() + outcomes.size(), Outcome::kStored));
+    kept.stored_bytes = stored * work.units.unit_bytes();
   } catch (...) {
     // The results are written already.
   }
@@ -37,33 +60,28 @@ UnitKeeper::Kept UnitKeeper::Keep(const KernelIo& io, const Call& call,
   return kept;
 }
 
-UnitKeeper::Outcome UnitKeeper::See(const KernelIo& io, const Call& call,
-                                    const ComputedUnits& units, std::size_t unit,
-                                    const Parallel& parallel, std::uint64_t* shared_ns) const {
-  const std::uint8_t flags = call.plan.flags[unit];
-  if ((flags & kVerify) != 0) return Verify(io, call, units, unit);
-  if ((flags & kKept) != 0) return Outcome::kPresent;
-  const Outcome outcome = Publish(call, units, unit, parallel);
-  // What is there already, somebody else has written.
-  if (outcome != Outcome::kPresent && call.plan.tails != nullptr) {
-    const std::uint64_t start = SteadyNow();
-    PutToTiers(call, units, unit, parallel);
-    *shared_ns += SteadyNow() - start;
+void UnitKeeper::See(Work& work, std::size_t unit) const {
+  const std::uint8_t flags = work.call.plan.flags[unit];
+  if ((flags & kVerify) != 0) {
+    work.kept.outcomes[unit] = Verify(work.io, work.call, work.units, unit);
+  } else if ((flags & kKept) != 0) {
+    work.kept.outcomes[unit] = Outcome::kPresent;
+  } else if (Draft draft = Reserve(work, unit)) {
+    work.batch.Add(unit, std::move(draft));
+    if (work.batch.full()) Publish(work);
+  } else {
+    const bool present = draft.rejection() == Rejection::kPresent;
+    Finish(work, unit, present ? Outcome::kPresent : Outcome::kRefused);
   }
-  if (outcome != Outcome::kStored && (flags & kReplace) != 0) {
-    // Nothing took the place of what nobody wants any more: it must not be found again.
-    Store::Process().Remove(call.plan.keys[unit], Ledger::Removal::kOutdated);
-  }
-  return outcome;
 }
 
-UnitKeeper::Outcome UnitKeeper::Publish(const Call& call, const ComputedUnits& units,
-                                        std::size_t unit, const Parallel& parallel) const {
+Draft UnitKeeper::Reserve(const Work& work, std::size_t unit) const {
+  const Call& call = work.call;
   Offer offer{};
   offer.key = call.plan.keys[unit];
   offer.tag = EntryTag{call.plan.name_space, region_.number};
-  offer.specs = units.specs().data();
-  offer.count = units.specs().size();
+  offer.specs = work.units.specs().data();
+  offer.count = work.units.specs().size();
   offer.cost_ns = call.cost.recompute_ns;
   offer.fetch_ns = call.cost.fetch_ns;
   offer.now_ns = call.now_ns;
@@ -71,15 +89,28 @@ UnitKeeper::Outcome UnitKeeper::Publish(const Call& call, const ComputedUnits& u
   offer.scope = call.plan.scope;
   offer.origin = call.plan.origin;
   offer.replace = (call.plan.flags[unit] & kReplace) != 0;
-  Store& store = Store::Process();
-  Draft draft = store.Reserve(offer);
-  if (!draft) {
-    return draft.rejection() == Rejection::kPresent ? Outcome::kPresent : Outcome::kRefused;
+  return Store::Process().Reserve(offer);
+}
+
+void UnitKeeper::Publish(Work& work) const {
+  work.batch.Publish([&](std::size_t unit, bool published) {
+    Finish(work, unit, published ? Outcome::kStored : Outcome::kRefused);
+  });
+}
+
+void UnitKeeper::Finish(Work& work, std::size_t unit, Outcome outcome) const {
+  const CallPlan& plan = work.call.plan;
+  work.kept.outcomes[unit] = outcome;
+  // What is there already, somebody else has written.
+  if (outcome != Outcome::kPresent && plan.tails != nullptr) {
+    const std::uint64_t start = SteadyNow();
+    PutToTiers(work.call, work.units, unit, work.parallel);
+    work.kept.shared_ns += SteadyNow() - start;
   }
-  SmallVector<void*, 16> places(units.specs().size());
-  draft.AllData(places.data());
-  units.CopyTo([&](std::size_t i) { return static_cast<std::byte*>(places[i]); }, unit, parallel);
-  return store.Publish(std::move(draft)) ? Outcome::kStored : Outcome::kRefused;
+  if (outcome != Outcome::kStored && (plan.flags[unit] & kReplace) != 0) {
+    // Nothing took the place of what nobody wants any more: it must not be found again.
+    Store::Process().Remove(plan.keys[unit], Ledger::Removal::kOutdated);
+  }
 }
 
 void UnitKeeper::PutToTiers(const Call& call, const ComputedUnits& units, std::size_t unit,
@@ -100,7 +131,9 @@ void UnitKeeper::PutToTiers(const Call& call, const ComputedUnits& units, std::s
   tiers.Put(
       &region_.tiers, fields, units.specs(),
       [&](Record* record) {
-        units.CopyTo([&](std::size_t i) { return record->payload(i); }, unit, parallel);
+        units.CopyTo(
+            1, [&](std::size_t) { return unit; },
+            [&](std::size_t, std::size_t i) { return record->payload(i); }, parallel);
       },
       (plan.flags[unit] & kReplace) != 0);
 }

@@ -12,6 +12,7 @@
 #include "policy/origins.h"
 #include "policy/region_policy.h"
 #include "region/registry.h"
+#include "store/draft.h"
 #include "units/call_plan.h"
 #include "units/computed_units.h"
 #include "units/cut.h"
@@ -46,11 +47,15 @@ class UnitKeeper {
   Kept Keep(const KernelIo& io, const Call& call, const Parallel& parallel) const noexcept;
 
  private:
-  // What becomes of computed unit `unit`. Adds to `shared_ns` what handing it to tiers took.
-  Outcome See(const KernelIo& io, const Call& call, const ComputedUnits& units, std::size_t unit,
-              const Parallel& parallel, std::uint64_t* shared_ns) const;
-  Outcome Publish(const Call& call, const ComputedUnits& units, std::size_t unit,
-                  const Parallel& parallel) const;
+  struct Work;
+
+  // Compares computed unit `unit`, or reserves its place, or finds that it has none.
+  void See(Work& work, std::size_t unit) const;
+  Draft Reserve(const Work& work, std::size_t unit) const;
+  // Fills the places that are reserved.
+  void Publish(Work& work) const;
+  // What became of a unit that was to be stored.
+  void Finish(Work& work, std::size_t unit, Outcome outcome) const;
   // Writes it to the tiers, if there are any. REQUIRES: its key has a second half.
   void PutToTiers(const Call& call, const ComputedUnits& units, std::size_t unit,
                   const Parallel& parallel) const;

@@ -24,6 +24,7 @@ ComputedUnits::ComputedUnits(const Cut& cut, const std::vector<TensorView>& comp
     specs_.push_back({static_cast<std::int32_t>(computed[i].type),
                       std::vector<std::int64_t>(dims.begin(), dims.end()),
                       windows_.back().unit_bytes()});
+    most_ = std::max(most_, specs_.back().bytes);
   }
 }
 

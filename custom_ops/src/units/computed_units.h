@@ -26,16 +26,22 @@ class ComputedUnits {
   // Of one unit, all live-outs together.
   std::size_t unit_bytes() const;
 
-  // Copies one unit; target(i) is where live-out i of it goes, a std::byte* with room for
+  // Copies `count` units; live-out i of unit(n) goes to target(n, i), a std::byte* with room for
   // specs()[i].bytes.
-  template <typename Target>
-  void CopyTo(const Target& target, std::size_t unit, const Parallel& parallel) const {
-    for (std::size_t i = 0; i < specs_.size(); ++i) {
-      CopyUnits(
-          parallel, 1, specs_[i].bytes,
-          [&](std::size_t) { return ConstUnit{computed_[i].data, windows_[i], unit}; },
-          [&](std::size_t) { return MutableUnit{target(i), windows_[i].Dense(), 0}; });
-    }
+  template <typename Unit, typename Target>
+  void CopyTo(std::size_t count, const Unit& unit, const Target& target,
+              const Parallel& parallel) const {
+    const std::size_t parts = specs_.size();
+    CopyUnits(
+        parallel, count * parts, count * unit_bytes(), most_,
+        [&](std::size_t number) {
+          const std::size_t i = number % parts;
+          return ConstUnit{computed_[i].data, windows_[i], unit(number / parts)};
+        },
+        [&](std::size_t number) {
+          const std::size_t i = number % parts;
+          return MutableUnit{target(number / parts, i), windows_[i].Dense(), 0};
+        });
   }
   // How far a unit is from an entry: RowComparison::difference() of the live-out that differs most;
   // infinite if a type or a shape differs.
@@ -45,6 +51,7 @@ class ComputedUnits {
   const std::vector<TensorView>& computed_;
   std::vector<TensorSpec> specs_;
   std::vector<Window> windows_;
+  std::size_t most_ = 0;  // bytes of a unit's largest live-out
 };
 
 }  // namespace actcache
