@@ -1,4 +1,7 @@
-"""Language models without a cache, made on the spot with random weights: what an export of GPT-2 is made of."""
+"""Language models made on the spot with random weights: what exports of GPT-2, or of Llama, are made of.
+
+Without a cache, or with the keys and values of earlier calls as inputs (``past_key_values``).
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,12 @@ class Decoder:
         last: Whether the graph itself hands out only the logits of the last position.
         attention: How attention is written.
         half: Whether numbers are of float16.
+        past: Whether there are inputs ``past_key_values.N.key`` and ``.value`` [batch, heads, past, width of a head],
+            and outputs ``present.N.key`` and ``.value``. The mask then covers both, past and sequence;
+            it is no triangle of the call's own size.
+        position_ids: Whether the caller numbers the positions.
+        rotary: Whether positions turn queries and keys; else a vector is learnt for each.
+        groups: So many heads of queries share one of keys and values.
     """
 
     layers: int = 2
@@ -44,6 +53,10 @@ class Decoder:
     last: bool = False
     attention: Attention = "nodes"
     half: bool = False
+    past: bool = False
+    position_ids: bool = False
+    rotary: bool = False
+    groups: int = 1
 
     @property
     def dtype(self) -> type[np.floating[Any]]:
@@ -67,48 +80,81 @@ class _Writer:
         x = self._embedded()
         mask = self._mask() if own.attention == "nodes" else self._padding()
         for layer in range(own.layers):
-            x = self._op("Add", x, self._attention(f"h{layer}.attn", self._normed(f"h{layer}.ln1", x), mask))
+            x = self._op("Add", x, self._attention(layer, self._normed(f"h{layer}.ln1", x), mask))
             x = self._op("Add", x, self._feed_forward(f"h{layer}.mlp", self._normed(f"h{layer}.ln2", x)))
         x = self._normed("ln_f", x)
         if own.last:
             x = self._op("Gather", x, self._numbers(-1), axis=1)
         head = self._weight("head", own.width, own.vocabulary)
         self.nodes.append(helper.make_node("MatMul", [x, head], ["logits"], "lm_head"))
-        where: list[int | str] = [own.batch, "sequence"]
-        ids = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, where)]
-        if own.padding:
-            ids.append(helper.make_tensor_value_info("attention_mask", TensorProto.INT64, where))
         shape = [own.batch, *([] if own.last else ["sequence"]), own.vocabulary]
-        logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT16 if own.half else TensorProto.FLOAT, shape)
-        graph = helper.make_graph(self.nodes, "decoder", ids, [logits], list(self.weights.values()))
+        logits = helper.make_tensor_value_info("logits", self._type(), shape)
+        outputs = [logits, *(self._kept(name, "past + sequence") for name in self._presents())]
+        graph = helper.make_graph(self.nodes, "decoder", self._inputs(), outputs, list(self.weights.values()))
         domains = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
         return helper.make_model(graph, opset_imports=domains[: 1 + (own.attention != "nodes")], ir_version=9)
+
+    def _inputs(self) -> list[onnx.ValueInfoProto]:
+        own = self.sizes
+        found = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, [own.batch, "sequence"])]
+        if own.padding:
+            all_of_them = "past + sequence" if own.past else "sequence"
+            found.append(helper.make_tensor_value_info("attention_mask", TensorProto.INT64, [own.batch, all_of_them]))
+        if own.position_ids:
+            found.append(helper.make_tensor_value_info("position_ids", TensorProto.INT64, [own.batch, "sequence"]))
+        names = (f"past_key_values{name.removeprefix('present')}" for name in self._presents())
+        return [*found, *(self._kept(name, "past") for name in names)]
+
+    def _presents(self) -> list[str]:
+        layers = range(self.sizes.layers if self.sizes.past else 0)
+        return [f"present.{layer}.{part}" for layer in layers for part in ("key", "value")]
+
+    def _kept(self, name: str, positions: str) -> onnx.ValueInfoProto:
+        own = self.sizes
+        shape = [own.batch, own.heads // own.groups, positions, own.width // own.heads]
+        return helper.make_tensor_value_info(name, self._type(), shape)
+
+    def _type(self) -> int:
+        return int(TensorProto.FLOAT16 if self.sizes.half else TensorProto.FLOAT)
 
     # -- parts -----------------------------------------------------------------------------------------
 
     def _embedded(self) -> str:
         own = self.sizes
         self._op("Shape", "input_ids", name="size", start=1, end=2)
-        self._op("Squeeze", "size", self._numbers([0]), name="length")
-        self._op("Range", self._numbers(0), "length", self._numbers(1), name="positions")
+        if own.past:
+            self._op("Shape", "past_key_values.0.key", name="before", start=2, end=3)
+            self._op("Add", "before", "size", name="total")
+        begin = self._op("Squeeze", "before", self._numbers([0])) if own.past else self._numbers(0)
+        self._op("Squeeze", "total" if own.past else "size", self._numbers([0]), name="length")
+        self._op("Range", begin, "length", self._numbers(1), name="positions")
         tokens = self._op("Gather", self._weight("wte", own.vocabulary, own.width), "input_ids")
-        return self._op("Add", tokens, self._op("Gather", self._weight("wpe", own.longest, own.width), "positions"))
+        numbers = "position_ids" if own.position_ids else "positions"
+        if not own.rotary:
+            return self._op("Add", tokens, self._op("Gather", self._weight("wpe", own.longest, own.width), numbers))
+        half = own.width // own.heads // 2
+        angles = np.arange(own.longest)[:, None] * 100.0 ** -(np.tile(np.arange(half), 2) / half)
+        for name, function in (("cos", np.cos), ("sin", np.sin)):
+            turned = self._op("Gather", self._constant(f"{name}.table", function(angles).astype(own.dtype)), numbers)
+            axis = self._numbers([1] if own.position_ids else [0])
+            self._op("Unsqueeze", turned, axis, name=name)
+        return tokens
 
     def _mask(self) -> str:
         """Return a bool tensor that broadcasts to [batch, 1, sequence, sequence]: what may be read."""
         own = self.sizes
         if own.mask == "slice":
             triangle = np.tril(np.ones((own.longest, own.longest), bool))[None, None]
-            rows = self._op(
-                "Slice", self._constant("triangle", triangle), self._numbers([0]), "size", self._numbers([2])
-            )
-            mask = self._op("Slice", rows, self._numbers([0]), "size", self._numbers([3]))
+            begin, end = ("before", "total") if own.past else (self._numbers([0]), "size")
+            rows = self._op("Slice", self._constant("triangle", triangle), begin, end, self._numbers([2]))
+            mask = self._op("Slice", rows, self._numbers([0]), end, self._numbers([3]))
         elif own.mask == "trilu":
             ones = numpy_helper.from_array(np.array([1.0], np.float32))
             mask = self._op("ConstantOfShape", self._square(), value=ones)
             mask = self._op("Cast", self._op("Trilu", mask, upper=0), to=TensorProto.BOOL)
         elif own.mask == "compare":
-            columns = self._op("Unsqueeze", "positions", self._numbers([0]))
+            every = self._op("Range", self._numbers(0), "length", self._numbers(1)) if own.past else "positions"
+            columns = self._op("Unsqueeze", every, self._numbers([0]))
             rows = self._op("Unsqueeze", "positions", self._numbers([1]))
             mask = self._op("LessOrEqual", columns, rows)
         else:
@@ -126,21 +172,31 @@ class _Writer:
     def _square(self) -> str:
         return self._op("Concat", "size", "size", axis=0)
 
-    def _attention(self, name: str, x: str, mask: str) -> str:
-        own = self.sizes
+    def _attention(self, layer: int, x: str, mask: str) -> str:
+        own, name = self.sizes, f"h{layer}.attn"
         if own.attention == "Attention":
             weights = self._weight(f"{name}.c_attn.weight", own.width, 3 * own.width)
             mixed = self._fused(x, weights, self._weight(f"{name}.c_attn.bias", 3 * own.width), mask)
             return self._linear(f"{name}.c_proj", mixed, own.width, own.width)
-        both = self._linear(f"{name}.c_attn", x, own.width, 3 * own.width)
+        kept = own.width // own.groups
+        both = self._linear(f"{name}.c_attn", x, own.width, own.width + 2 * kept)
         parts = [f"{name}.{part}" for part in "qkv"]
-        self.nodes.append(helper.make_node("Split", [both], parts, f"{name}.split", axis=2, num_outputs=3))
+        widths = self._numbers([own.width, kept, kept])
+        self.nodes.append(helper.make_node("Split", [both, widths], parts, f"{name}.split", axis=2))
         if own.attention == "MultiHeadAttention":
             return self._linear(f"{name}.c_proj", self._fused(*parts, "", mask), own.width, own.width)
-        apart = self._numbers([0, 0, own.heads, own.width // own.heads])
-        q, k, v = (self._op("Reshape", part, apart) for part in parts)
+        heads = (own.heads, own.heads // own.groups, own.heads // own.groups)
+        apart = [self._numbers([0, 0, count, own.width // own.heads]) for count in heads]
+        q, k, v = (self._op("Reshape", part, sizes) for part, sizes in zip(parts, apart, strict=True))
         q, v = (self._op("Transpose", part, perm=[0, 2, 1, 3]) for part in (q, v))
-        scores = self._op("MatMul", q, self._op("Transpose", k, perm=[0, 2, 3, 1]))
+        if own.past or own.rotary or own.groups > 1:
+            k = self._op("Transpose", k, perm=[0, 2, 1, 3])
+            q, k = (self._turned(part) if own.rotary else part for part in (q, k))
+            k, v = (self._shared(self._behind_past(layer, part, x)) for part, x in (("key", k), ("value", v)))
+            k = self._op("Transpose", k, perm=[0, 1, 3, 2])
+        else:
+            k = self._op("Transpose", k, perm=[0, 2, 3, 1])
+        scores = self._op("MatMul", q, k)
         scores = self._op("Mul", scores, self._scalar((own.width // own.heads) ** -0.5))
         scores = self._op("Where", mask, scores, self._scalar(float(np.finfo(own.dtype).min)))
         mixed = self._op("MatMul", self._op("Softmax", scores, axis=-1), v)
@@ -150,6 +206,27 @@ class _Writer:
     def _fused(self, *reads: str) -> str:
         own = self.sizes
         return self._op(own.attention, *reads, domain="com.microsoft", num_heads=own.heads, unidirectional=1)
+
+    def _turned(self, x: str) -> str:
+        """Rotary positions: the second half of each head, negated, before the first."""
+        half = self.sizes.width // self.sizes.heads // 2
+        first = self._op("Slice", x, self._numbers([0]), self._numbers([half]), self._numbers([3]))
+        second = self._op("Slice", x, self._numbers([half]), self._numbers([2 * half]), self._numbers([3]))
+        other = self._op("Concat", self._op("Neg", second), first, axis=-1)
+        return self._op("Add", self._op("Mul", x, "cos"), self._op("Mul", other, "sin"))
+
+    def _behind_past(self, layer: int, part: str, x: str) -> str:
+        if not self.sizes.past:
+            return x
+        return self._op("Concat", f"past_key_values.{layer}.{part}", x, name=f"present.{layer}.{part}", axis=-2)
+
+    def _shared(self, x: str) -> str:
+        """Heads of keys or values, each as often as it is read."""
+        own = self.sizes
+        if own.groups == 1:
+            return x
+        wide = self._op("Expand", self._op("Unsqueeze", x, self._numbers([2])), self._numbers([1, 1, own.groups, 1, 1]))
+        return self._op("Reshape", wide, self._numbers([0, own.heads, -1, own.width // own.heads]))
 
     def _feed_forward(self, name: str, x: str) -> str:
         width = self.sizes.width

@@ -29,6 +29,8 @@ class Region:
         states: For prefixes: tensors inside that later positions read of earlier ones. Entries hold them, too.
         shared: Those of its nodes that the rest of the model needs, too. They stay; the branch has copies.
         positions: For prefixes: frontier tensors with positions, each with their axis; what it is causal along.
+        pasts: For prefixes: frontier tensors with positions of earlier calls, each with their axis. Calls that have any
+            are computed without the cache.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Region:
     states: tuple[str, ...] = ()
     shared: frozenset[int] = frozenset()
     positions: Mapping[str, int] = field(default_factory=dict)
+    pasts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def granularity(self) -> Granularity:

@@ -19,6 +19,7 @@ import onnx
 from actcache.errors import InvalidSamples
 from actcache.model.model_inputs import Feed, ModelInput, Shape, model_inputs
 from actcache.model.value_hints import ValueHint, value_hints
+from actcache.passes.graph.pasts import past_axes
 
 #: Sizes to try for an unknown axis of a sequence or signal, and of a picture (rank 4 and up).
 _SEQUENCE_SIZES = (64, 224, 320, 48, 128, 32, 16, 8, 7, 512, 1024, 16000, 4, 3, 2, 1)
@@ -85,8 +86,15 @@ def make_samples(
             raise InvalidSamples(
                 f"no values can be made up for this input: its type is {given.type_name}", node=f"input '{given.name}'"
             )
-    source = _Source(inputs, value_hints(model), np.random.default_rng(seed))
-    sizes, way, first = _search(source, run, rows)
+    pasts, hints = past_axes(model), value_hints(model)
+    source = _Source(inputs, hints, np.random.default_rng(seed), pasts)
+    try:
+        sizes, way, first = _search(source, run, rows)
+    except InvalidSamples:
+        if not pasts:
+            raise
+        source = _Source(inputs, hints, np.random.default_rng(seed))
+        sizes, way, first = _search(source, run, rows)
     samples = [first]
     for _ in range(count - 1):
         feed = source.feed(sizes, way)
@@ -96,12 +104,16 @@ def make_samples(
 
 
 class _Source:
-    """Draws feeds for given sizes."""
+    """Draws feeds for given sizes. `empty`: inputs with an axis along which they have no entries."""
 
     def __init__(
-        self, inputs: Sequence[ModelInput], hints: Mapping[str, ValueHint], generator: np.random.Generator
+        self,
+        inputs: Sequence[ModelInput],
+        hints: Mapping[str, ValueHint],
+        generator: np.random.Generator,
+        empty: Mapping[str, int] | None = None,
     ) -> None:
-        self.shapes = _named_shapes(inputs)
+        self.shapes = _named_shapes(inputs, empty or {})
         self.axes = _axes(inputs, self.shapes)
         self.has_flags = any(given.dtype.kind == "b" and len(self.shapes[given.name]) < 2 for given in inputs)
         self._inputs = inputs
@@ -167,12 +179,15 @@ def _accepted(run: Callable[[Feed], object], feed: Feed) -> str | None:
 # -- sizes -------------------------------------------------------------------------------------------
 
 
-def _named_shapes(inputs: Sequence[ModelInput]) -> dict[str, tuple[int | str, ...]]:
-    """Give every unknown axis a name; an input of unknown rank is taken for a matrix."""
+def _named_shapes(inputs: Sequence[ModelInput], empty: Mapping[str, int]) -> dict[str, tuple[int | str, ...]]:
+    """Give every unknown axis a name; an input of unknown rank is taken for a matrix. `empty`: axes of size 0."""
     shapes: dict[str, tuple[int | str, ...]] = {}
     for given in inputs:
         shape: Shape = (None, None) if given.shape is None else given.shape
-        shapes[given.name] = tuple(f"{given.name}[{i}]" if size is None else size for i, size in enumerate(shape))
+        named = [f"{given.name}[{i}]" if size is None else size for i, size in enumerate(shape)]
+        if given.name in empty:
+            named[empty[given.name]] = 0
+        shapes[given.name] = tuple(named)
     return shapes
 
 

@@ -3,8 +3,8 @@
 The hypothesis says along which axis of which tensors positions lie. The interpreter follows every tensor through the
 rules of :mod:`registry`. It fails closed: what no rule proves is ``Ahead``, with the first cause. The proof holds for
 every S and all finite data, given what the runtime checks: that all these tensors have the same size along those axes,
-the ranks of what the region reads, what :mod:`~actcache.passes.rows.named_sizes` asks of other sizes, and
-:attr:`CausalProof.binary_inputs`.
+the ranks of what the region reads, what :mod:`~actcache.passes.rows.named_sizes` asks of other sizes,
+:attr:`CausalProof.binary_inputs`, and that the pasts are empty.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from actcache.passes.refusal import Refusal
 from actcache.passes.rows.declared import Believed
 from actcache.passes.rows.named_sizes import NamedSizes, SizeEquation
 from actcache.passes.rows.registry import MAX_CONTENT, objects
-from actcache.passes.rows.sizes import ONE, Size, Symbols, const
+from actcache.passes.rows.sizes import ONE, ZERO, Size, Symbols, const
 from actcache.passes.rows.state import Mixes, Shape
 
 
@@ -47,6 +47,7 @@ class CausalProof:
     Attributes:
         binary_inputs: Masks that the caller hands in, of which the proof believes that all their elements are 0 or 1,
             and those at position 0 are 1. The lookup has to check that in every call.
+        pasts: Graph inputs that have no entries, each with the axis along which that is so.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class CausalProof:
         believed: Believed,
         named: NamedSizes,
         conditions: Collection[str],
+        pasts: Mapping[str, int],
     ) -> None:
         self._values, self._results, self._believed, self._named = values, results, believed, named
+        self.pasts = pasts
         self.binary_inputs = tuple(sorted(conditions))
 
     def value(self, name: str) -> Value:
@@ -92,7 +95,9 @@ class CausalProof:
 
     def size_equations(self, frontier: Collection[str]) -> tuple[SizeEquation, ...] | None:
         """Return what else has to hold in a call of a region with this frontier; None: that cannot be told from it."""
-        return self._named.equations(frontier)
+        named = self._named.equations(frontier)
+        empty = [SizeEquation((name, axis), 0, ()) for name, axis in self.pasts.items() if name in frontier]
+        return None if named is None else (*empty, *named)
 
     def ranks(self, frontier: Collection[str]) -> dict[str, int]:
         """Return the ranks that tensors of a frontier have to have in a call; of the others any will do."""
@@ -112,6 +117,7 @@ def prove_causal(
     view: GraphView,
     positions: Mapping[str, int],
     *,
+    pasts: Mapping[str, int] | None = None,
     binary_masks: bool = False,
     read: ReadTensor | None = None,
 ) -> CausalProof:
@@ -121,11 +127,14 @@ def prove_causal(
         view: The model.
         positions: Graph inputs, or other tensors that a region reads, with the axis of their positions. All other
             inputs are the same for all positions.
+        pasts: Other graph inputs, with an axis along which they have no entries: positions of earlier calls, in calls
+            that have none.
         binary_masks: Believe of masks that the caller hands in what :attr:`CausalProof.binary_inputs` says, where
             that is needed.
         read: Reads constants that are stored outside the model; without it those are not looked at.
     """
-    interpreter = _Interpreter(view, positions, binary_masks, read)
+    empty = {} if pasts is None else pasts
+    interpreter = _Interpreter(view, positions, empty, binary_masks, read)
     interpreter.run()
     return CausalProof(
         interpreter.values,
@@ -133,14 +142,20 @@ def prove_causal(
         interpreter.believed,
         interpreter.named,
         interpreter.conditions or (),
+        empty,
     )
 
 
 class _Interpreter:
     def __init__(
-        self, view: GraphView, positions: Mapping[str, int], binary_masks: bool, read: ReadTensor | None
+        self,
+        view: GraphView,
+        positions: Mapping[str, int],
+        pasts: Mapping[str, int],
+        binary_masks: bool,
+        read: ReadTensor | None,
     ) -> None:
-        self.view, self.positions = view, positions
+        self.view, self.positions, self.pasts = view, positions, pasts
         self.symbols = Symbols()
         self.believed = Believed(view, ())
         inputs = {name: axis for name, axis in positions.items() if name in view.inputs}
@@ -189,6 +204,8 @@ class _Interpreter:
         return self.handed_in(name, sizes, self.positions[name])
 
     def size(self, name: str, axis: int, declared: int | str | None) -> Size:
+        if self.pasts.get(name) == axis:
+            return ZERO
         if isinstance(declared, int) and declared > 0:
             return const(declared)
         return self.named.size(name, axis) or self.symbols.fresh(f"{name}[{axis}]")
@@ -257,7 +274,8 @@ class _Interpreter:
         found = RULES.get((domain, op.node.op_type))
         if found is None or list(subgraphs(op.node)):
             what = f"{domain + ':' if domain else ''}{op.node.op_type}"
-            raise LooksAhead("no-causal-rule", f"no causal rule for {what}")
+            reason = "the branches of If are not followed" if what == "If" else f"no causal rule for {what}"
+            raise LooksAhead("no-causal-rule", reason)
         result = found(op)
         if len(result.values) < len(op.node.output):
             raise LooksAhead("malformed-node", f"{op.node.op_type} has more outputs than its causal rule knows")

@@ -25,10 +25,15 @@ from actcache.passes.rows.sizes import ONE, ZERO, Size, const
 
 @rule("Concat")
 def concat(op: Op) -> Result:
-    """Joins along an axis that is not one of data's positions. What has none is joined with every position's."""
+    """Joins along an axis that is not one of data's positions. What has none is joined with every position's. Behind
+    or before nothing, positions are as they were: a past that is empty.
+    """
     values = op.present
     rank = len(known(values[0]))
     axis = op.axis(1, rank)
+    parts = [index for index, value in enumerate(values) if known(value)[axis] != ZERO]
+    if len(parts) == 1 and values[parts[0]].data:
+        return _alone(op, values, parts[0], axis)
     places: dict[int, Place] = {}
     for value in values:
         for place in value.places:
@@ -50,6 +55,15 @@ def concat(op: Op) -> Result:
         state = Counted(tuple(places[a] for a in sorted(places)), is_kept)
     result = Value(state, tuple(sizes), form=form)
     return Result([result], {index: axes_of(value) for index, value in enumerate(values)})
+
+
+def _alone(op: Op, values: Sequence[Value], only: int, axis: int) -> Result:
+    """One tensor, joined with others that have no entries."""
+    value = values[only]
+    if any(other.places for other in values if other is not value):
+        raise LooksAhead("concat-positions", "Concat joins positions with a tensor that has none of them")
+    state = stable(value.places, values)
+    return Result([Value(state, known(value), form=value.form)], {only: axes_of(value)})
 
 
 def _joined_form(op: Op, values: Sequence[Value], axis: int, rank: int) -> Form | None:

@@ -27,11 +27,13 @@ from actcache.passes.choice.skipping import Skipping
 from actcache.passes.costs.cost import Costs
 from actcache.passes.cuts import PrefixCut
 from actcache.passes.graph.constant_values import ReadTensor
+from actcache.passes.graph.pasts import past_axes
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import canonical_frontier
 from actcache.passes.refusal import Refusal
 from actcache.passes.region import Region, with_private_constants
 from actcache.passes.rewrite.suffix import plan_states
+from actcache.passes.rewrite.suffix_past import Pasts
 from actcache.passes.rows import RowFree, RowProof, prove_rows, row_hypotheses
 
 
@@ -76,9 +78,10 @@ def choose_prefix(
     """
     refusals: dict[Refusal, None] = {}
     best: PrefixChoice | None = None
-    for positions in position_hypotheses(view):
-        proof = prove_causal(view, positions, binary_masks=True, read=read)
-        search = _Search(view, costs, impure, proof, positions, budget, everything)
+    pasts = past_axes(view.model)
+    for positions in position_hypotheses(view, pasts):
+        proof = prove_causal(view, positions, pasts=pasts, binary_masks=True, read=read)
+        search = _Search(view, costs, impure, proof, positions, pasts, budget, everything)
         found = search.candidate(name)
         if isinstance(found, Refusal):
             refusals |= dict.fromkeys([found, *search.refusals()])
@@ -120,11 +123,12 @@ class _Search:
         impure: Mapping[int, Refusal],
         proof: CausalProof,
         positions: Mapping[str, int],
+        pasts: Mapping[str, int],
         budget: int,
         everything: bool,
     ) -> None:
         self.view, self.costs, self.impure, self.proof = view, costs, impure, proof
-        self.positions, self.budget, self.everything = positions, budget, everything
+        self.positions, self.pasts, self.budget, self.everything = positions, pasts, budget, everything
         self.free = Skipping(view, frozenset(self._without_data()))
 
     def candidate(self, name: str) -> Candidate | Refusal:
@@ -143,7 +147,7 @@ class _Search:
 
     def steps(self, region: Region) -> bool:
         """Whether positions read others, and results of positions are handed out, or those of the last one."""
-        if not region.states:
+        if not (region.states or region.pasts):
             return False
         if any(self.proof.position_axis(name) is not None for name in self.view.outputs):
             return True
@@ -157,7 +161,11 @@ class _Search:
         kept = f"{len(region.states)} tensors ({states})" if region.states else "nothing beside results"
         apart = any(axis is not None for axis in region.frontier_axes.values())
         rows = "each row of the batch by itself" if apart else "the batch as a whole"
-        return f"region '{region.id}' is causal along {where}, {rows}; kept of earlier positions for later ones: {kept}"
+        said = f"region '{region.id}' is causal along {where}, {rows}; kept of earlier positions for later ones: {kept}"
+        if not region.pasts:
+            return said
+        axis = region.pasts[first := next(iter(region.pasts))]
+        return f"{said}; calls that go on from others (axis {axis} of '{first}' is not empty) are not cached"
 
     # -- the cut ---------------------------------------------------------------------------------------
 
@@ -204,6 +212,8 @@ class _Search:
             return Refusal("not-worth", "keeping results of positions would cost more than it saves", name)
         shared = frozenset(copied & around)
         nodes = with_private_constants(self.view, frozenset(inside | copied) - shared) | shared
+        pasts = Pasts(self.view, self.proof, nodes)
+        outs.sort(key=lambda out: pasts.is_read_whole(out))  # the branch hands on the last of them itself
         frontier = canonical_frontier(self.view, nodes, outs)
         states = plan_states(self.view, nodes, frontier, outs, self.proof)
         if isinstance(states, Refusal):
@@ -217,7 +227,15 @@ class _Search:
         rows = self._rows(frontier, [*outs, *own])
         cut = PrefixCut.proven(self.proof, rows, frontier, [*outs, *own], len(own), self.positions)
         return Region(
-            name, nodes, tuple(frontier), tuple(outs), cut, states=tuple(own), shared=shared, positions=self.positions
+            name,
+            nodes,
+            tuple(frontier),
+            tuple(outs),
+            cut,
+            states=tuple(own),
+            shared=shared,
+            positions=self.positions,
+            pasts={past: axis for past, axis in self.pasts.items() if past in frontier},
         )
 
     def _rows(self, frontier: Collection[str], kept: Collection[str]) -> RowProof | None:

@@ -15,6 +15,8 @@ from actcache.passes.cuts.feeds import Array, Feed, first_rows, more_rows, row_c
 _ENOUGH = 12
 #: How many positions are appended to known ones.
 _APPENDED = (1, 2, 5)
+#: How many positions an earlier call has left.
+_PAST = 3
 
 
 class PrefixDivision(Division, frozen=True):
@@ -23,19 +25,30 @@ class PrefixDivision(Division, frozen=True):
     Attributes:
         positions: Graph input to the axis of its positions.
         rows: Graph input to the axis of its rows, where each row has a beginning of its own.
+        pasts: Graph input to the axis along which it has the positions of earlier calls: in the calls that are divided
+            there are none.
     """
 
     positions: Mapping[str, int]
     rows: Mapping[str, int] = {}
+    pasts: Mapping[str, int] = {}
 
     def count(self, sample: Feed) -> int:
         """Return how many positions a sample has; see :meth:`Division.count`."""
         axes = _within(self.positions, sample)
         return row_count(sample, axes) if axes else 0
 
+    def _first_call(self, sample: Feed) -> Feed:
+        """Return a sample without the positions of earlier calls."""
+        pasts, axes = _within(self.pasts, sample), _within(self.positions, sample)
+        if not pasts or not axes:
+            return sample
+        return first_rows(first_rows(sample, pasts, 0), axes, self.count(sample))
+
     def parts(self, sample: Feed) -> Iterator[Part]:
         """Yield beginnings of a sample: no later part is a call of its own; see :meth:`Division.parts`."""
         axes, count = _within(self.positions, sample), self.count(sample)
+        sample = self._first_call(sample)
         for end in sorted({2, (count + 1) // 2, count - 1}):
             if 1 < end < count:
                 yield Part(first_rows(sample, axes, end), 0, end, count)
@@ -47,6 +60,7 @@ class PrefixDivision(Division, frozen=True):
         axes = _within(self.positions, sample)
         if not axes or self.count(sample) == 0:
             return
+        sample = self._first_call(sample)
         largest = max([_ENOUGH, *(size for sequence in sequences for size in sequence)])
         grown = more_rows(sample, axes, -(-largest // self.count(sample)))
         yield from _growing_cases(grown, axes, sequences)
@@ -55,6 +69,7 @@ class PrefixDivision(Division, frozen=True):
         rows = _within(self.rows, full)
         if rows:
             yield from _batch_cases(full, axes, rows)
+        yield from _later_cases(full, axes, _within(self.pasts, full))
 
 
 def _within(axes: Mapping[str, int], sample: Feed) -> dict[str, int]:
@@ -93,6 +108,19 @@ def _batch_cases(full: Feed, axes: Mapping[str, int], rows: Mapping[str, int]) -
     yield Case("half of the rows known", two, prepare=(first,))
     yield Case("other rows, in another order", take(two, rows, order[::-1]), prepare=(two,))
     yield Case("beginnings of different lengths", two, prepare=(take(ended, rows, order[:1]), first), repeat=True)
+
+
+def _later_cases(full: Feed, axes: Mapping[str, int], pasts: Mapping[str, int]) -> Iterator[Case]:
+    """Calls that go on from an earlier one. A mask, say, has the positions of both; the original knows which do."""
+    later, random = first_rows(full, axes, 2), np.random.default_rng(0)
+    for name, axis in pasts.items():
+        shape = [_PAST if a == axis else size for a, size in enumerate(full[name].shape)]
+        later[name] = random.standard_normal(shape).astype(full[name].dtype)
+    for longer in (None, *axes) if pasts else ():
+        name = f"behind {_PAST} positions of an earlier call" + ("" if longer is None else f", '{longer}' has all")
+        both = {} if longer is None else {longer: axes[longer]}
+        feed = later | {n: a for n, a in first_rows(full, both, 2 + _PAST).items() if n in both}
+        yield Case(name, feed, prepare=(full, first_rows(full, axes, 2)), repeat=True)
 
 
 def other_end(feed: Feed, axes: Mapping[str, int], first: int) -> Feed:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import onnx
 
+from actcache.passes.cuts import PrefixCut
 from actcache.passes.graph.constant_values import ReadTensor
 from actcache.passes.graph.entries import keep
 from actcache.passes.graph.nodes import is_constant_node
@@ -30,6 +31,7 @@ from actcache.passes.graph.rename import rename_reads, rename_writes
 from actcache.passes.graph.view import GraphView
 from actcache.passes.region import Region
 from actcache.passes.rewrite.annotations import move_annotations
+from actcache.passes.rewrite.certain_shapes import certain_shapes
 from actcache.passes.rewrite.fill_up import fill_up
 from actcache.passes.rewrite.kept_region import keep_region
 from actcache.passes.rewrite.key_constants import (
@@ -49,9 +51,8 @@ from actcache.passes.rewrite.placement import (
     wanted_inside,
 )
 from actcache.passes.rewrite.prefix_branch import prefix_branch
-from actcache.passes.rewrite.suffix import SuffixBranch
+from actcache.passes.rewrite.suffix_branch import SuffixBranch
 from actcache.passes.rewrite.weight_samples import can_be_sampled, sample_name, sample_numbers
-from actcache.passes.rows import prove_rows
 
 DOMAIN = "ai.actcache"
 OPSET = 1
@@ -99,17 +100,6 @@ def outline_in(
     _Outliner(current, now, fingerprint, certain_shapes(view, region), constants, weight_file, suffix).run()
 
 
-def certain_shapes(view: GraphView, region: Region) -> frozenset[str]:
-    """Return the live-outs whose fixed shape follows from the graph's inputs and constants, whatever the model says."""
-    stated = {name: view.shape(name) or () for name in region.live_outs}
-    fixed = [name for name, shape in stated.items() if all(isinstance(size, int) for size in shape)]
-    if not fixed:
-        return frozenset()
-    proof = prove_rows(view, {}, unread=view.inputs)  # no lookup checks what a shape was derived from
-    known = {name: shape for name in fixed if (shape := proof.shape(name)) is not None}
-    return frozenset(name for name, shape in known.items() if tuple(size.value for size in shape) == stated[name])
-
-
 def mark_of(region_id: str) -> str:
     """Return what is appended to the names that a region's branch cannot keep."""
     return f"@{region_id}"
@@ -133,6 +123,7 @@ class _Outliner:
         nodes = [self.graph.node[index] for index in sorted(region.nodes)]
         tensors = map(view.initializer, unpacked_by(nodes, view.initializers))
         self.unpacked = {t.name for t in tensors if t is not None and can_be_sampled(t, view.opsets[""])}
+        self.complete = {} if suffix is None else suffix.complete
         copies = [name for index in region.shared for name in view.writes[index]]
         own = (*region.compact_axes(), *region.live_outs) if suffix is None else copies
         self.inside = {name: name + self.mark for name in own}
@@ -237,7 +228,8 @@ class _Outliner:
         if self.suffix is not None:
             branch.initializer.extend(self.suffix.initializers)
             self._keep_region(branch.node[-1], moved)
-        branch.output.extend(self._handed_on(name, f"{name}{self.mark}.stored") for name in self.region.live_outs)
+        for name in self.region.live_outs:
+            branch.output.append(self._handed_on(name, self.complete.get(name, f"{name}{self.mark}.stored")))
         move_annotations(self.graph, branch, self._written(), self.inside)
         if self.suffix is None:
             self._move_values(branch)
@@ -254,11 +246,11 @@ class _Outliner:
         node = onnx.helper.make_node(
             "CacheStore",
             inputs,
-            [f"{n}{self.mark}.stored" for n in self.region.live_outs],
+            [f"{n}{self.mark}.stored" for n in self.region.live_outs if n not in self.complete],
             f"CacheStore {self.region.id}",
             domain=DOMAIN,
         )
-        node.attribute.extend(self._identity_attributes())
+        node.attribute.extend(self._identity_attributes(len(self.complete)))
         take_constants(node, [(self.inside.get(n, n), n) for n in self.constants.names if n in constants])
         found = [(sample_name(t.name, self.mark), t.name, sample_numbers(t, self.weight_file)) for t in sampled]
         take_samples(node, found)
@@ -279,13 +271,16 @@ class _Outliner:
         cover_constants(node, self.constants)
         return node
 
-    def _identity_attributes(self) -> list[onnx.AttributeProto]:
-        make = onnx.helper.make_attribute
+    def _identity_attributes(self, complete: int = 0) -> list[onnx.AttributeProto]:
+        """Return the attributes of both operators. `complete`: so many live-outs the branch hands on itself."""
+        make, cut = onnx.helper.make_attribute, self.region.cut
+        if isinstance(cut, PrefixCut):
+            cut = replace(cut, states=cut.states + complete)
         return [
             make("region", self.region.id),
             make("fingerprint", self.fingerprint),
             make("output_types", [self.view.dtype(n) or 0 for n in self.region.kept]),
-            *self.region.cut.attributes(),
+            *cut.attributes(),
         ]
 
     def _if(self, branch: onnx.GraphProto) -> onnx.NodeProto:

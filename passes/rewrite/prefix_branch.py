@@ -7,7 +7,8 @@ from actcache.passes.graph.constant_values import ReadTensor
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
 from actcache.passes.region import Region
-from actcache.passes.rewrite.suffix import SuffixBranch, SuffixNames, build_suffix, plan_states
+from actcache.passes.rewrite.suffix import build_suffix, plan_states
+from actcache.passes.rewrite.suffix_branch import SuffixBranch, SuffixNames
 
 
 def prefix_branch(view: GraphView, region: Region, mark: str, read: ReadTensor | None = None) -> SuffixBranch | None:
@@ -21,13 +22,13 @@ def prefix_branch(view: GraphView, region: Region, mark: str, read: ReadTensor |
     """
     if region.granularity != "prefix":
         return None
-    proof = prove_causal(view, region.positions, binary_masks=True, read=read)
+    proof = prove_causal(view, region.positions, pasts=region.pasts, binary_masks=True, read=read)
     states = plan_states(view, region.nodes, region.frontier, region.live_outs, proof)
     if isinstance(states, Refusal) or not set(region.states).issuperset(set(states).difference(region.live_outs)):
         raise ValueError(f"region '{region.id}' is no longer proven to be causal")
     names = SuffixNames(
         compact={name: name + mark for name in region.compact_axes()},
-        cached={state: f"{state}{mark}.cached" for state in states},
+        cached={name: f"{name}{mark}.cached" for name in (*region.live_outs, *states)},
         mark=mark,
     )
     return build_suffix(view, region.nodes, region.frontier, region.live_outs, states, proof, names)

@@ -12,8 +12,7 @@ region's own nodes compute, whatever the sizes are: nothing is taken for equal t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import onnx
@@ -23,46 +22,18 @@ from actcache.passes.causal.state import Value
 from actcache.passes.graph.nodes import subgraphs
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
+from actcache.passes.rewrite.suffix_branch import SuffixBranch, SuffixNames
+from actcache.passes.rewrite.suffix_past import Pasts
 from actcache.passes.rewrite.suffix_resumed import Resumed
 from actcache.passes.rewrite.suffix_sizes import SuffixSizes
 from actcache.passes.rewrite.suffix_states import NoSuffix, StateChoice
-from actcache.passes.rewrite.suffix_ways import go_on
+from actcache.passes.rewrite.suffix_ways import go_on, is_kept
 
 #: The axes along which only the suffix is wanted; ``short``: of sizes, those that they have in the suffix.
 Version = frozenset[int] | Literal["short"]
 FULL: frozenset[int] = frozenset()
 #: Before, Slice and Pad had their numbers as attributes.
 OLDEST = 11
-
-
-@dataclass(frozen=True)
-class SuffixNames:
-    """What a branch shares with the operators around it.
-
-    Attributes:
-        compact: Frontier tensor with positions to the tensor of its positions P … S-1.
-        cached: State or live-out to the tensor of its positions 0 … P-1.
-        mark: Is appended to the name of whatever is written in the branch and is not what the original writes.
-    """
-
-    compact: Mapping[str, str]
-    cached: Mapping[str, str]
-    mark: str
-
-
-@dataclass(frozen=True)
-class SuffixBranch:
-    """What computes the suffix.
-
-    Attributes:
-        nodes: In order. Constants are read by their own names, the whole frontier too.
-        initializers: Small constants of the nodes.
-        computed: Per live-out and per state the tensor of its positions P … S-1.
-    """
-
-    nodes: list[onnx.NodeProto]
-    initializers: list[onnx.TensorProto]
-    computed: Mapping[str, str]
 
 
 def plan_states(
@@ -103,7 +74,7 @@ def build_suffix(
         raise ValueError(str(problem.refusal)) from problem
     if list(states) != builder.states.names:
         raise ValueError(f"the region's states are {builder.states.names}, not {list(states)}")
-    return SuffixBranch(builder.nodes, builder.sizes.initializers, computed)
+    return SuffixBranch(builder.nodes, builder.sizes.initializers, computed, builder.complete())
 
 
 class _Builder:
@@ -122,6 +93,8 @@ class _Builder:
         self.frontier, self.live_outs = frozenset(frontier), tuple(live_outs)
         self.nodes: list[onnx.NodeProto] = []
         self.made: dict[tuple[str, Version], str] = {}
+        self.appended: dict[str, str] = {}  # states that are a past and what is put behind it, to the suffix of that
+        self.pasts = Pasts(view, proof, self.inside)
         self.states = StateChoice(view, proof, frontier, self.live_outs)
         if view.opsets.get("", 1) < OLDEST:
             raise NoSuffix(f"the model's opset is {view.opsets.get('', 1)}; suffixes need {OLDEST} at least")
@@ -136,13 +109,28 @@ class _Builder:
         for index in sorted(self.inside):
             if self.view.writes[index] and self.view.constants.issuperset(self.view.writes[index]):
                 self.nodes.append(self.view.model.graph.node[index])
-        for name in self.live_outs:
-            self.suffix(name)
+        for name in sorted(self.live_outs, key=lambda name: self.pasts.put_behind(name) is not None):
+            if name not in self.appended:
+                self.suffix(name)
         done = 0
         while done < len(self.states.names):  # the suffix of a state may need another one
             self.suffix(self.states.names[done])
             done += 1
-        return {name: self.suffix(name) for name in (*self.live_outs, *self.states.names)}
+        return {name: self.stored(name) for name in (*self.live_outs, *self.states.names)}
+
+    def stored(self, name: str) -> str:
+        """Return the suffix of a live-out or state as entries hold it."""
+        handed_on = name in self.live_outs and name not in self.complete()
+        return self.suffix(name) if handed_on or name not in self.appended else self.appended[name]
+
+    def complete(self) -> dict[str, str]:
+        """Return the last live-outs, as far as the branch has all positions of them: all but the first, at most."""
+        found = {}
+        for name in self.live_outs[:0:-1]:
+            if name not in self.appended:
+                break
+            found[name] = self.made[name, FULL]
+        return found
 
     def suffix(self, name: str) -> str:
         """Return the tensor that holds the suffix of data with one plain axis of positions."""
@@ -172,10 +160,24 @@ class _Builder:
         state = self.states.choose(name)
         if state != name:
             return self.node(index, name, FULL)
-        axis = self.proof.position_axis(name)
-        whole = f"{name}{self.names.mark}.all"
-        self.add(onnx.helper.make_node("Concat", [self.cached(name), self.suffix(name)], [whole], axis=axis))
+        whole, parts = f"{name}{self.names.mark}.all", [self.cached(name)]
+        if self.pasts.put_behind(name):
+            parts = self.past_and_cached(index, name)
+        else:
+            parts.append(self.suffix(name))
+        self.add(onnx.helper.make_node("Concat", parts, [whole], axis=self.proof.position_axis(name)))
         return whole
+
+    def past_and_cached(self, index: int, name: str) -> list[str]:
+        """Return what a past, what is known and the suffix are put together of: the past or what is known is empty."""
+        parts, data = [], self.pasts.put_behind(name)
+        for read in self.view.model.graph.node[index].input:
+            if read == data:
+                self.appended[name] = self.suffix(read)
+                parts += [self.cached(name), self.appended[name]]
+            else:
+                parts.append(self.tensor(read, FULL))
+        return parts
 
     def of_frontier(self, name: str, value: Value, version: Version) -> str:
         if version == "short":
@@ -255,6 +257,8 @@ class _Builder:
         if len(version) > 1 or name != source.output[0]:
             reason = "it goes along two axes of positions, or more than its first output is read"
             raise NoSuffix(reason, self.label(name))
+        if self.proof.pasts and not is_kept(source):
+            raise NoSuffix("behind a past, it would not be what it is in the original", self.label(name))
         reads, part = source.input, f"{name}{self.tag(version, 1)}"
         at = Resumed(
             *(source, part, min(version), self.sizes),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import onnx
+
 from actcache.passes.causal.registry import MICROSOFT
 from actcache.passes.graph.op_facts import canonical_domain
 from actcache.passes.rewrite.suffix_attention import attend, attend_in_groups, attend_packed, attend_with_past, turn
@@ -17,6 +19,13 @@ _WAYS = {
     (MICROSOFT, "GroupQueryAttention"): attend_in_groups,
     (MICROSOFT, "RotaryEmbedding"): turn,
 }
+
+
+def is_kept(source: onnx.NodeProto) -> bool:
+    """Whether a node is the original's, whatever sizes it gets, where no earlier position is known."""
+    way = _WAYS.get((canonical_domain(source.domain), source.op_type), compute_all)
+    masked = way is attend and not any(a.name == "is_causal" and a.i for a in source.attribute)
+    return masked or way in (recur, convolve, compute_all, turn)
 
 
 def go_on(at: Resumed) -> None:

@@ -9,7 +9,7 @@ from graphs import model, view
 from actcache.passes.cuts import WholeCut
 from actcache.passes.graph.view import GraphView
 from actcache.passes.region import Region
-from actcache.passes.rewrite.outline import certain_shapes
+from actcache.passes.rewrite.certain_shapes import certain_shapes
 from actcache.passes.rows import prove_rows
 
 SCALED = """g (float[N, 3] x, float s) => (float[N, 3] y) {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -20,10 +20,11 @@ WIDTH, HEADS, WORDS, MOST = 8, 2, 11, 24
 
 @dataclass(frozen=True)
 class Sketch:
-    """A model, and along which axes of its inputs positions lie."""
+    """A model, and along which axes of its inputs positions lie; `pasts`: along which others have none."""
 
     model: onnx.ModelProto
     positions: dict[str, int]
+    pasts: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def view(self) -> GraphView:

@@ -17,7 +17,8 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from actcache.passes.causal import Ahead, Causal, CausalProof, Counted, prove_causal
 from actcache.passes.refusal import Refusal
-from actcache.passes.rewrite.suffix import SuffixNames, build_suffix, plan_states
+from actcache.passes.rewrite.suffix import build_suffix, plan_states
+from actcache.passes.rewrite.suffix_branch import SuffixNames
 from tests.conformance.causal.sketches import MOST, WORDS, Sketch
 
 Array = npt.NDArray[Any]
@@ -43,6 +44,8 @@ def feed(sketch: Sketch, count: int, rows: int = 2, seed: int = 0) -> Feed:
         shape = [d.dim_value or {"B": rows, "S": count, "F": 8}.get(d.dim_param, 3) for d in tensor.shape.dim]
         if value.name in sketch.positions:
             shape[sketch.positions[value.name]] = count
+        if value.name in sketch.pasts:
+            shape[sketch.pasts[value.name]] = 0
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
         made[value.name] = _drawn(random, value.name, shape, dtype)
     return made
@@ -255,7 +258,7 @@ def _cached(value: Array, proof: CausalProof, name: str, first: int) -> Array:
 
 def proven(sketch: Sketch, **options: Any) -> CausalProof:
     """Prove a sketch."""
-    return prove_causal(sketch.view, sketch.positions, **options)
+    return prove_causal(sketch.view, sketch.positions, pasts=sketch.pasts, **options)
 
 
 def looks_ahead(sketch: Sketch, output: str = "y", axis: int = 1, count: int = 6, seed: int = 0) -> bool:

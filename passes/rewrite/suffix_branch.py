@@ -1,0 +1,41 @@
+"""What a branch of a suffix shares with the operators around it, and what it gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx
+
+
+@dataclass(frozen=True)
+class SuffixNames:
+    """What a branch shares with the operators around it.
+
+    Attributes:
+        compact: Frontier tensor with positions to the tensor of its positions P … S-1.
+        cached: State or live-out to the tensor of its positions 0 … P-1.
+        mark: Is appended to the name of whatever is written in the branch and is not what the original writes.
+    """
+
+    compact: Mapping[str, str]
+    cached: Mapping[str, str]
+    mark: str
+
+
+@dataclass(frozen=True)
+class SuffixBranch:
+    """What computes the suffix.
+
+    Attributes:
+        nodes: In order. Constants are read by their own names, the whole frontier too.
+        initializers: Small constants of the nodes.
+        computed: Per live-out and per state the tensor of its positions P … S-1.
+        complete: Some of the last live-outs to the tensor of all their positions, where the branch has it anyway, and
+            not what the region gives in a call to which the proof does not apply.
+    """
+
+    nodes: list[onnx.NodeProto]
+    initializers: list[onnx.TensorProto]
+    computed: Mapping[str, str]
+    complete: Mapping[str, str]

@@ -1,0 +1,164 @@
+"""Keys and values of earlier calls in front of the call's own: with none of them, positions read earlier ones only."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from actcache.passes.causal import Ahead
+from actcache.passes.graph.pasts import past_axes
+from actcache.passes.graph.view import GraphView
+from actcache.passes.refusal import Refusal
+from actcache.passes.rewrite.suffix import build_suffix, plan_states
+from actcache.passes.rewrite.suffix_branch import SuffixBranch, SuffixNames
+from actcache.passes.rows import SizeEquation
+from benchmarks.decoders import Decoder
+from tests.conformance.causal.sketches import MIXED, Sketch, build
+from tests.conformance.causal.truth import proven, wrong_suffixes, wrongly_proven
+
+GPT2 = Decoder(layers=1, width=8, heads=2, longest=24, vocabulary=11, past=True, mask="slice", padding=True)
+LLAMA = Decoder(
+    layers=2, width=16, heads=4, longest=24, vocabulary=11, past=True, padding=True, rotary=True, groups=2,
+    position_ids=True,
+)  # fmt: skip
+DECODERS = {
+    "bare": Decoder(layers=1, width=8, heads=2, longest=24, vocabulary=11, past=True),
+    "gpt2": GPT2,
+    "llama": LLAMA,
+}
+
+
+def sketch_of(sizes: Decoder) -> Sketch:
+    """A decoder as the other sketches are: rows are called B."""
+    model = sizes.model()
+    for value in model.graph.input:
+        value.type.tensor_type.shape.dim[0].dim_param = "B"
+    positions = {value.name: 1 for value in model.graph.input if "past" not in value.name}
+    return Sketch(model, positions, past_axes(model))
+
+
+def branch(sketch: Sketch, outputs: list[str]) -> SuffixBranch:
+    """The branch of the whole graph."""
+    view, proof = sketch.view, proven(sketch, binary_masks=True)
+    nodes = range(len(view.model.graph.node))
+    states = plan_states(view, nodes, view.inputs, outputs, proof)
+    assert not isinstance(states, Refusal), states
+    names = SuffixNames({n: f"{n}.compact" for n in sketch.positions}, {n: f"{n}.cached" for n in outputs}, "@r")
+    return build_suffix(view, nodes, view.inputs, outputs, states, proof, names)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_without_a_past_a_decoder_is_causal_and_right_after_every_prefix(name: str) -> None:
+    sketch = sketch_of(DECODERS[name])
+    assert len(sketch.pasts) == 2 * DECODERS[name].layers
+    proof, outputs = proven(sketch, binary_masks=True), list(sketch.view.outputs)
+    assert [proof.position_axis(output) for output in outputs] == [1] + [2] * len(sketch.pasts)
+    assert not list(wrongly_proven(sketch, proof, (5,)))
+    assert not list(wrong_suffixes(sketch, proof, outputs, 5, optimised=True))
+
+
+def test_that_there_is_no_past_has_to_hold_in_a_call() -> None:
+    sketch = sketch_of(GPT2)
+    found = proven(sketch, binary_masks=True).size_equations(sketch.view.inputs)
+    assert found is not None
+    assert {equation for equation in found if not equation.terms} == {
+        SizeEquation((f"past_key_values.0.{part}", 2), 0, ()) for part in ("key", "value")
+    }
+
+
+def test_one_concat_serves_calls_with_a_past_and_calls_that_know_a_beginning() -> None:
+    made = branch(sketch_of(GPT2), ["logits", "present.0.key", "present.0.value"])
+    for part in ("key", "value"):
+        whole = made.complete[f"present.0.{part}"]
+        (node,) = (node for node in made.nodes if whole in node.output)
+        own = made.computed[f"present.0.{part}"]
+        assert list(node.input) == [f"past_key_values.0.{part}", f"present.0.{part}.cached", own]
+        (maker,) = (node for node in made.nodes if own in node.output)
+        assert maker.op_type == "Transpose", "entries hold what the call computed, without a past"
+
+
+def test_the_last_results_come_from_the_branch_and_one_at_least_from_the_store() -> None:
+    sketch = sketch_of(GPT2)
+    assert list(branch(sketch, ["present.0.key", "present.0.value", "logits"]).complete) == []
+    assert list(branch(sketch, ["present.0.key", "present.0.value"]).complete) == []
+    view = sketch.view
+    del view.model.graph.output[0]
+    made = branch(sketch, ["present.0.key", "logits", "present.0.value"])
+    assert list(made.complete) == ["present.0.value"]
+
+
+def test_with_a_past_nothing_is_proven() -> None:
+    sketch = sketch_of(GPT2)
+    proof = proven(Sketch(sketch.model, sketch.positions), binary_masks=True)
+    state = proof.state("logits")
+    assert isinstance(state, Ahead) and state.refusal.rule == "concat-positions"
+
+
+def test_positions_of_two_kinds_in_one_row_are_refused() -> None:
+    sketch = build(
+        "int64[B, S] ids, float[B, P, 8] past",
+        "h = Gather(wte, ids)  both = Concat<axis=1>(past, h, h)  y = Relu(both)",
+        {"ids": 1},
+    )
+    proof = proven(Sketch(sketch.model, sketch.positions, {"past": 1}))
+    refusal = proof.refusal("both")
+    assert refusal is not None and refusal.rule == "concat-positions"
+
+
+def test_a_fused_attention_that_closes_positions_itself_is_refused_behind_a_past() -> None:
+    """Which keys it leaves to fewer queries depends on the version of onnxruntime, and a call with a past is such."""
+    sketch = build(
+        "int64[B, S] ids, float[B, P, 8] past_k, float[B, P, 8] past_v",
+        """h = Gather(wte, ids)  k0 = MatMul(h, wk)  v0 = MatMul(h, wv)  k = Concat<axis=1>(past_k, k0)
+        v = Concat<axis=1>(past_v, v0)  y = Attention<is_causal=1, q_num_heads=2, kv_num_heads=2>(h, k, v)""",
+        {"ids": 1},
+        opset=23,
+    )
+    sketch = Sketch(sketch.model, sketch.positions, past_axes(sketch.model))
+    assert sketch.pasts == {"past_k": 1, "past_v": 1}
+    proof, view = proven(sketch), sketch.view
+    refusal = plan_states(view, range(len(view.model.graph.node)), view.inputs, ["y"], proof)
+    assert isinstance(refusal, Refusal) and "is_causal" in refusal.reason
+
+
+def test_a_mask_that_a_past_widens_is_followed() -> None:
+    """A mask made for past and call together, of which the rows of the call are cut out."""
+    sketch = build(
+        "int64[B, S] ids, float[B, 2, P, 4] past",
+        f"""sh = Shape(ids)  s = Gather<axis=0>(sh, axis1)  ps = Shape(past)  p = Gather<axis=0>(ps, axis2)
+        t = Add(s, p)  square = Concat<axis=0>(t, t)  open = ConstantOfShape(square)  closed = Add(open, low)
+        far = Trilu<upper=1>(closed, one)  bias = Slice(far, p, t, axis0)
+        h = Gather(wte, ids)  q0 = MatMul(h, wq)  k0 = MatMul(h, wk)
+        q1 = Reshape(q0, heads)  k1 = Reshape(k0, heads)  q = Transpose<perm=[0,2,1,3]>(q1)
+        kn = Transpose<perm=[0,2,1,3]>(k1)  v = Concat<axis=2>(past, kn)  k = Transpose<perm=[0,1,3,2]>(v)
+        sc0 = MatMul(q, k)  sc2 = Add(sc0, bias)  {MIXED}""",
+        {"ids": 1},
+    )
+    sketch = Sketch(sketch.model, sketch.positions, past_axes(sketch.model))
+    proof = proven(sketch)
+    assert proof.position_axis("y") == 1, proof.refusal("y")
+    assert not list(wrong_suffixes(sketch, proof, ["y", "v"]))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "nodes", "expected"),
+    [
+        ("float[B, 2, P, 4] a", "y = Concat<axis=-2>(a, c)", {"a": 2}),
+        ("float[B, 2, 5, 4] a", "y = Concat<axis=2>(a, c)", {}),
+        ("float[B, P, 8] a, float[B, Q, 8] b", "y = Concat<axis=1>(a, b)", {}),
+        ("float[B, 2, P, 4] a", "y = Concat<axis=2>(c, a)", {}),
+        ("int64[B, P] a", "d = Cast<to=7>(c)  y = Concat<axis=0>(a, d)", {}),
+    ],
+)
+def test_pasts_are_what_stands_in_front(inputs: str, nodes: str, expected: dict[str, int]) -> None:
+    model = onnx.parser.parse_model(f"""<ir_version: 9, opset_import: ["" : 20]>
+        g ({inputs}, float[B, 2, S, 4] x) => (float[N] y) {{ c = Relu(x)  {nodes} }}""")
+    assert past_axes(model) == expected
+
+
+def test_constants_that_a_call_begins_with_are_no_pasts() -> None:
+    begin = onnx.numpy_helper.from_array(np.zeros((1, 2, 8), np.float32), "a")
+    sketch = build("int64[B, S] ids", "h = Gather(wte, ids)  y = Concat<axis=1>(a, h)", {"ids": 1})
+    sketch.model.graph.initializer.append(begin)
+    assert past_axes(sketch.model) == {} and GraphView(sketch.model).inputs
