@@ -21,8 +21,10 @@ from actcache.passes.causal.hypotheses import position_hypotheses
 from actcache.passes.graph.constant_values import ReadTensor
 from actcache.passes.graph.entries import keep
 from actcache.passes.graph.order import topological
+from actcache.passes.graph.pasts import past_axes
 from actcache.passes.graph.rename import rename_reads, rename_writes
 from actcache.passes.graph.view import GraphView
+from actcache.passes.rewrite.suffix_past import Pasts
 
 #: Appended to names of what is new.
 MARK, FULL = "@last", "@full"
@@ -56,19 +58,19 @@ def read_last(view: GraphView, outputs: Sequence[str], read: ReadTensor | None =
             raise InvalidOption(f"output '{name}' is not of type float or double", hint="leave out --reads")
     if view.opsets.get("", 0) < _OPSET:
         raise InvalidOption(f"--reads needs opset {_OPSET} or later", hint="convert the model, or leave --reads out")
-    positions, proof = _proof(view, outputs, read)
+    proof = _proof(view, outputs, read)
     axes = {name: axis for name in outputs if (axis := proof.position_axis(name)) is not None}
-    _Shortener(view, proof, axes, next(iter(positions.items()))).run()
+    _Shortener(view, proof, axes).run()
     return axes
 
 
-def _proof(view: GraphView, outputs: Sequence[str], read: ReadTensor | None) -> tuple[Mapping[str, int], CausalProof]:
-    reason = "no input is a sequence of variable length"
-    for positions in position_hypotheses(view):
-        proof = prove_causal(view, positions, binary_masks=True, read=read)
+def _proof(view: GraphView, outputs: Sequence[str], read: ReadTensor | None) -> CausalProof:
+    reason, pasts = "no input is a sequence of variable length", past_axes(view.model)
+    for positions in position_hypotheses(view, pasts):
+        proof = prove_causal(view, positions, pasts=pasts, binary_masks=True, read=read)
         unknown = [name for name in outputs if proof.position_axis(name) is None]
         if not unknown:
-            return positions, proof
+            return proof
         reason = str(proof.refusal(unknown[0]) or f"'{unknown[0]}' has no axis of exactly the positions")
     hint = "leave out --reads"
     raise InvalidOption(f"output '{outputs[0]}' is not proven to have positions: {reason}", hint=hint)
@@ -81,13 +83,11 @@ class _Shortener:
         view: The model.
         proof: What is proven of its positions.
         outputs: Outputs of which the last position is read, with the axes of their positions.
-        source: A graph input and the axis of its positions, which tells how many there are.
     """
 
-    def __init__(
-        self, view: GraphView, proof: CausalProof, outputs: Mapping[str, int], source: tuple[str, int]
-    ) -> None:
-        self.view, self.proof, self.outputs, self.source = view, proof, outputs, source
+    def __init__(self, view: GraphView, proof: CausalProof, outputs: Mapping[str, int]) -> None:
+        self.view, self.proof, self.outputs = view, proof, outputs
+        self.pasts = Pasts(view, proof, range(len(view.writes)))
         self.graph = view.model.graph
         self.full = {name for name in view.outputs if name not in outputs}
         self.last = dict(outputs)
@@ -98,6 +98,7 @@ class _Shortener:
         for index in range(len(self.view.writes) - 1, -1, -1):
             self._ask(index)
         cut = {name: axis for name, axis in self.last.items() if self.view.producer.get(name) not in self.short}
+        sources = {name: self._source(name, cut) for name in self.outputs}
         moved = {name: name + (FULL if name in cut else MARK) for name in self.outputs}
         for node in self.graph.node:
             rename_reads(node, moved)
@@ -107,7 +108,7 @@ class _Shortener:
         for index in self.short:
             rename_reads(self.graph.node[index], {moved.get(name, name): name + MARK for name in cut})
         for name, axis in self.outputs.items():
-            self._finish(name, axis)
+            self._finish(name, axis, moved.get(sources[name], sources[name]), cut[sources[name]])
         nodes = topological([*self.graph.node, *self.added])
         copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
         del self.graph.node[:]
@@ -126,9 +127,15 @@ class _Shortener:
         self.full.update(name for name in self.view.reads[index] if operands is None or name not in operands)
 
     def _operands(self, index: int, axis: int) -> dict[str, int] | None:
-        """Return what a node reads of the positions that it computes along an axis; None: not those alone."""
+        """Return what a node reads of the positions that it computes along an axis; None: not those alone.
+
+        The proof is about calls without a past, but others are shortened as well. There, operands of one number of
+        positions may have different ones.
+        """
         result, node = self.proof.result(index), self.view.model.graph.node[index]
         if result is None or axis in result.whole or len(self.view.reads[index]) > len(set(node.input) - {""}):
+            return None
+        if any(self.pasts.put_behind(name) for name in self.view.writes[index]):
             return None
         found: dict[str, int] = {}
         for number, name in enumerate(node.input):
@@ -140,7 +147,13 @@ class _Shortener:
                 return None
             if found.setdefault(name, own) != own or self.last.get(name, own) != own:
                 return None
-        return found
+        return None if self.proof.pasts and len(found) > 1 else found
+
+    def _source(self, name: str, cut: Mapping[str, int]) -> str:
+        """Return the tensor with all positions that the last ones of an output are computed from."""
+        while name not in cut:
+            name = next(iter(self._operands(self.view.producer[name], self.last[name]) or ()))
+        return name
 
     # -- new nodes -------------------------------------------------------------------------------------
 
@@ -149,9 +162,8 @@ class _Shortener:
         bounds = [self._constant(f"{target}.{what}", [number]) for what, number in numbers.items()]
         self._node("Slice", [name, *bounds], target)
 
-    def _finish(self, name: str, axis: int) -> None:
-        """Hand the last position out in its place, NaN in all others."""
-        source, source_axis = self.source
+    def _finish(self, name: str, axis: int, source: str, source_axis: int) -> None:
+        """Hand the last position out in its place, NaN in all others; `source` has as many."""
         one, rank = f"{name}{MARK}.one", len(self.view.shape(name) or self.proof.shape(name) or ())
         self._slice(name + MARK, one, axis, 1)
         sizes = [self._size(source, source_axis, f"{name}{MARK}.positions"), self._size(one, axis, f"{one}.positions")]

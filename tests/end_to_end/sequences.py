@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -56,20 +57,40 @@ class Sequences:
         """Tokens of so many rows."""
         return np.random.default_rng(seed).integers(0, self.sizes.vocabulary, (rows, length))
 
-    def feed(self, ids: Array) -> Feed:
-        """A call without padding."""
-        return {"input_ids": ids, **({"attention_mask": np.ones_like(ids)} if self.sizes.padding else {})}
+    def feed(self, ids: Array, past: Sequence[Array] = ()) -> Feed:
+        """A call without padding. `past`: the keys and values that the call before gave; none: it is the first."""
+        return feed_of(self.sizes, ids, past)
 
     def counted(self, session: ort.InferenceSession, ids: Array) -> tuple[Array, Counts]:
         """The logits of a call, and what it found."""
+        results, counts = self.outputs(session, self.feed(ids))
+        return results[0], counts
+
+    def outputs(self, session: ort.InferenceSession, feed: Feed) -> tuple[list[Array], Counts]:
+        """All that a call gives, and what it found."""
         before = self._counts()
-        result: Array = session.run(None, self.feed(ids))[0]
+        results: list[Array] = session.run(None, feed)
         after = self._counts()
-        return result, Counts(after.hits - before.hits, after.misses - before.misses)
+        return results, Counts(after.hits - before.hits, after.misses - before.misses)
 
     def _counts(self) -> Counts:
         counts = actcache.stats()["regions"].get(self.region, {"hits": 0, "misses": 0})
         return Counts(counts["hits"], counts["misses"])
+
+
+def feed_of(sizes: Decoder, ids: Array, past: Sequence[Array] = ()) -> Feed:
+    """A call without padding; see :meth:`Sequences.feed`."""
+    feed: Feed = {"input_ids": ids}
+    rows, before = len(ids), past[0].shape[2] if past else 0
+    if sizes.padding:
+        feed["attention_mask"] = np.ones((rows, before + ids.shape[1]), np.int64)
+    if sizes.position_ids:
+        feed["position_ids"] = np.tile(np.arange(before, before + ids.shape[1]), (rows, 1))
+    if sizes.past:
+        empty = np.zeros((rows, sizes.heads // sizes.groups, 0, sizes.width // sizes.heads), np.float32)
+        names = [f"past_key_values.{layer}.{part}" for layer in range(sizes.layers) for part in ("key", "value")]
+        feed |= dict(zip(names, past or [empty] * len(names), strict=True))
+    return feed
 
 
 def options(threads: int = 1) -> ort.SessionOptions:
@@ -92,9 +113,7 @@ def _compiled(sizes: Decoder, asked: tuple[tuple[str, Any], ...]) -> tuple[Path,
     original = folder / f"sequence{next(_NUMBERS)}.onnx"  # regions are counted by their names
     onnx.save_model(sizes.model(), original)
     rows = sizes.batch if isinstance(sizes.batch, int) else 2
-    sample: Feed = {"input_ids": np.random.default_rng(9).integers(0, sizes.vocabulary, (rows, 14))}
-    if sizes.padding:
-        sample["attention_mask"] = np.ones_like(sample["input_ids"])
+    sample = feed_of(sizes, np.random.default_rng(9).integers(0, sizes.vocabulary, (rows, 14)))
     result = actcache.compile_model(original, folder / "compiled.onnx", samples=[sample], min_saving=0, **dict(asked))
     return original, result.output, result
 

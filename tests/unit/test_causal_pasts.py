@@ -91,8 +91,9 @@ def test_the_last_results_come_from_the_branch_and_one_at_least_from_the_store()
 def test_with_a_past_nothing_is_proven() -> None:
     sketch = sketch_of(GPT2)
     proof = proven(Sketch(sketch.model, sketch.positions), binary_masks=True)
-    state = proof.state("logits")
-    assert isinstance(state, Ahead) and state.refusal.rule == "concat-positions"
+    refusal = proof.refusal("present.0.key")
+    assert refusal is not None and refusal.rule == "concat-positions"
+    assert isinstance(proof.state("logits"), Ahead)
 
 
 def test_positions_of_two_kinds_in_one_row_are_refused() -> None:
