@@ -18,7 +18,7 @@ def position_hypotheses(view: GraphView, pasts: Collection[str] = ()) -> list[di
     Tokens are whole numbers [positions] or [batch, positions]; frames are numbers [batch, positions, values]. What has
     one name with the positions of the first such input belongs to them, and if sizes have no names, every input of
     that kind. `pasts`: inputs that hold positions of earlier calls (:mod:`~actcache.passes.graph.pasts`), none of this
-    one.
+    one. A mask for both has another name then than the tokens: it is tried with them first.
     """
     inputs = [name for name in view.inputs if name not in pasts]
     first = {name: axis for name in inputs for axis in _sequence_axes(view, name)[-1:]}
@@ -26,7 +26,8 @@ def position_hypotheses(view: GraphView, pasts: Collection[str] = ()) -> list[di
     for name, axis in first.items():
         symbol = (view.shape(name) or ())[axis]
         same = dict(_namesakes(view, inputs, symbol)) if isinstance(symbol, str) else {}
-        for candidate in ({name: axis, **same}, first):
+        candidates = ({name: axis, **same}, first)
+        for candidate in reversed(candidates) if pasts else candidates:
             if candidate not in found:
                 found.append(candidate)
     return found

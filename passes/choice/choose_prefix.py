@@ -36,6 +36,9 @@ from actcache.passes.rewrite.suffix import plan_states
 from actcache.passes.rewrite.suffix_past import Pasts
 from actcache.passes.rows import RowFree, RowProof, prove_rows, row_hypotheses
 
+#: A less likely guess at the positions has to be better by this share of the time.
+_MORE = 0.01
+
 
 @dataclass(frozen=True)
 class PrefixChoice:
@@ -85,7 +88,7 @@ def choose_prefix(
         found = search.candidate(name)
         if isinstance(found, Refusal):
             refusals |= dict.fromkeys([found, *search.refusals()])
-        elif best is None or best.candidate is None or found.time_share > best.candidate.time_share:
+        elif best is None or best.candidate is None or found.time_share > best.candidate.time_share + _MORE:
             best = PrefixChoice(
                 found, search.steps(found.region), tuple(search.refusals()), (search.reason(found.region),)
             )
@@ -243,7 +246,8 @@ class _Search:
         for axes in row_hypotheses(self.view, frontier):
             if any(self.positions.get(name) == axis for name, axis in axes.items()):
                 continue
-            proof = prove_rows(self.view, axes, unread=frozenset(self.view.inputs).difference(frontier))
+            unread = frozenset(self.view.inputs).difference(frontier)
+            proof = prove_rows(self.view, axes, positions=self.positions, pasts=self.pasts, unread=unread)
             told = all(proof.row_axis(n) is not None or isinstance(proof.state(n), RowFree) for n in frontier)
             if told and proof.is_told_by(frontier) and all(proof.row_axis(name) is not None for name in kept):
                 return proof

@@ -27,7 +27,7 @@ from actcache.passes.rows.joining import disagree, fails, join
 from actcache.passes.rows.loops import follow_loop, follow_scan
 from actcache.passes.rows.named_sizes import NamedSizes, SizeEquation
 from actcache.passes.rows.registry import MAX_CONTENT, RULES, Op, Rule, objects
-from actcache.passes.rows.sizes import N, Size, Symbols, const
+from actcache.passes.rows.sizes import ZERO, N, Size, Symbols, const
 from actcache.passes.rows.state import (
     BATCH_SIZE,
     ROW_FREE,
@@ -96,6 +96,8 @@ def prove_rows(
     *,
     row_tensors: Mapping[str, int] | None = None,
     named_sizes: bool = False,
+    positions: Mapping[str, int] | None = None,
+    pasts: Mapping[str, int] | None = None,
     unread: Collection[str] = (),
 ) -> RowProof:
     """Prove which tensors keep the rows of the batch apart.
@@ -107,6 +109,8 @@ def prove_rows(
             begin at the graph inputs. What the graph computes before them is not used.
         named_sizes: Take axes of graph inputs that have one name for one size. The proof then holds for calls that
             satisfy :meth:`RowProof.size_equations`.
+        positions: Graph inputs, each with an axis: those axes have one size. Whoever uses the proof checks it.
+        pasts: Graph inputs, each with an axis along which it has no entries. Likewise.
         unread: Graph inputs that the region does not read itself: of those, only what onnxruntime checks is believed.
 
     Returns:
@@ -120,6 +124,8 @@ def prove_rows(
     interpreter = Interpreter(view, dict(row_tensors or {}), unread)
     if named_sizes:
         interpreter.named = NamedSizes(view, row_axes, interpreter.symbols)
+    interpreter.told = dict.fromkeys((positions or {}).items(), interpreter.symbols.fresh("positions"))
+    interpreter.told |= dict.fromkeys((pasts or {}).items(), ZERO)
     interpreter.inputs({**(row_tensors or {}), **row_axes})
     interpreter.run(view.model.graph, interpreter.values, main=True)
     return RowProof(interpreter.values, interpreter.believed, interpreter.named)
@@ -136,6 +142,7 @@ class Interpreter:
         self.forks = 0
         self.symbols = Symbols()
         self.named: NamedSizes | None = None
+        self.told: dict[tuple[str, int], Size] = {}
         self.contents: dict[int, tuple[Value, Content]] = {}
 
     def inputs(self, row_axes: Mapping[str, int]) -> None:
@@ -163,8 +170,8 @@ class Interpreter:
         trusted = name in self.view.inputs  # onnxruntime checks those; other declarations may be stale
         if trusted and isinstance(size, int) and size > 0:
             return const(size)
-        named = self.named.size(name, axis) if trusted and self.named else None
-        return named or self.symbols.fresh(f"{name}[{axis}]")
+        known = self.told.get((name, axis)) or (self.named and self.named.size(name, axis)) if trusted else None
+        return known or self.symbols.fresh(f"{name}[{axis}]")
 
     def run(self, graph: onnx.GraphProto, scope: MutableMapping[str, Value], *, main: bool = False) -> None:
         """Interpret the nodes of one graph into `scope`, which already holds its inputs and captured values."""
