@@ -1,7 +1,8 @@
 """``python -m tests.exports.sequences``: export decoders, prove them causal, and compare what follows each prefix.
 
 The proof is held to onnxruntime, and the branch of the suffix to the whole model, after every prefix of a short text
-(:mod:`tests.conformance.causal.truth`). Ends with 1 if a decoder is not proven that should be, or anything is wrong.
+(:mod:`tests.conformance.causal.truth`). Decoders with a past are proven for calls whose past is empty. Ends with 1 if a
+decoder is not proven that should be, or anything is wrong.
 
 --filter TEXT   models whose name has this in it
 --keep FOLDER   where the exports are kept, and taken from if they are there
@@ -20,13 +21,14 @@ import torch
 import transformers as hf
 
 from actcache.passes.causal import Ahead
+from actcache.passes.graph.pasts import past_axes
 from actcache.passes.refusal import Refusal
 from tests.conformance.causal.sketches import Sketch
 from tests.conformance.causal.truth import proven, suffix_model, wrong_suffixes, wrongly_proven
 from tests.exports.exporting import NotExportable, export
 from tests.exports.speech import whisper_decoder
 from tests.exports.subject import Subject
-from tests.exports.text import SMALL, decoder, gpt2_config, llama_config, t5_decoder
+from tests.exports.text import SMALL, decoder, decoder_with_past, gpt2_config, llama_config, t5_decoder
 
 #: Opset of each exporter.
 EXPORTERS = {"torchscript": 17, "dynamo": 20}
@@ -64,6 +66,8 @@ DECODERS: dict[str, Callable[[str, bool], Subject]] = {
         hf.BloomConfig(vocab_size=99, hidden_size=64, n_layer=2, n_head=4, use_cache=False),
         masked=masked,
     ),
+    "gpt2 past": lambda a, masked: decoder_with_past(hf.GPT2LMHeadModel, gpt2_config(a), 2, 4, 16),
+    "llama past": lambda a, masked: decoder_with_past(hf.LlamaForCausalLM, llama_config(a), 2, 2, 16),
     "t5 decoder": lambda a, masked: t5_decoder(a),
     "whisper decoder": lambda a, masked: whisper_decoder(a),
 }
@@ -74,24 +78,23 @@ REFUSED = frozenset({("mistral", "dynamo", "masked")})
 def names() -> Iterator[tuple[str, str, str]]:
     """Yield what is tried: decoder, exporter, whether a mask is handed in."""
     for name in DECODERS:
-        for exporter in EXPORTERS:
-            yield from ((name, exporter, form) for form in ("masked", "bare") if form == "masked" or "dec" not in name)
+        forms = ("masked",) if name.endswith((" decoder", " past")) else ("masked", "bare")
+        yield from ((name, exporter, form) for exporter in EXPORTERS for form in forms)
 
 
 def judge(path: Path) -> list[str]:
     """Return what is wrong with an exported decoder; begins with ``refused`` where it is not proven."""
     model = onnx.load(path)
     positions = {value.name: 1 for value in model.graph.input if value.name in SEQUENCES}
-    sketch = Sketch(model, positions)
-    proof = proven(sketch, binary_masks=True)
-    (output,) = sketch.view.outputs
-    state = proof.state(output)
-    if isinstance(state, Ahead):
-        return [f"refused: {state.refusal}"]
-    made = suffix_model(sketch, proof, [output])
+    sketch = Sketch(model, positions, past_axes(model))
+    proof, outputs = proven(sketch, binary_masks=True), sketch.view.outputs
+    for state in map(proof.state, outputs):
+        if isinstance(state, Ahead):
+            return [f"refused: {state.refusal}"]
+    made = suffix_model(sketch, proof, outputs)
     if isinstance(made, Refusal):
         return [f"refused: {made}"]
-    return [*wrongly_proven(sketch, proof, (5,)), *wrong_suffixes(sketch, proof, [output], 6, optimised=True)]
+    return [*wrongly_proven(sketch, proof, (5,)), *wrong_suffixes(sketch, proof, outputs, 6, optimised=True)]
 
 
 def _tried(name: tuple[str, str, str], folder: Path) -> list[str]:
