@@ -75,7 +75,7 @@ def decoder_with_past(model: type, config: object, layers: int, heads: int, size
         cache = hf.DynamicCache()
         for layer in range(layers):
             cache.update(past[2 * layer], past[2 * layer + 1], layer)
-        found = inner(input_ids=ids, attention_mask=attended, past_key_values=cache, use_cache=True)
+        found = inner(input_ids=ids, attention_mask=attended, cache=cache, use_cache=True)
         kept = found.past_key_values.layers
         return found.logits, *(t for layer in kept for t in (layer.keys, layer.values))
 

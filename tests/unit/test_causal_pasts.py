@@ -146,6 +146,8 @@ def test_a_mask_that_a_past_widens_is_followed() -> None:
     ("inputs", "nodes", "expected"),
     [
         ("float[B, 2, P, 4] a", "y = Concat<axis=-2>(a, c)", {"a": 2}),
+        ("float16[B, 2, P, 4] a", "b = Concat<axis=2>(a)  d = Cast<to=1>(b)  y = Concat<axis=2>(d, c)", {"a": 2}),
+        ("float[B, 2, P, 4] a", "b = Identity(a)  y = Concat<axis=2>(c, b)", {}),
         ("float[B, 2, 5, 4] a", "y = Concat<axis=2>(a, c)", {}),
         ("float[B, P, 8] a, float[B, Q, 8] b", "y = Concat<axis=1>(a, b)", {}),
         ("float[B, 2, P, 4] a", "y = Concat<axis=2>(c, a)", {}),
