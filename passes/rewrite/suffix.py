@@ -13,6 +13,7 @@ region's own nodes compute, whatever the sizes are: nothing is taken for equal t
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import takewhile
 from typing import Literal
 
 import onnx
@@ -125,12 +126,8 @@ class _Builder:
 
     def complete(self) -> dict[str, str]:
         """Return the last live-outs, as far as the branch has all positions of them: all but the first, at most."""
-        found = {}
-        for name in self.live_outs[:0:-1]:
-            if name not in self.appended:
-                break
-            found[name] = self.made[name, FULL]
-        return found
+        last = takewhile(self.appended.__contains__, self.live_outs[:0:-1])
+        return {name: self.made[name, FULL] for name in last}
 
     def suffix(self, name: str) -> str:
         """Return the tensor that holds the suffix of data with one plain axis of positions."""
@@ -160,11 +157,8 @@ class _Builder:
         state = self.states.choose(name)
         if state != name:
             return self.node(index, name, FULL)
-        whole, parts = f"{name}{self.names.mark}.all", [self.cached(name)]
-        if self.pasts.put_behind(name):
-            parts = self.past_and_cached(index, name)
-        else:
-            parts.append(self.suffix(name))
+        whole, past = f"{name}{self.names.mark}.all", self.pasts.put_behind(name) is not None
+        parts = self.past_and_cached(index, name) if past else [self.cached(name), self.suffix(name)]
         self.add(onnx.helper.make_node("Concat", parts, [whole], axis=self.proof.position_axis(name)))
         return whole
 
