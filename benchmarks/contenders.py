@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -33,9 +34,15 @@ class WrongOutputError(Exception):
 
 
 class Contenders:
-    """All of them for one model, which is compiled for the workload's batch."""
+    """All of them for one model, which is compiled for the workload's batch.
 
-    def __init__(self, workload: Workload) -> None:
+    Args:
+        workload: The model.
+        clock: Says how late it is, in seconds.
+    """
+
+    def __init__(self, workload: Workload, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
         self._original = session(fetch(workload.model), compiled=False)
         self._compiled = session(compiled_path(workload), compiled=True)
 
@@ -68,6 +75,7 @@ class Contenders:
                 _all(self._request_cache, calls.calls),
             ],
             number,
+            self._clock,
         )
         results = dict(zip(NAMES, (each.result for each in took), strict=True))
         wanted = dict.fromkeys(NAMES, results[ORIGINAL])

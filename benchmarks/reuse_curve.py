@@ -59,10 +59,15 @@ _LEAST_ROUNDS = 5
 
 @dataclass(frozen=True)
 class Effort:
-    """How long a point is measured: so many seconds, but at least five rounds, and at most `rounds`."""
+    """How long a point is measured: so many seconds, but at least five rounds, and at most `rounds`; by which clock."""
 
     rounds: int
     seconds: float
+    cpu: bool = False
+
+    def __str__(self) -> str:
+        """Return the options that say so."""
+        return f"--rounds {self.rounds} --seconds {self.seconds:g}{' --cpu' * self.cpu}"
 
 
 def calls_needed(batch: int, shares: Sequence[int]) -> int:
@@ -77,11 +82,12 @@ def calls_needed(batch: int, shares: Sequence[int]) -> int:
 class Curve:
     """Measures the points of one model."""
 
-    def __init__(self, workload: Workload) -> None:
-        self._contenders = Contenders(workload)
+    def __init__(self, workload: Workload, effort: Effort) -> None:
+        self._contenders = Contenders(workload, time.process_time if effort.cpu else time.perf_counter)
         self._new = NewRows(workload)
+        self._effort = effort
 
-    def point(self, batch: int, calls: int, share: int, effort: Effort) -> dict[str, Any]:
+    def point(self, batch: int, calls: int, share: int) -> dict[str, Any]:
         """Measure one share, in percent, over so many calls.
 
         Raises:
@@ -95,7 +101,7 @@ class Curve:
         times: list[dict[str, float]] = []
         differences = dict.fromkeys(NAMES[1:], 0.0)
         end = math.inf
-        for number in range(effort.rounds + 1):
+        for number in range(self._effort.rounds + 1):
             if len(times) >= _LEAST_ROUNDS and time.monotonic() > end:
                 break
             seconds, found = self._contenders.turn(mixed(seen, count, self._new, random), number)
@@ -103,7 +109,7 @@ class Curve:
             if number:  # one to warm up
                 times.append(seconds)
             else:
-                end = time.monotonic() + effort.seconds
+                end = time.monotonic() + self._effort.seconds
         return {
             "batch": batch,
             "share": share,
@@ -157,18 +163,17 @@ def measure(
             place = _place({**head, "batch": batch, "calls": calls, "share": share})
             if place not in done:
                 tell(f"{workload.model}, batch {batch}, {share} %")
-                curve = curve or Curve(workload)
-                yield {**head, **curve.point(batch, calls, share, effort)}
+                curve = curve or Curve(workload, effort)
+                yield {**head, **curve.point(batch, calls, share)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print: 0, or 1 if an output is wrong or the file cannot be written."""
     options = _parser().parse_args(arguments)
-    effort = Effort(max(options.rounds, _LEAST_ROUNDS), options.seconds)
+    effort = Effort(max(options.rounds, _LEAST_ROUNDS), options.seconds, options.cpu)
     console = Console(stderr=True)
-    settings = f"--rounds {effort.rounds} --seconds {effort.seconds:g}"
     document: dict[str, Any] = {
-        "command": f"python -m benchmarks.reuse_curve {settings}",
+        "command": f"python -m benchmarks.reuse_curve {effort}",
         "environment": results.environment(),
         "points": [],
     }
@@ -218,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--shares", nargs="+", type=_share, default=list(SHARES), help="in percent")
     parser.add_argument("--rounds", type=int, default=15, help="of each point, at most (default: 15, at least 5)")
     parser.add_argument("--seconds", type=float, default=4, help="of each point, once it has 5 rounds (default: 4)")
+    parser.add_argument("--cpu", action="store_true", help="measure processor time, where other work takes turns")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the points to this file, too")
     parser.add_argument("--resume", action="store_true", help="keep the points that the file has, from this machine")
     return parser
