@@ -255,7 +255,7 @@ class _Builder:
             raise NoSuffix("behind a past, it would not be what it is in the original", self.label(name))
         reads, part = source.input, f"{name}{self.tag(version, 1)}"
         at = Resumed(
-            *(source, part, min(version), self.sizes),
+            *(source, part, min(version), self.sizes, self.view.opsets[""]),
             own=lambda slot: self.operand(reads[slot], slot, result, version),
             whole=lambda slot: self.tensor(reads[slot], FULL) if reads[slot] else "",
             later=lambda slot: self.suffix(reads[slot]),

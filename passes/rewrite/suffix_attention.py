@@ -7,6 +7,9 @@ import onnx
 
 from actcache.passes.rewrite.suffix_resumed import Resumed
 
+#: From this version on Reshape takes 0 for 0.
+_ALLOW_ZERO = 14
+
 
 def attend(at: Resumed) -> None:
     """The operator of ONNX. What ``is_causal`` says is said by a mask: see its causal rule."""
@@ -80,11 +83,14 @@ def attend_packed(at: Resumed) -> None:
     width = sizes.node("Div", _size(at, weights, 1), sizes.vector([3]))
     end = sizes.vector([np.iinfo(np.int64).max])
     parts = [sizes.node("Slice", tensor, width, end, sizes.vector([-1])) for tensor in (weights, bias) if tensor]
-    made = sizes.node("MatMul", _flat(at, at.earlier(0), x), parts[0])
-    made = sizes.node("Add", made, parts[1]) if bias else made
+    rows = sizes.node("Concat", sizes.vector([-1]), _size(at, x, 2), axis=0)
+    made = sizes.node("Gemm", sizes.node("Reshape", at.earlier(0), rows), *parts)  # to the bit what the kernel adds up
     each = sizes.node("Div", width, sizes.vector([heads]))
-    shape = sizes.node("Concat", _size(at, x, 0), sizes.known, sizes.vector([2, heads]), each, axis=0)
-    past = sizes.node("Transpose", sizes.node("Reshape", made, shape), perm=(2, 0, 3, 1, 4))
+    literal = at.opset >= _ALLOW_ZERO  # before, 0 stands for the size of the operand: then calls of no rows fail
+    count = sizes.known if literal else sizes.vector([-1])
+    shape = sizes.node("Concat", _size(at, x, 0), count, sizes.vector([2, heads]), each, axis=0)
+    apart = sizes.node("Reshape", made, shape, **({"allowzero": 1} if literal else {}))
+    past = sizes.node("Transpose", apart, perm=(2, 0, 3, 1, 4))
     at.add([x, weights, bias, *(mask or [""]), past], at.part, f"{at.part}.present")
 
 

@@ -24,6 +24,7 @@ class Resumed:
         part: The tensor to write.
         axis: Of its positions.
         sizes: Makes small nodes.
+        opset: Of the model.
         own: The operand as the causal rule says that an entry reads it: its suffix, or all positions.
         whole: The operand at all positions.
         later: The suffix of an operand with positions.
@@ -36,6 +37,7 @@ class Resumed:
     part: str
     axis: int
     sizes: SuffixSizes
+    opset: int
     own: Callable[[int], str]
     whole: Callable[[int], str]
     later: Callable[[int], str]
