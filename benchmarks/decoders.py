@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 #: of positions. ``none``: every position reads all others.
 Mask = Literal["slice", "trilu", "compare", "none"]
 #: Attention as nodes of its own, or as one of onnxruntime's operators, which its optimiser makes of them.
-Attention = Literal["nodes", "MultiHeadAttention", "Attention"]
+Attention = Literal["nodes", "MultiHeadAttention", "Attention", "GroupQueryAttention"]
 
 
 @dataclass(frozen=True)
@@ -183,6 +183,8 @@ class _Writer:
         parts = [f"{name}.{part}" for part in "qkv"]
         widths = self._numbers([own.width, kept, kept])
         self.nodes.append(helper.make_node("Split", [both, widths], parts, f"{name}.split", axis=2))
+        if own.attention == "GroupQueryAttention":
+            return self._linear(f"{name}.c_proj", self._grouped(name, *parts), own.width, own.width)
         if own.attention == "MultiHeadAttention":
             return self._linear(f"{name}.c_proj", self._fused(*parts, "", mask), own.width, own.width)
         heads = (own.heads, own.heads // own.groups, own.heads // own.groups)
@@ -227,6 +229,20 @@ class _Writer:
             return x
         wide = self._op("Expand", self._op("Unsqueeze", x, self._numbers([2])), self._numbers([1, 1, own.groups, 1, 1]))
         return self._op("Reshape", wide, self._numbers([0, own.heads, -1, own.width // own.heads]))
+
+    def _grouped(self, name: str, *parts: str) -> str:
+        """Attention that is told the length of each row: all have all positions."""
+        own = self.sizes
+        total = self._op("Cast", "length", to=TensorProto.INT32)
+        last = self._op("Sub", total, self._constant("one32", np.array(1, np.int32)))
+        lengths = self._op("Expand", last, self._op("Shape", "input_ids", start=0, end=1))
+        outputs = [f"{name}.mixed", f"{name}.keys", f"{name}.values"]
+        reads = [*parts, "", "", lengths, total]
+        node = helper.make_node("GroupQueryAttention", reads, outputs, name, domain="com.microsoft")
+        for kind, count in (("num_heads", own.heads), ("kv_num_heads", own.heads // own.groups)):
+            node.attribute.append(helper.make_attribute(kind, count))
+        self.nodes.append(node)
+        return outputs[0]
 
     def _feed_forward(self, name: str, x: str) -> str:
         width = self.sizes.width

@@ -145,7 +145,7 @@ class _Search:
 
     def refusals(self) -> Iterator[Refusal]:
         """Yield where the model looks ahead, each place once."""
-        found = (self.proof.refusal(name) for names in self.view.writes for name in names)
+        found = (self.proof.refusal(name) for names in self.view.writes for name in names if self._is_read(name))
         yield from dict.fromkeys(refusal for refusal in found if refusal is not None)
 
     def steps(self, region: Region) -> bool:
@@ -188,8 +188,11 @@ class _Search:
         """The nodes that the region cannot have."""
         unknown = {n for n in self.view.inputs if not can_be_hashed(self.view, n)}
         found = {i for i, names in enumerate(self.free.reads) if unknown.intersection(names)}
-        ahead = {i for i, names in enumerate(self.view.writes) if any(map(self.proof.refusal, names))}
+        ahead = {i for i, n in enumerate(self.view.writes) if any(map(self.proof.refusal, filter(self._is_read, n)))}
         return {*self.impure, *ahead, *found}
+
+    def _is_read(self, name: str) -> bool:
+        return bool(self.view.consumers.get(name)) or name in self.view.outputs
 
     def _prices(self) -> Prices:
         keep: dict[str, float] = {}

@@ -11,7 +11,9 @@ from benchmarks.decoders import Decoder
 
 DECODERS = {
     "MultiHeadAttention and padding": Decoder(attention="MultiHeadAttention", padding=True, layers=1),
-    "Attention": Decoder(attention="Attention", layers=1),
+    # So wide that the order of sums shows in the last bits.
+    "Attention": Decoder(attention="Attention", layers=1, width=256, heads=4),
+    "GroupQueryAttention": Decoder(attention="GroupQueryAttention", groups=2, layers=1),
     "float16": Decoder(half=True, layers=1),
 }
 
