@@ -8,13 +8,13 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/clock.h"
+#include "bench_records.h"
 #include "tier/remote/remote_tier.h"
 #include "tier/remote/valkey_connector.h"
 
@@ -29,22 +29,6 @@ std::unique_ptr<RemoteTier> Tier(const RemoteUrl& url) {
       RemoteSettings{DigestKey{}, kPatienceNs * 100, std::size_t{64} << 20},
       std::make_shared<ValkeyConnector>(RemoteServer{url, "", {}}), std::make_shared<SteadyTime>(),
       1, Background::kThread);
-}
-
-TierKey KeyNumber(std::uint64_t number) {
-  TierKey key{};
-  std::memcpy(key.data(), &number, sizeof(number));
-  return key;
-}
-
-Record RecordNumber(std::uint64_t number, std::size_t bytes) {
-  RecordFields fields;
-  fields.key = KeyNumber(number);
-  const TensorSpec spec{1, {static_cast<std::int64_t>(bytes)}, bytes};
-  Record record = Record::Make(fields, &spec, 1);
-  std::memset(record.payload(0), static_cast<int>(number), bytes);
-  record.Seal(DigestKey{});
-  return record;
 }
 
 template <typename Call>
@@ -83,7 +67,8 @@ int Main(const std::string& address) {
   const auto time_hits = [&](std::size_t count, std::size_t bytes, const std::string& name) {
     const std::uint64_t first = next;
     std::vector<Record> records;
-    for (std::size_t i = 0; i < count; ++i) records.push_back(RecordNumber(next++, bytes));
+    for (std::size_t i = 0; i < count; ++i)
+      records.push_back(RecordNumber(next++, bytes, DigestKey{}));
     tier->Put(records.data(), count);
     if (Ask(*tier, first, count, bytes) != count) return false;
     Time(name, kRepetitions, [&] { Ask(*tier, first, count, bytes); });

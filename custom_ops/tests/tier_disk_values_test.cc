@@ -10,6 +10,8 @@
 #include "tier/disk/directory.h"
 #include "tier/disk/disk_tier.h"
 #include "tier/disk/limits.h"
+#include "tier/disk/value_files.h"
+#include "tier/disk/writer.h"
 #include "tier_disk_testing.h"
 
 namespace actcache {
@@ -31,6 +33,25 @@ TEST_F(DiskValuesTest, AKeyIsKeptOnce) {
     EXPECT_EQ(tier.stats().errors, 0u);
     EXPECT_TRUE(IsTestValue(GetOne(&tier, bytes), bytes));
   }
+}
+
+TEST_F(DiskValuesTest, WhoWritesSaysWhichSizeGetsAFile) {
+  DiskTier tier(store(), 0);
+  const ValueFiles files(store());
+  for (const std::uint64_t limit : {std::uint64_t{0}, ~std::uint64_t{0}}) {
+    DiskWriter writer(store(), files, limit);
+    writer.SetBudget(0);
+    for (const std::size_t bytes : {kSmall, kLarge}) {
+      const Record record = TestRecord(bytes + limit % 2, bytes, tier.secret());
+      EXPECT_EQ(writer.Put(&record, 1).stored, 1u);
+      EXPECT_TRUE(IsTestValue(GetOne(&tier, bytes + limit % 2), bytes + limit % 2));
+    }
+  }
+  std::size_t in_files = 0;
+  for (std::uint64_t folder = 0; folder < ValueFiles::kFolders; ++folder) {
+    in_files += files.List(folder).size();
+  }
+  EXPECT_EQ(in_files, 2u);
 }
 
 TEST_F(DiskValuesTest, WhatHasExpiredLeavesThoughNobodyAsks) {

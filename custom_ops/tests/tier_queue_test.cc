@@ -232,7 +232,7 @@ TEST_F(TiersTest, WhatIsPutIsFoundByTheNextProcess) {
   fields.cost_ns = 1'000'000'000;
   const std::vector<TensorSpec> specs = {{2, {100}, 100}};
   const auto fill = [](Record* record) {
-    for (std::size_t at = 0; at < 100; ++at) record->payload(0)[at] = TestByte(7, at);
+    FillWithTestBytes(record->payload(0), 7, 100);
   };
   tiers.Put(&region, fields, specs, fill, false);
   tiers.Configure({});  // writes what waits

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -30,9 +31,20 @@ inline TierKey TestKey(std::uint64_t number) {
   return key;
 }
 
-// Byte `at` of the value of a key.
-inline std::byte TestByte(std::uint64_t number, std::size_t at) {
-  return static_cast<std::byte>(MixForTest(number ^ (at / 8) << 32) >> (8 * (at % 8)));
+// Calls `visit` with each piece of up to eight bytes that the value of a key consists of: where it
+// is, the bytes, how many.
+template <typename Visit>
+void ForTestBytes(std::uint64_t number, std::size_t bytes, const Visit& visit) {
+  for (std::size_t at = 0; at < bytes; at += 8) {
+    const std::uint64_t word = MixForTest(number ^ (at / 8) << 32);
+    visit(at, &word, std::min(bytes - at, sizeof(word)));
+  }
+}
+
+inline void FillWithTestBytes(std::byte* data, std::uint64_t number, std::size_t bytes) {
+  ForTestBytes(number, bytes, [&](std::size_t at, const void* piece, std::size_t size) {
+    std::memcpy(data + at, piece, size);
+  });
 }
 
 inline Record TestRecord(std::uint64_t number, std::size_t bytes, const DigestKey& secret,
@@ -47,17 +59,19 @@ inline Record TestRecord(std::uint64_t number, std::size_t bytes, const DigestKe
   fields.cost_ns = cost_ns;
   const TensorSpec spec{2, {static_cast<std::int64_t>(bytes)}, bytes};
   Record record = Record::Make(fields, &spec, 1);
-  for (std::size_t at = 0; at < bytes; ++at) record.payload(0)[at] = TestByte(number, at);
+  FillWithTestBytes(record.payload(0), number, bytes);
   record.Seal(secret);
   return record;
 }
 
 inline bool IsTestValue(const Record& record, std::uint64_t number) {
   if (record.tensor_count() != 1) return false;
-  for (std::size_t at = 0; at < record.spec(0).bytes; ++at) {
-    if (record.payload(0)[at] != TestByte(number, at)) return false;
-  }
-  return true;
+  bool equal = true;
+  ForTestBytes(number, record.spec(0).bytes,
+               [&](std::size_t at, const void* piece, std::size_t size) {
+                 equal &= std::memcmp(record.payload(0) + at, piece, size) == 0;
+               });
+  return equal;
 }
 
 inline void PutOne(Tier* tier, std::uint64_t number, std::size_t bytes,

@@ -1,4 +1,7 @@
-"""The long proof by force, about ten minutes: ``python -m tests.force [--kills N] [--seed N] [--step N]``."""
+"""The long proof by force: ``python -m tests.force [--kills N] [--operations N] [--step N] [--seed N]``.
+
+A number of 0 leaves a part out.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.force.budget import keep_busy
 from tests.force.faults import suffer_all
 from tests.force.kills import kill_many
 from tests.force.programs import ForceError, missing
@@ -16,16 +20,22 @@ from tests.force.programs import ForceError, missing
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.force", description=__doc__)
     parser.add_argument("--kills", type=int, default=2000, help="how many processes to kill (default: 2000)")
+    parser.add_argument("--operations", type=int, default=1_000_000, help="calls beside du (default: 1000000)")
     parser.add_argument("--step", type=int, default=1, help="fail each STEP-th file operation (default: 1, all)")
-    parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000, help="of the kills; default: the clock")
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000, help="default: the clock")
     options = parser.parse_args()
     if absent := missing():
         print(f"{', '.join(absent)} is missing; run: custom_ops/build.py --tests", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="actcache-force-") as folder:
         try:
-            print("kills, seed", options.seed, dict(kill_many(Path(folder, "killed"), options.kills, options.seed)))
-            print("faults", dict(suffer_all(Path(folder), options.step)))
+            if options.kills:
+                print("kills, seed", options.seed, dict(kill_many(Path(folder, "killed"), options.kills, options.seed)))
+            if options.operations:
+                counts = keep_busy(Path(folder, "busy"), options.operations, options.seed)
+                print("operations, seed", options.seed, dict(counts))
+            if options.step:
+                print("faults", dict(suffer_all(Path(folder), options.step)))
         except ForceError as error:
             print(f"python -m tests.force: {error}", file=sys.stderr)
             return 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
 import signal
 import subprocess
@@ -12,10 +10,9 @@ from collections import Counter
 from pathlib import Path
 
 from tests.force.programs import WORKER, ForceError, check_store
+from tests.force.usage import checked_usage
 
 PROCESSES = 4
-#: What the worker gives the store, ``kMinDiskBudget``.
-BUDGET = 16 << 20
 #: Kills between two looks at every value.
 CHECK_EVERY = 100
 
@@ -32,7 +29,8 @@ def kill_many(store: Path, kills: int, seed: int) -> Counter[str]:
     try:
         while counts["kills"] < kills:
             time.sleep(moments.expovariate(1 / 0.02))
-            counts["most bytes"] = max(counts["most bytes"], _checked_usage(store, workers, counts["kills"]))
+            used = checked_usage(store, workers, f"after {counts['kills']} kills")
+            counts["most bytes"] = max(counts["most bytes"], used)
             chosen = moments.randrange(PROCESSES)
             counts.update(_kill(workers[chosen], seed, counts["kills"]))
             workers[chosen] = _start(store, moments)
@@ -44,16 +42,6 @@ def kill_many(store: Path, kills: int, seed: int) -> Counter[str]:
             worker.communicate()
     counts["checked values"] += check_store(store, f"{counts['kills']} kills, seed {seed}")
     return counts
-
-
-def disk_usage(folder: Path) -> int:
-    """Bytes that the disk gives to a folder and all below it, as du(1) counts them."""
-    total = 0
-    for parent, _, files in os.walk(folder):
-        for path in (parent, *(os.path.join(parent, name) for name in files)):
-            with contextlib.suppress(FileNotFoundError):
-                total += os.lstat(path).st_blocks * 512
-    return total
 
 
 def _start(store: Path, moments: random.Random) -> subprocess.Popen[str]:
@@ -75,26 +63,3 @@ def _kill(worker: subprocess.Popen[str], seed: int, kills: int) -> Counter[str]:
         )
     puts, hits = map(int, said.rstrip("\n").rsplit("\n", 1)[-1].split()) if said.endswith("\n") else (0, 0)
     return Counter({"kills": 1, "puts": puts, "hits": hits})
-
-
-def _checked_usage(store: Path, workers: list[subprocess.Popen[str]], kills: int) -> int:
-    """What the store takes of the disk. While processes move values a sum over files can be too high, so they stop."""
-    used = disk_usage(store)
-    if used <= BUDGET:
-        return used
-    for worker in workers:
-        worker.send_signal(signal.SIGSTOP)
-    for worker in workers:
-        _wait_until_stopped(worker.pid)
-    used = disk_usage(store)
-    if used > BUDGET:
-        raise ForceError(f"after {kills} kills the store takes {used} bytes of {BUDGET}")
-    for worker in workers:
-        worker.send_signal(signal.SIGCONT)
-    return used
-
-
-def _wait_until_stopped(pid: int) -> None:
-    # The state follows the name in parentheses; "Z": it has ended, which _kill() reports.
-    while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "TZ":
-        time.sleep(0.001)

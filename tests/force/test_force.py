@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.force.budget import keep_busy
 from tests.force.faults import KILLS, every_fault, suffer_all
-from tests.force.kills import BUDGET, kill_many
+from tests.force.kills import kill_many
 from tests.force.programs import FAULTS, REFUSED, WORKER, ForceError, check_store, missing
+from tests.force.usage import BUDGET, checked_usage, disk_usage
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason="the C++ tests are not built: custom_ops/build.py --tests")
 
@@ -40,6 +42,23 @@ def test_killed_processes_leave_a_sound_store_within_its_budget(tmp_path: Path) 
     assert counts["hits"] > 0
     assert counts["checked values"] > 0
     assert 0 < counts["most bytes"] <= BUDGET
+
+
+def test_busy_processes_stay_within_the_budget(tmp_path: Path) -> None:
+    counts = keep_busy(tmp_path / "store", operations=4000, seed=3)
+    assert counts["operations"] == 4000
+    assert counts["puts"] > 1000 and counts["hits"] > 0
+    assert counts["looks"] > 0
+    assert BUDGET / 2 < counts["most bytes"] <= BUDGET
+
+
+def test_a_folder_that_is_over_the_budget_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "values").mkdir()
+    (tmp_path / "values" / "large").write_bytes(b"x" * BUDGET)
+    said = subprocess.run(["du", "-s", "--block-size=1", tmp_path], capture_output=True, text=True, check=True).stdout
+    assert disk_usage(tmp_path) == int(said.split()[0]) > BUDGET
+    with pytest.raises(ForceError, match="the store takes"):
+        checked_usage(tmp_path, [], "now")
 
 
 def test_a_store_that_is_not_one_is_reported(tmp_path: Path) -> None:

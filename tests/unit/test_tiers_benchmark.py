@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.disk_store import QUESTIONS, numbers, sizes
 from benchmarks.tier_process import VALUE_BYTES, TierProcess, compiled
 from benchmarks.tiers import Figure, disk_hits, fill
 
@@ -37,3 +38,15 @@ def test_a_bar_is_the_most_or_the_least() -> None:
     assert Figure("time", 301, "µs", 300, "").missed and not Figure("time", 300, "µs", 300, "").missed
     assert Figure("share", 0.94, "", 0.95, "", least=True).missed
     assert not Figure("share", 0.95, "", 0.95, "", least=True).missed
+
+
+def test_sizes_are_compared_side_by_side() -> None:
+    lines = [
+        f"{question} {side} {size} {size * (1 if side == 'index' else 2)}"
+        for question in QUESTIONS
+        for side in ("index", "file")
+        for size in (65536, 4096)
+    ]
+    table = sizes(numbers(lines))
+    columns = [list(column.cells) for column in table.columns]
+    assert columns == [["4 KiB", "64 KiB"], *[["4 / 8", "66 / 131"]] * len(QUESTIONS)]

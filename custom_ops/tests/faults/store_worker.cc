@@ -1,10 +1,10 @@
 // A process that uses a disk store while somebody makes its files fail, or kills it.
 //
 //   store_worker script FOLDER          a fixed sequence of calls, for faults at each operation
-//   store_worker endless FOLDER SEED    random calls until it is killed, a line of counts after
-//   some store_worker values FOLDER          reads every value, while others work; prints how many
-//   it found store_worker works FOLDER           likewise, while nobody does; the store keeps new
-//   values, too
+//   store_worker endless FOLDER SEED    random calls until it is killed; tells counts on the way
+//   store_worker busy FOLDER SEED N     N random calls, then a line of counts
+//   store_worker values FOLDER          reads every value while others work, prints how many it got
+//   store_worker works FOLDER           likewise, while nobody does; new values are kept, too
 //
 // Exit status: 0; kRefused if the store could not be opened, with the reason on stderr; kWrong if a
 // value had a byte that does not follow from its key; kUseless if the store no longer keeps values.
@@ -95,44 +95,70 @@ int Script(DiskTier* tier) {
   return works ? kFine : kUseless;
 }
 
+void Print(const Counts& counts) {
+  std::printf("%llu %llu\n", static_cast<unsigned long long>(counts.puts),
+              static_cast<unsigned long long>(counts.hits));
+  std::fflush(stdout);
+}
+
+// Three of eight put a value, four ask for one, one removes one. One of `maintain_in` is Maintain()
+// instead; services call that once a second.
+void RandomCall(DiskTier* tier, std::mt19937_64* random, std::uint64_t maintain_in,
+                Counts* counts) {
+  const std::uint64_t number = (*random)() % kKeys;
+  if ((*random)() % maintain_in == 0) {
+    tier->Maintain();
+    return;
+  }
+  switch ((*random)() % 8) {
+    case 0: {
+      const TierKey key = TestKey(number);
+      tier->Remove(&key, 1);
+      break;
+    }
+    case 1:
+    case 2:
+    case 3:
+      PutOne(tier, number, counts);
+      break;
+    default:
+      Find(tier, number, counts);
+  }
+}
+
 [[noreturn]] void Endless(DiskTier* tier, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   Counts counts;
   for (std::uint64_t call = 1;; ++call) {
-    const std::uint64_t number = random() % kKeys;
-    switch (random() % 8) {
-      case 0: {
-        const TierKey key = TestKey(number);
-        tier->Remove(&key, 1);
-        break;
-      }
-      case 1:
-        tier->Maintain();
-        break;
-      case 2:
-      case 3:
-      case 4:
-        PutOne(tier, number, &counts);
-        break;
-      default:
-        Find(tier, number, &counts);
-    }
-    if (call % 4 != 0) continue;
-    std::printf("%llu %llu\n", static_cast<unsigned long long>(counts.puts),
-                static_cast<unsigned long long>(counts.hits));
-    std::fflush(stdout);
+    RandomCall(tier, &random, /*maintain_in=*/8, &counts);
+    if (call % 4 == 0) Print(counts);
   }
+}
+
+int Busy(DiskTier* tier, std::uint64_t seed, std::uint64_t calls) {
+  std::mt19937_64 random(seed);
+  Counts counts;
+  for (std::uint64_t call = 0; call < calls; ++call) {
+    RandomCall(tier, &random, /*maintain_in=*/1000, &counts);
+  }
+  Print(counts);
+  return kFine;
 }
 
 int Run(int count, char** arguments) {
   if (count < 3) {
-    std::fprintf(stderr, "usage: store_worker script|endless|values|works FOLDER [SEED]\n");
+    std::fprintf(stderr,
+                 "usage: store_worker script|endless|busy|values|works FOLDER [SEED [CALLS]]\n");
     return 2;
   }
   const std::string what = arguments[1];
   try {
     DiskTier tier(arguments[2], kMinDiskBudget);
-    if (what == "endless") Endless(&tier, std::strtoull(arguments[3], nullptr, 10));
+    const auto argument = [&](int i) {
+      return i < count ? std::strtoull(arguments[i], nullptr, 10) : 0;
+    };
+    if (what == "endless") Endless(&tier, argument(3));
+    if (what == "busy") return Busy(&tier, argument(3), argument(4));
     if (what == "script") return Script(&tier);
     Counts counts;
     for (std::uint64_t number = 0; number < kKeys; ++number) Find(&tier, number, &counts);

@@ -28,13 +28,13 @@ double GainOf(const Record& record) noexcept {
   return static_cast<double>(record.fields().cost_ns) / static_cast<double>(record.size());
 }
 
-bool InFile(const Record& record) noexcept { return record.size() > kOwnFileBytes; }
-
 }  // namespace
 
-DiskWriter::DiskWriter(const std::string& folder, const ValueFiles& files)
+DiskWriter::DiskWriter(const std::string& folder, const ValueFiles& files,
+                       std::uint64_t own_file_bytes)
     : folder_(folder),
       files_(files),
+      own_file_bytes_(own_file_bytes),
       index_(OpenIndex(folder, Database::Access::kCreate, kBusyTimeoutMs)),
       totals_(index_.get(), "SELECT budget, file_bytes, age FROM store"),
       count_(index_.get(),
@@ -106,7 +106,7 @@ DiskWriter::PutResult DiskWriter::Put(const Record* records, std::size_t count) 
   for (std::size_t i = 0; i < count; ++i) {
     if (records[i].size() > limits_.largest_value()) {
       ++result.refused;
-    } else if (InFile(records[i])) {
+    } else if (records[i].size() > own_file_bytes_) {
       PutFile(records[i], &result);
     } else {
       if (!small.empty() && small_bytes + records[i].size() > limits_.transaction()) {

@@ -25,7 +25,9 @@ namespace actcache {
 // memory: the store's age + uses * recompute time / bytes.
 class DiskWriter {
  public:
-  DiskWriter(const std::string& folder, const ValueFiles& files);
+  // Records of more than `own_file_bytes` get files of their own.
+  DiskWriter(const std::string& folder, const ValueFiles& files,
+             std::uint64_t own_file_bytes = kOwnFileBytes);
 
   // `bytes` is the store's from now on, for all processes; 0: what it has, else the default.
   void SetBudget(std::uint64_t bytes);
@@ -100,6 +102,7 @@ class DiskWriter {
 
   const std::string folder_;
   const ValueFiles& files_;
+  const std::uint64_t own_file_bytes_;
   const std::unique_ptr<Database> index_;
   DiskLimits limits_{0};  // as of the last transaction
   std::uint64_t evicted_ = 0;
