@@ -103,10 +103,11 @@ MUTANTS_EACH := 10
 mutants: library $(DONE)/test $(DONE)/dev
 	$(PYTHON) -m tests.mutants --write --each $(MUTANTS_EACH) $(MUTANTS)
 
-# About ten minutes. KILLS: how many.
+# KILLS: how many processes are killed; OPERATIONS: so many calls of four processes while du is watched.
 KILLS := 2000
+OPERATIONS := 1000000
 torture: test-cpp
-	$(PYTHON) -m tests.force --kills $(KILLS)
+	$(PYTHON) -m tests.force --kills $(KILLS) --operations $(OPERATIONS)
 
 # What the programs of the next three targets get.
 apps-wheel: library $(DONE)/test
@@ -174,7 +175,7 @@ check-cpp: $(DONE)/dev
 format: $(DONE)/dev
 	$(VENV)/bin/ruff check --fix-only
 	$(VENV)/bin/ruff format
-	find custom_ops/{bench,fuzz,include,src,tests} -name '*.cc' -o -name '*.h' | xargs $(VENV)/bin/clang-format -i
+	find custom_ops/{bench,fuzz,include,src,tests} examples -name '*.cc' -o -name '*.h' | xargs $(VENV)/bin/clang-format -i
 
 library: $(DONE)/package
 	$(BUILD) --variant release

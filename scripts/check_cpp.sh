@@ -8,7 +8,7 @@ venv=$1
 find_sources() {
   find "$@" \( -name '*.cc' -o -name '*.h' \) -print | sort
 }
-find_sources custom_ops/{bench,fuzz,include,src,tests} | xargs "$venv/bin/clang-format" --dry-run --Werror
+find_sources custom_ops/{bench,fuzz,include,src,tests} examples | xargs "$venv/bin/clang-format" --dry-run --Werror
 
 # clang-tidy needs to know how each file is compiled. The build for the address sanitizer says so, as it compiles many
 # files as one: what they all include is then looked at once. Its compiler also checks the lock annotations, which gcc
