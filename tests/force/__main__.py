@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from tests.force.budget import keep_busy
-from tests.force.faults import suffer_all
+from tests.force.faults import SORTS, count_operations, suffer_all
 from tests.force.kills import kill_many
 from tests.force.programs import ForceError, missing
 
@@ -35,7 +35,9 @@ def main() -> int:
                 counts = keep_busy(Path(folder, "busy"), options.operations, options.seed)
                 print("operations, seed", options.seed, dict(counts))
             if options.step:
-                print("faults", dict(suffer_all(Path(folder), options.step)))
+                operations = count_operations(Path(folder))
+                print("operations on files:", operations[SORTS[0]], "stores:", operations[SORTS[-1]])
+                print("faults", dict(suffer_all(Path(folder), operations, options.step)))
         except ForceError as error:
             print(f"python -m tests.force: {error}", file=sys.stderr)
             return 1

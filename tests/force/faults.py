@@ -1,4 +1,4 @@
-"""Fails each file operation of a process that uses a disk store, one after the other."""
+"""Fails each file operation of a process that uses a disk store, one after the other, and kills or stops it there."""
 
 from __future__ import annotations
 
@@ -6,45 +6,68 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.force.programs import FAULTS, PATIENCE, REFUSED, WORKER, ForceError, check_store
+from tests.force.programs import FAULTS, PATIENCE, REFUSED, WORKER, ForceError, Neighbour, check_store
+from tests.force.usage import state
 
 KINDS = ("ENOSPC", "EIO", "short")
-#: The process is killed just before the operation, or when half of its bytes are written.
-KILLS = ("kill", "torn")
+#: The process is killed just before the operation, or when half of its bytes are written; or it is stopped there.
+ENDS = ("kill", "torn", "stop")
+
+#: Milliseconds that a read may take beside a process that is stopped. SQLite would wait for ten seconds. A read is to
+#: take some of them; the rest is for a busy machine.
+LONGEST_READ = 3000
 
 
 @dataclass(frozen=True)
 class Fault:
     """The ``at``-th operation fails, counted from 1, and all later ones if it ``lasts``. At 0: none.
 
-    ``kind`` is one of KINDS, or of KILLS: then the process ends there.
+    ``kind`` is one of KINDS, or of ENDS: then the process ends there. ``beside``: another process has the store open.
+    Then what is in the memory that they share stays, and locks matter. ``stores``: operations are stores into that
+    memory, not those on files.
     """
 
     kind: str
-    at: int
-    lasts: bool
+    at: int = 0
+    lasts: bool = False
+    beside: bool = False
+    stores: bool = False
 
     def __str__(self) -> str:
-        return f"{self.kind} at operation {self.at}{' and all later ones' if self.lasts else ''}"
+        what = "store" if self.stores else "operation"
+        company = ", beside another process" if self.beside else ""
+        return f"{self.kind} at {what} {self.at}{' and all later ones' if self.lasts else ''}{company}"
 
 
-def every_fault(operations: int, step: int = 1) -> Iterator[Fault]:
-    """Each kind, once and for good, and each kill, at each ``step``-th operation, beginning elsewhere for each."""
-    cases = [(kind, lasts) for kind in KINDS for lasts in (False, True)] + [(kind, False) for kind in KILLS]
-    for number, (kind, lasts) in enumerate(cases):
-        for at in range(1 + number * step // len(cases), operations + 1, step):
-            yield Fault(kind, at, lasts)
+#: Every sort of fault, at no operation yet. A store that nobody else has open forgets what was in shared memory.
+SORTS = (
+    *(Fault(kind, lasts=lasts) for kind in KINDS for lasts in (False, True)),
+    *(Fault(kind, beside=beside) for kind in ("kill", "torn") for beside in (False, True)),
+    Fault("stop", beside=True),
+    *(Fault(kind, beside=True, stores=True) for kind in ("kill", "stop")),
+)
 
 
-def count_operations(folder: Path) -> int:
-    """How many operations the worker's script takes on a new store."""
-    _script(folder, Fault("EIO", 0, lasts=False))
-    return int((folder / "count").read_text())
+def every_fault(operations: Mapping[Fault, int], step: int = 1) -> Iterator[Fault]:
+    """Each sort at each ``step``-th of its operations, beginning elsewhere for each."""
+    for number, sort in enumerate(SORTS):
+        for at in range(1 + number * step // len(SORTS), operations[sort] + 1, step):
+            yield replace(sort, at=at)
+
+
+def count_operations(folder: Path) -> dict[Fault, int]:
+    """How many operations the worker's script takes, for each sort."""
+    counts = {}
+    for sort in SORTS:
+        suffer(folder, sort)
+        counts[sort] = int((folder / "count").read_text())
+    return counts
 
 
 def suffer(folder: Path, fault: Fault) -> str:
@@ -53,41 +76,59 @@ def suffer(folder: Path, fault: Fault) -> str:
     Raises:
         ForceError: A wrong value, a crash, a hang, or a store that does not work once the fault is over.
     """
-    status = _script(folder, fault)
-    expected = {-signal.SIGKILL: "killed"} if fault.kind in KILLS else {0: "used", REFUSED: "refused"}
+    store = folder / "store"
+    shutil.rmtree(store, ignore_errors=True)
+    if fault.beside:
+        with Neighbour(store) as neighbour:
+            status = _script(folder, store, fault, neighbour)
+            neighbour.finish(str(fault))
+    else:
+        status = _script(folder, store, fault, None)
+    ended = fault.kind in ENDS and fault.at > 0
+    expected = {-signal.SIGKILL: "killed"} if ended else {0: "used", REFUSED: "refused"}
     if status not in expected:
         raise ForceError(f"{fault}: the process ended with status {status}")
-    check_store(folder / "store", str(fault))
+    check_store(store, str(fault))
     return expected[status]
 
 
-def suffer_all(folder: Path, step: int = 1) -> Counter[str]:
-    """Runs the script under every fault; counts the operations, and what became of the runs."""
-    outcomes: Counter[str] = Counter()
-    operations = count_operations(folder)
-    for fault in every_fault(operations, step):
-        outcomes[suffer(folder, fault)] += 1
-    outcomes["operations"] = operations
-    return outcomes
+def suffer_all(folder: Path, operations: Mapping[Fault, int], step: int = 1) -> Counter[str]:
+    """Runs the script under every fault; counts what became of the runs."""
+    return Counter(suffer(folder, fault) for fault in every_fault(operations, step))
 
 
-def _script(folder: Path, fault: Fault) -> int:
-    store = folder / "store"
-    shutil.rmtree(store, ignore_errors=True)
+def _script(folder: Path, store: Path, fault: Fault, neighbour: Neighbour | None) -> int:
+    """The script's status. If it is stopped, the neighbour reads, and it is killed then."""
     environment = {
         **os.environ,
         "LD_PRELOAD": str(FAULTS),
         "FAULT_BELOW": str(store),
         "FAULT_AT": str(fault.at),
         "FAULT_KIND": fault.kind,
+        "FAULT_STORES": "01"[fault.stores],
+        "FAULT_LASTS": "01"[fault.lasts],
         "FAULT_COUNT": str(folder / "count"),
     }
-    if fault.lasts:
-        environment["FAULT_LASTS"] = "1"
-    try:
-        done = subprocess.run(
-            [WORKER, "script", store], env=environment, capture_output=True, timeout=PATIENCE, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ForceError(f"{fault}: the process hangs") from error
-    return done.returncode
+    with subprocess.Popen([str(WORKER), "script", str(store)], env=environment, stderr=subprocess.PIPE) as process:
+        try:
+            if fault.kind == "stop" and neighbour is not None and _stops(process):
+                took = neighbour.longest_read()
+                process.kill()
+                if took > LONGEST_READ:
+                    raise ForceError(f"{fault}: a read took {took} ms")
+            process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired as error:
+            raise ForceError(f"{fault}: the process hangs") from error
+        finally:
+            process.kill()
+    return process.returncode
+
+
+def _stops(process: subprocess.Popen[bytes]) -> bool:
+    """Waits until the process is stopped; False if it ends."""
+    until = time.monotonic() + PATIENCE
+    while (now := state(process.pid)) not in "TZ":
+        if time.monotonic() > until:
+            raise subprocess.TimeoutExpired(process.args, PATIENCE)
+        time.sleep(0.001)
+    return now == "T"

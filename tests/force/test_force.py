@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.force.budget import keep_busy
-from tests.force.faults import KILLS, every_fault, suffer_all
+from tests.force.faults import ENDS, SORTS, count_operations, every_fault, suffer_all
 from tests.force.kills import kill_many
 from tests.force.programs import FAULTS, REFUSED, WORKER, ForceError, check_store, missing
 from tests.force.usage import BUDGET, checked_usage, disk_usage
@@ -18,11 +19,14 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason="the C++ tests are not b
 
 
 def test_no_failing_file_operation_breaks_the_store(tmp_path: Path) -> None:
-    outcomes = suffer_all(tmp_path, step=131)
-    assert outcomes["operations"] > 300
-    assert outcomes["used"] > outcomes["refused"] > 0
-    faults = list(every_fault(outcomes["operations"], step=131))
-    assert outcomes["killed"] == sum(fault.kind in KILLS for fault in faults) > 0
+    operations = count_operations(tmp_path)
+    assert set(operations) == set(SORTS)
+    assert operations[SORTS[0]] > 500  # locks and mapped files are among them
+    assert operations[SORTS[-1]] > 300  # stores into mapped memory
+    outcomes = suffer_all(tmp_path, operations, step=499)
+    assert outcomes["used"] > 0
+    faults = list(every_fault(operations, step=499))
+    assert outcomes["killed"] == sum(fault.kind in ENDS for fault in faults) > 0
     assert outcomes["used"] + outcomes["refused"] + outcomes["killed"] == len(faults)
 
 
@@ -68,7 +72,7 @@ def test_a_store_that_is_not_one_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 7])
-def test_every_fault_is_each_kind_once_and_for_good(step: int) -> None:
-    faults = list(every_fault(70, step))
-    assert len({(fault.kind, fault.lasts) for fault in faults}) == 8
-    assert len(set(faults)) == len(faults) == 8 * 70 // step
+def test_every_fault_is_each_sort(step: int) -> None:
+    faults = list(every_fault(dict.fromkeys(SORTS, 70), step))
+    assert {replace(fault, at=0) for fault in faults} == set(SORTS)
+    assert len(set(faults)) == len(faults) == len(SORTS) * 70 // step

@@ -48,7 +48,12 @@ def checked_usage(store: Path, workers: Sequence[subprocess.Popen[str]], after: 
     return used
 
 
+def state(pid: int) -> str:
+    """A letter: "T" for a process that is stopped, "Z" for one that has ended and whose status nobody has asked for."""
+    # It follows the name in parentheses.
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
 def _wait_until_stopped(pid: int) -> None:
-    # The state follows the name in parentheses; "Z": it has ended, and whoever started it will see.
-    while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "TZ":
+    while state(pid) not in "TZ":  # if it has ended, whoever started it will see
         time.sleep(0.001)

@@ -1,14 +1,19 @@
 // Loaded with LD_PRELOAD: fails one operation on the files below a folder, or all from that one on.
+// Locks (fcntl) and mapping a file are operations, too.
 //
 //   FAULT_BELOW=FOLDER   which files; without it nothing is counted
 //   FAULT_AT=N           the N-th operation fails, counted from 1; 0: none, they are only counted
 //   FAULT_KIND=ENOSPC | EIO | short   how; "short" writes or reads half, and fails what is neither
 //   FAULT_KIND=kill | torn   the process is killed before it, or when half of its bytes are done
+//   FAULT_KIND=store     the process is killed before its N-th store into a mapped file; nothing
+//   else
+//                        counts (mapped_stores.h)
 //   FAULT_LASTS=1        so do all later ones
 //   FAULT_COUNT=FILE     where the number of operations is written to at exit
 //   FAULT_FILE_SYSTEM=N  every file lies on a file system of this kind (statfs(2))
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -21,6 +26,8 @@
 #include <cstring>
 #include <string>
 
+#include "faults/mapped_stores.h"
+
 namespace {
 
 constexpr int kMostFiles = 4096;
@@ -30,8 +37,10 @@ struct CallPlan {
   std::size_t below_size = below == nullptr ? 0 : std::strlen(below);
   const char* kind = Text("FAULT_KIND", "EIO");
   bool is_torn = std::strcmp(kind, "torn") == 0;
-  bool kills = is_torn || std::strcmp(kind, "kill") == 0;
   bool is_short = std::strcmp(kind, "short") == 0;
+  bool only_stores = *Text("FAULT_STORES", "") == '1';
+  bool stops = std::strcmp(kind, "stop") == 0;
+  bool ends = is_torn || stops || std::strcmp(kind, "kill") == 0;
   int error = std::strcmp(kind, "EIO") == 0 ? EIO : ENOSPC;
   long at = std::atol(Text("FAULT_AT", "0"));
   bool lasts = *Text("FAULT_LASTS", "") == '1';
@@ -65,14 +74,17 @@ bool IsWatched(int file) { return file >= 0 && file < kMostFiles && watched[file
 
 // Counts an operation; whether it is one that fails.
 bool Fails() {
-  const long number = ++operations;
   const CallPlan& plan = ThePlan();
+  if (plan.only_stores) return false;
+  const long number = ++operations;
   return plan.at > 0 && (plan.lasts ? number >= plan.at : number == plan.at);
 }
 
+void End() { kill(getpid(), ThePlan().stops ? SIGSTOP : SIGKILL); }
+
 // -1, with the error of the plan, or the end.
 int Refuse() {
-  if (ThePlan().kills) kill(getpid(), SIGKILL);
+  if (ThePlan().ends) End();
   errno = ThePlan().error;
   return -1;
 }
@@ -101,6 +113,47 @@ int Open(const char* name, const char* path, int flags, mode_t mode) {
       OnPath(path, [&] { return Next<int(const char*, int, ...)>(name)(path, flags, mode); });
   if (file >= 0 && file < kMostFiles) watched[file] = IsBelow(path);
   return file;
+}
+
+bool IsLock(int command) {
+  return command == F_GETLK || command == F_SETLK || command == F_SETLKW ||
+         command == F_OFD_GETLK || command == F_OFD_SETLK || command == F_OFD_SETLKW;
+}
+
+// Giving a lock back cannot fail on a disk of this machine; but a process can be killed there.
+bool IsUnlock(int command, const void* argument) {
+  return (command == F_SETLK || command == F_SETLKW) &&
+         static_cast<const struct flock*>(argument)->l_type == F_UNLCK;
+}
+
+// `argument` is an integer for some commands, which travels as a pointer does.
+int Fcntl(const char* name, int file, int command, void* argument) {
+  const auto next = [&] { return Next<int(int, int, ...)>(name)(file, command, argument); };
+  if (!IsLock(command)) return next();
+  if (!ThePlan().ends && IsUnlock(command, argument)) {
+    if (IsWatched(file)) Fails();  // it counts all the same
+    return next();
+  }
+  return OnFile(file, next);
+}
+
+// Before a store into a mapped file.
+void OnStore() {
+  if (++operations == ThePlan().at) End();
+}
+
+void* Map(const char* name, void* at, size_t size, int access, int flags, int file, off64_t from) {
+  if (IsWatched(file) && Fails()) {
+    Refuse();
+    return MAP_FAILED;
+  }
+  void* const mapped =
+      Next<void*(void*, size_t, int, int, int, off64_t)>(name)(at, size, access, flags, file, from);
+  const bool shared = (flags & MAP_SHARED) != 0 && (access & PROT_WRITE) != 0;
+  if (ThePlan().only_stores && mapped != MAP_FAILED && IsWatched(file) && shared) {
+    actcache::faults::WatchStores(mapped, size, OnStore);
+  }
+  return mapped;
 }
 
 mode_t ModeOf(int flags, va_list arguments) {
@@ -142,6 +195,35 @@ int open64(const char* path, int flags, ...) {
 int close(int file) {
   if (file >= 0 && file < kMostFiles) watched[file] = false;
   return Next<decltype(close)>("close")(file);
+}
+
+int fcntl(int file, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void* const argument = va_arg(arguments, void*);
+  va_end(arguments);
+  return Fcntl("fcntl", file, command, argument);
+}
+
+int fcntl64(int file, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  void* const argument = va_arg(arguments, void*);
+  va_end(arguments);
+  return Fcntl("fcntl64", file, command, argument);
+}
+
+void* mmap(void* at, size_t size, int access, int flags, int file, off_t from) noexcept {
+  return Map("mmap", at, size, access, flags, file, from);
+}
+
+void* mmap64(void* at, size_t size, int access, int flags, int file, off64_t from) noexcept {
+  return Map("mmap64", at, size, access, flags, file, from);
+}
+
+int munmap(void* at, size_t size) noexcept {
+  actcache::faults::ForgetStores(at);
+  return Next<int(void*, size_t)>("munmap")(at, size);
 }
 
 ssize_t read(int file, void* data, size_t size) {

@@ -5,9 +5,13 @@
 //   store_worker busy FOLDER SEED N     N random calls, then a line of counts
 //   store_worker values FOLDER          reads every value while others work, prints how many it got
 //   store_worker works FOLDER           likewise, while nobody does; new values are kept, too
+//   store_worker beside FOLDER          opens the store and says so; for each line on stdin prints
+//                                       how many milliseconds the longest of some reads took; then
+//                                       "works"
 //
 // Exit status: 0; kRefused if the store could not be opened, with the reason on stderr; kWrong if a
 // value had a byte that does not follow from its key; kUseless if the store no longer keeps values.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "tier/disk/disk_tier.h"
 #include "tier/disk/limits.h"
 #include "tier_testing.h"
@@ -87,7 +92,8 @@ int Script(DiskTier* tier) {
   PutOne(tier, 3, &counts);
   PutOne(tier, 11, &counts);
   for (std::uint64_t number = 0; number < 12; ++number) Find(tier, number, &counts);
-  if (std::getenv("FAULT_LASTS") != nullptr) return kFine;
+  const char* const lasts = std::getenv("FAULT_LASTS");
+  if (lasts != nullptr && *lasts == '1') return kFine;
   // One fault that is over must not turn the store off. It may be one of the first of these calls.
   tier->Maintain();
   bool works = Works(tier, 1000);
@@ -145,10 +151,39 @@ int Busy(DiskTier* tier, std::uint64_t seed, std::uint64_t calls) {
   return kFine;
 }
 
+// Answers each line with what the longest of some reads took.
+void Watch(DiskTier* tier) {
+  std::puts("open");
+  std::fflush(stdout);
+  char line[16];
+  while (std::fgets(line, sizeof(line), stdin) != nullptr) {
+    std::uint64_t longest_ns = 0;
+    Counts counts;
+    for (std::uint64_t number = 0; number < 12; ++number) {
+      const std::uint64_t begin = SteadyNow();
+      Find(tier, number, &counts);
+      longest_ns = std::max(longest_ns, SteadyNow() - begin);
+    }
+    std::printf("%llu\n", static_cast<unsigned long long>(longest_ns / 1'000'000));
+    std::fflush(stdout);
+  }
+}
+
+// Reads every value. `quiet`: nobody else uses the store, so that it has to keep new ones.
+int Values(DiskTier* tier, bool quiet) {
+  Counts counts;
+  for (std::uint64_t number = 0; number < kKeys; ++number) Find(tier, number, &counts);
+  std::printf("%llu\n", static_cast<unsigned long long>(counts.hits));
+  if (!quiet) return kFine;
+  tier->Maintain();
+  return Works(tier, 2000) ? kFine : kUseless;
+}
+
 int Run(int count, char** arguments) {
   if (count < 3) {
-    std::fprintf(stderr,
-                 "usage: store_worker script|endless|busy|values|works FOLDER [SEED [CALLS]]\n");
+    std::fprintf(
+        stderr,
+        "usage: store_worker script|endless|busy|values|works|beside FOLDER [SEED [CALLS]]\n");
     return 2;
   }
   const std::string what = arguments[1];
@@ -160,12 +195,8 @@ int Run(int count, char** arguments) {
     if (what == "endless") Endless(&tier, argument(3));
     if (what == "busy") return Busy(&tier, argument(3), argument(4));
     if (what == "script") return Script(&tier);
-    Counts counts;
-    for (std::uint64_t number = 0; number < kKeys; ++number) Find(&tier, number, &counts);
-    std::printf("%llu\n", static_cast<unsigned long long>(counts.hits));
-    if (what == "values") return kFine;
-    tier.Maintain();
-    return Works(&tier, 2000) ? kFine : kUseless;
+    if (what == "beside") Watch(&tier);
+    return Values(&tier, /*quiet=*/what != "values");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return kRefused;

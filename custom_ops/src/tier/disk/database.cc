@@ -1,8 +1,11 @@
 #include "tier/disk/database.h"
 
 #include <sqlite3.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 
 namespace actcache {
 namespace {
@@ -45,6 +48,35 @@ bool DiskFailed(sqlite3* handle, int file_of) noexcept {
          (error == EIO || error == ENXIO || error == ERANGE);
 }
 
+// A connection that finds the log's index locked or half-written tries again a hundred times, and
+// SQLite sleeps longer each time: ten seconds in all. Whoever is in the way may be stopped or hang,
+// so each sleep is cut to this, and what is wanted fails as busy.
+constexpr int kLongestSleepUs = 20;
+
+// The system's files with shorter sleeps; null if there is no memory.
+const char* FilesWithShortSleeps() noexcept {
+  static const bool made = [] {
+    const sqlite3_vfs* const usual = sqlite3_vfs_find(nullptr);
+    if (usual == nullptr) return false;
+    static sqlite3_vfs files = *usual;
+    files.zName = "actcache";
+    files.pNext = nullptr;
+    files.xSleep = [](sqlite3_vfs*, int microseconds) {
+      usleep(static_cast<useconds_t>(std::min(microseconds, kLongestSleepUs)));
+      return microseconds;
+    };
+    return sqlite3_vfs_register(&files, /*makeDflt=*/0) == SQLITE_OK;
+  }();
+  return made ? "actcache" : nullptr;
+}
+
+// While another connection holds what is wanted. SQLite's own handler would take the short sleeps.
+int WaitOneMillisecond(void* most, int times) noexcept {
+  if (times >= static_cast<int>(reinterpret_cast<std::intptr_t>(most))) return 0;
+  usleep(1000);
+  return 1;
+}
+
 }  // namespace
 
 bool DatabaseError::busy() const noexcept {
@@ -65,7 +97,7 @@ bool DatabaseError::read_only() const noexcept {
 
 Database::Database(const std::string& path, Access access, int busy_timeout_ms) {
   const int code =
-      sqlite3_open_v2(Uri(path, access).c_str(), &handle_, Flags(access), /*zVfs=*/nullptr);
+      sqlite3_open_v2(Uri(path, access).c_str(), &handle_, Flags(access), FilesWithShortSleeps());
   if (code != SQLITE_OK) {
     const int extended = handle_ != nullptr ? sqlite3_extended_errcode(handle_) : code;
     const std::string reason = handle_ != nullptr ? sqlite3_errmsg(handle_) : "out of memory";
@@ -73,7 +105,8 @@ Database::Database(const std::string& path, Access access, int busy_timeout_ms) 
     throw DatabaseError(extended, path + " cannot be opened: " + reason);
   }
   sqlite3_extended_result_codes(handle_, 1);
-  sqlite3_busy_timeout(handle_, busy_timeout_ms);
+  sqlite3_busy_handler(handle_, WaitOneMillisecond,
+                       reinterpret_cast<void*>(static_cast<std::intptr_t>(busy_timeout_ms)));
   // The last one to close would otherwise write all of the log back, and take long for it.
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
