@@ -44,11 +44,13 @@ void Print(const std::string& name, std::uint64_t number) {
 
 // Takes all files of a folder out of the system's memory, as after a restart of the machine.
 void ForgetFiles(const std::string& folder) {
+  const int all = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (all < 0 || syncfs(all) != 0) throw std::runtime_error("the folder cannot be written to disk");
+  close(all);
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
     if (!entry.is_regular_file()) continue;
     const int file = open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) continue;
-    fdatasync(file);
     posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
     close(file);
   }

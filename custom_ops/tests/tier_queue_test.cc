@@ -231,9 +231,7 @@ TEST_F(TiersTest, WhatIsPutIsFoundByTheNextProcess) {
   fields.key = TestKey(7);
   fields.cost_ns = 1'000'000'000;
   const std::vector<TensorSpec> specs = {{2, {100}, 100}};
-  const auto fill = [](Record* record) {
-    FillWithTestBytes(record->payload(0), 7, 100);
-  };
+  const auto fill = [](Record* record) { FillWithTestBytes(record->payload(0), 7, 100); };
   tiers.Put(&region, fields, specs, fill, false);
   tiers.Configure({});  // writes what waits
   EXPECT_FALSE(tiers.on());
