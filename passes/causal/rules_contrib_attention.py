@@ -52,18 +52,20 @@ def _to_fixed_keys(op: Op, query: Value, width: Size) -> Result:
 def packed_attention(op: Op) -> Result:
     """The same with its projections, of [batch, positions, features]."""
     x = op.need(0)
-    _without_past(op, 4, but=5)
+    if op.get(5) is not None:
+        raise LooksAhead("not-followed", "onnxruntime's Attention takes no past beside a bias of scores")
+    _without_past(op, 4)
     op.fixed(1, 2)
     if x.places != _POSITIONS or len(known(x)) != 3:
         raise LooksAhead("positions-misaligned", "the input of an attention has its positions elsewhere")
     if op.attribute("do_rotary", 0) or op.attribute("qkv_hidden_sizes"):
         raise LooksAhead("not-followed", "Attention that turns its queries, or has values of another size")
     width = known(op.need(1))[1].divided_by(const(3)) or op.symbols.fresh("width")
-    return _attended(op, (x,), mask=3, bias=5, width=width)
+    return _attended(op, (x,), mask=3, bias=5, width=width)  # there is none
 
 
-def _without_past(op: Op, first: int, but: int | None = None) -> None:
-    if any(op.get(index) is not None for index in range(first, len(op.inputs)) if index != but):
+def _without_past(op: Op, first: int) -> None:
+    if any(op.get(index) is not None for index in range(first, len(op.inputs))):
         raise LooksAhead("attention-past", f"{op.node.op_type} with a past is not followed")
 
 

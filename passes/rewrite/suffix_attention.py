@@ -78,7 +78,7 @@ def attend_packed(at: Resumed) -> None:
 
     Its keys and values are in no tensor of the model, so the input is kept in their place.
     """
-    x, weights, bias, *mask = [at.later(0), *map(at.own, at.slots[1:4])]
+    x, weights, bias, mask = [*map(at.own, at.slots), "", ""][:4]
     sizes, heads = at.sizes, at.attribute("num_heads")
     width = sizes.node("Div", _size(at, weights, 1), sizes.vector([3]))
     end = sizes.vector([np.iinfo(np.int64).max])
@@ -91,7 +91,7 @@ def attend_packed(at: Resumed) -> None:
     shape = sizes.node("Concat", _size(at, x, 0), count, sizes.vector([2, heads]), each, axis=0)
     apart = sizes.node("Reshape", made, shape, **({"allowzero": 1} if literal else {}))
     past = sizes.node("Transpose", apart, perm=(2, 0, 3, 1, 4))
-    at.add([x, weights, bias, *(mask or [""]), past], at.part, f"{at.part}.present")
+    at.add([x, weights, bias, mask, past], at.part, f"{at.part}.present")
 
 
 def attend_in_groups(at: Resumed) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actcache.passes.causal import Ahead, Causal
-from tests.conformance.causal.fused import AHEAD, BINARY, GOOD, GROUPS_REFUSED, QKV, layer
+from tests.conformance.causal.fused import AHEAD, BINARY, GOOD, GROUPS_REFUSED, QKV, biased, layer, packed
 from tests.conformance.causal.truth import looks_ahead, proven, suffix_model, wrong_suffixes, wrongly_proven
 
 
@@ -26,6 +26,12 @@ def test_values_of_another_size_than_keys_are_refused() -> None:
     refusal = proven(layer(f"{QKV} w = MatMul(h, wide) {node} y = Relu(a)")).refusal("y")
     assert refusal is not None
     assert "takes no past" in refusal.reason
+
+
+def test_a_packed_attention_with_a_bias_of_scores_is_refused() -> None:
+    refusal = proven(packed("h, packed, biases, , , bias", before=biased("LessOrEqual(pj, pi)"))).refusal("y")
+    assert refusal is not None
+    assert "takes no past beside a bias" in refusal.reason
 
 
 @pytest.mark.parametrize("rule", GROUPS_REFUSED)

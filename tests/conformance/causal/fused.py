@@ -104,6 +104,8 @@ GOOD: dict[str, Sketch] = {
     "packed": packed("h, packed, biases"),
     "packed, scaled": packed("h, packed, biases", attributes="unidirectional=1, scale=0.3"),
     "packed and a given mask": packed("h, packed, biases, m32", before=MASK, masked=True),
+    "packed without biases": packed("h, packed"),
+    "packed without biases and a given mask": packed("h, packed, , m32", before=MASK, masked=True),
     "packed twice": layer(
         """a = com.microsoft.Attention<num_heads=2, unidirectional=1>(h, packed, biases)
         b = com.microsoft.SkipLayerNormalization(a, h, scales, shift)
