@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 
 from actcache.passes.causal import Ahead
+from actcache.passes.refusal import Refusal
 from tests.conformance.causal.drawing import draw
-from tests.conformance.causal.truth import looks_ahead, proven, wrong_suffixes, wrongly_proven
+from tests.conformance.causal.truth import (
+    behind_past,
+    looks_ahead,
+    proven,
+    suffix_model,
+    wrong_suffixes,
+    wrongly_proven,
+)
 
 SEEDS = range(120)
 
@@ -28,3 +36,25 @@ def test_random_graphs(first: int) -> None:
     assert causal >= 5
     assert ahead >= 3
     assert seen >= ahead // 2
+
+
+@pytest.mark.parametrize("first", range(0, 60, 20))
+def test_random_graphs_behind_a_past(first: int) -> None:
+    """Proven for an empty past; with one, the branch is the original."""
+    causal = later = 0
+    for seed in range(first, first + 20):
+        sketch = draw(seed, past=True)
+        (output,) = sketch.view.outputs
+        proof = proven(sketch, binary_masks=True)
+        assert not list(wrongly_proven(sketch, proof, (4,), seed=seed, may_fail=True)), seed
+        if isinstance(proof.state(output), Ahead):
+            continue
+        if isinstance(suffix_model(sketch, proof, [output]), Refusal):
+            continue  # fused attention
+        causal += 1
+        assert not list(wrong_suffixes(sketch, proof, [output], count=5, seed=seed, may_fail=True)), seed
+        same = behind_past(sketch, proof, output, seed=seed)
+        assert same is not False, seed
+        later += same is True
+    assert causal >= 5
+    assert later >= 2

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime as ort
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
 from actcache.passes.causal import Ahead, Causal, CausalProof, Counted, prove_causal
 from actcache.passes.refusal import Refusal
@@ -138,11 +138,13 @@ def wrongly_proven(
                         yield f"{name} is {proof.state(name)}; later positions than {first} of {count} {what}"
 
 
-def _outputs(runner: Any, names: Sequence[str], given: Feed) -> dict[str, Array]:
+def _outputs(
+    runner: Any, names: Sequence[str], given: Feed, refusals: tuple[type[Exception], ...] = (InvalidArgument,)
+) -> dict[str, Array]:
     """Run a model; nothing, if it cannot be run on such inputs."""
     try:
         return dict(zip(names, runner.run(list(names), given), strict=True))
-    except InvalidArgument:
+    except refusals:
         return {}
 
 
@@ -246,6 +248,28 @@ def continued(
             expected[written.name] = _part(whole[name], [axis], slice(first, None))
         calls.append((first, {name: value for name, value in given.items() if name in wanted}, expected))
     return calls
+
+
+def behind_past(sketch: Sketch, proof: CausalProof, output: str, count: int = 3, seed: int = 0) -> bool | None:
+    """Whether the branch, with nothing known, gives what the original gives for a past of two positions; None: the
+    original refuses that, or there is no branch.
+    """
+    made = suffix_model(sketch, proof, [output])
+    given, random = feed(sketch, count, seed=seed), np.random.default_rng(seed)
+    for name, axis in sketch.pasts.items():
+        shape = [2 if a == axis else size for a, size in enumerate(given[name].shape)]
+        given[name] = random.standard_normal(shape).astype(given[name].dtype)
+    expected = _outputs(session(sketch.model), [output], given, (RuntimeException, Fail, InvalidArgument))
+    if isinstance(made, Refusal) or not expected:
+        return None
+    model, kept = made
+    given |= {f"{name}.compact": value for name, value in given.items()}
+    for name in kept:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(sketch.view.dtype(name) or 0)
+        given[f"{name}.cached"] = np.zeros([0] * len(proof.shape(name) or ()), dtype)
+    wanted = {value.name for value in model.graph.input}
+    (got,) = session(model).run([model.graph.output[0].name], {n: v for n, v in given.items() if n in wanted})
+    return agree(got, expected[output])
 
 
 def _cached(value: Array, proof: CausalProof, name: str, first: int) -> Array:
