@@ -37,7 +37,8 @@ def closed(op: Op, form: Form | None, query: int, key: int) -> Weights:
         needed = _opening(op, form, query, key, high)
         if needed is not None or high == -math.inf:
             if op.conditions is not None:
-                op.conditions.update(scene.assumed, needed or ())
+                # Closed by -∞ all it may see gives no number: that is up to what follows.
+                op.conditions.update(scene.assumed, needed if needed and high != -math.inf else ())
             return Weights(query, key, needed)
         closes = closes or high < -_largest_score(form)
     if closes:

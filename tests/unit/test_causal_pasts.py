@@ -14,7 +14,7 @@ from actcache.passes.rewrite.suffix import build_suffix, plan_states
 from actcache.passes.rewrite.suffix_branch import SuffixBranch, SuffixNames
 from actcache.passes.rows import SizeEquation
 from benchmarks.decoders import Decoder
-from tests.conformance.causal.sketches import MIXED, Sketch, build
+from tests.conformance.causal.sketches import EMBEDDED, MIXED, POSITIONS, SCORES, Sketch, build
 from tests.conformance.causal.truth import proven, wrong_suffixes, wrongly_proven
 
 GPT2 = Decoder(layers=1, width=8, heads=2, longest=24, vocabulary=11, past=True, mask="slice", padding=True)
@@ -182,3 +182,21 @@ def test_constants_that_a_call_begins_with_are_no_pasts() -> None:
     sketch = build("int64[B, S] ids", "h = Gather(wte, ids)  y = Concat<axis=1>(a, h)", {"ids": 1})
     sketch.model.graph.initializer.append(begin)
     assert past_axes(sketch.model) == {} and GraphView(sketch.model).inputs
+
+
+@pytest.mark.parametrize(("weights", "asked"), [("w", ("mask",)), ("w1", ())])
+def test_any_mask_will_do_where_what_closed_positions_give_is_replaced(weights: str, asked: tuple[str, ...]) -> None:
+    """Exporters of PyTorch write that: so prompts with padding on the left are known as well."""
+    sketch = build(
+        "int64[B, S] ids, int64[B, S] mask",
+        f"""{POSITIONS} {EMBEDDED} {SCORES} earlier = LessOrEqual(pj, pi)  given = Cast<to=9>(mask)
+        wide = Unsqueeze(given, axis12)  ok = And(earlier, wide)  bias = Where(ok, nothing, closed)
+        sc2 = Add(sc1, bias)  w = Softmax<axis=-1>(sc2)  none = IsNaN(w)  w1 = Where(none, nothing, w)
+        o = MatMul({weights}, v)  o1 = Transpose<perm=[0,2,1,3]>(o)  y = Reshape(o1, joined)""",
+        {"ids": 1, "mask": 1},
+        weights={"closed": np.array(-np.inf, np.float32)},
+    )
+    proof = proven(sketch, binary_masks=True)
+    assert proof.position_axis("y") == 1
+    assert proof.binary_inputs == asked
+    assert not list(wrongly_proven(sketch, proof, (5,)))
