@@ -274,7 +274,9 @@ class _Interpreter:
         found = RULES.get((domain, op.node.op_type))
         if found is None or list(subgraphs(op.node)):
             what = f"{domain + ':' if domain else ''}{op.node.op_type}"
-            reason = "the branches of If are not followed" if what == "If" else f"no causal rule for {what}"
+            reason = f"no causal rule for {what}"
+            if what == "If":
+                reason = "the branches of If are not followed; of a merged decoder, compile the form with a past alone"
             raise LooksAhead("no-causal-rule", reason)
         result = found(op)
         if len(result.values) < len(op.node.output):

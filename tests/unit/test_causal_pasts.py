@@ -184,6 +184,18 @@ def test_constants_that_a_call_begins_with_are_no_pasts() -> None:
     assert past_axes(sketch.model) == {} and GraphView(sketch.model).inputs
 
 
+def test_two_forms_of_a_model_behind_an_if_are_refused_with_the_way_out() -> None:
+    sketch = build(
+        "int64[B, S] ids, bool use_cache_branch",
+        """h = Gather(wte, ids)  y = If(use_cache_branch) <then_branch = a () => (float[B, S, F] p) { p = Abs(h) },
+        else_branch = b () => (float[B, S, F] q) { q = Neg(h) }>""",
+        {"ids": 1},
+    )
+    refusal = proven(sketch).refusal("y")
+    assert refusal is not None
+    assert refusal.reason.endswith("of a merged decoder, compile the form with a past alone")
+
+
 @pytest.mark.parametrize(("weights", "asked"), [("w", ("mask",)), ("w1", ())])
 def test_any_mask_will_do_where_what_closed_positions_give_is_replaced(weights: str, asked: tuple[str, ...]) -> None:
     """Exporters of PyTorch write that: so prompts with padding on the left are known as well."""
