@@ -50,5 +50,6 @@ def _batches(verdict: Verdict) -> str:
     """The single batches that regions of rows were found for. What else is found varies with measured times."""
     if verdict.proven != "row":
         return ""
-    found = {region.removeprefix("row by ") for region in verdict.regions if region.startswith("row by ")}
+    kinds = ("row by ", "prefix by ")
+    found = {region.partition(" by ")[2] for region in verdict.regions if region.startswith(kinds)}
     return ", ".join(sorted(batch for batch in found if "/" not in batch))

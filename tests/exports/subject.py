@@ -47,7 +47,7 @@ class Subject:
         inputs: By name, in the order of the module's arguments.
         outputs: Names, in order.
         rows: What must be proven.
-        regions: How many regions the compiled model must have at least, each of rows.
+        regions: How many regions the compiled model must have at least, each of rows or prefixes.
     """
 
     module: torch.nn.Module

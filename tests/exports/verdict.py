@@ -56,7 +56,7 @@ def judge(verdict: Verdict, subject: Subject, path: Path, folder: Path, *, compi
     expected = "tensor" if verdict.name[-1] == DYNAMIC else "row"
     if verdict.proven != expected:
         verdict.problems.append(f"{verdict.proven} where {expected} is right")
-    rows = [region for region in verdict.regions if region.startswith("row")]
+    rows = [region for region in verdict.regions if region.startswith(("row", "prefix"))]
     if compiled and verdict.proven == "row" and len(rows) < subject.regions:
         verdict.problems.append(f"{subject.regions} regions of rows are there to be found")
 
