@@ -1,7 +1,9 @@
 // What becomes of a store whose files are damaged, deleted, or replaced by another one's.
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -144,6 +146,29 @@ TEST_F(DiskDamageTest, WhatAKilledProcessLeftOfASecretIsRemoved) {
   EXPECT_EQ(DiskTier(store(), 0).secret(), secret);
   EXPECT_FALSE(fs::exists(old));
   EXPECT_TRUE(fs::exists(fresh));  // somebody may be at it
+}
+
+// As if a process had been killed while it started the log over, and another one kept its memory.
+TEST_F(DiskDamageTest, ALogThatWasBeingStartedOverLosesNothing) {
+  DiskTier tier(store(), 0);
+  PutOne(&tier, 1, kSmall);
+  Database other(IndexPath(store()), Database::Access::kWrite, 1000);
+  ASSERT_EQ(other.Number("SELECT count(*) FROM entries"), 1);
+  sqlite3_file* file = nullptr;
+  ASSERT_EQ(sqlite3_file_control(other.handle(), "main", SQLITE_FCNTL_FILE_POINTER,
+                                 static_cast<void*>(&file)),
+            SQLITE_OK);
+  void volatile* memory = nullptr;
+  ASSERT_EQ(file->pMethods->xShmMap(file, 0, 32768, 0, &memory), SQLITE_OK);
+  auto* const words = static_cast<std::uint32_t volatile*>(memory);
+  ASSERT_GT(words[4], 0u);
+  words[24] = words[4] + 1000;  // so many frames are in the database, it says
+  for (std::uint64_t number = 2; number < 6; ++number) {
+    PutOne(&tier, number, kSmall);
+    EXPECT_TRUE(IsTestValue(GetOne(&tier, number), number)) << number;
+  }
+  EXPECT_LE(words[24], words[4]);
+  EXPECT_EQ(tier.stats().entries, 5u);
 }
 
 }  // namespace

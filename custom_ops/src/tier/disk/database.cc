@@ -146,6 +146,32 @@ bool Database::Checkpoint(bool truncate) noexcept {
   return sqlite3_wal_checkpoint_v2(handle_, nullptr, mode, nullptr, nullptr) == SQLITE_OK;
 }
 
+// SQLite's walRestartHdr() first says that the log has no frames (mxFrame), and then that none of
+// them is in the database (nBackfill). Whoever is killed in between leaves an index of the log in
+// which frames that are still to come are in the database already: nobody would see them, and they
+// would never get there. While another process keeps that memory, nothing else sets it right.
+// For the places see https://sqlite.org/walformat.html, 2.1 and 2.2.
+bool Database::FinishLogRestart() noexcept {
+  constexpr int kIndexBytes = 32768;
+  constexpr std::size_t kFrames = 16 / sizeof(std::uint32_t);
+  constexpr std::size_t kInDatabase = 96 / sizeof(std::uint32_t);
+  sqlite3_file* file = nullptr;
+  if (sqlite3_file_control(handle_, "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file)) !=
+          SQLITE_OK ||
+      file == nullptr || file->pMethods == nullptr || file->pMethods->iVersion < 2) {
+    return false;
+  }
+  void volatile* memory = nullptr;
+  if (file->pMethods->xShmMap(file, 0, kIndexBytes, /*extend=*/0, &memory) != SQLITE_OK ||
+      memory == nullptr) {
+    return false;
+  }
+  auto* const words = static_cast<std::uint32_t volatile*>(memory);
+  if (words[kInDatabase] <= words[kFrames]) return false;
+  words[kInDatabase] = 0;
+  return true;
+}
+
 Statement::Statement(Database* database, const char* sql) : database_(*database) {
   const int code = sqlite3_prepare_v3(database_.handle_, sql, -1, SQLITE_PREPARE_PERSISTENT,
                                       &statement_, nullptr);
@@ -225,6 +251,10 @@ std::string Statement::Text(int column) const {
 
 Transaction::Transaction(Database* database, Kind kind) : database_(*database) {
   database_.Execute(kind == Kind::kWrite ? "BEGIN IMMEDIATE" : "BEGIN");
+  if (kind == Kind::kWrite && database_.FinishLogRestart()) {
+    database_.Execute("ROLLBACK");  // it has begun with the wrong number
+    database_.Execute("BEGIN IMMEDIATE");
+  }
 }
 
 Transaction::~Transaction() {

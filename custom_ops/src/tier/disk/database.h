@@ -47,6 +47,10 @@ class Database {
   // False if somebody is in the way.
   bool Checkpoint(bool truncate) noexcept;
 
+  // Ends what a process began that was killed while it started the log over: false if there was
+  // nothing to do. REQUIRES: a transaction for writing, which has to begin anew if there was.
+  bool FinishLogRestart() noexcept;
+
   sqlite3* handle() const noexcept { return handle_; }
 
  private:
