@@ -55,6 +55,7 @@ void CheckBlocks(const CallPlan& plan) {
   ACTCACHE_FUZZ_CHECK(plan.length > 0 && plan.rows > 0 && plan.rows % plan.length == 0);
   ACTCACHE_FUZZ_CHECK(plan.cached_rows % (plan.rows / plan.length) == 0);
   ACTCACHE_FUZZ_CHECK(plan.missing + plan.cached_rows == plan.rows);
+  ACTCACHE_FUZZ_CHECK((plan.before != nullptr) == (plan.missing > 0 && plan.cached_rows > 0));
 }
 
 void CheckPlan(const CallPlan& plan, const std::byte* bytes, std::size_t size) {
@@ -103,6 +104,7 @@ std::vector<fuzz::Input> fuzz::Seeds() {
   add(PlanKind::kRow, 5, 0, 5);
   plan.length = 2;
   plan.tail = 1;
+  plan.before = keys;
   add(PlanKind::kPrefix, 4, 2, 2);
   add(PlanKind::kPrefix, 4, 0, 4);
   return seeds;

@@ -114,6 +114,7 @@ class RunningSums {
   }
 
   const RegionCounters& counters() const { return region_->counters; }
+  std::size_t entries() const { return Store::Process().usage(region_->number).entries; }
   // What computing a position takes, if anything.
   void set_cost(std::chrono::microseconds cost) { cost_ = cost; }
   // Positions that the last call computed of each row.
@@ -228,6 +229,40 @@ TEST(Prefixes, KeepTheirBeginnings) {
     EXPECT_TRUE(region.RunsRight(Rows({row}), Salts({0})));
     EXPECT_GT(region.counters().hits, hits);
   }
+  Config::Process().Configure("budget_bytes", std::nullopt);
+}
+
+// Sequences that grow in turn, in room for half of them: whatever is left of one can be found.
+TEST(Prefixes, LoseTheirEndsFirst) {
+  constexpr std::int64_t kSequences = 8;
+  constexpr std::size_t kLongest = 40;
+  RunningSums region("prefixes that lose their ends", 1, 1);
+  region.set_cost(std::chrono::microseconds(50));
+  Store::Process().Invalidate(Selection{}, SteadyNow());
+  std::mt19937 random(9);
+  std::vector<Numbers> sequences(kSequences);
+  const auto grow = [&](std::int64_t salt) {
+    Numbers& sequence = sequences[static_cast<std::size_t>(salt)];
+    if (sequence.size() >= kLongest) sequence.resize(4);
+    do {
+      sequence.push_back(static_cast<std::int64_t>(sequence.size()));
+    } while (random() % 3 != 0 && sequence.size() < kLongest);
+    ASSERT_TRUE(region.RunsRight(Rows({sequence}), Salts({salt})));
+  };
+  const std::size_t before = Store::Process().stats().bytes;
+  grow(0);
+  const std::size_t bytes = (Store::Process().stats().bytes - before) / region.entries();
+  Config::Process().Configure("budget_bytes", std::to_string(kSequences * kLongest / 2 * bytes));
+  for (int call = 0; call < 300; ++call) grow(static_cast<std::int64_t>(random() % kSequences));
+  Numbers longest(kLongest);
+  for (std::size_t i = 0; i < kLongest; ++i) longest[i] = static_cast<std::int64_t>(i);
+  const std::uint64_t hits = region.counters().hits;
+  for (std::int64_t salt = 0; salt < kSequences; ++salt)
+    region.Look(Rows({longest}), Salts({salt}));
+  EXPECT_EQ(region.counters().hits - hits, region.entries());
+  EXPECT_GT(region.entries(), kLongest);
+  EXPECT_GT(Store::Process().stats().evictions, 100u);
+  Store::Process().Invalidate(Selection{}, SteadyNow());  // it is dear
   Config::Process().Configure("budget_bytes", std::nullopt);
 }
 

@@ -167,27 +167,43 @@ class PrefixPlanTest : public PlanTest {
     plan_.missing = 4;
     plan_.cached_rows = 2;
     plan_.keys = block_keys_;
+    plan_.before = before_;
     plan_.sources = nullptr;
     plan_.flags = block_flags_;
     Encode();
   }
 
   const Key block_keys_[4] = {Key{{1, 2}}, Key{{3, 4}}, Key{{5, 6}}, Key{{7, 8}}};
+  const Key before_[2] = {Key{{9, 10}}, Key{{11, 12}}};
   std::uint8_t block_flags_[4] = {kKept, 0, kReplace, kVerify};
 };
 
 TEST_F(PrefixPlanTest, ReadsBackWhatWasWritten) {
   ASSERT_EQ(Decode(), nullptr);
-  EXPECT_EQ(size_, sizeof(PlanHeader) + 4 * 17);
+  EXPECT_EQ(size_, sizeof(PlanHeader) + 4 * 17 + 2 * 16);
   EXPECT_EQ(decoded_.kind, PlanKind::kPrefix);
   EXPECT_EQ(decoded_.length, 3u);
   EXPECT_EQ(decoded_.tail, 2u);
   EXPECT_EQ(decoded_.sources, nullptr);
   EXPECT_EQ(decoded_.keys[3], block_keys_[3]);
+  EXPECT_EQ(decoded_.batch(), 2u);
+  EXPECT_EQ(decoded_.before[0], before_[0]);
+  EXPECT_EQ(decoded_.before[1], before_[1]);
   EXPECT_EQ(decoded_.flags[0], kKept);
   EXPECT_EQ(decoded_.flags[3], kVerify);
   EXPECT_EQ(decoded_.wanted(), 4u);
   EXPECT_TRUE(decoded_.any_miss());
+}
+
+TEST_F(PrefixPlanTest, HasNothingBeforeItsUnitsWhereNothingWasFound) {
+  plan_.length = 2;
+  plan_.cached_rows = 0;
+  plan_.rows = 4;
+  plan_.before = nullptr;
+  Encode();
+  ASSERT_EQ(Decode(), nullptr);
+  EXPECT_EQ(size_, sizeof(PlanHeader) + 4 * 17);
+  EXPECT_EQ(decoded_.before, nullptr);
 }
 
 TEST_F(PrefixPlanTest, MayLackNothingButWhatIsBehindTheBlocks) {

@@ -287,6 +287,7 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
 void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& flight) const {
   CallPlan plan;
   KeyTails missing_tails;
+  Keys before;
   plan.shape = call.shape;
   plan.region = region_.number;
   plan.origin = keying_.origin();
@@ -306,6 +307,13 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& 
       if (!call.tails.empty()) missing_tails.push_back(call.tails[unit]);
     }
     if (!missing_tails.empty()) plan.tails = missing_tails.data();
+    if (plan.kind == PlanKind::kPrefix && plan.cached_rows > 0) {
+      const std::size_t found = plan.cached_rows / plan.batch();
+      for (std::size_t row = 0; row < plan.batch(); ++row) {
+        before.push_back(call.keys[row * plan.length + found - 1]);
+      }
+      plan.before = before.data();
+    }
   }
   const KernelIo::Output output =
       io.Allocate(1, ElementType::kUint8, Dims{static_cast<std::int64_t>(PlanBytes(plan))});

@@ -1,6 +1,8 @@
 #include "ops/unit_keeper.h"
 
 #include <algorithm>
+#include <limits>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -30,6 +32,9 @@ struct UnitKeeper::Work {
   const Parallel& parallel;
   const ComputedUnits units;
   DraftBatch batch;
+  // What the unit before the next one is worth, by which a chain goes on; none: it is not kept. Of
+  // units that are in no chain, always infinity.
+  std::optional<double> before = std::numeric_limits<double>::infinity();
   Kept kept;
 };
 
@@ -40,11 +45,12 @@ UnitKeeper::Kept UnitKeeper::Keep(const KernelIo& io, const Call& call,
   std::uint64_t not_offered = 0;  // what was compared, or is kept already
   try {
     Work work(io, call, parallel);
-    for (std::size_t i = 0; i < call.plan.missing; ++i) {
-      // Of a chain the first units are needed by all: they are to be the last that are evicted.
-      const std::size_t unit = call.cut.chained() ? call.plan.missing - 1 - i : i;
+    const std::size_t rows = call.cut.chained() ? call.plan.batch() : 1;
+    const std::size_t length = call.plan.missing / rows;
+    for (std::size_t unit = 0; unit < call.plan.missing; ++unit) {
+      if (call.cut.chained() && unit % length == 0) BeginChain(work, unit / length);
       if ((call.plan.flags[unit] & (kVerify | kKept)) != 0) ++not_offered;
-      See(work, unit);
+      See(work, unit, length - 1 - unit % length);
     }
     Publish(work);
     kept = std::move(work.kept);
@@ -60,22 +66,39 @@ UnitKeeper::Kept UnitKeeper::Keep(const KernelIo& io, const Call& call,
   return kept;
 }
 
-void UnitKeeper::See(Work& work, std::size_t unit) const {
-  const std::uint8_t flags = work.call.plan.flags[unit];
-  if ((flags & kVerify) != 0) {
-    work.kept.outcomes[unit] = Verify(work.io, work.call, work.units, unit);
-  } else if ((flags & kKept) != 0) {
-    work.kept.outcomes[unit] = Outcome::kPresent;
-  } else if (Draft draft = Reserve(work, unit)) {
-    work.batch.Add(unit, std::move(draft));
-    if (work.batch.full()) Publish(work);
-  } else {
-    const bool present = draft.rejection() == Rejection::kPresent;
-    Finish(work, unit, present ? Outcome::kPresent : Outcome::kRefused);
-  }
+void UnitKeeper::BeginChain(Work& work, std::size_t row) const {
+  Publish(work);  // rows that begin alike are of one chain up to there
+  const Key* const before = work.call.plan.before;
+  work.before = before == nullptr ? std::numeric_limits<double>::infinity()
+                                  : Store::Process().WorthOf(before[row]);
 }
 
-Draft UnitKeeper::Reserve(const Work& work, std::size_t unit) const {
+void UnitKeeper::GoOnBehind(Work& work, std::size_t unit) const {
+  if (work.call.cut.chained()) work.before = Store::Process().WorthOf(work.call.plan.keys[unit]);
+}
+
+void UnitKeeper::See(Work& work, std::size_t unit, std::size_t followers) const {
+  const std::uint8_t flags = work.call.plan.flags[unit];
+  if ((flags & (kVerify | kKept)) != 0) {
+    const bool verify = (flags & kVerify) != 0;
+    work.kept.outcomes[unit] =
+        verify ? Verify(work.io, work.call, work.units, unit) : Outcome::kPresent;
+    return GoOnBehind(work, unit);
+  }
+  // Without what it follows nobody would ever find it.
+  if (!work.before) return Finish(work, unit, Outcome::kRefused);
+  Draft draft = Reserve(work, unit, followers);
+  if (!draft) {
+    const bool present = draft.rejection() == Rejection::kPresent;
+    Finish(work, unit, present ? Outcome::kPresent : Outcome::kRefused);
+    return GoOnBehind(work, unit);
+  }
+  if (work.call.cut.chained()) work.before = draft.worth();
+  work.batch.Add(unit, std::move(draft));
+  if (work.batch.full()) Publish(work);
+}
+
+Draft UnitKeeper::Reserve(const Work& work, std::size_t unit, std::size_t followers) const {
   const Call& call = work.call;
   Offer offer{};
   offer.key = call.plan.keys[unit];
@@ -89,6 +112,8 @@ Draft UnitKeeper::Reserve(const Work& work, std::size_t unit) const {
   offer.scope = call.plan.scope;
   offer.origin = call.plan.origin;
   offer.replace = (call.plan.flags[unit] & kReplace) != 0;
+  offer.before = *work.before;
+  offer.followers = call.cut.chained() ? followers : 0;
   return Store::Process().Reserve(offer);
 }
 

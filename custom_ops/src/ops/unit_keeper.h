@@ -49,9 +49,14 @@ class UnitKeeper {
  private:
   struct Work;
 
-  // Compares computed unit `unit`, or reserves its place, or finds that it has none.
-  void See(Work& work, std::size_t unit) const;
-  Draft Reserve(const Work& work, std::size_t unit) const;
+  // Of a chained cut: the next unit is the first computed one of a row; it follows one that is
+  // kept.
+  void BeginChain(Work& work, std::size_t row) const;
+  void GoOnBehind(Work& work, std::size_t unit) const;
+  // Compares computed unit `unit`, or reserves its place, or finds that it has none. As many
+  // `followers` are behind it in its row.
+  void See(Work& work, std::size_t unit, std::size_t followers) const;
+  Draft Reserve(const Work& work, std::size_t unit, std::size_t followers) const;
   // Fills the places that are reserved.
   void Publish(Work& work) const;
   // What became of a unit that was to be stored.

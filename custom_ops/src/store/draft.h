@@ -44,15 +44,18 @@ class Draft {
   // data(i) of all tensors, into as many places.
   void AllData(void** out) noexcept { entry_->AllData(const_cast<const void**>(out)); }
   std::size_t charge() const noexcept { return entry_->charge(); }
+  // What it is worth, or less: for the Offer of what follows it in a chain.
+  double worth() const noexcept { return worth_; }
 
  private:
   friend class Store;
   explicit Draft(Rejection rejection) noexcept : rejection_(rejection) {}
-  Draft(EntryRef entry, std::uint64_t epoch, bool replace) noexcept
-      : entry_(std::move(entry)), epoch_(epoch), replace_(replace) {}
+  Draft(EntryRef entry, std::uint64_t epoch, double worth, bool replace) noexcept
+      : entry_(std::move(entry)), epoch_(epoch), worth_(worth), replace_(replace) {}
 
   EntryRef entry_;           // the only reference
   std::uint64_t epoch_ = 0;  // of its shard when it was reserved; see Shard::VoidDrafts()
+  double worth_ = 0;
   bool replace_ = false;
   Rejection rejection_ = Rejection::kNone;
 };

@@ -126,7 +126,8 @@ class Entry {
   // flags_ and what is const. Ordered so that a lookup reads the first cache line or two.
   const Key key_;
   Entry* chain_ = nullptr;  // next in its bucket of the KeyTable
-  double worth_ = 0;        // GreedyDual-Size-Frequency's H, as of the last use
+  // GreedyDual-Size-Frequency's H, as of the last use; before it is published: the most it may be.
+  double worth_ = 0;
   std::atomic<std::uint32_t> refs_{1};
   Tick expires_ = 0;
   const Tick created_;

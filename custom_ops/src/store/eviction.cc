@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "store/eviction/chain_worth.h"
 #include "store/store.h"
 
 namespace actcache {
@@ -20,7 +21,7 @@ double Store::GainOf(const Offer& offer, std::size_t charge,
 
 bool Store::MakeRoom(const Offer& offer, std::size_t charge, double gain) noexcept {
   MutexLock lock(&eviction_mutex_);
-  const double worth = age() + gain;
+  const double worth = std::min(age() + gain, MostBehind(offer.before));
   EntryList chosen;
   EntryList in_use;
   std::size_t owned = 0;
@@ -41,9 +42,10 @@ bool Store::MakeRoom(const Offer& offer, std::size_t charge, double gain) noexce
   PutBack(&in_use);
   if (verdict == Ledger::Verdict::kCharged) return true;
   ledger_.ReturnOwned(owned);
-  if (gain > 0 && verdict == Ledger::Verdict::kFull) AgeByRefusal(charge, nullptr);
+  const std::size_t refused = charge * (1 + offer.followers);
+  if (gain > 0 && verdict == Ledger::Verdict::kFull) AgeByRefusal(refused, nullptr);
   if (gain > 0 && verdict == Ledger::Verdict::kOverQuota) {
-    AgeByRefusal(charge, &offer.tag.name_space);
+    AgeByRefusal(refused, &offer.tag.name_space);
   }
   return false;
 }

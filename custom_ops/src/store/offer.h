@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "hash/key.h"
@@ -42,7 +43,10 @@ struct Offer {
   KeyScope scope = KeyScope::kProcess;
   std::uint16_t origin = 0;  // which session made it (policy/origins.h)
   bool replace = false;      // take the place of an entry with this key, if there is one
-  bool payloads = true;      // false: they are charged, and have no memory (simulation.h)
+  // Of a unit of a chain: what the one before it is worth (Store::Find(), Draft::worth()).
+  double before = std::numeric_limits<double>::infinity();
+  std::size_t followers = 0;  // units of the chain that are not offered if this one is refused
+  bool payloads = true;       // false: they are charged, and have no memory (simulation.h)
 
   // What one hit would save.
   std::uint64_t saving_ns() const noexcept { return cost_ns > fetch_ns ? cost_ns - fetch_ns : 0; }

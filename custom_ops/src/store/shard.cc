@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "store/eviction/chain_worth.h"
+
 namespace actcache {
 
-Entry* Shard::Find(const Key& key, double age, const FindLimits& limits, Absence* why) noexcept {
+Entry* Shard::Find(const Key& key, double age, const FindLimits& limits, Absence* why,
+                   double* before) noexcept {
   MutexLock lock(&mutex_);
   Entry* const entry = table_.Find(key);
   *why = entry == nullptr                                      ? Absence::kAbsent
@@ -18,10 +21,25 @@ Entry* Shard::Find(const Key& key, double age, const FindLimits& limits, Absence
   }
   if (entry->frequency_ < std::numeric_limits<std::uint16_t>::max()) ++entry->frequency_;
   // An age read before another thread raised it must not take worth away.
-  entry->worth_ = std::max(entry->worth_, WorthOf(*entry, age));
+  SetWorth(entry, std::min(std::max(entry->worth_, WorthAt(*entry, age)), MostBehind(*before)));
+  *before = entry->worth_;
   entry->Set(Entry::kUsed, true);
   entry->Ref();
   return entry;
+}
+
+std::optional<double> Shard::WorthOf(const Key& key) noexcept {
+  MutexLock lock(&mutex_);
+  const Entry* const entry = table_.Find(key);
+  return entry == nullptr ? std::nullopt : std::optional<double>(entry->worth_);
+}
+
+void Shard::SetWorth(Entry* entry, double worth) noexcept {
+  // It only grows, but behind an entry that was made anew: that one may be worth less than before.
+  const bool sinks = WorthHeap::Holds(*entry) && worth < entry->heap_worth_;
+  if (sinks) heap_.Remove(entry);
+  entry->worth_ = worth;
+  if (sinks) PushToHeap(entry);
 }
 
 Entry* Shard::Peek(const Key& key) noexcept {
@@ -70,7 +88,7 @@ bool Shard::Replace(Entry* entry, double age, std::uint64_t epoch, Ledger* ledge
 
 bool Shard::AddToTable(Entry* entry, double age, Ledger* ledger) noexcept {
   if (!heap_.Reserve(table_.size() + 1)) return false;
-  entry->worth_ = WorthOf(*entry, age);
+  entry->worth_ = std::min(entry->worth_, WorthAt(*entry, age));
   table_.Insert(entry);
   // Counted under the lock, so that nobody can count the removal first.
   ledger->CountInserted(*entry);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 
 #include "base/mutex.h"
 #include "hash/key.h"
@@ -40,8 +41,12 @@ enum class Absence : std::uint8_t {
 class alignas(64) Shard {
  public:
   // The entry with a reference added for the caller, or null and why. Counts the use; a found entry
-  // is worth more from now on (`age` is the store's L). An expired one is still there.
-  Entry* Find(const Key& key, double age, const FindLimits& limits, Absence* why) noexcept;
+  // is worth more from now on (`age` is the store's L), but no more than behind `*before`, which
+  // becomes its worth. An expired one is still there.
+  Entry* Find(const Key& key, double age, const FindLimits& limits, Absence* why,
+              double* before) noexcept;
+  // Of the entry of the key, if there is one; not counted as a use.
+  std::optional<double> WorthOf(const Key& key) noexcept;
   // The same without counting and without limits.
   Entry* Peek(const Key& key) noexcept;
 
@@ -138,9 +143,10 @@ class alignas(64) Shard {
   void ExposePinned(bool exposed) noexcept;
 
  private:
-  static double WorthOf(const Entry& entry, double age) noexcept {
+  static double WorthAt(const Entry& entry, double age) noexcept {
     return age + entry.frequency_ * entry.gain();
   }
+  void SetWorth(Entry* entry, double worth) noexcept ACTCACHE_REQUIRES(mutex_);
   bool AddToTable(Entry* entry, double age, Ledger* ledger) noexcept ACTCACHE_REQUIRES(mutex_);
   void PushToHeap(Entry* entry) noexcept ACTCACHE_REQUIRES(mutex_);
   // The sketch remembers how often it was used.

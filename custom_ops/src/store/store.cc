@@ -1,9 +1,11 @@
 #include "store/store.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/process_object.h"
+#include "store/eviction/chain_worth.h"
 
 namespace actcache {
 
@@ -23,10 +25,13 @@ ProcessObject<Store>& ProcessStore() noexcept {
 Store& Store::Process() noexcept { return ProcessStore().get(); }
 void Store::ReplaceInForkedChild() noexcept { ProcessStore().Replace(kDefaultBudget); }
 
-EntryRef Store::Find(const Key& key, const FindLimits& limits, Absence* why) noexcept {
+EntryRef Store::Find(const Key& key, const FindLimits& limits, Absence* why,
+                     double* before) noexcept {
   ForgetOld(limits.now_ns);
   Absence absence;
-  Entry* const entry = ShardOf(key).Find(key, age(), limits, &absence);
+  double none = std::numeric_limits<double>::infinity();
+  Entry* const entry =
+      ShardOf(key).Find(key, age(), limits, &absence, before == nullptr ? &none : before);
   if (absence == Absence::kExpired) RemoveExpired(key, limits.now_ns);
   if (why != nullptr) *why = absence;
   return {entry, this};
@@ -68,7 +73,9 @@ Draft Store::Reserve(const Offer& offer) noexcept {
   }
   entry->frequency_ = std::max<std::uint16_t>(prospect.frequency, 1);
   entry->sequence_ = made_.fetch_add(1, std::memory_order_relaxed);
-  return {EntryRef(entry, this), prospect.epoch, offer.replace};
+  entry->worth_ = MostBehind(offer.before);
+  const double worth = std::min(entry->worth_, age() + entry->frequency_ * entry->gain());
+  return {EntryRef(entry, this), prospect.epoch, worth, offer.replace};
 }
 
 Draft Store::ReserveBeside(const Offer& offer) noexcept {
@@ -76,7 +83,7 @@ Draft Store::ReserveBeside(const Offer& offer) noexcept {
   if (!Entry::Measure(offer.specs, offer.count, &layout)) return Draft(Rejection::kTooLarge);
   Entry* const entry = Entry::Make(offer, layout);
   if (entry == nullptr) return Draft(Rejection::kNoMemory);
-  return {EntryRef(entry, nullptr), 0, false};
+  return {EntryRef(entry, nullptr), 0, 0, false};
 }
 
 Draft Store::Reject(Rejection rejection) noexcept {

@@ -36,6 +36,11 @@
 //   - A offer over its namespace's quota pushes out entries of its own namespace only.
 //   - A replacement takes the room of what it replaces first.
 //
+// Chains. Of a unit of a chain, of no use without the unit before it, H is bounded by next to less
+// than that one's (eviction/chain_worth.h). So tails leave before what they follow, an offer pushes
+// nothing out that it needs, and what is left of a chain is its beginning. A tail may lose what it
+// follows all the same, where that expires or is removed; it is worth no more from then on.
+//
 // Pins hold for entries that exist: one that is pinned is not evicted for room or quota, but
 // expires, can be invalidated, and hands its pin on to what replaces it. A lower budget evicts
 // pinned entries after all others.
@@ -51,6 +56,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "base/mutex.h"
@@ -84,7 +90,12 @@ class Store {
 
   // The entry of `key`, or null; `why`, if given, says why. In any case the key counts as used once
   // more. An entry that has expired is removed. The caller shares ownership of the entry.
-  EntryRef Find(const Key& key, const FindLimits& limits, Absence* why = nullptr) noexcept;
+  // Of a unit of a chain `before` is what the unit before it is worth, and becomes what this one
+  // is worth if it is found.
+  EntryRef Find(const Key& key, const FindLimits& limits, Absence* why = nullptr,
+                double* before = nullptr) noexcept;
+  // What the entry of `key` is worth, for what follows it; none if there is none.
+  std::optional<double> WorthOf(const Key& key) noexcept { return ShardOf(key).WorthOf(key); }
   // The entry of `key`, or null, whatever its age; not counted as a use. For verification.
   EntryRef Peek(const Key& key) noexcept;
 
@@ -158,10 +169,11 @@ class Store {
   bool PublishIndexed(Entry* entry, std::uint64_t epoch, bool replace) noexcept
       ACTCACHE_EXCLUDES(eviction_mutex_);
 
-  // What a offer may push out for: its worth above L, or 0 for nothing.
+  // What a offer may push out for: its worth above L (but for chains), or 0 for nothing.
   double GainOf(const Offer& offer, std::size_t charge, std::uint16_t frequency) const noexcept;
-  // Charges `charge` bytes after evicting idle entries worth at most L + `gain`, or returns false
-  // and evicts nothing (unless others used up the room in between).
+  // Charges `charge` bytes after evicting idle entries worth at most L + `gain`, if it is not
+  // behind one that is worth less, or returns false and evicts nothing (unless others used up the
+  // room in between).
   bool MakeRoom(const Offer& offer, std::size_t charge, double gain) noexcept
       ACTCACHE_EXCLUDES(eviction_mutex_);
   // Moves the least worthy entries, of one namespace if not null, into `chosen` until they sum up

@@ -9,7 +9,7 @@ namespace actcache {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x504c4341;  // "ACLP"
-constexpr std::uint16_t kVersion = 7;
+constexpr std::uint16_t kVersion = 8;
 
 static_assert(std::is_trivially_copyable_v<Key> && sizeof(Key) == 16);
 static_assert(std::is_trivially_copyable_v<KeyTail> && sizeof(KeyTail) == 16);
@@ -21,10 +21,18 @@ std::size_t SourceCount(const Described& plan) {
   return plan.missing > 0 && plan.kind != PlanKind::kPrefix ? plan.rows : 0;
 }
 
+// Rows of the batch of which some units were found, and some are missing.
+template <typename Described>
+std::size_t BeforeCount(const Described& plan) {
+  const bool some = plan.kind == PlanKind::kPrefix && plan.missing > 0 && plan.cached_rows > 0;
+  return some && plan.length > 0 ? plan.rows / plan.length : 0;
+}
+
 template <typename Described>
 std::size_t SizeOf(const Described& plan, bool tails) {
   return sizeof(PlanHeader) + plan.missing * (sizeof(Key) + sizeof(std::uint8_t)) +
-         (tails ? plan.missing * sizeof(KeyTail) : 0) + SourceCount(plan) * sizeof(RowSource);
+         (tails ? plan.missing * sizeof(KeyTail) : 0) + BeforeCount(plan) * sizeof(Key) +
+         SourceCount(plan) * sizeof(RowSource);
 }
 
 // The same number of blocks is found in every row, and the others are missing.
@@ -136,6 +144,10 @@ void EncodePlan(const CallPlan& plan, std::byte* out) {
     std::memcpy(out, plan.tails, plan.missing * sizeof(KeyTail));
     out += plan.missing * sizeof(KeyTail);
   }
+  if (const std::size_t before = BeforeCount(plan) * sizeof(Key); before > 0) {
+    std::memcpy(out, plan.before, before);
+    out += before;
+  }
   if (const std::size_t sources = SourceCount(plan) * sizeof(RowSource); sources > 0) {
     std::memcpy(out, plan.sources, sources);
     out += sources;
@@ -171,6 +183,9 @@ const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t r
     plan->tails = reinterpret_cast<const KeyTail*>(sources);
     sources += header.missing * sizeof(KeyTail);
   }
+  const std::size_t before = BeforeCount(header);
+  plan->before = before > 0 ? reinterpret_cast<const Key*>(sources) : nullptr;
+  sources += before * sizeof(Key);
   const std::size_t count = SourceCount(header);
   plan->length = header.length;
   plan->tail = header.tail;

@@ -7,8 +7,9 @@
 // operator leave its tensors.
 //
 // Layout: PlanHeader, then `missing` keys, then as many second halves of keys, if the header says
-// so, then (only if something is missing, and only of rows and whole calls) `rows` sources, then
-// `missing` bytes of MissingFlags.
+// so, then (only if something is missing, and some was found, of prefixes) as many keys as there
+// are rows of the batch, then (only if something is missing, and only of rows and whole calls)
+// `rows` sources, then `missing` bytes of MissingFlags.
 #ifndef ACTCACHE_UNITS_CALL_PLAN_H_
 #define ACTCACHE_UNITS_CALL_PLAN_H_
 
@@ -99,11 +100,16 @@ struct CallPlan {
   std::uint32_t tail = 0;
   const Key* keys = nullptr;       // `missing` of them
   const KeyTail* tails = nullptr;  // as many, for what goes to other processes; null: nothing does
+  // Of kPrefix, the key of the last unit found in each row of the batch; null if nothing was found,
+  // or nothing is missing.
+  const Key* before = nullptr;
   const RowSource* sources = nullptr;   // `rows` of them if missing > 0, else none; not of kPrefix
   const std::uint8_t* flags = nullptr;  // `missing` of them: MissingFlags
 
   // Whether anything is to be computed.
   bool any_miss() const { return missing > 0 || tail > 0; }
+  // Rows of the batch, of kPrefix.
+  std::size_t batch() const { return rows / length; }
   // How many units were wanted that are computed, equal ones counted each.
   std::size_t wanted() const;
 };

@@ -1,6 +1,7 @@
 #include "units/chain_search.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -36,8 +37,9 @@ class ChainSearch {
     const std::size_t first = row * units_.length;
     std::size_t usable = 0;
     bool unbroken = true;
+    double before = std::numeric_limits<double>::infinity();
     for (std::size_t i = first; i < first + units_.length; ++i) {
-      EntrySearch::Found found = search_.Look(keys_[i], first_);
+      EntrySearch::Found found = search_.Look(keys_[i], first_, &before);
       flags_[i] = found.flags;
       if (found.entry && !drawn_) drawn_ = search_.Drawn();
       if (found.entry && *drawn_) {

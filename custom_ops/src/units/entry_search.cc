@@ -20,10 +20,10 @@ bool Fits(const Entry& entry, const Cut& cut, const ElementTypes& types) {
 
 }  // namespace
 
-EntrySearch::Found EntrySearch::Look(const Key& key, const Entry* first) {
+EntrySearch::Found EntrySearch::Look(const Key& key, const Entry* first, double* before) {
   if (rules_.refresh) return {{}, kReplace};
   Absence absence = Absence::kNone;
-  EntryRef entry = store_.Find(key, rules_.limits, &absence);
+  EntryRef entry = store_.Find(key, rules_.limits, &absence, before);
   if (!entry) entry = Beside(key);
   if (!entry) {
     const bool expired = absence != Absence::kAbsent;

@@ -28,7 +28,8 @@ class EntrySearch {
   };
 
   // Looks a unit up. `first`: the first entry in use, if there is one; others are of its shapes.
-  Found Look(const Key& key, const Entry* first);
+  // `before`: of a chain, as for Store::Find().
+  Found Look(const Key& key, const Entry* first, double* before = nullptr);
 
   // Whether a hit was drawn to be computed all the same.
   bool Drawn() const {
