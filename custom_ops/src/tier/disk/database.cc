@@ -167,8 +167,9 @@ bool Database::FinishLogRestart() noexcept {
     return false;
   }
   auto* const words = static_cast<std::uint32_t volatile*>(memory);
-  if (words[kInDatabase] <= words[kFrames]) return false;
-  words[kInDatabase] = 0;
+  // Another connection may be writing frames into the database, and count them here.
+  if (__atomic_load_n(&words[kInDatabase], __ATOMIC_RELAXED) <= words[kFrames]) return false;
+  __atomic_store_n(&words[kInDatabase], 0, __ATOMIC_RELAXED);
   return true;
 }
 
