@@ -22,8 +22,8 @@ from actcache.base.files import write_whole
 from actcache.errors import OutputError
 from benchmarks import results
 from benchmarks.curve_tables import curve_summary, curve_tables
-from scripts.versions.table import passed_range
 from scripts.versions.table import table as version_table
+from scripts.versions.table import verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 PLOTS = ROOT / "docs" / "plots"
@@ -58,7 +58,11 @@ def filled(page: str, found: Documents) -> str:
     def block(match: re.Match[str]) -> str:
         if match[1] not in _TABLES:
             raise NoResultsError(f"no table is called {match[1]!r}; there are {', '.join(_TABLES)}")
-        return f"{match[1]}{match[2]}\n{_TABLES[match[1]](found)}\n\n"
+        try:
+            made = _TABLES[match[1]](found)
+        except KeyError as error:
+            raise NoResultsError(f"the results for {match[1]!r} have no {error}: measure them again") from error
+        return f"{match[1]}{match[2]}\n{made}\n\n"
 
     return _BLOCK.sub(block, page)
 
@@ -103,8 +107,13 @@ def _printed(document: dict[str, Any]) -> str:
 
 
 def _versions(found: Documents) -> str:
-    document = _document(found, "versions")
-    return f"{passed_range(document['pairs'])}\n\n{version_table(document['pairs'])}"
+    pairs = _document(found, "versions")["pairs"]
+    return f"{verdict(pairs)}\n\n{version_table(pairs)}"
+
+
+def _compilers(found: Documents) -> str:
+    pairs = _document(found, "versions")["compilers"]
+    return f"{verdict(pairs)}\n\n{version_table(pairs)}"
 
 
 _TABLES: dict[str, Callable[[Documents], str]] = {
@@ -112,6 +121,7 @@ _TABLES: dict[str, Callable[[Documents], str]] = {
     "reuse-summary": _reuse_summary,
     "programs": _programs,
     "versions": _versions,
+    "compilers": _compilers,
 }
 
 

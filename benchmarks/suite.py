@@ -43,7 +43,7 @@ class Part:
         return f"python -m {self.command}"
 
 
-#: Minutes on two idle cores: 6, 2, 1, 1.
+#: About ten minutes on two idle cores, more than half of them for the first.
 QUICK = (
     Part(
         "reuse_curve",
@@ -52,7 +52,6 @@ QUICK = (
         writes=True,
     ),
     Part("overview", "benchmarks --pairs 9"),
-    Part("demo", "benchmarks.demo"),
     Part("prefix", "benchmarks.prefix --small --pairs 3"),
 )
 FULL = (

@@ -18,9 +18,10 @@ import numpy.typing as npt
 from actcache.passes.cuts import Cut, RowCut, TensorShape
 from actcache.passes.region import Region
 
+# Not as strings: the types of requests hold these two, and Python 3.10 does not look into strings there.
 #: A tensor and the axis of its rows; None: the whole of it.
-Place: TypeAlias = "tuple[str, int | None]"
-Hashes: TypeAlias = "npt.NDArray[np.uint64]"
+Place: TypeAlias = tuple[str, int | None]
+Hashes: TypeAlias = npt.NDArray[np.uint64]
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 

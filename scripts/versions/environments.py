@@ -1,4 +1,4 @@
-"""Environments with one Python and one onnxruntime, and nothing of ours, in .venv-versions."""
+"""Environments with one Python and one onnxruntime, in .venv-versions: alone, or with what our package needs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 _USABLE = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
@@ -53,13 +54,23 @@ def _version(python: Path) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def environment(pair: Pair, folder: Path) -> Path:
+def dependencies() -> list[str]:
+    """Return what our package asks for without any extra."""
+    return [each for each in metadata.requires("actcache") or () if "extra ==" not in each]
+
+
+def environment(pair: Pair, folder: Path, compiler: bool = False) -> Path:
     """Return the interpreter of the pair's environment, which is made if it is not there yet.
 
+    Args:
+        pair: The versions.
+        folder: Where environments are.
+        compiler: Install what our package depends on, too.
+
     Raises:
-        UnavailableError: There is no such Python here, or onnxruntime has no wheel for it.
+        UnavailableError: There is no such Python here, or no wheel for it.
     """
-    place = folder / f"python{pair.python}-onnxruntime{pair.onnxruntime}"
+    place = folder / f"{'compiler-' * compiler}python{pair.python}-onnxruntime{pair.onnxruntime}"
     python, done = place / "bin" / "python", place / ".done"
     if done.exists() and pair.onnxruntime != "newest":
         return python
@@ -68,13 +79,23 @@ def environment(pair: Pair, folder: Path) -> Path:
         raise UnavailableError(f"no Python {pair.python} on this machine")
     if not python.exists():
         subprocess.run([base, "-m", "venv", "--clear", "--without-pip", place], check=True)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--python", str(python), "install"]
-    only_wheels = ["--only-binary=:all:", "--upgrade", *pair.requirements]
-    installed = subprocess.run([*pip, *only_wheels], capture_output=True, text=True, check=False)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--quiet",
+        "--python",
+        str(python),
+        "install",
+        "--no-compile",
+    ]
+    wanted = [*pair.requirements, *(dependencies() if compiler else ())]
+    command = [*pip, "--only-binary=:all:", "--upgrade", *wanted]
+    installed = subprocess.run(command, capture_output=True, text=True, check=False)
     if installed.returncode:
         shutil.rmtree(place, ignore_errors=True)
-        if "No matching distribution" in installed.stderr:
-            raise UnavailableError(f"no wheel of onnxruntime {pair.onnxruntime} for Python {pair.python}")
-        raise UnavailableError(installed.stderr.strip().splitlines()[-1])
+        lines = [line for line in installed.stderr.splitlines() if line.startswith("ERROR: No matching")]
+        raise UnavailableError((lines or installed.stderr.strip().splitlines())[-1].removeprefix("ERROR: "))
     done.touch()
     return python

@@ -18,10 +18,16 @@ def table(pairs: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + ("\n\n" + "\n".join(notes) if notes else "")
 
 
-def passed_range(pairs: Sequence[dict[str, Any]]) -> str:
+def passed(pairs: Sequence[dict[str, Any]]) -> bool:
+    """Whether something could be tried, and passed."""
+    tried = [pair for pair in pairs if "cases" in pair]
+    return bool(tried) and all(case["passed"] for pair in tried for case in pair["cases"].values())
+
+
+def verdict(pairs: Sequence[dict[str, Any]]) -> str:
     """Return a sentence: the versions that were tried, or that some failed."""
     tried = [pair for pair in pairs if "cases" in pair]
-    if not tried or not all(case["passed"] for pair in tried for case in pair["cases"].values()):
+    if not passed(pairs):
         return "Not all pairs passed."
     ends = []
     for field in ("onnxruntime", "python"):

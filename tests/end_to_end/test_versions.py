@@ -14,17 +14,14 @@ import pytest
 import actcache
 from scripts.versions import cases
 from scripts.versions.__main__ import PROGRAM, main
-from scripts.versions.environments import Pair, UnavailableError, environment, interpreter
-from scripts.versions.table import passed_range, table
-
-# The other two take their time to compile.
-CASES = [case for case in cases.CASES if case.name in ("rows of images", "prefixes")]
+from scripts.versions.environments import Pair, UnavailableError, dependencies, environment, interpreter
+from scripts.versions.table import table, verdict
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("versions")
-    cases.write(place, CASES)
+    cases.write(place, cases.QUICK)
     return place
 
 
@@ -74,13 +71,13 @@ def test_the_table_says_what_passed_failed_and_could_not_be_had() -> None:
         "",
         "- onnxruntime 1.30, Python 3.10: no wheel",
     ]
-    assert passed_range(pairs) == "All 2 pairs passed: onnxruntime 1.9.2 to 1.18.1, Python 3.10.13 to 3.10.13."
+    assert verdict(pairs) == "All 2 pairs passed: onnxruntime 1.9.2 to 1.18.1, Python 3.10.13 to 3.10.13."
     pairs[1]["cases"]["prefixes"] = bad
     assert "| 1.18 | 1.18.1: **1 of 2 failed** |" in table(pairs)
     assert "- onnxruntime 1.18, Python 3.10, prefixes: differs by 0.5 of the scale, other bits when repeated" in table(
         pairs
     )
-    assert passed_range(pairs) == passed_range([]) == "Not all pairs passed."
+    assert verdict(pairs) == verdict([]) == "Not all pairs passed."
 
 
 def test_a_python_that_is_not_here_is_told(tmp_path: Path) -> None:
@@ -95,6 +92,7 @@ def test_what_is_asked_of_pip() -> None:
     assert Pair("3.11", "newest").requirements == ["onnxruntime", "numpy"]
     assert Pair("3.11", "1.18").requirements == ["onnxruntime==1.18.*", "numpy<2"]
     assert Pair("3.11", "1.20").requirements == ["onnxruntime==1.20.*", "numpy"]
+    assert "scipy>=1.10" in dependencies() and not [each for each in dependencies() if "pytest" in each]
 
 
 def test_a_version_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

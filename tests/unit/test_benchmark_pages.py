@@ -43,6 +43,8 @@ def test_a_page_is_filled_between_its_marks() -> None:
     assert filled(text, found) == text
     with pytest.raises(NoResultsError, match="make bench"):
         filled(page, {})
+    with pytest.raises(NoResultsError, match="have no 'points'"):
+        filled(page, {"reuse_curve": {"command": "x", "environment": results.environment()}})
     with pytest.raises(NoResultsError, match="'no-such'"):
         filled(page.replace("reuse-curve", "no-such"), found)
 
