@@ -40,6 +40,7 @@ class Decoder:
         position_ids: Whether the caller numbers the positions.
         rotary: Whether positions turn queries and keys; else a vector is learnt for each.
         groups: So many heads of queries share one of keys and values.
+        encoded: Whether it reads an encoder's states, ``encoder_hidden_states`` [batch, encoded, width], as well.
     """
 
     layers: int = 2
@@ -57,6 +58,7 @@ class Decoder:
     position_ids: bool = False
     rotary: bool = False
     groups: int = 1
+    encoded: bool = False
 
     @property
     def dtype(self) -> type[np.floating[Any]]:
@@ -81,6 +83,8 @@ class _Writer:
         mask = self._mask() if own.attention == "nodes" else self._padding()
         for layer in range(own.layers):
             x = self._op("Add", x, self._attention(layer, self._normed(f"h{layer}.ln1", x), mask))
+            if own.encoded:
+                x = self._op("Add", x, self._cross_attention(f"h{layer}.cross", self._normed(f"h{layer}.ln3", x)))
             x = self._op("Add", x, self._feed_forward(f"h{layer}.mlp", self._normed(f"h{layer}.ln2", x)))
         x = self._normed("ln_f", x)
         if own.last:
@@ -102,6 +106,9 @@ class _Writer:
             found.append(helper.make_tensor_value_info("attention_mask", TensorProto.INT64, [own.batch, all_of_them]))
         if own.position_ids:
             found.append(helper.make_tensor_value_info("position_ids", TensorProto.INT64, [own.batch, "sequence"]))
+        if own.encoded:
+            of_states = [own.batch, "encoded", own.width]
+            found.append(helper.make_tensor_value_info("encoder_hidden_states", self._type(), of_states))
         names = (f"past_key_values{name.removeprefix('present')}" for name in self._presents())
         return [*found, *(self._kept(name, "past") for name in names)]
 
@@ -204,6 +211,17 @@ class _Writer:
         mixed = self._op("MatMul", self._op("Softmax", scores, axis=-1), v)
         mixed = self._op("Reshape", self._op("Transpose", mixed, perm=[0, 2, 1, 3]), self._numbers([0, 0, -1]))
         return self._linear(f"{name}.c_proj", mixed, own.width, own.width)
+
+    def _cross_attention(self, name: str, x: str) -> str:
+        width, heads = self.sizes.width, self.sizes.heads
+        apart = self._numbers([0, 0, heads, width // heads])
+        read = {"q": x, "k": "encoder_hidden_states", "v": "encoder_hidden_states"}
+        parts = [self._op("Reshape", self._linear(f"{name}.{n}", x, width, width), apart) for n, x in read.items()]
+        q, k, v = (self._op("Transpose", part, perm=[0, 2, 1, 3]) for part in parts)
+        scores = self._op("MatMul", q, self._op("Transpose", k, perm=[0, 1, 3, 2]))
+        mixed = self._op("MatMul", self._op("Softmax", scores, axis=-1), v)
+        mixed = self._op("Reshape", self._op("Transpose", mixed, perm=[0, 2, 1, 3]), self._numbers([0, 0, -1]))
+        return self._linear(f"{name}.c_proj", mixed, width, width)
 
     def _fused(self, *reads: str) -> str:
         own = self.sizes

@@ -12,7 +12,9 @@ venv=$2
 "$python" -m venv --clear "$venv"
 pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet)
 "${pip[@]}" install torch==2.13.0
-"${pip[@]}" install transformers onnxscript onnx onnxruntime onnx-graphsurgeon click numpy protobuf rich scipy pytest
+needed=$("$python" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")')
+readarray -t needed <<<"$needed"
+"${pip[@]}" install transformers onnxscript scipy pytest "${needed[@]}"
 
 if ! "$venv/bin/python" -c 'import sys, torch; sys.exit(torch.version.cuda is not None)'; then
   echo "error: torch in $venv is a CUDA build; a CPU wheel of torch 2.13.0 is needed" >&2

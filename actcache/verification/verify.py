@@ -214,6 +214,9 @@ def _check(
     if case.repeat:
         again = run(case.feed)
         report.cases += 1
+        if case.anew:
+            _note(case.name, again, expected, tolerance, ignore, report, found)
+            got, again = again, run(case.feed)
         if any(i not in ignore and not identical(a, b) for i, (a, b) in enumerate(zip(got, again, strict=True))):
             return f"{case.name}: the second, cached answer is not the first one bit for bit"
     return None

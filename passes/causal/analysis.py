@@ -9,6 +9,7 @@ the ranks of what the region reads, what :mod:`~actcache.passes.rows.named_sizes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 import numpy as np
@@ -223,6 +224,8 @@ class _Interpreter:
     def constant(self, name: str) -> Value:
         """The value of a constant: the elements of small ones, and how larger ones are read."""
         array = self.view.value(name)
+        if array is None and self.is_parameter(name):
+            array = self.constants.value(name)
         shape = self.view.shape(name) if array is None else array.shape
         sizes = None
         if shape is not None and all(isinstance(size, int) for size in shape):
@@ -232,6 +235,15 @@ class _Interpreter:
             content = objects([const(int(n)) for n in array.reshape(-1)], array.shape)
         reader = None if array is not None else lambda: self.constants.value(name)
         return Value(FIXED, sizes, content, array, read=reader)
+
+    def is_parameter(self, name: str) -> bool:
+        """Whether a constant is a few integers that tell an operator what to do, such as the pads of a Pad."""
+        sizes = self.view.shape(name)
+        if self.view.dtype(name) not in _INTEGERS or sizes is None:
+            return False
+        if math.prod(size if isinstance(size, int) else MAX_CONTENT + 1 for size in sizes) > MAX_CONTENT:
+            return False
+        return any(not self.view.constants.issuperset(self.view.writes[i]) for i in self.view.consumers.get(name, ()))
 
     def outputs(self, index: int, node: onnx.NodeProto) -> list[Value]:
         if is_constant_node(node) or (node.output and all(o in self.view.constants for o in node.output if o)):

@@ -15,10 +15,11 @@ _TOKENS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
 def position_hypotheses(view: GraphView, pasts: Collection[str] = ()) -> list[dict[str, int]]:
     """Return candidate maps from graph input to the axis of its positions, the most promising first.
 
-    Tokens are whole numbers [positions] or [batch, positions]; frames are numbers [batch, positions, values]. What has
-    one name with the positions of the first such input belongs to them, and if sizes have no names, every input of
-    that kind. `pasts`: inputs that hold positions of earlier calls (:mod:`~actcache.passes.graph.pasts`), none of this
-    one. A mask for both has another name then than the tokens: it is tried with them first.
+    Tokens are whole numbers [positions] or [batch, positions]; frames are numbers [batch, positions, values], or for
+    convolutions [batch, values, positions]. What has one name with the positions of the first such input belongs to
+    them, and if sizes have no names, every input of that kind. `pasts`: inputs that hold positions of earlier calls
+    (:mod:`~actcache.passes.graph.pasts`), none of this one. A mask for both has another name then than the tokens: it
+    is tried with them first.
     """
     inputs = [name for name in view.inputs if name not in pasts]
     first = {name: axis for name in inputs for axis in _sequence_axes(view, name)[-1:]}
@@ -40,7 +41,7 @@ def _sequence_axes(view: GraphView, name: str) -> list[int]:
     if dtype in _TOKENS and len(shape) <= 2:
         return [axis for axis in varying if axis == len(shape) - 1]
     if dtype in NUMBERS and len(shape) == 3:
-        return [axis for axis in varying if axis == 1]
+        return [axis for axis in varying if axis == (1 if 1 in varying else 2)]
     return []
 
 

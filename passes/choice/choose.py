@@ -91,7 +91,11 @@ def choose(
     else:
         choice = _by_rows_or_calls(view, costs, impure, granularity, min_saving, name, predictor, bits)
     if granularity in ("auto", "prefix"):
-        found = choose_prefix(view, costs, impure, budget=budget, name=name, everything=min_saving == 0, read=read)
+        beside = choice.plans[0] if choice.plans else ()
+        everything = min_saving == 0
+        found = choose_prefix(
+            view, costs, impure, budget=budget, name=name, everything=everything, read=read, beside=beside
+        )
         _add_prefix(choice, found, min_saving, asked=granularity == "prefix", traced=predictor is not None)
     return choice
 

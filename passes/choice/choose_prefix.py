@@ -5,12 +5,14 @@ nodes, and each tensor handed on has to be kept for all positions. A sequence is
 weighed against the store: keeping what takes a tenth of that has to save more than a tenth of the time.
 
 What does not hold data of positions (sizes, position numbers, masks, what is the same for all of them) is computed on
-both sides of the cut where both need it: :attr:`~actcache.passes.region.Region.shared`. No entry holds it.
+both sides of the cut where both need it: :attr:`~actcache.passes.region.Region.shared`. No entry holds it. Where it
+takes time and depends on no sequence, such as keys and values of an encoder's states, a region of its own may keep it:
+the region of prefixes then reads what that one hands on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from actcache.passes.causal import Causal, CausalProof, prove_causal
@@ -26,6 +28,7 @@ from actcache.passes.choice.minimum_cut import Prices, best_closed_set
 from actcache.passes.choice.skipping import Skipping
 from actcache.passes.costs.cost import Costs
 from actcache.passes.cuts import PrefixCut
+from actcache.passes.graph.cones import cones
 from actcache.passes.graph.constant_values import ReadTensor
 from actcache.passes.graph.pasts import past_axes
 from actcache.passes.graph.view import GraphView
@@ -67,6 +70,7 @@ def choose_prefix(
     name: str,
     everything: bool = False,
     read: ReadTensor | None = None,
+    beside: Sequence[Candidate] = (),
 ) -> PrefixChoice:
     """Find the region of prefixes that saves most.
 
@@ -78,13 +82,16 @@ def choose_prefix(
         name: Id of the region.
         everything: Take whatever is safe, whatever it saves.
         read: Reads constants that are stored outside the model.
+        beside: Other regions that there could be. The nodes of those that read no sequence are left to them.
     """
     refusals: dict[Refusal, None] = {}
     best: PrefixChoice | None = None
     pasts = past_axes(view.model)
     for positions in position_hypotheses(view, pasts):
         proof = prove_causal(view, positions, pasts=pasts, binary_masks=True, read=read)
-        search = _Search(view, costs, impure, proof, positions, pasts, budget, everything)
+        sequences = positions.keys() | pasts.keys()
+        left = frozenset(i for other in beside if sequences.isdisjoint(other.cone) for i in other.region.moved)
+        search = _Search(view, costs, impure, proof, positions, pasts, budget, everything, left)
         found = search.candidate(name)
         if isinstance(found, Refusal):
             refusals |= dict.fromkeys([found, *search.refusals()])
@@ -129,10 +136,14 @@ class _Search:
         pasts: Mapping[str, int],
         budget: int,
         everything: bool,
+        left: frozenset[int],
     ) -> None:
         self.view, self.costs, self.impure, self.proof = view, costs, impure, proof
         self.positions, self.pasts, self.budget, self.everything = positions, pasts, budget, everything
-        self.free = Skipping(view, frozenset(self._without_data()))
+        without_data = frozenset(self._without_data())
+        self.free = Skipping(view, without_data)
+        self.copied = Skipping(view, without_data - left)
+        self.cones = cones(view)
 
     def candidate(self, name: str) -> Candidate | Refusal:
         """Return the region that saves most, or why there is none."""
@@ -141,7 +152,9 @@ class _Search:
         if isinstance(region, Refusal):
             return region
         rows = {name: axis for name, axis in region.frontier_axes.items() if axis is not None}
-        return sized(self.view, self.costs, region, self._entries(rows), region.frontier, rows)
+        cone = sorted(self._cone(region.frontier))
+        given = {name: axis for name, axis in rows.items() if name in cone}
+        return sized(self.view, self.costs, region, self._entries(rows), cone, given)
 
     def refusals(self) -> Iterator[Refusal]:
         """Yield where the model looks ahead, each place once."""
@@ -209,9 +222,9 @@ class _Search:
     def _region(self, name: str, inside: frozenset[int]) -> Region | Refusal:
         """Complete a set of nodes: with what holds no data, frontier, live-outs, states and axes."""
         reads = {read for index in inside for read in self.view.reads[index]}
-        copied = self.free.needed(reads)
+        copied = self.copied.needed(reads)
         others = [n for i, names in enumerate(self.view.reads) if i not in inside and i not in copied for n in names]
-        around = self.free.needed([*others, *self.view.outputs])
+        around = self.copied.needed([*others, *self.view.outputs])
         read = {*self.view.outputs, *others, *(n for i in around for n in self.view.reads[i])}
         outs = [n for i in sorted(inside) for n in self.view.writes[i] if n in read]
         if not outs:
@@ -220,7 +233,7 @@ class _Search:
         nodes = with_private_constants(self.view, frozenset(inside | copied) - shared) | shared
         pasts = Pasts(self.view, self.proof, nodes)
         outs.sort(key=lambda out: pasts.is_read_whole(out))  # the branch hands on the last of them itself
-        frontier = canonical_frontier(self.view, nodes, outs)
+        frontier = self._telling(canonical_frontier(self.view, nodes, outs))
         states = plan_states(self.view, nodes, frontier, outs, self.proof)
         if isinstance(states, Refusal):
             return states
@@ -244,9 +257,15 @@ class _Search:
             pasts={past: axis for past, axis in self.pasts.items() if past in frontier},
         )
 
+    def _telling(self, frontier: Sequence[str]) -> tuple[str, ...]:
+        """Return a frontier that tells whether the proof holds, with graph inputs for that alone where need be."""
+        if self.proof.is_told_by(frontier):
+            return tuple(frontier)
+        return (*frontier, *sorted(self._cone(frontier).difference(frontier)))
+
     def _rows(self, frontier: Collection[str], kept: Collection[str]) -> RowProof | None:
         """Return what proves that rows of the batch have beginnings of their own, if that is so."""
-        for axes in row_hypotheses(self.view, frontier):
+        for axes in row_hypotheses(self.view, self._cone(frontier)):
             if any(self.positions.get(name) == axis for name, axis in axes.items()):
                 continue
             unread = frozenset(self.view.inputs).difference(frontier)
@@ -255,6 +274,10 @@ class _Search:
             if told and proof.is_told_by(frontier) and all(proof.row_axis(name) is not None for name in kept):
                 return proof
         return None
+
+    def _cone(self, names: Collection[str]) -> frozenset[str]:
+        """Return the graph inputs that tensors depend on."""
+        return frozenset().union(*(self.cones.get(name, frozenset()) for name in names))
 
     def _entries(self, rows: Mapping[str, int]) -> int:
         """Return how many positions the sample had, those of all rows together."""

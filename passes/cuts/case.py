@@ -20,6 +20,8 @@ class Case:
         prepare: Calls that come first, from an empty cache: what has been seen before.
         repeat: Whether it is made twice.
         follows: It is made where the case before it ended, not from an empty cache.
+        anew: Known units may be computed anew beside new ones, and then differ in their last bits from what is kept.
+            The second answer is what later calls get.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Case:
     prepare: tuple[Feed, ...] = ()
     repeat: bool = False
     follows: bool = False
+    anew: bool = False
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def _beginning_cases(full: Feed, axes: Mapping[str, int]) -> Iterator[Case]:
     yield Case("a longer sequence, half known", full, prepare=(half,), repeat=True)
     for number in _APPENDED:
         known = first_rows(full, axes, count - number)
-        yield Case(f"{number} positions appended", full, prepare=(known,), repeat=True)
+        yield Case(f"{number} positions appended", full, prepare=(known,), repeat=True, anew=True)
     yield Case("the same beginning, another end", other_end(full, axes, (count + 1) // 2), prepare=(full,), repeat=True)
     yield Case("another beginning, the same end", other_start(full, axes), prepare=(full,))
     yield Case("shorter than the known sequence", half, prepare=(full,), repeat=True)
@@ -107,7 +107,8 @@ def _batch_cases(full: Feed, axes: Mapping[str, int], rows: Mapping[str, int]) -
     ended = other_end(two, axes, count // 2)
     yield Case("half of the rows known", two, prepare=(first,))
     yield Case("other rows, in another order", take(two, rows, order[::-1]), prepare=(two,))
-    yield Case("beginnings of different lengths", two, prepare=(take(ended, rows, order[:1]), first), repeat=True)
+    seen = (take(ended, rows, order[:1]), first)
+    yield Case("beginnings of different lengths", two, prepare=seen, repeat=True, anew=True)
 
 
 def _later_cases(full: Feed, axes: Mapping[str, int], pasts: Mapping[str, int]) -> Iterator[Case]:

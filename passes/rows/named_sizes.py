@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
+from actcache.passes.graph.cones import cones
 from actcache.passes.graph.view import GraphView
 from actcache.passes.rows.sizes import Size, Symbols, const
 
@@ -54,7 +56,7 @@ class NamedSizes:
     """
 
     def __init__(self, view: GraphView, row_axes: Mapping[str, int], symbols: Symbols) -> None:
-        self._inputs = frozenset(view.inputs)
+        self._view = view
         self._names: dict[Axis, _Name] = {}
         rows = {name for _, name in _named(view, row_axes)}
         for axis, name in _named(view):
@@ -65,6 +67,10 @@ class NamedSizes:
         self._names = {axis: name for axis, name in self._names.items() if known.issuperset(name.parts)}
         self._symbols = {part: symbols.fresh(part) for part in sorted(known)}
 
+    @cached_property
+    def _cones(self) -> dict[str, frozenset[str]]:
+        return cones(self._view)
+
     def size(self, name: str, axis: int) -> Size | None:
         """Return the size of an axis of a graph input, None when no name says anything about it."""
         found = self._names.get((name, axis))
@@ -73,10 +79,10 @@ class NamedSizes:
     def equations(self, frontier: Collection[str]) -> tuple[SizeEquation, ...] | None:
         """Return what has to hold for a region with this frontier; None when its axes alone cannot tell.
 
-        They can when all of them are graph inputs, and of every sum either all parts are there, or none, and no other
-        sum has them: then any size is a sum of some two.
+        They can when it holds all graph inputs that its other tensors were computed from, and of every sum either all
+        parts are there, or none, and no other sum has them: then any size is a sum of some two.
         """
-        if not self._inputs.issuperset(frontier):
+        if any(not self._cones.get(name, frozenset()).issubset(frontier) for name in frontier):
             return None
         first: dict[_Name, Axis] = {}
         found: list[SizeEquation] = []

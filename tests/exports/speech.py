@@ -8,26 +8,25 @@ import transformers as hf
 from tests.exports.subject import ROWS, Architecture, Given, Subject, Wrapped, batch, tokens
 
 
-def whisper_config(attention: str) -> hf.WhisperConfig:
-    return hf.WhisperConfig(
-        vocab_size=99,
-        num_mel_bins=20,
-        d_model=64,
-        encoder_layers=2,
-        decoder_layers=2,
-        encoder_attention_heads=4,
-        decoder_attention_heads=4,
-        encoder_ffn_dim=96,
-        decoder_ffn_dim=96,
-        max_source_positions=30,
-        max_target_positions=40,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-        decoder_start_token_id=1,
-        attn_implementation=attention,
-        use_cache=False,
-    )
+def whisper_config(attention: str, **sizes: int) -> hf.WhisperConfig:
+    small = {
+        "vocab_size": 99,
+        "num_mel_bins": 20,
+        "d_model": 64,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+        "encoder_ffn_dim": 96,
+        "decoder_ffn_dim": 96,
+        "max_source_positions": 30,
+        "max_target_positions": 40,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "decoder_start_token_id": 1,
+    }
+    return hf.WhisperConfig(attn_implementation=attention, use_cache=False, **{**small, **sizes})
 
 
 def whisper_encoder(attention: str) -> Subject:
@@ -41,15 +40,16 @@ def whisper_encoder(attention: str) -> Subject:
     return Subject(Wrapped(made, call), inputs, ("last_hidden_state",), batch(("last_hidden_state",)))
 
 
-def whisper_decoder(attention: str) -> Subject:
+def whisper_decoder(attention: str, **sizes: int) -> Subject:
     """Whisper's decoder on the states of its encoder."""
-    made = hf.WhisperForConditionalGeneration(whisper_config(attention)).eval()
+    config = whisper_config(attention, **sizes)
+    made = hf.WhisperForConditionalGeneration(config).eval()
 
     def call(inner: torch.nn.Module, ids: torch.Tensor, states: torch.Tensor) -> object:
         found = inner.model.decoder(input_ids=ids, encoder_hidden_states=states, use_cache=False)
         return inner.proj_out(found.last_hidden_state)
 
-    states = Given(torch.randn(ROWS, 30, 64), {0: "batch"})
+    states = Given(torch.randn(ROWS, config.max_source_positions, config.d_model), {0: "batch"})
     inputs = {"decoder_input_ids": tokens(), "encoder_hidden_states": states}
     return Subject(Wrapped(made, call), inputs, ("logits",), batch(("logits",)))
 

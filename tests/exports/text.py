@@ -112,10 +112,9 @@ def llama_config(attention: str) -> hf.LlamaConfig:
     )
 
 
-def t5_config() -> hf.T5Config:
-    return hf.T5Config(
-        vocab_size=99, d_model=64, d_kv=16, d_ff=96, num_layers=2, num_decoder_layers=2, num_heads=4, use_cache=False
-    )
+def t5_config(**sizes: int) -> hf.T5Config:
+    small = {"vocab_size": 99, "d_model": 64, "d_kv": 16, "d_ff": 96, "num_layers": 2, "num_heads": 4}
+    return hf.T5Config(use_cache=False, **{**small, "num_decoder_layers": 2, **sizes})
 
 
 def t5_encoder(attention: str) -> Subject:
@@ -129,15 +128,16 @@ def t5_encoder(attention: str) -> Subject:
     return Subject(Wrapped(made, call), inputs, ("last_hidden_state",), batch(("last_hidden_state",)))
 
 
-def t5_decoder(attention: str) -> Subject:
+def t5_decoder(attention: str, **sizes: int) -> Subject:
     """T5's decoder on the states of an encoder."""
-    made = hf.T5ForConditionalGeneration(t5_config()).eval()
+    config = t5_config(**sizes)
+    made = hf.T5ForConditionalGeneration(config).eval()
 
     def call(inner: torch.nn.Module, ids: torch.Tensor, states: torch.Tensor, attended: torch.Tensor) -> object:
         given = hf.modeling_outputs.BaseModelOutput(last_hidden_state=states)
         return inner(decoder_input_ids=ids, encoder_outputs=given, attention_mask=attended, use_cache=False).logits
 
-    states = Given(torch.randn(ROWS, 11, 64), {0: "batch", 1: "encoded"})
+    states = Given(torch.randn(ROWS, 11, config.d_model), {0: "batch", 1: "encoded"})
     inputs = {
         "decoder_input_ids": tokens(),
         "encoder_hidden_states": states,

@@ -1,0 +1,160 @@
+"""Prefixes of models that PyTorch exports on the spot: ``.venv-exports/bin/python -m benchmarks.prefix_exports``.
+
+Small configurations with random weights, without a cache. As in :mod:`benchmarks.prefix` two sessions take turns, on
+two threads each:
+
+- decoders with rotary positions and grouped heads (Llama, Qwen2), by both exporters: 128 tokens after 64;
+- decoders on the states of an encoder (Whisper, T5): 64 tokens;
+- a recurrent language model (GRU) and a stack of causal convolutions: 64 positions after 960 that were seen, against
+  the original on the 64 alone.
+
+``make conformance-exports`` makes the environment. The exit code is 1 if a bar is missed or a token differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers as hf
+
+from benchmarks.prefix import report
+from benchmarks.prefix_pair import Bar, Pair, Played, timed, token_ids
+from tests.exports.exporting import export
+from tests.exports.sequences import EXPORTERS
+from tests.exports.speech import whisper_decoder
+from tests.exports.subject import Given, Subject, batch, tokens
+from tests.exports.text import decoder, t5_decoder
+
+VOCABULARY, WIDTH, LAYERS, ENCODED = 8192, 384, 4, 300
+
+
+@dataclass(frozen=True)
+class Case:
+    """One export: its subject, the exporters that it is tried with, what it is given, and what is measured of it."""
+
+    subject: Callable[[], Subject]
+    played: Callable[[], Played]
+    measure: Callable[[Path, Path, Played, int], Iterator[Bar]]
+    exporters: tuple[str, ...] = ("torchscript", "dynamo")
+
+
+def _rotary(model: type, config: type) -> Callable[[], Subject]:
+    sizes: dict[str, Any] = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "intermediate_size": 4 * WIDTH}
+    heads: dict[str, Any] = {"num_attention_heads": 6, "num_key_value_heads": 2}
+    common: dict[str, Any] = {"vocab_size": VOCABULARY, "max_position_embeddings": 1024, "use_cache": False}
+    return lambda: decoder(model, config(attn_implementation="sdpa", **sizes, **heads, **common), masked=False)
+
+
+def _whisper() -> Subject:
+    heads = {"decoder_attention_heads": 6, "encoder_attention_heads": 6}
+    longest = {"max_source_positions": ENCODED, "max_target_positions": 256}
+    layers = {"decoder_layers": LAYERS, "decoder_ffn_dim": 4 * WIDTH}
+    return whisper_decoder("sdpa", vocab_size=VOCABULARY, d_model=WIDTH, **heads, **longest, **layers)
+
+
+def _t5() -> Subject:
+    sizes = {"d_kv": 64, "d_ff": 4 * WIDTH, "num_decoder_layers": LAYERS, "num_heads": 6}
+    return t5_decoder("eager", vocab_size=VOCABULARY, d_model=WIDTH, **sizes)
+
+
+class _Recurrent(torch.nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedded = torch.nn.Embedding(VOCABULARY, WIDTH)
+        self.layers = torch.nn.GRU(WIDTH, WIDTH, num_layers=2, batch_first=True)
+        self.head = torch.nn.Linear(WIDTH, VOCABULARY)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.head(self.layers(self.embedded(ids))[0])
+
+
+class _Convolutions(torch.nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleList(torch.nn.Conv1d(256, 256, 3, dilation=2**layer) for layer in range(6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            padded = torch.nn.functional.pad(x, (2 * layer.dilation[0], 0))
+            x = x + torch.relu(layer(padded))
+        return x
+
+
+def _recurrent() -> Subject:
+    return Subject(_Recurrent().eval(), {"input_ids": tokens(VOCABULARY)}, ("logits",), batch(("logits",)))
+
+
+def _convolutions() -> Subject:
+    given = Given(torch.randn(3, 256, 21), {0: "batch", 2: "steps"})
+    return Subject(_Convolutions().eval(), {"x": given}, ("y",), batch(("y",)))
+
+
+def _samples() -> Played:
+    random = np.random.default_rng(1)
+    return Played("x", lambda length: random.standard_normal((1, 256, length), np.float32), axis=2)
+
+
+def _on_states(*names: str) -> Played:
+    states = np.random.default_rng(2).standard_normal((1, ENCODED, WIDTH), np.float32)
+    given = (states, np.ones((1, ENCODED), np.int64))
+    return token_ids(VOCABULARY, "decoder_input_ids", dict(zip(names, given, strict=False)))
+
+
+def _decoders(source: Path, target: Path, played: Played, pairs: int) -> Iterator[Bar]:
+    yield Pair(source, target, played).decode(64, 128, 0.45, "all positions read")
+    pair = Pair(source, target.with_suffix(".last.onnx"), played, ("logits:last",))
+    yield pair.decode(64, 128, 0.25, "last position read")
+    yield timed("960 of 1,024 positions seen, last position read", pair.shared(960, 1024, pairs), 0.15)
+
+
+def _on_an_encoder(source: Path, target: Path, played: Played, pairs: int) -> Iterator[Bar]:
+    yield Pair(source, target, played).decode(2, 64, 0.35, "all positions read")
+
+
+def _appended(source: Path, target: Path, played: Played, pairs: int) -> Iterator[Bar]:
+    ratio = Pair(source, target, played).appended(960, 64, pairs)
+    yield timed("64 positions after 960, against the 64 alone", ratio, 1.3)
+
+
+CASES = {
+    "llama": Case(_rotary(hf.LlamaForCausalLM, hf.LlamaConfig), lambda: token_ids(VOCABULARY), _decoders),
+    "qwen2": Case(_rotary(hf.Qwen2ForCausalLM, hf.Qwen2Config), lambda: token_ids(VOCABULARY), _decoders),
+    "whisper decoder": Case(_whisper, lambda: _on_states("encoder_hidden_states"), _on_an_encoder),
+    "t5 decoder": Case(_t5, lambda: _on_states("encoder_hidden_states", "encoder_attention_mask"), _on_an_encoder),
+    "gru": Case(_recurrent, lambda: token_ids(VOCABULARY), _appended, ("torchscript",)),
+    "convolutions": Case(_convolutions, _samples, _appended),
+}
+
+
+def measured(wanted: str, folder: Path, pairs: int) -> Iterator[Bar]:
+    """Export, compile, measure and yield the lines, one by one."""
+    torch.set_num_threads(1)
+    for name, case in CASES.items():
+        for exporter in case.exporters if wanted in name else ():
+            torch.manual_seed(0)
+            source = folder / f"{name.replace(' ', '_')}.{exporter}.onnx"
+            export(case.subject(), source, exporter, EXPORTERS[exporter])
+            for found in case.measure(source, source.with_suffix(".cached.onnx"), case.played(), pairs):
+                yield Bar(f"{name}, {exporter}: {found.what}", found.value, found.bar, found.detail)
+
+
+def main() -> int:
+    """Measure and print: 0, or 1 if a bar is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.prefix_exports", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=8, help="interleaved pairs per measurement (default: 8)")
+    parser.add_argument("--filter", default="", metavar="TEXT", help="models whose name has this in it")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        return report(measured(options.filter, Path(folder), options.pairs))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

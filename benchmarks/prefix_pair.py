@@ -1,0 +1,151 @@
+"""A sequence model and its compiled form, which keeps prefixes, timed against each other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+import actcache
+from benchmarks.interleaved import Ratio, interleaved
+from benchmarks.sessions import THREADS
+
+Array = NDArray[Any]
+Run = Callable[[Array], Array]
+
+#: Enough for what is played: two sequences of 1,024 positions with all their logits.
+BUDGET = 1 << 30
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One line of the result."""
+
+    what: str
+    value: float
+    bar: float
+    detail: str
+
+    @property
+    def missed(self) -> bool:
+        """Whether it is."""
+        return self.value > self.bar
+
+    def row(self) -> str:
+        """Return it as a row of a Markdown table."""
+        return f"| {self.what} | {self.value:.3f} | {self.bar:.2f} | {self.detail}{' **missed**' * self.missed} |"
+
+
+def timed(what: str, ratio: Ratio, bar: float) -> Bar:
+    """Return the line of an interleaved measurement."""
+    times = f"{ratio.first * 1e3:.1f} ms against {ratio.second * 1e3:.1f} ms"
+    return Bar(what, ratio.ratio, bar, f"{times}, quartiles {ratio.low:.3f}–{ratio.high:.3f}, {ratio.pairs} pairs")
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a model is given.
+
+    Attributes:
+        sequence: The input that has positions.
+        drawn: Makes a new sequence of so many positions, with a batch of one.
+        axis: Of its positions.
+        others: Inputs that are the same in every call, such as the states of an encoder.
+    """
+
+    sequence: str
+    drawn: Callable[[int], Array]
+    axis: int = 1
+    others: Mapping[str, Array] = field(default_factory=dict)
+
+    def joined(self, *parts: Array) -> Array:
+        """Return one sequence after the other."""
+        return np.concatenate(parts, self.axis)
+
+
+def token_ids(vocabulary: int, name: str = "input_ids", others: Mapping[str, Array] | None = None) -> Played:
+    """Return sequences of random tokens, always the same ones."""
+    random = np.random.default_rng(1)
+    return Played(name, lambda length: random.integers(0, vocabulary, (1, length)), others=others or {})
+
+
+class Pair:
+    """The original and a compiled model, each in a session.
+
+    Args:
+        source: The original.
+        target: Where to write the compiled model.
+        played: What both are given.
+        reads: As for :func:`actcache.compile_model`.
+    """
+
+    def __init__(self, source: Path, target: Path, played: Played, reads: Sequence[str] = ()) -> None:
+        self.played = played
+        sample = {played.sequence: played.drawn(192), **played.others}
+        actcache.compile_model(source, target, samples=[sample], reads=reads, budget_bytes=BUDGET)
+        self.original, self.compiled = self._session(source), self._session(target)
+
+    def decode(self, given: int, written: int, bar: float, who: str) -> Bar:
+        """Decode greedily with both, in turn: one call a token, which is the best of the last position's."""
+        actcache.invalidate()
+        ids = [self.played.drawn(given)] * 2
+        seconds = [0.0, 0.0]
+        for step in range(written):
+            for which in (0, 1) if step % 2 else (1, 0):
+                start = time.perf_counter()
+                logits = (self.original, self.compiled)[which](ids[which])
+                seconds[which] += time.perf_counter() - start
+                ids[which] = self.played.joined(ids[which], np.argmax(logits[:, -1:], -1))
+        same = int((ids[0] == ids[1]).sum()) - given
+        value = seconds[1] / seconds[0] if same == written else float("inf")
+        detail = f"{seconds[1]:.2f} s against {seconds[0]:.2f} s; {same} of {written} tokens equal"
+        return Bar(f"greedy decoding, {written} tokens after {given}, {who}", value, bar, detail)
+
+    def shared(self, known: int, length: int, pairs: int) -> Ratio:
+        """Run sequences that begin as one that was seen."""
+        beginning = self._seen(known)
+        feeds = [self.played.joined(beginning, self.played.drawn(length - known)) for _ in range(pairs + 2)]
+        return self._ratio(feeds, feeds, pairs)
+
+    def appended(self, known: int, more: int, pairs: int) -> Ratio:
+        """Run sequences that begin as one that was seen, against the original on what is new, alone."""
+        beginning = self._seen(known)
+        new = [self.played.drawn(more) for _ in range(pairs + 2)]
+        return self._ratio([self.played.joined(beginning, part) for part in new], new, pairs)
+
+    def nothing_shared(self, length: int, pairs: int) -> Ratio:
+        """Run sequences that nobody has seen."""
+        actcache.invalidate()
+        feeds = [self.played.drawn(length) for _ in range(pairs + 2)]
+        return self._ratio(feeds, feeds, pairs)
+
+    def _seen(self, known: int) -> Array:
+        beginning = self.played.drawn(known)
+        actcache.invalidate()
+        self.compiled(self.played.joined(beginning, self.played.drawn(4)))
+        return beginning
+
+    def _ratio(self, compiled: Sequence[Array], original: Sequence[Array], pairs: int) -> Ratio:
+        return interleaved(
+            lambda i: lambda: self.compiled(compiled[i]), lambda i: lambda: self.original(original[i]), pairs
+        )
+
+    def _session(self, path: Path) -> Run:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = THREADS
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.register_custom_ops_library(actcache.library_path())
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+        def run(sequence: Array) -> Array:
+            output: Array = session.run(None, {self.played.sequence: sequence, **self.played.others})[0]
+            return output
+
+        return run
