@@ -8,6 +8,7 @@
 #   make test-page            the page of actcache report in a headless Chromium, which make test goes without
 #   make test-ray             the example of Ray nodes that share a server; Ray takes 250 MB, so make test goes without
 #   make conformance          onnx's node tests, random graphs and the catalogue, compiled and held to plain onnxruntime
+#   make bench-exports        prefixes of decoders, recurrences and convolutions that PyTorch exports on the spot
 #   make conformance-exports  models exported from PyTorch on the spot, in an environment of its own
 #   make mutants              break each promise on purpose and see whether a test notices (docs/mutants.md)
 #   make torture              fail each file operation of a disk store, kill 2000 of its processes (docs/tiers.md)
@@ -43,7 +44,7 @@ EXPORTS := .venv-exports
 DOCS := .venv-docs
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page test-ray fuzz conformance conformance-exports
-.PHONY: apps apps-wheel apps-suite bench bench-full versions examples docs wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
+.PHONY: bench-exports apps apps-wheel apps-suite bench bench-full versions examples docs wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -96,6 +97,10 @@ conformance: library $(DONE)/test
 conformance-exports: library $(EXPORTS)/.done
 	$(EXPORTS)/bin/python -m tests.exports
 	$(EXPORTS)/bin/python -m tests.exports.sequences
+
+# Decoders, recurrences and convolutions that PyTorch exports on the spot, with and without prefixes.
+bench-exports: library $(EXPORTS)/.done
+	$(EXPORTS)/bin/python -m benchmarks.prefix_exports
 
 # MUTANTS: names of groups; MUTANTS_EACH: so many of each Python function, 0 for all.
 MUTANTS :=

@@ -8,7 +8,7 @@ two threads each:
 - a recurrent language model (GRU) and a stack of causal convolutions: 64 positions after 960 that were seen, against
   the original on the 64 alone.
 
-``make conformance-exports`` makes the environment. The exit code is 1 if a bar is missed or a token differs.
+``make bench-exports`` makes the environment first. The exit code is 1 if a bar is missed or a token differs.
 """
 
 from __future__ import annotations

@@ -65,11 +65,11 @@ def test_rows_are_proven_of_what_onnxruntime_optimised(
 @pytest.mark.parametrize("name", REFUSED)
 def test_dynamic_quantisation_is_refused(name: str, model_path: Callable[[str], Path]) -> None:
     view = _view(model_path, name)
-    started = time.perf_counter()
+    started = time.process_time()
     refusal = prove_rows(view, row_hypotheses(view, view.inputs)[0]).refusal(REFUSED[name])
     assert refusal is not None and refusal.rule == "dynamic-quantisation"
     assert "DynamicQuantizeLinear" in refusal.node and "whole batch" in refusal.reason
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 @pytest.mark.parametrize("name", [*PROVEN, *REFUSED])

@@ -78,8 +78,11 @@ def test_a_sum_of_which_a_part_is_not_in_the_frontier_cannot_be_checked() -> Non
     assert sums.size_equations(("x0", "x3")) == (SizeEquation(("x3", 1), 0, (("x0", 1),)),)
 
 
-def test_what_the_graph_computes_first_cannot_be_checked() -> None:
-    assert proof("N, S", "N, S", x0=0, x1=0).size_equations(("x0", "y")) is None
+def test_what_the_graph_computes_first_is_told_by_what_it_computes_it_from() -> None:
+    two = proof("N, S", "N, S", x0=0, x1=0)
+    assert two.size_equations(("x1", "y")) is None  # y is computed from x0
+    assert two.size_equations(("x0", "y")) == ()
+    assert two.size_equations(("x0", "x1", "y")) == (SizeEquation(("x1", 1), 0, (("x0", 1),)),)
 
 
 def test_the_name_of_the_rows_is_never_believed() -> None:

@@ -1,0 +1,83 @@
+"""A decoder that reads an encoder's states: their keys and values are one region, by rows, and its tokens another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+import actcache
+from benchmarks.decoders import Decoder
+
+Array = np.ndarray[Any, Any]
+SIZES = Decoder(encoded=True)
+RANDOM = np.random.default_rng(0)
+
+
+def states(rows: int, length: int = 40) -> Array:
+    return RANDOM.standard_normal((rows, length, SIZES.width), np.float32)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> actcache.CompileResult:
+    source = tmp_path_factory.mktemp("encoded") / "decoder.onnx"
+    onnx.save(SIZES.model(), source)
+    sample = {"input_ids": RANDOM.integers(0, SIZES.vocabulary, (1, 24)), "encoder_hidden_states": states(1, 400)}
+    return actcache.compile_model(source, samples=[sample], min_saving=0.0)  # however long it takes here
+
+
+@pytest.fixture(autouse=True)
+def always_asked() -> Any:
+    """The policy may leave a model as small as this alone."""
+    actcache.configure(bypass="off")
+    yield
+    actcache.configure(bypass="auto")
+
+
+def session(path: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.register_custom_ops_library(actcache.library_path())
+    options.add_session_config_entry("actcache.namespace", "encoded")
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def test_keys_and_values_of_the_states_are_a_region_that_the_tokens_region_reads(
+    compiled: actcache.CompileResult,
+) -> None:
+    kept, tokens = (plan.candidate.region for plan in compiled.regions)
+    assert (kept.granularity, tokens.granularity) == ("row", "prefix")
+    assert kept.frontier == ("encoder_hidden_states",) and len(kept.live_outs) == 2 * SIZES.layers
+    assert set(kept.live_outs) < set(tokens.frontier)
+    assert kept.nodes.isdisjoint(tokens.moved)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_decoding_loop_computes_the_states_once(compiled: actcache.CompileResult, rows: int) -> None:
+    plain, cached = session(compiled.model), session(compiled.output)
+    feed = {"input_ids": RANDOM.integers(0, SIZES.vocabulary, (rows, 4)), "encoder_hidden_states": states(rows)}
+    before = actcache.stats()["regions"]
+    for _ in range(8):
+        (expected,), (given,) = plain.run(None, feed), cached.run(None, feed)
+        np.testing.assert_allclose(given, expected, rtol=0, atol=1e-5)
+        feed["input_ids"] = np.concatenate([feed["input_ids"], np.argmax(expected[:, -1:], -1)], 1)
+    kept, tokens = (_counts(plan.candidate.region.id, before) for plan in compiled.regions)
+    assert kept == (7 * rows, rows)
+    assert tokens[1] == rows * (4 + 7 * 2), "two positions a step"
+
+
+def test_other_states_have_other_entries(compiled: actcache.CompileResult) -> None:
+    plain, cached = session(compiled.model), session(compiled.output)
+    ids = RANDOM.integers(0, SIZES.vocabulary, (1, 12))
+    for encoded in (states(1), states(1), states(1, 7)):
+        for _ in range(2):
+            feed = {"input_ids": ids, "encoder_hidden_states": encoded}
+            np.testing.assert_allclose(cached.run(None, feed)[0], plain.run(None, feed)[0], rtol=0, atol=1e-5)
+
+
+def _counts(region: str, before: dict[str, Any]) -> tuple[int, int]:
+    earlier, now = before.get(region, {"hits": 0, "misses": 0}), actcache.stats()["regions"][region]
+    return now["hits"] - earlier["hits"], now["misses"] - earlier["misses"]
