@@ -17,7 +17,7 @@
 #   make bench                the reuse curve on five models, the README's figures, prefixes: about ten minutes
 #   make bench-full           all benchmarks, and longer: about two hours. RESUME=1 goes on where either was interrupted
 #   make versions             one library and its compiled models under onnxruntime 1.18 to the newest, Python 3.10 to 3.13
-#                             those that this machine has; environments in .venv-versions take 4 GB
+#                             those that this machine has; environments in .venv-versions take 6 GB
 #   make examples             the text embedders of examples/, in an environment with PyTorch
 #   make docs                 the documentation site, in build/site; a link that leads nowhere is an error
 #   make wheel                a wheel for any Linux with glibc 2.28 or later, tried in an empty environment

@@ -68,8 +68,8 @@ def write(path: Path, document: dict[str, Any]) -> None:
 
 def _value(value: Any) -> str:
     if not isinstance(value, list):
-        return json.dumps(value)
-    return "[\n" + ",\n".join(f"  {json.dumps(item)}" for item in value) + "\n ]"
+        return json.dumps(value, ensure_ascii=False)
+    return "[\n" + ",\n".join(f"  {json.dumps(item, ensure_ascii=False)}" for item in value) + "\n ]"
 
 
 def _commit() -> str | None:
