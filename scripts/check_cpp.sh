@@ -18,9 +18,8 @@ build=custom_ops/build/asan
 "$venv/bin/python" custom_ops/build.py --variant asan >/dev/null
 tidy() {
   xargs -n 1 -P "$(nproc)" "$venv/bin/clang-tidy" -p "$build" --config-file=.clang-tidy --quiet \
-    --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-shadow --extra-arg=-Wthread-safety \
-    --extra-arg=-Wthread-safety-beta \
-    --warnings-as-errors='*'
+    --checks=-bugprone-suspicious-include --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-shadow \
+    --extra-arg=-Wthread-safety --extra-arg=-Wthread-safety-beta --warnings-as-errors='*'
 }
 find "$build"/CMakeFiles/{actcache_core,libactcache}.dir -name 'unity_*.cxx' | sort | tidy
 
