@@ -18,7 +18,7 @@ from actcache.serve.byte_size import ByteSize, format_bytes
 _EPILOG = f"""\b
 Examples:
   actcache auto ls
-      models that were found, what came of them, and what they saved
+      models that were found, whether each is compiled, and what that saved
   actcache auto show encoder.onnx
       why a model was compiled or not
   actcache auto forget encoder.onnx

@@ -41,7 +41,7 @@ Examples:
     "--at",
     type=Moment(),
     metavar="TIME",
-    help="Explain the last lookup by TIME that FIRST fits: 2026-11-29T03:04:05 (UTC), or seconds since 1970.",
+    help="Explain the last lookup up to TIME that FIRST fits: 2026-11-29T03:04:05 (UTC), or seconds since 1970.",
 )
 @options.libraries
 @options.as_json

@@ -109,8 +109,8 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
     type=click.Choice(["auto", "row", "prefix", "tensor"]),
     default="auto",
     show_default=True,
-    help="What one cache entry covers: one row of the batch, one position of a sequence behind all positions before it"
-    " (prefix), or one whole call (tensor). auto: what is proven and saves most.",
+    help="What one cache entry covers: one row of the batch (row); one position of a sequence, found again after the"
+    " same beginning (prefix); or one whole call (tensor). auto: what is proven and saves most.",
 )
 @click.option(
     "--sample", "samples", multiple=True, metavar="FILE.npz", help="Inputs to measure and verify on. Repeatable."
@@ -152,7 +152,7 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
 @click.option(
     "--exact",
     type=click.Choice(["bits"]),
-    help="Cache only what gives the original's results in every bit, whatever is cached. Takes longer to verify.",
+    help="Cache only regions whose results equal the original's in every bit. Takes longer to verify.",
 )
 @click.option(
     "--dynamic-batch",
@@ -196,7 +196,9 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
     help="Store measured costs in FILE, and reuse those that are in it: compiling MODEL again then gives the same"
     " bytes.",
 )
-@click.option("--single-file", is_flag=True, help="Keep all weights in one file (more memory when it is loaded).")
+@click.option(
+    "--single-file", is_flag=True, help="Write all weights into the model file itself. Loading it takes more memory."
+)
 @_named_option("--namespace-input", "Add a string input for the call's own namespace; it must be fed in every call.")
 @_named_option("--control-input", "Add a string input for the call's control word: use (default), bypass or refresh.")
 @_named_option(

@@ -50,7 +50,7 @@ _STATE_STYLES = {"active": "green", "bypassed": "yellow", "disabled": "red"}
 @click.option(
     "--watts",
     type=click.FloatRange(min=0, min_open=True),
-    help="Power of one busy core, to estimate the energy saved. Default: measured, if this machine has RAPL.",
+    help="Power of one busy core, to estimate the energy saved.  [default: measured, if this machine has RAPL]",
 )
 @options.debug
 def top_command(path: Path, once: bool, interval: float, watts: float | None, debug: bool) -> None:
