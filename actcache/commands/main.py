@@ -126,8 +126,8 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
     "--budget",
     type=ByteSize(),
     metavar="SIZE",
-    help="Size of the store where the model will run: 512MiB, or 10% of the memory of this machine. Used with --trace."
-    "  [default: the store's own, 256MiB]",
+    help="Size of the store where the model will run: 512MiB, or 10% of the memory of this machine. Used with --trace,"
+    " and for prefixes.  [default: 256MiB]",
 )
 @click.option(
     "--region",
