@@ -96,7 +96,6 @@ def build(
     *,
     tests: bool = False,
     benchmarks: bool = False,
-    clang_tidy: bool = False,
     jobs: int | None = None,
     build_dir: str | os.PathLike[str] | None = None,
 ) -> Path:
@@ -109,7 +108,6 @@ def build(
         tests: Also builds and runs the C++ tests; needs GoogleTest, and fetches onnxruntime's headers.
         benchmarks: Also builds the programs in ``custom_ops/bench``, into the build folder's ``bench``; the timed ones
             only if Google Benchmark is installed.
-        clang_tidy: Also runs clang-tidy over the sources.
         jobs: Compile jobs at a time. Default: :func:`processors`.
         build_dir: The build folder. Default: ``custom_ops/build/<variant>``.
 
@@ -143,8 +141,6 @@ def build(
         check_glibc(library, PORTABLE[variant])
     if tests:
         run_tests(work)
-    if clang_tidy:
-        run_clang_tidy(work)
     if output is None and variant == "release" and build_dir is None:
         output = HERE.parent / "actcache" / "_native"
     if output is None:
@@ -247,16 +243,6 @@ def run_tests(work: Path) -> None:
     ctest = Path(find_cmake()).with_name("ctest")
     command = [str(ctest), "--test-dir", str(work), "--output-on-failure", "--no-tests=error"]
     run([*command, "--parallel", str(processors())], "a C++ test failed")
-
-
-def run_clang_tidy(work: Path) -> None:
-    """Runs clang-tidy over our sources, as compiled in a build folder."""
-    tool = find_tool("clang-tidy")
-    if tool is None:
-        raise BuildError("clang-tidy is not installed: apt-get install clang-tidy, or pip install clang-tidy")
-    sources = sorted(str(path) for path in (HERE / "src").rglob("*.cc"))
-    command = [tool, "-p", str(work), "--quiet", "--warnings-as-errors=*", *sources]
-    run(command, "clang-tidy complains")
 
 
 def find_tool(name: str) -> str | None:
@@ -390,7 +376,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tests", action="store_true", help="build and run the C++ tests")
     parser.add_argument("--benchmarks", action="store_true", help="build what the benchmarks run, into BUILD/bench")
     parser.add_argument("--output", metavar="DIR", help="copy the library there (release: actcache/_native)")
-    parser.add_argument("--clang-tidy", action="store_true", help="run clang-tidy over the sources")
     parser.add_argument("--jobs", type=int, metavar="N", help="compile jobs at a time")
     options = parser.parse_args(arguments)
     try:
@@ -399,7 +384,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.output,
             tests=options.tests,
             benchmarks=options.benchmarks,
-            clang_tidy=options.clang_tidy,
             jobs=options.jobs,
         )
     except BuildError as error:
