@@ -64,6 +64,7 @@ FULL = (
     Part("run", "benchmarks.run"),
     Part("native", "benchmarks.native"),
     Part("tiers", "benchmarks.tiers"),
+    Part("disk_store", "benchmarks.disk_store"),
     Part("remote", "benchmarks.remote"),
     Part("policy", "benchmarks.policy"),
 )

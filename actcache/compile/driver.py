@@ -68,7 +68,7 @@ def compile_model(
             what costs are measured on. Without any, they are taken from the trace, or made up.
         trace: Recorded calls (:mod:`actcache.model.trace`): regions are chosen by what they would have reused.
         budget_bytes: Bytes that the store will hold where the model runs; None: what it holds by default on a machine
-            with enough memory. It decides only with a trace.
+            with enough memory. It decides with a trace, and what is kept of sequences.
         granularity: ``auto``, ``row``, ``prefix`` or ``tensor``.
         regions: Regions to cache instead of the one that the compiler would choose.
         min_saving: Milliseconds that a hit has to save for a region to be worth it; None: several times what its
