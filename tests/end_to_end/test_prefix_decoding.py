@@ -16,14 +16,6 @@ from benchmarks.decoders import Decoder
 MASKS = ("slice", "trilu", "compare")
 
 
-@pytest.fixture(autouse=True)
-def always_asked() -> Any:
-    """The policy may leave a model as small as this alone."""
-    actcache.configure(bypass="off")
-    yield
-    actcache.configure(bypass="auto")
-
-
 @pytest.fixture
 def model() -> Sequences:
     return sequences(Decoder())

@@ -30,14 +30,6 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> actcache.CompileResult
     return actcache.compile_model(source, samples=[sample], min_saving=0.0)  # however long it takes here
 
 
-@pytest.fixture(autouse=True)
-def always_asked() -> Any:
-    """The policy may leave a model as small as this alone."""
-    actcache.configure(bypass="off")
-    yield
-    actcache.configure(bypass="auto")
-
-
 def session(path: Path) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.register_custom_ops_library(actcache.library_path())

@@ -27,14 +27,6 @@ def stored_bytes() -> int:
     return found
 
 
-@pytest.fixture(autouse=True)
-def always_asked() -> Any:
-    """The policy may leave a model as small as this alone."""
-    actcache.configure(bypass="off")
-    yield
-    actcache.configure(bypass="auto")
-
-
 class Pair:
     """A session of each model; every call is made by both."""
 

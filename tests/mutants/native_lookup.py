@@ -122,7 +122,7 @@ BREAKS = [
     Break(_KEEPER, "offer.replace = (call.plan.flags[unit] & kReplace) != 0;", "", "what should be replaced stays"),
     Break(_KEEPER, "EntryTag{call.plan.name_space, region_.number}", "EntryTag{0, region_.number}",
         "entries belong to the wrong namespace"),
-    Break(_KEEPER, "Store::Process().Remove(call.plan.keys[unit], Ledger::Removal::kOutdated);", "",
+    Break(_KEEPER, "Store::Process().Remove(plan.keys[unit], Ledger::Removal::kOutdated);", "",
         "outdated entries that nothing replaced stay"),
     Break(_KEEPER, "if (difference <= tolerance())", "if (true)", "differences are not told"),
     Break(_KEEPER, "Store::Process().Remove(key, Ledger::Removal::kMismatched);", "", "an entry that differs stays"),
