@@ -14,7 +14,7 @@
 #   make torture              fail each file operation of a disk store, kill 2000 of its processes (docs/tiers.md)
 #   make apps                 programs that nobody here wrote, plain and under actcache run (docs/apps.md)
 #   make apps-suite           a package's own tests, plain and under actcache run
-#   make bench                the reuse curve on five models, the README's figures, prefixes: about ten minutes
+#   make bench                the reuse curve on five models, the README's figures, prefixes: about a quarter of an hour
 #   make bench-full           all benchmarks, and longer: about two hours. RESUME=1 goes on where either was interrupted
 #   make versions             one library and its compiled models under onnxruntime 1.18 to the newest, Python 3.10 to 3.13
 #                             those that this machine has; environments in .venv-versions take 6 GB

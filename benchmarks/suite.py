@@ -43,7 +43,7 @@ class Part:
         return f"python -m {self.command}"
 
 
-#: About ten minutes on two idle cores, more than half of them for the first.
+#: About a quarter of an hour on two cores, more than half of them for the first.
 QUICK = (
     Part(
         "reuse_curve",
