@@ -15,7 +15,7 @@ from benchmarks.contender_names import ACTCACHE, LIMIT, REQUEST_CACHE, ROW_LRU
 
 _COLUMNS = 4
 #: Colours that people tell apart who see few of them (Okabe and Ito), and lines that differ without any.
-_STYLES = {
+_STYLES: dict[str, dict[str, Any]] = {
     LIMIT: {"color": "#555555", "linestyle": ":"},
     REQUEST_CACHE: {"color": "#e69f00", "linestyle": "--", "marker": "s"},
     ROW_LRU: {"color": "#0072b2", "linestyle": "-.", "marker": "^"},
