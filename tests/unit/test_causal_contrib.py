@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from causal_checks import assert_goes_on, assert_refused
 
-from actcache.passes.causal import Ahead, Causal
 from tests.conformance.causal.fused import AHEAD, BINARY, GOOD, GROUPS_REFUSED, QKV, biased, layer, packed
-from tests.conformance.causal.truth import looks_ahead, proven, suffix_model, wrong_suffixes, wrongly_proven
+from tests.conformance.causal.truth import looks_ahead, proven, suffix_model
 
 
 @pytest.mark.parametrize("name", [*GOOD, *BINARY])
 def test_it_goes_on_from_every_prefix(name: str) -> None:
-    sketch = (GOOD | BINARY)[name]
-    proof = proven(sketch, binary_masks=True)
-    assert isinstance(proof.state("y"), Causal), proof.refusal("y")
-    assert proof.position_axis("y") == 1
-    assert proof.binary_inputs == (("mask",) if name in BINARY else ())
-    assert not list(wrongly_proven(sketch, proof))
-    assert not list(wrong_suffixes(sketch, proof, ["y"]))
-    assert not list(wrong_suffixes(sketch, proof, ["y"], optimised=True))
+    assert_goes_on((GOOD | BINARY)[name], ("mask",) if name in BINARY else (), optimised=(False, True))
 
 
 def test_values_of_another_size_than_keys_are_refused() -> None:
@@ -44,10 +37,7 @@ def test_groups_that_are_not_followed(rule: str) -> None:
 @pytest.mark.parametrize("name", AHEAD)
 def test_it_is_refused_and_looks_ahead(name: str) -> None:
     rule, sketch = AHEAD[name]
-    state = proven(sketch, binary_masks=True).state("y")
-    assert isinstance(state, Ahead)
-    assert state.refusal.rule == rule, state.refusal
-    assert state.refusal.node
+    assert_refused(sketch, rule)
     assert looks_ahead(sketch)
 
 
