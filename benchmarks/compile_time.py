@@ -7,21 +7,17 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.sessions import folder
-from models.fetch import fetch
-
 _INTERVAL = 0.02
 
 
-def compile_cost(name: str) -> tuple[float, int, int]:
+def compile_cost(source: Path, target: Path) -> tuple[float, int]:
     """Compile a model as a user would.
 
     Returns:
         Seconds; the peak of resident bytes over the compiler and the process in which it runs the model (a page that
-        both map counts once); bytes of the model file.
+        both map counts once).
     """
-    source = fetch(name)
-    command = [sys.executable, "-m", "actcache", "compile", str(source), "-o", str(folder() / "timed.onnx"), "--quiet"]
+    command = [sys.executable, "-m", "actcache", "compile", str(source), "-o", str(target), "--quiet"]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     peak = 0
@@ -31,7 +27,7 @@ def compile_cost(name: str) -> tuple[float, int, int]:
     seconds = time.perf_counter() - start
     if process.returncode:
         raise RuntimeError(f"compiling {source} failed with exit code {process.returncode}")
-    return seconds, peak, source.stat().st_size
+    return seconds, peak
 
 
 def _children(pid: int) -> list[int]:

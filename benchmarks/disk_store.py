@@ -9,16 +9,14 @@ from __future__ import annotations
 import argparse
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.native_programs import ProgramMissingError, program
+from benchmarks.native_programs import ProgramMissingError, asked
 
 #: The longest that opening a store may take, in nanoseconds.
 BAR = 1_000_000_000
@@ -35,17 +33,6 @@ QUESTIONS = {
 }
 
 
-def numbers(lines: Iterable[str]) -> dict[str, int]:
-    """Lines "NAME NUMBER", as the program prints them."""
-    return {name: int(number) for name, number in (line.rsplit(" ", 1) for line in lines)}
-
-
-def _ask(*arguments: object) -> dict[str, int]:
-    command = [str(program("disk_bench")), *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return numbers(done.stdout.splitlines())
-
-
 def opening(folder: Path, size: int, total: int) -> tuple[int, dict[str, list[int]]]:
     """Fill a store with `total` bytes of values of `size`, and open it in new processes.
 
@@ -53,11 +40,11 @@ def opening(folder: Path, size: int, total: int) -> tuple[int, dict[str, list[in
         How many values there are, and the nanoseconds that opening and the first value took, warm and cold.
     """
     store = folder / "store"
-    entries = _ask("fill", store, size, total // size)["entries"]
+    entries = asked("disk_bench", "fill", store, size, total // size)["entries"]
     times: dict[str, list[int]] = {}
     for _ in range(_TIMES):
         for heat in ("warm", "cold"):
-            found = _ask("open", store, *([heat] if heat == "cold" else []))
+            found = asked("disk_bench", "open", store, *([heat] if heat == "cold" else []))
             for name in ("open", "first"):
                 times.setdefault(f"{name} {heat}", []).append(found[name])
     shutil.rmtree(store)
@@ -105,7 +92,7 @@ def main() -> int:
                 )
                 return 1
             console = Console(width=150)
-            console.print(sizes(_ask("sizes", Path(name) / "sizes")))
+            console.print(sizes(asked("disk_bench", "sizes", Path(name) / "sizes")))
             table, fast = openings(Path(name), total)
             console.print(table)
     except ProgramMissingError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -30,3 +31,20 @@ def program(name: str) -> Path:
     if not path.is_file():
         raise ProgramMissingError(f"{name} needs Google Benchmark: apt-get install libbenchmark-dev")
     return path
+
+
+def numbers(lines: Iterable[str]) -> dict[str, int]:
+    """Return the figures of lines "NAME NUMBER", as the programs print them."""
+    return {name: int(number) for name, number in (line.rsplit(" ", 1) for line in lines)}
+
+
+def asked(name: str, *arguments: object) -> dict[str, int]:
+    """Run a program and return the figures that it prints.
+
+    Raises:
+        ProgramMissingError: As :func:`program`.
+        subprocess.CalledProcessError: It failed; its own message is on stderr.
+    """
+    command = [str(program(name)), *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return numbers(done.stdout.splitlines())

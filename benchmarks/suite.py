@@ -67,6 +67,7 @@ FULL = (
     Part("disk_store", "benchmarks.disk_store"),
     Part("remote", "benchmarks.remote"),
     Part("policy", "benchmarks.policy"),
+    Part("scale", "benchmarks.scale"),
 )
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.disk_store import QUESTIONS, numbers, sizes
+from benchmarks.disk_store import QUESTIONS, sizes
+from benchmarks.native_programs import numbers
 from benchmarks.tier_process import VALUE_BYTES, TierProcess, compiled
 from benchmarks.tiers import Figure, disk_hits, fill
 
