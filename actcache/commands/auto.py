@@ -51,7 +51,12 @@ def ls_command(cache_dir: Path | None, as_json: bool, debug: bool) -> None:
     def found(root: Path) -> Mapping[str, Any]:
         from actcache.learn import listing
 
-        return {"folder": str(root), "models": listing.models(root), "left_alone": listing.sessions_left_alone(root)}
+        return {
+            "folder": str(root),
+            "models": listing.models(root),
+            "learning": listing.still_learning(root),
+            "left_alone": listing.sessions_left_alone(root),
+        }
 
     _respond(cache_dir, found, _show_list, as_json, debug)
 
@@ -130,7 +135,7 @@ def _respond(
 
 
 def _show_list(console: Console, answer: Mapping[str, Any]) -> None:
-    if not answer["models"] and not answer["left_alone"]:
+    if not any(answer[name] for name in ("models", "learning", "left_alone")):
         say(console, f"{answer['folder']} knows no models yet: run a program with 'actcache run -- PROGRAM'")
     names = ("model", "key", "state", "time", "rows", "reused", "saved", "on disk")
     columns = [Column(name, name in names[3:]) for name in names]
@@ -154,6 +159,10 @@ def _show_list(console: Console, answer: Mapping[str, Any]) -> None:
     for model in answer["models"]:
         if model["state"] == "refused":
             say(console, f"{model['name']} ({model['key'][:8]}): {model['reason']}")
+    for place in answer["learning"]:
+        source = place["source"] or "a model that is running now"
+        calls = f"{place['calls']:,} calls are recorded" if place["calls"] else "the compiling process has its calls"
+        say(console, f"{source}: no answer yet; {calls}")
     for place in answer["left_alone"]:
         say(console, f"{place['source']}: stays as it is: {place['reason']}")
 

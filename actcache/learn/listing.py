@@ -45,6 +45,23 @@ def sessions_left_alone(root: Path) -> list[dict[str, Any]]:
     ]
 
 
+def still_learning(root: Path) -> list[dict[str, Any]]:
+    """Return the places that have asked and have no answer yet.
+
+    Returns:
+        For each ``source``, and ``calls``: recorded, and not yet taken over by the compiling process.
+    """
+    found = []
+    for folder in _folders(root / "places"):
+        request = cache.read_json(folder / "request.json")
+        chunks = [path.stem.rpartition("-")[2] for path in (folder / "calls").glob("*.calls")]
+        asked = request is not None or bool(chunks)
+        if asked and not (request or {}).get("refused") and cache.read_json(folder / "answer.json") is None:
+            calls = sum(int(count) for count in chunks if count.isdecimal())
+            found.append({"source": (request or {}).get("source"), "calls": calls})
+    return found
+
+
 def find(root: Path, name: str) -> dict[str, Any]:
     """Return the one model that a name means: the beginning of its key, a file, or a file's name.
 

@@ -42,3 +42,12 @@ def add_session_left_alone(root: Path, name: str, reason: str) -> None:
     """Add a place whose sessions stay with the original."""
     place = cache.make_folder(cache.place_folder(root, name))
     cache.write_json(place / "request.json", {"source": f"/models/{name}.onnx", "refused": reason})
+
+
+def add_still_learning(root: Path, name: str, *chunks: int, asked: bool = True) -> None:
+    """Add a place without an answer, with so many calls in each of its chunks."""
+    place = cache.make_folder(cache.place_folder(root, name))
+    if asked:
+        cache.write_json(place / "request.json", {"source": f"/models/{name}.onnx", "refused": None})
+    for number, calls in enumerate(chunks):
+        (cache.make_folder(place / "calls") / f"0179-11-{number}-{calls}.calls").touch()

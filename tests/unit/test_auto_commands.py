@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from command_line import run
-from learnt_folders import add_model, add_session_left_alone
+from learnt_folders import add_model, add_session_left_alone, add_still_learning
 
 from actcache.commands.auto import auto_command
 from actcache.learn import cache
@@ -40,6 +40,19 @@ def test_ls_tells_what_was_found_compiled_refused_and_saved(root: Path) -> None:
     assert "compiled" in line and "0.40" in line and "2,000" in line and "75.0%" in line and "12.5 s" in line
     assert "reader.onnx (aa22): nothing repeats" in result.output
     assert "gpu.onnx: stays as it is: its first execution provider is CUDAExecutionProvider" in result.output
+
+
+def test_ls_tells_what_has_no_answer_yet(tmp_path: Path) -> None:
+    root = tmp_path / "cache"
+    add_still_learning(root, "reader", 30, 12)
+    add_still_learning(root, "encoder")
+    add_still_learning(root, "unnamed", 5, asked=False)
+    add_session_left_alone(root, "gpu", "its first execution provider is CUDAExecutionProvider")
+    said = auto(root, "ls").output
+    assert "/models/reader.onnx: no answer yet; 42 calls are recorded" in said
+    assert "/models/encoder.onnx: no answer yet; the compiling process has its calls" in said
+    assert "a model that is running now: no answer yet; 5 calls are recorded" in said
+    assert "gpu.onnx: no answer yet" not in said and "knows no models" not in said
 
 
 def test_ls_and_prune_as_json(root: Path) -> None:
