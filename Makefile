@@ -153,16 +153,20 @@ docs: $(DONE)/package $(DOCS)/.done
 	$(PYTHON) -m scripts.docs_site build/docs
 	$(DOCS)/bin/zensical build --strict --clean
 
-wheel: $(DONE)/package
-	rm -rf dist
-	ACTCACHE_WHEEL=portable $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
-	scripts/check_wheel.sh $(PYTHON) dist/actcache-*-manylinux_2_28_*.whl
+# It takes what the release build compiled, and links it anew.
+WHEEL := $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+wheel: $(DONE)/release
+	rm -f dist/actcache-*_$(shell uname -m).whl
+	ACTCACHE_WHEEL=portable $(WHEEL)
+	$(PYTHON) scripts/check_release.py dist/actcache-*-manylinux_2_28_$(shell uname -m).whl
+	scripts/check_wheel.sh $(PYTHON) dist/actcache-*-manylinux_2_28_$(shell uname -m).whl
 
-# By a cross compiler. The C++ tests run under qemu; the wheel itself is not run: there is no such machine here. The library
-# and the wheel have been built so; the tests have not been seen to pass under qemu (actcache_allocation_tests aborts there).
-wheel-aarch64: $(DONE)/package $(DONE)/aarch64
+# By a cross compiler. The C++ tests run under qemu; the wheel itself is not run: there is no such machine here.
+wheel-aarch64: $(DONE)/release $(DONE)/aarch64
+	rm -f dist/actcache-*_aarch64.whl
 	$(BUILD) --variant aarch64 --tests
-	ACTCACHE_WHEEL=aarch64 $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	ACTCACHE_WHEEL=aarch64 $(WHEEL)
+	$(PYTHON) scripts/check_release.py dist/actcache-*-manylinux_2_28_aarch64.whl
 
 check: check-python check-cpp
 
@@ -222,7 +226,7 @@ $(DONE)/package: $(DONE)/build-tools pyproject.toml hatch_build.py
 	$(PIP) install --no-build-isolation --editable .
 	@touch $@
 
-$(DONE)/demo $(DONE)/bench $(DONE)/test $(DONE)/browser $(DONE)/ray $(DONE)/dev: $(DONE)/package
+$(DONE)/demo $(DONE)/bench $(DONE)/test $(DONE)/browser $(DONE)/ray $(DONE)/release $(DONE)/dev: $(DONE)/package
 	$(PIP) install --no-build-isolation --editable '.[$(@F)]'
 	@touch $@
 

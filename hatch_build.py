@@ -20,7 +20,8 @@ class NativeLibrary(BuildHookInterface[Any]):
     """Builds the library for wheels and editable installs. A source distribution takes its sources instead.
 
     A wheel's library is built in a temporary folder: the source tree may be read-only, and nothing is left in it. An
-    editable install runs from the source tree, so its library is built there.
+    editable install runs from the source tree, so its library is built there; so is that of a wheel that is given away
+    (ACTCACHE_WHEEL), which takes what has been compiled there.
     """
 
     _folder: tempfile.TemporaryDirectory[str] | None = None
@@ -38,13 +39,9 @@ class NativeLibrary(BuildHookInterface[Any]):
         recipe = _load(sources / "build.py")
         try:
             if version == "editable":
-                _build_in_place(recipe, sources)
+                recipe.build("release")
             else:
-                self._folder = tempfile.TemporaryDirectory(prefix="actcache-build-")
-                folder = Path(self._folder.name)
-                library = recipe.build(_variant(), folder / "library", build_dir=folder / "build")
-                build_data["force_include"][str(library)] = f"actcache/_native/{library.name}"
-                build_data["sbom_files"].append(str(self._bill_of_materials(recipe, folder, library)))
+                self._put_in(recipe, sources, build_data)
         except recipe.BuildError as error:
             raise SystemExit(f"actcache: {error}") from None
         except OSError as error:
@@ -55,11 +52,21 @@ class NativeLibrary(BuildHookInterface[Any]):
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{_platform(recipe)}"
 
-    def _bill_of_materials(self, recipe: ModuleType, folder: Path, library: Path) -> Path:
+    def _put_in(self, recipe: ModuleType, sources: Path, build_data: dict[str, Any]) -> None:
+        """Build the library of a wheel, and have it put in with its bill of materials."""
+        self._folder = tempfile.TemporaryDirectory(prefix="actcache-build-")
+        folder = Path(self._folder.name)
+        work = None if _variant() in recipe.PORTABLE else folder / "build"
+        library = recipe.build(_variant(), folder / "library", build_dir=work)
+        build_data["force_include"][str(library)] = f"actcache/_native/{library.name}"
+        fetched = (sources / "build" if work is None else folder) / "sources"
+        build_data["sbom_files"].append(str(self._bill_of_materials(recipe, folder, fetched, library)))
+
+    def _bill_of_materials(self, recipe: ModuleType, folder: Path, fetched: Path, library: Path) -> Path:
         sbom = _load(Path(self.root) / "custom_ops" / "sbom.py")
-        settings = {**recipe.VARIANTS[_variant()], **recipe.find_dependencies(folder / "sources")}
+        settings = {**recipe.VARIANTS[_variant()], **recipe.find_dependencies(fetched)}
         if _variant() == "aarch64":
-            settings |= recipe.foreign_dependencies(settings, folder / "build")
+            settings |= recipe.foreign_dependencies(settings, folder)
         compilers = (settings.get("CMAKE_CXX_COMPILER"), os.environ.get("CXX"), "c++", "g++", "clang++")
         compiler = next(name for name in compilers if name and shutil.which(name.split()[0]))
         found: Path = sbom.write(folder, self.metadata.version, library, settings, compiler)
@@ -69,15 +76,6 @@ class NativeLibrary(BuildHookInterface[Any]):
         """Remove what the build left: the library is in the wheel."""
         if self._folder is not None:
             self._folder.cleanup()
-
-
-def _build_in_place(recipe: ModuleType, sources: Path) -> None:
-    try:
-        recipe.build("release")
-    finally:
-        # pip's isolated builds come with a ninja and a cmake that are gone afterwards; CMake must not
-        # remember them. What has been compiled stays.
-        (sources / "build" / "release" / "CMakeCache.txt").unlink(missing_ok=True)
 
 
 def _load(path: Path) -> ModuleType:

@@ -32,21 +32,18 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 LIBRARY = "libactcache.so"
 
-#: Variants for tests alone compile many files as one, and so read the standard headers once for all of them.
+#: Variants for tests alone compile many files as one, and so read the standard headers once for all of them. So do builds
+#: in folders that are thrown away: nothing there is ever compiled again.
 _MANY_AS_ONE = {"CMAKE_UNITY_BUILD": "ON", "CMAKE_UNITY_BUILD_BATCH_SIZE": "12"}
+_RELEASE = {"CMAKE_BUILD_TYPE": "Release", "CMAKE_CXX_FLAGS_RELEASE": "-O2 -DNDEBUG"}
 #: CMake settings of each variant.
 VARIANTS: Mapping[str, Mapping[str, str]] = {
-    "release": {"CMAKE_BUILD_TYPE": "Release", "CMAKE_CXX_FLAGS_RELEASE": "-O2 -DNDEBUG"},
+    "release": _RELEASE,
     # For wheels: loads beside glibc 2.28.
-    "portable": {
-        "CMAKE_BUILD_TYPE": "Release",
-        "CMAKE_CXX_FLAGS_RELEASE": "-O2 -DNDEBUG",
-        "ACTCACHE_OLD_GLIBC": "ON",
-    },
+    "portable": {**_RELEASE, "ACTCACHE_OLD_GLIBC": "ON"},
     # The same for 64-bit Arm, by a cross compiler; the tests run under qemu. No TLS: OpenSSL would have to be crossed.
     "aarch64": {
-        "CMAKE_BUILD_TYPE": "Release",
-        "CMAKE_CXX_FLAGS_RELEASE": "-O2 -DNDEBUG",
+        **_RELEASE,
         "ACTCACHE_OLD_GLIBC": "ON",
         "CMAKE_SYSTEM_NAME": "Linux",
         "CMAKE_SYSTEM_PROCESSOR": "aarch64",
@@ -82,6 +79,8 @@ VARIANTS: Mapping[str, Mapping[str, str]] = {
 
 #: Libraries for wheels that are given away, with the program that tells what they need.
 PORTABLE: Mapping[str, str] = {"portable": "objdump", "aarch64": "aarch64-linux-gnu-objdump"}
+#: Variants that are linked from what another one compiled, in its build folder.
+COMPILED_BY: Mapping[str, str] = {"portable": "release"}
 #: What such a library may need: manylinux_2_28.
 OLDEST_GLIBC = (2, 28)
 
@@ -109,7 +108,7 @@ def build(
         benchmarks: Also builds the programs in ``custom_ops/bench``, into the build folder's ``bench``; the timed ones
             only if Google Benchmark is installed.
         jobs: Compile jobs at a time. Default: :func:`processors`.
-        build_dir: The build folder. Default: ``custom_ops/build/<variant>``.
+        build_dir: The build folder. Default: ``custom_ops/build/<variant>``, or that of :data:`COMPILED_BY`.
 
     Raises:
         BuildError: A tool or a dependency is missing, or the build or a test failed.
@@ -118,13 +117,15 @@ def build(
         raise BuildError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}")
     if platform.system() != "Linux":
         raise BuildError(f"actcache's library is built on Linux; this is {platform.system()}")
-    work = Path(build_dir).resolve() if build_dir else HERE / "build" / variant
+    work = Path(build_dir).resolve() if build_dir else HERE / "build" / COMPILED_BY.get(variant, variant)
     cmake = find_cmake()
     cache = HERE / "build" / "sources" if build_dir is None else work.parent / "sources"
     settings = {
+        "ACTCACHE_OLD_GLIBC": "OFF",
         **VARIANTS[variant],
         **find_compiler(variant),
         **find_dependencies(cache),
+        **(_MANY_AS_ONE if build_dir else {}),
         "ACTCACHE_TESTS": "ON" if tests else "OFF",
         "ACTCACHE_BENCHMARKS": "ON" if benchmarks else "OFF",
         "ACTCACHE_WERROR": "OFF" if variant in ("release", "fuzz", *PORTABLE) else "ON",
@@ -184,9 +185,14 @@ def configure(cmake: str, work: Path, settings: Mapping[str, str]) -> None:
     """Runs CMake's configure step; starts the folder over if it belongs to another source tree."""
     work.mkdir(parents=True, exist_ok=True)
     cache = work / "CMakeCache.txt"
-    if cache.exists() and f"CMAKE_HOME_DIRECTORY:INTERNAL={HERE}\n" not in cache.read_text():
+    remembered = cache.read_text() if cache.exists() else ""
+    if remembered and f"CMAKE_HOME_DIRECTORY:INTERNAL={HERE}\n" not in remembered:
         shutil.rmtree(work)
         work.mkdir(parents=True)
+    maker = re.search(r"^CMAKE_MAKE_PROGRAM:\w+=(.+)$", remembered, re.MULTILINE)
+    if maker and not shutil.which(maker[1]):
+        # pip's isolated builds come with a ninja that is gone afterwards. What has been compiled stays.
+        cache.unlink(missing_ok=True)
     command = [cmake, "-S", str(HERE), "-B", str(work)]
     if not cache.exists() and (ninja := find_tool("ninja")):
         command += ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]

@@ -26,8 +26,8 @@ std::vector<unsigned char> RandomBytes(std::size_t count) {
 }
 
 // The first `cut` bytes by one code, the rest by another.
-Digest Hash(const Xxh3Code& first, const Xxh3Code& second, const std::vector<unsigned char>& data,
-            std::size_t cut) {
+[[maybe_unused]] Digest Hash(const Xxh3Code& first, const Xxh3Code& second,
+                             const std::vector<unsigned char>& data, std::size_t cut) {
   static const std::vector<unsigned char> secret = RandomBytes(192);
   State state;
   first.reset(&state, secret.data(), secret.size());
