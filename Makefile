@@ -36,6 +36,7 @@ PYTHON := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 BUILD := $(PYTHON) custom_ops/build.py
+WHEEL := $(PIP) wheel --no-deps --no-build-isolation .
 
 # The oldest onnxruntime that is supported has an environment of its own.
 OLDEST := .venv-oldest
@@ -114,10 +115,10 @@ OPERATIONS := 1000000
 torture: test-cpp
 	$(PYTHON) -m tests.force --kills $(KILLS) --operations $(OPERATIONS)
 
-# What the programs of the next three targets get.
-apps-wheel: library $(DONE)/test
+# What the programs of the next three targets get: the wheel that is given away.
+apps-wheel: $(DONE)/package
 	rm -rf build/wheels
-	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir build/wheels .
+	ACTCACHE_WHEEL=portable $(WHEEL) --wheel-dir build/wheels
 
 # Each program gets an environment of its own in .venv-apps; APPS: names of programs, all if it is empty.
 APPS :=
@@ -154,10 +155,9 @@ docs: $(DONE)/package $(DOCS)/.done
 	$(DOCS)/bin/zensical build --strict --clean
 
 # It takes what the release build compiled, and links it anew.
-WHEEL := $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 wheel: $(DONE)/release
 	rm -f dist/actcache-*_$(shell uname -m).whl
-	ACTCACHE_WHEEL=portable $(WHEEL)
+	ACTCACHE_WHEEL=portable $(WHEEL) --wheel-dir dist
 	$(PYTHON) scripts/check_release.py dist/actcache-*-manylinux_2_28_$(shell uname -m).whl
 	scripts/check_wheel.sh $(PYTHON) dist/actcache-*-manylinux_2_28_$(shell uname -m).whl
 
@@ -165,7 +165,7 @@ wheel: $(DONE)/release
 wheel-aarch64: $(DONE)/release $(DONE)/aarch64
 	rm -f dist/actcache-*_aarch64.whl
 	$(BUILD) --variant aarch64 --tests
-	ACTCACHE_WHEEL=aarch64 $(WHEEL)
+	ACTCACHE_WHEEL=aarch64 $(WHEEL) --wheel-dir dist
 	$(PYTHON) scripts/check_release.py dist/actcache-*-manylinux_2_28_aarch64.whl
 
 check: check-python check-cpp

@@ -2,8 +2,8 @@
 
     python scripts/check_release.py WHEEL ...
 
-auditwheel tells which systems have all that the library in a wheel asks for. The bill of materials (PEP 770) has to hold
-to CycloneDX's own schema, and has to have been made for this very library.
+auditwheel tells which systems have all that the library in a wheel asks for. The bill of materials (PEP 770) has to
+hold to CycloneDX's own schema, and has to have been made for this very library.
 """
 
 from __future__ import annotations

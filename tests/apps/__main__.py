@@ -9,6 +9,7 @@ runs have to be the same, their numbers within the program's tolerance.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -45,7 +46,8 @@ def prepare(app: App, folder: Path, wheel: Path) -> Path:
     """Make the environment of a program, and return its Python."""
     python = folder / app.name / "bin" / "python"
     done = folder / app.name / ".done"
-    wanted = json.dumps([app.requirements, app.bare, wheel.name, wheel.stat().st_mtime])
+    content = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    wanted = json.dumps([app.requirements, app.bare, wheel.name, content])
     if done.exists() and done.read_text() == wanted:
         return python
     if not python.exists():
