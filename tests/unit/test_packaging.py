@@ -232,6 +232,24 @@ def recipe(name: str = "build") -> ModuleType:
     return module
 
 
+@pytest.mark.parametrize(("maker", "kept"), [("/bin/sh", True), ("/nowhere/ninja", False)])
+def test_a_build_folder_forgets_a_tool_that_is_gone(tmp_path: Path, maker: str, kept: bool) -> None:
+    """pip's isolated builds bring a ninja that is gone afterwards; what it compiled is not thrown away."""
+    build = recipe()
+    cache, compiled = tmp_path / "CMakeCache.txt", tmp_path / "compiled.o"
+    cache.write_text(f"CMAKE_MAKE_PROGRAM:FILEPATH={maker}\nCMAKE_HOME_DIRECTORY:INTERNAL={build.HERE}\n")
+    compiled.touch()
+    build.configure("true", tmp_path, {})
+    assert (cache.exists(), compiled.exists()) == (kept, True)
+
+
+def test_portable_wheels_are_linked_from_what_the_tests_run_over() -> None:
+    build = recipe()
+    settings = {name: {**build.VARIANTS[name], "ACTCACHE_OLD_GLIBC": ""} for name in ("portable", "release")}
+    assert settings["portable"] == settings["release"]
+    assert build.COMPILED_BY == {"portable": "release"}
+
+
 def groups(root: Path, lines: str, files: dict[str, str]) -> str:
     """What /proc and /sys say of control groups, below `root`."""
     for name, text in {"proc/self/cgroup": lines, **{f"sys/fs/cgroup/{n}": t for n, t in files.items()}}.items():
