@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from actcache.serve.byte_size import ByteSize, format_bytes
 _EPILOG = f"""\b
 Examples:
   actcache report audit.jsonl
-      writes audit.html: what was reused and saved, when, and what another budget would give
+      writes audit.html: does it pay, what to change, what was reused and when
   actcache report audit.jsonl --model encoder.cached.onnx -o monday.html
       with a picture of the model, its regions coloured by hits
   actcache report audit.jsonl --budget 2GiB --json | jq .hit_ratio_twice_budget
@@ -47,23 +48,27 @@ def report_command(
 ) -> None:
     """Write an HTML report about the audit log AUDIT (recorded with the knob audit_path), rotated files included.
 
-    The report is one file and needs no network: time saved, reuse over time and by region, ages and sizes of entries,
-    the effect of other budgets, the most frequent inputs.
+    The report is one file and needs no network. Its first screen says whether the cache pays and what to change. Below:
+    reuse by region and over time, the effect of other budgets, ages and sizes of entries, the most frequent inputs.
     """
     target = output if output is not None else audit.with_suffix(".html")
 
     def find() -> Mapping[str, Any]:
         with progress(as_json) as stage:
             stage(f"reading {audit}")
+            from actcache.report.changes import changes
             from actcache.report.page import write_report
+            from actcache.report.verdict import judge
 
             facts = write_report(audit, target, model=model, budget_bytes=budget, watts=watts)
-        return {"report": str(target), **facts.to_json()}
+        answer = {"verdict": asdict(judge(facts)), "changes": [asdict(change) for change in changes(facts)]}
+        return {"report": str(target), **answer, **facts.to_json()}
 
     respond(find, _show, as_json=as_json, debug=debug)
 
 
 def _show(console: Console, answer: Mapping[str, Any]) -> None:
+    say(console, answer["verdict"]["title"])
     say(
         console,
         f"{answer['reused']:,} of {answer['rows']:,} rows reused ({answer['hit_ratio']:.1%} of those looked up),"
@@ -72,6 +77,8 @@ def _show(console: Console, answer: Mapping[str, Any]) -> None:
     if answer["hit_ratio_twice_budget"] is not None:
         twice = format_bytes(2 * answer["budget_bytes"])
         say(console, f"twice the budget ({twice}) would reuse {answer['hit_ratio_twice_budget']:.1%}")
+    for change in answer["changes"][:3]:
+        say(console, f"change: {change['title']}: {change['how']}")
     for note in answer["notes"]:
         say(console, f"note: {note}")
     say(console, f"wrote {answer['report']}")

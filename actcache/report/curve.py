@@ -20,10 +20,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from actcache.audit.outcomes import ALWAYS_COMPUTED, ALWAYS_REUSED, DECIDED_BY_BUDGET
+from actcache.audit.outcomes import ALWAYS_COMPUTED, ALWAYS_REUSED, DECIDED_BY_BUDGET, MISS
 from actcache.passes.choice.store_simulation import ENTRY_OVERHEAD, StoreSimulation
 from actcache.report.regions import RegionSums
-from actcache.report.rows import Floats, Ints, Keys, Rows
+from actcache.report.rows import Flags, Floats, Ints, Keys, Rows
 
 #: References that are simulated for every budget, at most.
 MOST_REFERENCES = 60_000
@@ -48,7 +48,7 @@ class KeySample:
         self.rows = self.always = self.never = 0
         self.full = False
         self._most = most
-        self._parts: list[tuple[Keys, Ints, Floats]] = []
+        self._parts: list[tuple[Keys, Ints, Floats, Flags]] = []
         self._count = 0
 
     def add(self, rows: Rows, region: Ints, size: Floats) -> None:
@@ -62,30 +62,49 @@ class KeySample:
         places = spread(rows.key[wanted])
         inside = places < self._threshold()
         wanted = wanted[inside]
-        self._parts.append((places[inside], region[wanted], size[wanted]))
+        self._parts.append((places[inside], region[wanted], size[wanted], rows.among(MISS)[wanted]))
         self._count += len(wanted)
         while self._count > self._most and not self.full:
             self._halve()
 
     def references(self) -> tuple[Keys, Ints, Floats]:
         """Return the sample: keys (spread evenly), their regions, and bytes of their entries (0: unknown)."""
-        if not self._parts:
-            return np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0)
-        keys, regions, sizes = (np.concatenate(columns) for columns in zip(*self._parts, strict=True))
+        keys, regions, sizes, _ = self._columns()
         return keys, regions, sizes
+
+    def computed_before(self, regions: int) -> Ints:
+        """Return how many rows of each of so many regions missed although their key had been looked up before.
+
+        What was stored for them was gone, or nothing had been stored: more room would have found them. Estimated, if
+        :attr:`rate` is below 1.
+        """
+        keys, region, _, missed = self._columns()
+        again = np.ones(len(keys), np.bool_)
+        again[np.unique(keys, return_index=True)[1]] = False
+        counts = np.bincount(region[again & missed], minlength=regions)
+        estimated: Ints = (counts / self.rate).round().astype(np.int64)
+        return estimated
+
+    def _columns(self) -> tuple[Keys, Ints, Floats, Flags]:
+        if not self._parts:
+            return np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_)
+        keys, regions, sizes, missed = (np.concatenate(columns) for columns in zip(*self._parts, strict=True))
+        return keys, regions, sizes, missed
 
     def _threshold(self) -> int:
         return min(int(self.rate * 2.0**64), 2**64 - 1)
 
     def _halve(self) -> None:
-        keys, regions, sizes = self.references()
+        columns = self._columns()
+        keys = columns[0]
         if len(np.unique(keys)) < 2 * _FEWEST_KEYS:
             self.full = True
-            self._parts = [(keys, regions, sizes)]
+            self._parts = [columns]
             return
         self.rate /= 2
         kept = keys < self._threshold()
-        self._parts = [(keys[kept], regions[kept], sizes[kept])]
+        keys, regions, sizes, missed = columns
+        self._parts = [(keys[kept], regions[kept], sizes[kept], missed[kept])]
         self._count = int(kept.sum())
 
 

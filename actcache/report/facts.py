@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from actcache.model.manifest import region_entry
 from actcache.report.curve import Curve, CurvePoint
 from actcache.report.regions import RegionSums
 from actcache.report.summary import Summary
-from actcache.report.wording import several
+from actcache.report.wording import several, some
 
 #: What a busy processor core is taken to draw, in watts, where nobody says: a server's 250 W over 24 cores.
 ASSUMED_WATTS = 10.0
@@ -46,6 +47,33 @@ class Facts:
         """All regions of the log."""
         return list(self.summary.regions)
 
+    @cached_property
+    def lost(self) -> Sequence[int]:
+        """Per region the rows that were computed although they had been computed before (an estimate, if sampled)."""
+        found: list[int] = self.summary.sample.computed_before(len(self.regions)).tolist()
+        return found
+
+    @property
+    def held_bytes(self) -> float | None:
+        """What the store held at the end, about; None: the log begins too late to tell."""
+        held = self.summary.regions.held_bytes
+        return None if self.summary.first_part > 1 else min(held, self.summary.budget or held)
+
+    def knob(self, name: str) -> Any:
+        """Return what a knob was last, as far as the log says; None: its default."""
+        return self.summary.config.get(name)
+
+    @property
+    def has_tier(self) -> bool:
+        """Whether there was a store on a disk or a server."""
+        return bool(self.knob("disk_path") or self.knob("remote_url"))
+
+    @property
+    def unit(self) -> str:
+        """What is counted: rows; or positions or calls, if all regions have such entries."""
+        kinds = {region.granularity for region in self.regions}
+        return {"prefix": "positions", "tensor": "calls"}.get(kinds.pop(), "rows") if len(kinds) == 1 else "rows"
+
     @property
     def rows(self) -> int:
         """Rows of all lookups of all regions."""
@@ -59,8 +87,12 @@ class Facts:
     @property
     def hit_ratio(self) -> float:
         """Share of the rows looked up that were not computed."""
-        looked_up = sum(region.looked_up for region in self.regions)
-        return self.reused / looked_up if looked_up else 0.0
+        return self.reused / self.looked_up if self.looked_up else 0.0
+
+    @property
+    def looked_up(self) -> int:
+        """Rows that were not bypassed."""
+        return sum(region.looked_up for region in self.regions)
 
     @property
     def overhead_seconds(self) -> float:
@@ -146,14 +178,14 @@ class Facts:
             found.append("Nothing was looked up while this was recorded.")
         idle = [region.id for region in self.regions if region.state != "active"]
         if idle:
-            found.append(f"Not looked up at the end: {', '.join(idle)} (see events).")
+            found.append(f"Not looked up at the end: {some(idle)} (see events).")
         different = sum(region.results["x"] for region in self.regions)
         if different:
             found.append(f"Verification found {several(different, 'row')} different from what was stored.")
         if self.model is not None:
             unseen = [lookup.id for lookup in self.model.lookups if lookup.id not in self.of_model]
             if unseen:
-                found.append(f"Regions of the model that the log has no lookups of: {', '.join(unseen)}.")
+                found.append(f"Regions of the model that the log has no lookups of: {some(unseen)}.")
         return found
 
     def to_json(self) -> dict[str, Any]:

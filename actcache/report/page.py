@@ -13,17 +13,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from actcache._version import __version__
 from actcache.audit.log import AuditLog
-from actcache.audit.outcomes import LOOKED_UP
 from actcache.base.files import write_whole
 from actcache.errors import OutputError
 from actcache.model.compiled_model import read_compiled
 from actcache.passes.choice.store_simulation import ENTRY_OVERHEAD
 from actcache.report import plots, wording
+from actcache.report.cards import cards, kinds, parts
+from actcache.report.changes import changes
 from actcache.report.curve import miss_ratio_curve
 from actcache.report.diagram import diagram
 from actcache.report.facts import ASSUMED_WATTS, Facts, regions_of_model
 from actcache.report.summary import AGE_STEPS, Summary, summarise
+from actcache.report.verdict import judge
 
+#: Regions that are shown without being asked for.
+_OPEN_CARDS = 8
 #: Repeated inputs that are listed.
 _TOP = 10
 
@@ -78,7 +82,7 @@ def render(facts: Facts) -> str:
     )  # fmt: skip
     environment.filters.update(
         duration=wording.duration, percent=wording.percent, count=wording.count, joules=wording.joules,
-        moment=wording.moment, size=wording.size,
+        moment=wording.moment, size=wording.size, some=wording.some,
     )  # fmt: skip
     style = environment.get_template("page.css").render()
     return environment.get_template("page.html").render(style=style, **_context(facts))
@@ -90,7 +94,12 @@ def _context(facts: Facts) -> dict[str, Any]:
         "facts": facts,
         "summary": summary,
         "version": __version__,
-        "outcomes": _outcome_bars(facts),
+        "verdict": judge(facts),
+        "changes": changes(facts),
+        "parts_of_all": parts(facts.regions, sum(facts.lost)),
+        "cards": cards(facts),
+        "kinds": kinds(facts),
+        "most_cards": _OPEN_CARDS,
         "reuse": plots.reuse_over_time(summary),
         "load": plots.load_over_time(summary),
         "columns": _columns(facts),
@@ -123,17 +132,6 @@ def _bars(counts: Sequence[tuple[str, int]]) -> list[tuple[str, int, float]]:
     """Label, count and length in percent of the longest bar."""
     most = max((number for _, number in counts), default=0) or 1
     return [(label, number, 100 * number / most) for label, number in counts]
-
-
-def _outcome_bars(facts: Facts) -> list[tuple[str, int, float]]:
-    counts = {letter: sum(region.outcomes[letter] for region in facts.regions) for letter in LOOKED_UP}
-    other = facts.rows - sum(counts.values())
-    return _bars(
-        [
-            *((LOOKED_UP[o].kind, number) for o, number in counts.items() if number),
-            *([("other", other)] if other else []),
-        ]
-    )
 
 
 def _age_bars(summary: Summary) -> list[tuple[str, int, float]]:

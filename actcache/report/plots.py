@@ -83,15 +83,11 @@ _STACK = ((REUSED_ROWS, "reused"), (COMPUTED_ROWS, "computed"), (BYPASSED_ROWS, 
 def reuse_over_time(summary: Summary) -> Plot:
     """Shares of the rows that were reused, computed and bypassed."""
     sums = summary.timeline.sums()
-    shares = sums[:, :3] / np.maximum(sums[:, :3].sum(axis=1, keepdims=True), 1)
+    shares = _shares(sums)
     text = f"Share of rows reused per {duration(summary.timeline.width)}."
     plot = Plot("reuse", "Reuse over time", text, x=_time_ticks(summary), y=_SHARES)
-    tops = np.cumsum(shares, axis=1)
-    bottoms = tops - shares
-    for place, look in _STACK:
-        if sums[:, place].any():
-            plot.shapes.append(Shape(_steps(bottoms[:, place], tops[:, place]), look))
-            plot.legend.append((look, look))
+    plot.shapes += share_steps(sums)
+    plot.legend += [(shape.look, shape.look) for shape in plot.shapes]
     plot.shapes += _columns_to_point_at(summary, shares)
     plot.shapes += _marks(summary)
     if any(shape.look == "mark" for shape in plot.shapes):
@@ -102,6 +98,19 @@ def reuse_over_time(summary: Summary) -> Plot:
         share = percent(row[REUSED_ROWS] / rows) if rows else "–"
         plot.rows.append((moment((summary.timeline.start or 0) + offset), count(rows), share, duration(row[3] * 1e-9)))
     return plot
+
+
+def share_steps(sums: Floats) -> list[Shape]:
+    """Areas, one upon the other: which share of the rows was reused, computed and bypassed in each of some steps."""
+    shares = _shares(sums)
+    tops = np.cumsum(shares, axis=1)
+    bottoms = tops - shares
+    return [Shape(_steps(bottoms[:, place], tops[:, place]), look) for place, look in _STACK if sums[:, place].any()]
+
+
+def _shares(sums: Floats) -> Floats:
+    shares: Floats = sums[:, :3] / np.maximum(sums[:, :3].sum(axis=1, keepdims=True), 1)
+    return shares
 
 
 def load_over_time(summary: Summary) -> Plot:
@@ -222,9 +231,12 @@ def _thinned(summary: Summary) -> list[tuple[float, Floats]]:
 def _steps(bottoms: Floats, tops: Floats) -> str:
     """An area between two step functions with equally wide steps; heights from 0 to 1."""
     width = SIDE / max(len(tops), 1)
-    upper = [(x * width, h * SIDE) for i, h in enumerate(tops) for x in (i, i + 1)]
-    lower = [(x * width, h * SIDE) for i, h in enumerate(bottoms) for x in (i, i + 1)]
-    return _line(upper + lower[::-1]) + "Z"
+    path = f"M0 {SIDE - tops[0] * SIDE:.0f}" if len(tops) else ""
+    for i, height in enumerate(tops):
+        path += f"V{SIDE - height * SIDE:.0f}H{(i + 1) * width:.0f}"
+    for i, height in reversed(list(enumerate(bottoms))):
+        path += f"V{SIDE - height * SIDE:.0f}H{i * width:.0f}"
+    return path + "Z" if path else ""
 
 
 def _rectangle(left: float, bottom: float, width: float, height: float) -> str:

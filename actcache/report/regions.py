@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from actcache.audit.log import RegionLine
 from actcache.audit.outcomes import BYPASSED, FETCHED, REUSED, STORED
+from actcache.passes.choice.store_simulation import ENTRY_OVERHEAD
+from actcache.report.timeline import Timeline
 
 _NANOSECOND = 1e-9
 
@@ -30,6 +32,8 @@ class RegionSums:
         fetch_ns: What fetching one takes, likewise.
         costed: Rows in those two sums.
         state: What the policy said last.
+        timeline: Its rows per interval: reused, computed, bypassed.
+        entries: Entries that its process holds: stored, less evicted.
     """
 
     id: str
@@ -45,6 +49,8 @@ class RegionSums:
     fetch_ns: float = 0.0
     costed: int = 0
     state: str = "active"
+    timeline: Timeline = field(default_factory=lambda: Timeline(3))
+    entries: int = 0
 
     @property
     def rows(self) -> int:
@@ -115,6 +121,8 @@ class Regions:
         self._found: dict[tuple[str, str], int] = {}
         self._sums: list[RegionSums] = []
         self._by_number: dict[int, int] = {}
+        #: Entries that the host program removed: lines do not say of which regions.
+        self.removed = 0
 
     def __iter__(self) -> Iterator[RegionSums]:
         return iter(self._sums)
@@ -125,9 +133,22 @@ class Regions:
     def __getitem__(self, index: int) -> RegionSums:
         return self._sums[index]
 
-    def new_process(self) -> None:
-        """Forget the numbers: another process has others."""
+    def new_file(self) -> None:
+        """Forget the numbers: each file says anew what they stand for."""
         self._by_number.clear()
+
+    def new_process(self) -> None:
+        """Forget what is held: a process begins with an empty store."""
+        self.removed = 0
+        for region in self._sums:
+            region.entries = 0
+
+    @property
+    def held_bytes(self) -> float:
+        """What the entries take that the last process holds, by their mean sizes."""
+        held = sum(max(region.entries, 0) for region in self._sums)
+        total = sum(max(region.entries, 0) * (region.entry_bytes + ENTRY_OVERHEAD) for region in self._sums)
+        return total * max(1 - self.removed / held, 0.0) if held else 0.0
 
     def describe(self, event: RegionLine) -> None:
         """Note what a number stands for."""

@@ -68,6 +68,7 @@ class Summary:
         frequent: The most frequent keys, per region.
         sample: References for the miss-ratio curve.
         notable: The latest notable events; ``notables`` counts all.
+        config: The knobs that were in effect last; as text, or None for the default, where the host program set them.
         budget: Bytes of the store, as the log says last; None: it does not say.
         memory: Bytes that the process might use; 0: not said.
         first: Time of the first event, in seconds since 1970.
@@ -89,6 +90,7 @@ class Summary:
     sample: KeySample = field(default_factory=KeySample)
     notable: deque[Notable] = field(default_factory=lambda: deque(maxlen=_NOTABLE))
     notables: Counter[str] = field(default_factory=Counter)
+    config: dict[str, Any] = field(default_factory=dict)
     budget: int | None = None
     memory: int = 0
     first: float = math.inf
@@ -148,7 +150,9 @@ class _Reader:
         summary.first, summary.last = min(summary.first, event.t), max(summary.last, event.t)
         if isinstance(event, EvictLine):
             if event.region is not None:
-                summary.regions[summary.regions.index(event.region)].evicted[event.reason] += event.entries
+                region = summary.regions[summary.regions.index(event.region)]
+                region.evicted[event.reason] += event.entries
+                region.entries -= event.entries
         elif isinstance(event, RegionLine):
             summary.regions.describe(event)
         elif isinstance(event, StartLine):
@@ -167,11 +171,14 @@ class _Reader:
     def _start(self, event: StartLine) -> None:
         self.flush()
         summary = self.summary
+        summary.config = dict(event.config)
         if not summary.processes:
             summary.first_part = event.part
         elif event.pid not in summary.processes:
             summary.note(event.t, "process", f"process {event.pid} began to record")
-        summary.regions.new_process()
+        summary.regions.new_file()
+        if event.part == 1 or event.pid not in summary.processes:
+            summary.regions.new_process()
         summary.processes.add(event.pid)
         summary.versions.add(event.version)
         summary.hashes.add(event.hash)
@@ -195,7 +202,7 @@ class _Reader:
         summary.first, summary.last = min(summary.first, times.min()), max(summary.last, times.max())
         _count_outcomes(summary, rows, region)
         _count_times(summary, lookups, region)
-        _count_timeline(summary, lookups, rows, times)
+        _count_timeline(summary, lookups, rows, times, region)
         hits = rows.among(HIT) & (rows.age >= 0)
         summary.ages += np.bincount(np.searchsorted(AGE_STEPS, rows.age[hits]), minlength=len(AGE_STEPS))
         region_of_row = region[rows.line]
@@ -207,6 +214,10 @@ class _Reader:
 
 def _control(summary: Summary, event: ControlLine) -> None:
     summary.budget = _budget(event.arguments, summary)
+    if event.what == "configure":
+        summary.config.update(event.arguments)
+    elif event.what == "invalidate":
+        summary.regions.removed += event.count or 0
     given = {name: value for name, value in event.arguments.items() if value is not None or event.what == "configure"}
     arguments = ", ".join(f"{name} {'taken back' if value is None else value}" for name, value in given.items())
     count = "" if event.count is None else f": {event.count} entries"
@@ -240,7 +251,7 @@ def _count_times(summary: Summary, lookups: Sequence[LookupLine], region: Ints) 
                 summary.regions[index].times[name] += int(sums[index])
 
 
-def _count_timeline(summary: Summary, lookups: Sequence[LookupLine], rows: Rows, times: Floats) -> None:
+def _count_timeline(summary: Summary, lookups: Sequence[LookupLine], rows: Rows, times: Floats, region: Ints) -> None:
     values = np.zeros((len(lookups), 5))
     for place, letters in ((REUSED_ROWS, REUSED), (BYPASSED_ROWS, BYPASSED)):
         values[:, place] = np.bincount(rows.line[rows.among(letters)], minlength=len(lookups))
@@ -248,6 +259,8 @@ def _count_timeline(summary: Summary, lookups: Sequence[LookupLine], rows: Rows,
     values[:, SAVED_NS] = column(lookups, "saved_ns")
     values[:, LOOKUPS] = 1
     summary.timeline.add(times, values)
+    for index in np.unique(region):
+        summary.regions[int(index)].timeline.add(times[region == index], values[region == index, :3])
 
 
 def _entry_sizes(lookups: Sequence[LookupLine], stores: Sequence[StoreLine]) -> Floats:
@@ -274,6 +287,7 @@ def _count_stores(summary: Summary, stores: Sequence[StoreLine]) -> None:
         region.times["store_copy_ns"] += store.copy_ns
         region.times["store_saved_ns"] += store.saved_ns
         region.stored_bytes += store.bytes
+        region.entries += store.stored
         rows = len(store.outcomes)
         region.cost_ns += store.cost_ns * rows
         region.fetch_ns += store.fetch_ns * rows

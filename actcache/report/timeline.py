@@ -44,6 +44,18 @@ class Timeline:
         """Return the sums, intervals × columns, up to the last interval in which something was added."""
         return self._sums[: self._last + 1]
 
+    def steps(self, like: Timeline, count: int) -> Floats:
+        """Return the sums in `count` steps at most, of the time that `like` spans; `like` began no later."""
+        length = len(like.sums())
+        together = -(-length // count) or 1
+        found = np.zeros((-(-length // together), self._sums.shape[1]))
+        if self.start is None or like.start is None:
+            return found
+        sums = self.sums()
+        middles = self.start - like.start + (np.arange(len(sums)) + 0.5) * self.width
+        np.add.at(found, np.minimum((middles / like.width).astype(np.int64) // together, len(found) - 1), sums)
+        return found
+
     def _fold(self) -> None:
         folded = np.zeros_like(self._sums)
         folded[: MOST_INTERVALS // 2] = self._sums[0::2] + self._sums[1::2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from actcache.report.energy import format_joules
@@ -40,6 +41,11 @@ def count(number: float) -> str:
 def several(number: int, what: str) -> str:
     """Write ``1 line``, ``12 lines``."""
     return f"{count(number)} {what}{'' if number == 1 else 's'}"
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Write ``a, b, c and 4 more``."""
+    return ", ".join(names[:most]) + (f" and {count(len(names) - most)} more" if len(names) > most else "")
 
 
 def joules(energy: float) -> str:

@@ -31,6 +31,26 @@ def eventful(fingerprint: str, count: int = 4000) -> Iterator[str]:
     yield '{"event":"lookup","t":'
 
 
+def many_regions(count: int = 50) -> Iterator[str]:
+    """A log of many regions: rows, prefixes and whole calls, some of them bypassed, with a tier."""
+    rng = np.random.default_rng(1)
+    yield logs.start(config={**logs.CONFIG, "disk_path": "/var/cache/service"})
+    for number in range(count):
+        granularity = ("row", "prefix", "tensor")[number % 3]
+        named = logs.region(number, f"block_{number}_of_a_long_name/layer", fingerprint=f"{number:032x}")
+        yield named.replace('"row"', f'"{granularity}"')
+    for call in range(20):
+        for number in range(count):
+            outcomes = "bbbb" if number % 7 == 0 else "".join(rng.choice(list("hdkvem"), 4))
+            keys = None if outcomes == "bbbb" else [int(key) for key in rng.integers(0, 2**62, 4)]
+            saved = 10**6 * (1 + number) * sum(map(outcomes.count, "hk"))
+            at = {"call": call * count + number, "region": number}
+            yield logs.lookup(call, outcomes, keys, saved_ns=saved, **at)
+            if missing := [letter for letter in outcomes if letter in "mve"]:
+                yield logs.store(call, "".join("=" if letter == "v" else "s" for letter in missing), **at)
+    yield logs.line("policy", 21, region=0, state="bypassed", reason="overhead exceeds saving")
+
+
 def compiled_encoder(folder: Path) -> Path:
     """Compiles an encoder whose region the log tells of."""
     onnx.save_model(encoder(width=768), folder / "encoder.onnx")
