@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-DESKTOP, PHONE = 1200, 390
+#: Widths in CSS pixels; paper: A4 with the margins that browsers leave.
+DESKTOP, PHONE, PAPER = 1200, 390, 718
 
 
 @pytest.fixture(scope="module")
@@ -210,9 +211,12 @@ def test_the_keyboard_reaches_links_details_and_what_scrolls(browser: Browser, r
 
 
 def test_paper_has_everything_in_light_colours(browser: Browser, report: Path) -> None:
-    page, _ = opened(browser, report, DESKTOP, "dark")
+    page, _ = opened(browser, report, PAPER, "dark")
     page.emulate_media(media="print", color_scheme="dark")
     assert brightness(page, "body", "backgroundColor") > 250 and brightness(page, "body", "color") < 10
     assert not page.locator("nav").is_visible()
-    assert page.locator("details table").first.is_visible()
+    assert all(table.is_visible() for table in page.locator("details table").all())
+    assert page.evaluate("document.documentElement.scrollWidth") == PAPER
+    texts, low = page.evaluate(LOW_CONTRAST)
+    assert texts > 300 and low == []
     page.close()
