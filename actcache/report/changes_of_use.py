@@ -113,7 +113,8 @@ def nothing_repeats(facts: Facts) -> Change | None:
         f"Of {names(found)} at most {percent(_HARDLY_ANY)} of the {facts.unit} came back. If {part} changes in each"
         " call (a time, a number, noise), nothing is found. Two recorded calls show what differs."
     )
-    seconds, how = sum(r.computing_seconds for r in found), "actcache explain-miss MODEL first.npz second.npz"
+    seconds = sum(region.computing_seconds for region in found) or None
+    how = "actcache explain-miss MODEL first.npz second.npz"
     return Change("See what changes in each call", why, how, seconds, at_most=True)
 
 
