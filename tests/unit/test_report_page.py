@@ -115,7 +115,7 @@ def test_inputs_of_a_region_in_which_nothing_repeats_are_named(compiled: Path, t
     (change,) = [change for change in changes(facts) if "changes in each call" in change.title]
     assert "a part of the input changes" in change.why and change.seconds is None
     reads = replace(lookup, frontier=("image", "number_of_call"))
-    of_two = replace(facts, model=replace(model, lookups=[reads]))
+    of_two = replace(facts, model=replace(model, lookups=(reads,)))
     assert any("of encoder (image, number_of_call) changes in each" in change.why for change in changes(of_two))
 
 
