@@ -27,6 +27,8 @@ class Region:
         inner_axes: Tensors that are written and read inside, each with the axis that holds exactly the rows, or None if
             it has none; of others it is not known.
         states: For prefixes: tensors inside that later positions read of earlier ones. Entries hold them, too.
+        ends: The last of the states, which are none of the model's tensors: what is known behind the last position of a
+            call alone, each with the tensor whose type, axes and sizes it has, of one position.
         shared: Those of its nodes that the rest of the model needs, too. They stay; the branch has copies.
         positions: For prefixes: frontier tensors with positions, each with their axis; what it is causal along.
         pasts: For prefixes: frontier tensors with positions of earlier calls, each with their axis. Calls that have any
@@ -41,6 +43,7 @@ class Region:
     filled: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     inner_axes: Mapping[str, int | None] = field(default_factory=dict)
     states: tuple[str, ...] = ()
+    ends: Mapping[str, str] = field(default_factory=dict)
     shared: frozenset[int] = frozenset()
     positions: Mapping[str, int] = field(default_factory=dict)
     pasts: Mapping[str, int] = field(default_factory=dict)
@@ -69,6 +72,10 @@ class Region:
     def kept(self) -> tuple[str, ...]:
         """What an entry holds: live-outs, then states."""
         return (*self.live_outs, *self.states)
+
+    def like(self, name: str) -> str:
+        """Return the model's tensor whose type and axes something kept has: itself, but for ends."""
+        return self.ends.get(name, name)
 
     def compact_axes(self) -> dict[str, int]:
         """Return the frontier tensors that the lookup hands on without what was found, each with the axis of that."""

@@ -130,7 +130,8 @@ def _print_tensors(console: Console, regions: Sequence[Mapping[str, Any]]) -> No
     columns = columns if shown else columns[:-1]
     rows: list[list[Cell]] = []
     for region in regions:
-        roles = (("read", region["frontier"]), ("given", region["live_outs"]), ("state", region["states"]))
+        parts = {"read": "frontier", "given": "live_outs", "state": "states", "end": "ends"}
+        roles = ((what, region[part]) for what, part in parts.items())
         for what, tensor in ((what, tensor) for what, tensors in roles for tensor in tensors):
             axes = [[_axis(tensor["row_axis"])], [_axis(tensor["position_axis"])]][: len(columns) - 4]
             rows.append([[tensor["name"]], [region["id"]], what, [type_and_shape(tensor)], *axes])

@@ -55,7 +55,7 @@ def build(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> Built:
     compiled = []
     for candidate, region in zip(plan, regions, strict=True):
         found = candidate.region
-        digest = fingerprint(subject.view, found.nodes, found.kept, job.loaded.weights.tensors)
+        digest = fingerprint(subject.view, found.nodes, list(map(found.like, found.kept)), job.loaded.weights.tensors)
         outline_in(model, written, region, digest, job.loaded.weights.path, job.loaded.read)
         seconds = sum(chosen.measured.costs.seconds[index] for index in found.nodes)
         compiled.append(CompiledRegion(candidate, digest, seconds))

@@ -34,7 +34,8 @@ def inspect_model(path: str | PathLike[str]) -> dict[str, Any]:
     - ``weights``: files of external data: ``file``, ``bytes`` that the model needs, ``present``.
     - ``regions``, a region before those inside it: ``id``, ``granularity``, ``fingerprint``, ``cone`` (the inputs that
       it depends on), ``frontier``, ``live_outs`` (as ``inputs``, with ``row_axis``, ``position_axis``), ``states``
-      (what entries of positions hold besides, likewise), ``block`` (positions of an entry; null: it is of none),
+      (what entries of positions hold besides, likewise), ``ends`` (what those of a call's last positions hold besides,
+      likewise), ``block`` (positions of an entry; null: it is of none),
       ``size_equations``, ``ranks`` (tensor to how many axes it needs for entries per row or position, where calls are
       checked for it), ``min_rows`` (calls of fewer rows share no entries with others), ``nodes``, ``operators`` (type
       to how many),
@@ -75,7 +76,10 @@ def _region(model: CompiledModel, lookup: Lookup) -> dict[str, Any]:
     operators = Counter(_operator(model.view.model.graph.node[index]) for index in sorted(nodes))
     entry = region_entry(model.manifest, lookup.id)
     read, given = lookup.cut.position_axes
+    ends = _ends(lookup)
     kept = _tensors(model, (*lookup.live_outs, *lookup.states), lookup.cut.live_out_axes, given)
+    kept = [{**tensor, **ends.get(tensor["name"], {})} for tensor in kept]
+    states = kept[len(lookup.live_outs) :]
     return {
         "id": lookup.id,
         "granularity": lookup.cut.granularity,
@@ -83,7 +87,8 @@ def _region(model: CompiledModel, lookup: Lookup) -> dict[str, Any]:
         "cone": _cone(model, lookup),
         "frontier": _tensors(model, lookup.frontier, lookup.cut.frontier_axes, read),
         "live_outs": kept[: len(lookup.live_outs)],
-        "states": kept[len(lookup.live_outs) :],
+        "states": [state for state in states if state["name"] not in ends],
+        "ends": [state for state in states if state["name"] in ends],
         "block": lookup.cut.block if isinstance(lookup.cut, PrefixCut) else None,
         "size_equations": lookup.equation_texts(),
         "ranks": lookup.ranks(),
@@ -94,6 +99,15 @@ def _region(model: CompiledModel, lookup: Lookup) -> dict[str, Any]:
         "contains": [other.id for other in model.lookups if other.outer == lookup.id],
         **{key: entry.get(key) for key in _MEASURED},
     }
+
+
+def _ends(lookup: Lookup) -> dict[str, dict[str, Any]]:
+    """What is known behind the last position of a call alone: it is none of the model's tensors."""
+    if not isinstance(lookup.cut, PrefixCut) or not lookup.cut.ends:
+        return {}
+    types, sizes = lookup.live_out_types, lookup.cut.live_out_sizes
+    kept = list(zip((*lookup.live_outs, *lookup.states), types, sizes, strict=True))
+    return {name: {"type": type_name(each), "shape": list(shape)} for name, each, shape in kept[-lookup.cut.ends :]}
 
 
 def _cone(model: CompiledModel, lookup: Lookup) -> list[str]:

@@ -33,7 +33,7 @@ class DraftBatchTest : public testing::Test {
 
   // The key of a unit is its number.
   void Add(DraftBatch* batch, std::size_t unit) {
-    Draft draft = store_.Reserve(OfferOf(unit, units().specs()));
+    Draft draft = store_.Reserve(OfferOf(unit, units().specs(0)));
     ASSERT_TRUE(draft);
     batch->Add(unit, std::move(draft));
   }
@@ -94,10 +94,10 @@ TEST_F(DraftBatchTest, IsFullAtASmallShareOfTheRoom) {
   EXPECT_EQ(added_until_full(), kUnits);
   EXPECT_EQ(store_.stats().bytes, 0u) << "what was not published gives its bytes back";
   store_.SetNamespaceQuota(std::size_t{1} << 17);
-  EXPECT_EQ(added_until_full(), (std::size_t{1} << 13) / units().unit_bytes() + 1);
+  EXPECT_EQ(added_until_full(), (std::size_t{1} << 13) / units().unit_bytes(0) + 1);
   store_.SetNamespaceQuota(0);
   store_.SetBudget(std::size_t{1} << 16);
-  EXPECT_EQ(added_until_full(), (std::size_t{1} << 12) / units().unit_bytes() + 1);
+  EXPECT_EQ(added_until_full(), (std::size_t{1} << 12) / units().unit_bytes(0) + 1);
 }
 
 TEST_F(DraftBatchTest, SaysWhatWasNotPublished) {

@@ -40,7 +40,7 @@ class ComputedUnitsTest : public testing::Test {
   // An entry of the unit as it is now.
   EntryRef Kept(std::size_t unit) {
     const ComputedUnits units(cut_, computed_);
-    return Entry(units.specs(), [&](Draft* draft) {
+    return Entry(units.specs(unit), [&](Draft* draft) {
       const Parallel parallel(nullptr, nullptr);
       units.CopyTo(
           1, [&](std::size_t) { return unit; },
@@ -96,7 +96,7 @@ TEST_F(ComputedUnitsTest, EveryElementCounts) {
 }
 
 TEST_F(ComputedUnitsTest, AnEntryOfAnotherKindDiffers) {
-  const std::vector<TensorSpec> own = ComputedUnits(cut_, computed_).specs();
+  const std::vector<TensorSpec> own = ComputedUnits(cut_, computed_).specs(0);
   const auto zeros = [](Draft* draft) {
     for (std::size_t i = 0; i < draft->tensor_count(); ++i) {
       std::memset(draft->data(i), 0, draft->bytes(i));

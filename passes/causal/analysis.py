@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -330,6 +331,8 @@ def _unknown(read: list[Value | None]) -> Value:
 def _checked(value: Value, label: str) -> Value:
     """Hold a result to the definition of its state, whatever the rule said."""
     state, shape = value.state, value.shape
+    if isinstance(state, Ahead) and not state.refusal.node:
+        return Value(Ahead(replace(state.refusal, node=label)))
     if isinstance(state, Ahead) or shape is None:
         lost_axis = isinstance(state, Causal) or (isinstance(state, Counted) and state.places)
         return _ahead("rank-unknown", "the axis of positions is lost", label) if lost_axis else value

@@ -72,8 +72,11 @@ def causal_reach(op: Op) -> int:
 
 @rule("RNN", "GRU", "LSTM")
 def recurrent(op: Op) -> Result:
-    """Forwards. The first output is h at each position; the others are those of the last one."""
-    op.fixed(1, 2, 3, 5)
+    """Forwards. The first output is h at each position; the others are those of the last one.
+
+    An LSTM tells c of the last position alone: what goes on from an earlier call begins where that one ended.
+    """
+    op.fixed(1, 2, 3, 5, 6, 7)
     x = op.need(0)
     if [place.axis for place in x.places] != [0] or not _is_plain(x, 0) or op.attribute("layout", 0):
         raise LooksAhead("recurrent-over-rows", f"{op.node.op_type} does not go along the positions")
@@ -81,11 +84,9 @@ def recurrent(op: Op) -> Result:
         raise LooksAhead("reversed", f"{op.node.op_type} goes over the sequence backwards")
     if op.get(4) is not None:
         raise LooksAhead("sequence-lengths", f"{op.node.op_type} is told where each sequence ends")
-    if op.node.op_type == "LSTM":
-        raise LooksAhead("lstm-state", "what an LSTM remembers at each position (c) is none of its outputs")
     hidden = op.attribute("hidden_size")
     width = known(op.need(2))[2] if hidden is None else const(int(hidden))
     every = Value(stable((Place(0),), [x]), (S, ONE, known(x)[1], width))
     last = Value(Ahead(Refusal("last-position", "it is what is remembered at the last position")))
-    axes = {0: axes_of(x)} if op.get(5) is None else {0: axes_of(x), 5: {}}
-    return Result([every, last][: len(op.node.output)], axes, whole=frozenset({0}), resumed=True)
+    axes = {0: axes_of(x)} | {slot: {} for slot in (5, 6) if op.get(slot) is not None}
+    return Result([every, last, last][: len(op.node.output)], axes, whole=frozenset({0}), resumed=True)

@@ -123,6 +123,12 @@ def _takes_last(view: GraphView, index: int, axis: int | None) -> bool:
     return along == axis and first is not None and first.size == 1 and int(first.reshape(-1)[0]) < 0
 
 
+def _listed(names: Sequence[str]) -> str:
+    """Write ``2 tensors ('k', 'v')``; nothing, if there are none."""
+    quoted = ", ".join(f"'{name}'" for name in names[:4]) + (", ..." if len(names) > 4 else "")
+    return f"{len(names)} tensors ({quoted})" if names else ""
+
+
 class _Search:
     """Searches a region for one guess at the positions."""
 
@@ -173,8 +179,11 @@ class _Search:
     def reason(self, region: Region) -> str:
         """Say why the region is causal."""
         where = ", ".join(f"axis {axis} of '{name}'" for name, axis in region.positions.items())
-        states = ", ".join(f"'{name}'" for name in region.states[:4]) + (", ..." if len(region.states) > 4 else "")
-        kept = f"{len(region.states)} tensors ({states})" if region.states else "nothing beside results"
+        kept = _listed([state for state in region.states if state not in region.ends]) or "nothing beside results"
+        if region.ends:
+            kept += (
+                f"; at the end of each call: {_listed(list(region.ends))}, so calls go on where an earlier call ended"
+            )
         apart = any(axis is not None for axis in region.frontier_axes.values())
         rows = "each row of the batch by itself" if apart else "the batch as a whole"
         said = f"region '{region.id}' is causal along {where}, {rows}; kept of earlier positions for later ones: {kept}"
@@ -239,19 +248,22 @@ class _Search:
             return states
         if not self.proof.is_told_by(frontier):
             return Refusal("prefix-untold", "what the region reads does not tell whether the proof holds", name)
-        own = [state for state in states if state not in outs]
-        unkept = [state for state in own if not can_be_kept(self.view, state)]
+        own = [state for state in states.earlier if state not in outs]
+        like = [*own, *states.ends.values()]
+        unkept = [state for state in like if not can_be_kept(self.view, state)]
         if unkept:
             return Refusal("output-type", f"results of the type of '{unkept[0]}' are not cached", name)
-        rows = self._rows(frontier, [*outs, *own])
-        cut = PrefixCut.proven(self.proof, rows, frontier, [*outs, *own], len(own), self.positions)
+        rows = self._rows(frontier, [*outs, *like])
+        kept, ends = [*outs, *like], len(states.ends)
+        cut = PrefixCut.proven(self.proof, rows, frontier, kept, len(like), self.positions, ends)
         return Region(
             name,
             nodes,
             tuple(frontier),
             tuple(outs),
             cut,
-            states=tuple(own),
+            states=(*own, *states.ends),
+            ends=states.ends,
             shared=shared,
             positions=self.positions,
             pasts={past: axis for past, axis in self.pasts.items() if past in frontier},

@@ -52,6 +52,8 @@ class PrefixCut(Cut):
             no positions may fail, where the original does not: onnxruntime cannot put empty tensors of different
             sizes together.
         states: How many of the last live-outs are states.
+        ends: How many of the last states are ends: what is known behind the last position of a call alone, such as the
+            cell state of an LSTM. The entry of that position has it.
         block: Positions of a unit. What is left over at the end of a call is computed, and not stored.
         min_suffix: Fewest positions that are computed, if any are (and the call has so many).
         sizes: As :attr:`RowCut.sizes`.
@@ -66,6 +68,7 @@ class PrefixCut(Cut):
     live_out_ranks: tuple[int, ...] = ()
     live_out_sizes: tuple[tuple[int | None, ...], ...] = ()
     states: int = 0
+    ends: int = 0
     block: int = 1
     min_suffix: int = MIN_SUFFIX
     sizes: tuple[SizeRule, ...] = ()
@@ -81,6 +84,7 @@ class PrefixCut(Cut):
         kept: Sequence[str],
         states: int,
         positions: Mapping[str, int],
+        ends: int = 0,
     ) -> PrefixCut:
         """Return the cut that proofs allow for a region.
 
@@ -88,9 +92,11 @@ class PrefixCut(Cut):
             proof: Of the positions.
             rows: Of the rows of the batch; None: all of it is one row.
             frontier: What the region reads.
-            kept: Its live-outs and then its states. All have an axis of positions.
+            kept: Its live-outs and then its states. All have an axis of positions. For ends: the tensors whose axes
+                they have.
             states: How many states there are.
             positions: The frontier tensors with positions, and their axes.
+            ends: How many of the states are ends.
         """
         equations = [*(proof.size_equations(frontier) or ()), *((rows and rows.size_equations(frontier)) or ())]
         ranks = proof.ranks(frontier) | (rows.ranks(frontier) if rows else {})
@@ -103,6 +109,7 @@ class PrefixCut(Cut):
             live_out_ranks=tuple(len(proof.shape(name) or ()) for name in kept),
             live_out_sizes=tuple(tuple(size.value for size in proof.shape(name) or ()) for name in kept),
             states=states,
+            ends=ends,
             sizes=tuple(size_rules_of(equations, frontier)),
             ranks=tuple(ranks.get(name) for name in frontier) if ranks else (),
             binary=tuple(map(list(frontier).index, proof.binary_inputs)),
@@ -129,6 +136,7 @@ class PrefixCut(Cut):
             live_out_ranks=tuple(attributes["output_ranks"]),
             live_out_sizes=_per_tensor(axes_of(attributes.get("output_sizes", [])), attributes["output_ranks"]),
             states=attributes.get("states", 0),
+            ends=attributes.get("ends", 0),
             block=attributes.get("block", 1),
             min_suffix=attributes.get("min_suffix", MIN_SUFFIX),
             sizes=tuple(size_rules(attributes.get("size_equations", []))),
@@ -139,12 +147,12 @@ class PrefixCut(Cut):
     def attributes(self) -> list[onnx.AttributeProto]:
         """Return the attributes that both operators have."""
         make = onnx.helper.make_attribute
-        states = [make("states", self.states)] if self.states else []
+        counts = {"states": self.states, "ends": self.ends}
         return [
             *super().attributes(),
             make("output_position_axes", numbers_of(self.live_out_positions)),
             make("block", self.block),
-            *states,
+            *(make(name, count) for name, count in counts.items() if count),
         ]
 
     def lookup_attributes(self) -> list[onnx.AttributeProto]:

@@ -279,7 +279,7 @@ class _Outliner:
         return [
             make("region", self.region.id),
             make("fingerprint", self.fingerprint),
-            make("output_types", [self.view.dtype(n) or 0 for n in self.region.kept]),
+            make("output_types", [self.view.dtype(self.region.like(n)) or 0 for n in self.region.kept]),
             *cut.attributes(),
         ]
 
@@ -346,7 +346,7 @@ class _Outliner:
         info.append(make(f"any_miss{self.mark}", onnx.TensorProto.BOOL, []))
         info.append(make(f"plan{self.mark}", onnx.TensorProto.UINT8, [None]))
         for name in self.region.kept:
-            info.append(self._value(name, f"{name}{self.mark}.cached", shape=False))
+            info.append(self._value(self.region.like(name), f"{name}{self.mark}.cached", shape=False))
         for name, rows in self._compact_rows().items():
             info.append(self._value(name, name + self.mark, rows=rows))
         # What onnxruntime told is not to be asked again by whoever reads the compiled model.

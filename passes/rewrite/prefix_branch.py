@@ -24,11 +24,11 @@ def prefix_branch(view: GraphView, region: Region, mark: str, read: ReadTensor |
         return None
     proof = prove_causal(view, region.positions, pasts=region.pasts, binary_masks=True, read=read)
     states = plan_states(view, region.nodes, region.frontier, region.live_outs, proof)
-    if isinstance(states, Refusal) or not set(region.states).issuperset(set(states).difference(region.live_outs)):
+    if isinstance(states, Refusal) or not set(region.states).issuperset(set(states.names).difference(region.live_outs)):
         raise ValueError(f"region '{region.id}' is no longer proven to be causal")
     names = SuffixNames(
         compact={name: name + mark for name in region.compact_axes()},
-        cached={name: f"{name}{mark}.cached" for name in (*region.live_outs, *states)},
+        cached={name: f"{name}{mark}.cached" for name in (*region.live_outs, *states.names)},
         mark=mark,
     )
     return build_suffix(view, region.nodes, region.frontier, region.live_outs, states, proof, names)

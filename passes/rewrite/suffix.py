@@ -27,7 +27,7 @@ from actcache.passes.rewrite.suffix_branch import SuffixBranch, SuffixNames
 from actcache.passes.rewrite.suffix_past import Pasts
 from actcache.passes.rewrite.suffix_resumed import Resumed
 from actcache.passes.rewrite.suffix_sizes import SuffixSizes
-from actcache.passes.rewrite.suffix_states import NoSuffix, StateChoice
+from actcache.passes.rewrite.suffix_states import NoSuffix, StateChoice, States
 from actcache.passes.rewrite.suffix_ways import go_on, is_kept
 
 #: The axes along which only the suffix is wanted; ``short``: of sizes, those that they have in the suffix.
@@ -39,19 +39,15 @@ OLDEST = 11
 
 def plan_states(
     view: GraphView, nodes: Collection[int], frontier: Sequence[str], live_outs: Sequence[str], proof: CausalProof
-) -> tuple[str, ...] | Refusal:
-    """Return the states of a region: its tensors, other than live-outs, of which later positions read earlier ones.
-
-    Each has a plain axis of positions (:meth:`CausalProof.position_axis`). A refusal says what cannot be computed for a
-    suffix.
-    """
+) -> States | Refusal:
+    """Return what a region keeps beside its live-outs. A refusal says what cannot be computed for a suffix."""
     names = SuffixNames({name: f"{name}.compact" for name in frontier}, {}, ".suffix")
     try:
         builder = _Builder(view, nodes, frontier, live_outs, proof, names)
         builder.run()
     except NoSuffix as problem:
         return problem.refusal
-    return tuple(builder.states.names)
+    return builder.found()
 
 
 def build_suffix(
@@ -59,7 +55,7 @@ def build_suffix(
     nodes: Collection[int],
     frontier: Sequence[str],
     live_outs: Sequence[str],
-    states: Sequence[str],
+    states: States,
     proof: CausalProof,
     names: SuffixNames,
 ) -> SuffixBranch:
@@ -73,8 +69,8 @@ def build_suffix(
         computed = builder.run()
     except NoSuffix as problem:
         raise ValueError(str(problem.refusal)) from problem
-    if list(states) != builder.states.names:
-        raise ValueError(f"the region's states are {builder.states.names}, not {list(states)}")
+    if states != builder.found():
+        raise ValueError(f"the region's states are {builder.found()}, not {states}")
     return SuffixBranch(builder.nodes, builder.sizes.initializers, computed, builder.complete())
 
 
@@ -95,6 +91,7 @@ class _Builder:
         self.nodes: list[onnx.NodeProto] = []
         self.made: dict[tuple[str, Version], str] = {}
         self.appended: dict[str, str] = {}  # states that are a past and what is put behind it, to the suffix of that
+        self.ends: dict[str, str] = {}
         self.pasts = Pasts(view, proof, self.inside)
         self.states = StateChoice(view, proof, frontier, self.live_outs)
         if view.opsets.get("", 1) < OLDEST:
@@ -117,7 +114,12 @@ class _Builder:
         while done < len(self.states.names):  # the suffix of a state may need another one
             self.suffix(self.states.names[done])
             done += 1
-        return {name: self.stored(name) for name in (*self.live_outs, *self.states.names)}
+        computed = {name: self.stored(name) for name in (*self.live_outs, *self.states.names)}
+        return computed | {end: self.marked(end) for end in self.ends}
+
+    def found(self) -> States:
+        """Return what is to be kept, as it turned out."""
+        return States(tuple(self.states.names), dict(self.ends))
 
     def stored(self, name: str) -> str:
         """Return the suffix of a live-out or state as entries hold it."""
@@ -261,6 +263,7 @@ class _Builder:
             later=lambda slot: self.suffix(reads[slot]),
             earlier=lambda slot: self.earlier(reads[slot]),
             given=lambda: self.earlier(name),
+            end=lambda what: self.end(name, what),
             dtype=lambda slot: self.view.dtype(reads[slot]) or 0,
         )
         go_on(at)
@@ -272,6 +275,17 @@ class _Builder:
             return self.sizes.first(name, self.proof.position_axis(name) or 0)
         self.states.keep(name)
         return self.cached(name)
+
+    def end(self, name: str, what: str) -> tuple[str, str]:
+        """Keep what is known behind the last position of a call alone; see :attr:`Resumed.end`."""
+        end = f"{name}.{what}"
+        while end in self.view.producer or end in self.view.inputs or end in self.view.initializers:
+            end += "_"
+        self.ends[end] = name
+        return self.cached(end), self.marked(end)
+
+    def marked(self, name: str) -> str:
+        return f"{name}{self.names.mark}"
 
     def cached(self, name: str) -> str:
         """The tensor of what is known of a state or live-out."""

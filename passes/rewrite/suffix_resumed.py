@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from actcache.passes.rewrite.suffix_sizes import SuffixSizes
+from actcache.passes.rewrite.suffix_sizes import END, SuffixSizes
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Resumed:
         later: The suffix of an operand with positions.
         earlier: Its positions 0 … P-1, which are kept for that.
         given: Positions 0 … P-1 of the node's first output, which are kept for that.
+        end: Keeps what the node ends a call with, under a name. Returns what an earlier call ended with behind position
+            P, [1, …], which has no entries if P is 0; and the name of the tensor to write.
         dtype: The type of an operand.
     """
 
@@ -43,6 +45,7 @@ class Resumed:
     later: Callable[[int], str]
     earlier: Callable[[int], str]
     given: Callable[[], str]
+    end: Callable[[str], tuple[str, str]]
     dtype: Callable[[int], int]
 
     @property
@@ -87,15 +90,42 @@ def convolve(at: Resumed) -> None:
 
 def recur(at: Resumed) -> None:
     """A recurrence: its first input has the suffix; it begins with what it last gave, [P, 1, B, H]."""
-    cached, inputs, sizes = at.given(), list(map(at.own, at.slots)), at.sizes
-    x, _, r, *rest = inputs
-    batch = sizes.node("Gather", sizes.node("Shape", x), sizes.vector([1]), axis=0)
-    width = sizes.node("Gather", sizes.node("Shape", r), sizes.vector([2]), axis=0)
-    shape = sizes.node("Concat", sizes.vector([1, 1]), batch, width, axis=0)
-    if len(rest) > 2 and rest[2]:
-        first = sizes.node("Reshape", rest[2], shape)
+    cached, inputs = at.given(), list(map(at.own, at.slots))
+    at.add([*inputs[:3], inputs[3] if at.has(3) else "", "", _begun(at, inputs, 5, cached)], at.part)
+
+
+def recur_from_end(at: Resumed) -> None:
+    """A recurrence that tells all it remembers behind its last position alone: an LSTM.
+
+    It begins where an earlier call ended, behind position P. So what it gave at P is kept with that, and it computes
+    the positions behind. With P = 0 nothing is known, and it computes all.
+    """
+    inputs, sizes = list(map(at.own, at.slots)), at.sizes
+    (h, h_end), (c, c_end) = at.end("h"), at.end("c")
+    known = sizes.node("Gather", sizes.node("Shape", h), sizes.vector([0]), axis=0)
+    later = sizes.node("Slice", inputs[0], known, sizes.vector([END]), sizes.vector([0]))
+    begun = [_begun(at, inputs, 5, h), _begun(at, inputs, 6, c)]
+    weights = [*inputs[1:3], inputs[3] if at.has(3) else ""]
+    last = f"{at.part}.last_h", f"{at.part}.last_c"
+    at.add([later, *weights, "", *begun, *inputs[7:]], f"{at.part}.later", *last)
+    sizes.nodes.append(onnx.helper.make_node("Concat", [h, f"{at.part}.later"], [at.part], axis=at.axis))
+    for told, end in zip(last, (h_end, c_end), strict=True):
+        sizes.nodes.append(onnx.helper.make_node("Reshape", [told, _state_shape(at, inputs)], [end]))
+
+
+def _state_shape(at: Resumed, inputs: Sequence[str]) -> str:
+    """The sizes of what a recurrence remembers, as it lies in its first output: [1, 1, B, H]."""
+    batch = at.sizes.node("Gather", at.sizes.node("Shape", inputs[0]), at.sizes.vector([1]), axis=0)
+    width = at.sizes.node("Gather", at.sizes.node("Shape", inputs[2]), at.sizes.vector([2]), axis=0)
+    return at.sizes.node("Concat", at.sizes.vector([1, 1]), batch, width, axis=0)
+
+
+def _begun(at: Resumed, inputs: Sequence[str], slot: int, known: str) -> str:
+    """What a recurrence begins with, [1, B, H]: the last of what is known, else what it is given as operand `slot`."""
+    sizes, shape = at.sizes, _state_shape(at, inputs)
+    if at.has(slot):
+        first = sizes.node("Reshape", inputs[slot], shape)
     else:
         first = sizes.node("Expand", sizes.node("Cast", sizes.vector([0]), to=at.dtype(2)), shape)
-    before = sizes.node("Concat", first, cached, axis=0)
-    last = sizes.node("Gather", before, sizes.node("Reshape", sizes.vector([-1]), sizes.vector([])), axis=0)
-    at.add([*inputs[:3], rest[0] if rest else "", "", last], at.part)
+    before = sizes.node("Concat", first, known, axis=0)
+    return sizes.node("Gather", before, sizes.node("Reshape", sizes.vector([-1]), sizes.vector([])), axis=0)

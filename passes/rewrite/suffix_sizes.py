@@ -13,7 +13,7 @@ from actcache.passes.causal.state import S
 from actcache.passes.rows.sizes import Size
 
 #: Ends from here on mean "to the end".
-_END = np.iinfo(np.int64).max
+END = np.iinfo(np.int64).max
 
 
 class SuffixSizes:
@@ -49,7 +49,7 @@ class SuffixSizes:
     def cut(self, whole: str, part: str, axes: Sequence[int]) -> None:
         """Write positions P … S-1 along each of `axes` of `whole` to `part`."""
         starts = self.known if len(axes) == 1 else self.node("Expand", self.known, self.vector([len(axes)]))
-        inputs = [whole, starts, self.vector([_END] * len(axes)), self.vector(axes)]
+        inputs = [whole, starts, self.vector([END] * len(axes)), self.vector(axes)]
         self.nodes.append(onnx.helper.make_node("Slice", inputs, [part]))
 
     def first(self, whole: str, axis: int) -> str:

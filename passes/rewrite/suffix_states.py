@@ -7,7 +7,8 @@ possible while those of one position lie together.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from actcache.passes.causal import CausalProof, Fixed
 from actcache.passes.graph.nodes import element_bits
@@ -30,6 +31,26 @@ _MOST_NODES = 32
 _TOGETHER = 64
 #: Taken for sizes that are not known.
 _USUAL = 4
+
+
+@dataclass(frozen=True)
+class States:
+    """What a region keeps beside its live-outs.
+
+    Attributes:
+        earlier: Tensors of which later positions read earlier ones. Each has a plain axis of positions
+            (:meth:`~actcache.passes.causal.CausalProof.position_axis`).
+        ends: What is known behind the last position of a call alone, such as the cell state of an LSTM: by name, each
+            with the tensor whose axes and sizes it has, of one position.
+    """
+
+    earlier: tuple[str, ...]
+    ends: Mapping[str, str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, as entries hold them."""
+        return (*self.earlier, *self.ends)
 
 
 class NoSuffix(Exception):

@@ -7,11 +7,12 @@ import onnx
 from actcache.passes.causal.registry import MICROSOFT
 from actcache.passes.graph.op_facts import canonical_domain
 from actcache.passes.rewrite.suffix_attention import attend, attend_in_groups, attend_packed, attend_with_past, turn
-from actcache.passes.rewrite.suffix_resumed import Resumed, compute_all, convolve, recur
+from actcache.passes.rewrite.suffix_resumed import Resumed, compute_all, convolve, recur, recur_from_end
 
 _WAYS = {
     ("", "RNN"): recur,
     ("", "GRU"): recur,
+    ("", "LSTM"): recur_from_end,
     ("", "Conv"): convolve,
     ("", "Attention"): attend,
     (MICROSOFT, "MultiHeadAttention"): attend_with_past,
@@ -25,7 +26,7 @@ def is_kept(source: onnx.NodeProto) -> bool:
     """Whether a node is the original's, whatever sizes it gets, where no earlier position is known."""
     way = _WAYS.get((canonical_domain(source.domain), source.op_type), compute_all)
     masked = way is attend and not any(a.name == "is_causal" and a.i for a in source.attribute)
-    return masked or way in (recur, convolve, compute_all, turn)
+    return masked or way in (recur, recur_from_end, convolve, compute_all, turn)
 
 
 def go_on(at: Resumed) -> None:

@@ -123,8 +123,9 @@ std::string CacheStore::Problem(const Call& call, std::size_t i) const {
   const std::string spliced = call.cut->spliced();
   const std::string name_and_shape =
       "live-out \"" + names_[i] + "\" has shape " + ShapeText(computed);
-  if (!place.IsIn(computed) || axis.UnitsIn(computed) != call.splice.computed) {
-    return name_and_shape + ", but " + std::to_string(call.splice.computed) + " " + spliced +
+  const std::size_t wanted = place.end() ? 1 : call.splice.computed;
+  if (!place.IsIn(computed) || axis.UnitsIn(computed) != wanted) {
+    return name_and_shape + ", but " + std::to_string(wanted) + " " + spliced +
            " were to be computed on axis " + std::to_string(axis.number());
   }
   if (place.positions().divides() && place.rows().divides() &&
@@ -132,7 +133,7 @@ std::string CacheStore::Problem(const Call& call, std::size_t i) const {
     return name_and_shape + ", but the call has " + std::to_string(call.splice.rows) +
            " rows, on axis " + std::to_string(place.rows().number());
   }
-  if (call.splice.found == 0) return "";
+  if (call.splice.found == 0 || place.end()) return "";
   if (call.cached[i].dims == axis.WithUnits(computed, call.splice.found)) return "";
   return name_and_shape + ", which does not fit its cached " + spliced + " of shape " +
          ShapeText(call.cached[i].dims);

@@ -21,11 +21,11 @@ DraftBatch::DraftBatch(Store& store, const ComputedUnits& units, const Parallel&
 
 void DraftBatch::Add(std::size_t unit, Draft draft) {
   items_.push_back({unit, std::move(draft)});
-  bytes_ += units_.unit_bytes();
+  bytes_ += units_.unit_bytes(unit);
 }
 
 void DraftBatch::Fill() {
-  const std::size_t parts = units_.specs().size();
+  const std::size_t parts = units_.parts();
   std::vector<void*> places(items_.size() * parts);
   for (std::size_t n = 0; n < items_.size(); ++n) items_[n].draft.AllData(&places[n * parts]);
   units_.CopyTo(

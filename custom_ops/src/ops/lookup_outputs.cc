@@ -52,12 +52,16 @@ std::size_t LookupOutputs::RowsOf(const std::vector<TensorView>& inputs) const {
 }
 
 std::size_t LookupOutputs::cached() const {
-  return match.any_miss() ? attributes.live_outs() : attributes.handed_on();
+  return match.any_miss() ? cut.first_end() : attributes.handed_on();
 }
 
 void LookupOutputs::WriteCached(const std::vector<TensorView>& inputs) const {
   Targets targets;
   for (std::size_t i = 0; i < attributes.live_outs(); ++i) {
+    if (!match.ends.empty() && i >= cut.first_end()) {
+      WriteEnds(i, match.ends.size());
+      continue;
+    }
     const ElementType type = attributes.output_types[i];
     if (match.hits.empty() || i >= cached()) {
       io.Allocate(2 + i, type, attributes.EmptyDims(i, RowsOf(inputs)));
@@ -71,6 +75,21 @@ void LookupOutputs::WriteCached(const std::vector<TensorView>& inputs) const {
     if (output.data != nullptr) targets.push_back({i, output.data, place.In(type, dims)});
   }
   CopyHits(targets);
+}
+
+void LookupOutputs::WriteEnds(std::size_t live_out, std::size_t rows) const {
+  Dims unit_dims;
+  for (const std::int64_t dim : match.ends.front()->dims(live_out)) unit_dims.push_back(dim);
+  const ElementType type = attributes.output_types[live_out];
+  const UnitPlace& place = cut.output(live_out);
+  const Dims dims = place.Joined(std::move(unit_dims), UnitGrid{rows, 1});
+  const KernelIo::Output output = io.Allocate(2 + live_out, type, dims);
+  if (output.data == nullptr) return;
+  const Window window = place.In(type, dims);
+  for (std::size_t row = 0; row < rows; ++row) {
+    const auto* data = static_cast<const std::byte*>(match.ends[row]->data(live_out));
+    CopyUnitBytes({data, window.Dense(), 0}, {output.data, window, row}, 0, window.unit_bytes());
+  }
 }
 
 void LookupOutputs::CopyHits(const Targets& targets) const {

@@ -30,7 +30,7 @@ struct LookupOutputs {
   // `compact`: what is to be computed of the inputs that the region's cut divides along a splice
   // axis (Cut::ToCompute()); everything where nothing was found.
   void WriteCompact(const std::vector<TensorView>& inputs) const;
-  // How many of the live-outs WriteCached() copies out of entries.
+  // How many of the live-outs WriteCached() copies out of entries of all positions.
   std::size_t cached() const;
 
  private:
@@ -45,6 +45,8 @@ struct LookupOutputs {
   };
   using Targets = SmallVector<Target, 4>;
   void CopyHits(const Targets& targets) const;
+  // Ends: those of one position, if they are known.
+  void WriteEnds(std::size_t live_out, std::size_t rows) const;
   // Of the batch, as far as the inputs say.
   std::size_t RowsOf(const std::vector<TensorView>& inputs) const;
   void WriteRuns(std::size_t output, std::size_t input, const TensorView& from,

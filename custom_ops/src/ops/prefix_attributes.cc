@@ -66,6 +66,7 @@ void ReadPrefix(const AttributeReader& reader, RegionAttributes& attributes) {
   prefix.output_positions = ToAxes(reader.Ints("output_position_axes"));
   prefix.block = ReadCount(reader, attributes, "block", 1, 1);
   prefix.states = ReadCount(reader, attributes, "states", 0, 0);
+  prefix.ends = ReadCount(reader, attributes, "ends", 0, 0);
 }
 
 void ReadPrefixLookup(const AttributeReader& reader, RegionAttributes& attributes) {
@@ -103,6 +104,9 @@ void CheckPrefix(const RegionAttributes& attributes) {
   if (prefix.states >= attributes.live_outs()) {
     RefuseAttributes(attributes, "states leaves no live-out that the rest of the model reads");
   }
+  if (prefix.ends > prefix.states || (prefix.ends > 0 && prefix.block != 1)) {
+    RefuseAttributes(attributes, "ends have to be states of blocks of one position");
+  }
   if (attributes.least_rows.alike != 1 || attributes.least_rows.computed != 1) {
     RefuseAttributes(attributes,
                      "min_rows and min_computed_rows have no meaning for granularity \"prefix\"");
@@ -137,7 +141,7 @@ std::unique_ptr<const Cut> MakePrefixCut(const RegionAttributes& attributes,
   conditions.binary = prefix.binary;
   return std::make_unique<PrefixCut>(
       PrefixAxes{attributes.input_row_axes, prefix.input_positions, attributes.output_row_axes,
-                 prefix.output_positions},
+                 prefix.output_positions, prefix.ends},
       prefix.block, prefix.min_suffix, std::move(conditions));
 }
 

@@ -55,9 +55,11 @@ UnitKeeper::Kept UnitKeeper::Keep(const KernelIo& io, const Call& call,
     Publish(work);
     kept = std::move(work.kept);
     const auto& outcomes = kept.outcomes;
-    stored = static_cast<std::uint64_t>(
-        std::count(outcomes.data(), outcomes.data() + outcomes.size(), Outcome::kStored));
-    kept.stored_bytes = stored * work.units.unit_bytes();
+    for (std::size_t unit = 0; unit < outcomes.size(); ++unit) {
+      if (outcomes[unit] != Outcome::kStored) continue;
+      ++stored;
+      kept.stored_bytes += work.units.unit_bytes(unit);
+    }
   } catch (...) {
     // The results are written already.
   }
@@ -103,8 +105,8 @@ Draft UnitKeeper::Reserve(const Work& work, std::size_t unit, std::size_t follow
   Offer offer{};
   offer.key = call.plan.keys[unit];
   offer.tag = EntryTag{call.plan.name_space, region_.number};
-  offer.specs = work.units.specs().data();
-  offer.count = work.units.specs().size();
+  offer.specs = work.units.specs(unit).data();
+  offer.count = work.units.parts();
   offer.cost_ns = call.cost.recompute_ns;
   offer.fetch_ns = call.cost.fetch_ns;
   offer.now_ns = call.now_ns;
@@ -154,7 +156,7 @@ void UnitKeeper::PutToTiers(const Call& call, const ComputedUnits& units, std::s
   fields.expires_ns = ttl_ns_ == 0 ? 0 : fields.made_ns + ttl_ns_;
   fields.cost_ns = call.cost.recompute_ns;
   tiers.Put(
-      &region_.tiers, fields, units.specs(),
+      &region_.tiers, fields, units.specs(unit),
       [&](Record* record) {
         units.CopyTo(
             1, [&](std::size_t) { return unit; },

@@ -27,7 +27,9 @@ class ChainSearch {
     flags_.resize(units_.count);
     std::size_t found = units_.length;
     for (std::size_t row = 0; row < rows; ++row) found = std::min(found, Follow(row));
-    Divide(rows, units_.cut->Used(found, units_));
+    const std::size_t used = units_.cut->Used(found, units_);
+    const bool resumes = units_.cut->has_ends() && used < units_.length;
+    Divide(rows, resumes ? UpToEnds(rows, std::min(found, used + 1)) : used);
     return std::move(match_);
   }
 
@@ -59,11 +61,39 @@ class ChainSearch {
     return usable;
   }
 
+  // Takes the ends of the last position, of the first `last` of all rows, that has some in every
+  // row; returns how many positions are before it. 0: there are none.
+  std::size_t UpToEnds(std::size_t rows, std::size_t last) {
+    for (std::size_t before = last; before-- > 1;) {
+      std::size_t row = 0;
+      while (row < rows && EndsLike(row * units_.length + before, before)) ++row;
+      if (row < rows) continue;
+      for (row = 0; row < rows; ++row) {
+        match_.ends.push_back(entries_[row * units_.length + before]);
+      }
+      return before;
+    }
+    return 0;
+  }
+  // Whether a unit has ends, as those of another one.
+  bool EndsLike(std::size_t unit, std::size_t other) const {
+    const Entry& entry = *entries_[unit];
+    return search_.HasEnds(entry) && (unit == other || entry.SameTensors(*entries_[other]));
+  }
+  // Marks what is computed again: an entry without ends is replaced by one that has them.
+  void WantEnds(std::size_t unit) {
+    const bool last = unit % units_.length == units_.length - 1;
+    if (last && units_.cut->has_ends() && entries_[unit] && !search_.HasEnds(*entries_[unit])) {
+      flags_[unit] = kReplace;
+    }
+  }
+
   void Divide(std::size_t rows, std::size_t used) {
     match_.sources.resize(units_.count);
     match_.hits.reserve(rows * used);
     EqualKeys equal(keys_);
     for (std::size_t unit = 0; unit < units_.count; ++unit) {
+      WantEnds(unit);
       // Of equal rows one is stored.
       if (equal.FirstEqual(unit) != unit && flags_[unit] != kVerify) flags_[unit] = kKept;
       if (unit % units_.length >= used) {

@@ -17,7 +17,7 @@ bool SameKind(const Entry& entry, std::size_t i, const TensorSpec& spec) {
 }  // namespace
 
 ComputedUnits::ComputedUnits(const Cut& cut, const std::vector<TensorView>& computed)
-    : computed_(computed) {
+    : cut_(cut), computed_(computed) {
   for (std::size_t i = 0; i < computed.size(); ++i) {
     const Dims dims = cut.output(i).UnitDims(computed[i].dims);
     windows_.push_back(cut.output(i).In(computed[i]));
@@ -26,12 +26,26 @@ ComputedUnits::ComputedUnits(const Cut& cut, const std::vector<TensorView>& comp
                       windows_.back().unit_bytes()});
     most_ = std::max(most_, specs_.back().bytes);
   }
+  if (!cut.has_ends()) return;
+  length_ = windows_.front().units / std::max<std::size_t>(1, windows_[cut.first_end()].units);
+  without_ends_ = specs_;
+  for (std::size_t i = cut.first_end(); i < computed.size(); ++i) {
+    const Dims dims = cut.output(i).WithoutEnd(computed[i].dims);
+    without_ends_[i].dims.assign(dims.begin(), dims.end());
+    without_ends_[i].bytes = 0;
+  }
 }
 
-std::size_t ComputedUnits::unit_bytes() const {
+std::size_t ComputedUnits::unit_bytes(std::size_t unit) const {
   std::size_t bytes = 0;
-  for (const TensorSpec& spec : specs_) bytes += spec.bytes;
+  for (const TensorSpec& spec : specs(unit)) bytes += spec.bytes;
   return bytes;
+}
+
+ConstUnit ComputedUnits::PartOf(std::size_t unit, std::size_t i) const {
+  if (i < cut_.first_end()) return {computed_[i].data, windows_[i], unit};
+  if (!HasEnds(unit)) return {computed_[i].data, Window::Whole(0), 0};
+  return {computed_[i].data, windows_[i], unit / length_};
 }
 
 double ComputedUnits::DifferenceFrom(const Entry& entry, std::size_t unit) const {
@@ -39,10 +53,13 @@ double ComputedUnits::DifferenceFrom(const Entry& entry, std::size_t unit) const
   if (entry.tensor_count() != specs_.size()) return kDifferent;
   double difference = 0;
   for (std::size_t i = 0; i < specs_.size(); ++i) {
+    // Ends are compared where both have some.
+    if (i >= cut_.first_end() && (!HasEnds(unit) || entry.bytes(i) == 0)) continue;
     if (!SameKind(entry, i, specs_[i])) return kDifferent;
     RowComparison comparison(computed_[i].type);
     const auto* kept = static_cast<const std::byte*>(entry.data(i));
-    ForEachPiece(computed_[i].data, windows_[i], unit, 0, specs_[i].bytes,
+    const ConstUnit part = PartOf(unit, i);
+    ForEachPiece(part.tensor, part.window, part.unit, 0, specs_[i].bytes,
                  [&](const std::byte* piece, std::size_t size) {
                    comparison.Add(piece, kept, size);
                    kept += size;

@@ -21,26 +21,29 @@ class ComputedUnits {
   // `computed`: the live-outs, in shapes that `cut` can divide. May throw std::bad_alloc.
   ComputedUnits(const Cut& cut, const std::vector<TensorView>& computed);
 
-  // Types and shapes of one unit, whichever it is.
-  const std::vector<TensorSpec>& specs() const { return specs_; }
-  // Of one unit, all live-outs together.
-  std::size_t unit_bytes() const;
+  std::size_t parts() const { return specs_.size(); }
+  // Types and shapes of a unit: those of all are equal, but for ends.
+  const std::vector<TensorSpec>& specs(std::size_t unit) const {
+    return HasEnds(unit) ? specs_ : without_ends_;
+  }
+  // Of a unit, all live-outs together.
+  std::size_t unit_bytes(std::size_t unit) const;
 
   // Copies `count` units; live-out i of unit(n) goes to target(n, i), a std::byte* with room for
   // specs()[i].bytes.
   template <typename Unit, typename Target>
   void CopyTo(std::size_t count, const Unit& unit, const Target& target,
               const Parallel& parallel) const {
-    const std::size_t parts = specs_.size();
+    const std::size_t parts = this->parts();
+    std::size_t bytes = 0;
+    for (std::size_t n = 0; n < count; ++n) bytes += unit_bytes(unit(n));
     CopyUnits(
-        parallel, count * parts, count * unit_bytes(), most_,
+        parallel, count * parts, bytes, most_,
+        [&](std::size_t number) { return PartOf(unit(number / parts), number % parts); },
         [&](std::size_t number) {
+          const std::size_t n = number / parts;
           const std::size_t i = number % parts;
-          return ConstUnit{computed_[i].data, windows_[i], unit(number / parts)};
-        },
-        [&](std::size_t number) {
-          const std::size_t i = number % parts;
-          return MutableUnit{target(number / parts, i), windows_[i].Dense(), 0};
+          return MutableUnit{target(n, i), PartOf(unit(n), i).window.Dense(), 0};
         });
   }
   // How far a unit is from an entry: RowComparison::difference() of the live-out that differs most;
@@ -48,8 +51,14 @@ class ComputedUnits {
   double DifferenceFrom(const Entry& entry, std::size_t unit) const;
 
  private:
+  bool HasEnds(std::size_t unit) const { return (unit + 1) % length_ == 0; }
+  ConstUnit PartOf(std::size_t unit, std::size_t i) const;
+
+  const Cut& cut_;
   const std::vector<TensorView>& computed_;
+  std::size_t length_ = 1;  // computed units of a row, if there are ends
   std::vector<TensorSpec> specs_;
+  std::vector<TensorSpec> without_ends_;
   std::vector<Window> windows_;
   std::size_t most_ = 0;  // bytes of a unit's largest live-out
 };

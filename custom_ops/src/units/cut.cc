@@ -24,10 +24,20 @@ void Add(Runs& runs, bool found, std::size_t index) {
   runs.push_back({found, index, 1});
 }
 
+std::size_t FirstEnd(const Cut::Places& outputs) {
+  std::size_t first = 0;
+  while (first < outputs.size() && !outputs[first].end()) ++first;
+  return first;
+}
+
 }  // namespace
 
 Cut::Cut(PlanKind kind, const Places& inputs, const Places& outputs, LeastUnits least_units)
-    : kind_(kind), inputs_(inputs), outputs_(outputs), least_units_(least_units) {}
+    : kind_(kind),
+      inputs_(inputs),
+      outputs_(outputs),
+      first_end_(FirstEnd(outputs)),
+      least_units_(least_units) {}
 
 WholeCut::WholeCut(std::size_t inputs, std::size_t outputs)
     : Cut(PlanKind::kWhole, Places(inputs), Places(outputs), {}) {}

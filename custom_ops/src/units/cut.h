@@ -113,6 +113,9 @@ class Cut {
   PlanKind kind() const { return kind_; }
   const UnitPlace& input(std::size_t i) const { return inputs_[i]; }
   const UnitPlace& output(std::size_t i) const { return outputs_[i]; }
+  // The outputs from this one on are ends (UnitPlace::End()); none, if there are no more.
+  std::size_t first_end() const { return first_end_; }
+  bool has_ends() const { return first_end_ < outputs_.size(); }
 
   const LeastUnits& least_units() const { return least_units_; }
   // Calls of one class may share entries.
@@ -127,6 +130,7 @@ class Cut {
   const PlanKind kind_;
   const Places inputs_;   // of the frontier
   const Places outputs_;  // of the live-outs
+  const std::size_t first_end_;
   const LeastUnits least_units_;
 };
 

@@ -1,5 +1,7 @@
 #include "units/entry_search.h"
 
+#include <algorithm>
+
 #include "base/clock.h"
 
 namespace actcache {
@@ -16,6 +18,12 @@ bool Fits(const Entry& entry, const Cut& cut, const ElementTypes& types) {
     if (elements * (ElementBits(types[i]) / 8) != entry.bytes(i)) return false;
   }
   return true;
+}
+
+bool SameDims(const Entry& one, const Entry& other, std::size_t i) {
+  const DimsView a = one.dims(i);
+  const DimsView b = other.dims(i);
+  return a.rank == b.rank && std::equal(a.begin(), a.end(), b.begin());
 }
 
 }  // namespace
@@ -49,7 +57,19 @@ EntryRef EntrySearch::Beside(const Key& key) const {
 }
 
 bool EntrySearch::Usable(const Entry& entry, const Entry* first) const {
-  return first == nullptr ? Fits(entry, cut_, types_) : entry.SameTensors(*first);
+  if (first != nullptr && !cut_.has_ends()) return entry.SameTensors(*first);
+  if (!Fits(entry, cut_, types_)) return false;
+  for (std::size_t i = 0; first != nullptr && i < cut_.first_end(); ++i) {
+    if (!SameDims(entry, *first, i)) return false;
+  }
+  return true;
+}
+
+bool EntrySearch::HasEnds(const Entry& entry) const {
+  for (std::size_t i = cut_.first_end(); i < entry.tensor_count(); ++i) {
+    if (entry.bytes(i) == 0) return false;
+  }
+  return true;
 }
 
 bool EntrySearch::Trusted(const Entry& entry) const {

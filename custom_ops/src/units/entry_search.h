@@ -31,6 +31,9 @@ class EntrySearch {
   // `before`: of a chain, as for Store::Find().
   Found Look(const Key& key, const Entry* first, double* before = nullptr);
 
+  // Whether an entry has ends. REQUIRES: it was found here, and the cut has some.
+  bool HasEnds(const Entry& entry) const;
+
   // Whether a hit was drawn to be computed all the same.
   bool Drawn() const {
     return rules_.verify_share > 0 && rules_.verified->Pick(rules_.verify_share);

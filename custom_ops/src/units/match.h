@@ -42,6 +42,9 @@ struct Match {
   std::uint64_t saved_ns = 0;  // recompute time of the rows found in the store
 
   std::size_t tail = 0;  // the call's Units::tail, if its units were looked up
+  // If the cut has ends: per row of the batch the entry with those of the position behind `hits`.
+  // Empty: none are known, and nothing is used.
+  std::vector<EntryRef> ends;
   // The units that are handed out: without a miss the complete results, else what was found.
   UnitGrid handed_out;
 

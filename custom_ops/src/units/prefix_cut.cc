@@ -9,10 +9,13 @@
 namespace actcache {
 namespace {
 
-Cut::Places PlacesOf(const Axes& rows, const Axes& positions, std::size_t block) {
+Cut::Places PlacesOf(const Axes& rows, const Axes& positions, std::size_t block,
+                     std::size_t ends = 0) {
   Cut::Places places;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    places.push_back(UnitPlace(rows[i], positions[i], block));
+    const bool end = i + ends >= rows.size();
+    places.push_back(end ? UnitPlace::End(rows[i], positions[i])
+                         : UnitPlace(rows[i], positions[i], block));
   }
   return places;
 }
@@ -33,7 +36,7 @@ OneUnit Agree(const UnitAxis& axis, const TensorView& input, std::optional<std::
 PrefixCut::PrefixCut(const PrefixAxes& axes, std::size_t block, std::size_t min_suffix,
                      Conditions conditions)
     : Cut(PlanKind::kPrefix, PlacesOf(axes.input_rows, axes.input_positions, block),
-          PlacesOf(axes.output_rows, axes.output_positions, block), {}),
+          PlacesOf(axes.output_rows, axes.output_positions, block, axes.ends), {}),
       block_(block),
       min_suffix_(min_suffix),
       conditions_(std::move(conditions)) {}

@@ -10,15 +10,22 @@
 namespace actcache {
 
 // Where a region's batch and its positions lie, per tensor; -1: nowhere.
+//
+// The last outputs may be ends: what the region's computation ends with, such as the cell state of
+// an LSTM. It is known behind the last position of a call only, and so it is kept with that one.
 struct PrefixAxes {
   Axes input_rows;
   Axes input_positions;
   Axes output_rows;
   Axes output_positions;
+  std::size_t ends = 0;  // so many of the outputs; blocks are single positions then
 };
 
 // A call takes the first P positions, all that every row has in the cache, and computes those
 // behind them: the suffix, in all rows. A call to which the proof does not apply has no units.
+//
+// With ends, position P is one whose ends every row has, too (ChainSearch). What has ends goes on
+// behind it, the rest of the region from position P on: it is computed for two positions at least.
 class PrefixCut final : public Cut {
  public:
   // `block`: positions of a unit, 1 or more. `min_suffix`: the fewest that are computed if any are,

@@ -30,6 +30,13 @@ class UnitPlace {
   // it then; no positions, all of which it belongs to.
   UnitPlace(std::int64_t rows, std::int64_t positions, std::size_t block)
       : rows_(rows), positions_(positions), splice_(positions), block_(block) {}
+  // Likewise, but a tensor of a call has one position: what its computation ended with. Only the
+  // last unit of each row has a part of it, that of every other unit is empty.
+  static UnitPlace End(std::int64_t rows, std::int64_t positions) {
+    UnitPlace place(rows, positions, 1);
+    place.end_ = true;
+    return place;
+  }
 
   const UnitAxis& rows() const { return rows_; }
   const UnitAxis& positions() const { return positions_; }
@@ -37,6 +44,7 @@ class UnitPlace {
   // positions.
   const UnitAxis& splice() const { return splice_; }
   std::size_t block() const { return block_; }
+  bool end() const { return end_; }
   bool divides() const { return rows_.divides() || positions_.divides(); }
   bool IsIn(std::size_t rank) const { return rows_.IsIn(rank) && positions_.IsIn(rank); }
   bool IsIn(const Dims& dims) const { return IsIn(dims.size()); }
@@ -56,6 +64,10 @@ class UnitPlace {
     return positions_.WithUnits(rows_.Joined(std::move(unit_dims), grid.rows),
                                 grid.length * block_);
   }
+  // The shape of a unit that has no part of an end.
+  Dims WithoutEnd(Dims dims) const {
+    return rows_.UnitDims(positions_.WithUnits(std::move(dims), 0));
+  }
   // Whether this can be the shape of a unit.
   template <typename UnitDims>
   bool IsUnit(const UnitDims& unit_dims, std::size_t rank) const {
@@ -64,7 +76,7 @@ class UnitPlace {
     std::int64_t axis = positions_.number();
     if (rows_.divides() && rows_.number() < axis) --axis;
     for (const std::int64_t dim : unit_dims) {
-      if (axis-- == 0) return dim == static_cast<std::int64_t>(block_);
+      if (axis-- == 0) return dim == static_cast<std::int64_t>(block_) || (end_ && dim == 0);
     }
     return false;
   }
@@ -85,6 +97,7 @@ class UnitPlace {
   UnitAxis positions_;
   UnitAxis splice_;
   std::size_t block_ = 1;
+  bool end_ = false;
 };
 
 }  // namespace actcache

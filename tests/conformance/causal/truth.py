@@ -6,7 +6,7 @@ branch is wrong if, given what the first P positions left, it does not give what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -164,16 +164,17 @@ def _holds(proof: CausalProof, name: str, whole: Array, other: Array, first: int
 def suffix_model(
     sketch: Sketch, proof: CausalProof, outputs: Sequence[str]
 ) -> tuple[onnx.ModelProto, list[str]] | Refusal:
-    """Return a model of the branch of the whole graph, as the operators would run it, and its states.
+    """Return a model of the branch of the whole graph, as the operators would run it, and what entries hold.
 
-    Inputs: those of the original, ``<name>.compact``, ``<name>.cached``. Outputs: the suffix of `outputs` and states.
+    Inputs: those of the original, ``<name>.compact``, ``<name>.cached``. Outputs: the suffix of `outputs` and states,
+    and ends.
     """
     view, frontier = sketch.view, list(view_inputs(sketch))
     nodes = range(len(view.model.graph.node))
     states = plan_states(view, nodes, frontier, outputs, proof)
     if isinstance(states, Refusal):
         return states
-    kept = [*outputs, *states]
+    kept = [*outputs, *states.names]
     compact = {name: f"{name}.compact" for name in frontier if name in sketch.positions}
     names = SuffixNames(compact, {name: f"{name}.cached" for name in kept}, "@r")
     branch = build_suffix(view, nodes, frontier, outputs, states, proof, names)
@@ -186,8 +187,9 @@ def suffix_model(
     for name in compact:
         graph.input.append(onnx.helper.make_tensor_value_info(compact[name], view.dtype(name) or 0, None))
     for name in kept:
-        shape = [None] * len(proof.shape(name) or ())
-        graph.input.append(onnx.helper.make_tensor_value_info(f"{name}.cached", view.dtype(name) or 0, shape))
+        like = states.ends.get(name, name)
+        shape = [None] * len(proof.shape(like) or ())
+        graph.input.append(onnx.helper.make_tensor_value_info(f"{name}.cached", view.dtype(like) or 0, shape))
     graph.output.extend(onnx.ValueInfoProto(name=branch.computed[name]) for name in kept)
     return model, kept
 
@@ -229,25 +231,59 @@ def continued(
 
     There are none if the original cannot be run.
     """
+    divided = [name for name in kept if name in sketch.view.producer]  # the others are ends
     watched = onnx.ModelProto()
     watched.CopyFrom(sketch.model)
     del watched.graph.output[:]
-    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in kept)
+    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in divided)
     whole_feed = feed(sketch, count, seed=seed)
-    whole = _outputs(session(watched), kept, whole_feed)
-    wanted = {value.name for value in branch.graph.input}
+    whole = _outputs(session(watched), divided, whole_feed)
+    ends = _Ends(sketch, branch, kept)
     calls = []
     for first in range(count - 1) if whole else ():
         rest = {f"{name}.compact": value for name, value in cut(whole_feed, sketch, first, None).items()}
-        known = {f"{name}.cached": _cached(whole[name], proof, name, first) for name in kept}
-        given: Mapping[str, Array] = {**whole_feed, **rest, **known}
+        known = {f"{name}.cached": _cached(whole[name], proof, name, first) for name in divided}
+        known |= ends.known(cut(whole_feed, sketch, 0, first + 1), first)
         expected = {}
         for name, written in zip(kept, branch.graph.output, strict=True):
-            axis = proof.position_axis(name)
-            assert axis is not None
-            expected[written.name] = _part(whole[name], [axis], slice(first, None))
-        calls.append((first, {name: value for name, value in given.items() if name in wanted}, expected))
+            axis = proof.position_axis(name) if name in whole else None
+            if axis is not None:
+                expected[written.name] = _part(whole[name], [axis], slice(first, None))
+        expected |= ends.behind(whole_feed)
+        calls.append((first, ends.taken({**whole_feed, **rest, **known}), expected))
     return calls
+
+
+class _Ends:
+    """What a branch says is left behind the last position, if nothing was known: as the operators learn it."""
+
+    def __init__(self, sketch: Sketch, branch: onnx.ModelProto, kept: Sequence[str]) -> None:
+        written = [value.name for value in branch.graph.output]
+        self._sketch, self._types = sketch, {value.name: value.type.tensor_type for value in branch.graph.input}
+        self._written = {name: out for name, out in zip(kept, written, strict=True) if name not in sketch.view.producer}
+        self._empty = [f"{name}.cached" for name in kept]
+        self._runner = session(branch) if self._written else None
+
+    def taken(self, given: Feed) -> Feed:
+        """Return what the branch reads."""
+        return {name: value for name, value in given.items() if name in self._types}
+
+    def known(self, beginning: Feed, first: int) -> Feed:
+        """Return what the branch is told behind position `first`."""
+        behind = self.behind(beginning)
+        return {f"{name}.cached": behind[out][: min(first, 1)] for name, out in self._written.items()}
+
+    def behind(self, made: Feed) -> Feed:
+        """Return what the branch says behind all positions of a call."""
+        if self._runner is None:
+            return {}
+        given = made | {f"{name}.compact": value for name, value in made.items()}
+        for name in self._empty:
+            kind = self._types[name]
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+            given[name] = np.zeros([0] * len(kind.shape.dim), dtype)
+        names = list(self._written.values())
+        return dict(zip(names, self._runner.run(names, self.taken(given)), strict=True))
 
 
 def behind_past(sketch: Sketch, proof: CausalProof, output: str, count: int = 3, seed: int = 0) -> bool | None:
@@ -264,9 +300,10 @@ def behind_past(sketch: Sketch, proof: CausalProof, output: str, count: int = 3,
         return None
     model, kept = made
     given |= {f"{name}.compact": value for name, value in given.items()}
-    for name in kept:
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(sketch.view.dtype(name) or 0)
-        given[f"{name}.cached"] = np.zeros([0] * len(proof.shape(name) or ()), dtype)
+    for value in model.graph.input:
+        if value.name.removesuffix(".cached") in kept:
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+            given[value.name] = np.zeros([0] * len(value.type.tensor_type.shape.dim), dtype)
     wanted = {value.name for value in model.graph.input}
     (got,) = session(model).run([model.graph.output[0].name], {n: v for n, v in given.items() if n in wanted})
     return agree(got, expected[output])
