@@ -8,6 +8,7 @@
 #   make test-page            the page of actcache report in a headless Chromium, which make test goes without
 #   make test-ray             the example of Ray nodes that share a server; Ray takes 250 MB, so make test goes without
 #   make conformance          onnx's node tests, random graphs and the catalogue, compiled and held to plain onnxruntime
+#   make bench-natural        streams as they are: queries, records, films, pictures, decoding; about a quarter of an hour
 #   make bench-exports        prefixes of decoders, recurrences and convolutions that PyTorch exports on the spot
 #   make conformance-exports  models exported from PyTorch on the spot, in an environment of its own
 #   make mutants              break each promise on purpose and see whether a test notices (docs/mutants.md)
@@ -45,7 +46,7 @@ EXPORTS := .venv-exports
 DOCS := .venv-docs
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page test-ray fuzz conformance conformance-exports
-.PHONY: bench-exports apps apps-wheel apps-suite bench bench-full versions examples docs wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
+.PHONY: bench-exports bench-natural apps apps-wheel apps-suite bench bench-full versions examples docs wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -144,6 +145,12 @@ bench: library $(DONE)/bench
 bench-full: library $(DONE)/bench $(DONE)/benchmark
 	$(PYTHON) -m models.fetch
 	code=0; $(PYTHON) -m benchmarks.suite --full $(SUITE_OPTIONS) || code=$$?; $(PYTHON) -m benchmarks.render && exit $$code
+
+# One part of bench-full. NATURAL: names of workloads, all if it is empty.
+NATURAL :=
+bench-natural: library $(DONE)/bench
+	code=0; $(PYTHON) -m benchmarks.natural $(NATURAL) --json benchmarks/results/natural.json $(SUITE_OPTIONS) || code=$$?; \
+	  $(PYTHON) -m benchmarks.render && exit $$code
 
 # Environments are kept, but for what is called the newest, which is brought up to date.
 versions: library $(DONE)/demo

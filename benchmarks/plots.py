@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from benchmarks.contender_names import ACTCACHE, LIMIT, REQUEST_CACHE, ROW_LRU
 
 _COLUMNS = 4
+#: Text stays text; the same results give the same file.
+_SVG: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "actcache", "font.size": 9}
 #: Colours that people tell apart who see few of them (Okabe and Ito), and lines that differ without any.
 _STYLES: dict[str, dict[str, Any]] = {
     LIMIT: {"color": "#555555", "linestyle": ":"},
@@ -34,8 +36,7 @@ def reuse_curves(points: Sequence[dict[str, Any]], batch: int, path: Path) -> No
             models.setdefault(point["model"], []).append(point)
     columns = min(_COLUMNS, len(models))
     rows = math.ceil(len(models) / columns)
-    # Text stays text; the same results give the same file.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "actcache", "font.size": 9}):
+    with mpl.rc_context(_SVG):
         figure = Figure(figsize=(max(2.6 * columns, 5), 2.4 * rows + 0.5), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for axes in panels.flat[len(models) :]:
@@ -46,8 +47,33 @@ def reuse_curves(points: Sequence[dict[str, Any]], batch: int, path: Path) -> No
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
         figure.supxlabel("rows seen before, %")
         figure.supylabel("time / original's")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+        _save(figure, path)
+
+
+def natural_bars(workloads: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw a bar for each workload: time relative to the original's, with quartiles, and the limit as a mark."""
+    found = sorted(workloads, key=lambda each: (not each["control"], float(each["reuse"])))
+    places = range(len(found))
+    with mpl.rc_context(_SVG):
+        figure = Figure(figsize=(7, 0.32 * len(found) + 1), layout="constrained")
+        axes = figure.subplots()
+        medians = [each["ratio"]["median"] for each in found]
+        ends = [[abs(each["ratio"][end] - each["ratio"]["median"]) for each in found] for end in ("low", "high")]
+        own = _STYLES[ACTCACHE]["color"]
+        axes.barh(places, medians, xerr=ends, color=own, alpha=0.75, ecolor="#333333", label="actcache, with quartiles")
+        limits = [1 - each["reuse"] for each in found]
+        axes.plot(limits, places, "|", color="#000000", markersize=13, markeredgewidth=2, label="limit: 1 - reuse")
+        axes.axvline(1, color=_STYLES[LIMIT]["color"], linewidth=0.8)
+        axes.set_yticks(places, [each["title"] for each in found])
+        axes.set_xlabel("time / original's")
+        axes.set_xlim(0, max(1.1, *medians))
+        figure.legend(loc="outside upper center", ncols=2, frameon=False)
+        _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def _panel(axes: Axes, model: str, points: Sequence[dict[str, Any]]) -> None:

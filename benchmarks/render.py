@@ -22,6 +22,8 @@ from actcache.base.files import write_whole
 from actcache.errors import OutputError
 from benchmarks import results
 from benchmarks.curve_tables import curve_summary, curve_tables
+from benchmarks.natural_tables import natural_table
+from benchmarks.natural_tables import verdict as natural_verdict
 from scripts.versions.table import table as version_table
 from scripts.versions.table import verdict
 
@@ -91,6 +93,16 @@ def _reuse_summary(found: Documents) -> str:
     return curve_summary(document["points"])
 
 
+def _natural(found: Documents) -> str:
+    if "natural" not in found:
+        return "None yet: `make bench-natural` measures them."
+    document = found["natural"]
+    workloads = document["workloads"]
+    figure = "![Time of each workload, relative to the original's, beside the limit](plots/natural.svg)"
+    parts = (_measured_on(document), natural_verdict(workloads), figure, natural_table(workloads))
+    return "\n\n".join(parts)
+
+
 def _programs(found: Documents) -> str:
     """What the programs without results of their own printed."""
     printed = {name: document for name, document in found.items() if "printed" in document}
@@ -119,6 +131,7 @@ def _compilers(found: Documents) -> str:
 _TABLES: dict[str, Callable[[Documents], str]] = {
     "reuse-curve": _reuse_curve,
     "reuse-summary": _reuse_summary,
+    "natural": _natural,
     "programs": _programs,
     "versions": _versions,
     "compilers": _compilers,
@@ -126,12 +139,16 @@ _TABLES: dict[str, Callable[[Documents], str]] = {
 
 
 def _figures(found: Documents) -> Iterator[Path]:
-    from benchmarks.plots import reuse_curves
+    from benchmarks.plots import natural_bars, reuse_curves
 
     points = _document(found, "reuse_curve")["points"]
     for batch in sorted({point["batch"] for point in points}):
         path = PLOTS / f"reuse-curve-{batch}.svg"
         reuse_curves(points, batch, path)
+        yield path
+    if "natural" in found:
+        path = PLOTS / "natural.svg"
+        natural_bars(found["natural"]["workloads"], path)
         yield path
 
 

@@ -56,6 +56,7 @@ QUICK = (
 )
 FULL = (
     Part("reuse_curve", "benchmarks.reuse_curve --rounds 21 --seconds 6", writes=True),
+    Part("natural", "benchmarks.natural", writes=True),
     Part("overview", "benchmarks"),
     Part("demo", "benchmarks.demo"),
     Part("prefix", "benchmarks.prefix"),

@@ -24,7 +24,7 @@ class Asset:
     summary: str
     package: str
     version: str
-    path_in_package: str
+    path_in_package: str  # with a "*": all files that match it, one after the other
     size: int  # bytes
     sha256: str
     licence: str

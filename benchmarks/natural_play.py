@@ -1,0 +1,223 @@
+"""Plays a stream of calls with a model and its compiled form in turn: what benchmarks.natural measures."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+import actcache
+from actcache.errors import NothingToCache
+from benchmarks.contender_names import ACTCACHE, LIMIT, ORIGINAL
+from benchmarks.contenders import largest_difference
+from benchmarks.interleaved import Spread, turn
+from benchmarks.natural_repeats import ROWS, Part, Repeats
+from benchmarks.rows import row_count, rows_of
+from benchmarks.sessions import session
+from models import Feed
+
+LEAST_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Played:
+    """A model and the calls that it gets, in the order of the data.
+
+    Attributes:
+        model: The file.
+        calls: All of them. The first are what the model is compiled by, the others what it is measured on.
+        first: How many the first are.
+        parts: What can repeat, and how much of the model's time depends on it.
+    """
+
+    model: Path
+    calls: Sequence[Feed]
+    first: int
+    parts: Sequence[Part] = (ROWS,)
+
+
+@dataclass(frozen=True)
+class Natural:
+    """A workload.
+
+    Attributes:
+        name: On the command line.
+        title: In tables.
+        what: Where the calls come from, and what of them is ours, in one or two sentences.
+        make: Makes the model and the calls; given a folder for files, and whether a few calls are enough.
+        control: Nothing repeats: it must not become slower.
+    """
+
+    name: str
+    title: str
+    what: str
+    make: Callable[[Path, bool], Played]
+    control: bool = False
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long a workload is played: so many rounds at least, and more while these seconds are not over."""
+
+    rounds: int = LEAST_ROUNDS
+    seconds: float = 20.0
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """The compiled model, by what it was compiled, and what the compiler said where it refused a trace."""
+
+    path: Path
+    by: str
+    regions: list[dict[str, Any]]
+    refused: str | None = None
+
+
+def measured(workload: Natural, effort: Effort, quick: bool, tell: Callable[[str], object]) -> dict[str, Any]:
+    """Compile by the first part of the calls and play the rest.
+
+    Raises:
+        WrongOutputError: An output is not the original's.
+        NothingToCache: The compiler refuses the model.
+    """
+    with tempfile.TemporaryDirectory(prefix="actcache-natural-") as holder:
+        folder = Path(holder)
+        tell("data")
+        played = workload.make(folder, quick)
+        tell("compiling")
+        compiled = _compiled(played, folder)
+        rest = played.calls[played.first :]
+        repeats = Repeats.of(rest, played.parts)
+        player = _Player(played, compiled, repeats)
+        return {
+            "name": workload.name,
+            "title": workload.title,
+            "what": workload.what,
+            "control": workload.control,
+            "compiled_by": compiled.by,
+            "refused": compiled.refused,
+            "regions": compiled.regions,
+            "first_calls": played.first,
+            "calls": len(rest),
+            "rows": sum(map(row_count, rest)),
+            "repeats": repeats.by_part,
+            "shares": {part.name: round(part.share, 4) for part in played.parts},
+            "reuse": round(repeats.total, 4),
+            **player.play(effort, tell),
+        }
+
+
+def _compiled(played: Played, folder: Path) -> _Compiled:
+    """Compile by a trace of the first calls; where nothing repeats in it, by one call, as without a trace."""
+    trace, target = folder / "trace", folder / "compiled.onnx"
+    trace.mkdir()
+    for number, feed in enumerate(played.calls[: played.first]):
+        np.savez(trace / f"call-{number:05d}.npz", allow_pickle=False, **feed)
+    refused = None
+    try:
+        result = actcache.compile_model(played.model, target, trace=[trace])
+    except NothingToCache as error:
+        refused = str(error).partition("\n")[0]
+        result = actcache.compile_model(played.model, target, samples=[played.calls[0]])
+    kept = ("id", "granularity", "inputs", "time_share", "entry_bytes")
+    regions = [{name: region.to_json()[name] for name in kept} for region in result.regions]
+    return _Compiled(target, "a call" if refused else "a trace", regions, refused)
+
+
+@dataclass
+class _Player:
+    """Both sessions of a workload and the calls that are measured."""
+
+    played: Played
+    compiled: _Compiled
+    repeats: Repeats
+    _times: list[dict[str, float]] = field(default_factory=list)
+    _difference: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._original = session(self.played.model, compiled=False)
+        self._cached = session(self.compiled.path, compiled=True)
+        self._rest = self.played.calls[self.played.first :]
+        for feed in self.played.calls[:1]:  # onnxruntime allocates in the first run
+            self._original.run(None, feed)
+            self._cached.run(None, feed)
+
+    def play(self, effort: Effort, tell: Callable[[str], object]) -> dict[str, Any]:
+        """Play rounds, each from an empty store, and then one in which everything was seen."""
+        end = time.monotonic() + effort.seconds
+        before = _counts()
+        while len(self._times) < effort.rounds or time.monotonic() < end:
+            tell(f"round {len(self._times) + 1}")
+            actcache.invalidate()
+            actcache.configure(bypass="off")  # what was learnt about lookups is forgotten, too
+            actcache.configure(bypass="auto")
+            self._times.append(self._round(len(self._times)))
+        found = _reused(before, _counts())
+        states = sorted({region["state"] for region in _latest(len(self.compiled.regions))})
+        tell("again")
+        again = self._round(len(self._times))
+        return {
+            "rounds": len(self._times),
+            "reused": found,
+            "states": states,
+            "original_ms": _spread([1e3 * each[ORIGINAL] / len(self._rest) for each in self._times]),
+            "ratio": self._ratio(ACTCACHE),
+            "new_alone": self._ratio(LIMIT) if self.repeats.new is not None else None,
+            "again": round(again[ACTCACHE] / again[ORIGINAL], 4),
+            "largest_difference": float(f"{self._difference:.2g}"),
+        }
+
+    def _round(self, number: int) -> dict[str, float]:
+        """Make every call by every contender; return what each took, in seconds."""
+        seconds = dict.fromkeys((ORIGINAL, ACTCACHE, LIMIT), 0.0)
+        for place, feed in enumerate(self._rest):
+            names = [ORIGINAL, ACTCACHE]
+            calls = [_call(self._original, feed), _call(self._cached, feed)]
+            new = self.repeats.new[place] if self.repeats.new is not None else ()
+            if len(new):
+                names.append(LIMIT)
+                calls.append(_call(self._original, rows_of(feed, np.asarray(new))))
+            took = turn(calls, number + place)
+            for name, each in zip(names, took, strict=True):
+                seconds[name] += each.seconds
+            difference = largest_difference(ACTCACHE, [took[1].result], [took[0].result])
+            self._difference = max(self._difference, difference)
+        return seconds
+
+    def _ratio(self, name: str) -> dict[str, float]:
+        return _spread([each[name] / each[ORIGINAL] for each in self._times])
+
+
+def _call(runner: ort.InferenceSession, feed: Feed) -> Callable[[], object]:
+    return lambda: runner.run(None, feed)
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in asdict(Spread.of(values)).items()}
+
+
+def _latest(count: int) -> list[dict[str, Any]]:
+    """Return the counters of the regions that were loaded last."""
+    regions: dict[str, dict[str, Any]] = actcache.stats()["regions"]
+    return list(regions.values())[-count:]
+
+
+def _counts() -> dict[str, tuple[int, int]]:
+    """Lookups and hits so far, by region."""
+    regions: dict[str, dict[str, Any]] = actcache.stats()["regions"]
+    return {name: (each["lookups"], each["hits"]) for name, each in regions.items()}
+
+
+def _reused(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> dict[str, float]:
+    """By region, the share of what was looked up that was found; regions of other models did not move."""
+    moved = {
+        name: (now[0] - before.get(name, (0, 0))[0], now[1] - before.get(name, (0, 0))[1])
+        for name, now in after.items()
+    }
+    return {name: round(hits / lookups, 4) for name, (lookups, hits) in moved.items() if lookups}

@@ -1,0 +1,64 @@
+"""The results of benchmarks.natural as a table in Markdown, and what they say about the claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+#: The claim: where so much of the work repeats, so much of the time is saved; and what a control may take.
+REUSE, CUT, CONTROL = 0.40, 0.38, 1.01
+
+_HEADS = ("workload", "original", "repeats", "limit", "new rows alone", "actcache", "seen again", "largest difference")
+
+
+def natural_table(found: Sequence[dict[str, Any]]) -> str:
+    """Return a line for each workload, controls last."""
+    lines = [_row(_HEADS), _row(["---", *["--:"] * (len(_HEADS) - 1)])]
+    lines += [_line(each) for each in sorted(found, key=lambda each: bool(each["control"]))]
+    return "\n".join(lines)
+
+
+def verdict(found: Sequence[dict[str, Any]]) -> str:
+    """Return what the results say about the claim, in sentences."""
+    repeating = _repeating(found)
+    controls = [each for each in found if each["control"]]
+    said = [f"At {REUSE:.0%} natural reuse or more, runtime is cut by {CUT:.0%} or more, and outputs are unchanged:"]
+    if repeating:
+        kept = [each for each in repeating if 1 - each["ratio"]["median"] >= CUT]
+        cuts = sorted(1 - each["ratio"]["median"] for each in repeating)
+        said.append(f"so it is in {len(kept)} of {len(repeating)} workloads (cut by {cuts[0]:.0%} to {cuts[-1]:.0%}).")
+    else:
+        said.append("no workload repeats so much.")
+    if controls:
+        worst = max(controls, key=lambda each: float(each["ratio"]["median"]))
+        kept = [each for each in controls if each["ratio"]["median"] <= CONTROL]
+        said.append(f"Where nothing repeats, {len(kept)} of {len(controls)} take {CONTROL} of the time or less;")
+        said.append(f"the most is {worst['ratio']['median']:.3f} ({worst['title']}).")
+    said.append(f"The largest difference of an output is {max(each['largest_difference'] for each in found):.2g}.")
+    return " ".join(said)
+
+
+def missed(found: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the names of the workloads that miss their bar."""
+    slow = [each["name"] for each in _repeating(found) if 1 - each["ratio"]["median"] < CUT]
+    return slow + [each["name"] for each in found if each["control"] and each["ratio"]["median"] > CONTROL]
+
+
+def _repeating(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each for each in found if not each["control"] and each["reuse"] >= REUSE]
+
+
+def _line(found: dict[str, Any]) -> str:
+    ratio = found["ratio"]
+    own = f"**{ratio['median']:.3f}** ({ratio['low']:.3f}–{ratio['high']:.3f})"
+    repeats = ", ".join(f"{share:.0%} of {name}" for name, share in found["repeats"].items())
+    alone = f"{found['new_alone']['median']:.3f}" if found["new_alone"] else ""
+    difference = f"{found['largest_difference']:.1g}" if found["largest_difference"] else "0"
+    median = found["original_ms"]["median"]
+    original = f"{median:.0f} ms" if median >= 100 else f"{median:.3g} ms"
+    limit = f"{1 - found['reuse']:.3f}"
+    return _row([found["title"], original, repeats, limit, alone, own, f"{found['again']:.3f}", difference])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
