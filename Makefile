@@ -124,7 +124,8 @@ apps-wheel: $(DONE)/package
 # Each program gets an environment of its own in .venv-apps; APPS: names of programs, all if it is empty.
 APPS :=
 apps: apps-wheel
-	$(PYTHON) -m tests.apps --wheel build/wheels/actcache-*.whl $(APPS)
+	code=0; $(PYTHON) -m tests.apps --wheel build/wheels/actcache-*.whl $(APPS) \
+	  $(if $(APPS),,--json benchmarks/results/apps.json) || code=$$?; $(PYTHON) -m benchmarks.render --tables && exit $$code
 
 # Tests of a package, each of which has to end as it does without actcache. SUITE: files of tests, all if it is empty.
 SUITE :=

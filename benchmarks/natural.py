@@ -1,4 +1,4 @@
-"""Time saved on streams as they are: ``python -m benchmarks.natural [NAMES] [--json FILE] [--resume] [--quick]``.
+"""Time saved on streams as they are: ``python -m benchmarks.natural [NAMES] [--json FILE] [--resume]``.
 
 The order and the repeats are those of the data. A model is compiled by the first third of the calls, with default
 settings; the rest is played by the original and the compiled model in turn, from an empty store, with the default
@@ -39,10 +39,11 @@ WORKLOADS: dict[str, Natural] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print: 0, or 1 if a bar is missed, an output is wrong, or something cannot be read or written."""
     options = _parser().parse_args(arguments)
-    effort = Effort(2, 0) if options.quick else Effort(seconds=options.seconds)
+    clock = time.process_time if options.cpu else time.perf_counter
+    effort = Effort(2, 0, clock) if options.quick else Effort(seconds=options.seconds, clock=clock)
+    settings = "--quick" if options.quick else f"--seconds {options.seconds:g}"
     document: dict[str, Any] = {
-        "command": "python -m benchmarks.natural"
-        + (" --quick" if options.quick else f" --seconds {options.seconds:g}"),
+        "command": f"python -m benchmarks.natural {settings}{' --cpu' * options.cpu}",
         "environment": results.environment(),
         "workloads": [],
     }
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seconds", type=float, default=20, help="of each, once it has 5 rounds (default: 20)")
     parser.add_argument("--quick", action="store_true", help="a few calls of each, to see that all works: no figures")
+    parser.add_argument("--cpu", action="store_true", help="measure processor time, where other work takes turns")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, too")
     parser.add_argument("--resume", action="store_true", help="keep what the file has, from this machine")
     return parser

@@ -63,10 +63,11 @@ class Natural:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long a workload is played: so many rounds at least, and more while these seconds are not over."""
+    """How long a workload is played, by which clock: so many rounds at least, more while these seconds are not over."""
 
     rounds: int = LEAST_ROUNDS
     seconds: float = 20.0
+    clock: Callable[[], float] = time.perf_counter
 
 
 @dataclass(frozen=True)
@@ -157,11 +158,11 @@ class _Player:
             actcache.invalidate()
             actcache.configure(bypass="off")  # what was learnt about lookups is forgotten, too
             actcache.configure(bypass="auto")
-            self._times.append(self._round(len(self._times)))
+            self._times.append(self._round(len(self._times), effort.clock))
         found = _reused(before, _counts())
         states = sorted({region["state"] for region in _latest(len(self.compiled.regions))})
         tell("again")
-        again = self._round(len(self._times))
+        again = self._round(len(self._times), effort.clock)
         return {
             "rounds": len(self._times),
             "reused": found,
@@ -173,7 +174,7 @@ class _Player:
             "largest_difference": float(f"{self._difference:.2g}"),
         }
 
-    def _round(self, number: int) -> dict[str, float]:
+    def _round(self, number: int, clock: Callable[[], float]) -> dict[str, float]:
         """Make every call by every contender; return what each took, in seconds."""
         seconds = dict.fromkeys((ORIGINAL, ACTCACHE, LIMIT), 0.0)
         for place, feed in enumerate(self._rest):
@@ -183,7 +184,7 @@ class _Player:
             if len(new):
                 names.append(LIMIT)
                 calls.append(_call(self._original, rows_of(feed, np.asarray(new))))
-            took = turn(calls, number + place)
+            took = turn(calls, number + place, clock)
             for name, each in zip(names, took, strict=True):
                 seconds[name] += each.seconds
             difference = largest_difference(ACTCACHE, [took[1].result], [took[0].result])

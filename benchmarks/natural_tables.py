@@ -18,6 +18,18 @@ def natural_table(found: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def programs_table(programs: Sequence[dict[str, Any]]) -> str:
+    """Return the programs of ``make apps`` that had something to look up: one run each, not in turn."""
+    heads = ("program under `actcache run`", "plain", "repeats", "limit", "second time", "outputs")
+    lines = [_row(heads), _row(["---", *["--:"] * 4, "---"])]
+    for found in programs:
+        if found["looked_up"]:
+            share = found["reused"] / found["looked_up"]
+            times = [f"{found['plain']:.1f} s", f"{share:.0%} of rows", f"{1 - share:.3f}", f"{found['second']:.2f}"]
+            lines.append(_row([found["program"], *times, found["problem"] or "same"]))
+    return "\n".join(lines)
+
+
 def verdict(found: Sequence[dict[str, Any]]) -> str:
     """Return what the results say about the claim, in sentences."""
     repeating = _repeating(found)

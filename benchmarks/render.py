@@ -22,7 +22,7 @@ from actcache.base.files import write_whole
 from actcache.errors import OutputError
 from benchmarks import results
 from benchmarks.curve_tables import curve_summary, curve_tables
-from benchmarks.natural_tables import natural_table
+from benchmarks.natural_tables import natural_table, programs_table
 from benchmarks.natural_tables import verdict as natural_verdict
 from scripts.versions.table import table as version_table
 from scripts.versions.table import verdict
@@ -77,7 +77,8 @@ def _document(found: Documents, name: str) -> dict[str, Any]:
 
 def _measured_on(document: dict[str, Any]) -> str:
     where = document["environment"]
-    machine = f"{where['processor']}, {where['cores']} cores, {where['threads']} threads"
+    threads = f", {where['threads']} threads" if "threads" in where else ""
+    machine = f"{where['processor']}, {where['cores']} cores{threads}"
     versions = f"onnxruntime {where['onnxruntime']}, Python {where['python']}, numpy {where['numpy']}"
     state = f"commit {where['commit']}, {where['date'][:10]}, load {where['load']} at the start"
     return f"{machine}; {versions}; {state}. `{document['command']}`"
@@ -99,7 +100,9 @@ def _natural(found: Documents) -> str:
     document = found["natural"]
     workloads = document["workloads"]
     figure = "![Time of each workload, relative to the original's, beside the limit](plots/natural.svg)"
-    parts = (_measured_on(document), natural_verdict(workloads), figure, natural_table(workloads))
+    parts = [_measured_on(document), natural_verdict(workloads), figure, natural_table(workloads)]
+    if "apps" in found:
+        parts += [_measured_on(found["apps"]), programs_table(found["apps"]["programs"])]
     return "\n\n".join(parts)
 
 

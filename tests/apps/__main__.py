@@ -1,6 +1,6 @@
 """``make apps``: runs each program plain, for the first time under ``actcache run``, and again; prints a table.
 
-    python -m tests.apps --wheel FILE [--environments FOLDER] [--nice N] [NAME ...]
+    python -m tests.apps --wheel FILE [--environments FOLDER] [--nice N] [--json FILE] [NAME ...]
 
 Each program has an environment of its own, with the pinned packages and the wheel of this actcache. The outputs of all
 runs have to be the same, their numbers within the program's tolerance.
@@ -16,10 +16,11 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import results
 from tests.apps.apps import APPS, App
 
 _PROGRAMS = Path(__file__).parent / "programs"
@@ -40,6 +41,41 @@ class Run:
 
     found: Any
     seconds: float
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What the runs of a program showed.
+
+    Attributes:
+        program: What it does.
+        plain: Seconds that it takes plain.
+        first, second: Its times under ``actcache run``, relative to that.
+        reused, looked_up: Rows of the second run.
+        models: What became of its models.
+        problem: Where its outputs differ; None: they are the same.
+    """
+
+    program: str
+    plain: float
+    first: float
+    second: float
+    reused: int
+    looked_up: int
+    models: str
+    problem: str | None
+
+    def row(self) -> list[str]:
+        """Return its row of the table."""
+        return [
+            self.program,
+            f"{self.plain:.1f} s",
+            f"{self.first:.2f}",
+            f"{self.second:.2f}",
+            f"{self.reused:,} of {self.looked_up:,} rows" if self.looked_up else "–",
+            self.models,
+            "same" if self.problem is None else f"DIFFERENT: {self.problem}",
+        ]
 
 
 def prepare(app: App, folder: Path, wheel: Path) -> Path:
@@ -113,8 +149,8 @@ def saved(learnt: list[dict[str, Any]], what: str) -> float:
     return float(sum((model["saved"] or {}).get(what, 0) for model in learnt))
 
 
-def try_out(app: App, folder: Path, wheel: Path, nice: int) -> tuple[list[str], bool]:
-    """Run a program three times, and return its row of the table and whether its outputs are the same."""
+def try_out(app: App, folder: Path, wheel: Path, nice: int) -> Tried:
+    """Run a program plain, twice under ``actcache run``, and plain again."""
     python = prepare(app, folder, wheel)
     cache = folder / app.name / "cache"
     shutil.rmtree(cache, ignore_errors=True)
@@ -131,22 +167,16 @@ def try_out(app: App, folder: Path, wheel: Path, nice: int) -> tuple[list[str], 
     base = (plain.seconds + plain_again.seconds) / 2
     hits, looked_up = (saved(after, what) - saved(learnt, what) for what in ("hits", "lookups"))
     states = ", ".join(f"{model['name']} {model['state']}" for model in learnt) or "none"
-    row = [
-        app.what,
-        f"{base:.1f} s",
-        f"{first.seconds / base:.2f}",
-        f"{second.seconds / base:.2f}",
-        f"{hits:,.0f} of {looked_up:,.0f} rows" if looked_up else "–",
-        states,
-        "same" if not problems else f"DIFFERENT: {problems[0][:80]}",
-    ]
+    problem = problems[0][:80] if problems else None
+    ratios = (round(base, 2), round(first.seconds / base, 3), round(second.seconds / base, 3))
+    tried = Tried(app.what, *ratios, int(hits), int(looked_up), states, problem)
     for model in learnt:
         took = f" after {model['compiled'] - started:.0f} s" if model["compiled"] else ""
         rows = f"{swapped.get(model['key'], 0):,.0f} rows in the first run"
         print(
             f"  {model['name']}: {model['state']}{took}, {model['reason'] or model['ratio']}, {rows}", file=sys.stderr
         )
-    return row, not problems
+    return tried
 
 
 def main() -> int:
@@ -156,17 +186,21 @@ def main() -> int:
     parser.add_argument("--environments", type=Path, default=ROOT / ".venv-apps")
     parser.add_argument("--wheel", type=Path, required=True)
     parser.add_argument("--nice", type=int, default=19, help="of the compiling process, where the machine is busy")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, too")
     given = parser.parse_args()
     given.environments.mkdir(exist_ok=True, parents=True)
     head = ("program", "plain", "first time", "second time", "reused then", "models", "outputs")
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head), flush=True)
-    sound = True
+    where = {name: value for name, value in results.environment().items() if name != "threads"}  # the programs' own
+    document: dict[str, Any] = {"command": "python -m tests.apps", "environment": where}
+    tried: list[Tried] = []
     for app in APPS:
         if not given.names or app.name in given.names:
-            row, same = try_out(app, given.environments.resolve(), given.wheel, given.nice)
-            print("| " + " | ".join(row) + " |", flush=True)
-            sound &= same
-    return 0 if sound else 1
+            tried.append(try_out(app, given.environments.resolve(), given.wheel, given.nice))
+            print("| " + " | ".join(tried[-1].row()) + " |", flush=True)
+            if given.json:
+                results.write(given.json, {**document, "programs": [asdict(each) for each in tried]})
+    return 1 if any(each.problem for each in tried) else 0
 
 
 if __name__ == "__main__":

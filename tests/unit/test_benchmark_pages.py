@@ -30,7 +30,9 @@ def test_all_results_have_versions_and_a_machine() -> None:
     assert set(found) == {path.stem for path in results.FOLDER.glob("*.json")} and "reuse_curve" in found
     for document in found.values():
         assert {"onnxruntime", "python", "processor", "cores", "commit", "date"} <= set(document["environment"])
-        assert document["command"].startswith(("python -m benchmarks", "python -m scripts.versions"))
+        assert document["command"].startswith(
+            ("python -m benchmarks", "python -m scripts.versions", "python -m tests.apps")
+        )
 
 
 def test_a_page_is_filled_between_its_marks() -> None:

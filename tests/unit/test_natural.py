@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
+from benchmarks import results
 from benchmarks.decoders import Decoder
 from benchmarks.natural import WORKLOADS, main
 from benchmarks.natural_controls import frames, scanned
@@ -22,9 +24,11 @@ from benchmarks.natural_repeats import ROWS, Part, Repeats, beginnings, rows_of_
 from benchmarks.natural_tables import missed, natural_table, verdict
 from benchmarks.natural_towers import Towers
 from benchmarks.natural_towers import calls as ratings
+from benchmarks.render import filled
 from models import DATA
 from models.fetch import is_cached
 from models.workloads import WORKLOADS as STREAMS
+from tests.apps.__main__ import Tried
 
 
 def needs(*names: str) -> None:
@@ -141,6 +145,19 @@ def test_losses_are_told_like_wins() -> None:
     lines = natural_table(bad).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| the a", "| the b", "| the d", "| the c", "| the e"]
     assert lines[2] == "| the a | 4 ms | 50% of rows | 0.500 |  | **0.520** (0.510–0.530) | 0.012 | 0 |"
+
+
+def test_programs_stand_beside_the_workloads() -> None:
+    tried = [Tried("reads pages", 7.6, 1.1, 0.86, 35, 192, "compiled", None)]
+    tried.append(Tried("looks at files", 2.7, 1.1, 0.99, 0, 0, "nothing is worth it", None))
+    assert tried[0].row()[-3:] == ["35 of 192 rows", "compiled", "same"]
+    apps = {"command": "python -m tests.apps", "environment": results.environment()}
+    natural = {"command": "x", "environment": results.environment(), "workloads": [a_result("a", 0.5, 0.52)]}
+    page = "<!-- results: natural -->\n<!-- end of results -->\n"
+    assert "None yet" in filled(page, {})
+    text = filled(page, {"natural": natural, "apps": {**apps, "programs": [asdict(each) for each in tried]}})
+    assert "| reads pages | 7.6 s | 18% of rows | 0.818 | 0.86 | same |" in text
+    assert "looks at files" not in text and "plots/natural.svg" in text
 
 
 def test_a_workload_is_measured_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
