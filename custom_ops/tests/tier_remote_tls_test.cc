@@ -30,6 +30,7 @@ class RemoteTlsTest : public testing::Test {
     char name[] = "/tmp/actcache-tls-XXXXXX";
     folder_ = mkdtemp(name);
     if (!MakeCertificate(folder_, "server", "IP:127.0.0.1") ||
+        !MakeCertificate(folder_, "named", "DNS:localhost") ||
         !MakeCertificate(folder_, "other", "DNS:elsewhere.example")) {
       GTEST_SKIP() << "openssl is not installed: apt-get install openssl";
     }
@@ -46,8 +47,8 @@ class RemoteTlsTest : public testing::Test {
         "--tls-key-file", folder_ + "/" + name + ".key", "--tls-ca-cert-file",
         folder_ + "/server.crt", "--tls-auth-clients", clients});
   }
-  RemoteServer Trusting(const std::string& name) const {
-    RemoteServer server = At("rediss://127.0.0.1:" + std::to_string(port_));
+  RemoteServer Trusting(const std::string& name, const std::string& host = "127.0.0.1") const {
+    RemoteServer server = At("rediss://" + host + ":" + std::to_string(port_));
     server.tls.authorities = folder_ + "/" + name + ".crt";
     return server;
   }
@@ -84,6 +85,17 @@ TEST_F(RemoteTlsTest, AServerThatNobodyVouchesForIsRefused) {
 TEST_F(RemoteTlsTest, ACertificateOfAnotherHostIsRefused) {
   const auto server = Serve("other");
   EXPECT_NE(ProblemOf(Trusting("other")).find("certificate is not accepted"), std::string::npos);
+}
+
+TEST_F(RemoteTlsTest, AHostIsKnownByItsNameToo) {
+  {
+    const auto server = Serve("named");
+    PutOne(*MakeTier(Trusting("named", "localhost")), 1, 10);
+    EXPECT_NE(ProblemOf(Trusting("named")).find("certificate is not accepted"), std::string::npos);
+  }
+  const auto server = Serve("other");
+  EXPECT_NE(ProblemOf(Trusting("other", "localhost")).find("certificate is not accepted"),
+            std::string::npos);
 }
 
 TEST_F(RemoteTlsTest, AServerWithoutTlsIsRefused) {

@@ -43,9 +43,14 @@ class Native:
         """What the C++ tests reach."""
         return native_tests(self.copy.build, self.jobs)
 
-    def run(self, group: str, *, listed: bool) -> Iterator[Outcome]:
-        """Try the breaks of a group; the reviewed survivors are told as such at once if they are not `listed`."""
+    def numbers(self, group: str, *, only: str = "") -> list[int]:
+        """Return the numbers of a group's breaks, or of those whose description contains `only`."""
         numbers = [number for number, one in self.breaks.items() if one in GROUPS[group]]
+        return [number for number in numbers if only in str(self._outcome(number, ""))] if only else numbers
+
+    def run(self, group: str, *, listed: bool, only: str = "") -> Iterator[Outcome]:
+        """Try the breaks of a group; the reviewed survivors are told as such at once if they are not `listed`."""
+        numbers = self.numbers(group, only=only)
         outcomes = {number: self._outcome(number, "survived: listed") for number in numbers}
         skipped = [number for number in numbers if not listed and outcomes[number].key in REVIEWED]
         yield from (outcomes[number] for number in skipped)

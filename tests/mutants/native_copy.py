@@ -85,8 +85,9 @@ class Copy:
         sources = Path("custom_ops/build/sources").resolve()
         code = (
             "import sys; sys.path.insert(0, 'custom_ops'); import build; from pathlib import Path; "
+            f"sources = Path({str(sources)!r}); "
             "build.configure(build.find_cmake(), Path('build'), {**build.VARIANTS['debug'], "
-            f"**build.find_compiler('debug'), **build.find_dependencies(Path({str(sources)!r})), "
+            "**build.find_compiler('debug'), **build.find_dependencies(sources), **build.find_ort_headers(sources), "
             f"'ACTCACHE_TESTS': 'ON', 'CMAKE_CXX_FLAGS_DEBUG': {flags!r}}})"
         )
         done = _run([sys.executable, "-c", code], self.root)

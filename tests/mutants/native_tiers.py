@@ -121,10 +121,10 @@ _WAITING = [
 _FOLDERS = [
     Break(_DISK, "asked < count && SteadyNow() < deadline_ns;", "asked < count;", "no deadline"),
     Break(_DISK, "if (entry.expired) {", "if (false) {", "an expired value counts as damaged"),
-    Break(_DISK, "Add(counts_.damaged, 1); Note(&doomed_, entry.id);", "Add(counts_.damaged, 1);",
+    Break(_DISK, "Add(counts_.damaged, 1); Note(kDoomed, entry.id);", "Add(counts_.damaged, 1);",
         "a damaged value stays"),
-    Break(_DISK, "Note(&used_, entry.id);", "", "a value that is used is worth no more"),
-    Break(_DISK, "writer->Touch(TakeNotes(&used_));", "", "nobody writes down what is used"),
+    Break(_DISK, "Note(kUsed, entry.id);", "", "a value that is used is worth no more"),
+    Break(_DISK, "writer->Touch(TakeNotes(kUsed));", "", "nobody writes down what is used"),
     Break(_DISK, "if (PrepareDirectory(folder_, &secret_) != secret_) {",
         "PrepareDirectory(folder_, &secret_); if (false) {", "another store is taken for this one"),
     Break(_DISK, "if (gone || !IsSameFile()) TakeOver();", "static_cast<void>(gone);",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections import defaultdict
@@ -22,18 +23,29 @@ _QUIET = {"OMP_NUM_THREADS": "1", "PYTHONPATH": ".", "PYTHONHASHSEED": "0"}
 Chosen = dict[str, list[int]]
 
 
-def chosen(group: PythonGroup, *, each: int) -> Chosen:
+def chosen(group: PythonGroup, *, each: int, only: str = "") -> Chosen:
     """Choose at most `each` mutants of every function, spread over it, always the same; 0: all of them.
 
-    Outside of functions each statement counts by itself: a registration, a table.
+    Outside of functions each statement counts by itself: a registration, a table. Only those whose description
+    contains `only` are looked at.
     """
     found: Chosen = {}
     for path in group.paths():
         functions: dict[tuple[str, int], list[int]] = defaultdict(list)
         for position, mutant in enumerate(mutants_of(path, Path(path).read_text())):
-            functions[mutant.scope, 0 if mutant.scope else mutant.line].append(position)
+            if only in str(mutant):
+                functions[mutant.scope, 0 if mutant.scope else mutant.line].append(position)
         picked = [position for positions in functions.values() for position in _spread(positions, each)]
         found[path] = sorted(picked)
+    return found
+
+
+def sampled(group: PythonGroup, *, size: int, seed: int, only: str = "") -> Chosen:
+    """Choose `size` of all mutants of a group by chance, the same ones for each `seed`; all if there are fewer."""
+    everything = [(path, position) for path, some in chosen(group, each=0, only=only).items() for position in some]
+    found: Chosen = defaultdict(list)
+    for path, position in sorted(random.Random(seed).sample(everything, min(size, len(everything)))):
+        found[path].append(position)
     return found
 
 

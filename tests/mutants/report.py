@@ -24,11 +24,12 @@ def share(outcomes: Sequence[Outcome]) -> float:
     return sum(outcome.killed for outcome in counted) / len(counted) if counted else 1.0
 
 
-def line(name: str, promise: str, outcomes: Sequence[Outcome]) -> str:
-    """Return a group's line of the table."""
+def line(name: str, promise: str, outcomes: Sequence[Outcome], everything: int) -> str:
+    """Return a group's line of the table; `everything` is how many mutants it has, tried or not."""
     counts = Counter(_kind(outcome) for outcome in outcomes)
     numbers = " | ".join(str(counts[kind]) for kind in ("killed", "listed", "survived"))
-    return f"| {name} | {promise} | {len(outcomes)} | {numbers} | {share(outcomes):.1%} |"
+    tried = len(outcomes) if len(outcomes) == everything else f"{len(outcomes)} of {everything:,}"
+    return f"| {name} | {promise} | {tried} | {numbers} | {share(outcomes):.1%} |"
 
 
 def _kind(outcome: Outcome) -> str:

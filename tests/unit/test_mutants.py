@@ -18,6 +18,7 @@ from tests.mutants.native_copy import unit_of
 from tests.mutants.native_lists import GROUPS, LISTS
 from tests.mutants.native_switch import switched
 from tests.mutants.operators import mutants_of
+from tests.mutants.python import chosen, sampled
 from tests.mutants.python_marks import REACHED, marked, statements
 
 SOURCE = '''
@@ -164,6 +165,23 @@ def test_white_space_does_not_matter() -> None:
     assert (CODE[begin:end].strip(), instead.strip()) == ("1", "5")
 
 
+def test_a_sample_is_decided_by_its_seed() -> None:
+    group = PYTHON["purity"]
+    everything = chosen(group, each=0)
+    one = sampled(group, size=20, seed=1)
+    assert sum(map(len, one.values())) == 20 and one == sampled(group, size=20, seed=1)
+    assert one != sampled(group, size=20, seed=2)
+    assert all(set(positions) <= set(everything[path]) for path, positions in one.items())
+    assert sampled(group, size=10**6, seed=1) == {path: some for path, some in everything.items() if some}
+
+
+def test_mutants_are_found_by_a_part_of_their_line() -> None:
+    group = PYTHON["purity"]
+    few, everything = (chosen(group, each=0, only=only) for only in ("if key in RANDOM", ""))
+    assert sum(map(len, few.values())) == 2
+    assert all(set(positions) <= set(everything[path]) for path, positions in few.items())
+
+
 @pytest.mark.parametrize("name", PYTHON)
 def test_groups_have_modules_and_tests(name: str) -> None:
     assert PYTHON[name].paths() and any(path.endswith(".py") for path in PYTHON[name].arguments())
@@ -180,10 +198,10 @@ def test_a_mutant_is_killed_by_a_test_that_notices_and_by_no_other(tmp_path: Pat
         "    assert impurity(node, Scope({'': 18}, lambda name: None))[0] == 'impure-random'\n"
     )
     wanted = ["if key in RANDOM → if False", "if key in STATEFUL → if False"]
-    chosen = {module: [changes.index(change) for change in wanted]}
+    task = {module: [changes.index(change) for change in wanted]}
     done = subprocess.run(
         [sys.executable, "-m", "tests.mutants.python_tests"],
-        input=json.dumps({"chosen": chosen, "jobs": 2, "tests": [str(test)]}),
+        input=json.dumps({"chosen": task, "jobs": 2, "tests": [str(test)]}),
         env={**os.environ, "PYTHONPATH": "."},
         text=True,
         capture_output=True,

@@ -65,8 +65,20 @@ void ApplyToProcess(const KnobValues& values) {
 
 // No function-local static: a fork() while another thread initialises it would leave the child
 // waiting for that thread.
-Mutex process_mutex;  // held to make the process's configuration
-std::atomic<Config*> process_config{nullptr};
+Mutex process_mutex;                           // held to make the process's configuration
+std::atomic<Config*> process_config{nullptr};  // set under it
+
+// The process's configuration, made if there is none yet.
+Config& MadeForProcess() ACTCACHE_REQUIRES(process_mutex) {
+  Config* config = process_config.load(std::memory_order_relaxed);
+  if (config == nullptr) {
+    // Never destroyed, as the store and the registry.
+    config = new Config(ReadEnvironment, MemoryLimit(), &ApplyToProcess);
+    process_config.store(config, std::memory_order_release);
+    TellOfVariables();
+  }
+  return *config;
+}
 
 }  // namespace
 
@@ -86,14 +98,7 @@ Config::Config(const Reader& environment, std::uint64_t memory_bytes, Sink apply
 Config& Config::Process() {
   if (Config* const config = process_config.load(std::memory_order_acquire)) return *config;
   const MutexLock lock(&process_mutex);
-  Config* config = process_config.load(std::memory_order_relaxed);
-  if (config == nullptr) {
-    // Never destroyed, as the store and the registry.
-    config = new Config(ReadEnvironment, MemoryLimit(), &ApplyToProcess);
-    process_config.store(config, std::memory_order_release);
-    TellOfVariables();
-  }
-  return *config;
+  return MadeForProcess();
 }
 
 void Config::Validate(const Knob& knob, const std::string& value, const std::string& where) const {

@@ -144,17 +144,20 @@ const ort::Api* EntriesApi(const ort::ApiBase* base) {
   return base->get_api(ort::kSessionEntriesVersion);
 }
 
+using OperatorSets =
+    std::map<std::pair<const ort::Api*, SessionEntries>, std::unique_ptr<OperatorSet>>;
+// Never freed; no initialiser that fork() could interrupt.
+OperatorSets* operator_sets ACTCACHE_GUARDED_BY(operators_mutex) = nullptr;
+
 // One set for each runtime, as a process can hold two of them, with domains of different layout;
 // and, where kernels are not told their session's entries, for each of the entries registered.
 OperatorSet& InternOperators(const ort::Api* api, const ort::ApiBase* base, SessionEntries entries,
                              SessionSettings settings) {
   const ort::Api* const entries_api = EntriesApi(base);
-  using Sets = std::map<std::pair<const ort::Api*, SessionEntries>, std::unique_ptr<OperatorSet>>;
-  static Sets* sets = nullptr;  // never freed; no initialiser that fork() could interrupt
   if (entries_api != nullptr) entries.clear();
   const MutexLock lock(&operators_mutex);
-  if (sets == nullptr) sets = new Sets;
-  std::unique_ptr<OperatorSet>& set = (*sets)[{api, std::move(entries)}];
+  if (operator_sets == nullptr) operator_sets = new OperatorSets;
+  std::unique_ptr<OperatorSet>& set = (*operator_sets)[{api, std::move(entries)}];
   if (!set) {
     set = std::make_unique<OperatorSet>(
         api, SettingsSource{entries_api, std::move(settings), base->get_version_string()});

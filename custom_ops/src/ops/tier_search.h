@@ -32,11 +32,12 @@ class TierSearch {
 
   std::uint64_t elapsed_ns() const noexcept { return elapsed_ns_; }
 
- private:
-  // Makes an entry of a record. Null: it cannot be used.
+  // Makes an entry of a record; a step of Run(). Null: it cannot be used, as it is of another
+  // region, has expired by now or is too old.
   static EntryRef Enter(const Region& region, std::uint32_t name_space, const Key& key,
                         const Record& record, const FindLimits& limits, bool replace);
 
+ private:
   std::vector<EntryRef> entries_;
   std::vector<std::pair<const Entry*, std::size_t>> tiers_;  // of entries_, sorted
   std::uint64_t elapsed_ns_ = 0;

@@ -115,36 +115,37 @@ Record DiskTier::Read(DiskReader* reader, const TierKey& key, std::uint64_t unix
   DiskReader::Found entry = reader->Find(key, unix_ns);
   if (entry.id == 0) return {};
   if (entry.expired) {
-    Note(&doomed_, entry.id);
+    Note(kDoomed, entry.id);
     return {};
   }
   const char* problem = nullptr;
   Record record = Record::Open(std::move(entry.bytes), key, secret_, &problem);
   if (record && !record.Expired(unix_ns)) {
-    Note(&used_, entry.id);
+    Note(kUsed, entry.id);
     Add(counts_.fetched_bytes, record.size());
     return record;
   }
   Add(counts_.damaged, 1);
-  Note(&doomed_, entry.id);
+  Note(kDoomed, entry.id);
   return {};
 }
 
-void DiskTier::Note(std::vector<std::int64_t>* list, std::int64_t id) noexcept {
+void DiskTier::Note(Noted what, std::int64_t id) noexcept {
   const MutexLock lock(&notes_mutex_);
-  if (list->size() == kMostNotes) return;
+  std::vector<std::int64_t>& list = notes_[what];
+  if (list.size() == kMostNotes) return;
   try {
-    list->push_back(id);
+    list.push_back(id);
   } catch (...) {
     // No memory: it is not noted.
   }
 }
 
-std::vector<std::int64_t> DiskTier::TakeNotes(std::vector<std::int64_t>* list) noexcept {
+std::vector<std::int64_t> DiskTier::TakeNotes(Noted what) noexcept {
   std::vector<std::int64_t> notes;
   {
     const MutexLock lock(&notes_mutex_);
-    notes.swap(*list);
+    notes.swap(notes_[what]);
   }
   std::sort(notes.begin(), notes.end());
   notes.erase(std::unique(notes.begin(), notes.end()), notes.end());
@@ -172,7 +173,7 @@ bool DiskTier::Write(const Work& work) noexcept {
 
 void DiskTier::Put(const Record* records, std::size_t count) noexcept {
   const bool done = Write([&](DiskWriter* writer) {
-    writer->RemoveIds(TakeNotes(&doomed_));
+    writer->RemoveIds(TakeNotes(kDoomed));
     const DiskWriter::PutResult result = writer->Put(records, count);
     Add(counts_.stored, result.stored);
     Add(counts_.stored_bytes, result.stored_bytes);
@@ -190,8 +191,8 @@ void DiskTier::Maintain() noexcept {
   const bool gone = file_id_ == 0 && !available();  // and it could not be made anew
   if (gone || !IsSameFile()) TakeOver();
   Write([&](DiskWriter* writer) {
-    writer->RemoveIds(TakeNotes(&doomed_));
-    writer->Touch(TakeNotes(&used_));
+    writer->RemoveIds(TakeNotes(kDoomed));
+    writer->Touch(TakeNotes(kUsed));
     writer->Maintain();
   });
 }

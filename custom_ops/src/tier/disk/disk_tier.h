@@ -9,6 +9,7 @@
 #ifndef ACTCACHE_TIER_DISK_DISK_TIER_H_
 #define ACTCACHE_TIER_DISK_DISK_TIER_H_
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -68,10 +69,10 @@ class DiskTier : public Tier {
   // Whether the index that is open is still the one of the folder.
   bool IsSameFile() const noexcept;
   void CloseAll() noexcept;
-  void Note(std::vector<std::int64_t>* list, std::int64_t id) noexcept
-      ACTCACHE_EXCLUDES(notes_mutex_);
-  std::vector<std::int64_t> TakeNotes(std::vector<std::int64_t>* list) noexcept
-      ACTCACHE_EXCLUDES(notes_mutex_);
+  // For the writing thread: entries that were used, and that are to be removed.
+  enum Noted : std::size_t { kUsed, kDoomed, kKindsOfNotes };
+  void Note(Noted what, std::int64_t id) noexcept ACTCACHE_EXCLUDES(notes_mutex_);
+  std::vector<std::int64_t> TakeNotes(Noted what) noexcept ACTCACHE_EXCLUDES(notes_mutex_);
 
   const std::string folder_;
   const std::uint64_t budget_bytes_;
@@ -89,10 +90,8 @@ class DiskTier : public Tier {
   mutable Readers readers_ ACTCACHE_GUARDED_BY(readers_mutex_);
   mutable std::size_t readers_in_use_ ACTCACHE_GUARDED_BY(readers_mutex_) = 0;
 
-  // For the writing thread: entries that were used, and that are to be removed.
   Mutex notes_mutex_;
-  std::vector<std::int64_t> used_ ACTCACHE_GUARDED_BY(notes_mutex_);
-  std::vector<std::int64_t> doomed_ ACTCACHE_GUARDED_BY(notes_mutex_);
+  std::array<std::vector<std::int64_t>, kKindsOfNotes> notes_ ACTCACHE_GUARDED_BY(notes_mutex_);
 
   struct Counts {
     std::atomic<std::uint64_t> hits{0};

@@ -17,7 +17,7 @@ bool CircuitBreaker::BeginProbe(std::uint64_t now_ns) noexcept {
   const MutexLock lock(&mutex_);
   if (state() != State::kOpen || now_ns < probe_at_ns()) return false;
   probe_at_ns_.store(kNever, std::memory_order_release);
-  state_.store(State::kHalfOpen, std::memory_order_release);
+  Become(State::kHalfOpen);
   return true;
 }
 
@@ -25,7 +25,7 @@ void CircuitBreaker::ProbeEnded(bool answered, std::uint64_t now_ns) noexcept {
   const MutexLock lock(&mutex_);
   if (state() != State::kHalfOpen) return;
   if (answered) {
-    state_.store(State::kClosed, std::memory_order_release);
+    Become(State::kClosed);
   } else {
     Open(now_ns);
   }
@@ -34,7 +34,7 @@ void CircuitBreaker::ProbeEnded(bool answered, std::uint64_t now_ns) noexcept {
 void CircuitBreaker::Open(std::uint64_t now_ns) noexcept {
   failed_.store(true, std::memory_order_relaxed);
   probe_at_ns_.store(now_ns + backoff_.Next(), std::memory_order_release);
-  state_.store(State::kOpen, std::memory_order_release);
+  Become(State::kOpen);
 }
 
 }  // namespace actcache

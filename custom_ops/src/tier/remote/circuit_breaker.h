@@ -67,6 +67,9 @@ class CircuitBreaker {
  private:
   void Forget() noexcept;
   void Open(std::uint64_t now_ns) noexcept ACTCACHE_REQUIRES(mutex_);
+  void Become(State state) noexcept ACTCACHE_REQUIRES(mutex_) {
+    state_.store(state, std::memory_order_release);
+  }
 
   std::atomic<State> state_{State::kOpen};     // written under the mutex
   std::atomic<bool> failed_{false};            // since the last call that was answered; likewise

@@ -27,7 +27,7 @@ std::string LastError() {
   return text == nullptr ? "no reason given" : text;
 }
 
-Context MakeContext(const TlsFiles& files, std::string* problem) {
+Context MakeContext(const TlsFiles& files, std::string* problem) ACTCACHE_REQUIRES(tls_mutex) {
   // Nothing of the system's configuration, which may name modules of another OpenSSL; and no
   // clearing away at the process's end, while other threads may still be busy.
   OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, nullptr);
@@ -56,14 +56,14 @@ Context MakeContext(const TlsFiles& files, std::string* problem) {
 }
 
 // Whom the server has to be.
-bool Expect(SSL* session, const std::string& host) {
+bool Expect(SSL* session, const std::string& host) ACTCACHE_REQUIRES(tls_mutex) {
   X509_VERIFY_PARAM* const expected = SSL_get0_param(session);
   if (X509_VERIFY_PARAM_set1_ip_asc(expected, host.c_str()) == 1) return true;
   return SSL_set1_host(session, host.c_str()) == 1 &&
          SSL_set_tlsext_host_name(session, host.c_str()) == 1;
 }
 
-std::string HandshakeProblem(const SSL* session) {
+std::string HandshakeProblem(const SSL* session) ACTCACHE_REQUIRES(tls_mutex) {
   const long verified = SSL_get_verify_result(session);
   if (verified == X509_V_OK) return "no TLS with the server (" + LastError() + ")";
   return std::string("the server's certificate is not accepted: ") +
