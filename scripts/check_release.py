@@ -37,14 +37,21 @@ def check_systems(wheel: Path) -> str:
     found = re.search(r'the following platform tag:\s+"(manylinux_(\d+)_(\d+)_(\w+))"', done.stdout)
     processor, glibc = promised(wheel)
     if not found or found[4] != processor or (int(found[2]), int(found[3])) > glibc:
-        raise SystemExit(f"{wheel.name} does not load where its name says:\n{done.stdout}{done.stderr}")
+        raise SystemExit(
+            f"auditwheel does not say that {wheel.name} loads where its name says:\n{done.stdout}{done.stderr}"
+        )
     return found[1]
 
 
 def check_bill(wheel: Path) -> str:
     """Refuse a wheel without a valid bill of materials of its library; return what the library holds."""
     with zipfile.ZipFile(wheel) as opened:
-        (name,) = (n for n in opened.namelist() if re.search(r"\.dist-info/sboms/[^/]+\.cdx\.json$", n))
+        bills = [n for n in opened.namelist() if re.search(r"\.dist-info/sboms/[^/]+\.cdx\.json$", n)]
+        if len(bills) != 1 or _LIBRARY not in opened.namelist():
+            raise SystemExit(
+                f"{wheel.name} holds {len(bills)} bills of materials, of which it needs one, and {_LIBRARY}"
+            )
+        name = bills[0]
         text, library = opened.read(name).decode(), opened.read(_LIBRARY)
     document = json.loads(text)
     fault = JsonStrictValidator(SchemaVersion.from_version(document["specVersion"])).validate_str(text)
