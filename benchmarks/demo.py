@@ -40,6 +40,8 @@ class Measurement:
     compiled: float
     reuse: float  # hits / lookups, as the cache counts them
     difference: float  # the largest, over all elements of all outputs
+    computing: float  # of the compiled model's time: in regions, on what was missing
+    overhead: float  # of the same: keys, lookups, copies
 
 
 @dataclass
@@ -79,10 +81,11 @@ def make_pair(model: str, sample: Batch, folder: Path) -> Pair:
     )
 
 
-def _counts() -> tuple[int, int]:
-    """Lookups and hits so far, in rows, over all regions."""
+def _counts() -> NDArray[np.float64]:
+    """Rows looked up and found, seconds in regions and in the cache: so far, over all regions."""
+    names = ("lookups", "hits", "compute_seconds", "overhead_seconds")
     regions = actcache.stats()["regions"].values()
-    return sum(region["lookups"] for region in regions), sum(region["hits"] for region in regions)
+    return np.array([sum(region[name] for region in regions) for name in names], np.float64)
 
 
 def _difference(left: NDArray[np.generic], right: NDArray[np.generic]) -> float:
@@ -101,7 +104,7 @@ def play(pair: Pair, batches: Iterable[Batch]) -> Measurement:
     sessions = {"original": pair.original, "compiled": pair.compiled}
     seconds = dict.fromkeys(sessions, 0.0)
     rows, difference = 0, 0.0
-    lookups, hits = _counts()
+    before = _counts()
     for index, batch in enumerate(batches):
         outputs = {}
         # Who goes first alternates: the first finds the batch's bytes cold in the processor's cache.
@@ -112,9 +115,18 @@ def play(pair: Pair, batches: Iterable[Batch]) -> Measurement:
         for left, right in zip(outputs["original"], outputs["compiled"], strict=True):
             difference = max(difference, _difference(left, right))
         rows += len(next(iter(batch.values())))
-    lookups_now, hits_now = _counts()
-    reuse = (hits_now - hits) / max(1, lookups_now - lookups)
-    return Measurement(rows, seconds["original"], seconds["compiled"], reuse, difference)
+    lookups, hits, computing, overhead = (_counts() - before).tolist()
+    reuse = hits / max(1, lookups)
+    return Measurement(rows, seconds["original"], seconds["compiled"], reuse, difference, computing, overhead)
+
+
+def shares(measured: Measurement) -> str:
+    """Say where the compiled model's time went."""
+    computing, overhead = measured.computing / measured.compiled, measured.overhead / measured.compiled
+    outside = max(1 - computing - overhead, 0.0)
+    return (
+        f"{computing:.0%} computing what was missing, {overhead:.1%} keys, lookups and copies, {outside:.0%} the rest"
+    )
 
 
 def _add(table: Table, name: str, measured: Measurement) -> None:
@@ -140,6 +152,7 @@ def _table() -> Table:
 def _demonstrate(chosen: Sequence[Workload], count: int, rows: int, folder: Path, console: Console) -> None:
     fetch_all([name for w in chosen for name in (w.model, *w.data)], console)
     table = _table()
+    went: list[str] = []
     pairs: dict[str, Pair] = {}
     for workload in chosen:
         batches = list(workload.batches(count, rows))
@@ -153,8 +166,11 @@ def _demonstrate(chosen: Sequence[Workload], count: int, rows: int, folder: Path
         actcache.invalidate()
         for title in (workload.name, f"{workload.name}, again"):
             shown = track(batches, title, console=console, transient=True, disable=not console.is_terminal)
-            _add(table, title, play(pair, shown))
+            measured = play(pair, shown)
+            _add(table, title, measured)
+            went.append(f"  {title}: {shares(measured)}")
     console.print(table)
+    console.print("Where the compiled models' time went:", *went, sep="\n", soft_wrap=True, highlight=False)
     for workload in chosen:
         console.print(f"[bold]{workload.name}[/]: {workload.description} {workload.repeats}", highlight=False)
 

@@ -61,6 +61,7 @@ FULL = (
     Part("demo", "benchmarks.demo"),
     Part("prefix", "benchmarks.prefix"),
     Part("bypass", "benchmarks.bypass"),
+    Part("large_hits", "benchmarks.large_hits"),
     Part("exact_bits", "benchmarks.exact_bits"),
     Part("run", "benchmarks.run"),
     Part("native", "benchmarks.native"),
