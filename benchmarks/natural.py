@@ -25,7 +25,7 @@ from benchmarks.natural_controls import SCANS, VIDEO
 from benchmarks.natural_decoding import ALONE, READ_ONCE, SHARED
 from benchmarks.natural_play import Effort, Natural, measured
 from benchmarks.natural_questions import QUESTIONS
-from benchmarks.natural_tables import missed, natural_table, verdict
+from benchmarks.natural_tables import gaps, missed, natural_table, verdict
 from benchmarks.natural_texts import TEXTS, TWEETS
 from benchmarks.natural_towers import MOVIELENS
 from models.fetch import FetchError
@@ -51,19 +51,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if before is not None and results.continues(document, before):
         document["environment"], document["workloads"] = before["environment"], before["workloads"]
     done = {found["name"] for found in document["workloads"]}
-    try:
-        for name in options.names or WORKLOADS:
-            if name not in done:
-                _measure(WORKLOADS[name], effort, options.quick, document)
-                if options.json:
-                    results.write(options.json, document)
-    except (ActcacheError, FetchError, ModuleNotFoundError, WrongOutputError) as error:
-        print(f"benchmarks.natural: {name}: {error}", file=sys.stderr)
-        return 1
-    print(natural_table(document["workloads"]))
-    print()
-    print(verdict(document["workloads"]))
-    return 1 if missed(document["workloads"]) else 0
+    failed = False
+    for name in options.names or WORKLOADS:
+        if name in done:
+            continue
+        try:
+            _measure(WORKLOADS[name], effort, options.quick, document)
+            if options.json:
+                results.write(options.json, document)
+        except (ActcacheError, FetchError, ModuleNotFoundError, WrongOutputError) as error:
+            print(f"benchmarks.natural: {name}: {error}", file=sys.stderr)
+            failed = True
+    found = document["workloads"]
+    if found:
+        print("\n\n".join(part for part in (natural_table(found), verdict(found), gaps(found)) if part))
+    return 1 if failed or missed(found) else 0
 
 
 def _measure(workload: Natural, effort: Effort, quick: bool, document: dict[str, Any]) -> None:

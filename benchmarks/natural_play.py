@@ -124,7 +124,7 @@ def _compiled(played: Played, folder: Path) -> _Compiled:
     try:
         result = actcache.compile_model(played.model, target, trace=[trace])
     except NothingToCache as error:
-        refused = str(error).partition("\n")[0]
+        refused = error.message
         result = actcache.compile_model(played.model, target, samples=[played.calls[0]])
     kept = ("id", "granularity", "inputs", "time_share", "entry_bytes")
     regions = [{name: region.to_json()[name] for name in kept} for region in result.regions]

@@ -22,7 +22,7 @@ from actcache.base.files import write_whole
 from actcache.errors import OutputError
 from benchmarks import results
 from benchmarks.curve_tables import curve_summary, curve_tables
-from benchmarks.natural_tables import natural_table, programs_table
+from benchmarks.natural_tables import gaps, natural_table, programs_table
 from benchmarks.natural_tables import verdict as natural_verdict
 from scripts.versions.table import table as version_table
 from scripts.versions.table import verdict
@@ -101,6 +101,8 @@ def _natural(found: Documents) -> str:
     workloads = document["workloads"]
     figure = "![Time of each workload, relative to the original's, beside the limit](plots/natural.svg)"
     parts = [_measured_on(document), natural_verdict(workloads), figure, natural_table(workloads)]
+    if far := gaps(workloads):
+        parts += ["Where a workload takes 0.05 or more above its limit, the time goes here:", far]
     if "apps" in found:
         parts += [_measured_on(found["apps"]), programs_table(found["apps"]["programs"])]
     return "\n\n".join(parts)

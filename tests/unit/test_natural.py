@@ -21,7 +21,7 @@ from benchmarks.natural_decoding import prompts
 from benchmarks.natural_questions import calls as questions
 from benchmarks.natural_questions import picture_share
 from benchmarks.natural_repeats import ROWS, Part, Repeats, beginnings, rows_of_inputs
-from benchmarks.natural_tables import missed, natural_table, verdict
+from benchmarks.natural_tables import gaps, missed, natural_table, verdict
 from benchmarks.natural_towers import Towers
 from benchmarks.natural_towers import calls as ratings
 from benchmarks.render import filled
@@ -142,6 +142,12 @@ def test_losses_are_told_like_wins() -> None:
     assert missed(bad) == ["d", "e"]
     assert "in 1 of 2 workloads (cut by 35% to 48%)" in verdict(bad)
     assert "1 of 2 take 1.01" in verdict(bad) and "1.020 (the e)" in verdict(bad)
+    far = {**a_result("f", 0.5, 0.6), "new_alone": {"median": 0.54}}
+    assert gaps([*bad, far]).splitlines() == [
+        "- the b: 0.900 instead of 0.800; hits +0.002, misses and noise +0.098.",
+        "- the d: 0.650 instead of 0.590; hits +0.005, misses and noise +0.055.",
+        "- the f: 0.600 instead of 0.500; smaller batches +0.040, hits +0.006, misses and noise +0.054.",
+    ]
     lines = natural_table(bad).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| the a", "| the b", "| the d", "| the c", "| the e"]
     assert lines[2] == "| the a | 4 ms | 50% of rows | 0.500 |  | **0.520** (0.510–0.530) | 0.012 | 0 |"
