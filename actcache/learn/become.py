@@ -76,8 +76,9 @@ def _put_on_path() -> None:
 
 def _heed_signals() -> None:
     """Python ignores some signals, and what is ignored would stay so in the program."""
-    import signal
+    # What ``signal`` wraps: that loads ``enum``, and nothing else here needs it.
+    import _signal  # type: ignore[import-not-found]
 
     for name in ("SIGPIPE", "SIGXFSZ"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        if hasattr(_signal, name):
+            _signal.signal(getattr(_signal, name), _signal.SIG_DFL)

@@ -87,15 +87,22 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write an object, whole or not at all."""
+def write_json(path: Path, content: dict[str, Any], *, lasting: bool = False) -> None:
+    """Write an object, whole or not at all.
+
+    Args:
+        path: Where to.
+        content: The object.
+        lasting: Whether to wait until it would outlive a power cut. Programs do not wait for their disk.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             json.dump(content, file, indent=1)
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):

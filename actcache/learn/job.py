@@ -31,13 +31,9 @@ _MEMORY, _DISK = 4, 3
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Leave the program that started this process, and do the work."""
-    if os.fork():
-        os._exit(0)
-    os.setsid()
+    """Do the work, in a process of its own."""
     os.closerange(3, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16))
     os.chdir(arguments[0])
-    _step_back()
     code = 1
     try:
         run(Path(arguments[0]), arguments[1])
@@ -47,20 +43,6 @@ def main(arguments: list[str]) -> NoReturn:
             log = cache.place_folder(Path(arguments[0]), arguments[1]) / "job.log"
             log.write_text(traceback.format_exc())
     os._exit(code)
-
-
-def _step_back() -> None:
-    """Let everybody else go first, and be the first to be ended if memory runs out."""
-    nice = settings.niceness()
-    with suppress(OSError):
-        os.nice(nice)
-    if nice >= settings.DEFAULT_NICE:  # even then it would hold a core for a moment after others have woken up
-        with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    # A session of its own is scheduled as a group, whose niceness is another one.
-    for file, value in (("autogroup", str(nice)), ("oom_score_adj", "1000")):
-        with suppress(OSError):
-            Path(f"/proc/self/{file}").write_text(value)
 
 
 def run(root: Path, place: str) -> None:
@@ -98,7 +80,7 @@ def _look_at(root: Path, folder: Path) -> None:
     record.setdefault("created", time.time())
     if due(root, key, record, target):
         attempt.attempt(root, key, model, request, record)
-    cache.write_json(target / "record.json", record)
+    cache.write_json(target / "record.json", record, lasting=True)
     files = files if request["source"] != "bytes" else {}
     _answer(folder, key, files, record["state"], record.get("reason"), _wanted(record))
     with suppress(OSError):
@@ -126,7 +108,7 @@ def _answer(
     folder: Path, key: str | None, files: Mapping[str, Any], state: str, reason: str | None, wanted: int
 ) -> None:
     content = {"key": key, "files": dict(files), "state": state, "reason": reason, "wanted": wanted}
-    cache.write_json(folder / "answer.json", {**content, "time": time.time()})
+    cache.write_json(folder / "answer.json", {**content, "time": time.time()}, lasting=True)
 
 
 def take_over(calls: Path, target: Path) -> int:

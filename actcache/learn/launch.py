@@ -1,7 +1,8 @@
 """Starting the compiling process so that the program does not notice: no child of its own, no files, no output.
 
-The first process that is started forks, and ends at once; the program waits for that one. So nobody is signalled when
-the compilation ends, and nothing is left to be waited for.
+The program starts a shell, which starts Python in the background and ends at once; it waits for that shell, some
+milliseconds. So nobody is signalled when the compilation ends, and nothing is left to be waited for. Where there is no
+shell, a Python that forks stands in for it.
 """
 
 from __future__ import annotations
@@ -10,19 +11,25 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from actcache.learn import settings
 
+_SHELL = "/bin/sh"
+_IN_BACKGROUND = '"$@" &'
 #: The program's packages come behind the standard library, so that nothing of theirs takes the place of a standard
-#: module, and before those of this Python.
+#: module, and before those of this Python. The process steps back before it loads anything.
 _CODE = """
 import sys
 sys.path.remove('')
 behind = next((i for i, p in enumerate(sys.path) if p.endswith(('site-packages', 'dist-packages'))), len(sys.path))
 sys.path[behind:behind] = {paths!r}
+from actcache.learn.priority import step_back
+step_back()
 from actcache.learn.job import main
 main({job!r})
 """
+_FORKING = "import os\nif os.fork(): os._exit(0)\n"
 
 
 def start(root: Path, place: str) -> None:
@@ -32,19 +39,34 @@ def start(root: Path, place: str) -> None:
         OSError: No process can be started, or there is no Python to start.
     """
     code = _CODE.format(paths=_paths(), job=[str(root), place])
-    process = os.posix_spawn(
-        _python(),
-        [_python(), "-c", code],
-        _environment(),
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
-        ],
-        setsigmask=[],
-    )
+    command = [_python(), "-c", code]
+    if os.access(_SHELL, os.X_OK):
+        command = [_SHELL, "-c", _IN_BACKGROUND, "actcache", *command]
+    else:
+        command[2] = _FORKING + code
+    # A session of its own gets no signals of the program's terminal.
+    process = os.posix_spawn(command[0], command, _environment(), file_actions=_files(), setsigmask=[], setsid=True)
     with suppress(ChildProcessError):  # the program waits for any child, and was faster
         os.waitpid(process, 0)
+
+
+def _files() -> list[Any]:
+    """Return what is done to the open files of the new process: it keeps none of the program's."""
+    opened = [(os.POSIX_SPAWN_OPEN, file, os.devnull, os.O_RDWR, 0) for file in range(3)]
+    return [*opened, *((os.POSIX_SPAWN_CLOSE, file) for file in _inherited())]
+
+
+def _inherited() -> list[int]:
+    """Return the open files that a new process would get, without the standard ones."""
+    found: list[int] = []
+    names = []
+    with suppress(OSError):
+        names = os.listdir("/proc/self/fd")  # noqa: PTH208
+    for name in names:
+        with suppress(OSError):  # closed meanwhile: the one that listed this folder, say
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+    return found
 
 
 def _python() -> str:

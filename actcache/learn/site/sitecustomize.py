@@ -4,7 +4,6 @@ This folder is the first of PYTHONPATH there. Python imports ``sitecustomize`` o
 imported without this is looked for behind it.
 """
 
-import contextlib
 import os
 import sys
 
@@ -39,6 +38,8 @@ def _hand_on() -> None:
         sys.modules[__name__] = mine
 
 
-with contextlib.suppress(Exception):  # the program comes first
+try:  # noqa: SIM105  (contextlib is loaded by few programs)
     _learn()
+except Exception:  # the program comes first
+    pass
 _hand_on()
