@@ -47,11 +47,7 @@ def attempt(root: Path, key: str, model: Path, request: Mapping[str, Any], recor
         ratio = result.trace.measured if result.trace is not None else 1.0
         if ratio > job.PAYS:
             raise NothingToCache(message=f"it would take {ratio:.3f} of the original's time on the recorded calls")
-        earlier = _ratio_of_earlier(root, key, model, request, calls, result, record)
-        if earlier is not None and ratio > _CLEARLY * earlier:
-            raise NothingToCache(
-                message=f"it would take {ratio:.3f} of the original's time; what there is: {earlier:.3f}"
-            )
+        _check_against_earlier(root, key, model, request, calls[len(calls) // 2 :], result, record)
     except Exception as error:
         shutil.rmtree(folder, ignore_errors=True)
         _refused(record, error)
@@ -60,7 +56,7 @@ def attempt(root: Path, key: str, model: Path, request: Mapping[str, Any], recor
     record["attempt_seconds"] = round(time.monotonic() - started, 2)
 
 
-def _ratio_of_earlier(
+def _check_against_earlier(
     root: Path,
     key: str,
     model: Path,
@@ -68,25 +64,37 @@ def _ratio_of_earlier(
     calls: list[Path],
     result: CompileResult,
     record: Mapping[str, Any],
-) -> float | None:
-    """Return the time of the compiled model that there is on the newer calls; None if there is none that is sound."""
+) -> None:
+    """Play the newer calls with the compiled model that there is, and with the new one.
+
+    Raises:
+        NothingToCache: The new one chooses the same regions, or does not take clearly less time.
+    """
     ready = find_ready(root, key)
     if ready is None:
-        return None
+        return
     if choice(record.get("regions", ())) == choice([region.to_json() for region in result.regions]):
-        return 0.0  # the same again
-    name = str(model)
-    played = ask(
-        PlayTrace(
-            Originals(name, name, name, request.get("libraries", [])),
-            Compiled(ready.file, PerCall()),
-            calls[len(calls) // 2 :],
-            ready.tolerance,
-            max(1, int(configuration()["budget_bytes"])),
-        ),
-        result.output.parent,
-    )
-    return None if played.failure else played.compiled / max(played.original, 1e-12)
+        raise NothingToCache(message="the newer calls ask for the same regions")
+
+    def ratio_of(compiled: Path) -> float | None:
+        name = str(model)
+        played = ask(
+            PlayTrace(
+                Originals(name, name, name, request.get("libraries", [])),
+                Compiled(compiled, PerCall()),
+                calls,
+                ready.tolerance,
+                max(1, int(configuration()["budget_bytes"])),
+            ),
+            result.output.parent,
+        )
+        return None if played.failure else played.compiled / max(played.original, 1e-12)
+
+    earlier = ratio_of(ready.file)
+    new = ratio_of(result.output) if earlier is not None else None
+    if earlier is not None and (new is None or new > _CLEARLY * earlier):
+        told = "fail" if new is None else f"take {new:.3f} of the original's time"
+        raise NothingToCache(message=f"on the newer calls it would {told}; what there is: {earlier:.3f}")
 
 
 def choice(regions: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:

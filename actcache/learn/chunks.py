@@ -1,27 +1,73 @@
 """Chunks: files of recorded calls.
 
 A chunk is a line of JSON, which tells the names, types and shapes of every call, and the bytes of the arrays. It costs
-the program little; the compiling process makes samples of it (:func:`read_chunk`).
+the program little; the compiling process makes samples of it (:func:`read_chunk`). Its name tells how many calls it
+holds, and how long they took, so what programs did over all their starts is added up without opening a file.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from actcache.learn import cache
 
-Feed = dict[str, npt.NDArray[Any]]
+if TYPE_CHECKING:  # some milliseconds, at the start of every program
+    from typing import Any
+
+    import numpy.typing as npt
+
+Feed: TypeAlias = "dict[str, npt.NDArray[Any]]"
 
 #: Kinds of arrays that are recorded, as numpy names them.
 KINDS = frozenset("biufcU")
+#: More chunks than that, or more bytes, do not wait to be looked at.
+_MOST_CHUNKS, _MOST_BYTES = 256, 64 << 20
+_SUFFIX = ".calls"
+
+
+class Waiting(NamedTuple):
+    """Chunks that nobody has looked at yet, of all programs: their number, their calls, and the seconds of these."""
+
+    chunks: int = 0
+    calls: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no more are to be written."""
+        return self.chunks >= _MOST_CHUNKS or self.bytes >= _MOST_BYTES
+
+
+def chunk_name(number: int, calls: int, seconds: float) -> str:
+    """Return a name that sorts by time, for the chunk of a number of this process."""
+    return f"{time.time_ns():020d}-{os.getpid()}-{number}-{calls}-{round(seconds * 1e6)}{_SUFFIX}"
+
+
+def waiting(folder: Path) -> Waiting:
+    """Add up the chunks of a folder; what others take away meanwhile does not count."""
+    found = Waiting()
+    try:
+        entries = os.scandir(folder)
+    except OSError:
+        return found
+    with entries:
+        for entry in entries:
+            told = entry.name.removesuffix(_SUFFIX).split("-")
+            if entry.name.endswith(_SUFFIX) and len(told) == 5 and all(part.isdecimal() for part in told):
+                with suppress(OSError):
+                    size = entry.stat(follow_symlinks=False).st_size
+                    calls, seconds = int(told[3]), int(told[4]) / 1e6
+                    found = Waiting(found.chunks + 1, found.calls + calls, found.seconds + seconds, found.bytes + size)
+    return found
 
 
 def write_chunk(path: Path, calls: list[Feed]) -> None:

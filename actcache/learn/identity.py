@@ -6,7 +6,6 @@ computed, the versions and the machine. A *key* has the model's content, externa
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -16,6 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from actcache._version import __version__
+
+try:  # Python's own: hashlib loads OpenSSL, which takes longer than to hash the name of a place
+    from _sha2 import sha256 as _short_sha256  # type: ignore[import-not-found]
+except ImportError:
+    try:
+        from _sha256 import sha256 as _short_sha256  # type: ignore[import-not-found]
+    except ImportError:
+        from hashlib import sha256 as _short_sha256
 
 #: An entry of a tensor's external data in an ONNX file: the key "location", and the tag of its value.
 _LOCATION = b"\x0a\x08location\x12"
@@ -53,7 +60,7 @@ def place_of(source: str, around: Mapping[str, Any]) -> str:
 
 def bytes_source(model: bytes) -> str:
     """Return what stands for the path of a model that is given as bytes."""
-    return f"bytes:{hashlib.sha256(model).hexdigest()}"
+    return f"bytes:{_sha256(model).hexdigest()}"
 
 
 def content_key(model: Path, around: Mapping[str, Any]) -> tuple[str, dict[str, Signature]]:
@@ -100,7 +107,7 @@ def unchanged(files: Mapping[str, Sequence[int]]) -> bool:
 
 
 def _read_model(model: Path) -> tuple[Any, set[str]]:
-    state = hashlib.sha256()
+    state = _sha256()
     locations: set[str] = set()
     before = b""
     for chunk in _chunks(model):
@@ -133,10 +140,10 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _file_digest(path: Path) -> bytes:
-    state = hashlib.sha256()
+    state = _sha256()
     for chunk in _chunks(path):
         state.update(chunk)
-    return state.digest()
+    return bytes(state.digest())
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
@@ -145,8 +152,15 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
+def _sha256(data: bytes = b"") -> Any:
+    """Return the state of a hash of much."""
+    import hashlib
+
+    return hashlib.sha256(data)
+
+
 def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:32]
+    return str(_short_sha256(data).hexdigest())[:32]
 
 
 @cache

@@ -82,7 +82,8 @@ def _look_at(root: Path, folder: Path) -> None:
         attempt.attempt(root, key, model, request, record)
     cache.write_json(target / "record.json", record, lasting=True)
     files = files if request["source"] != "bytes" else {}
-    _answer(folder, key, files, record["state"], record.get("reason"), _wanted(record))
+    missing = max(1, _wanted(record) - record["fresh"])
+    _answer(folder, key, files, record["state"], record.get("reason"), missing)
     with suppress(OSError):
         prune.prune(root, settings.folder_bytes(), keep=key)
 

@@ -239,10 +239,11 @@ class Learner:
         try:
             if self.reason is None:
                 self.place.find_out_name()
+                due = self.place.compile_when_due(self.sampling)
                 self.sampling.write_in_time()
                 if self.sampling.unreadable > _FEW and not self.sampling.recorded:
                     self.stay("its inputs are of a kind that is not recorded: sequences, maps, or in a device's memory")
-                if self.place.compile_when_due(self.sampling) and self.ready is not None:
+                if due and self.ready is not None:
                     self._count_anew()
                 if session is not None and self.place.has_news():
                     self._try(session)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from actcache.learn import cache, identity, launch, process, settings
+from actcache.learn.chunks import Waiting, waiting
 from actcache.learn.opening import Opening
 from actcache.learn.sampling import Sampling
 
@@ -19,8 +20,8 @@ _GROWTH = 4
 _EARLY, _SECONDS = 8, 5.0
 #: While a compiled model runs, calls are looked at again after so many.
 _AGAIN = 256
-#: The end of a program is an occasion, too, if its calls took so long.
-_WORTH_SECONDS = 0.5
+#: The end of a program is an occasion, too, if the calls that wait took so long, over all its starts; or after so many.
+_WORTH_SECONDS, _WORTH_STARTS = 0.5, 64
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Place:
         self._refusal: str | None = None
         self._next, self._launched_at, self._before = settings.first_calls(), 0, 0.0
         self._early, self.refused = True, False
+        self._earlier: Waiting | None = None
         if name is not None:
             self._settle(name)
         else:
@@ -135,15 +137,19 @@ class Place:
     def compile_when_due(self, sampling: Sampling) -> bool:
         """Start the compiling process once there are enough calls, and return whether there were.
 
+        Calls of earlier starts that nobody has looked at count.
+
         Raises:
             OSError: It cannot be started.
         """
-        enough = sampling.recorded >= self._next
-        slow = (
-            self._early
-            and sampling.recorded >= max(4, self._next // _EARLY)
-            and sampling.seconds - self._before >= _SECONDS
-        )
+        if not sampling.recorded or not self.name:
+            return False
+        if self._earlier is None:  # asked for before this program has written any
+            self._earlier = waiting(self.calls)
+        calls = sampling.recorded + self._earlier.calls
+        seconds = sampling.seconds - self._before + self._earlier.seconds
+        enough = calls >= self._next
+        slow = self._early and calls >= max(4, self._next // _EARLY) and seconds >= _SECONDS
         if enough or slow:
             self._launch(sampling)
         return enough or slow
@@ -152,26 +158,33 @@ class Place:
         """The session runs a compiled model, and records little: look again after so many calls more."""
         self._next, self._launched_at, self._early = _AGAIN, 0, False
 
-    def compile_at_end(self, sampling: Sampling) -> None:
+    def compile_at_end(self, sampling: Sampling) -> bool:
         """Start the compiling process if the program ends and there are calls that nobody has looked at.
+
+        What counts is what all starts of the program have left there, so short programs are learnt, too.
+
+        Returns:
+            Whether it was started.
 
         Raises:
             OSError: It cannot be started.
         """
-        new = sampling.recorded - self._launched_at
-        if not new:
-            return
+        if sampling.recorded == self._launched_at:
+            return False
         answer = cache.read_json(self.folder / "answer.json")
         wanted = answer.get("wanted", 0) if answer else settings.first_calls() // _EARLY
-        if new >= wanted and sampling.seconds >= _WORTH_SECONDS:
+        left = waiting(self.calls)
+        if left.calls >= wanted and (left.seconds >= _WORTH_SECONDS or left.chunks >= _WORTH_STARTS):
             self._launch(sampling)
-        else:
-            self._ask(None)
+            return True
+        self._ask(None)
+        return False
 
     def _launch(self, sampling: Sampling) -> None:
         sampling.write()
         self._launched_at, self._before = sampling.recorded, sampling.seconds
         self._next = max(self._next, sampling.recorded) * _GROWTH
+        self._earlier = Waiting()
         self._ask(None)
         launch.start(self.root, self.name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -10,13 +9,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from actcache.learn import cache
+from actcache.learn import cache, chunks
 from actcache.learn.chunks import KINDS, Feed, write_chunk
 from actcache.learn.pace import Pace, ProgramTime
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from actcache.learn.place import Place
 
 #: Bounds of what a session records: calls and bytes altogether, and bytes that wait to be written.
@@ -51,7 +51,7 @@ class Sampling:
         self.recording = True
         self.recorded = self.unreadable = 0
         self.types: Mapping[str, str] = {}
-        self.seconds = 0.0
+        self.seconds = self._told = 0.0
         self._clock = ProgramTime()
         self._pace = Pace(self._clock())
         self._full = False
@@ -130,7 +130,7 @@ class Sampling:
             self.write()
 
     def write(self) -> None:
-        """Write what waits, as one chunk.
+        """Write what waits, as one chunk; it is dropped if too many wait there already, of this and other programs.
 
         Raises:
             OSError: It cannot be written.
@@ -143,9 +143,11 @@ class Sampling:
             return
         start = time.thread_time()
         self._waiting_bytes = 0
-        self._chunks += 1
-        name = f"{time.time_ns():020d}-{os.getpid()}-{self._chunks}-{len(taken)}.calls"
-        write_chunk(cache.make_folder(self._place.calls) / name, taken)
+        folder = cache.make_folder(self._place.calls)
+        if not chunks.waiting(folder).full:
+            self._chunks += 1
+            seconds, self._told = self.seconds - self._told, self.seconds
+            write_chunk(folder / chunks.chunk_name(self._chunks, len(taken), seconds), taken)
         self._pace.pay(self._clock(), time.thread_time() - start)  # it keeps Python's lock from the program's threads
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from actcache.learn.learner import Learner, begin
+if TYPE_CHECKING:
+    from actcache.learn.learner import Learner
 
 _Real: Any = object  # in the class that is used, onnxruntime's comes behind
 
@@ -33,6 +34,8 @@ class _Learning(_Real):  # type: ignore[misc, unused-ignore]
     ) -> None:
         learner = None
         if self._wants_to_learn:
+            from actcache.learn.learner import begin  # not before there is a session
+
             real = self._actcache_real
             learner = begin(real, path_or_bytes, sess_options, providers, provider_options, kwargs)
         self._learner = learner
