@@ -73,7 +73,9 @@ def _check_against_earlier(
     ready = find_ready(root, key)
     if ready is None:
         return
-    if choice(record.get("regions", ())) == choice([region.to_json() for region in result.regions]):
+    reuse = result.trace.reuse if result.trace is not None else {}
+    chosen = choice([region.to_json() for region in result.regions], reuse)
+    if chosen == choice(record.get("regions", ()), record.get("reuse", {})):
         raise NothingToCache(message="the newer calls ask for the same regions")
 
     def ratio_of(compiled: Path) -> float | None:
@@ -97,9 +99,18 @@ def _check_against_earlier(
         raise NothingToCache(message=f"on the newer calls it would {told}; what there is: {earlier:.3f}")
 
 
-def choice(regions: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
-    """Return what tells one choice of regions from another. Equal layers at two places have one fingerprint."""
-    return {(r["fingerprint"], *r["frontier"], None, *r["live_outs"]) for r in regions}
+def choice(regions: Iterable[Mapping[str, Any]], reuse: Mapping[str, float]) -> set[tuple[Any, ...]]:
+    """Return what tells one choice of regions from another.
+
+    Equal layers at two places have one fingerprint. A region that reused nothing is there because of a measurement that
+    something disturbed: it does not count.
+
+    Args:
+        regions: As in a manifest.
+        reuse: The share that each reused on the recorded calls, by its id.
+    """
+    useful = [region for region in regions if reuse.get(region.get("id", ""), 1.0) > 0]
+    return {(r["fingerprint"], *r["frontier"], None, *r["live_outs"]) for r in useful}
 
 
 def _refused(record: dict[str, Any], error: Exception) -> None:
