@@ -248,6 +248,8 @@ def _call(node: ast.Call) -> Iterator[ast.AST]:
         shorter = ast.Constant(text.value.rsplit(maxsplit=1)[0])
         yield _with(node, func=_with(node.func, value=shorter))
     for i, keyword in enumerate(node.keywords):
+        if keyword.arg == "strict":  # of zip: an assertion
+            continue
         if keyword.arg is not None and isinstance(node.func, ast.Name) and node.func.id not in ("field", "dataclass"):
             yield _with(node, keywords=[*node.keywords[:i], *node.keywords[i + 1 :]])
 

@@ -9,6 +9,12 @@ from __future__ import annotations
 _LEAVES = "what the closure of a computed constant leaves out is a leaf of it, and adds its own digest"
 _NO_MAPS = "these messages have no map, whose order alone is left open without it"
 
+_NO_RANK = (
+    "a value of unknown rank has no rows; and a rule that fails where nothing has rows leaves what this returns: a "
+    "value that is the same for all rows, without sizes"
+)
+_FROM_THE_END = "Python counts a negative position from the end, which is the same place"
+
 #: (path, scope, change) → why it is the same program for its users, or not worth a test.
 REVIEWED: dict[tuple[str, str, str], str] = {
     (
@@ -115,4 +121,46 @@ REVIEWED: dict[tuple[str, str, str], str] = {
         "_attention_shapes",
         "4 → 5",
     ): "both caches of Attention are given or none, and are as long",
+    (
+        "passes/rows/rules_attention.py",
+        "tensor_scatter",
+        "0 → 1 #5",
+    ): "what is written has as many axes as what it is written to",
+    (
+        "passes/rows/rules_elementwise.py",
+        "_larger.choose",
+        "1 → 0 #2",
+    ): "a difference that is certainly positive is a size, and was seen to be one before",
+    ("passes/rows/rules_ml.py", "per_feature", "2 → 3"): "all numbers but 1 mean the same",
+    (
+        "passes/rows/rules_normalise.py",
+        "batch_normalization",
+        "op.opset < 9 → op.opset <= 9",
+    ): "version 9 has no attribute spatial any more",
+    ("passes/rows/rules_reduce.py", "lp_normalization", "if x.shape is None → if False"): _NO_RANK,
+    ("passes/rows/rules_reduce.py", "mean_variance_normalization", "if x.shape is None → if False"): _NO_RANK,
+    ("passes/rows/rules_shape.py", "transpose", "if x.shape is None → if False"): _NO_RANK,
+    (
+        "passes/rows/rules_state_space.py",
+        "causal_conv",
+        "None if x.shape is None else len(x.shape) → None if False else len(x.shape)",
+    ): _NO_RANK,
+    (
+        "passes/rows/rules_select.py",
+        "_end",
+        "None if step is not None and step < 0 and (end is not None) and (en... → None if False else end",
+    ): "Python, too, takes an end so far below every index for the front",
+    ("passes/rows/rules_select.py", "pad", "place + len(axes) → place - len(axes)"): _FROM_THE_END,
+    ("passes/rows/rules_select.py", "pad", "place + len(axes) → place - len(axes) #2"): _FROM_THE_END,
+    (
+        "passes/rows/rules_shape.py",
+        "flatten",
+        "len(x.shape) if axis < 0 else 0 → len(x.shape) if False else 0",
+    ): _FROM_THE_END,
+    (
+        "passes/rows/rules_shape.py",
+        "target_sizes",
+        "if unknown → if True",
+    ): "where no size is unknown, there is none to be filled in",
+    ("passes/rows/rules_spatial.py", "_transposed_space", "a + count → a - count"): _FROM_THE_END,
 }

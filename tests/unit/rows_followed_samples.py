@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rows_followed_inputs import INPUTS
 from rows_support import Sample, free, ints, literal, rows, sample, weight
 
 #: n is the number of rows, l a size of each; r are the positions, i those of an entry in each row's own block, and c
@@ -92,4 +93,13 @@ PACKED: list[Sample] = [
     for packed in (0, 1)
 ]  # fmt: skip
 
-FOLLOWED: list[Sample] = [*_positions(), *_elements(), *OLD, *PACKED]
+_MORE: list[Sample] = [
+    *(_followed(f"{_SIZES} {nodes}", **_loose(), big=literal(list(range(65)))) for nodes in (
+        "m = Mod(l, two) y = Div(m, two)", "d = Add(l, l) y = Max(l, d)", "d = Add(l, l) y = Max(d, l)",
+        "d = Add(l, l) y = Min(l, d, two)", "y = Add(l, big)", "y = Expand(n, e)", "y = Expand(l, e)",
+        "c = Cast<to = 1>(n) y = Sqrt(c)", "y = Sign(n)")),
+    *(_followed(f"{nodes} k2 = Concat<axis = 1>(ku, ku) c2 = Concat<axis = 1>(ru, k2) y = {use}", **_GIVEN)
+        for nodes in (_COORDS,) for use in ("Identity(c2)", "com.microsoft.GatherND(x, c)")),
+]  # fmt: skip
+
+FOLLOWED: list[Sample] = [*_positions(), *_elements(), *OLD, *PACKED, *_MORE, *INPUTS]
