@@ -163,4 +163,17 @@ REVIEWED: dict[tuple[str, str, str], str] = {
         "if unknown → if True",
     ): "where no size is unknown, there is none to be filled in",
     ("passes/rows/rules_spatial.py", "_transposed_space", "a + count → a - count"): _FROM_THE_END,
+    (
+        "passes/rows/rules_reduce.py",
+        "top_k",
+        "2 → 3",
+    ): "of more values than the node has outputs only the first are taken",
+    ("passes/rows/rules_spatial.py", "batch_first", "return x.row → return None"): (
+        "what is returned is looked at only where the rank is unknown, and then there are no rows"
+    ),
+    (
+        "passes/rows/rules_shape.py",
+        "_repeated",
+        "if op.need(0).state == BATCH_SIZE and op.node.op_type != 'ConstantO... → if False",
+    ): "of the operators that ask, only ConstantOfShape may be given the number of rows at all",
 }

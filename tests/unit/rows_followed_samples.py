@@ -94,12 +94,13 @@ PACKED: list[Sample] = [
 ]  # fmt: skip
 
 _MORE: list[Sample] = [
-    *(_followed(f"{_SIZES} {nodes}", **_loose(), big=literal(list(range(65)))) for nodes in (
+    *(_followed(f"{_SIZES} {nodes}", **_loose(), many=literal([1] * 33)) for nodes in (
         "m = Mod(l, two) y = Div(m, two)", "d = Add(l, l) y = Max(l, d)", "d = Add(l, l) y = Max(d, l)",
-        "d = Add(l, l) y = Min(l, d, two)", "y = Add(l, big)", "y = Expand(n, e)", "y = Expand(l, e)",
+        "d = Add(l, l) y = Min(l, d, two)", "m = Add(l, many) b = Concat<axis = 0>(m, m) y = Add(l, b)",
+        "y = Expand(n, e)", "y = Expand(l, e)",
         "c = Cast<to = 1>(n) y = Sqrt(c)", "y = Sign(n)")),
-    *(_followed(f"{nodes} k2 = Concat<axis = 1>(ku, ku) c2 = Concat<axis = 1>(ru, k2) y = {use}", **_GIVEN)
-        for nodes in (_COORDS,) for use in ("Identity(c2)", "com.microsoft.GatherND(x, c)")),
+    *(_followed(f"{_COORDS} k2 = Concat<axis = 1>(ku, ku) c2 = Concat<axis = 1>(ru, k2) y = {use}", **_GIVEN)
+        for use in ("Identity(c2)", "com.microsoft.GatherND(x, c)")),
 ]  # fmt: skip
 
 FOLLOWED: list[Sample] = [*_positions(), *_elements(), *OLD, *PACKED, *_MORE, *INPUTS]
