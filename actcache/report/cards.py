@@ -83,7 +83,7 @@ _KINDS = (
     ("tier", outcomes.REMOTE, outcomes.LOOKED_UP[outcomes.REMOTE].kind),
     ("lost", "", "computed again: the entry had left, or found no room"),
     ("computed", "", "computed: new"),
-    ("computed", outcomes.AGAIN, "known, but computed with what follows"),
+    ("load", outcomes.AGAIN, "known, but computed with what follows"),
     ("lost", outcomes.EXPIRED, outcomes.LOOKED_UP[outcomes.EXPIRED].kind),
     ("checked", outcomes.VERIFIED, outcomes.LOOKED_UP[outcomes.VERIFIED].kind),
     ("checked", outcomes.REFRESHED, outcomes.LOOKED_UP[outcomes.REFRESHED].kind),

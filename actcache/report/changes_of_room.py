@@ -131,6 +131,6 @@ def _pushed_out(region: RegionSums) -> bool:
 def _budget_knob(wanted: int) -> str:
     """The knob with a number of bytes, rounded up to a whole number of its unit; 0: not known."""
     for unit, scale in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if wanted >= 2 * scale:
+        if wanted >= 2 * scale or wanted == scale:
             return f'actcache.configure(budget_bytes="{-(-wanted // scale)}{unit}")'
     return f"actcache.configure(budget_bytes={wanted or '...'})"

@@ -72,7 +72,7 @@ def bypass_is_off(facts: Facts) -> Change | None:
     if facts.knob("bypass") != "off" or not losing:
         return None
     seconds = sum(region.overhead_seconds - region.saved_seconds for region in losing)
-    why = f"In {names(losing)} looking up costs more than it saves. By the knob bypass they may not stop by themselves."
+    why = f"In {names(losing)} looking up costs more than it saves. As bypass is off, they cannot stop by themselves."
     return Change("Let regions stop that do not pay", why, 'actcache.configure(bypass="auto")', seconds)
 
 
@@ -81,7 +81,7 @@ def keys(facts: Facts) -> Change | None:
     if facts.summary.hashes != {"blake3"} or facts.has_tier:
         return None
     seconds = sum(region.times["hash_ns"] for region in facts.regions) * 1e-9
-    why = f"To make keys took {duration(seconds)}. If nobody crafts inputs to your service, a faster hash is enough."
+    why = f"Making keys took {duration(seconds)}. If nobody crafts inputs to your service, a faster hash is enough."
     return Change("Hash trusted inputs faster", why, 'actcache.configure(hash="xxh3")', seconds * _XXH3_SAVES)
 
 

@@ -125,6 +125,14 @@ def test_prefixes_and_whole_calls_are_told_apart(about: Any) -> None:
     assert facts.unit == "calls" and "--explain" in titled(facts, "rows are not reused alone").how
 
 
+def test_a_store_that_holds_all_many_times_may_be_smaller(about: Any) -> None:
+    facts = about(logs.played(KEYS, budget=1 << 30), budget_bytes=1 << 30)
+    assert facts.curve.working_set < 8 << 20
+    change = titled(facts, "memory back")
+    assert facts.curve.working_set <= parse_bytes(change.how.split('"')[1], 0) <= 1 << 28
+    assert change.gain == "gain not known"
+
+
 def test_few_rows_say_nothing_and_a_rise_is_said(about: Any) -> None:
     assert judge(about(missing(NEW[:8]))).kind == "unknown"
     late = logs.lookup(200, "h" * 400, NEW, call=9999, saved_ns=400 * 10**6)
