@@ -63,7 +63,7 @@ def _maker(count: int, written: int, shared: bool) -> Callable[[Path, bool], Pla
         onnx.save_model(_SIZES.model(), path)
         few = 3 if written else 12
         played = calls(path, prompts(few if quick else count, shared), min(written, 4) if quick else written)
-        return Played(path, played, len(played) // 3, [Part("positions", 1.0, beginnings("input_ids"))])
+        return Played(path, played, len(played) // 3, [Part("positions", 1.0, beginnings("input_ids"), by_rows=False)])
 
     return make
 

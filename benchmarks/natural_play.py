@@ -175,21 +175,26 @@ class _Player:
         }
 
     def _round(self, number: int, clock: Callable[[], float]) -> dict[str, float]:
-        """Make every call by every contender; return what each took, in seconds."""
+        """Make every call by every contender; return what each took, in seconds.
+
+        The limit is the original on the new rows alone. Of a model with several parts, each of them gives its share of
+        the time that the whole takes for so many rows.
+        """
         seconds = dict.fromkeys((ORIGINAL, ACTCACHE, LIMIT), 0.0)
         for place, feed in enumerate(self._rest):
-            names = [ORIGINAL, ACTCACHE]
+            counted = [(ORIGINAL, 1.0), (ACTCACHE, 1.0)]
             calls = [_call(self._original, feed), _call(self._cached, feed)]
-            new = self.repeats.new[place] if self.repeats.new is not None else ()
-            if len(new):
-                names.append(LIMIT)
-                calls.append(_call(self._original, rows_of(feed, np.asarray(new))))
+            for new, share in self.repeats.new[place] if self.repeats.new is not None else ():
+                if new:
+                    counted.append((LIMIT, share))
+                    calls.append(_call(self._original, rows_of(feed, np.asarray(new))))
             took = turn(calls, number + place, clock)
-            for name, each in zip(names, took, strict=True):
-                seconds[name] += each.seconds
+            for (name, share), each in zip(counted, took, strict=True):
+                seconds[name] += share * each.seconds
             difference = largest_difference(ACTCACHE, [took[1].result], [took[0].result])
             self._difference = max(self._difference, difference)
-        return seconds
+        always = 1 - sum(part.share for part in self.played.parts)
+        return seconds | {LIMIT: seconds[LIMIT] + always * seconds[ORIGINAL]}
 
     def _ratio(self, name: str) -> dict[str, float]:
         return _spread([each[name] / each[ORIGINAL] for each in self._times])

@@ -19,11 +19,13 @@ class Part:
         name: What it reads, in the plural.
         share: Its share of the model's arithmetic, from 0 to 1. What is in no part is computed in every call.
         keys: Gives the content of each unit that it reads in a call: equal keys, equal results.
+        by_rows: Its units are the rows of a batch.
     """
 
     name: str
     share: float
     keys: Keys
+    by_rows: bool = True
 
 
 def rows_of_inputs(*names: str) -> Keys:
@@ -57,12 +59,13 @@ class Repeats:
     Attributes:
         by_part: The share of units that were in an earlier call, or before in the same call.
         total: The share of the model's arithmetic that need not be done again: what a cache of any size could save.
-        new: For each call the places of its new rows, where rows are all that repeats.
+        new: For each call the places of its new rows, and the share of the arithmetic that they need, for each part;
+            None where parts do not go by rows.
     """
 
     by_part: dict[str, float]
     total: float
-    new: list[list[int]] | None
+    new: list[list[tuple[list[int], float]]] | None
 
     @staticmethod
     def of(calls: Sequence[Feed], parts: Sequence[Part]) -> Repeats:
@@ -71,9 +74,9 @@ class Repeats:
         units = {part.name: sum(len(part.keys(feed)) for feed in calls) for part in parts}
         by_part = {name: 1 - sum(map(len, new)) / units[name] for name, new in places.items()}
         total = sum(part.share * by_part[part.name] for part in parts)
-        of_rows = [part.name for part in parts] == [ROWS.name]
+        new = [[(places[part.name][call], part.share) for part in parts] for call in range(len(calls))]
         rounded = {name: round(share, 4) for name, share in by_part.items()}
-        return Repeats(rounded, total, places[ROWS.name] if of_rows else None)
+        return Repeats(rounded, total, new if all(part.by_rows for part in parts) else None)
 
 
 def _new_places(calls: Sequence[Feed], keys: Keys) -> list[list[int]]:

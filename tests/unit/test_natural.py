@@ -41,17 +41,18 @@ def test_repeats_are_counted_within_and_across_calls() -> None:
     a, b = (np.array(values, np.int64)[:, None] for values in ([1, 2, 1], [2, 3, 3]))
     found = Repeats.of([{"x": a}, {"x": b}], [ROWS])
     assert found.by_part == {"rows": 0.5} and found.total == 0.5
-    assert found.new == [[0, 1], [1]]
+    assert found.new == [[([0, 1], 1.0)], [([1], 1.0)]]
     both = [{"x": a, "y": b}, {"x": a, "y": b + 10}]
     parts = [Part("xs", 0.5, rows_of_inputs("x")), Part("ys", 0.25, rows_of_inputs("y"))]
     found = Repeats.of(both, parts)
-    assert found.by_part == {"xs": 0.6667, "ys": 0.3333} and found.new is None
+    assert found.by_part == {"xs": 0.6667, "ys": 0.3333}
+    assert found.new == [[([0, 1], 0.5), ([0, 1], 0.25)], [([], 0.5), ([0, 1], 0.25)]]
     assert found.total == pytest.approx(0.5 * 4 / 6 + 0.25 * 2 / 6)
 
 
 def test_a_position_repeats_with_all_that_is_before_it() -> None:
     calls = [{"ids": np.array([ids], np.int64)} for ids in ([5, 6, 7], [5, 6, 8, 7], [6, 7])]
-    found = Repeats.of(calls, [Part("positions", 1.0, beginnings("ids"))])
+    found = Repeats.of(calls, [Part("positions", 1.0, beginnings("ids"), by_rows=False)])
     assert found.total == pytest.approx(2 / 9) and found.new is None
 
 
@@ -176,6 +177,7 @@ def test_a_workload_is_measured_from_end_to_end(tmp_path: Path, capsys: pytest.C
     assert {region["granularity"] for region in found["regions"]} == {"row"} and found["compiled_by"] == "a trace"
     # What the cache found is what repeats in the data.
     assert sorted(found["reused"].values()) == sorted(found["repeats"].values())
+    assert found["new_alone"]["median"] > 0
     assert 0.5 < found["reuse"] < 1 and found["rounds"] == 2 and found["calls"] == 40
     assert found["ratio"]["low"] <= found["ratio"]["median"] <= found["ratio"]["high"]
     assert "| who rates which film" in capsys.readouterr().out
