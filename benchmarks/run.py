@@ -61,12 +61,15 @@ class Programs:
     def __init__(self, name: str, folder: Path) -> None:
         workload, self.calls = WORKLOADS[name]
         self.model, self.feed, self.cache = fetch(workload.model), folder / "feed.npz", folder / "cache"
+        self.bytecode = folder / "bytecode"
         np.savez(self.feed, **workload.feed(workload.rows, seed=0))  # type: ignore[arg-type]
 
     def run(self, wrapped: bool, calls: int, compile_after: str = _NOTHING) -> Run:
         """Run it once."""
-        left = {k: v for k, v in os.environ.items() if not k.startswith("ACTCACHE_")}
-        env = {**left, "ACTCACHE_CACHE_DIR": str(self.cache), "ACTCACHE_AUTO_CALLS": compile_after}
+        left = {k: v for k, v in os.environ.items() if not k.startswith(("ACTCACHE_", "PYTHONDONTWRITE"))}
+        own = {"ACTCACHE_CACHE_DIR": str(self.cache), "ACTCACHE_AUTO_CALLS": compile_after}
+        # Installed packages come with their bytecode; a source tree may have none, and would be compiled at each start.
+        env = {**left, **own, "PYTHONPYCACHEPREFIX": str(self.bytecode)}
         wrapper = [sys.executable, "-m", "actcache", "run", "--"] if wrapped else []
         command = [*wrapper, sys.executable, str(_SUBJECT), str(self.model), str(self.feed), str(calls)]
         started = subprocess.Popen(command, env=env, stdout=subprocess.PIPE)
@@ -97,7 +100,7 @@ def measure(name: str, pairs: int, idle_core: bool) -> list[Row]:
     """Return the rows of one model."""
     with tempfile.TemporaryDirectory(prefix="actcache-run-") as folder:
         programs = Programs(name, Path(folder))
-        programs.run(True, 1)  # brings the files into memory
+        programs.run(True, 1)  # brings the files into memory, and has their bytecode written
         rows = [_start(programs, pairs), *_first(programs, pairs)]
         programs.forget()
         programs.run(True, programs.calls)

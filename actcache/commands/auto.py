@@ -171,6 +171,10 @@ def _show_model(console: Console, model: Mapping[str, Any]) -> None:
     say(console, f"{model['name']}, key {model['key']}: {model['state']}")
     if model["reason"]:
         say(console, f"reason: {model['reason']}")
+    if model["back"]:
+        back = model["back"]
+        times = "1 time" if back["times"] == 1 else f"{back['times']} times"
+        say(console, f"sessions went back to the original ({times} since it last paid): {back['reason']}")
     for source in model["sources"]:
         say(console, f"found as {source}")
     around = model["around"]

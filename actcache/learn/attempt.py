@@ -15,7 +15,7 @@ from actcache.base.tolerance import accepted_by_spread
 from actcache.compile.driver import compile_model
 from actcache.compile.result import CompileResult
 from actcache.errors import ActcacheError, InternalError, NothingToCache
-from actcache.learn import cache, identity, job
+from actcache.learn import cache, identity, job, set_aside
 from actcache.learn.place import find_ready
 from actcache.runs.client import ask
 from actcache.runs.requests import Compiled, Originals, PlayTrace
@@ -45,9 +45,11 @@ def attempt(root: Path, key: str, model: Path, request: Mapping[str, Any], recor
             custom_op_libraries=request.get("libraries", []),
         )
         ratio = result.trace.measured if result.trace is not None else 1.0
-        if ratio > job.PAYS:
+        aside = set_aside.noted(target, record.get("folder"))
+        if ratio > (job.PAYS if aside is None else set_aside.stricter(job.PAYS, aside)):
             raise NothingToCache(message=f"it would take {ratio:.3f} of the original's time on the recorded calls")
-        _check_against_earlier(root, key, model, request, calls[len(calls) // 2 :], result, record)
+        if aside is None:
+            _check_against_earlier(root, key, model, request, calls[len(calls) // 2 :], result, record)
     except Exception as error:
         shutil.rmtree(folder, ignore_errors=True)
         _refused(record, error)

@@ -10,6 +10,7 @@
         calls/*.npz           by the program: recorded calls that are not taken over yet
       models/<key>/           a model by its content
         record.json           by the compiling process: what was found, compiled or refused, and why
+        back.json             by programs: sessions went back to the original, and why
         saved.json            by programs: what it saved, over all of them
         calls/*.npz           the sample that regions are chosen by
         compiled-<n>/         the compiled model

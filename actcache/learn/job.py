@@ -56,7 +56,7 @@ def run(root: Path, place: str) -> None:
 
 
 def _look_at(root: Path, folder: Path) -> None:
-    from actcache.learn import attempt, prune
+    from actcache.learn import attempt, prune, set_aside
 
     request = cache.read_json(folder / "request.json")
     if request is None or request.get("refused"):
@@ -74,6 +74,9 @@ def _look_at(root: Path, folder: Path) -> None:
     record = cache.read_json(target / "record.json") or {}
     fresh = take_over(folder / "calls", cache.make_folder(target / "calls"))
     record["fresh"] = record.get("fresh", 0) + fresh
+    aside = set_aside.noted(target, record.get("folder"))
+    if aside is not None:
+        set_aside.drop_older_calls(target / "calls", aside)
     record["sources"] = sorted({*record.get("sources", []), request["source"]})[-20:]
     record.setdefault("state", "learning")
     record.setdefault("around", request["around"])

@@ -13,13 +13,16 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actcache.learn import options as session_options
 from actcache.learn import process, settings
 from actcache.learn.opening import Opening, declare, rebind
 from actcache.learn.place import Place, Ready
 from actcache.learn.sampling import Sampling
+
+if TYPE_CHECKING:
+    from actcache.learn.worth import Worth
 
 #: So many calls that cannot be recorded are no accident.
 _FEW = 16
@@ -66,6 +69,8 @@ class Learner:
         self.lock = threading.RLock()
         self.opening, self.place, self.reason = opening, place, reason
         self.ready: Ready | None = None
+        self._worth: Worth | None = None
+        self._left: Ready | None = None  # the compiled model that the session went back from
         self.sampling = Sampling(place)
         self.idle = reason is not None
         self._created = False
@@ -124,7 +129,7 @@ class Learner:
             given: The arguments.
             feed: Its inputs.
         """
-        ready = self.ready
+        ready, worth = self.ready, self._worth
         start = time.perf_counter()
         try:
             result = run(*given)
@@ -135,8 +140,11 @@ class Learner:
                 raise
             failure = error
         else:
+            seconds = time.perf_counter() - start
+            if worth is not None:
+                worth.saw(seconds)
             if self.sampling.recording:
-                self.sampling.seconds += time.perf_counter() - start
+                self.sampling.seconds += seconds
                 self._record(feed)
             return result
         return self._once_more(again, given, failure)
@@ -147,6 +155,7 @@ class Learner:
         """Return the callback for a call that is made now, and answered later."""
         session = self._session() if self._session is not None else None
         below, ready, start = getattr(session, "_sess", None), self.ready, time.perf_counter()
+        worth = self._worth
         self._record(feed)  # the arrays may be changed once the call has returned
 
         def answered(results: Any, user_data: Any, failure: str) -> Any:
@@ -155,7 +164,10 @@ class Learner:
             if failure and ready is not None:
                 with suppress(Exception):
                     results, failure = self._once_more("run", given, RuntimeError(failure)), ""
-            self.sampling.seconds += time.perf_counter() - start
+            seconds = time.perf_counter() - start
+            self.sampling.seconds += seconds
+            if worth is not None:
+                worth.saw(seconds)
             return callback(results, user_data, failure)
 
         return answered
@@ -202,7 +214,7 @@ class Learner:
                         self._original = self.opening.original()
                 if self._original is not None:
                     rebind(session, self._original._sess)
-                    self.ready = None
+                    self.ready = self._worth = None
             self.idle = self.ready is None
             self.sampling.stop()
         self.place.note_refusal(reason)
@@ -219,13 +231,34 @@ class Learner:
             self._below.add(below)
             self.ready = ready
             self._count_anew()
-        from actcache.learn import totals
+        from actcache.learn import totals, worth
 
         totals.watch(ready)
+        self._worth = worth.of(ready)
 
-    def _count_anew(self) -> None:
+    def _go_back_unless_it_pays(self, session: Any, ready: Ready, worth: Worth) -> None:
+        """Go back to the original if the compiled model has stopped paying; it may come back once it pays again."""
+        from actcache.learn import set_aside, totals
+
+        if worth.is_due():
+            worth.look(totals.gained(ready))
+        if worth.paid:
+            worth.paid = False
+            set_aside.clear(self.place.root, ready)
+        if worth.problem is None:
+            return
+        original = self.opening.original()  # the calls go on meanwhile
+        with self.lock:
+            rebind(session, original._sess)
+            self._below.add(original._sess)
+            self.ready, self._worth, self._left = None, None, ready
+            if worth.times is None:  # other sessions of this process go back for the same reason
+                worth.times = set_aside.note(self.place.root, ready, worth.problem)
+            self._count_anew(worth.times)
+
+    def _count_anew(self, times: int = 0) -> None:
         self.sampling.seldom()
-        self.place.count_anew()
+        self.place.count_anew(times)
 
     # -- the thread's part ----------------------------------------------------------------------
 
@@ -247,6 +280,8 @@ class Learner:
                     self._count_anew()
                 if session is not None and self.place.has_news():
                     self._try(session)
+                if session is not None and self.ready is not None and self._worth is not None:
+                    self._go_back_unless_it_pays(session, self.ready, self._worth)
             else:
                 self.place.write_refusal()
         except Exception as error:
@@ -257,7 +292,7 @@ class Learner:
 
     def _try(self, session: Any) -> None:
         ready = self.place.ready()
-        if ready is None or ready == self.ready:
+        if ready is None or ready in (self.ready, self._left):
             return
         from actcache.learn.trial import trial
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from actcache.errors import InvalidOption, OutputError
-from actcache.learn import cache
+from actcache.learn import cache, set_aside
 from actcache.learn.prune import remove_model
 
 
@@ -29,7 +29,8 @@ def models(root: Path) -> list[dict[str, Any]]:
     Keys, of which none goes away: ``key``, ``name``, ``sources``; ``state``: ``learning``, ``compiled`` or
     ``refused``; ``reason``, ``refusals``, ``regions``; ``ratio``: measured time relative to the original's;
     ``reuse`` there; ``calls``: in the sample; ``attempts``; ``attempted``, ``compiled``: the time of
-    the last; ``bytes``: on disk; ``saved``: over all programs, or null; ``around``: options, versions and processor.
+    the last; ``bytes``: on disk; ``saved``: over all programs, or null; ``around``: options, versions and processor;
+    ``back``: why sessions went back to the original (``reason``, ``times``, ``time``), or null.
     """
     found = [_model(folder) for folder in _folders(root / "models")]
     return sorted((model for model in found if model is not None), key=lambda model: -model["attempted"])
@@ -115,6 +116,7 @@ def _model(folder: Path) -> dict[str, Any] | None:
         "bytes": cache.folder_size(folder),
         "saved": cache.read_json(folder / "saved.json"),
         "around": record.get("around", {}),
+        "back": set_aside.noted(folder, record.get("folder")),
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from actcache.learn import cache, identity, launch, process, settings
+from actcache.learn import cache, identity, launch, process, set_aside, settings
 from actcache.learn.chunks import Waiting, waiting
 from actcache.learn.opening import Opening
 from actcache.learn.sampling import Sampling
@@ -19,7 +19,7 @@ _GROWTH = 4
 #: An attempt is made with a part of the calls if they have taken long, or if the program ends; the part, and seconds.
 _EARLY, _SECONDS = 8, 5.0
 #: While a compiled model runs, calls are looked at again after so many.
-_AGAIN = 256
+_AGAIN, _MOST_DOUBLED = 256, 3
 #: The end of a program is an occasion, too, if the calls that wait took so long, over all its starts; or after so many.
 _WORTH_SECONDS, _WORTH_STARTS = 0.5, 64
 
@@ -101,7 +101,10 @@ class Place:
         if self._opening.path is not None and not identity.unchanged(answer.get("files", {})):
             return None
         self.refused = answer.get("state") == "refused"
-        return find_ready(self.root, answer["key"])
+        ready = find_ready(self.root, answer["key"])
+        if ready is not None and set_aside.is_out_of_use(cache.model_folder(self.root, ready.key), ready.folder):
+            return None
+        return ready
 
     def has_news(self) -> bool:
         """Whether something was answered since :meth:`ready` was asked."""
@@ -154,9 +157,13 @@ class Place:
             self._launch(sampling)
         return enough or slow
 
-    def count_anew(self) -> None:
-        """The session runs a compiled model, and records little: look again after so many calls more."""
-        self._next, self._launched_at, self._early = _AGAIN, 0, False
+    def count_anew(self, times: int = 0) -> None:
+        """The session records little now: look again after so many calls more.
+
+        Args:
+            times: How often it went back to the original; each time, twice the calls are asked for.
+        """
+        self._next, self._launched_at, self._early = _AGAIN << min(times, _MOST_DOUBLED), 0, False
 
     def compile_at_end(self, sampling: Sampling) -> bool:
         """Start the compiling process if the program ends and there are calls that nobody has looked at.

@@ -82,10 +82,10 @@ def _serve() -> None:
 
 
 def _write_totals() -> None:
-    with suppress(Exception):
-        from actcache.learn import totals
-
-        totals.write()
+    totals = sys.modules.get("actcache.learn.totals")  # loaded with the first compiled model
+    if totals is not None:
+        with suppress(Exception):
+            totals.write()
 
 
 def _end() -> None:

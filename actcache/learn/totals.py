@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from actcache.learn import cache, settings
+from actcache.learn import cache, settings, worth
 from actcache.learn.place import Ready
 
 #: What is added up, as ``actcache.stats()`` counts it per region.
@@ -31,6 +31,7 @@ def forget() -> None:
     _lock = threading.Lock()
     _watched.clear()
     _written.clear()
+    worth.forget()
 
 
 def now() -> dict[str, dict[str, float]]:
@@ -47,6 +48,12 @@ def now() -> dict[str, dict[str, float]]:
         mine = [region for region in regions.values() if region["fingerprint"] in ready.fingerprints]
         found[ready.key] = {name: sum(region[name] for region in mine) for name in COUNTS}
     return found
+
+
+def gained(ready: Ready) -> float:
+    """Return what a compiled model has saved in this process, less what that cost; seconds."""
+    counts = now().get(ready.key, {})
+    return counts.get("saved_seconds", 0.0) - counts.get("overhead_seconds", 0.0)
 
 
 def write() -> None:

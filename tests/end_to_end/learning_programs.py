@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,25 @@ def look(folder: Path) -> dict[str, Any]:
     for place in sorted((root / "places").iterdir()):
         job.run(root, place.name)
     return record(folder)
+
+
+def learn(folder: Path, run_first: Callable[[], None], is_wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Have a program's calls compiled, and return the record of the only model.
+
+    What a busy machine measures may speak against the compiled model, or for another one, so there are three tries.
+
+    Args:
+        folder: Where the program runs.
+        run_first: Runs it, with no cache folder.
+        is_wanted: Whether a compiled model is the wanted one, by its record.
+    """
+    for _ in range(3):
+        shutil.rmtree(folder / "cache", ignore_errors=True)
+        run_first()
+        found = look(folder)
+        if found["state"] == "compiled" and is_wanted(found):
+            break
+    return found
 
 
 def record(folder: Path) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from learning_programs import copy_learnt, look, record, run, saved, write_two_chains
+from learning_programs import copy_learnt, learn, look, record, run, saved, write_two_chains
 
 #: Calls in which the rows of one input repeat and those of the other never do.
 TRAFFIC = """
@@ -35,13 +34,14 @@ def enough_anew(found: dict[str, Any]) -> int:
 def once_learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("learnt_for_a")
     write_two_chains(folder / "model.onnx")
-    for _ in range(3):  # what a busy machine measures may speak for another choice
-        shutil.rmtree(folder / "cache", ignore_errors=True)
+
+    def run_first() -> None:
         done = run(TRAFFIC + "    for _ in range(16): call('a')\n", folder=folder)
         assert (done.returncode, done.stderr) == (0, "")
-        found = look(folder)
-        if found["state"] == "compiled" and cached_inputs(found) == {"a"}:
-            return folder
+
+    found = learn(folder, run_first, lambda found: cached_inputs(found) == {"a"})
+    if found["state"] == "compiled" and cached_inputs(found) == {"a"}:
+        return folder
     pytest.skip(f"the machine is too busy to measure on: {found['state']}, {found['reason']}")
 
 

@@ -13,7 +13,7 @@ from command_line import run
 from learnt_folders import add_model, add_session_left_alone, add_still_learning
 
 from actcache.commands.auto import auto_command
-from actcache.learn import cache
+from actcache.learn import cache, listing
 
 
 @pytest.fixture
@@ -124,3 +124,12 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = auto(tmp_path / "file" / "cache", "ls")
     assert result.exit_code != 0 and "Traceback" not in result.output and str(tmp_path / "file") in result.output
+
+
+def test_show_says_why_sessions_went_back(root: Path) -> None:
+    note = {"folder": "compiled-1", "reason": "the traffic repeats too little now", "times": 2, "time": 1.0}
+    cache.write_json(root / "models" / "aa11" / "back.json", note)
+    result = auto(root, "show", "aa11")
+    assert "went back to the original (2 times since it last paid): the traffic repeats too little now" in result.output
+    assert listing.find(root, "aa11")["back"] == note
+    assert "went back" not in auto(root, "show", "aa22").output
