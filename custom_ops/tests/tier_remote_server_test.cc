@@ -283,6 +283,10 @@ TEST_F(RemoteServerTest, ThreadsShareTheConnections) {
 // A child starts a thread of its own; ThreadSanitizer does not let it.
 #if !defined(__SANITIZE_THREAD__)
 TEST_F(RemoteServerTest, AChildHasConnectionsOfItsOwn) {
+#if defined(ACTCACHE_EMULATED)
+  GTEST_SKIP()
+      << "qemu stops where a child starts threads (qemu_plugin_vcpu_init_hook, seen in 7.2)";
+#endif
   const ServerProcess server;
   const auto tier = MakeTier(AtPort(server.port()));
   ExpectParentAndChildRead(*tier);
