@@ -68,6 +68,26 @@ class RegionLine(_Event, tag="region"):
     granularity: str
 
 
+class FetchedRow(msgspec.Struct, frozen=True):
+    """A row whose entry a tier had, whatever became of the row.
+
+    Attributes:
+        row: Its number.
+        tier: ``disk`` or ``remote``.
+        cost_ns: What computing it took; 0: not known.
+        age: Seconds since it was computed.
+        ttl: Seconds until it expires; -1: never.
+        trusted: False: another session made it, and it had to be compared first.
+    """
+
+    row: int
+    tier: str
+    cost_ns: int = 0
+    age: float = 0.0
+    ttl: float = -1.0
+    trusted: bool = True
+
+
 class LookupLine(_Event, tag="lookup"):
     """One lookup of one region; all rows of the call together.
 
@@ -82,6 +102,7 @@ class LookupLine(_Event, tag="lookup"):
         keys: The first 64 bits of every row's key as JSON, undecoded, for there are many:
             :func:`actcache.report.rows.decode_keys`. ``null`` for a row, or for all, that had none.
         ages: Seconds since each row's entry was stored; -1 for a row without one.
+        fetched: What tiers had; logs of earlier versions do not have it.
         namespace: None if the call was not looked up.
         bytes: Copied out of the store.
         hash_ns: Spent on making keys.
@@ -98,6 +119,7 @@ class LookupLine(_Event, tag="lookup"):
     now_ns: int = 0
     keys: msgspec.Raw = msgspec.Raw(b"null")
     ages: list[float] | None = None
+    fetched: list[FetchedRow] = []
     namespace: str | None = None
     bytes: int = 0
     hash_ns: int = 0

@@ -20,13 +20,14 @@ from actcache.audit.log import (
     DroppedLine,
     Event,
     EvictLine,
+    FetchedRow,
     LookupLine,
     PolicyLine,
     RegionLine,
     StartLine,
     StoreLine,
 )
-from actcache.audit.outcomes import COMPUTED, STORED
+from actcache.audit.outcomes import COMPUTED, STORED, TIERS
 from actcache.errors import UnsupportedAudit
 
 #: Knobs that say where records go and not what the cache does.
@@ -56,6 +57,7 @@ class Decision:
         cost_ns: What computing a row took.
         fetch_ns: What fetching a row takes.
         evicted: What left the store through the lookup and the store, sorted.
+        fetched: What tiers had, each with the first 64 bits of its key.
         contradiction: What cannot be true of its lines; None: nothing.
         time: Of its line, in seconds since 1970.
     """
@@ -71,6 +73,7 @@ class Decision:
     cost_ns: int = 0
     fetch_ns: int = 0
     evicted: list[Eviction] = field(default_factory=list)
+    fetched: list[tuple[FetchedRow, str]] = field(default_factory=list)
     contradiction: str | None = None
     time: float = 0.0
 
@@ -225,6 +228,8 @@ class _Reader:
         keys = None if names is None else [self._number(key) for key in names]
         decision = Decision(line.call, region, line.namespace, line.outcomes, keys, line.now_ns)
         decision.evicted, decision.time = self._left(), line.t
+        if names is not None:
+            decision.fetched = [(row, names[row.row]) for row in _fetched(line) if row.row < line.rows]
         self._open[line.call] = decision
         self._last[region] = decision
         self.history.steps.append(decision)
@@ -259,6 +264,15 @@ class _Reader:
 
     def _number(self, key: str) -> int:
         return self._numbers.setdefault(key, len(self._numbers))
+
+
+def _fetched(line: LookupLine) -> list[FetchedRow]:
+    """What tiers had. Logs of earlier versions have only the letters of the rows, and their ages."""
+    if line.fetched:
+        return line.fetched
+    ages = line.ages or [0.0] * line.rows
+    rows = zip(line.outcomes, ages, strict=True)
+    return [FetchedRow(row, TIERS[letter], age=age) for row, (letter, age) in enumerate(rows) if letter in TIERS]
 
 
 def first_equal(keys: list[int]) -> list[int]:

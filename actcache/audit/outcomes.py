@@ -59,6 +59,8 @@ KEPT: Final = {
     NOTHING: "not cacheable",
 }
 
+#: Rows whose result came out of a tier, which the log calls by this name.
+TIERS: Final = {DISK: "disk", REMOTE: "remote"}
 #: Rows whose result came from the cache.
 REUSED: Final = HIT + DUPLICATE + JOINED + DISK + REMOTE
 #: Of those, the ones whose result was copied out of the store.

@@ -20,7 +20,7 @@ from typing import Any
 from actcache.errors import InvalidOption, LibraryError
 
 #: Version of the control functions that this package was written for (``actcache_abi()``).
-ABI = 5
+ABI = 6
 
 #: Environment variable that names another build of the library.
 ENVIRONMENT = "ACTCACHE_LIBRARY"
@@ -170,6 +170,9 @@ def _declare(handle: ctypes.CDLL) -> None:
         function.restype = ctypes.c_size_t
     handle.actcache_replay.argtypes = [ctypes.c_char_p, ctypes.c_char_p, *(ctypes.c_uint64,) * 4, ctypes.c_int]
     handle.actcache_replay.restype = ctypes.c_int
+    names = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_uint64, ctypes.c_char_p)
+    handle.actcache_replay_fetched.argtypes = [*names, *(ctypes.c_uint64,) * 3, ctypes.c_int]
+    handle.actcache_replay_fetched.restype = ctypes.c_int
     handle.actcache_simulation_new.argtypes = [ctypes.c_uint64]
     handle.actcache_simulation_new.restype = ctypes.c_void_p
     handle.actcache_simulation_free.argtypes = [ctypes.c_void_p]

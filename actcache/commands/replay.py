@@ -37,22 +37,35 @@ Record both with
     multiple=True,
     help="The calls, as actcache.record wrote them. Repeatable.",
 )
+@click.option(
+    "--disk-path",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="The store on disk that the calls used. It is only read; what it no longer has is computed.",
+)
 @options.libraries
 @options.as_json
 @options.debug
 def replay_command(
-    audit: Path, model: Path, trace: Sequence[Path], libraries: Sequence[str], as_json: bool, debug: bool
+    audit: Path,
+    model: Path,
+    trace: Sequence[Path],
+    disk_path: Path | None,
+    libraries: Sequence[str],
+    as_json: bool,
+    debug: bool,
 ) -> None:
     """Make the calls of the audit log AUDIT again, and compare the decisions: hits, stores, evictions.
 
     The replay starts with an empty store and uses the log's configuration, times and costs. Outputs are compared with
-    those of the original model.
+    those of the original model. What came out of a tier in the log comes out of one again: of a store that the replay
+    fills, or of a copy of the one that --disk-path names.
     """
 
     def find() -> Mapping[str, Any]:
         from actcache.replay.replay import replay_audit
 
-        return replay_audit(audit, model, trace, libraries=libraries)
+        return replay_audit(audit, model, trace, libraries=libraries, disk_path=disk_path)
 
     respond(find, _show, as_json=as_json, debug=debug)
 

@@ -9,6 +9,7 @@ from typing import Any
 from actcache.audit.logged_decisions import ControlCall, Decision, History, RegionName, Step
 from actcache.audit.outcomes import (
     BYPASSED,
+    DISK,
     EXPIRED,
     HELD,
     HELD_AFTERWARDS,
@@ -16,6 +17,7 @@ from actcache.audit.outcomes import (
     JOINED,
     MISS,
     REFRESHED,
+    REMOTE,
     VERIFIED,
     became,
     kept,
@@ -168,6 +170,7 @@ class _Past:
 
     def __init__(self) -> None:
         self.held: set[int] = set()
+        self.fetched: set[int] = set()  # from tiers: memory may have taken it, or not
         self.complete = True  # nothing was invalidated, which names no keys
 
     def decision(self, step: Decision) -> None:
@@ -175,6 +178,8 @@ class _Past:
         if step.stored is not None and step.keys is not None:
             letters = zip(step.computed, step.stored, strict=False)
             self.held.update(step.keys[row] for row, letter in letters if letter in HELD_AFTERWARDS)
+        if step.keys is not None:
+            self.fetched.update(step.keys[row.row] for row, _ in step.fetched)
         self.held.difference_update(n for reason, n in step.evicted if reason not in ("expired", "replaced"))
 
     def change(self) -> None:
@@ -185,7 +190,7 @@ class _Past:
         if not self.complete or step.keys is None:
             return None
         for row, (letter, key) in enumerate(zip(step.outcomes, step.keys, strict=True)):
-            if letter in HELD and key not in self.held:
+            if letter in HELD and key not in self.held and key not in self.fetched:
                 return f"row {row} was found, but no line before says that it was stored"
             if letter == MISS and key in self.held and ("expired", key) not in step.evicted:
                 return f"row {row} was missed, but lines before say that it was stored, and none that it left"
@@ -224,6 +229,13 @@ def _by_knob(history: History, theirs: Decision, ours: Decision) -> str | None:
     """The knob that an outcome depends on, where only one kind of row has come to something else."""
     pairs = zip(theirs.outcomes, ours.outcomes, strict=True)
     one, two = next((a, b) for a, b in pairs if a.replace(JOINED, HIT) != b.replace(JOINED, HIT))
+    if one in (DISK, REMOTE):
+        return (
+            "the store that the replay asked does not have what came out of a tier: it is of a region that shares"
+            " nothing with other processes here, or it takes too much room"
+        )
+    if VERIFIED in (one, two) and theirs.fetched:
+        return "what came out of a tier was made by another session or machine, and was compared first"
     if VERIFIED in (one, two):
         share = history.config.get("verify_fraction")
         return f"hits were verified with another verify_fraction than the log's {share}, or before the log began"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from actcache.audit.logged_decisions import RECORDERS
 from actcache.base.library import call
 from actcache.errors import InvalidOption, InvalidSamples, UnsupportedAudit
 from actcache.passes.cuts.feeds import Feed
-from actcache.runs.requests import LoggedCall, LoggedControlCall, ReplayLog
+from actcache.runs.requests import Compiled, LoggedCall, LoggedControlCall, ReplayLog
 from actcache.runs.sessions import open_original, open_session, run_of, session_options
 from actcache.runs.trace_calls import Calls
 from actcache.serve import knobs, runtime
@@ -36,9 +36,11 @@ def replay_log(request: ReplayLog, _: Path) -> verify.Verification:
     proto = onnx.load_model(request.originals.base, load_external_data=False)
     calls = iter(zip(request.calls, Calls(proto, request.calls), strict=True))
     original = run_of(open_original(request.originals), request.originals)
-    sessions = _Sessions(request)
-    with _refused_by(request.audit):
+    sessions = LoggedSessions(request.compiled, request.originals.libraries)
+    with refused_by(request.audit):
         _configure(request.config)
+    if request.store is not None:
+        knobs.configure(disk_path=str(request.store))
     sessions.of(next(step.namespace for step in request.steps if isinstance(step, LoggedCall)))  # makes regions known
     knobs.configure(audit_max_bytes=_ONE_FILE, audit_files=0, audit_buffer_bytes=_BUFFER)
     knobs.configure(audit_path=str(request.record))
@@ -46,12 +48,14 @@ def replay_log(request: ReplayLog, _: Path) -> verify.Verification:
     varying: frozenset[int] | None = None
     for step in request.steps:
         if isinstance(step, LoggedControlCall):
-            with _refused_by(request.audit):
+            with refused_by(request.audit):
                 _change(step.what, step.arguments)
             continue
         path, feed = next(calls)
         for region, fingerprint, *numbers in step.regions:
             call("actcache_replay", region.encode(), fingerprint.encode(), *numbers)
+        for region, fingerprint, row, tier, *numbers in step.fetched:
+            call("actcache_replay_fetched", region.encode(), fingerprint.encode(), row, tier.encode(), *numbers)
         try:
             expected = original(feed)
             if varying is None:
@@ -65,27 +69,28 @@ def replay_log(request: ReplayLog, _: Path) -> verify.Verification:
     return report
 
 
-class _Sessions:
+class LoggedSessions:
     """A session of the compiled model for every namespace that is not a call's own."""
 
-    def __init__(self, request: ReplayLog) -> None:
-        self._request, self._per_call = request, request.compiled.per_call
+    def __init__(self, compiled: Compiled, libraries: Sequence[str]) -> None:
+        self._path, self._per_call, self._libraries = compiled.path, compiled.per_call, libraries
         self._by_namespace: dict[str | None, ort.InferenceSession] = {}
 
     def of(self, namespace: str | None) -> ort.InferenceSession:
+        """The session whose entries are of this namespace; None: not known."""
         wanted = None if self._per_call.namespace_input else namespace
         if wanted not in self._by_namespace:
             self._by_namespace[wanted] = self._open(wanted)
         return self._by_namespace[wanted]
 
     def _open(self, namespace: str | None) -> ort.InferenceSession:
-        options = session_options(self._request.originals.libraries)
+        options = session_options(self._libraries)
         if namespace is not None:
             options.add_session_config_entry("actcache.namespace", namespace)
         runtime.register(options)
         # Most logs are of actcache.InferenceSession, which states its model, so that equal regions share at once.
-        with stating(stated_model(self._request.compiled.path, options, {})):
-            return open_session(self._request.compiled.path, options)
+        with stating(stated_model(self._path, options, {})):
+            return open_session(self._path, options)
 
     def run(self, step: LoggedCall, feed: Feed) -> list[Any]:
         """Make a call, and return the outputs that the original has."""
@@ -100,7 +105,7 @@ class _Sessions:
 
 
 def _applies(knob: str) -> bool:
-    """Whether a replay has the knob as the log says: it writes a log of its own, and asks no tiers."""
+    """Whether a replay has the knob as the log says: it writes a log of its own, and its tier is one of its own."""
     return knob not in RECORDERS and not knob.startswith(("disk_", "remote_"))
 
 
@@ -125,7 +130,7 @@ def _change(what: str, arguments: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _refused_by(audit: str) -> Iterator[None]:
+def refused_by(audit: str) -> Iterator[None]:
     """What the library refuses here is what the log says."""
     try:
         yield

@@ -272,10 +272,12 @@ class LoggedCall(msgspec.Struct, frozen=True, tag=True):
     Attributes:
         regions: What decided in each of its regions: the arguments of ``actcache_replay`` in ``actcache.h``.
         namespace: Whose entries it looked for; None: not known.
+        fetched: What its regions had from tiers: the arguments of ``actcache_replay_fetched``.
         control: The word of the call (:data:`actcache.base.per_call.CONTROL_WORDS`).
     """
 
     regions: Sequence[tuple[str, str, int, int, int, int, int]]
+    fetched: Sequence[tuple[str, str, int, str, int, int, int, int]]
     namespace: str | None
     control: str
 
@@ -297,6 +299,7 @@ class ReplayLog(OfOriginals[Verification], frozen=True):
         steps: What happened; as many runs as there are calls.
         audit: What messages call the log.
         record: The file of the new log.
+        store: A disk store that has what came out of tiers; None: nothing did.
         tolerance: As for :class:`Verify`.
     """
 
@@ -307,7 +310,30 @@ class ReplayLog(OfOriginals[Verification], frozen=True):
     steps: Sequence[LoggedCall | LoggedControlCall]
     audit: str
     record: Path
+    store: Path | None
     tolerance: float | None
 
 
-AnyRequest = AskTypes | Measure | Verify | FindBatchBits | HashTrace | PlayTrace | ComputeFrontiers | ReplayLog
+class FillStore(OfOriginals[None], frozen=True):
+    """Make calls of an audit log, so that a disk store has what they compute.
+
+    Attributes:
+        compiled: The compiled model.
+        calls: The inputs of the calls.
+        steps: The calls.
+        config: The knobs at the beginning of the log.
+        audit: What messages call the log.
+        store: The folder of the store.
+    """
+
+    compiled: Compiled
+    calls: Sequence[Path]
+    steps: Sequence[LoggedCall]
+    config: Mapping[str, Any]
+    audit: str
+    store: Path
+
+
+AnyRequest = (
+    AskTypes | Measure | Verify | FindBatchBits | HashTrace | PlayTrace | ComputeFrontiers | FillStore | ReplayLog
+)

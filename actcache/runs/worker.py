@@ -14,6 +14,7 @@ from actcache.errors import ActcacheError
 from actcache.runs import requests
 from actcache.runs.client import ANSWER, ERRORS, FAILURE, FILE_REFUSED
 from actcache.runs.compute_frontiers import compute_frontiers
+from actcache.runs.fill_store import fill_store
 from actcache.runs.hash_trace import hash_trace
 from actcache.runs.measure_model import ask_types, measure
 from actcache.runs.play_trace import play_trace
@@ -25,6 +26,7 @@ TASKS: dict[type, Callable[[Any, Path], Any]] = {
     requests.AskTypes: ask_types,
     requests.FindBatchBits: find_batch_bits,
     requests.ComputeFrontiers: compute_frontiers,
+    requests.FillStore: fill_store,
     requests.HashTrace: hash_trace,
     requests.Measure: measure,
     requests.PlayTrace: play_trace,

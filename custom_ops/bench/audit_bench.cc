@@ -15,7 +15,7 @@ namespace {
 
 // A lookup whose rows were all found.
 std::vector<std::byte> LookupOf(std::size_t rows) {
-  std::vector<std::byte> bytes(LookupRecord::Bytes(rows, false), std::byte{'h'});
+  std::vector<std::byte> bytes(LookupRecord::Bytes(rows, 0, false), std::byte{'h'});
   LookupRecord record{};
   record.rows = rows;
   std::memcpy(bytes.data(), &record, sizeof(record));

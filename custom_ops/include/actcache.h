@@ -194,6 +194,16 @@ ACTCACHE_EXPORT int actcache_replay(const char* region, const char* fingerprint,
                                     uint64_t store_ns, uint64_t cost_ns, uint64_t fetch_ns,
                                     int passed);
 
+/* Says of the call that actcache_replay() was last called for that it had a value from a tier
+ * ("disk", "remote"): that of `row`, with its cost (0: not known), its age, and the nanoseconds
+ * until it expires (0: never). It was used, or compared first where it is not `trusted`. The call
+ * then asks the tiers of this process for the values that it is told of, and takes them as if they
+ * came from there; one that they do not have is computed. A replayed call writes nothing to tiers.
+ * Returns 0, or -1 if there is no such tier, or no such call that is still to come. */
+ACTCACHE_EXPORT int actcache_replay_fetched(const char* region, const char* fingerprint,
+                                            uint64_t row, const char* tier, uint64_t cost_ns,
+                                            uint64_t age_ns, uint64_t ttl_ns, int trusted);
+
 /* A store of its own that holds no values: what a budget would keep of a stream of requests,
  * decided as the store of the process decides. Null if there is no memory; one thread at a time. */
 struct actcache_simulation;

@@ -104,6 +104,25 @@ TEST_F(JsonLinesTest, ALookupTellsOfEachRow) {
             "\"lookup_ns\":2,\"wait_ns\":3,\"copy_ns\":4,\"saved_ns\":5}");
 }
 
+TEST_F(JsonLinesTest, ALookupTellsWhatTiersHad) {
+  LookupRecord record = Lookup();
+  record.rows = 1;
+  record.fetched = 2;
+  std::vector<std::byte> rest(13 + 2 * sizeof(FetchedRow));
+  std::memcpy(rest.data() + 12, "k", 1);
+  const FetchedRow rows[] = {{~std::uint64_t{0}, 7, 0, 12007, kNoAge, 1}, {5, 8, 1, 1, 2003, 0}};
+  std::memcpy(rest.data() + 13, rows, sizeof(rows));
+  Add(record, rest);
+  EXPECT_EQ(Take().at(1),
+            R"({"event":"lookup","t":T,"now_ns":6,"call":7,"region":0,"namespace":"","rows":1,)"
+            R"("outcomes":"k","keys":["0000000000000000"],"ages":[0.000],)"
+            R"("fetched":[{"row":7,"tier":"disk","cost_ns":18446744073709551615,"age":12.007,)"
+            R"("ttl":-1,"trusted":true},{"row":8,"tier":"remote","cost_ns":5,"age":0.001,)"
+            R"("ttl":2.003,"trusted":false}],)"
+            R"("bytes":18446744073709551615,"hash_ns":1,"lookup_ns":2,"wait_ns":3,"copy_ns":4,)"
+            R"("saved_ns":5})");
+}
+
 TEST_F(JsonLinesTest, ALookupThatPassedHasNoKeys) {
   LookupRecord record = Lookup();
   record.rows = 4;

@@ -195,6 +195,20 @@ TEST_F(PrefixPlanTest, ReadsBackWhatWasWritten) {
   EXPECT_TRUE(decoded_.any_miss());
 }
 
+TEST_F(PrefixPlanTest, ReadsBackTheSecondHalvesOfKeys) {
+  const KeyTail tails[4] = {KeyTail{{1, 1}}, KeyTail{{2, 2}}, KeyTail{{3, 3}}, KeyTail{{4, 4}}};
+  const KeyTail before_tails[2] = {KeyTail{{5, 5}}, KeyTail{{6, 6}}};
+  plan_.tails = tails;
+  plan_.before_tails = before_tails;
+  Encode();
+  ASSERT_EQ(Decode(), nullptr);
+  EXPECT_EQ(size_, sizeof(PlanHeader) + 4 * 33 + 2 * 32);
+  EXPECT_EQ(std::memcmp(decoded_.tails, tails, sizeof(tails)), 0);
+  EXPECT_EQ(std::memcmp(decoded_.before_tails, before_tails, sizeof(before_tails)), 0);
+  EXPECT_EQ(decoded_.before[1], before_[1]);
+  EXPECT_EQ(decoded_.flags[3], kVerify);
+}
+
 TEST_F(PrefixPlanTest, HasNothingBeforeItsUnitsWhereNothingWasFound) {
   plan_.length = 2;
   plan_.cached_rows = 0;

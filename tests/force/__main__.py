@@ -1,20 +1,23 @@
 """The long proof by force: ``python -m tests.force [--kills N] [--operations N] [--step N] [--seed N]``.
 
-A number of 0 leaves a part out.
+A number of 0 leaves a part out. The last line has the counts of all parts; after a failure, of those that were done.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from tests.force.budget import keep_busy
-from tests.force.faults import SORTS, count_operations, suffer_all
+from tests.force.faults import count_operations, suffer_all
 from tests.force.kills import kill_many
 from tests.force.programs import ForceError, missing
+from tests.force.progress import Progress
 
 
 def main() -> int:
@@ -27,21 +30,32 @@ def main() -> int:
     if absent := missing():
         print(f"{', '.join(absent)} is missing; run: custom_ops/build.py --tests", file=sys.stderr)
         return 2
+    parts: dict[str, Counter[str]] = {}
+    status = 0
     with tempfile.TemporaryDirectory(prefix="actcache-force-") as folder:
         try:
-            if options.kills:
-                print("kills, seed", options.seed, dict(kill_many(Path(folder, "killed"), options.kills, options.seed)))
-            if options.operations:
-                counts = keep_busy(Path(folder, "busy"), options.operations, options.seed)
-                print("operations, seed", options.seed, dict(counts))
-            if options.step:
-                operations = count_operations(Path(folder))
-                print("operations on files:", operations[SORTS[0]], "stores:", operations[SORTS[-1]])
-                print("faults", dict(suffer_all(Path(folder), operations, options.step)))
-        except ForceError as error:
-            print(f"python -m tests.force: {error}", file=sys.stderr)
-            return 1
-    return 0
+            _prove(Path(folder), options, parts)
+        except (ForceError, KeyboardInterrupt) as error:
+            print(f"python -m tests.force: {error or 'stopped'}", file=sys.stderr)
+            status = 1
+    print(json.dumps({"seed": options.seed, "sound": status == 0, **parts}), flush=True)
+    return status
+
+
+def _prove(folder: Path, options: argparse.Namespace, parts: dict[str, Counter[str]]) -> None:
+    """Does each part, and adds its counts."""
+    progress = Progress()
+    print("seed", options.seed, flush=True)
+    if options.kills:
+        parts["kills at random"] = kill_many(folder / "killed", options.kills, options.seed, progress)
+        print("kills at random:", dict(parts["kills at random"]), flush=True)
+    if options.operations:
+        parts["operations"] = keep_busy(folder / "busy", options.operations, options.seed, progress)
+        print("operations:", dict(parts["operations"]), flush=True)
+    if options.step:
+        operations = count_operations(folder)
+        parts["faults"] = suffer_all(folder, operations, options.step, progress)
+        print("faults:", dict(parts["faults"]), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.force.programs import WORKER, ForceError, check_store
+from tests.force.progress import Tell, silent
 from tests.force.usage import checked_usage
 
 PROCESSES = 4
@@ -15,7 +17,7 @@ PROCESSES = 4
 PERIOD = 0.01
 
 
-def keep_busy(store: Path, operations: int, seed: int) -> Counter[str]:
+def keep_busy(store: Path, operations: int, seed: int, progress: Tell = silent) -> Counter[str]:
     """Lets four processes make so many random calls together; counts what happened, and the most bytes that were taken.
 
     Raises:
@@ -38,6 +40,9 @@ def keep_busy(store: Path, operations: int, seed: int) -> Counter[str]:
             used = checked_usage(store, workers, f"seed {seed}: after {counts['looks']} looks")
             counts["most bytes"] = max(counts["most bytes"], used)
             counts["looks"] += 1
+            progress(
+                f"operations, {counts['looks']} looks at the folder; processes that are done", _done(workers), PROCESSES
+            )
             time.sleep(PERIOD)
         for worker in workers:
             said, problem = worker.communicate()
@@ -51,3 +56,7 @@ def keep_busy(store: Path, operations: int, seed: int) -> Counter[str]:
             worker.wait()
     counts["checked values"] += check_store(store, f"{operations} calls, seed {seed}")
     return counts
+
+
+def _done(workers: Sequence[subprocess.Popen[str]]) -> int:
+    return sum(worker.poll() is not None for worker in workers)

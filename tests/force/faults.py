@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.force.programs import FAULTS, PATIENCE, REFUSED, WORKER, ForceError, Neighbour, check_store
+from tests.force.progress import Tell, silent
 from tests.force.usage import state
 
 KINDS = ("ENOSPC", "EIO", "short")
@@ -38,6 +39,14 @@ class Fault:
     lasts: bool = False
     beside: bool = False
     stores: bool = False
+
+    @property
+    def count(self) -> str:
+        """What it counts as."""
+        if self.kind not in ENDS:
+            return "failed operations"
+        what = "stops" if self.kind == "stop" else "kills"
+        return f"{what} at {'stores' if self.stores else 'operations'}"
 
     def __str__(self) -> str:
         what = "store" if self.stores else "operation"
@@ -92,9 +101,14 @@ def suffer(folder: Path, fault: Fault) -> str:
     return expected[status]
 
 
-def suffer_all(folder: Path, operations: Mapping[Fault, int], step: int = 1) -> Counter[str]:
-    """Runs the script under every fault; counts what became of the runs."""
-    return Counter(suffer(folder, fault) for fault in every_fault(operations, step))
+def suffer_all(folder: Path, operations: Mapping[Fault, int], step: int = 1, progress: Tell = silent) -> Counter[str]:
+    """Runs the script under every fault; counts these, and what became of the runs."""
+    faults = list(every_fault(operations, step))
+    counts: Counter[str] = Counter({"operations on files": operations[SORTS[0]], "stores": operations[SORTS[-1]]})
+    for number, fault in enumerate(faults):
+        counts.update([suffer(folder, fault), fault.count])
+        progress("faults", number + 1, len(faults))
+    return counts
 
 
 def _script(folder: Path, store: Path, fault: Fault, neighbour: Neighbour | None) -> int:

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.force.programs import WORKER, ForceError, check_store
+from tests.force.progress import Tell, silent
 from tests.force.usage import checked_usage
 
 PROCESSES = 4
@@ -17,7 +18,7 @@ PROCESSES = 4
 CHECK_EVERY = 100
 
 
-def kill_many(store: Path, kills: int, seed: int) -> Counter[str]:
+def kill_many(store: Path, kills: int, seed: int, progress: Tell = silent) -> Counter[str]:
     """Keeps four processes at work on one store and kills one after the other; counts what happened.
 
     Raises:
@@ -34,6 +35,7 @@ def kill_many(store: Path, kills: int, seed: int) -> Counter[str]:
             chosen = moments.randrange(PROCESSES)
             counts.update(_kill(workers[chosen], seed, counts["kills"]))
             workers[chosen] = _start(store, moments)
+            progress("kills at random", counts["kills"], kills)
             if counts["kills"] % CHECK_EVERY == 0:
                 counts["checked values"] += check_store(store, f"{counts['kills']} kills, seed {seed}", quiet=False)
     finally:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,10 @@ from tests.force.budget import keep_busy
 from tests.force.faults import ENDS, SORTS, count_operations, every_fault, suffer_all
 from tests.force.kills import kill_many
 from tests.force.programs import FAULTS, REFUSED, WORKER, ForceError, check_store, missing
+from tests.force.progress import Progress
 from tests.force.usage import BUDGET, checked_usage, disk_usage
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason="the C++ tests are not built: custom_ops/build.py --tests")
 
@@ -28,6 +33,38 @@ def test_no_failing_file_operation_breaks_the_store(tmp_path: Path) -> None:
     faults = list(every_fault(operations, step=499))
     assert outcomes["killed"] == sum(fault.kind in ENDS for fault in faults) > 0
     assert outcomes["used"] + outcomes["refused"] + outcomes["killed"] == len(faults)
+    sorts = ("failed operations", "kills at operations", "kills at stores", "stops at operations", "stops at stores")
+    assert all(outcomes[sort] > 0 for sort in sorts) and sum(outcomes[sort] for sort in sorts) == len(faults)
+
+
+def test_the_last_line_counts_all_parts() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "tests.force",
+        "--kills",
+        "3",
+        "--operations",
+        "400",
+        "--step",
+        "997",
+        "--seed",
+        "5",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert counts["sound"] and counts["seed"] == 5
+    assert counts["kills at random"]["kills"] == 3
+    assert counts["operations"]["operations"] == 400 and counts["operations"]["looks"] > 0
+    assert counts["faults"]["kills at operations"] > 0
+
+
+def test_progress_is_told_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    Progress(period=3600)("kills", 1, 9)
+    assert capsys.readouterr().out == ""
+    Progress(period=0)("kills", 2, 9)
+    assert capsys.readouterr().out.startswith("kills: 2 of 9, ")
 
 
 @pytest.mark.parametrize(("number", "system"), [(0x6969, "NFS"), (0xFF534D42, "SMB"), (0x65735546, "FUSE")])

@@ -10,6 +10,7 @@ import pytest
 from audit_logs import line, lookup, region, start, store, write
 
 import actcache
+from actcache.audit.log import FetchedRow
 from actcache.audit.logged_decisions import ControlCall, Decision, History, read_history, runs
 from actcache.errors import UnsupportedAudit
 from actcache.replay.differences import Difference, calls_differ, first_difference
@@ -96,6 +97,16 @@ def test_where_the_log_goes_is_no_change(tmp_path: Path) -> None:
     ]
     changes = [step for step in history(tmp_path, [*LOG, *lines]).steps if isinstance(step, ControlCall)]
     assert [change.arguments for change in changes] == [{"budget_bytes": "1MiB"}]
+
+
+def test_what_tiers_had_is_read_from_logs_of_earlier_versions_too(tmp_path: Path) -> None:
+    member = [{"row": 0, "tier": "remote", "cost_ns": 9, "age": 1.5, "ttl": 3, "trusted": False}]
+    lines = [lookup(4, "v", [4], call=5, fetched=member), lookup(5, "khw", [5, 1, 6], call=6, ages=[2.5, 1, 3])]
+    steps = [step for step in history(tmp_path, [*LOG, *lines]).steps if isinstance(step, Decision)]
+    assert [step.fetched for step in steps[:-2]] == [[]] * 4
+    assert steps[-2].fetched == [(FetchedRow(0, "remote", 9, 1.5, 3, False), f"{4:016x}")]
+    early = [(FetchedRow(0, "disk", age=2.5), f"{5:016x}"), (FetchedRow(2, "remote", age=3), f"{6:016x}")]
+    assert steps[-1].fetched == early
 
 
 # -- comparing --------------------------------------------------------------------------------------------
@@ -210,3 +221,13 @@ def test_changes_of_another_models_regions_are_passed_over() -> None:
         _change(what, {"namespace": None, "region": "of another model", "fingerprint": None, "min_age_seconds": 0})
     with pytest.raises(actcache.InvalidOption, match="there is no knob"):
         _change("configure", {"budget": "1"})
+
+
+def test_a_row_that_a_tier_had_may_be_in_memory_afterwards(tmp_path: Path) -> None:
+    theirs = [*LOG, lookup(4, "k", [7], call=5), lookup(5, "h", [7], call=6)]
+    found = difference(tmp_path, theirs, [*LOG, lookup(4, "k", [7], call=5), lookup(5, "m", [7], call=6)])
+    assert found is not None and found.lookup == 6
+    assert "no line before says that it was stored" not in found.why
+    found = difference(tmp_path, theirs, [*LOG, lookup(4, "m", [7], call=5)])
+    assert found is not None and found.text == "row 0 was found on disk in the log, missed in the replay"
+    assert found.why.startswith("the store that the replay asked does not have what came out of a tier")

@@ -48,12 +48,22 @@ REQUESTS: list[requests.Request[Any]] = [
         SAMPLES,
         config={"budget_bytes": 1, "ttl_seconds": None},
         steps=[
-            requests.LoggedCall([("r", "f", 1, 2, 3, 4, 0)], namespace=None, control="use"),
+            requests.LoggedCall([("r", "f", 1, 2, 3, 4, 0)], [("r", "f", 0, "disk", 1, 2, 0, 1)], None, "use"),
             requests.LoggedControlCall("pin", {"region": "r"}),
         ],
         audit="log.jsonl",
         record=Path("new.jsonl"),
+        store=Path("store"),
         tolerance=1e-3,
+    ),
+    requests.FillStore(
+        ORIGINALS,
+        COMPILED,
+        SAMPLES,
+        [requests.LoggedCall([], [], "tenant", "use")],
+        config={"hash": "blake3"},
+        audit="log.jsonl",
+        store=Path("store"),
     ),
 ]
 ANSWERS: list[tuple[Any, Any]] = [

@@ -8,6 +8,7 @@
 #include "audit/outcomes.h"
 #include "base/clock.h"
 #include "base/json_text.h"
+#include "tier/tiers.h"
 
 #ifndef ACTCACHE_VERSION
 #error "the build defines ACTCACHE_VERSION"
@@ -18,6 +19,7 @@ namespace {
 
 // More than the names and punctuation of any line take, with all of its numbers.
 constexpr std::size_t kFixedPart = 640;
+constexpr std::size_t kFetchedPart = 192;  // likewise, of a FetchedRow
 
 std::uint64_t EpochOfSteadyClock() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -128,11 +130,36 @@ const std::string& JsonLines::NamespaceText(std::uint32_t number) {
   return namespaces_[number];
 }
 
+void JsonLines::AppendFetched(const std::byte* rows, std::size_t count) {
+  if (count == 0) return;
+  text_.Append(",\"fetched\":[");
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto row = ValueAt<FetchedRow>(rows, i);
+    text_.Append(i > 0 ? ",{\"row\":" : "{\"row\":");
+    text_.AppendNumber(row.row);
+    text_.Append(",\"tier\":\"");
+    text_.Append(Tiers::NameOf(row.tier));
+    text_.Append('"');
+    AppendMember("cost_ns", row.cost_ns);
+    text_.Append(",\"age\":");
+    text_.AppendDecimal(row.age_ms, 3);
+    text_.Append(",\"ttl\":");
+    if (row.ttl_ms == kNoAge) {
+      text_.Append("-1");
+    } else {
+      text_.AppendDecimal(row.ttl_ms, 3);
+    }
+    text_.Append(row.trusted != 0 ? ",\"trusted\":true}" : ",\"trusted\":false}");
+  }
+  text_.Append(']');
+}
+
 void JsonLines::Append(const LookupRecord& record, const std::byte* rest) {
   DescribeRegion(record.region, record.now_ns);
   const std::string& name_space = NamespaceText(record.name_space);
   const std::size_t per_row = 1 + LineText::kHex + 3 + LineText::kDecimal;
-  text_.Reserve(kFixedPart + name_space.size() + record.rows * (record.passed ? 1 : per_row));
+  text_.Reserve(kFixedPart + name_space.size() + record.rows * (record.passed ? 1 : per_row) +
+                record.fetched * kFetchedPart);
   AppendHead("lookup", record.now_ns);
   AppendMember("now_ns", record.now_ns);
   AppendMember("call", record.call);
@@ -165,6 +192,7 @@ void JsonLines::Append(const LookupRecord& record, const std::byte* rest) {
       }
     }
     text_.Append(']');
+    AppendFetched(outcomes + record.rows, record.fetched);
   }
   AppendMember("bytes", record.bytes);
   AppendMember("hash_ns", record.hash_ns);

@@ -52,6 +52,8 @@ class JsonLines {
   void DescribeRegion(std::uint32_t number, std::uint64_t now_ns);
   void AppendHead(std::string_view event, std::uint64_t now_ns);
   void AppendMember(std::string_view name, std::uint64_t value);
+  // `count` times FetchedRow.
+  void AppendFetched(const std::byte* rows, std::size_t count);
   const std::string& NamespaceText(std::uint32_t number);
 
   const Registry& registry_;

@@ -13,8 +13,19 @@ enum class RecordKind : std::uint8_t { kLookup, kStore, kEviction, kControl, kPo
 inline constexpr std::uint32_t kNoNamespace = 0xffffffff;
 inline constexpr std::uint32_t kNoAge = 0xffffffff;
 
+// A row whose entry a tier had, whatever became of the row.
+struct FetchedRow {
+  std::uint64_t cost_ns;  // what computing it took
+  std::uint32_t row;
+  std::uint32_t tier;     // its number
+  std::uint32_t age_ms;   // of the entry
+  std::uint32_t ttl_ms;   // until the entry expires; kNoAge: never
+  std::uint32_t trusted;  // 0: another session made it, and nobody has compared the two yet
+  std::uint32_t unused = 0;
+};
+
 // Followed, unless the call passed, by `rows` key prefixes (8 bytes each), ages in milliseconds or
-// kNoAge (4 bytes each), and outcomes (a letter each).
+// kNoAge (4 bytes each), and outcomes (a letter each); then by `fetched` times FetchedRow.
 struct LookupRecord {
   static constexpr RecordKind kKind = RecordKind::kLookup;
 
@@ -29,10 +40,11 @@ struct LookupRecord {
   std::uint64_t saved_ns;
   std::uint32_t region;
   std::uint32_t name_space;  // or kNoNamespace
+  std::uint32_t fetched;
   bool passed;
 
-  static std::size_t Bytes(std::uint64_t rows, bool passed) {
-    return sizeof(LookupRecord) + (passed ? 0 : rows * (8 + 4 + 1));
+  static std::size_t Bytes(std::uint64_t rows, std::uint64_t fetched, bool passed) {
+    return sizeof(LookupRecord) + (passed ? 0 : rows * (8 + 4 + 1) + fetched * sizeof(FetchedRow));
   }
 };
 

@@ -40,6 +40,7 @@ using actcache::Selectors;
 using actcache::Simulation;
 using actcache::SteadyNow;
 using actcache::Store;
+using actcache::Tiers;
 
 __attribute__((constructor)) void OnLoad() noexcept { actcache::InstallForkHandlers(); }
 
@@ -66,7 +67,7 @@ std::string Described(const Selectors& selectors) {
          ",\"min_age_seconds\":" + std::string(static_cast<const char*>(age), end) + "}";
 }
 
-constexpr int kAbi = 5;
+constexpr int kAbi = 6;
 
 // A fixed buffer, so that reporting "out of memory" needs none.
 thread_local char last_error[1024] = "";
@@ -161,9 +162,30 @@ int actcache_replay(const char* region, const char* fingerprint, std::uint64_t l
       throw actcache::ConfigError("actcache_replay: the region or the fingerprint is null");
     }
     if (!actcache::AppendLogged(Registry::Process(), region, fingerprint,
-                                {lookup_ns, store_ns, cost_ns, fetch_ns, passed != 0})) {
+                                {lookup_ns, store_ns, cost_ns, fetch_ns, passed != 0, {}})) {
       throw actcache::ConfigError(std::string("actcache: no session has had a region \"") + region +
                                   "\" of the fingerprint " + fingerprint);
+    }
+    return 0;
+  });
+}
+
+int actcache_replay_fetched(const char* region, const char* fingerprint, std::uint64_t row,
+                            const char* tier, std::uint64_t cost_ns, std::uint64_t age_ns,
+                            std::uint64_t ttl_ns, int trusted) {
+  return Guard(-1, [&] {
+    std::size_t number = 0;
+    while (number < actcache::kMostTiers && std::string_view(tier) != Tiers::NameOf(number)) {
+      ++number;
+    }
+    if (number == actcache::kMostTiers) {
+      throw actcache::ConfigError(std::string("actcache: there is no tier \"") + tier + '"');
+    }
+    if (!Registry::Process().AppendFetched(
+            region, fingerprint,
+            {static_cast<std::size_t>(row), number, cost_ns, age_ns, ttl_ns, trusted != 0})) {
+      throw actcache::ConfigError(std::string("actcache: no call of region \"") + region +
+                                  "\" is to be replayed");
     }
     return 0;
   });

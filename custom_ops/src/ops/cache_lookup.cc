@@ -164,11 +164,16 @@ void CacheLookup::Search(Call& call, std::uint64_t start_ns, SingleFlight& fligh
 }
 
 void CacheLookup::SearchTiers(Call& call, LookupRules& rules) const {
-  // A replay has the decisions of its log, and tiers are no part of that.
-  if (call.recorded || rules.refresh) return;
-  call.tiers.Run(region_, *call.name_space, rules.limits, call.match, call.tails);
+  if (rules.refresh) return;
+  const UnitNames names{call.keys, call.tails, call.units.cut->chained() ? call.units.length : 0};
+  if (call.recorded) {
+    call.tiers.RunLogged(region_, *call.name_space, rules, call.match, names,
+                         call.recorded->fetched);
+  } else {
+    call.tiers.Run(region_, *call.name_space, rules, call.match, names);
+  }
   if (call.tiers.entries().empty()) return;
-  rules.limits.now_ns = SteadyNow();
+  if (!call.recorded) rules.limits.now_ns = SteadyNow();
   rules.beside = &call.tiers.entries();
   call.match = FindUnits(Store::Process(), call.keys, call.units, attributes_.output_types, rules);
   call.now_ns = rules.limits.now_ns;
@@ -245,7 +250,9 @@ void CacheLookup::Audit(Call& call) const {
   call.number = log.NextCall();
   if (call.number == 0) return;
   const Match& match = call.match;
-  const AuditLog::Slot<LookupRecord> slot(log, LookupRecord::Bytes(call.units.count, call.passes));
+  const std::size_t fetched = call.tiers.fetched().size();
+  const AuditLog::Slot<LookupRecord> slot(
+      log, LookupRecord::Bytes(call.units.count, fetched, call.passes));
   if (!slot) return;
   slot->now_ns = call.now_ns;
   slot->call = call.number;
@@ -258,6 +265,7 @@ void CacheLookup::Audit(Call& call) const {
   slot->saved_ns = match.saved_ns;
   slot->region = region_.number;
   slot->name_space = call.name_space.value_or(kNoNamespace);
+  slot->fetched = static_cast<std::uint32_t>(fetched);
   slot->passed = call.passes;
   if (call.passes) return;
   WriteRowOutcomes(match, call.keys, call.first_sources, call.tiers, call.refreshes(), call.now_ns,
@@ -288,6 +296,7 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& 
   CallPlan plan;
   KeyTails missing_tails;
   Keys before;
+  KeyTails before_tails;
   plan.shape = call.shape;
   plan.region = region_.number;
   plan.origin = keying_.origin();
@@ -304,15 +313,19 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& 
     plan.sources = call.match.sources.data();
     plan.flags = call.match.missing_flags.data();
     for (const std::uint32_t unit : call.match.missing) {
-      if (!call.tails.empty()) missing_tails.push_back(call.tails[unit]);
+      // Without them nothing goes to tiers: a replay leaves them as they are.
+      if (!call.tails.empty() && !call.recorded) missing_tails.push_back(call.tails[unit]);
     }
     if (!missing_tails.empty()) plan.tails = missing_tails.data();
     if (plan.kind == PlanKind::kPrefix && plan.cached_rows > 0) {
       const std::size_t found = plan.cached_rows / plan.batch();
       for (std::size_t row = 0; row < plan.batch(); ++row) {
-        before.push_back(call.keys[row * plan.length + found - 1]);
+        const std::size_t unit = row * plan.length + found - 1;
+        before.push_back(call.keys[unit]);
+        if (plan.tails != nullptr) before_tails.push_back(call.tails[unit]);
       }
       plan.before = before.data();
+      if (plan.tails != nullptr) plan.before_tails = before_tails.data();
     }
   }
   const KernelIo::Output output =

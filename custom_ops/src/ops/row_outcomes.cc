@@ -27,11 +27,14 @@ LookupOutcome OutcomeOf(const Match& match, const Sources& first, const TierSear
   return (flags & kExpired) != 0 ? LookupOutcome::kExpired : LookupOutcome::kMiss;
 }
 
+std::uint32_t Milliseconds(std::uint64_t ns) {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(ns / 1'000'000, kNoAge - 1));
+}
+
 std::uint32_t AgeOf(const Match& match, std::uint64_t now_ns, std::size_t row) {
   const RowSource source = match.sources[row];
   if (!source.cached()) return kNoAge;
-  const std::uint64_t ms = match.hits[source.index()]->AgeAtMost(now_ns) / 1'000'000;
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(ms, kNoAge - 1));
+  return Milliseconds(match.hits[source.index()]->AgeAtMost(now_ns));
 }
 
 }  // namespace
@@ -47,6 +50,17 @@ void WriteRowOutcomes(const Match& match, const Keys& keys, const Sources& first
     const std::uint32_t age = AgeOf(match, now_ns, row);
     std::memcpy(ages + 4 * row, &age, 4);
     outcomes[row] = static_cast<std::byte>(OutcomeOf(match, first, tiers, refresh, row));
+  }
+  std::byte* fetched = outcomes + rows;
+  for (const FetchedUnit& unit : tiers.fetched()) {
+    const FetchedRow row{unit.cost_ns,
+                         static_cast<std::uint32_t>(unit.unit),
+                         static_cast<std::uint32_t>(unit.tier),
+                         Milliseconds(unit.age_ns),
+                         unit.ttl_ns == 0 ? kNoAge : Milliseconds(unit.ttl_ns),
+                         unit.trusted ? 1U : 0U};
+    std::memcpy(fetched, &row, sizeof(row));
+    fetched += sizeof(row);
   }
 }
 

@@ -20,7 +20,7 @@ inline bool Joined(const Match& match, const Sources& first, std::size_t row) {
 }
 
 // Fills what follows a LookupRecord: for each row its key's prefix, the age of its entry at
-// `now_ns`, and its outcome. `rest` has room for all of them.
+// `now_ns`, and its outcome; and what tiers had. `rest` has room for all of them.
 void WriteRowOutcomes(const Match& match, const Keys& keys, const Sources& first,
                       const TierSearch& tiers, bool refresh, std::uint64_t now_ns, std::byte* rest);
 

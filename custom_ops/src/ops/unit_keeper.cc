@@ -91,6 +91,7 @@ void UnitKeeper::See(Work& work, std::size_t unit, std::size_t followers) const 
   if (!work.before) return Finish(work, unit, Outcome::kRefused);
   Draft draft = Reserve(work, unit, followers);
   if (!draft) {
+    Publish(work);  // tiers get a chain in its order, too
     const bool present = draft.rejection() == Rejection::kPresent;
     Finish(work, unit, present ? Outcome::kPresent : Outcome::kRefused);
     return GoOnBehind(work, unit);
@@ -140,6 +141,16 @@ void UnitKeeper::Finish(Work& work, std::size_t unit, Outcome outcome) const {
   }
 }
 
+std::optional<TierKey> UnitKeeper::BeforeOf(const Call& call, std::size_t unit) {
+  if (!call.cut.chained()) return std::nullopt;
+  const CallPlan& plan = call.plan;
+  const std::size_t length = plan.missing / plan.batch();
+  if (unit % length != 0) return TierKeyOf(plan.keys[unit - 1], plan.tails[unit - 1]);
+  if (plan.before == nullptr) return std::nullopt;
+  const std::size_t row = unit / length;
+  return TierKeyOf(plan.before[row], plan.before_tails[row]);
+}
+
 void UnitKeeper::PutToTiers(const Call& call, const ComputedUnits& units, std::size_t unit,
                             const Parallel& parallel) const {
   Tiers& tiers = Tiers::Process();
@@ -155,6 +166,7 @@ void UnitKeeper::PutToTiers(const Call& call, const ComputedUnits& units, std::s
   fields.made_ns = UnixNow();
   fields.expires_ns = ttl_ns_ == 0 ? 0 : fields.made_ns + ttl_ns_;
   fields.cost_ns = call.cost.recompute_ns;
+  fields.before = BeforeOf(call, unit);
   tiers.Put(
       &region_.tiers, fields, units.specs(unit),
       [&](Record* record) {

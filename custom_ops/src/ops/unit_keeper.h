@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "audit/outcomes.h"
@@ -13,6 +14,7 @@
 #include "policy/region_policy.h"
 #include "region/registry.h"
 #include "store/draft.h"
+#include "tier/tiers.h"
 #include "units/call_plan.h"
 #include "units/computed_units.h"
 #include "units/cut.h"
@@ -61,6 +63,8 @@ class UnitKeeper {
   void Publish(Work& work) const;
   // What became of a unit that was to be stored.
   void Finish(Work& work, std::size_t unit, Outcome outcome) const;
+  // What a unit follows outside of the process. REQUIRES: its key has a second half.
+  static std::optional<TierKey> BeforeOf(const Call& call, std::size_t unit);
   // Writes it to the tiers, if there are any. REQUIRES: its key has a second half.
   void PutToTiers(const Call& call, const ComputedUnits& units, std::size_t unit,
                   const Parallel& parallel) const;

@@ -13,6 +13,16 @@
 
 namespace actcache {
 
+// A unit whose entry a tier had, and what decides what becomes of the entry.
+struct FetchedUnit {
+  std::size_t unit = 0;
+  std::size_t tier = 0;       // its number
+  std::uint64_t cost_ns = 0;  // what computing it took
+  std::uint64_t age_ns = 0;
+  std::uint64_t ttl_ns = 0;  // until it expires; 0: never
+  bool trusted = true;       // false: made by a session that nobody has compared with this one yet
+};
+
 // All that a call's decisions depend on, other than its inputs, the settings and what is stored.
 struct LoggedCall {
   std::uint64_t lookup_ns = 0;  // when the store was asked for its rows
@@ -20,6 +30,7 @@ struct LoggedCall {
   std::uint64_t cost_ns = 0;    // of a row that is stored
   std::uint64_t fetch_ns = 0;
   bool passed = false;  // nothing was looked up
+  std::vector<FetchedUnit> fetched;
 };
 
 // Thread-safe. REQUIRES: calls that are recorded are made one after the other.
@@ -29,6 +40,14 @@ class LoggedCalls {
     const MutexLock lock(&mutex_);
     calls_.push_back(call);
     used_.store(true, std::memory_order_release);
+  }
+
+  // Adds to the last call. False if there is none that is still to come.
+  bool AppendFetched(const FetchedUnit& unit) {
+    const MutexLock lock(&mutex_);
+    if (next_ == calls_.size()) return false;
+    calls_.back().fetched.push_back(unit);
+    return true;
   }
 
   // The lookup: the next call is the current one. Nothing if there is none: the call is a live one.

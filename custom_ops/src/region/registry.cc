@@ -48,6 +48,13 @@ bool Registry::AppendLogged(const std::string& id, const std::string& fingerprin
   return true;
 }
 
+bool Registry::AppendFetched(const std::string& id, const std::string& fingerprint,
+                             const FetchedUnit& unit) {
+  const MutexLock lock(&mutex_);
+  const auto found = by_name_.find({id, fingerprint});
+  return found != by_name_.end() && found->second->logged.AppendFetched(unit);
+}
+
 void Registry::LockForFork() const ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   mutex_.Lock();
   namespaces_.LockForFork();

@@ -118,6 +118,9 @@ class Registry {
 
   // False if there is no such region.
   bool AppendLogged(const std::string& id, const std::string& fingerprint, const LoggedCall& call);
+  // Adds to the last call that was appended. False if there is none, or if it was made already.
+  bool AppendFetched(const std::string& id, const std::string& fingerprint,
+                     const FetchedUnit& unit);
 
   // For host/fork.h: hold all locks around fork(); what a child counts and weighs starts anew.
   void LockForFork() const;

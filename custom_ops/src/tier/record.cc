@@ -119,7 +119,10 @@ Record Record::Make(const RecordFields& fields, const TensorSpec* specs,
   }
   record.bytes_ = std::move(buffer);
   try {
-    if (record.Parse() == nullptr) return record;
+    if (record.Parse() == nullptr) {
+      record.Follow(fields.before);
+      return record;
+    }
   } catch (...) {
     // No memory for what it says of itself.
   }

@@ -21,6 +21,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -49,6 +50,8 @@ struct RecordFields {
   std::uint64_t made_ns = 0;     // UnixNow()
   std::uint64_t expires_ns = 0;  // UnixNow(); 0: never
   std::uint64_t cost_ns = 0;     // what computing it took
+  // Of a unit of a chain: what it follows, without which it is of no use. Not in the bytes.
+  std::optional<TierKey> before;
 };
 
 // Nanoseconds since 1970, by the machine's clock, which may be set back.
@@ -78,6 +81,7 @@ class Record {
   std::size_t size() const noexcept { return bytes_.size(); }
 
   const RecordFields& fields() const noexcept { return fields_; }
+  void Follow(const std::optional<TierKey>& before) noexcept { fields_.before = before; }
   std::size_t tensor_count() const noexcept { return specs_.size(); }
   // REQUIRES: i < tensor_count().
   const TensorSpec& spec(std::size_t i) const noexcept { return specs_[i]; }

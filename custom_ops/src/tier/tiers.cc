@@ -93,36 +93,62 @@ void Tiers::Get(RegionUse* region, const TierKey* keys, std::size_t count,
   if (tiers == nullptr || count == 0) return;
   const std::uint64_t deadline_ns = SteadyNow() + PatienceFor(count, recompute_ns);
   try {
-    std::vector<TierKey> wanted(keys, keys + count);
-    std::vector<std::size_t> places(count);
-    for (std::size_t i = 0; i < count; ++i) places[i] = i;
+    Wanted wanted(keys, count);
     for (const std::shared_ptr<Attached>& one : *tiers) {
-      if (wanted.empty()) break;
+      const std::size_t asked = wanted.keys.size();
+      if (asked == 0) break;
       one->queue.Start();
       if (!one->tier->available() || !region->Asks(one->number, one->times, recompute_ns)) continue;
-      std::vector<Record> records(wanted.size());
-      const std::uint64_t start = SteadyNow();
-      one->tier->GetOfSize(wanted.data(), wanted.size(), region->bytes(), deadline_ns,
-                           records.data());
-      const std::uint64_t elapsed = SteadyNow() - start;
-      std::size_t bytes = 0;
-      std::size_t hits = 0;
-      std::size_t left = 0;
-      for (std::size_t i = 0; i < records.size(); ++i) {
-        if (!records[i]) {
-          wanted[left] = wanted[i];
-          places[left++] = places[i];
-          continue;
-        }
-        ++hits;
-        bytes += records[i].size();
-        region->Seen(records[i].size(), records[i].fields().cost_ns);
-        found[places[i]] = {std::move(records[i]), one->number};
-      }
-      one->times.Add(records.size(), hits, bytes, elapsed);
-      region->Asked(one->number, records.size(), hits);
-      wanted.resize(left);
-      places.resize(left);
+      const Answer answer = Ask(one.get(), region->bytes(), deadline_ns, &wanted, found);
+      one->times.Add(asked, answer.hits, answer.bytes, answer.elapsed_ns);
+      region->Asked(one->number, asked, answer.hits);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      const Record& record = found[i].record;
+      if (record) region->Seen(record.size(), record.fields().cost_ns);
+    }
+  } catch (...) {
+    // No memory: what was found so far is found.
+  }
+}
+
+Tiers::Wanted::Wanted(const TierKey* keys_in, std::size_t count)
+    : keys(keys_in, keys_in + count), places(count) {
+  for (std::size_t i = 0; i < count; ++i) places[i] = i;
+}
+
+Tiers::Answer Tiers::Ask(Attached* one, std::size_t expected_bytes, std::uint64_t deadline_ns,
+                         Wanted* wanted, Found* found) {
+  Answer answer;
+  std::vector<Record> records(wanted->keys.size());
+  const std::uint64_t start = SteadyNow();
+  one->tier->GetOfSize(wanted->keys.data(), records.size(), expected_bytes, deadline_ns,
+                       records.data());
+  answer.elapsed_ns = SteadyNow() - start;
+  std::size_t left = 0;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (!records[i]) {
+      wanted->keys[left] = wanted->keys[i];
+      wanted->places[left++] = wanted->places[i];
+      continue;
+    }
+    ++answer.hits;
+    answer.bytes += records[i].size();
+    found[wanted->places[i]] = {std::move(records[i]), one->number};
+  }
+  wanted->keys.resize(left);
+  wanted->places.resize(left);
+  return answer;
+}
+
+void Tiers::Fetch(const TierKey* keys, std::size_t count, Found* found) noexcept {
+  const std::shared_ptr<const List> tiers = list();
+  if (tiers == nullptr) return;
+  try {
+    Wanted wanted(keys, count);
+    for (const std::shared_ptr<Attached>& one : *tiers) {
+      if (wanted.keys.empty()) break;
+      Ask(one.get(), /*expected_bytes=*/0, SteadyNow() + kPatienceNs, &wanted, found);
     }
   } catch (...) {
     // No memory: what was found so far is found.

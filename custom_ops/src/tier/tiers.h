@@ -54,6 +54,9 @@ class Tiers {
   void Get(RegionUse* region, const TierKey* keys, std::size_t count, std::uint64_t recompute_ns,
            Found* found) noexcept;
 
+  // Asks all tiers, whether or not it is worth it, for as long as it takes: for a replay.
+  void Fetch(const TierKey* keys, std::size_t count, Found* found) noexcept;
+
   // Writes the payloads of a record that was made for the specs.
   using Fill = std::function<void(Record* record)>;
   // Writes a value, soon, to those tiers that are worth it. `fields` says what computing it took.
@@ -106,6 +109,21 @@ class Tiers {
     }
   };
   using List = std::vector<std::shared_ptr<Attached>>;
+
+  // What a call still asks for.
+  struct Wanted {
+    Wanted(const TierKey* keys_in, std::size_t count);
+    std::vector<TierKey> keys;
+    std::vector<std::size_t> places;  // theirs, in what the call asked for
+  };
+  struct Answer {
+    std::size_t hits = 0;
+    std::size_t bytes = 0;  // of all hits
+    std::uint64_t elapsed_ns = 0;
+  };
+  // Asks one tier, sets found at the places of what it has, and leaves the rest in `wanted`.
+  static Answer Ask(Attached* one, std::size_t expected_bytes, std::uint64_t deadline_ns,
+                    Wanted* wanted, Found* found);
 
   std::shared_ptr<const List> list() const noexcept ACTCACHE_EXCLUDES(mutex_);
   void SetList(std::shared_ptr<const List> list) noexcept ACTCACHE_EXCLUDES(mutex_);

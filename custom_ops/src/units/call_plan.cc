@@ -9,7 +9,7 @@ namespace actcache {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x504c4341;  // "ACLP"
-constexpr std::uint16_t kVersion = 8;
+constexpr std::uint16_t kVersion = 9;
 
 static_assert(std::is_trivially_copyable_v<Key> && sizeof(Key) == 16);
 static_assert(std::is_trivially_copyable_v<KeyTail> && sizeof(KeyTail) == 16);
@@ -31,8 +31,8 @@ std::size_t BeforeCount(const Described& plan) {
 template <typename Described>
 std::size_t SizeOf(const Described& plan, bool tails) {
   return sizeof(PlanHeader) + plan.missing * (sizeof(Key) + sizeof(std::uint8_t)) +
-         (tails ? plan.missing * sizeof(KeyTail) : 0) + BeforeCount(plan) * sizeof(Key) +
-         SourceCount(plan) * sizeof(RowSource);
+         (tails ? (plan.missing + BeforeCount(plan)) * sizeof(KeyTail) : 0) +
+         BeforeCount(plan) * sizeof(Key) + SourceCount(plan) * sizeof(RowSource);
 }
 
 // The same number of blocks is found in every row, and the others are missing.
@@ -147,6 +147,11 @@ void EncodePlan(const CallPlan& plan, std::byte* out) {
   if (const std::size_t before = BeforeCount(plan) * sizeof(Key); before > 0) {
     std::memcpy(out, plan.before, before);
     out += before;
+    if (plan.tails != nullptr) {
+      static_assert(sizeof(Key) == sizeof(KeyTail));
+      std::memcpy(out, plan.before_tails, before);
+      out += before;
+    }
   }
   if (const std::size_t sources = SourceCount(plan) * sizeof(RowSource); sources > 0) {
     std::memcpy(out, plan.sources, sources);
@@ -186,6 +191,11 @@ const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t r
   const std::size_t before = BeforeCount(header);
   plan->before = before > 0 ? reinterpret_cast<const Key*>(sources) : nullptr;
   sources += before * sizeof(Key);
+  plan->before_tails = nullptr;
+  if (before > 0 && header.tails != 0) {
+    plan->before_tails = reinterpret_cast<const KeyTail*>(sources);
+    sources += before * sizeof(KeyTail);
+  }
   const std::size_t count = SourceCount(header);
   plan->length = header.length;
   plan->tail = header.tail;

@@ -103,6 +103,7 @@ struct CallPlan {
   // Of kPrefix, the key of the last unit found in each row of the batch; null if nothing was found,
   // or nothing is missing.
   const Key* before = nullptr;
+  const KeyTail* before_tails = nullptr;  // as many; null as `before` or `tails` is
   const RowSource* sources = nullptr;   // `rows` of them if missing > 0, else none; not of kPrefix
   const std::uint8_t* flags = nullptr;  // `missing` of them: MissingFlags
 

@@ -39,6 +39,9 @@ std::size_t SizeOf(std::uint64_t number) {
   return number % 4 == 3 ? kLarge + random % kLarge : 200 + random % 20'000;
 }
 
+// Of a read beside a process that is stopped, as a call's.
+constexpr std::uint64_t kDeadlineNs = 50'000'000;
+
 struct Counts {
   std::uint64_t hits = 0;
   std::uint64_t puts = 0;
@@ -56,8 +59,11 @@ void PutOne(DiskTier* tier, std::uint64_t number, Counts* counts,
 }
 
 // Whether it is there. Ends the process if it is not what was put there.
-bool Find(DiskTier* tier, std::uint64_t number, Counts* counts) {
-  const Record found = GetOne(tier, number);
+bool Find(DiskTier* tier, std::uint64_t number, Counts* counts,
+          std::uint64_t deadline_ns = ~std::uint64_t{0}) {
+  const TierKey key = TestKey(number);
+  Record found;
+  tier->Get(&key, 1, deadline_ns, &found);
   if (!found) return false;
   if (!IsTestValue(found, number) || found.spec(0).bytes != SizeOf(number)) {
     std::fprintf(stderr, "value %llu is wrong\n", static_cast<unsigned long long>(number));
@@ -161,7 +167,7 @@ void Watch(DiskTier* tier) {
     Counts counts;
     for (std::uint64_t number = 0; number < 12; ++number) {
       const std::uint64_t begin = SteadyNow();
-      Find(tier, number, &counts);
+      Find(tier, number, &counts, begin + kDeadlineNs);
       longest_ns = std::max(longest_ns, SteadyNow() - begin);
     }
     std::printf("%llu\n", static_cast<unsigned long long>(longest_ns / 1'000'000));

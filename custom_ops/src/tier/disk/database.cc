@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "base/clock.h"
+
 namespace actcache {
 namespace {
 
@@ -53,6 +55,13 @@ bool DiskFailed(sqlite3* handle, int file_of) noexcept {
 // so each sleep is cut to this, and what is wanted fails as busy.
 constexpr int kLongestSleepUs = 20;
 
+// WaitLimit's. A sleep takes longer than it should on a busy machine, and a hundred of them add up.
+thread_local std::uint64_t wait_until_ns = ~std::uint64_t{0};
+
+bool MayWait() noexcept {
+  return wait_until_ns == ~std::uint64_t{0} || SteadyNow() < wait_until_ns;
+}
+
 // The system's files with shorter sleeps; null if there is no memory.
 const char* FilesWithShortSleeps() noexcept {
   static const bool made = [] {
@@ -62,7 +71,7 @@ const char* FilesWithShortSleeps() noexcept {
     files.zName = "actcache";
     files.pNext = nullptr;
     files.xSleep = [](sqlite3_vfs*, int microseconds) {
-      usleep(static_cast<useconds_t>(std::min(microseconds, kLongestSleepUs)));
+      if (MayWait()) usleep(static_cast<useconds_t>(std::min(microseconds, kLongestSleepUs)));
       return microseconds;
     };
     return sqlite3_vfs_register(&files, /*makeDflt=*/0) == SQLITE_OK;
@@ -72,12 +81,18 @@ const char* FilesWithShortSleeps() noexcept {
 
 // While another connection holds what is wanted. SQLite's own handler would take the short sleeps.
 int WaitOneMillisecond(void* most, int times) noexcept {
-  if (times >= static_cast<int>(reinterpret_cast<std::intptr_t>(most))) return 0;
+  if (times >= static_cast<int>(reinterpret_cast<std::intptr_t>(most)) || !MayWait()) return 0;
   usleep(1000);
   return 1;
 }
 
 }  // namespace
+
+WaitLimit::WaitLimit(std::uint64_t deadline_ns) noexcept : before_ns_(wait_until_ns) {
+  wait_until_ns = deadline_ns;
+}
+
+WaitLimit::~WaitLimit() { wait_until_ns = before_ns_; }
 
 bool DatabaseError::busy() const noexcept {
   const int primary = code & 0xff;

@@ -26,6 +26,19 @@ class DatabaseError : public std::runtime_error {
   const int code;  // SQLite's, the extended one
 };
 
+// While it lives, this thread waits for no lock of any database beyond `deadline_ns` (SteadyNow()).
+// What is locked then fails as busy.
+class WaitLimit {
+ public:
+  explicit WaitLimit(std::uint64_t deadline_ns) noexcept;
+  ~WaitLimit();
+  WaitLimit(const WaitLimit&) = delete;
+  WaitLimit& operator=(const WaitLimit&) = delete;
+
+ private:
+  const std::uint64_t before_ns_;
+};
+
 // One connection. Used by one thread at a time. All methods throw DatabaseError.
 class Database {
  public:

@@ -88,6 +88,7 @@ void DiskTier::Get(const TierKey* keys, std::size_t count, std::uint64_t deadlin
   std::size_t asked = 0;
   const std::shared_lock gate(gate_, std::try_to_lock);  // not held: the process forks
   if (gate.owns_lock() && available()) {
+    const WaitLimit limit(deadline_ns);  // of locks, also while a connection is made
     std::unique_ptr<DiskReader> reader;
     try {
       reader = TakeReader();

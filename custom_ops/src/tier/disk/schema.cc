@@ -20,7 +20,7 @@ constexpr const char* kTables =
     "  state INTEGER NOT NULL, in_file INTEGER NOT NULL, bytes INTEGER NOT NULL,"
     "  worth REAL NOT NULL, gain REAL NOT NULL, uses INTEGER NOT NULL, made INTEGER NOT NULL,"
     "  used INTEGER NOT NULL, expires INTEGER NOT NULL, region TEXT NOT NULL,"
-    "  namespace TEXT NOT NULL);"
+    "  namespace TEXT NOT NULL, follows BLOB);"
     "CREATE TABLE records(id INTEGER PRIMARY KEY, record BLOB NOT NULL);"
     "CREATE INDEX by_worth ON entries(worth) WHERE state = 0;"
     "CREATE INDEX unsettled ON entries(state) WHERE state <> 0;"
@@ -32,6 +32,20 @@ void MakeFile(const std::string& path) noexcept {
   const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   // REQUIRES: no connection of this process has the file open: closing it would drop their locks.
   if (file >= 0) close(file);
+}
+
+// What stores of earlier versions lack. Those versions go on with a store that has it.
+void AddColumns(Database* index) {
+  const auto has_follows = [&] {
+    return index->Number(
+               "SELECT count(*) FROM pragma_table_info('entries')"
+               " WHERE name = 'follows'") != 0;
+  };
+  if (has_follows()) return;
+  Transaction transaction(index, Transaction::Kind::kWrite);
+  if (has_follows()) return;  // another process was faster
+  index->Execute("ALTER TABLE entries ADD COLUMN follows BLOB");
+  transaction.Commit();
 }
 
 void MakeTables(Database* index) {
@@ -70,6 +84,7 @@ std::unique_ptr<Database> OpenIndex(const std::string& folder, Database::Access 
                                            ") than this version of actcache reads (" +
                                            std::to_string(kStoreFormat) + "); name another folder");
   }
+  if (access == Database::Access::kCreate) AddColumns(index.get());
   return index;
 }
 

@@ -4,6 +4,7 @@
 //   kReady    its record can be read
 //   kPending  its file is being written, by the process that made the row
 //   kLeaving  its file is about to be removed; nobody reads it any more
+// `follows` is the key of the entry without which this one is of no use (chains.h); null: none.
 // Whatever takes room on the disk has a row from before it is there until after it is gone; so the
 // sums of `store` are never too small, whenever a process is killed. What a killed process left
 // pending or leaving, any other removes.

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -240,6 +242,37 @@ std::string PurgeStore(const std::string& folder, const StoreSelection& selectio
   return out;
 }
 
+namespace {
+
+// What an entry follows, if that is in `target`: else the copy would have no use for it.
+class Predecessors {
+ public:
+  Predecessors(Database* source, Database* target)
+      : known_(source->Number("SELECT count(*) FROM pragma_table_info('entries')"
+                              " WHERE name = 'follows'") != 0),
+        follows_(source, known_ ? "SELECT follows FROM entries WHERE id = ?"
+                                : "SELECT NULL FROM entries WHERE id = ?"),
+        there_(target, "SELECT 1 FROM entries WHERE key = ? AND state <> 2") {}
+
+  std::optional<TierKey> Of(std::int64_t id) {
+    const StatementUse entry(&follows_);
+    entry->Bind(1, id);
+    TierKey key;
+    if (!entry->Step() || entry->Bytes(0) != key.size()) return std::nullopt;
+    std::memcpy(key.data(), entry->Blob(0), key.size());
+    const StatementUse before(&there_);
+    before->Bind(1, key.data(), key.size());
+    return before->Step() ? std::optional(key) : std::nullopt;
+  }
+
+ private:
+  const bool known_;
+  Statement follows_;
+  Statement there_;
+};
+
+}  // namespace
+
 std::string CopyStore(const std::string& from, const std::string& to, std::uint64_t budget_bytes) {
   OpenStore source(from);
   if (PrepareDirectory(to, &source.secret()) != source.secret()) {
@@ -252,12 +285,15 @@ std::string CopyStore(const std::string& from, const std::string& to, std::uint6
   DiskWriter::PutResult sum;
   std::uint64_t asked = 0;
   std::uint64_t damaged = 0;
-  ForEachRecord(&source, [&](const Named&, Record record) {
+  OpenStore target(to);
+  Predecessors predecessors(source.index(), target.index());
+  ForEachRecord(&source, [&](const Named& entry, Record record) {
     if (!record) {
       ++damaged;
       return;
     }
     ++asked;
+    record.Follow(predecessors.Of(entry.id));
     const DiskWriter::PutResult result = writer.Put(&record, 1);
     sum.stored += result.stored;
     sum.refused += result.refused;

@@ -1,6 +1,7 @@
 #include "tier/disk/writer.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "base/clock.h"
@@ -24,10 +25,6 @@ constexpr std::uint64_t RoomFor(std::size_t bytes) noexcept {
 // Pages that a transaction may add to tables and indices whatever it writes.
 constexpr std::uint64_t kSparePages = 8;
 
-double GainOf(const Record& record) noexcept {
-  return static_cast<double>(record.fields().cost_ns) / static_cast<double>(record.size());
-}
-
 }  // namespace
 
 DiskWriter::DiskWriter(const std::string& folder, const ValueFiles& files,
@@ -36,6 +33,7 @@ DiskWriter::DiskWriter(const std::string& folder, const ValueFiles& files,
       files_(files),
       own_file_bytes_(own_file_bytes),
       index_(OpenIndex(folder, Database::Access::kCreate, kBusyTimeoutMs)),
+      chains_(index_.get()),
       totals_(index_.get(), "SELECT budget, file_bytes, age FROM store"),
       count_(index_.get(),
              "UPDATE store SET file_bytes = file_bytes + ?, entries = entries + ?,"
@@ -43,11 +41,13 @@ DiskWriter::DiskWriter(const std::string& folder, const ValueFiles& files,
       age_(index_.get(), "UPDATE store SET age = max(age, ?), evicted = evicted + ?"),
       insert_(index_.get(),
               "INSERT INTO entries(key, state, in_file, bytes, worth, gain, uses, made, used,"
-              " expires, region, namespace)"
-              " VALUES(?, ?, ?, ?, (SELECT age FROM store) + ?5, ?5, 1, ?6, ?6, ?7, ?8, ?9)"
+              " expires, region, namespace, follows)"
+              " VALUES(?, ?, ?, ?, ?, ?, 1, ?7, ?7, ?8, ?9, ?10, ?11)"
               " ON CONFLICT(key) DO NOTHING"),
       insert_record_(index_.get(), "INSERT INTO records(id, record) VALUES(?, ?)"),
       entry_(index_.get(), "SELECT bytes, in_file, state FROM entries WHERE id = ?"),
+      used_(index_.get(),
+            "SELECT gain, uses, worth, follows FROM entries WHERE id = ? AND state = 0"),
       victims_(index_.get(),
                "SELECT id, bytes, in_file, worth FROM entries WHERE state = 0 AND worth <= ?"
                " ORDER BY worth LIMIT ?"),
@@ -56,8 +56,7 @@ DiskWriter::DiskWriter(const std::string& folder, const ValueFiles& files,
       leave_(index_.get(), "UPDATE entries SET state = 2 WHERE id = ?"),
       ready_(index_.get(), "UPDATE entries SET state = 0 WHERE id = ? AND state = 1"),
       touch_(index_.get(),
-             "UPDATE entries SET uses = uses + 1, used = ?2,"
-             " worth = (SELECT age FROM store) + gain * (uses + 1) WHERE id = ?1 AND state = 0") {}
+             "UPDATE entries SET uses = uses + 1, used = ?2, worth = ?3 WHERE id = ?1") {}
 
 void DiskWriter::SetBudget(std::uint64_t bytes) {
   Transaction transaction(index_.get(), Transaction::Kind::kWrite);
@@ -81,18 +80,26 @@ void DiskWriter::Count(std::int64_t file_bytes, std::int64_t entries, std::int64
   count_.Bind(1, file_bytes).Bind(2, entries).Bind(3, bytes).Run();
 }
 
-std::optional<std::int64_t> DiskWriter::Insert(const Record& record, bool in_file) {
+std::optional<double> DiskWriter::WorthOf(const Record& record) {
+  const double worth = ReadTotals().age + GainOf(record);
+  const std::optional<TierKey>& before = record.fields().before;
+  return before ? chains_.Behind(*before, worth, &raises_) : worth;
+}
+
+std::optional<std::int64_t> DiskWriter::Insert(const Record& record, double worth, bool in_file) {
   const RecordFields& fields = record.fields();
   const auto now_s = static_cast<std::int64_t>(UnixNow() / kNsPerSecond);
   insert_.Bind(1, fields.key.data(), fields.key.size())
       .Bind(2, std::int64_t{in_file ? kPending : kReady})
       .Bind(3, std::int64_t{in_file ? 1 : 0})
       .Bind(4, static_cast<std::int64_t>(record.size()))
-      .Bind(5, GainOf(record))
-      .Bind(6, now_s)
-      .Bind(7, static_cast<std::int64_t>(fields.expires_ns))
-      .BindText(8, fields.region.data(), fields.region.size())
-      .BindText(9, fields.name_space.data(), fields.name_space.size());
+      .Bind(5, worth)
+      .Bind(6, GainOf(record))
+      .Bind(7, now_s)
+      .Bind(8, static_cast<std::int64_t>(fields.expires_ns))
+      .BindText(9, fields.region.data(), fields.region.size())
+      .BindText(10, fields.name_space.data(), fields.name_space.size());
+  if (fields.before) insert_.Bind(11, fields.before->data(), fields.before->size());
   insert_.Run();
   if (index_->changed() == 0) return std::nullopt;
   return index_->last_id();
@@ -107,6 +114,10 @@ DiskWriter::PutResult DiskWriter::Put(const Record* records, std::size_t count) 
     if (records[i].size() > limits_.largest_value()) {
       ++result.refused;
     } else if (records[i].size() > own_file_bytes_) {
+      if (records[i].fields().before && !small.empty()) {
+        PutSmall(std::exchange(small, {}), &result);  // it may follow one of them
+        small_bytes = 0;
+      }
       PutFile(records[i], &result);
     } else {
       if (!small.empty() && small_bytes + records[i].size() > limits_.transaction()) {
@@ -131,6 +142,7 @@ void DiskWriter::PutSmall(const std::vector<const Record*>& records, PutResult* 
     need.gain = std::max(need.gain, GainOf(*record));
   }
   need.pages = kSparePages + room / kPageBytes + 1;
+  need.records = records;
   const std::unique_ptr<Transaction> transaction = BeginWithRoom(need);
   if (transaction == nullptr) {
     result->refused += records.size();
@@ -138,7 +150,12 @@ void DiskWriter::PutSmall(const std::vector<const Record*>& records, PutResult* 
   }
   PutResult added;
   for (const Record* const record : records) {
-    const std::optional<std::int64_t> id = Insert(*record, /*in_file=*/false);
+    const std::optional<double> worth = WorthOf(*record);
+    if (!worth) {
+      ++added.refused;
+      continue;
+    }
+    const std::optional<std::int64_t> id = Insert(*record, *worth, /*in_file=*/false);
     if (!id) continue;
     insert_record_.Bind(1, *id).Bind(2, record->data(), record->size()).Run();
     ++added.stored;
@@ -147,6 +164,7 @@ void DiskWriter::PutSmall(const std::vector<const Record*>& records, PutResult* 
   Count(0, static_cast<std::int64_t>(added.stored), static_cast<std::int64_t>(added.stored_bytes));
   transaction->Commit();
   result->stored += added.stored;
+  result->refused += added.refused;
   result->stored_bytes += added.stored_bytes;
 }
 
@@ -155,14 +173,16 @@ void DiskWriter::PutFile(const Record& record, PutResult* result) {
   need.pages = kSparePages;
   need.file_bytes = ValueFiles::Charge(record.size());
   need.gain = GainOf(record);
+  need.records = {&record};
   std::optional<std::int64_t> id;
   {
     const std::unique_ptr<Transaction> transaction = BeginWithRoom(need);
-    if (transaction == nullptr) {
+    const std::optional<double> worth = transaction == nullptr ? std::nullopt : WorthOf(record);
+    if (!worth) {
       ++result->refused;
       return;
     }
-    id = Insert(record, /*in_file=*/true);
+    id = Insert(record, *worth, /*in_file=*/true);
     if (!id) return;
     Count(static_cast<std::int64_t>(need.file_bytes), 1, static_cast<std::int64_t>(record.size()));
     transaction->Commit();
@@ -272,9 +292,30 @@ void DiskWriter::Touch(const std::vector<std::int64_t>& ids) {
     const std::unique_ptr<Transaction> transaction = Begin();
     if (transaction == nullptr) return;
     const std::size_t end = std::min(ids.size(), begin + most);
-    for (std::size_t i = begin; i < end; ++i) touch_.Bind(1, ids[i]).Bind(2, now_s).Run();
+    for (std::size_t i = begin; i < end; ++i) TouchOne(ids[i], now_s);
     transaction->Commit();
   }
+}
+
+void DiskWriter::TouchOne(std::int64_t id, std::int64_t now_s) {
+  double worth = ReadTotals().age;
+  std::optional<TierKey> before;
+  {
+    const StatementUse entry(&used_);
+    entry->Bind(1, id);
+    if (!entry->Step()) return;
+    // What follows it may have made it worth more than its own uses do.
+    worth = std::max(worth + entry->Real(0) * static_cast<double>(entry->Integer(1) + 1),
+                     entry->Real(2));
+    TierKey key;
+    if (entry->Bytes(3) == key.size()) {
+      std::memcpy(key.data(), entry->Blob(3), key.size());
+      before = key;
+    }
+  }
+  // What it follows may be gone, as it was damaged or has expired: it will be put there again.
+  if (before) worth = chains_.Behind(*before, worth, &raises_).value_or(worth);
+  touch_.Bind(1, id).Bind(2, now_s).Bind(3, worth).Run();
 }
 
 std::vector<std::int64_t> DiskWriter::Ids(const char* sql, std::int64_t parameter) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tier/disk/chains.h"
 #include "tier/disk/database.h"
 #include "tier/disk/limits.h"
 #include "tier/disk/value_files.h"
@@ -16,13 +17,18 @@
 
 namespace actcache {
 
+// What a value is worth for each use of it.
+inline double GainOf(const Record& record) noexcept {
+  return static_cast<double>(record.fields().cost_ns) / static_cast<double>(record.size());
+}
+
 // A connection for writing. Used by one thread at a time; other processes write to the same store.
 // All methods throw DatabaseError, and leave the store sound then.
 //
 // The budget. In the transaction that adds an entry, the database's file, the files of values that
 // have a row, and what is set aside for the log and the rest (limits.h) are added up; where that is
 // too much, entries of the least worth leave first. Worth is GreedyDual-Size-Frequency's, as in
-// memory: the store's age + uses * recompute time / bytes.
+// memory: the store's age + uses * recompute time / bytes; of chains, see chains.h.
 class DiskWriter {
  public:
   // Records of more than `own_file_bytes` get files of their own.
@@ -55,6 +61,7 @@ class DiskWriter {
     std::uint64_t pages = 0;       // of the database
     std::uint64_t file_bytes = 0;  // charges of files
     double gain = 0;               // of the best: nothing worth more leaves; below 0: anything does
+    std::vector<const Record*> records;  // that are to be added
   };
   struct Totals {
     std::uint64_t budget;
@@ -74,6 +81,8 @@ class DiskWriter {
   std::unique_ptr<Transaction> BeginWithRoom(const Need& need);
   Totals ReadTotals();
   Usage ReadUsage();
+  // What the records follow is used just now: it must not leave to make room for them.
+  void KeepBefore(const Totals& totals, const Need& need);
   // Takes out entries that free about `excess` bytes, of those worth at most the age + need.gain.
   // Appends those whose files have to be removed. False if there are none.
   bool Evict(const Totals& totals, const Need& need, std::uint64_t excess,
@@ -93,8 +102,12 @@ class DiskWriter {
   void PutFile(const Record& record, PutResult* result);
   // Lets others find an entry whose file is written. False if it cannot, or if it is gone.
   bool MarkReady(std::int64_t id);
+  // What a new entry is worth; nothing: it is of no use, as what it follows is not there.
+  std::optional<double> WorthOf(const Record& record);
   // The id of a new entry; nothing if the key is there already.
-  std::optional<std::int64_t> Insert(const Record& record, bool in_file);
+  std::optional<std::int64_t> Insert(const Record& record, double worth, bool in_file);
+  // In the open transaction.
+  void TouchOne(std::int64_t id, std::int64_t now_s);
   void Count(std::int64_t file_bytes, std::int64_t entries, std::int64_t bytes);
   // Removes files that no entry knows of.
   void SweepFolder();
@@ -106,14 +119,17 @@ class DiskWriter {
   const std::unique_ptr<Database> index_;
   DiskLimits limits_{0};  // as of the last transaction
   std::uint64_t evicted_ = 0;
+  int raises_ = 0;  // entries whose worth the open transaction may still change for chains
   std::uint64_t sweep_at_ns_ = 0;
   std::uint64_t next_folder_ = 0;
+  Chains chains_;
   Statement totals_;
   Statement count_;
   Statement age_;
   Statement insert_;
   Statement insert_record_;
   Statement entry_;
+  Statement used_;
   Statement victims_;
   Statement delete_;
   Statement delete_record_;

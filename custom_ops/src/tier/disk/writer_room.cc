@@ -33,7 +33,10 @@ std::unique_ptr<Transaction> DiskWriter::Begin() {
   for (int attempt = 0; attempt < 2; ++attempt) {
     auto transaction = std::make_unique<Transaction>(index_.get(), Transaction::Kind::kWrite);
     // While it is open, nobody else adds to the log.
-    if (LogBytes() <= limits_.log / 2) return transaction;
+    if (LogBytes() <= limits_.log / 2) {
+      raises_ = limits_.victims();
+      return transaction;
+    }
     transaction.reset();
     index_->Checkpoint(/*truncate=*/true);
   }
@@ -55,6 +58,7 @@ std::unique_ptr<Transaction> DiskWriter::BeginWithRoom(const Need& need) {
     if (transaction == nullptr) return nullptr;
     const Totals totals = ReadTotals();
     limits_ = DiskLimits(totals.budget);
+    KeepBefore(totals, need);
     const Usage usage = ReadUsage();
     const std::uint64_t files = totals.file_bytes + need.file_bytes;
     const std::uint64_t grown = (usage.pages + Above(need.pages, usage.unused)) * kPageBytes;
@@ -81,6 +85,13 @@ std::unique_ptr<Transaction> DiskWriter::BeginWithRoom(const Need& need) {
     if (!index_->Checkpoint(/*truncate=*/true)) return nullptr;
   }
   return nullptr;
+}
+
+void DiskWriter::KeepBefore(const Totals& totals, const Need& need) {
+  for (const Record* const record : need.records) {
+    const std::optional<TierKey>& before = record->fields().before;
+    if (before) chains_.Behind(*before, totals.age + GainOf(*record), &raises_);
+  }
 }
 
 bool DiskWriter::Evict(const Totals& totals, const Need& need, std::uint64_t excess,
