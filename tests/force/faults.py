@@ -20,9 +20,9 @@ KINDS = ("ENOSPC", "EIO", "short")
 #: The process is killed just before the operation, or when half of its bytes are written; or it is stopped there.
 ENDS = ("kill", "torn", "stop")
 
-#: Milliseconds that a read may take beside a process that is stopped. SQLite would wait for ten seconds. A read is to
-#: take some of them; the rest is for a busy machine.
-LONGEST_READ = 3000
+#: Milliseconds that a read may take beside a process that is stopped: its deadline is 50 (``store_worker``). The rest
+#: is for a busy machine. SQLite would wait for ten seconds.
+LONGEST_READ = 1000
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,11 @@ def count_operations(folder: Path) -> dict[Fault, int]:
     return counts
 
 
-def suffer(folder: Path, fault: Fault) -> str:
-    """Runs the script on a new store under a fault, and checks the store afterwards; returns what became of the run.
+def suffer(folder: Path, fault: Fault) -> tuple[str, int]:
+    """Runs the script on a new store under a fault, and checks the store afterwards.
+
+    Returns:
+        What became of the run, and the milliseconds that the longest read took beside a process that was stopped.
 
     Raises:
         ForceError: A wrong value, a crash, a hang, or a store that does not work once the fault is over.
@@ -89,16 +92,16 @@ def suffer(folder: Path, fault: Fault) -> str:
     shutil.rmtree(store, ignore_errors=True)
     if fault.beside:
         with Neighbour(store) as neighbour:
-            status = _script(folder, store, fault, neighbour)
+            status, longest = _script(folder, store, fault, neighbour)
             neighbour.finish(str(fault))
     else:
-        status = _script(folder, store, fault, None)
+        status, longest = _script(folder, store, fault, None)
     ended = fault.kind in ENDS and fault.at > 0
     expected = {-signal.SIGKILL: "killed"} if ended else {0: "used", REFUSED: "refused"}
     if status not in expected:
         raise ForceError(f"{fault}: the process ended with status {status}")
     check_store(store, str(fault))
-    return expected[status]
+    return expected[status], longest
 
 
 def suffer_all(folder: Path, operations: Mapping[Fault, int], step: int = 1, progress: Tell = silent) -> Counter[str]:
@@ -106,13 +109,16 @@ def suffer_all(folder: Path, operations: Mapping[Fault, int], step: int = 1, pro
     faults = list(every_fault(operations, step))
     counts: Counter[str] = Counter({"operations on files": operations[SORTS[0]], "stores": operations[SORTS[-1]]})
     for number, fault in enumerate(faults):
-        counts.update([suffer(folder, fault), fault.count])
+        outcome, longest = suffer(folder, fault)
+        counts.update([outcome, fault.count])
+        counts["longest read, ms"] = max(counts["longest read, ms"], longest)
         progress("faults", number + 1, len(faults))
     return counts
 
 
-def _script(folder: Path, store: Path, fault: Fault, neighbour: Neighbour | None) -> int:
-    """The script's status. If it is stopped, the neighbour reads, and it is killed then."""
+def _script(folder: Path, store: Path, fault: Fault, neighbour: Neighbour | None) -> tuple[int, int]:
+    """The script's status. If it is stopped, the neighbour reads, for so many milliseconds, and it is killed then."""
+    took = 0
     environment = {
         **os.environ,
         "LD_PRELOAD": str(FAULTS),
@@ -135,7 +141,7 @@ def _script(folder: Path, store: Path, fault: Fault, neighbour: Neighbour | None
             raise ForceError(f"{fault}: the process hangs") from error
         finally:
             process.kill()
-    return process.returncode
+    return process.returncode, took
 
 
 def _stops(process: subprocess.Popen[bytes]) -> bool:

@@ -53,7 +53,8 @@ constexpr std::uint64_t kDearCostNs = 1'000'000'000'000;
 
 void PutOne(DiskTier* tier, std::uint64_t number, Counts* counts,
             std::uint64_t cost_ns = kUsualCostNs) {
-  const Record record = TestRecord(number, SizeOf(number), tier->secret(), 0, cost_ns);
+  Record record = TestRecord(number, SizeOf(number), tier->secret(), 0, cost_ns);
+  if (number % 4 == 1) record.Follow(TestKey(number - 1));
   tier->Put(&record, 1);
   ++counts->puts;
 }
