@@ -5,8 +5,8 @@ two threads each:
 
 - decoders with rotary positions and grouped heads (Llama, Qwen2), by both exporters: 128 tokens after 64;
 - decoders on the states of an encoder (Whisper, T5): 64 tokens;
-- a recurrent language model (GRU) and a stack of causal convolutions: 64 positions after 960 that were seen, against
-  the original on the 64 alone.
+- recurrent language models (GRU, LSTM) and a stack of causal convolutions: 64 positions after 960 that were seen,
+  against the original on the 64 alone.
 
 ``make bench-exports`` makes the environment first. The exit code is 1 if a bar is missed or a token differs.
 """
@@ -66,10 +66,10 @@ def _t5() -> Subject:
 
 
 class _Recurrent(torch.nn.Module):  # type: ignore[misc]
-    def __init__(self) -> None:
+    def __init__(self, layer: type[torch.nn.RNNBase]) -> None:
         super().__init__()
         self.embedded = torch.nn.Embedding(VOCABULARY, WIDTH)
-        self.layers = torch.nn.GRU(WIDTH, WIDTH, num_layers=2, batch_first=True)
+        self.layers = layer(WIDTH, WIDTH, num_layers=2, batch_first=True)
         self.head = torch.nn.Linear(WIDTH, VOCABULARY)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
@@ -88,8 +88,9 @@ class _Convolutions(torch.nn.Module):  # type: ignore[misc]
         return x
 
 
-def _recurrent() -> Subject:
-    return Subject(_Recurrent().eval(), {"input_ids": tokens(VOCABULARY)}, ("logits",), batch(("logits",)))
+def _recurrent(layer: type[torch.nn.RNNBase]) -> Callable[[], Subject]:
+    given = {"input_ids": tokens(VOCABULARY)}
+    return lambda: Subject(_Recurrent(layer).eval(), given, ("logits",), batch(("logits",)))
 
 
 def _convolutions() -> Subject:
@@ -129,7 +130,8 @@ CASES = {
     "qwen2": Case(_rotary(hf.Qwen2ForCausalLM, hf.Qwen2Config), lambda: token_ids(VOCABULARY), _decoders),
     "whisper decoder": Case(_whisper, lambda: _on_states("encoder_hidden_states"), _on_an_encoder),
     "t5 decoder": Case(_t5, lambda: _on_states("encoder_hidden_states", "encoder_attention_mask"), _on_an_encoder),
-    "gru": Case(_recurrent, lambda: token_ids(VOCABULARY), _appended, ("torchscript",)),
+    "gru": Case(_recurrent(torch.nn.GRU), lambda: token_ids(VOCABULARY), _appended),
+    "lstm": Case(_recurrent(torch.nn.LSTM), lambda: token_ids(VOCABULARY), _appended),
     "convolutions": Case(_convolutions, _samples, _appended),
 }
 

@@ -114,8 +114,8 @@ class Pair:
         return self._ratio(feeds, feeds, pairs)
 
     def appended(self, known: int, more: int, pairs: int) -> Ratio:
-        """Run sequences that begin as one that was seen, against the original on what is new, alone."""
-        beginning = self._seen(known)
+        """Run sequences that go on from one that was seen, against the original on what is new, alone."""
+        beginning = self._seen(known, 0)
         new = [self.played.drawn(more) for _ in range(pairs + 2)]
         return self._ratio([self.played.joined(beginning, part) for part in new], new, pairs)
 
@@ -125,10 +125,11 @@ class Pair:
         feeds = [self.played.drawn(length) for _ in range(pairs + 2)]
         return self._ratio(feeds, feeds, pairs)
 
-    def _seen(self, known: int) -> Array:
+    def _seen(self, known: int, behind: int = 4) -> Array:
+        """Draw a beginning, and run it with so many positions behind it."""
         beginning = self.played.drawn(known)
         actcache.invalidate()
-        self.compiled(self.played.joined(beginning, self.played.drawn(4)))
+        self.compiled(self.played.joined(beginning, self.played.drawn(behind)))
         return beginning
 
     def _ratio(self, compiled: Sequence[Array], original: Sequence[Array], pairs: int) -> Ratio:

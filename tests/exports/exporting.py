@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import os
 import sys
@@ -39,8 +40,8 @@ def export(subject: Subject, path: Path, exporter: str, opset: int) -> None:
     try:
         with quiet(), torch.no_grad():
             if exporter == "dynamo":
-                # Of `*arguments`, hence one tuple more.
-                common["dynamic_shapes"] = (tuple(dict(given.axes) for given in subject.inputs.values()),)
+                axes_of_each = tuple(dict(given.axes) for given in subject.inputs.values())
+                common["dynamic_shapes"] = (axes_of_each,) if _takes_any_number(subject.module) else axes_of_each
                 torch.onnx.export(subject.module, arguments, path, dynamo=True, external_data=False, **common)
             else:
                 axes = {name: dict(given.axes) for name, given in subject.inputs.items()}
@@ -48,6 +49,12 @@ def export(subject: Subject, path: Path, exporter: str, opset: int) -> None:
     except Exception as error:
         raise NotExportable(_first_line(error)) from error
     _check(subject, path)
+
+
+def _takes_any_number(module: torch.nn.Module) -> bool:
+    """Whether a module takes ``*arguments``: the exporter then wants one tuple more."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    return any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters)
 
 
 def _check(subject: Subject, path: Path) -> None:
