@@ -130,6 +130,29 @@ TEST_F(EndsTest, WhatEndsForTheFirstTimeTakesThePlaceOfItsEntry) {
   EXPECT_EQ(Flags(Find({{21, 22, 23}, {31, 32, 33}})), (Ints{kKept, kKept, kKept, 0, 0, 0}));
 }
 
+TEST_F(EndsTest, WhereOthersGoOnInAnotherWayACallIsDivided) {
+  PutAll({1, 2, 3, 4, 5, 6}, {});
+  const Match fresh = Find({{1, 2, 3, 4, 5, 6, 17, 18}});
+  EXPECT_EQ(fresh.hits.size(), 0u);
+  EXPECT_EQ(fresh.divided, 6u);
+  EXPECT_EQ(Flags(fresh), (Ints{kKept, kKept, kKept, kKept, kKept, kReplace | kDivides, 0, 0}));
+  PutAll({21, 23, 24, 25, 26, 27}, {22});
+  const Match behind = Find({{21, 22, 23, 24, 25, 26, 27, 38}});
+  EXPECT_EQ(behind.handed_out.length, 1u);
+  EXPECT_EQ(behind.divided, 5u) << "of the positions behind the ends";
+  EXPECT_EQ(Flags(behind), (Ints{kKept, kKept, kKept, kKept, kKept, kReplace | kDivides, 0}));
+  EXPECT_EQ(Find({{21, 22, 23, 24, 25, 38}}).divided, 0u) << "too little to be worth it";
+  EXPECT_EQ(Find({{1, 2, 3, 4, 5, 6}}).divided, 0u);
+}
+
+TEST_F(EndsTest, AllRowsAreDividedAtTheSamePosition) {
+  PutAll({1, 2, 3, 4, 5, 6, 11, 12, 13, 14}, {15});
+  const Match match = Find({{1, 2, 3, 4, 5, 6}, {11, 12, 13, 14, 15, 26}});
+  EXPECT_EQ(match.divided, 5u);
+  EXPECT_EQ(Flags(match), (Ints{kKept, kKept, kKept, kKept, kReplace | kDivides, kReplace, kKept,
+                                kKept, kKept, kKept, kKept | kDivides, 0}));
+}
+
 TensorView View(const Dims& dims, const std::vector<float>& data) {
   TensorView view;
   view.type = kFloat;
@@ -164,6 +187,28 @@ TEST_F(EndsTest, OfWhatIsComputedTheLastUnitOfEachRowHasThem) {
     EXPECT_EQ(end,
               last ? (std::vector<float>{first, first + 1, first + 2}) : std::vector<float>(3));
   }
+}
+
+TEST_F(EndsTest, OfADividedCallTheUnitThereHasThemToo) {
+  const std::vector<float> y(2 * 3 * 2);
+  const std::vector<float> ends{1, 2, 3, 4};  // of two rows, behind the second unit and the third
+  const std::vector<TensorView> computed{View({2, 3, 2}, y), View({2, 2, 1}, ends)};
+  const ComputedUnits units(cut_, computed, 2);
+  std::vector<float> found;
+  for (std::size_t unit = 0; unit < 6; ++unit) {
+    std::vector<float> own(2);
+    std::vector<float> end(1);
+    const Parallel parallel(nullptr, nullptr);
+    units.CopyTo(
+        1, [&](std::size_t) { return unit; },
+        [&](std::size_t, std::size_t i) {
+          return reinterpret_cast<std::byte*>(i == 0 ? own.data() : end.data());
+        },
+        parallel);
+    EXPECT_EQ(units.specs(unit)[1].dims[0], end[0] == 0 ? 0 : 1);
+    found.push_back(end[0]);
+  }
+  EXPECT_EQ(found, (std::vector<float>{0, 1, 2, 0, 3, 4}));
 }
 
 TEST_F(EndsTest, TheyAreComparedWhereBothHaveSome) {

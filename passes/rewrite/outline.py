@@ -260,6 +260,7 @@ class _Outliner:
         outputs = [f"any_miss{self.mark}", f"plan{self.mark}"]
         outputs += [f"{n}{self.mark}.cached" for n in self.region.kept]
         outputs += [n + self.mark for n in self.region.compact_axes()]
+        outputs += [f"divided{self.mark}"] if self.region.ends else []
         node = onnx.helper.make_node(
             "CacheLookup", self.region.frontier, outputs, f"CacheLookup {self.region.id}", domain=DOMAIN
         )
@@ -345,6 +346,8 @@ class _Outliner:
         info = self.graph.value_info
         info.append(make(f"any_miss{self.mark}", onnx.TensorProto.BOOL, []))
         info.append(make(f"plan{self.mark}", onnx.TensorProto.UINT8, [None]))
+        if self.region.ends:
+            info.append(make(f"divided{self.mark}", onnx.TensorProto.INT64, [1]))
         for name in self.region.kept:
             info.append(self._value(self.region.like(name), f"{name}{self.mark}.cached", shape=False))
         for name, rows in self._compact_rows().items():

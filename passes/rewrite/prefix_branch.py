@@ -30,5 +30,6 @@ def prefix_branch(view: GraphView, region: Region, mark: str, read: ReadTensor |
         compact={name: name + mark for name in region.compact_axes()},
         cached={name: f"{name}{mark}.cached" for name in (*region.live_outs, *states.names)},
         mark=mark,
+        divided=f"divided{mark}",
     )
     return build_suffix(view, region.nodes, region.frontier, region.live_outs, states, proof, names)

@@ -27,7 +27,7 @@ from actcache.passes.rewrite.suffix_branch import SuffixBranch, SuffixNames
 from actcache.passes.rewrite.suffix_past import Pasts
 from actcache.passes.rewrite.suffix_resumed import Resumed
 from actcache.passes.rewrite.suffix_sizes import SuffixSizes
-from actcache.passes.rewrite.suffix_states import NoSuffix, StateChoice, States
+from actcache.passes.rewrite.suffix_states import Ends, NoSuffix, StateChoice, States
 from actcache.passes.rewrite.suffix_ways import go_on, is_kept
 
 #: The axes along which only the suffix is wanted; ``short``: of sizes, those that they have in the suffix.
@@ -91,7 +91,7 @@ class _Builder:
         self.nodes: list[onnx.NodeProto] = []
         self.made: dict[tuple[str, Version], str] = {}
         self.appended: dict[str, str] = {}  # states that are a past and what is put behind it, to the suffix of that
-        self.ends: dict[str, str] = {}
+        self.ends = Ends(view, names)
         self.pasts = Pasts(view, proof, self.inside)
         self.states = StateChoice(view, proof, frontier, self.live_outs)
         if view.opsets.get("", 1) < OLDEST:
@@ -114,12 +114,11 @@ class _Builder:
         while done < len(self.states.names):  # the suffix of a state may need another one
             self.suffix(self.states.names[done])
             done += 1
-        computed = {name: self.stored(name) for name in (*self.live_outs, *self.states.names)}
-        return computed | {end: self.marked(end) for end in self.ends}
+        return {n: self.stored(n) for n in (*self.live_outs, *self.states.names)} | self.ends.computed()
 
     def found(self) -> States:
         """Return what is to be kept, as it turned out."""
-        return States(tuple(self.states.names), dict(self.ends))
+        return States(tuple(self.states.names), dict(self.ends.like))
 
     def stored(self, name: str) -> str:
         """Return the suffix of a live-out or state as entries hold it."""
@@ -160,7 +159,7 @@ class _Builder:
         if state != name:
             return self.node(index, name, FULL)
         whole, past = f"{name}{self.names.mark}.all", self.pasts.put_behind(name) is not None
-        parts = self.past_and_cached(index, name) if past else [self.cached(name), self.suffix(name)]
+        parts = self.past_and_cached(index, name) if past else [self.names.known(name), self.suffix(name)]
         self.add(onnx.helper.make_node("Concat", parts, [whole], axis=self.proof.position_axis(name)))
         return whole
 
@@ -170,7 +169,7 @@ class _Builder:
         for read in self.view.model.graph.node[index].input:
             if read == data:
                 self.appended[name] = self.suffix(read)
-                parts += [self.cached(name), self.appended[name]]
+                parts += [self.names.known(name), self.appended[name]]
             else:
                 parts.append(self.tensor(read, FULL))
         return parts
@@ -263,7 +262,8 @@ class _Builder:
             later=lambda slot: self.suffix(reads[slot]),
             earlier=lambda slot: self.earlier(reads[slot]),
             given=lambda: self.earlier(name),
-            end=lambda what: self.end(name, what),
+            end=lambda what: self.ends.keep(name, what),
+            divided=self.names.divided,
             dtype=lambda slot: self.view.dtype(reads[slot]) or 0,
         )
         go_on(at)
@@ -274,22 +274,7 @@ class _Builder:
         if name in self.frontier:
             return self.sizes.first(name, self.proof.position_axis(name) or 0)
         self.states.keep(name)
-        return self.cached(name)
-
-    def end(self, name: str, what: str) -> tuple[str, str]:
-        """Keep what is known behind the last position of a call alone; see :attr:`Resumed.end`."""
-        end = f"{name}.{what}"
-        while end in self.view.producer or end in self.view.inputs or end in self.view.initializers:
-            end += "_"
-        self.ends[end] = name
-        return self.cached(end), self.marked(end)
-
-    def marked(self, name: str) -> str:
-        return f"{name}{self.names.mark}"
-
-    def cached(self, name: str) -> str:
-        """The tensor of what is known of a state or live-out."""
-        return self.names.cached.get(name, f"{name}.cached")
+        return self.names.known(name)
 
     def tag(self, version: Version, places: int) -> str:
         if version == "short":

@@ -15,12 +15,23 @@ class SuffixNames:
     Attributes:
         compact: Frontier tensor with positions to the tensor of its positions P … S-1.
         cached: State or live-out to the tensor of its positions 0 … P-1.
+        divided: Tensor of one number, for regions with ends: behind so many of the positions that follow those with
+            ends, the branch tells its ends, too; 0: behind the last one alone.
         mark: Is appended to the name of whatever is written in the branch and is not what the original writes.
     """
 
     compact: Mapping[str, str]
     cached: Mapping[str, str]
     mark: str
+    divided: str = ""
+
+    def known(self, name: str) -> str:
+        """Return the tensor of what is known of a state or live-out."""
+        return self.cached.get(name, f"{name}.cached")
+
+    def marked(self, name: str) -> str:
+        """Return the name of what the branch writes for a tensor of another name."""
+        return f"{name}{self.mark}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from actcache.passes.rewrite.suffix_sizes import END, SuffixSizes
+from actcache.passes.rewrite.suffix_sizes import SuffixSizes
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Resumed:
         given: Positions 0 … P-1 of the node's first output, which are kept for that.
         end: Keeps what the node ends a call with, under a name. Returns what an earlier call ended with behind position
             P, [1, …], which has no entries if P is 0; and the name of the tensor to write.
+        divided: Behind so many positions from there on (a tensor of one number), it tells what it has then, too. 0:
+            only behind the last.
         dtype: The type of an operand.
     """
 
@@ -46,6 +48,7 @@ class Resumed:
     earlier: Callable[[int], str]
     given: Callable[[], str]
     end: Callable[[str], tuple[str, str]]
+    divided: str
     dtype: Callable[[int], int]
 
     @property
@@ -63,13 +66,17 @@ class Resumed:
 
     def add(self, inputs: Sequence[str], output: str, *others: str) -> onnx.NodeProto:
         """Add a node like the original, with other inputs and outputs."""
+        self.sizes.nodes.append(node := self.node_like(inputs, output, *others))
+        return node
+
+    def node_like(self, inputs: Sequence[str], output: str, *others: str) -> onnx.NodeProto:
+        """Return a node like the original, with other inputs and outputs."""
         node = onnx.NodeProto()
         node.CopyFrom(self.source)
         node.name = f"{self.source.name} {output}" if self.source.name else ""
         del node.input[:], node.output[:]
         node.input.extend(inputs)
         node.output.extend([output, *others])
-        self.sizes.nodes.append(node)
         return node
 
 
@@ -91,38 +98,19 @@ def convolve(at: Resumed) -> None:
 def recur(at: Resumed) -> None:
     """A recurrence: its first input has the suffix; it begins with what it last gave, [P, 1, B, H]."""
     cached, inputs = at.given(), list(map(at.own, at.slots))
-    at.add([*inputs[:3], inputs[3] if at.has(3) else "", "", _begun(at, inputs, 5, cached)], at.part)
+    at.add([*inputs[:3], inputs[3] if at.has(3) else "", "", begun(at, inputs, 5, cached)], at.part)
 
 
-def recur_from_end(at: Resumed) -> None:
-    """A recurrence that tells all it remembers behind its last position alone: an LSTM.
-
-    It begins where an earlier call ended, behind position P. So what it gave at P is kept with that, and it computes
-    the positions behind. With P = 0 nothing is known, and it computes all.
-    """
-    inputs, sizes = list(map(at.own, at.slots)), at.sizes
-    (h, h_end), (c, c_end) = at.end("h"), at.end("c")
-    known = sizes.node("Gather", sizes.node("Shape", h), sizes.vector([0]), axis=0)
-    later = sizes.node("Slice", inputs[0], known, sizes.vector([END]), sizes.vector([0]))
-    begun = [_begun(at, inputs, 5, h), _begun(at, inputs, 6, c)]
-    weights = [*inputs[1:3], inputs[3] if at.has(3) else ""]
-    last = f"{at.part}.last_h", f"{at.part}.last_c"
-    at.add([later, *weights, "", *begun, *inputs[7:]], f"{at.part}.later", *last)
-    sizes.nodes.append(onnx.helper.make_node("Concat", [h, f"{at.part}.later"], [at.part], axis=at.axis))
-    for told, end in zip(last, (h_end, c_end), strict=True):
-        sizes.nodes.append(onnx.helper.make_node("Reshape", [told, _state_shape(at, inputs)], [end]))
-
-
-def _state_shape(at: Resumed, inputs: Sequence[str]) -> str:
-    """The sizes of what a recurrence remembers, as it lies in its first output: [1, 1, B, H]."""
+def state_shape(at: Resumed, inputs: Sequence[str]) -> str:
+    """Return the sizes of what a recurrence remembers, as it lies in its first output: [1, 1, B, H]."""
     batch = at.sizes.node("Gather", at.sizes.node("Shape", inputs[0]), at.sizes.vector([1]), axis=0)
     width = at.sizes.node("Gather", at.sizes.node("Shape", inputs[2]), at.sizes.vector([2]), axis=0)
     return at.sizes.node("Concat", at.sizes.vector([1, 1]), batch, width, axis=0)
 
 
-def _begun(at: Resumed, inputs: Sequence[str], slot: int, known: str) -> str:
-    """What a recurrence begins with, [1, B, H]: the last of what is known, else what it is given as operand `slot`."""
-    sizes, shape = at.sizes, _state_shape(at, inputs)
+def begun(at: Resumed, inputs: Sequence[str], slot: int, known: str) -> str:
+    """Return what a recurrence begins with, [1, B, H]: the last that is known, else what operand `slot` says."""
+    sizes, shape = at.sizes, state_shape(at, inputs)
     if at.has(slot):
         first = sizes.node("Reshape", inputs[slot], shape)
     else:

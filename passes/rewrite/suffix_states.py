@@ -15,6 +15,7 @@ from actcache.passes.graph.nodes import element_bits
 from actcache.passes.graph.op_facts import canonical_domain
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
+from actcache.passes.rewrite.suffix_branch import SuffixNames
 from actcache.passes.rows.rules_elementwise import NARY, UNARY
 from actcache.passes.rows.sizes import Size
 
@@ -59,6 +60,30 @@ class NoSuffix(Exception):
     def __init__(self, reason: str, node: str = "") -> None:
         super().__init__(reason)
         self.refusal = Refusal("no-suffix", reason, node)
+
+
+class Ends:
+    """What is known behind the last position of a call alone, as it turns out to be needed.
+
+    Attributes:
+        like: As :attr:`States.ends`.
+    """
+
+    def __init__(self, view: GraphView, names: SuffixNames) -> None:
+        self._view, self._names = view, names
+        self.like: dict[str, str] = {}
+
+    def keep(self, name: str, what: str) -> tuple[str, str]:
+        """Keep an end of what writes `name`; see :attr:`~actcache.passes.rewrite.suffix_resumed.Resumed.end`."""
+        end = f"{name}.{what}"
+        while end in self._view.producer or end in self._view.inputs or end in self._view.initializers:
+            end += "_"
+        self.like[end] = name
+        return self._names.known(end), self._names.marked(end)
+
+    def computed(self) -> dict[str, str]:
+        """Return the tensors that the branch writes for them."""
+        return {end: self._names.marked(end) for end in self.like}
 
 
 class StateChoice:

@@ -7,7 +7,8 @@ import onnx
 from actcache.passes.causal.registry import MICROSOFT
 from actcache.passes.graph.op_facts import canonical_domain
 from actcache.passes.rewrite.suffix_attention import attend, attend_in_groups, attend_packed, attend_with_past, turn
-from actcache.passes.rewrite.suffix_resumed import Resumed, compute_all, convolve, recur, recur_from_end
+from actcache.passes.rewrite.suffix_ends import recur_from_end
+from actcache.passes.rewrite.suffix_resumed import Resumed, compute_all, convolve, recur
 
 _WAYS = {
     ("", "RNN"): recur,

@@ -73,9 +73,16 @@ def test_a_call_goes_on_from_the_last_end_that_it_knows(model: Recurrent) -> Non
     assert call(other) == Counts(7, 14), "16 positions are known; the state is, behind the eighth"
     assert call(ids[:, :16]) == Counts(16, 0)
     assert call(np.concatenate([other, words(1, 3, seed=2)], 1)) == Counts(20, 4)
+    assert call(np.concatenate([ids[:, :16], words(1, 4, seed=3)], 1)) == Counts(15, 5), "two calls went on from there"
     changed = ids.copy()
     changed[0, 3] = (changed[0, 3] + 1) % WORDS
     assert call(changed) == Counts(0, 24)
+
+
+def test_requests_share_a_beginning_from_the_third_on(model: Recurrent) -> None:
+    call, prompt = Checked(model), words(2, 20)
+    found = [call(np.concatenate([prompt, words(2, 5, seed)], 1)) for seed in range(1, 5)]
+    assert found == [Counts(0, 50), Counts(0, 50), Counts(38, 12), Counts(38, 12)]
 
 
 def test_rows_go_on_together_where_all_of_them_can(model: Recurrent) -> None:

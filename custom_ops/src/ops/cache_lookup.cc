@@ -186,6 +186,7 @@ void CacheLookup::WriteUnits(const KernelIo& io, Call& call, const Parallel& par
   call.copied_bytes = CopiedBytes(call.match, outputs.cached());
   if (!call.match.hits.empty()) call.fetch_ns = SteadyNow() - start;
   outputs.WriteCompact(call.inputs);
+  outputs.WriteDivided();
   const std::uint64_t end = SteadyNow();
   call.copy_ns = end - start;
   RegionCounters::Add(region_.counters.copy_ns, call.copy_ns);

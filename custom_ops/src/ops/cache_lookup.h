@@ -12,6 +12,7 @@
 //          compact   one per input that the region's cut divides along the axis of its parts
 //                    (UnitPlace::splice()): those to compute, equal rows once, filled up by
 //                    repeating the last (Cut::ToCompute); without a miss, none
+//          divided   int64 [1], if there are ends: Match::divided
 //          account   int64 [1, 3], if the model was compiled with it (per_call.h)
 // attributes: region_attributes.h
 #ifndef ACTCACHE_OPS_CACHE_LOOKUP_H_

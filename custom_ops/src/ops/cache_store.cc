@@ -123,7 +123,8 @@ std::string CacheStore::Problem(const Call& call, std::size_t i) const {
   const std::string spliced = call.cut->spliced();
   const std::string name_and_shape =
       "live-out \"" + names_[i] + "\" has shape " + ShapeText(computed);
-  const std::size_t wanted = place.end() ? 1 : call.splice.computed;
+  const std::size_t ends = call.plan.divided() > 0 ? 2 : 1;
+  const std::size_t wanted = place.end() ? ends : call.splice.computed;
   if (!place.IsIn(computed) || axis.UnitsIn(computed) != wanted) {
     return name_and_shape + ", but " + std::to_string(wanted) + " " + spliced +
            " were to be computed on axis " + std::to_string(axis.number());

@@ -1,6 +1,7 @@
 #include "ops/lookup_outputs.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "units/runs.h"
@@ -90,6 +91,14 @@ void LookupOutputs::WriteEnds(std::size_t live_out, std::size_t rows) const {
     const auto* data = static_cast<const std::byte*>(match.ends[row]->data(live_out));
     CopyUnitBytes({data, window.Dense(), 0}, {output.data, window, row}, 0, window.unit_bytes());
   }
+}
+
+void LookupOutputs::WriteDivided() const {
+  if (!cut.has_ends()) return;
+  const KernelIo::Output output =
+      io.Allocate(attributes.divided_output(), ElementType::kInt64, Dims{1});
+  const auto divided = static_cast<std::int64_t>(match.divided);
+  if (output.data != nullptr) std::memcpy(output.data, &divided, sizeof(divided));
 }
 
 void LookupOutputs::CopyHits(const Targets& targets) const {

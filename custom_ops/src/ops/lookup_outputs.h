@@ -30,6 +30,8 @@ struct LookupOutputs {
   // `compact`: what is to be computed of the inputs that the region's cut divides along a splice
   // axis (Cut::ToCompute()); everything where nothing was found.
   void WriteCompact(const std::vector<TensorView>& inputs) const;
+  // Where the region is to tell its ends besides, if it has some.
+  void WriteDivided() const;
   // How many of the live-outs WriteCached() copies out of entries of all positions.
   std::size_t cached() const;
 

@@ -109,6 +109,11 @@ void CheckLookupTypes(const Reader& reader, const RegionAttributes& attributes) 
     RequireType(attributes, "CacheLookup's input", index, reader.InputType(index),
                 ElementType::kString);
   }
+  if (attributes.prefix.ends > 0) {
+    RequireType(attributes, "CacheLookup's output", output, reader.OutputType(output),
+                ElementType::kInt64);
+    ++output;
+  }
   if (attributes.account) {
     RequireType(attributes, "CacheLookup's output", output, reader.OutputType(output),
                 ElementType::kInt64);

@@ -73,7 +73,9 @@ struct RegionAttributes {
   // Per input the axis along which what is to be computed is handed out; -1: it is not.
   const Axes& compact_axes() const;
   std::size_t compact_inputs() const;
-  std::size_t account_output() const { return 2 + live_outs() + compact_inputs(); }
+  // Of prefixes with ends: Match::divided, as int64 [1].
+  std::size_t divided_output() const { return 2 + live_outs() + compact_inputs(); }
+  std::size_t account_output() const { return divided_output() + (prefix.ends > 0 ? 1 : 0); }
   // The shape of a live-out of which nothing is known, in a call of so many rows.
   Dims EmptyDims(std::size_t live_out, std::size_t rows) const;
 };

@@ -22,7 +22,7 @@ struct UnitKeeper::Work {
       : io(the_io),
         call(the_call),
         parallel(the_parallel),
-        units(call.cut, call.computed),
+        units(call.cut, call.computed, call.plan.divided()),
         batch(Store::Process(), units, parallel) {
     kept.outcomes.resize(call.plan.missing, Outcome::kNothing);
   }

@@ -111,6 +111,14 @@ const char* CheckFlags(const CallPlan& plan) {
 
 std::size_t PlanBytes(const CallPlan& plan) { return SizeOf(plan, plan.tails != nullptr); }
 
+std::size_t CallPlan::divided() const {
+  if (kind != PlanKind::kPrefix || missing == 0) return 0;
+  const std::uint8_t* const end = flags + missing / batch();
+  const std::uint8_t* const found =
+      std::find_if(flags, end, [](std::uint8_t each) { return (each & kDivides) != 0; });
+  return found == end ? 0 : static_cast<std::size_t>(found - flags) + 1;
+}
+
 std::size_t CallPlan::wanted() const {
   if (sources == nullptr) return missing;
   return static_cast<std::size_t>(std::count_if(

@@ -54,8 +54,9 @@ enum MissingFlags : std::uint8_t {
   kVerify = 2,   // the row was found: compare what is computed with the entry
   kExpired = 4,  // its entry was too old
   kKept = 8,     // an entry has it, or will have: it is computed because others are, and not stored
+  kDivides = 16,  // of a cut with ends: they are known behind this unit, too
 };
-inline constexpr std::uint8_t kAllMissingFlags = kReplace | kVerify | kExpired | kKept;
+inline constexpr std::uint8_t kAllMissingFlags = kReplace | kVerify | kExpired | kKept | kDivides;
 
 struct PlanHeader {
   std::uint32_t magic;
@@ -111,6 +112,9 @@ struct CallPlan {
   bool any_miss() const { return missing > 0 || tail > 0; }
   // Rows of the batch, of kPrefix.
   std::size_t batch() const { return rows / length; }
+  // Of kPrefix: how many of the missing units of a row are up to the first with kDivides; 0: there
+  // is none.
+  std::size_t divided() const;
   // How many units were wanted that are computed, equal ones counted each.
   std::size_t wanted() const;
 };

@@ -29,7 +29,7 @@ class ChainSearch {
     for (std::size_t row = 0; row < rows; ++row) found = std::min(found, Follow(row));
     const std::size_t used = units_.cut->Used(found, units_);
     const bool resumes = units_.cut->has_ends() && used < units_.length;
-    Divide(rows, resumes ? UpToEnds(rows, std::min(found, used + 1)) : used);
+    Divide(rows, resumes ? UpToEnds(rows, std::min(found, used + 1)) : used, resumes ? found : 0);
     return std::move(match_);
   }
 
@@ -81,23 +81,37 @@ class ChainSearch {
     return search_.HasEnds(entry) && (unit == other || entry.SameTensors(*entries_[other]));
   }
   // Marks what is computed again: an entry without ends is replaced by one that has them.
-  void WantEnds(std::size_t unit) {
-    const bool last = unit % units_.length == units_.length - 1;
-    if (last && units_.cut->has_ends() && entries_[unit] && !search_.HasEnds(*entries_[unit])) {
+  void WantEnds(std::size_t unit, std::size_t divided) {
+    const std::size_t behind = unit % units_.length + 1;
+    if (behind != units_.length && behind != divided) return;
+    if (units_.cut->has_ends() && entries_[unit] && !search_.HasEnds(*entries_[unit])) {
       flags_[unit] = kReplace;
     }
   }
+  // Where others go on in another way than this call: behind `found` positions, if that is worth
+  // dividing what is computed; else 0.
+  std::size_t DividedAt(std::size_t used, std::size_t found) {
+    constexpr std::size_t kLeast = 4;
+    const std::size_t begun = used > 0 ? used + 1 : 0;
+    if (found < begun + kLeast) return 0;
+    match_.divided = found - begun;
+    return found;
+  }
 
-  void Divide(std::size_t rows, std::size_t used) {
+  // `found`: of a cut with ends, so many positions are known in all rows.
+  void Divide(std::size_t rows, std::size_t used, std::size_t found) {
+    const std::size_t divided = DividedAt(used, found);
     match_.sources.resize(units_.count);
     match_.hits.reserve(rows * used);
     EqualKeys equal(keys_);
     for (std::size_t unit = 0; unit < units_.count; ++unit) {
-      WantEnds(unit);
+      WantEnds(unit, divided);
       // Of equal rows one is stored.
       if (equal.FirstEqual(unit) != unit && flags_[unit] != kVerify) flags_[unit] = kKept;
       if (unit % units_.length >= used) {
-        match_.Miss(unit, keys_[unit], flags_[unit]);
+        const bool divides = divided > 0 && unit % units_.length + 1 == divided;
+        const unsigned flags = flags_[unit] | (divides ? kDivides : 0U);
+        match_.Miss(unit, keys_[unit], static_cast<std::uint8_t>(flags));
         continue;
       }
       match_.saved_ns += entries_[unit]->cost_ns();

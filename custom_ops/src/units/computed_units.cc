@@ -16,8 +16,9 @@ bool SameKind(const Entry& entry, std::size_t i, const TensorSpec& spec) {
 
 }  // namespace
 
-ComputedUnits::ComputedUnits(const Cut& cut, const std::vector<TensorView>& computed)
-    : cut_(cut), computed_(computed) {
+ComputedUnits::ComputedUnits(const Cut& cut, const std::vector<TensorView>& computed,
+                             std::size_t divided)
+    : cut_(cut), computed_(computed), divided_(divided) {
   for (std::size_t i = 0; i < computed.size(); ++i) {
     const Dims dims = cut.output(i).UnitDims(computed[i].dims);
     windows_.push_back(cut.output(i).In(computed[i]));
@@ -27,7 +28,9 @@ ComputedUnits::ComputedUnits(const Cut& cut, const std::vector<TensorView>& comp
     most_ = std::max(most_, specs_.back().bytes);
   }
   if (!cut.has_ends()) return;
-  length_ = windows_.front().units / std::max<std::size_t>(1, windows_[cut.first_end()].units);
+  const std::size_t told = divided > 0 ? 2 : 1;
+  const std::size_t rows = windows_[cut.first_end()].units / told;
+  length_ = windows_.front().units / std::max<std::size_t>(1, rows);
   without_ends_ = specs_;
   for (std::size_t i = cut.first_end(); i < computed.size(); ++i) {
     const Dims dims = cut.output(i).WithoutEnd(computed[i].dims);
@@ -45,7 +48,9 @@ std::size_t ComputedUnits::unit_bytes(std::size_t unit) const {
 ConstUnit ComputedUnits::PartOf(std::size_t unit, std::size_t i) const {
   if (i < cut_.first_end()) return {computed_[i].data, windows_[i], unit};
   if (!HasEnds(unit)) return {computed_[i].data, Window::Whole(0), 0};
-  return {computed_[i].data, windows_[i], unit / length_};
+  const std::size_t row = unit / length_;
+  if (divided_ == 0) return {computed_[i].data, windows_[i], row};
+  return {computed_[i].data, windows_[i], 2 * row + ((unit + 1) % length_ == 0 ? 1 : 0)};
 }
 
 double ComputedUnits::DifferenceFrom(const Entry& entry, std::size_t unit) const {

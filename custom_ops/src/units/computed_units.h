@@ -18,8 +18,10 @@ namespace actcache {
 // Of one call. Refers to the tensors it is given.
 class ComputedUnits {
  public:
-  // `computed`: the live-outs, in shapes that `cut` can divide. May throw std::bad_alloc.
-  ComputedUnits(const Cut& cut, const std::vector<TensorView>& computed);
+  // `computed`: the live-outs, in shapes that `cut` can divide. If it has ends, those behind the
+  // first `divided` units of each row come first, unless that is 0; then those behind the last one.
+  // May throw std::bad_alloc.
+  ComputedUnits(const Cut& cut, const std::vector<TensorView>& computed, std::size_t divided = 0);
 
   std::size_t parts() const { return specs_.size(); }
   // Types and shapes of a unit: those of all are equal, but for ends.
@@ -51,11 +53,15 @@ class ComputedUnits {
   double DifferenceFrom(const Entry& entry, std::size_t unit) const;
 
  private:
-  bool HasEnds(std::size_t unit) const { return (unit + 1) % length_ == 0; }
+  bool HasEnds(std::size_t unit) const {
+    const std::size_t behind = unit % length_ + 1;
+    return behind == length_ || behind == divided_;
+  }
   ConstUnit PartOf(std::size_t unit, std::size_t i) const;
 
   const Cut& cut_;
   const std::vector<TensorView>& computed_;
+  const std::size_t divided_;
   std::size_t length_ = 1;  // computed units of a row, if there are ends
   std::vector<TensorSpec> specs_;
   std::vector<TensorSpec> without_ends_;

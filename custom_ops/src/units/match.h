@@ -45,6 +45,9 @@ struct Match {
   // If the cut has ends: per row of the batch the entry with those of the position behind `hits`.
   // Empty: none are known, and nothing is used.
   std::vector<EntryRef> ends;
+  // So many positions behind those with ends are known as well, in all rows, and followed by
+  // others: the region tells the ends behind them, too. 0: there are none.
+  std::size_t divided = 0;
   // The units that are handed out: without a miss the complete results, else what was found.
   UnitGrid handed_out;
 

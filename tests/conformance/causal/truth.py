@@ -176,7 +176,7 @@ def suffix_model(
         return states
     kept = [*outputs, *states.names]
     compact = {name: f"{name}.compact" for name in frontier if name in sketch.positions}
-    names = SuffixNames(compact, {name: f"{name}.cached" for name in kept}, "@r")
+    names = SuffixNames(compact, {name: f"{name}.cached" for name in kept}, "@r", "divided")
     branch = build_suffix(view, nodes, frontier, outputs, states, proof, names)
     model = onnx.ModelProto()
     model.CopyFrom(sketch.model)
@@ -190,6 +190,8 @@ def suffix_model(
         like = states.ends.get(name, name)
         shape = [None] * len(proof.shape(like) or ())
         graph.input.append(onnx.helper.make_tensor_value_info(f"{name}.cached", view.dtype(like) or 0, shape))
+    if states.ends:
+        graph.input.append(onnx.helper.make_tensor_value_info("divided", onnx.TensorProto.INT64, [1]))
     graph.output.extend(onnx.ValueInfoProto(name=branch.computed[name]) for name in kept)
     return model, kept
 
@@ -231,26 +233,32 @@ def continued(
 
     There are none if the original cannot be run.
     """
-    divided = [name for name in kept if name in sketch.view.producer]  # the others are ends
+    apart = [name for name in kept if name in sketch.view.producer]  # the others are ends
     watched = onnx.ModelProto()
     watched.CopyFrom(sketch.model)
     del watched.graph.output[:]
-    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in divided)
+    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in apart)
     whole_feed = feed(sketch, count, seed=seed)
-    whole = _outputs(session(watched), divided, whole_feed)
+    whole = _outputs(session(watched), apart, whole_feed)
     ends = _Ends(sketch, branch, kept)
     calls = []
     for first in range(count - 1) if whole else ():
         rest = {f"{name}.compact": value for name, value in cut(whole_feed, sketch, first, None).items()}
-        known = {f"{name}.cached": _cached(whole[name], proof, name, first) for name in divided}
+        known = {f"{name}.cached": _cached(whole[name], proof, name, first) for name in apart}
         known |= ends.known(cut(whole_feed, sketch, 0, first + 1), first)
         expected = {}
         for name, written in zip(kept, branch.graph.output, strict=True):
             axis = proof.position_axis(name) if name in whole else None
             if axis is not None:
                 expected[written.name] = _part(whole[name], [axis], slice(first, None))
-        expected |= ends.behind(whole_feed)
-        calls.append((first, ends.taken({**whole_feed, **rest, **known}), expected))
+        # Behind so many of those that it computes, it tells what is left there as well.
+        divided = (first * 3) % max(1, count - first - 2)
+        told = ends.behind(whole_feed)
+        if divided:
+            inside = ends.behind(cut(whole_feed, sketch, 0, first + min(first, 1) + divided))
+            told = {name: np.concatenate([inside[name], told[name]]) for name in told}
+        given = {**whole_feed, **rest, **known, "divided": np.array([divided])}
+        calls.append((first, ends.taken(given), expected | told))
     return calls
 
 
@@ -282,6 +290,7 @@ class _Ends:
             kind = self._types[name]
             dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
             given[name] = np.zeros([0] * len(kind.shape.dim), dtype)
+        given["divided"] = np.array([0])
         names = list(self._written.values())
         return dict(zip(names, self._runner.run(names, self.taken(given)), strict=True))
 
@@ -304,6 +313,7 @@ def behind_past(sketch: Sketch, proof: CausalProof, output: str, count: int = 3,
         if value.name.removesuffix(".cached") in kept:
             dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
             given[value.name] = np.zeros([0] * len(value.type.tensor_type.shape.dim), dtype)
+    given["divided"] = np.array([0])
     wanted = {value.name for value in model.graph.input}
     (got,) = session(model).run([model.graph.output[0].name], {n: v for n, v in given.items() if n in wanted})
     return agree(got, expected[output])
