@@ -1,0 +1,33 @@
+"""What is said of tensors that are given from outside: axes that are there, shapes, names that are not known."""
+
+from __future__ import annotations
+
+import pytest
+from graphs import view
+
+from actcache.passes.rows import Mixed, Row, prove_rows
+
+MODEL = "g (float[N, 4] x) => (float[N, 4] y) { y = Relu(x) }"
+
+
+@pytest.mark.parametrize(("axis", "row"), [(0, 0), (1, 1), (-1, 1), (-2, 0), (2, None), (-3, None)])
+def test_rows_lie_on_an_axis_that_is_there(axis: int, row: int | None) -> None:
+    proof = prove_rows(view(MODEL), {"x": axis})
+    assert proof.row_axis("y") == row
+    refusal = proof.refusal("x")
+    assert (refusal is None) == (row is not None)
+    assert refusal is None or (refusal.rule == "rank-unknown" and f"no axis {axis}" in str(refusal))
+
+
+def test_a_name_that_is_not_known_has_no_rows_and_no_shape() -> None:
+    proof = prove_rows(view(MODEL), {"x": 0})
+    assert isinstance(proof.state("x"), Row)
+    assert isinstance(proof.state("no such name"), Mixed) and proof.refusal("no such name") is not None
+    assert proof.shape("no such name") is None and proof.shape("x") is not None
+
+
+def test_ranks_and_equations_of_a_frontier() -> None:
+    proof = prove_rows(view(MODEL), {"x": 0})
+    assert proof.ranks(["x", "no such name"]) == {"x": 2}
+    assert proof.size_equations(["x"]) == ()
+    assert proof.is_told_by(["x"])
