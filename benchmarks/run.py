@@ -70,6 +70,8 @@ class Programs:
         own = {"ACTCACHE_CACHE_DIR": str(self.cache), "ACTCACHE_AUTO_CALLS": compile_after}
         # Installed packages come with their bytecode; a source tree may have none, and would be compiled at each start.
         env = {**left, **own, "PYTHONPYCACHEPREFIX": str(self.bytecode)}
+        if compile_after == _NOTHING:  # what its starts did adds up, and would be looked at beside the next one
+            env["ACTCACHE_AUTO_PYTHON"] = "/bin/true"
         wrapper = [sys.executable, "-m", "actcache", "run", "--"] if wrapped else []
         command = [*wrapper, sys.executable, str(_SUBJECT), str(self.model), str(self.feed), str(calls)]
         started = subprocess.Popen(command, env=env, stdout=subprocess.PIPE)
@@ -98,7 +100,7 @@ class Programs:
 
 def measure(name: str, pairs: int, idle_core: bool) -> list[Row]:
     """Return the rows of one model."""
-    with tempfile.TemporaryDirectory(prefix="actcache-run-") as folder:
+    with tempfile.TemporaryDirectory(prefix="actcache-run-", ignore_cleanup_errors=True) as folder:
         programs = Programs(name, Path(folder))
         programs.run(True, 1)  # brings the files into memory, and has their bytecode written
         rows = [_start(programs, pairs), *_first(programs, pairs)]
