@@ -9,6 +9,7 @@
 #   make test-ray             the example of Ray nodes that share a server; Ray takes 250 MB, so make test goes without
 #   make conformance          onnx's node tests, random graphs and the catalogue, compiled and held to plain onnxruntime
 #   make bench-natural        streams as they are: queries, records, films, pictures, decoding; about a quarter of an hour
+#   make bench-triton         Triton's response cache beside a compiled model, in an environment of its own
 #   make bench-exports        prefixes of decoders, recurrences and convolutions that PyTorch exports on the spot
 #   make conformance-exports  models exported from PyTorch on the spot, in an environment of its own
 #   make mutants              break each promise on purpose and see whether a test notices (docs/mutants.md)
@@ -44,9 +45,10 @@ OLDEST := .venv-oldest
 # So has PyTorch, which nothing else here needs, and the generator of the documentation site.
 EXPORTS := .venv-exports
 DOCS := .venv-docs
+TRITON := .venv-triton
 
 .PHONY: help demo test test-cpp test-asan test-tsan test-fuzz test-python test-page test-ray fuzz conformance conformance-exports
-.PHONY: bench-exports bench-natural apps apps-wheel apps-suite bench bench-full versions examples docs wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
+.PHONY: bench-exports bench-natural bench-triton apps apps-wheel apps-suite bench bench-full versions examples docs wheel wheel-aarch64 mutants torture check check-python check-cpp format library clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -155,6 +157,11 @@ bench-natural: library $(DONE)/bench
 	code=0; $(PYTHON) -m benchmarks.natural $(NATURAL) --json benchmarks/results/natural.json $(SUITE_OPTIONS) || code=$$?; \
 	  $(PYTHON) -m benchmarks.render && exit $$code
 
+# nvidia-pytriton runs on Debian's own Python.
+bench-triton: library $(DONE)/bench $(TRITON)/.done
+	$(PYTHON) -m benchmarks.triton --python $(TRITON)/bin/python --json benchmarks/results/triton.json
+	$(PYTHON) -m benchmarks.render --tables
+
 # Environments are kept, but for what is called the newest, which is brought up to date.
 versions: library $(DONE)/demo
 	code=0; $(PYTHON) -m scripts.versions --json benchmarks/results/versions.json || code=$$?; \
@@ -200,7 +207,7 @@ library: $(DONE)/package
 	$(BUILD) --variant release
 
 clean:
-	rm -rf build dist custom_ops/build actcache/_native $(VENV) $(OLDEST) $(EXPORTS) $(DOCS) .venv-apps .venv-versions
+	rm -rf build dist custom_ops/build actcache/_native $(VENV) $(OLDEST) $(EXPORTS) $(DOCS) $(TRITON) .venv-apps .venv-versions
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -242,6 +249,11 @@ $(DONE)/demo $(DONE)/bench $(DONE)/test $(DONE)/browser $(DONE)/ray $(DONE)/rele
 
 $(OLDEST)/.done: scripts/oldest_onnxruntime.sh | $(DONE)/venv
 	scripts/oldest_onnxruntime.sh $(PYTHON) $(OLDEST)
+	@touch $@
+
+$(TRITON)/.done: Makefile | $(DONE)/venv
+	/usr/bin/python3 -m venv $(TRITON)
+	$(TRITON)/bin/pip --disable-pip-version-check --quiet install nvidia-pytriton==0.7.0 onnxruntime==1.32.0
 	@touch $@
 
 $(EXPORTS)/.done: scripts/exports_environment.sh | $(DONE)/venv

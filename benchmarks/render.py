@@ -24,6 +24,7 @@ from benchmarks import results
 from benchmarks.curve_tables import curve_summary, curve_tables
 from benchmarks.natural_tables import gaps, natural_table, programs_table
 from benchmarks.natural_tables import verdict as natural_verdict
+from benchmarks.triton import triton_table
 from scripts.versions.table import table as version_table
 from scripts.versions.table import verdict
 
@@ -108,6 +109,12 @@ def _natural(found: Documents) -> str:
     return "\n\n".join(parts)
 
 
+def _triton(found: Documents) -> str:
+    if "triton" not in found:
+        return "None yet: `make bench-triton` measures it."
+    return f"{_measured_on(found['triton'])}\n\n{triton_table(found['triton']['found'])}"
+
+
 def _programs(found: Documents) -> str:
     """What the programs without results of their own printed."""
     printed = {name: document for name, document in found.items() if "printed" in document}
@@ -137,6 +144,7 @@ _TABLES: dict[str, Callable[[Documents], str]] = {
     "reuse-curve": _reuse_curve,
     "reuse-summary": _reuse_summary,
     "natural": _natural,
+    "triton": _triton,
     "programs": _programs,
     "versions": _versions,
     "compilers": _compilers,
