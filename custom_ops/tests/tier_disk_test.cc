@@ -65,6 +65,17 @@ TEST_F(DiskTierTest, WhatWasPutIsThereAfterReopening) {
   EXPECT_EQ(stats.errors, 0u);
 }
 
+TEST_F(DiskTierTest, NobodyWaitsForALockBeyondTheDeadline) {
+  const DiskTier tier(store(), 0);
+  const auto holder = OpenIndex(store(), Database::Access::kWrite, 100);
+  const Transaction held(holder.get(), Transaction::Kind::kWrite);
+  const auto waiter = OpenIndex(store(), Database::Access::kWrite, /*busy_timeout_ms=*/30'000);
+  const std::uint64_t begin = SteadyNow();
+  const WaitLimit limit(begin + 1'000'000);
+  EXPECT_THROW(Transaction(waiter.get(), Transaction::Kind::kWrite), DatabaseError);
+  EXPECT_LT(SteadyNow() - begin, 15'000'000'000u);
+}
+
 TEST_F(DiskTierTest, ABatchIsAnsweredKeyByKey) {
   DiskTier tier(store(), 0);
   for (std::uint64_t i = 0; i < 10; i += 2) PutOne(&tier, i, i == 4 ? kLarge : kSmall);

@@ -12,7 +12,7 @@ _DISK, _WRITER, _ROOM, _FOLDER = (
     "tier/disk/writer_room.cc",
     "tier/disk/directory.cc",
 )
-_READER = "tier/disk/reader.cc"
+_READER, _CHAINS = "tier/disk/reader.cc", "tier/disk/chains.cc"
 _BREAKER, _CLIENT, _CLIENT_H, _REMOTE = (
     "tier/remote/circuit_breaker.cc",
     "tier/remote/remote_client.cc",
@@ -146,6 +146,11 @@ _FOLDERS = [
         "static_cast<std::int64_t>(now_ns)));", "", "expired values that nobody asks for stay"),
     Break(_WRITER, "if (!entry->Step()) files_.Remove(number);", "", "files without an entry stay"),
     Break(_WRITER, "BeginWithRoom(nothing);", "", "a lower budget is not kept to"),
+    Break(_CHAINS, "if (now >= least) break;", "break;", "who uses an end does not use its beginning"),
+    Break(_CHAINS, "if (!before) return std::nullopt;", "if (!before) return worth;",
+        "what nobody would find is stored"),
+    Break("tier/disk/database.cc", "|| !MayWait()) return 0;", ") return 0;",
+        "a lock is waited for beyond the deadline"),
     Break(_ROOM, "Above(grown + files, limits_.values());", "0;", "the files and pages may grow"),
     Break(_ROOM, "if (excess == 0 && usage.on_disk + files <= limits_.values()) {", "if (excess == 0) {",
         "the file may be larger than the database"),
