@@ -6,6 +6,8 @@ import pytest
 from graphs import view
 
 from actcache.passes.rows import Mixed, Row, prove_rows
+from actcache.passes.rows.registry import normal_axis
+from actcache.passes.rows.state import Mixes
 
 MODEL = "g (float[N, 4] x) => (float[N, 4] y) { y = Relu(x) }"
 
@@ -31,3 +33,10 @@ def test_ranks_and_equations_of_a_frontier() -> None:
     assert proof.ranks(["x", "no such name"]) == {"x": 2}
     assert proof.size_equations(["x"]) == ()
     assert proof.is_told_by(["x"])
+
+
+def test_axes_of_operators_are_there_too() -> None:
+    assert [normal_axis(axis, 2) for axis in (0, 1, -1, -2)] == [0, 1, 1, 0]
+    for axis in (2, -3):
+        with pytest.raises(Mixes):
+            normal_axis(axis, 2)
