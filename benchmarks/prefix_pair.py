@@ -21,6 +21,8 @@ Run = Callable[[Array], Array]
 
 #: Enough for what is played: two sequences of 1,024 positions with all their logits.
 BUDGET = 1 << 30
+#: Calls in which nothing repeats until a region stores at second sight only, and one more.
+LEARNT = 8
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,15 @@ class Pair:
         return self._ratio([self.played.joined(beginning, part) for part in new], new, pairs)
 
     def nothing_shared(self, length: int, pairs: int) -> Ratio:
-        """Run sequences that nobody has seen."""
+        """Run sequences that nobody has seen, with default settings and after a few of that kind."""
         actcache.invalidate()
+        actcache.configure(bypass="auto")  # begins anew with what it has learnt
+        for _ in range(LEARNT):
+            self.compiled(self.played.drawn(length))
         feeds = [self.played.drawn(length) for _ in range(pairs + 2)]
-        return self._ratio(feeds, feeds, pairs)
+        found = self._ratio(feeds, feeds, pairs)
+        actcache.configure(bypass="off")
+        return found
 
     def _seen(self, known: int, behind: int = 4) -> Array:
         """Draw a beginning, and run it with so many positions behind it."""

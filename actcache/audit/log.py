@@ -139,8 +139,9 @@ class StoreLine(_Event, tag="store"):
     Attributes:
         call: As in the ``lookup`` line.
         region: Number of the region.
-        outcomes: A letter per computed row: ``s`` stored, ``r`` refused (not worth it), ``p`` there already, ``=``
-            verified and equal, ``x`` verified and different, ``n`` not cacheable.
+        outcomes: A letter per computed row: ``s`` stored, ``r`` refused (not worth it), ``f`` seen for the first
+            time while nothing repeated, ``p`` there already, ``=`` verified and equal, ``x`` verified and different,
+            ``n`` not cacheable.
         now_ns: When the store was asked for room, by a clock of the process that never goes back.
         stored: Rows stored.
         refused: Rows refused.

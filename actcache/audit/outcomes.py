@@ -24,6 +24,7 @@ BYPASSED: Final = "b"
 # Of a row in a ``store`` line.
 STORED: Final = "s"
 REFUSED: Final = "r"
+FIRST_SIGHT: Final = "f"
 PRESENT: Final = "p"
 EQUAL: Final = "="
 DIFFERENT: Final = "x"
@@ -53,6 +54,7 @@ LOOKED_UP: Final = {
 KEPT: Final = {
     STORED: "stored",
     REFUSED: "not worth storing",
+    FIRST_SIGHT: "seen for the first time, and nothing repeated so far",
     PRESENT: "there already",
     EQUAL: "equal to its entry",
     DIFFERENT: "different from its entry",

@@ -20,7 +20,7 @@ from typing import Any
 from actcache.errors import InvalidOption, LibraryError
 
 #: Version of the control functions that this package was written for (``actcache_abi()``).
-ABI = 6
+ABI = 7
 
 #: Environment variable that names another build of the library.
 ENVIRONMENT = "ACTCACHE_LIBRARY"
@@ -168,7 +168,8 @@ def _declare(handle: ctypes.CDLL) -> None:
         function = getattr(handle, name)
         function.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
         function.restype = ctypes.c_size_t
-    handle.actcache_replay.argtypes = [ctypes.c_char_p, ctypes.c_char_p, *(ctypes.c_uint64,) * 4, ctypes.c_int]
+    text = ctypes.c_char_p
+    handle.actcache_replay.argtypes = [text, text, *(ctypes.c_uint64,) * 4, ctypes.c_int, text]
     handle.actcache_replay.restype = ctypes.c_int
     names = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_uint64, ctypes.c_char_p)
     handle.actcache_replay_fetched.argtypes = [*names, *(ctypes.c_uint64,) * 3, ctypes.c_int]

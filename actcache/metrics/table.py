@@ -204,6 +204,13 @@ METRICS: tuple[Metric, ...] = (
         "not_admitted",
     ),
     _region_counter(
+        "actcache_first_sight_rows_total",
+        "actcache.first_sight_rows",
+        "{row}",
+        "Computed rows that were not stored, as nothing repeated so far.",
+        "first_sights",
+    ),
+    _region_counter(
         "actcache_anomalies_total",
         "actcache.anomalies",
         "{call}",

@@ -189,9 +189,9 @@ def _step(run: list[Decision]) -> LoggedCall:
     )
 
 
-def _arguments(decision: Decision) -> tuple[str, str, int, int, int, int, int]:
+def _arguments(decision: Decision) -> tuple[str, str, int, int, int, int, int, str | None]:
     times = (decision.lookup_ns, decision.store_ns, decision.cost_ns, decision.fetch_ns)
-    return (*decision.region, *times, int(decision.keys is None))
+    return (*decision.region, *times, int(decision.keys is None), decision.stored)
 
 
 def _fetched(decision: Decision) -> list[tuple[str, str, int, str, int, int, int, int]]:

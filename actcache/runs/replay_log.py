@@ -52,8 +52,9 @@ def replay_log(request: ReplayLog, _: Path) -> verify.Verification:
                 _change(step.what, step.arguments)
             continue
         path, feed = next(calls)
-        for region, fingerprint, *numbers in step.regions:
-            call("actcache_replay", region.encode(), fingerprint.encode(), *numbers)
+        for region, fingerprint, *numbers, stored in step.regions:
+            letters = None if stored is None else stored.encode()
+            call("actcache_replay", region.encode(), fingerprint.encode(), *numbers, letters)
         for region, fingerprint, row, tier, *numbers in step.fetched:
             call("actcache_replay_fetched", region.encode(), fingerprint.encode(), row, tier.encode(), *numbers)
         try:

@@ -276,7 +276,7 @@ class LoggedCall(msgspec.Struct, frozen=True, tag=True):
         control: The word of the call (:data:`actcache.base.per_call.CONTROL_WORDS`).
     """
 
-    regions: Sequence[tuple[str, str, int, int, int, int, int]]
+    regions: Sequence[tuple[str, str, int, int, int, int, int, str | None]]
     fetched: Sequence[tuple[str, str, int, str, int, int, int, int]]
     namespace: str | None
     control: str

@@ -104,7 +104,8 @@ def stats() -> dict[str, Any]:
         of the hits, ``duplicates`` equal a row of the same batch and ``joined`` waited for another call; of the
         misses, ``expired`` had an entry that was too old; ``verified`` rows were compared with their entry
         (``compared`` of them because another session had made it) and ``mismatches`` differed; ``kept_apart`` sessions
-        use no entries of others since; ``stored``, ``not_admitted``, ``evicted``; ``bytes`` and ``pinned_bytes`` held
+        use no entries of others since; ``stored``, ``not_admitted`` (of which
+        ``first_sights`` because nothing had repeated so far), ``evicted``; ``bytes`` and ``pinned_bytes`` held
         now; ``saved_seconds`` and the time spent hashing, copying and computing; ``overhead_seconds`` in both operators
         altogether. A region's ``state`` is ``"active"`` or, where looking up costs more than it saves (or would, as
         ``bypass_reason`` says), ``"bypassed"`` until a probe succeeds (``bypass_switches``, ``probes``); some calls

@@ -113,6 +113,7 @@ ACTCACHE_EXPORT const char* actcache_last_error(void);
  *      "mismatches"      those of the verified that differed
  *      "stored"          were published in the store
  *      "not_admitted"    were computed and not published: too large, not worth it, there already
+ *      "first_sights"    those of them that were not stored as nothing repeated so far
  *
  *      "kept_apart"      sessions that use no entries of others since such a row differed
  *      "evicted"         entries that made room for others
@@ -187,12 +188,13 @@ ACTCACHE_EXPORT void actcache_abandon(void);
  * was for yet, decides as a recorded one did: it looks up (`passed`: it does not) as at
  * `lookup_ns`, and what it computes is offered to the store as at `store_ns`, with the costs of a
  * row that the log has, instead of what is measured; nor does it tell whether the region pays.
+ * `outcomes`: the letters of its "store" line, or null; what is 'f' there is not offered.
  * Times are the "now_ns" of the log's lines. Such calls have to be made one after the other, in the
  * order of the log, and to begin with an empty store. Returns 0, or -1 if no session has had such a
  * region yet. */
 ACTCACHE_EXPORT int actcache_replay(const char* region, const char* fingerprint, uint64_t lookup_ns,
                                     uint64_t store_ns, uint64_t cost_ns, uint64_t fetch_ns,
-                                    int passed);
+                                    int passed, const char* outcomes);
 
 /* Says of the call that actcache_replay() was last called for that it had a value from a tier
  * ("disk", "remote"): that of `row`, with its cost (0: not known), its age, and the nanoseconds

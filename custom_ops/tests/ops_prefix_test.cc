@@ -266,6 +266,34 @@ TEST(Prefixes, LoseTheirEndsFirst) {
   Config::Process().Configure("budget_bytes", std::nullopt);
 }
 
+// Nothing repeated so far, and storing takes a fifth of the time: of a sequence, what was seen
+// before is stored, and nothing behind it.
+TEST(Prefixes, AreStoredAtSecondSightWhereNothingRepeats) {
+  RunningSums region("prefixes at second sight");
+  Config::Process().Configure("bypass", "auto");
+  RegionPolicy& policy = Registry::Process()
+                             .InternRegion("prefixes at second sight", "prefixes at second sight")
+                             .policy;
+  policy.Begin(true);
+  for (unsigned i = 0; i <= FirstSight::kFreeCalls; ++i) {
+    policy.Computed(0, 1, 1'000'000);
+    policy.Published({0, 1, 200'000, 0});
+  }
+  ASSERT_FALSE(policy.StoresFirstSights());
+  EXPECT_TRUE(region.RunsRight(Rows({{1, 2, 3, 4, 5, 6}}), Salts({0})));
+  EXPECT_EQ(region.entries(), 0u);
+  EXPECT_TRUE(region.RunsRight(Rows({{1, 7, 3, 4, 5, 6}}), Salts({0})));
+  EXPECT_EQ(region.entries(), 1u);
+  EXPECT_EQ(region.counters().first_sights, 6u + 5u);
+  EXPECT_TRUE(region.RunsRight(Rows({{1, 2, 3, 4, 5, 8}}), Salts({0})));
+  EXPECT_EQ(region.computed(), 5u);
+  EXPECT_TRUE(policy.StoresFirstSights());
+  EXPECT_EQ(region.entries(), 6u);
+  EXPECT_TRUE(region.RunsRight(Rows({{1, 2, 3, 4, 5, 8}}), Salts({0})));
+  EXPECT_EQ(region.computed(), 0u);
+  Config::Process().Configure("bypass", std::nullopt);
+}
+
 // Thousands of calls of rows that begin alike, in little room, now and then verified.
 TEST(Prefixes, AreRightWhateverIsFound) {
   std::mt19937 random(14);

@@ -99,22 +99,41 @@ class Region {
       policy.Passed({shape_, Notes(mode) ? rows : 0, seen, watch_ns});
       return;
     }
-    std::size_t found = 0;
-    std::size_t missing = 0;
-    for (const std::uint64_t id : ids) store_.insert(id).second ? ++missing : ++found;
+    std::vector<std::uint64_t> computed;
+    for (const std::uint64_t id : ids) {
+      if (store_.count(id) == 0) computed.push_back(id);
+    }
+    const std::size_t missing = computed.size();
+    const std::size_t found = rows - missing;
     const std::uint64_t saved = found * costs.recompute;
     totals->hits += found;
     totals->saved_ns += static_cast<double>(saved);
     totals->overhead_ns += static_cast<double>(rows * costs.lookup + found * costs.fetch);
     policy.LookedUp({shape_, rows, found, 0, rows * costs.lookup, found * costs.fetch, saved});
     if (missing == 0) return;
-    totals->overhead_ns += static_cast<double>(missing * costs.publish);
     policy.Computed(shape_, missing, missing * costs.recompute);
-    policy.Published({shape_, missing, missing * costs.publish, 0});
+    const bool spared = !others_read && Spare(&computed);
+    store_.insert(computed.begin(), computed.end());
+    const std::uint64_t publish_ns = computed.size() * costs.publish;
+    totals->overhead_ns += static_cast<double>(publish_ns);
+    policy.Published({shape_, missing, publish_ns, 0, 0, spared});
+  }
+
+  // Leaves those that are to be stored; whether others were there.
+  bool Spare(std::vector<std::uint64_t>* computed) {
+    if (policy.StoresFirstSights()) return false;
+    std::vector<std::uint64_t> seen;
+    for (const std::uint64_t id : *computed) {
+      if (computed_.Note(Mix(id))) seen.push_back(id);
+    }
+    if (policy.Repeats(shape_, computed->size(), seen.size())) return false;
+    *computed = seen;
+    return true;
   }
 
   const ShapeClass shape_;
   SignatureFilter filter_;
+  SignatureFilter computed_;
   std::unordered_set<std::uint64_t> store_;
 };
 

@@ -57,7 +57,8 @@ def agrees_with_statistics(lines: list[Line], region: Named, counts: Line, befor
         "bypassed": letters["b"],
         "mismatches": made["x"],
         "stored": made["s"],
-        "not_admitted": made["r"] + made["p"] - letters["a"],
+        "not_admitted": made["r"] + made["f"] + made["p"] - letters["a"],
+        "first_sights": made["f"],
         "evicted": sum(len(line["keys"]) for line in evictions),
     }
     assert said == {name: counts[name] - before.get(name, 0) for name in said}

@@ -154,7 +154,7 @@ class Control:
             function.restype = ctypes.c_int64
             function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_double]
         names, times = (ctypes.c_char_p,) * 2, (ctypes.c_uint64,) * 4
-        self._library.actcache_replay.argtypes = [*names, *times, ctypes.c_int]
+        self._library.actcache_replay.argtypes = [*names, *times, ctypes.c_int, ctypes.c_char_p]
         self._configured: set[str] = set()
 
     def _json(self, function: Callable[..., int]) -> Any:
@@ -198,9 +198,18 @@ class Control:
     def invalidate(self, namespace: str | None = None) -> int:
         return self._library.actcache_invalidate(namespace if namespace is None else namespace.encode(), None, None, 0)
 
-    def replay(self, region: Region, lookup_ns: int, store_ns: int, cost_ns: int, fetch_ns: int, passed: bool) -> None:
-        times = (lookup_ns, store_ns, cost_ns, fetch_ns)
-        if self._library.actcache_replay(region.id.encode(), region.fingerprint.encode(), *times, passed):
+    def replay(
+        self,
+        region: Region,
+        lookup_ns: int,
+        store_ns: int,
+        cost_ns: int,
+        fetch_ns: int,
+        passed: bool,
+        stored: str | None = None,
+    ) -> None:
+        names, letters = (region.id.encode(), region.fingerprint.encode()), stored and stored.encode()
+        if self._library.actcache_replay(*names, lookup_ns, store_ns, cost_ns, fetch_ns, passed, letters):
             raise ValueError(self._library.actcache_last_error().decode())
 
     def version(self) -> str:

@@ -287,3 +287,18 @@ def test_a_replayed_call_passes_if_the_recorded_one_did(control: Control, audite
     assert outcomes(of(lines, "lookup", region)) == ["m", "b", "h", "h"]
     (stored,) = of(lines, "store", region)
     assert (stored["cost_ns"], stored["fetch_ns"]) == (7, 5)
+
+
+def test_a_replay_does_not_store_what_the_recorded_call_had_seen_for_the_first_time(
+    control: Control, audited: Callable[[], list[Line]]
+) -> None:
+    region = squares()
+    model = region.session()
+    for letters in ("fs", "s", None):
+        control.replay(region, 0, 0, 700, 5, False, letters)
+    for _ in range(3):
+        model.run(None, {"x": batch(1, 2)})
+    lines = audited()
+    assert outcomes(of(lines, "store", region)) == ["fs", "s"]
+    assert outcomes(of(lines, "lookup", region)) == ["mm", "mh", "hh"]
+    agrees_with_statistics(lines, region, control.stats(region), {})

@@ -15,12 +15,15 @@ def native(enum: str) -> dict[str, str]:
     text = (ROOT / "custom_ops" / "src" / "audit" / "outcomes.h").read_text("utf-8")
     body = re.search(rf"enum class {enum} : char {{(.*?)}};", text, re.DOTALL)
     assert body is not None
-    return {name.upper(): letter for name, letter in re.findall(r"k(\w+) = '(.)'", body[1])}
+    return {
+        re.sub("(?<=[a-z])(?=[A-Z])", "_", name).upper(): letter
+        for name, letter in re.findall(r"k(\w+) = '(.)'", body[1])
+    }
 
 
 def test_both_languages_have_the_same_letters() -> None:
     looked_up, kept = native("LookupOutcome"), native("StoreOutcome")
-    assert len(looked_up) == 11 and len(kept) == 6
+    assert len(looked_up) == 11 and len(kept) == 7
     assert {name: getattr(outcomes, name, None) for name in looked_up} == looked_up
     assert {name: getattr(outcomes, name, None) for name in kept} == kept
     assert set(outcomes.LOOKED_UP) == set(looked_up.values())

@@ -23,7 +23,8 @@ enum class LookupOutcome : char {
 // In a "store" line.
 enum class StoreOutcome : char {
   kStored = 's',
-  kRefused = 'r',  // not worth it, or no room
+  kRefused = 'r',     // not worth it, or no room
+  kFirstSight = 'f',  // nothing of the region repeated so far (policy/first_sight.h)
   kPresent = 'p',
   kEqual = '=',      // to its entry
   kDifferent = 'x',  // from its entry

@@ -67,7 +67,7 @@ std::string Described(const Selectors& selectors) {
          ",\"min_age_seconds\":" + std::string(static_cast<const char*>(age), end) + "}";
 }
 
-constexpr int kAbi = 6;
+constexpr int kAbi = 7;
 
 // A fixed buffer, so that reporting "out of memory" needs none.
 thread_local char last_error[1024] = "";
@@ -156,13 +156,19 @@ std::int64_t actcache_unpin(const char* name_space, const char* region, const ch
 
 int actcache_replay(const char* region, const char* fingerprint, std::uint64_t lookup_ns,
                     std::uint64_t store_ns, std::uint64_t cost_ns, std::uint64_t fetch_ns,
-                    int passed) {
+                    int passed, const char* outcomes) {
   return Guard(-1, [&] {
     if (region == nullptr || fingerprint == nullptr) {
       throw actcache::ConfigError("actcache_replay: the region or the fingerprint is null");
     }
     if (!actcache::AppendLogged(Registry::Process(), region, fingerprint,
-                                {lookup_ns, store_ns, cost_ns, fetch_ns, passed != 0, {}})) {
+                                {lookup_ns,
+                                 store_ns,
+                                 cost_ns,
+                                 fetch_ns,
+                                 passed != 0,
+                                 {},
+                                 outcomes == nullptr ? "" : outcomes})) {
       throw actcache::ConfigError(std::string("actcache: no session has had a region \"") + region +
                                   "\" of the fingerprint " + fingerprint);
     }

@@ -27,6 +27,7 @@ void WriteRegion(const RegionSnapshot& region, std::string* out) {
   object.Number("kept_apart", region.kept_apart);
   object.Number("stored", region.stored);
   object.Number("not_admitted", region.not_admitted);
+  object.Number("first_sights", region.first_sights);
   object.Number("evicted", region.usage.evictions);
   object.Number("anomalies", region.anomalies);
   object.Number("calls", region.calls);

@@ -203,16 +203,18 @@ void CacheStore::Compute(ort::KernelContext* context) const {
   call.copy_ns = copy_end - call.start_ns;
   RegionCounters::Add(counters.copy_ns, call.copy_ns);
   if (!call.passed() && divisible && call.has_units()) {
-    call.kept = keeper_.Keep(
-        io, {call.plan, *call.cut, call.computed, call.unit_cost, call.now_ns()}, parallel);
+    call.kept = keeper_.Keep(io,
+                             {call.plan, *call.cut, call.computed, call.unit_cost, call.now_ns(),
+                              call.recorded ? &call.recorded->stored : nullptr},
+                             parallel);
   }
   const std::uint64_t end = SteadyNow();
   RegionCounters::Add(counters.overhead_ns, end - call.start_ns);
   if (call.passed()) return;
   if (!call.recorded && call.has_units()) {
     const std::uint64_t shared_ns = call.kept.shared_ns;
-    region_.policy.Published(
-        {call.plan.shape, call.plan.missing, end - copy_end - shared_ns, call.saved_ns, shared_ns});
+    region_.policy.Published({call.plan.shape, call.plan.missing, end - copy_end - shared_ns,
+                              call.saved_ns, shared_ns, call.kept.spared});
   }
   Audit(call);
   AuditRegionState(region_);

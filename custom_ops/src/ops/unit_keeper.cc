@@ -15,6 +15,14 @@
 #include "tier/tiers.h"
 
 namespace actcache {
+namespace {
+
+std::uint64_t CountOf(const UnitKeeper::Kept& kept, UnitKeeper::Outcome outcome) {
+  const auto& all = kept.outcomes;
+  return static_cast<std::uint64_t>(std::count(all.data(), all.data() + all.size(), outcome));
+}
+
+}  // namespace
 
 // One call.
 struct UnitKeeper::Work {
@@ -35,6 +43,7 @@ struct UnitKeeper::Work {
   // What the unit before the next one is worth, by which a chain goes on; none: it is not kept. Of
   // units that are in no chain, always infinity.
   std::optional<double> before = std::numeric_limits<double>::infinity();
+  SmallVector<bool, 64> spared;  // of the units; empty: none is
   Kept kept;
 };
 
@@ -45,6 +54,7 @@ UnitKeeper::Kept UnitKeeper::Keep(const KernelIo& io, const Call& call,
   std::uint64_t not_offered = 0;  // what was compared, or is kept already
   try {
     Work work(io, call, parallel);
+    SpareFirstSights(work);
     const std::size_t rows = call.cut.chained() ? call.plan.batch() : 1;
     const std::size_t length = call.plan.missing / rows;
     for (std::size_t unit = 0; unit < call.plan.missing; ++unit) {
@@ -65,7 +75,35 @@ UnitKeeper::Kept UnitKeeper::Keep(const KernelIo& io, const Call& call,
   }
   RegionCounters::Add(region_.counters.stored, stored);
   RegionCounters::Add(region_.counters.not_admitted, call.plan.missing - stored - not_offered);
+  RegionCounters::Add(region_.counters.first_sights, CountOf(kept, Outcome::kFirstSight));
   return kept;
+}
+
+void UnitKeeper::SpareFirstSights(Work& work) const {
+  const Call& call = work.call;
+  const std::size_t count = call.plan.missing;
+  if (call.logged != nullptr) {
+    work.spared.resize(count);
+    for (std::size_t unit = 0; unit < count && unit < call.logged->size(); ++unit) {
+      work.spared[unit] = (*call.logged)[unit] == Letter(Outcome::kFirstSight);
+    }
+    return;
+  }
+  // What goes to tiers may be found by others, of whom nothing is known here.
+  if (region_.policy.StoresFirstSights() || call.plan.tails != nullptr) return;
+  work.spared.resize(count);
+  std::size_t offered = 0;
+  std::size_t seen = 0;
+  for (std::size_t unit = 0; unit < count; ++unit) {
+    const std::uint8_t flags = call.plan.flags[unit];
+    if ((flags & (kVerify | kKept)) != 0) continue;
+    ++offered;
+    const bool known = (flags & (kReplace | kExpired)) != 0;
+    work.spared[unit] = !region_.computed.Note(call.plan.keys[unit].words[1]) && !known;
+    if (!work.spared[unit]) ++seen;
+  }
+  work.kept.spared = !region_.policy.Repeats(call.plan.shape, offered, seen);
+  if (!work.kept.spared) work.spared.clear();
 }
 
 void UnitKeeper::BeginChain(Work& work, std::size_t row) const {
@@ -86,6 +124,10 @@ void UnitKeeper::See(Work& work, std::size_t unit, std::size_t followers) const 
     work.kept.outcomes[unit] =
         verify ? Verify(work.io, work.call, work.units, unit) : Outcome::kPresent;
     return GoOnBehind(work, unit);
+  }
+  if (!work.spared.empty() && work.spared[unit]) {
+    if (work.call.cut.chained()) work.before.reset();
+    return Finish(work, unit, Outcome::kFirstSight);
   }
   // Without what it follows nobody would ever find it.
   if (!work.before) return Finish(work, unit, Outcome::kRefused);

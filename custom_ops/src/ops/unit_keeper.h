@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "audit/outcomes.h"
@@ -38,11 +39,13 @@ class UnitKeeper {
     const std::vector<TensorView>& computed;
     RegionPolicy::EntryCost cost;  // of a unit
     std::uint64_t now_ns;
+    const std::string* logged = nullptr;  // in a replay: the letters of what became of the units
   };
   struct Kept {
     SmallVector<Outcome, 64> outcomes;  // of the computed units; kNothing if not seen to
     std::uint64_t stored_bytes = 0;
     std::uint64_t shared_ns = 0;  // handing units to tiers
+    bool spared = false;          // those seen for the first time were not to be stored
   };
 
   // Never throws: what cannot be stored is merely computed again.
@@ -51,6 +54,8 @@ class UnitKeeper {
  private:
   struct Work;
 
+  // Which units are not to be stored, as nothing says that they come again; notes their keys.
+  void SpareFirstSights(Work& work) const;
   // Of a chained cut: the next unit is the first computed one of a row; it follows one that is
   // kept.
   void BeginChain(Work& work, std::size_t row) const;

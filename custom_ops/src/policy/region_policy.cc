@@ -65,6 +65,7 @@ void RegionPolicy::LookedUp(const LookupCosts& lookup) noexcept {
     ++calls_;
     recent_overhead_ -= recent_overhead_ / kAveragedCalls;
     recent_calls_ += 1 - recent_calls_ / kAveragedCalls;
+    first_sight_.Saved(static_cast<double>(lookup.saved_ns) - static_cast<double>(lookup.fetch_ns));
     // That hits are verified is no reason against the region.
     const double verified =
         static_cast<double>(lookup.verified) * costs_.estimate(lookup.shape).recompute.value();
@@ -89,8 +90,7 @@ RegionPolicy::EntryCost RegionPolicy::Computed(ShapeClass shape, std::size_t row
 
 void RegionPolicy::Published(const Publication& publication) noexcept {
   if (!mutex_.TryLock()) return;
-  costs_.Add(publication.shape, &RowCosts::publish,
-             PerRow(publication.publish_ns, publication.rows));
+  if (!publication.spared) NoteStored(publication);
   share_.Add(PerRow(publication.shared_ns, publication.rows));
   if (weighing()) {
     Weigh(static_cast<double>(publication.publish_ns + publication.shared_ns),
@@ -98,6 +98,28 @@ void RegionPolicy::Published(const Publication& publication) noexcept {
     if (weighing() && HitsNeverPay(publication.shape)) Bypass(BypassReason::kHitCost);
   }
   mutex_.Unlock();
+}
+
+void RegionPolicy::NoteStored(const Publication& publication) noexcept {
+  costs_.Add(publication.shape, &RowCosts::publish,
+             PerRow(publication.publish_ns, publication.rows));
+  if (!weighing()) return;
+  const RowCosts& costs = costs_.estimate(publication.shape);
+  first_sight_.Stored(static_cast<double>(publication.publish_ns),
+                      costs.publish.value() / std::max(1.0, costs.recompute.value()));
+  stores_first_sights_.store(first_sight_.stores(), std::memory_order_relaxed);
+}
+
+bool RegionPolicy::Repeats(ShapeClass shape, std::size_t rows, std::size_t seen) noexcept {
+  if (!mutex_.TryLock()) return false;
+  const RowCosts& costs = costs_.estimate(shape);
+  const double hit_saves = costs.recompute.value() - costs.fetch_estimate();
+  first_sight_.Repeats(static_cast<double>(seen) * std::max(0.0, hit_saves),
+                       static_cast<double>(rows) * costs.publish.value());
+  stores_first_sights_.store(first_sight_.stores(), std::memory_order_relaxed);
+  const bool stores = first_sight_.stores();
+  mutex_.Unlock();
+  return stores;
 }
 
 void RegionPolicy::Passed(const Pass& pass) noexcept {
@@ -191,6 +213,8 @@ void RegionPolicy::Bypass(BypassReason reason) noexcept {
 void RegionPolicy::Activate(Trial trial) noexcept {
   if (trial != Trial::kNone) ++probes_;
   trial_ = trial;
+  first_sight_ = FirstSight();
+  stores_first_sights_.store(true, std::memory_order_relaxed);
   reason_ = BypassReason::kNone;
   calls_ = 0;
   loss_ = 0;

@@ -37,6 +37,7 @@
 #include <cstdint>
 
 #include "base/mutex.h"
+#include "policy/first_sight.h"
 #include "policy/row_costs.h"
 
 namespace actcache {
@@ -104,8 +105,18 @@ class RegionPolicy {
     std::uint64_t publish_ns;
     std::uint64_t saved_ns;       // recompute time of rows that equal a computed one
     std::uint64_t shared_ns = 0;  // beside publish_ns: handing rows to tiers
+    bool spared = false;          // not all were offered: they were seen for the first time
   };
   void Published(const Publication& publication) noexcept;
+
+  // Whether rows are stored that nobody is known to want again (first_sight.h).
+  bool StoresFirstSights() const noexcept {
+    return stores_first_sights_.load(std::memory_order_relaxed);
+  }
+
+  // Of a call whose first sights are not to be stored: of `rows` computed rows, `seen` were
+  // computed before. Whether all are to be stored, from this call on.
+  bool Repeats(ShapeClass shape, std::size_t rows, std::size_t seen) noexcept;
 
   // A call that passed because of Begin().
   struct Pass {
@@ -131,6 +142,7 @@ class RegionPolicy {
   enum class Trial : std::uint8_t { kNone, kEvidence, kProbe };
 
   void Turn(bool automatic) noexcept ACTCACHE_EXCLUDES(mutex_);
+  void NoteStored(const Publication& publication) noexcept ACTCACHE_REQUIRES(mutex_);
   bool weighing() const noexcept ACTCACHE_REQUIRES(mutex_);
   void Feed(const LookupCosts& lookup) noexcept ACTCACHE_REQUIRES(mutex_);
   void SetFeedPeriod() noexcept ACTCACHE_REQUIRES(mutex_);
@@ -149,13 +161,15 @@ class RegionPolicy {
 
   std::atomic<Mode> mode_{Mode::kLookUp};
   std::atomic<bool> automatic_{true};
-  std::atomic<std::uint32_t> feed_period_{0};  // in calls; 0: never
-  std::atomic<std::uint32_t> passes_{0};       // since the region became bypassed
+  std::atomic<bool> stores_first_sights_{true};  // as first_sight_ says
+  std::atomic<std::uint32_t> feed_period_{0};    // in calls; 0: never
+  std::atomic<std::uint32_t> passes_{0};         // since the region became bypassed
 
   mutable Mutex mutex_;
   RowCostTable costs_ ACTCACHE_GUARDED_BY(mutex_);
-  RecentMedian watch_ ACTCACHE_GUARDED_BY(mutex_);  // per row, since the last switch
-  RecentMedian share_ ACTCACHE_GUARDED_BY(mutex_);  // per row: handing it to tiers
+  FirstSight first_sight_ ACTCACHE_GUARDED_BY(mutex_);  // since the region was last activated
+  RecentMedian watch_ ACTCACHE_GUARDED_BY(mutex_);      // per row, since the last switch
+  RecentMedian share_ ACTCACHE_GUARDED_BY(mutex_);      // per row: handing it to tiers
   BypassReason reason_ ACTCACHE_GUARDED_BY(mutex_) = BypassReason::kNone;
   Trial trial_ ACTCACHE_GUARDED_BY(mutex_) = Trial::kNone;
   unsigned failures_ ACTCACHE_GUARDED_BY(mutex_) = 0;        // trials in a row that lost

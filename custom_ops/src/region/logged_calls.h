@@ -31,6 +31,7 @@ struct LoggedCall {
   std::uint64_t fetch_ns = 0;
   bool passed = false;  // nothing was looked up
   std::vector<FetchedUnit> fetched;
+  std::string stored;  // a StoreOutcome for each computed row; "": there was no store
 };
 
 // Thread-safe. REQUIRES: calls that are recorded are made one after the other.

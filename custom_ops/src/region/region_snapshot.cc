@@ -32,6 +32,7 @@ RegionSnapshot Snapshot(const Region& region, std::string name, const Store& sto
   snapshot.bypassed = Read(counters.bypassed);
   snapshot.calls = Read(counters.calls);
   snapshot.stored = Read(counters.stored);
+  snapshot.first_sights = Read(counters.first_sights);
   snapshot.not_admitted = Read(counters.not_admitted);
   snapshot.kept_apart = Read(counters.kept_apart);
   snapshot.anomalies = Read(counters.anomalies);

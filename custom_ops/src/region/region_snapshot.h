@@ -14,7 +14,7 @@ namespace actcache {
 
 // Of RegionCounters, the policy and the store. No part exceeds its whole: duplicates + joined <=
 // hits, expired + verified <= misses, compared and mismatches <=
-// verified.
+// verified, first_sights <= not_admitted.
 struct RegionSnapshot {
   std::string name;  // unique: the id, or the id and a part of the fingerprint
   std::string fingerprint;
@@ -33,6 +33,7 @@ struct RegionSnapshot {
   std::uint64_t kept_apart;
   std::uint64_t stored;
   std::uint64_t not_admitted;
+  std::uint64_t first_sights;
   std::uint64_t anomalies;
   std::uint64_t saved_ns;
   std::uint64_t hash_ns;

@@ -50,7 +50,8 @@ struct alignas(64) RegionCounters {
   std::atomic<std::uint64_t> mismatches{0};   // those of `verified` that differed
   std::atomic<std::uint64_t> kept_apart{0};   // sessions that keep to themselves after one of them
   std::atomic<std::uint64_t> stored{0};
-  std::atomic<std::uint64_t> not_admitted{0};
+  std::atomic<std::uint64_t> not_admitted{0};  // `first_sights` included
+  std::atomic<std::uint64_t> first_sights{0};  // not stored, as nothing repeated so far
   std::atomic<std::uint64_t> anomalies{0};
   std::atomic<std::uint64_t> saved_ns{0};
   std::atomic<std::uint64_t> hash_ns{0};
@@ -85,6 +86,7 @@ struct Region {
   const std::string fingerprint;
   RegionPolicy policy;
   SignatureFilter signatures;  // of the rows that the policy watches
+  SignatureFilter computed;    // keys of rows that were computed while first sights were not stored
   RecomputeTime recompute_time;
   RegionUse tiers;                    // what it has learnt of them
   LoggedCalls logged;                 // for a replay
