@@ -32,9 +32,9 @@ class Why:
         reason: One word for programs: ``equal``, ``element``, ``shape``, ``type``, ``prefix`` (not all positions of the
             row are known), ``entry`` (one of the calls is one entry, the other rows), ``namespace``, ``control``, ``no
             rows``, ``outer``, ``unreadable``; of an audit log also ``new`` (never asked for before), ``evicted``,
-            ``expired``, ``invalidated``, ``refused`` (not worth storing), ``uncacheable``, ``computed`` (not stored
-            yet), ``joined``, ``verified``, ``state`` (bypassed or disabled), ``off``, ``fingerprint``, ``not
-            recorded``, ``unexplained``.
+            ``expired``, ``invalidated``, ``refused`` (not worth storing), ``first sight`` (not stored, as nothing had
+            repeated), ``uncacheable``, ``computed`` (not stored yet), ``joined``, ``verified``, ``state`` (bypassed or
+            disabled), ``off``, ``fingerprint``, ``not recorded``, ``unexplained``.
         text: The reason in a sentence.
         details: The same for programs; keys depend on the reason.
     """

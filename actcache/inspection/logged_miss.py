@@ -6,32 +6,21 @@ input is the last one that has as many rows, of which the same are equal; or ano
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from actcache.audit.logged_decisions import ControlCall, Decision, Eviction, History, first_equal, read_history
-from actcache.audit.outcomes import (
-    BYPASSED,
-    DUPLICATE,
-    EQUAL,
-    EXPIRED,
-    HIT,
-    JOINED,
-    NOTHING,
-    PRESENT,
-    REFRESHED,
-    REFUSED,
-    STORED,
-    VERIFIED,
-)
+from actcache.audit.logged_decisions import Decision, History, first_equal, read_history
 from actcache.base.moment import format_moment
 from actcache.errors import InvalidOption
 from actcache.inspection.call_comparison import Call, Why, equal_rows, units_of
 from actcache.inspection.explain_miss import call_of, chosen_regions
 from actcache.inspection.frontier_values import frontier_values
+from actcache.inspection.logged_prefix import equal_beginnings, explain_beginnings
+from actcache.inspection.logged_reasons import Reasons
+from actcache.inspection.prefix_comparison import sequences_of, why_uncached
 from actcache.model.compiled_model import Lookup, read_compiled
 from actcache.model.model_file import parse_model
 from actcache.model.model_inputs import model_inputs
@@ -40,21 +29,6 @@ from actcache.passes.cuts import PrefixCut
 
 #: Other lookups that an answer names.
 _LISTED = 8
-_EVICTED = {
-    "room": "evicted to make room for what was worth more",
-    "quota": "evicted because its namespace was over its quota",
-    "budget": "evicted because the budget was lowered",
-    "expired": "removed because it was older than ttl_seconds",
-    "mismatch": "removed because a verification found it different from what was computed",
-    "invalidated": "removed because a fresh result of its row was not stored",
-}
-#: What letters of store lines say of a key; those that leave it as it was say nothing.
-_BECAME = {STORED: "stored", REFUSED: "refused", NOTHING: "uncacheable"}
-_STAYS = PRESENT + EQUAL
-_WHY_NOT_KEPT = {
-    REFUSED: "it was not worth what it would have pushed out, or there was no room",
-    NOTHING: "its results are not one row per row",
-}
 
 
 @dataclass(frozen=True)
@@ -155,11 +129,10 @@ def _explain(
         return _not_there(history, region)
     if any(tensor not in call.values for tensor in region.frontier):
         return Why(region.id, None, "unknown", "unreadable", "it reads tensors that Python cannot read")
-    if isinstance(region.cut, PrefixCut):
-        text = "what a log says of beginnings of sequences is not explained yet: give the inputs of both calls instead"
-        return Why(region.id, None, "unknown", "unexplained", text)
-    by_row = units_of(region, call.values).divided
-    pattern = equal_rows(region, call.values) if by_row else [0]
+    reason = why_uncached(region, region.cut, call.values) if isinstance(region.cut, PrefixCut) else None
+    if reason is not None:
+        return Why(region.id, None, "bypassed", "no rows", f"the call is computed without the cache: {reason}")
+    pattern, explain = _units(region, call)
     fitting = [
         (position, step)
         for position, step in enumerate(history.steps)
@@ -173,10 +146,32 @@ def _explain(
             text = "none of the lookups that the input fits is the one that was asked for"
         return Why(region.id, None, "unknown", "not recorded", text, {"rows": len(pattern)})
     position, decision = meant[-1]
-    rows = list(_Reasons(history, position, decision, by_row).records())
+    rows = list(explain(history, position, decision))
     others = sorted((step.call for _, step in fitting if step is not decision), key=lambda n: abs(n - decision.call))
     nearest = tuple(sorted(others[:_LISTED]))
     return rows, Recorded(decision.call, decision.namespace, len(fitting), decision.time, nearest)
+
+
+def _units(region: Lookup, call: Call) -> tuple[list[int], Callable[[History, int, Decision], Iterator[Why]]]:
+    """Return which units of a call are equal (per unit the first such one), and what explains them by a lookup."""
+    cut = region.cut
+    if isinstance(cut, PrefixCut):
+        rows = sequences_of(region, cut, call.values).count
+        pattern = equal_beginnings(region, cut, call.values)
+        return pattern, lambda history, at, decision: explain_beginnings(history, at, decision, cut, rows)
+    by_row = units_of(region, call.values).divided
+    pattern = equal_rows(region, call.values) if by_row else [0]
+    return pattern, lambda history, at, decision: _rows(history, at, decision, by_row)
+
+
+def _rows(history: History, position: int, decision: Decision, by_row: bool) -> Iterator[Why]:
+    """Explain every row of a lookup, the step at `position`."""
+    reasons = Reasons(history, position, decision)
+    for row, letter in enumerate(decision.outcomes):
+        key = None if decision.keys is None else decision.keys[row]
+        outcome, reason, text, details = reasons.of(letter, key)
+        details = {"lookup": decision.call, **details}
+        yield Why(decision.region[0], row if by_row else None, outcome, reason, text, details)
 
 
 def _fits(step: Decision, pattern: Sequence[int], namespace: str | None) -> bool:
@@ -197,126 +192,3 @@ def _not_there(history: History, region: Lookup) -> Why:
     )
     details = {"fingerprints": [*others, region.fingerprint]}
     return Why(region.id, None, "miss", "fingerprint", text, details)
-
-
-@dataclass
-class _Key:
-    """The last that the log says of a key."""
-
-    what: str  # computed, stored, refused, uncacheable or evicted
-    lookup: int
-    position: int
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-class _Reasons:
-    """Why the rows of `decision`, the step at `position`, came to what they did."""
-
-    def __init__(self, history: History, position: int, decision: Decision, by_row: bool) -> None:
-        self._history, self._position, self._decision, self._by_row = history, position, decision, by_row
-        self._keys: dict[int, _Key] = {}
-        self._emptied: dict[int, ControlCall] = {}  # invalidations, by position
-        for earlier, step in enumerate(history.steps[:position]):
-            if isinstance(step, ControlCall):
-                if step.what == "invalidate" and step.count:
-                    self._emptied[earlier] = step
-                self._remove(step.evicted, 0, earlier)
-            else:
-                self._add(step, earlier)
-
-    def _add(self, step: Decision, position: int) -> None:
-        self._remove((e for e in step.evicted if e[0] == "expired"), step.call, position)
-        if step.keys is not None:
-            letters = step.stored or "?" * len(step.computed)
-            for row, letter in zip(step.computed, letters, strict=False):
-                if letter not in _STAYS:
-                    self._keys[step.keys[row]] = _Key(_BECAME.get(letter, "computed"), step.call, position)
-        others = (e for e in step.evicted if e[0] not in ("expired", "replaced"))
-        self._remove(others, step.call, position)
-
-    def _remove(self, evicted: Iterable[Eviction], lookup: int, position: int) -> None:
-        for reason, key in evicted:
-            before = self._keys.get(key)
-            stored = {} if before is None else {"stored_by": before.lookup}
-            self._keys[key] = _Key("evicted", lookup, position, {"reason": reason, **stored})
-
-    def records(self) -> Iterator[Why]:
-        """Yield a record for every row."""
-        decision = self._decision
-        for row, letter in enumerate(decision.outcomes):
-            key = None if decision.keys is None else decision.keys[row]
-            outcome, reason, text, details = self._of_row(letter, key)
-            details = {"lookup": decision.call, **details}
-            yield Why(decision.region[0], row if self._by_row else None, outcome, reason, text, details)
-
-    def _of_row(self, letter: str, key: int | None) -> tuple[str, str, str, dict[str, Any]]:
-        keys = self._decision.keys
-        known = None if key is None else self._keys.get(key)
-        by = "" if known is None else f"lookup {known.lookup}"
-        if letter == HIT:
-            return "hit", "equal", f"stored by {by}" if known else "stored before the log began", {}
-        if letter == JOINED:
-            return "hit", "joined", "another call was computing it, and this one waited", {}
-        if letter == DUPLICATE:
-            same = keys.index(key) if keys is not None and key is not None else 0
-            return "duplicate", "equal", f"equal to row {same} of the same call", {"duplicate_of": same}
-        if letter == VERIFIED:
-            return "miss", "verified", "it was found, and computed again to be compared (verify_fraction)", {}
-        if letter == REFRESHED:
-            return "miss", "control", "the call asked for refresh: everything is computed again", {}
-        if letter == BYPASSED:
-            return "bypassed", *self._bypass()
-        return "miss", *self._miss(letter, known)
-
-    def _bypass(self) -> tuple[str, str, dict[str, Any]]:
-        states = [s for s in self._history.states if s.region == self._decision.region and s.position <= self._position]
-        if states and states[-1].state != "active":
-            text = f"the region was {states[-1].state}: {states[-1].reason or 'no reason is given'}"
-            return "state", text, {"state": states[-1].state, "why": states[-1].reason}
-        if self._history.config.get("budget_bytes") == 0:
-            return "off", "the store was off: budget_bytes is 0", {}
-        return "control", "the call asked for bypass, or its store was off: nothing was looked up", {}
-
-    def _miss(self, letter: str, known: _Key | None) -> tuple[str, str, dict[str, Any]]:
-        if known is None:
-            return self._never_seen()
-        details: dict[str, Any] = {"last": known.lookup, **known.details}
-        if letter == EXPIRED:
-            by = details.get("stored_by", known.lookup)
-            text = f"stored by lookup {by}, and older by then than ttl_seconds or max_entry_age allowed"
-            return "expired", text, details
-        if known.what == "evicted":
-            reason = str(details["reason"])
-            stored = f"stored by lookup {details['stored_by']}, then " if "stored_by" in details else ""
-            through = f" (by lookup {known.lookup})" if known.lookup else ""
-            return "evicted", f"{stored}{_EVICTED.get(reason, f'removed: {reason}')}{through}", details
-        if known.what in ("refused", "uncacheable"):
-            why = _WHY_NOT_KEPT[REFUSED if known.what == "refused" else NOTHING]
-            return known.what, f"computed by lookup {known.lookup} and not stored: {why}", details
-        if known.what == "computed":
-            text = f"lookup {known.lookup} computed it and had not stored it by then, or failed"
-            return "computed", text, details
-        if any(position > known.position for position in self._emptied):
-            return "invalidated", f"stored by lookup {known.lookup}, then invalidated by the host program", details
-        text = f"stored by lookup {known.lookup}, and no line of the log says that it left: lines are missing"
-        return "unexplained", text, details
-
-    def _never_seen(self) -> tuple[str, str, dict[str, Any]]:
-        decision = self._decision
-        text = "no earlier lookup of the log had this row"
-        if self._history.first_part != 1 or self._history.lost:
-            text += ", but the log lacks some"
-        others = sorted(
-            {
-                step.namespace
-                for step in self._history.steps[: self._position]
-                if isinstance(step, Decision) and step.region == decision.region and step.namespace is not None
-            }
-            - {decision.namespace}
-        )
-        details: dict[str, Any] = {"namespace": decision.namespace}
-        if others:
-            shown = ", ".join(f"'{name}'" for name in others[:5])
-            text += f" in namespace '{decision.namespace}'; entries of other ones ({shown}) are not seen from it"
-            details["other_namespaces"] = others
-        return "new", text, details

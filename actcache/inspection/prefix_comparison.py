@@ -13,7 +13,7 @@ from actcache.passes.cuts import PrefixCut
 
 
 @dataclass(frozen=True)
-class _Sequences:
+class Sequences:
     """The positions of a call.
 
     Attributes:
@@ -40,27 +40,31 @@ class _Sequences:
 def explain_prefixes(lookup: Lookup, cut: PrefixCut, first: Call, second: Call) -> list[Why]:
     """Return what happens to every row of `second`, when only `first` was called before; `cut`: that of the region."""
     for which, call in (("second", second), ("first", first)):
-        units = units_of(lookup, call.values)
-        mask = cut.closed_mask([call.values[name] for name in lookup.frontier]) if units.count else None
-        if units.count == 0 or mask is not None:
-            closed = f"'{lookup.frontier[mask or 0]}' is no mask of 0 and 1 that begins with 1"
-            reason = closed if mask is not None else units.text or "it has no positions"
+        reason = why_uncached(lookup, cut, call.values)
+        if reason is not None:
             text = f"the {which} call is computed without the cache: {reason}"
             return [Why(lookup.id, None, "bypassed" if call is second else "miss", "no rows", text)]
-    rows = dict(zip(lookup.frontier, cut.frontier_axes, strict=True))
-    positions = dict(zip(lookup.frontier, cut.frontier_positions, strict=True))
-    known, asked = (_sequences(call.values, rows, positions) for call in (first, second))
+    known, asked = (sequences_of(lookup, cut, call.values) for call in (first, second))
     said = said_by_calls(first, second)
     if said is not None:
         return [Why(lookup.id, row, *said) for row in range(asked.count)]
-    axes = {name: (rows[name], positions[name]) for name in lookup.frontier}
+    axes = dict(zip(lookup.frontier, zip(cut.frontier_axes, cut.frontier_positions, strict=True), strict=True))
     shared = shared_difference(first.values, second.values, axes)
     if shared is not None:
         return [Why(lookup.id, row, "miss", *shared) for row in range(asked.count)]
     return list(_rows(lookup.id, cut, known, asked))
 
 
-def _rows(region: str, cut: PrefixCut, known: _Sequences, asked: _Sequences) -> Iterator[Why]:
+def why_uncached(lookup: Lookup, cut: PrefixCut, values: Mapping[str, Array]) -> str | None:
+    """Return why a call with these frontier tensors is computed without the cache; None: it is not."""
+    units = units_of(lookup, values)
+    if units.count == 0:
+        return units.text or "it has no positions"
+    mask = cut.closed_mask([values[name] for name in lookup.frontier])
+    return None if mask is None else f"'{lookup.frontier[mask]}' is no mask of 0 and 1 that begins with 1"
+
+
+def _rows(region: str, cut: PrefixCut, known: Sequences, asked: Sequences) -> Iterator[Why]:
     others = range(known.count)
     best = [max((_common(known, there, asked, row), there) for there in others) for row in range(asked.count)]
     shortest = min(length for length, _ in best) // cut.block * cut.block
@@ -78,7 +82,7 @@ def _rows(region: str, cut: PrefixCut, known: _Sequences, asked: _Sequences) -> 
         yield Why(region, row, "miss", "prefix", text, details)
 
 
-def _common(known: _Sequences, there: int, asked: _Sequences, row: int) -> int:
+def _common(known: Sequences, there: int, asked: Sequences, row: int) -> int:
     """Return how many positions two rows have in common from the beginning."""
     length = min(known.length, asked.length)
     for one, two in zip(known.tensors, asked.tensors, strict=True):
@@ -87,7 +91,7 @@ def _common(known: _Sequences, there: int, asked: _Sequences, row: int) -> int:
     return length
 
 
-def _difference(known: _Sequences, there: int, asked: _Sequences, row: int, position: int) -> str:
+def _difference(known: Sequences, there: int, asked: Sequences, row: int, position: int) -> str:
     """Say what stands against position `position`."""
     if position >= known.length:
         return f"; the first call ends there, after {known.length} positions"
@@ -97,19 +101,18 @@ def _difference(known: _Sequences, there: int, asked: _Sequences, row: int, posi
     return ""
 
 
-def _sequences(
-    values: Mapping[str, Array], rows: Mapping[str, int | None], positions: Mapping[str, int | None]
-) -> _Sequences:
-    names = [name for name, axis in positions.items() if axis is not None]
-    tensors = []
-    for name in names:
-        row, position = rows[name], positions[name]
-        assert position is not None
+def sequences_of(lookup: Lookup, cut: PrefixCut, values: Mapping[str, Array]) -> Sequences:
+    """Return the positions of a call with these frontier tensors."""
+    names, tensors = [], []
+    for name, row, position in zip(lookup.frontier, cut.frontier_axes, cut.frontier_positions, strict=True):
+        if position is None:
+            continue
+        names.append(name)
         array = values[name][None] if row is None else np.moveaxis(values[name], row, 0)
         at = position + 1 if row is None else position + (position < row)
         array = np.moveaxis(array, at, 1)
         tensors.append(_bits(np.ascontiguousarray(array)))
-    return _Sequences(names, tensors, tensors[0].shape[1])
+    return Sequences(names, tensors, tensors[0].shape[1])
 
 
 def _bits(array: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Audit logs of regions of prefixes: replayed, reported, explained as far as that can be done."""
+"""Audit logs of regions of prefixes: replayed, reported, explained."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from sequences import Sequences, next_tokens, sequences
 
 import actcache
+from actcache.audit.logged_decisions import Decision, read_history
 from actcache.inspection.explain_miss import explain_inputs
 from actcache.inspection.logged_miss import explain_recorded
 from actcache.replay.replay import replay_audit
@@ -32,6 +33,11 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sequences, Path]:
     return model, folder
 
 
+def numbers(audit: Path) -> list[int]:
+    """The log's numbers of its lookups."""
+    return [step.call for step in read_history(audit).steps if isinstance(step, Decision)]
+
+
 def test_a_replay_decides_the_same_and_gives_the_same(logged: tuple[Sequences, Path]) -> None:
     model, folder = logged
     answer = replay_audit(folder / "audit.jsonl", model.compiled, [folder / "calls"])
@@ -45,9 +51,49 @@ def test_a_report_says_what_it_does_not_simulate(logged: tuple[Sequences, Path])
     assert "Not simulated for regions of prefixes yet." in (folder / "report.html").read_text()
 
 
-def test_two_inputs_are_explained_and_a_log_says_that_it_cannot(logged: tuple[Sequences, Path]) -> None:
+def test_two_inputs_are_explained(logged: tuple[Sequences, Path]) -> None:
     model, folder = logged
     (record,) = explain_inputs(model.compiled, folder / "calls/1.npz", folder / "calls/3.npz")
     assert (record.outcome, record.details["known"], record.details["positions"]) == ("miss", 7, 9)
-    records, _ = explain_recorded(model.compiled, folder / "calls/3.npz", folder / "audit.jsonl")
-    assert [r.outcome for r in records] == ["unknown"] and "not explained yet" in records[0].text
+
+
+def test_a_log_explains_a_step_of_a_decoding_loop(logged: tuple[Sequences, Path]) -> None:
+    model, folder = logged
+    (record,), recorded = explain_recorded(model.compiled, folder / "calls/3.npz", folder / "audit.jsonl")
+    (found,) = recorded.values()
+    calls = numbers(folder / "audit.jsonl")
+    assert (found.lookup, found.fits) == (calls[3], 1)
+    assert (record.row, record.outcome, record.reason) == (0, "miss", "new")
+    said = {"lookup": calls[3], "known": 8, "used": 7, "positions": 9, "nearest_lookup": calls[2], "shared": 8}
+    assert said.items() <= record.details.items()
+    assert record.text.startswith("8 of its 9 positions were known; the next was not: no earlier lookup of the log had")
+    assert f"Of the earlier lookups, {calls[2]} has most in common with it: 8 positions" in record.text
+
+
+def test_a_log_explains_each_row_of_a_batch(tmp_path: Path) -> None:
+    model = sequences(Decoder())
+    actcache.invalidate()
+    actcache.configure(bypass="off", audit_path=str(tmp_path / "audit.jsonl"))
+    session = actcache.InferenceSession(str(model.compiled))
+    ids = model.ids(1, 8)
+    other = (ids + 1) % 61
+    batch = np.concatenate([ids, np.concatenate([ids[:, :5], other[:, 5:]], 1), other])
+    for number, tokens in enumerate((ids, batch, batch, np.concatenate([batch[:1], batch[:1]]))):
+        actcache.save_sample(tmp_path / f"{number}.npz", model.feed(tokens))
+        session.run(None, model.feed(tokens))
+    actcache.invalidate()
+    session.run(None, model.feed(ids))
+    actcache.configure(bypass="auto", audit_path="")
+
+    calls = numbers(tmp_path / "audit.jsonl")
+
+    def told(number: int, lookup: int) -> list[tuple[str, str, int, int]]:
+        path = tmp_path / f"{number}.npz"
+        records, _ = explain_recorded(model.compiled, path, tmp_path / "audit.jsonl", lookup=calls[lookup])
+        assert [record.row for record in records] == list(range(len(records)))
+        return [(r.outcome, r.reason, r.details["known"], r.details["used"]) for r in records]
+
+    assert told(1, 1) == [("miss", "prefix", 8, 0), ("miss", "new", 5, 0), ("miss", "new", 0, 0)]
+    assert told(1, 2) == [("hit", "equal", 8, 8)] * 3
+    assert told(3, 3) == [("hit", "equal", 8, 8)] * 2
+    assert told(0, 4) == [("miss", "invalidated", 0, 0)]

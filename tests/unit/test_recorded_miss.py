@@ -98,6 +98,13 @@ def evicted(reason: str) -> str:
             "computed by lookup 1 and not stored: it was not worth what it would have pushed out, or there was no room",
         ),
         (
+            (lookup(0, "m", [1], call=1), store(0, "f", call=1)),
+            "m",
+            "first sight",
+            "computed by lookup 1 and not stored: it was seen for the first time, and nothing of the region had"
+            " repeated by then",
+        ),
+        (
             (lookup(0, "m", [1], call=1),),
             "m",
             "computed",
