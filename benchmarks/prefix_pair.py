@@ -66,6 +66,14 @@ class Played:
     axis: int = 1
     others: Mapping[str, Array] = field(default_factory=dict)
 
+    def length(self, sequence: Array) -> int:
+        """Return how many positions it has."""
+        return sequence.shape[self.axis]
+
+    def first(self, sequence: Array, positions: int) -> Array:
+        """Return its first positions, or all of them."""
+        return np.take(sequence, range(min(positions, self.length(sequence))), self.axis)
+
     def joined(self, *parts: Array) -> Array:
         """Return one sequence after the other."""
         return np.concatenate(parts, self.axis)
@@ -108,6 +116,33 @@ class Pair:
         value = seconds[1] / seconds[0] if same == written else float("inf")
         detail = f"{seconds[1]:.2f} s against {seconds[0]:.2f} s; {same} of {written} tokens equal"
         return Bar(f"greedy decoding, {written} tokens after {given}, {who}", value, bar, detail)
+
+    def same_tokens(self, steps: int, who: str) -> Bar:
+        """Decode greedily with both, `steps` tokens in all behind many prompts; half of these begin as earlier ones."""
+        actcache.invalidate()
+        random = np.random.default_rng(2)
+        told = [self.played.drawn(64)]
+        differing = written = 0
+        while written < steps:
+            prompt = self.played.drawn(int(random.integers(2, 65)))
+            if random.random() < 0.5:
+                earlier = told[random.integers(len(told))]
+                common = int(random.integers(1, self.played.length(earlier) + 1))
+                prompt = self.played.joined(self.played.first(earlier, common), prompt)
+            more = min(int(random.integers(16, 129)), steps - written)
+            one, two = (self._continued(run, prompt, more) for run in (self.original, self.compiled))
+            differing += int((one != two).sum())
+            written += more
+            told.append(self.played.first(one, 96))
+        counts = next(iter(actcache.stats()["regions"].values()))
+        detail = f"{len(told) - 1} prompts; {counts['hits']:,} positions found, {counts['misses']:,} computed"
+        return Bar(f"tokens that differ, of {steps:,} decoded greedily, {who}", differing, 0, detail)
+
+    def _continued(self, run: Run, prompt: Array, more: int) -> Array:
+        ids = prompt
+        for _ in range(more):
+            ids = self.played.joined(ids, np.argmax(run(ids)[:, -1:], -1))
+        return ids
 
     def shared(self, known: int, length: int, pairs: int) -> Ratio:
         """Run sequences that begin as one that was seen."""

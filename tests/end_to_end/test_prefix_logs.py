@@ -22,14 +22,14 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sequences, Path]:
     """A model, and a folder with the log and the inputs of a decoding loop."""
     model, folder = sequences(Decoder()), tmp_path_factory.mktemp("logged")
     actcache.invalidate()
-    actcache.configure(bypass="off", audit_path=str(folder / "audit.jsonl"))
+    actcache.configure(audit_path=str(folder / "audit.jsonl"))
     session = actcache.InferenceSession(str(model.compiled))
     (folder / "calls").mkdir()
     ids = model.ids(1, 6)
     for step in range(6):
         actcache.save_sample(folder / "calls" / f"{step}.npz", model.feed(ids))
         ids = np.concatenate([ids, next_tokens(session.run(None, model.feed(ids))[0])], 1)
-    actcache.configure(bypass="auto", audit_path="")
+    actcache.configure(audit_path="")
     return model, folder
 
 
@@ -73,7 +73,7 @@ def test_a_log_explains_a_step_of_a_decoding_loop(logged: tuple[Sequences, Path]
 def test_a_log_explains_each_row_of_a_batch(tmp_path: Path) -> None:
     model = sequences(Decoder())
     actcache.invalidate()
-    actcache.configure(bypass="off", audit_path=str(tmp_path / "audit.jsonl"))
+    actcache.configure(audit_path=str(tmp_path / "audit.jsonl"))
     session = actcache.InferenceSession(str(model.compiled))
     ids = model.ids(1, 8)
     other = (ids + 1) % 61
@@ -83,7 +83,7 @@ def test_a_log_explains_each_row_of_a_batch(tmp_path: Path) -> None:
         session.run(None, model.feed(tokens))
     actcache.invalidate()
     session.run(None, model.feed(ids))
-    actcache.configure(bypass="auto", audit_path="")
+    actcache.configure(audit_path="")
 
     calls = numbers(tmp_path / "audit.jsonl")
 
