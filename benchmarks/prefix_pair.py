@@ -68,7 +68,7 @@ class Played:
 
     def length(self, sequence: Array) -> int:
         """Return how many positions it has."""
-        return sequence.shape[self.axis]
+        return int(sequence.shape[self.axis])
 
     def first(self, sequence: Array, positions: int) -> Array:
         """Return its first positions, or all of them."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.prefix import compared
-from benchmarks.prefix_pair import Pair
+from benchmarks.prefix_pair import Array, Pair, Run
 
 
 def test_tokens_of_both_models_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,7 +18,7 @@ def test_tokens_of_both_models_are_compared(tmp_path: Path, monkeypatch: pytest.
 
     continued = Pair._continued
 
-    def wrong_in_the_last(pair: Pair, run: object, prompt: np.ndarray, more: int) -> np.ndarray:
+    def wrong_in_the_last(pair: Pair, run: Run, prompt: Array, more: int) -> Array:
         ids = continued(pair, run, prompt, more)
         return ids if run is pair.original else np.concatenate([ids[:, :-1], ids[:, -1:] + 1], 1)
 

@@ -48,7 +48,7 @@ REQUESTS: list[requests.Request[Any]] = [
         SAMPLES,
         config={"budget_bytes": 1, "ttl_seconds": None},
         steps=[
-            requests.LoggedCall([("r", "f", 1, 2, 3, 4, 0)], [("r", "f", 0, "disk", 1, 2, 0, 1)], None, "use"),
+            requests.LoggedCall([("r", "f", 1, 2, 3, 4, 0, "sf")], [("r", "f", 0, "disk", 1, 2, 0, 1)], None, "use"),
             requests.LoggedControlCall("pin", {"region": "r"}),
         ],
         audit="log.jsonl",
