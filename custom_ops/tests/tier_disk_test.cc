@@ -122,6 +122,9 @@ TEST_F(DiskTierTest, RemovedAndExpiredValuesAreGone) {
 }
 
 TEST_F(DiskTierTest, AnotherProcessSeesAndAddsToTheSameStore) {
+#if defined(ACTCACHE_EMULATED)
+  GTEST_SKIP() << "the system cannot start a program of another processor by itself";
+#endif
   DiskTier mine(store(), 0);
   PutOne(&mine, 1, kSmall);
   const pid_t child = fork();

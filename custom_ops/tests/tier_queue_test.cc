@@ -121,6 +121,9 @@ TEST(WriteQueue, AFlushWaitsForWhatIsBeingWritten) {
 TEST(WriteQueue, AChildWritesNothingOfItsParents) {
 #if defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "ThreadSanitizer takes the parent's locks for the child's";
+#elif defined(ACTCACHE_EMULATED)
+  GTEST_SKIP()
+      << "qemu stops where a child starts threads (qemu_plugin_vcpu_init_hook, seen in 7.2)";
 #endif
   ListTier tier;
   tier.hold = true;
