@@ -85,6 +85,12 @@ def token_ids(vocabulary: int, name: str = "input_ids", others: Mapping[str, Arr
     return Played(name, lambda length: random.integers(0, vocabulary, (1, length)), others=others or {})
 
 
+def _counts() -> tuple[int, int]:
+    """Return how many positions were found, and how many were not, in all regions."""
+    regions = actcache.stats()["regions"].values()
+    return sum(region["hits"] for region in regions), sum(region["misses"] for region in regions)
+
+
 class Pair:
     """The original and a compiled model, each in a session.
 
@@ -123,6 +129,7 @@ class Pair:
         random = np.random.default_rng(2)
         told = [self.played.drawn(64)]
         differing = written = 0
+        before = _counts()
         while written < steps:
             prompt = self.played.drawn(int(random.integers(2, 65)))
             if random.random() < 0.5:
@@ -134,8 +141,8 @@ class Pair:
             differing += int((one != two).sum())
             written += more
             told.append(self.played.first(one, 96))
-        counts = next(iter(actcache.stats()["regions"].values()))
-        detail = f"{len(told) - 1} prompts; {counts['hits']:,} positions found, {counts['misses']:,} computed"
+        hits, misses = (after - earlier for after, earlier in zip(_counts(), before, strict=True))
+        detail = f"{len(told) - 1} prompts; {hits:,} positions found, {misses:,} computed"
         return Bar(f"tokens that differ, of {steps:,} decoded greedily, {who}", differing, 0, detail)
 
     def _continued(self, run: Run, prompt: Array, more: int) -> Array:
