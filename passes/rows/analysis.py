@@ -167,10 +167,9 @@ class Interpreter:
 
     def declared(self, name: str, axis: int, size: int | str | None) -> Size:
         """The size of an axis, as far as its declaration may be believed."""
-        trusted = name in self.view.inputs  # onnxruntime checks those; other declarations may be stale
-        if trusted and isinstance(size, int) and size > 0:
+        if isinstance(size, int) and size > 0 and name in self.view.inputs:  # other declarations may be stale
             return const(size)
-        known = self.told.get((name, axis)) or (self.named and self.named.size(name, axis)) if trusted else None
+        known = self.told.get((name, axis)) or (self.named and self.named.size(name, axis))  # of graph inputs only
         return known or self.symbols.fresh(f"{name}[{axis}]")
 
     def run(self, graph: onnx.GraphProto, scope: MutableMapping[str, Value], *, main: bool = False) -> None:
@@ -242,7 +241,8 @@ class Interpreter:
             return [[_mixed("impure-random", f"{node.op_type} draws random numbers", label)] * len(node.output)]
         op = Op(node, self.view.opsets.get(domain, 1), inputs, self.symbols, self.contents)
         bodies = list(subgraphs(node))
-        read = [*op.present, *(scope.get(name, _unknown(name)) for body in bodies for name in captured(body))]
+        captures = (scope.get(name, _unknown(name)) for body in bodies for name in captured(body))
+        read = [value for value in (*inputs, *captures) if value is not None]  # op.present would count them as seen
         followed = bodies and domain == "" and node.op_type in ("If", "Loop", "Scan")
         try:
             sides = self.control_flow(op, scope) if followed else [_applied(op, domain)]

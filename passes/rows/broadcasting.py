@@ -91,8 +91,6 @@ def labelled(operands: Sequence[tuple[Value, Sequence[str]]], result: Sequence[s
     Result[r] = Σ over the other labels of Π operand[labels]. Rows stay apart when their label is in the
     result, appears once in each operand that has it, and every such operand has rows there (or size 1).
     """
-    if any(value.shape is None for value, _ in operands):
-        return broadcast([value for value, _ in operands], symbols)
     sizes: dict[str, list[Size]] = {}
     rows: set[tuple[str, Row]] = set()
     for value, labels in operands:

@@ -55,8 +55,8 @@ def follow_loop(op: Op, graph: onnx.GraphProto, body: Body) -> list[Value]:
     begins, goes_on = condition is None or _certain(condition), _certain(outputs[0])
     count = trips.content.flat[0] if trips is not None and trips.content is not None else None
     runs = begins and (trips is None or (count is not None and count.sign() == 1))
-    known = count is not None and count.dimension and begins and goes_on
-    length = count if known and count is not None else op.symbols.fresh("iterations")
+    all_run = begins and goes_on
+    length = count if all_run and count is not None and count.dimension else op.symbols.fresh("iterations")
     stacked = [_stacked(op, value, 0, length, mark) for value in outputs[1 + len(initial) :]]
     return [*carried, *(stacked if runs else [_perhaps_empty(op, value) for value in stacked])]
 

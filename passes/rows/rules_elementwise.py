@@ -101,6 +101,7 @@ def dropout(op: Op) -> list[Value]:
         raise Draws("training-mode", "Dropout is, or may be, in training mode")
     if op.opset < 7 and not op.attribute("is_test", 0):
         raise Draws("training-mode", "Dropout is in training mode")
+    op.get(1)  # the ratio says nothing outside of training
     x = op.need(0)
     return [carry(x, x.shape) for _ in op.node.output]
 
@@ -115,7 +116,8 @@ def _position(op: Op) -> Value | None:
     """Follow i·S and i·S + v + … (v of row i or of none, and 0 ≤ v + … < S): how exporters pick entries of each row of
     a flattened tensor. None for any other use of a row's position.
     """
-    for index, other in (op.inputs, op.inputs[::-1]) if len(op.inputs) == 2 else ():
+    pair = [op.get(0), op.get(1)]
+    for index, other in (pair, pair[::-1]) if len(op.inputs) == 2 else ():
         found = None
         if index is not None and other is not None and op.node.op_type == "Mul":
             found = _scaled(op, index, other)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from actcache.passes.rows.broadcasting import broadcast, carry
 from actcache.passes.rows.registry import MICROSOFT, Op, known, rule
 from actcache.passes.rows.rules_spatial import batch_first
@@ -34,7 +36,7 @@ def per_image(op: Op) -> Value:
 @rule("LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization")
 def layer_normalization(op: Op) -> list[Value]:
     """Statistics over the axes from `axis` on; scale and bias are broadcast to X."""
-    return _layer_norm(op, op.need(0), op.inputs[1:], len(op.node.output))
+    return _layer_norm(op, op.need(0), range(1, len(op.inputs)), len(op.node.output))
 
 
 @rule("SkipLayerNormalization", "SkipSimplifiedLayerNormalization", domain=MICROSOFT)
@@ -45,13 +47,13 @@ def skip_layer_normalization(op: Op) -> list[Value]:
     if total.state != x.state or (total.shape is not None and len(total.shape) != len(known(x))):
         raise Mixes("broadcast-against-rows", "SkipLayerNormalization does not broadcast its input")
     total = carry(x, x.shape)  # of two sizes that may be 1, the input's is the larger
-    normal = _layer_norm(op, total, op.inputs[2:], 3)
+    normal = _layer_norm(op, total, range(2, len(op.inputs)), 3)
     outputs = [*normal, carry(total, total.shape)]
     return outputs[: len(op.node.output)]
 
 
-def _layer_norm(op: Op, x: Value, parameters: object, outputs: int) -> list[Value]:
-    values = [v for v in parameters if isinstance(v, Value)] if isinstance(parameters, list | tuple) else []
+def _layer_norm(op: Op, x: Value, parameters: Iterable[int], outputs: int) -> list[Value]:
+    values = [value for value in map(op.get, parameters) if value is not None]
     result = broadcast([x, *values], op.symbols)
     if x.shape is None:
         return [carry(result, None) for _ in range(outputs)]

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -215,17 +214,9 @@ class Symbols:
         return len(self._opaque) + 1
 
 
-class _BatchSize:
-    """Holds the polynomial N so that it is built once."""
-
-    @cached_property
-    def size(self) -> Size:
-        return Size({(BATCH,): 1})
-
-
 #: The number of rows. The only symbol shared by all proofs.
 BATCH = Symbol(0, "N", batch=True)
-N = _BatchSize().size
+N = Size({(BATCH,): 1})
 ZERO = const(0)
 ONE = const(1)
 
