@@ -147,7 +147,14 @@ def _left_alone(parent: ast.AST, child: ast.AST) -> bool:
         return True
     if isinstance(parent, ast.Expr) and isinstance(child, ast.Constant):
         return True
+    if _strict(parent):
+        return True
     return isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id in _WORDED
+
+
+def _strict(node: ast.AST) -> bool:
+    """Whether it is ``strict=True`` of zip: an assertion."""
+    return isinstance(node, ast.keyword) and node.arg == "strict"
 
 
 def _replace(tree: ast.AST, route: Route, after: ast.AST) -> None:
@@ -248,7 +255,7 @@ def _call(node: ast.Call) -> Iterator[ast.AST]:
         shorter = ast.Constant(text.value.rsplit(maxsplit=1)[0])
         yield _with(node, func=_with(node.func, value=shorter))
     for i, keyword in enumerate(node.keywords):
-        if keyword.arg == "strict":  # of zip: an assertion
+        if _strict(keyword):
             continue
         if keyword.arg is not None and isinstance(node.func, ast.Name) and node.func.id not in ("field", "dataclass"):
             yield _with(node, keywords=[*node.keywords[:i], *node.keywords[i + 1 :]])

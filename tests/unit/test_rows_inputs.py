@@ -12,9 +12,10 @@ from actcache.passes.rows.state import Mixes
 MODEL = "g (float[N, 4] x) => (float[N, 4] y) { y = Relu(x) }"
 
 
+@pytest.mark.parametrize("named_sizes", [False, True])
 @pytest.mark.parametrize(("axis", "row"), [(0, 0), (1, 1), (-1, 1), (-2, 0), (2, None), (-3, None)])
-def test_rows_lie_on_an_axis_that_is_there(axis: int, row: int | None) -> None:
-    proof = prove_rows(view(MODEL), {"x": axis})
+def test_rows_lie_on_an_axis_that_is_there(axis: int, row: int | None, named_sizes: bool) -> None:
+    proof = prove_rows(view(MODEL), {"x": axis}, named_sizes=named_sizes)
     assert proof.row_axis("y") == row
     refusal = proof.refusal("x")
     assert (refusal is None) == (row is not None)
@@ -33,6 +34,10 @@ def test_ranks_and_equations_of_a_frontier() -> None:
     assert proof.ranks(["x", "no such name"]) == {"x": 2}
     assert proof.size_equations(["x"]) == ()
     assert proof.is_told_by(["x"])
+
+
+def test_why_rows_mix_is_what_the_exception_says() -> None:
+    assert str(Mixes("reduce-over-rows", "it takes a mean of the rows")) == "it takes a mean of the rows"
 
 
 def test_axes_of_operators_are_there_too() -> None:

@@ -6,12 +6,14 @@ import pytest
 from graphs import view
 from rows_support import Sample, described, follows, free, ints, literal, mixes, rows, sample, session, weight
 
-from actcache.passes.rows import RowFree, prove_rows
+from actcache.passes.rows import BatchSize, RowFree, prove_rows
 
 #: A recurrent cell on slices v [N, 3] with states s [N, 4].
 _CELL = "a = Concat<axis = 1>(v, s) g = MatMul(a, w) t = Tanh(g) u = Mul(t, t)"
 _STEP = f"body = step (float[N, 4] s, float[N, 3] v) => (float[N, 4] t, float[N, 4] u) {{ {_CELL} }}"
 _TIMES = "y, z = Loop(m, go, h) <body = step (int64 i, bool c, float[N, 4] s) => (bool d, float[N, 4] t, float[N, 4] u)"
+_BESIDE = """y, k = Loop(m, go, x, h) <body = step (int64 i, bool c, float[N, 3] s, float a) =>
+    (bool d, float[N, 3] t, float b)"""
 _W, _TRUE = weight(7, 4), literal(True, "bool")
 
 LOOPS: list[Sample] = [
@@ -61,6 +63,17 @@ LOOPS: list[Sample] = [
     sample("""y, z = Loop(m, go, x, h) <body = step (int64 i, bool c, float[N, 4] a, float[N, 4] b) =>
         (bool d, float[N, 4] e, float[N, 4] f) { d = Identity(c) e = Tanh(b) f = Identity(a) }>""", {"y": 0, "z": 0},
         x=rows(4), h=rows(4), m=literal(3), go=_TRUE),
+    # Beside the rows a value of any rank, which is the same for all rows, or stays a number of them.
+    sample(f"{_BESIDE} {{ d = Identity(c) t = Tanh(s) b = Relu(a) }}>", {"y": 0, "k": "free"}, x=rows(3),
+        h=free(2, declared=False), m=literal(2), go=_TRUE),
+    sample(f"n = Shape<end = 1>(x) e = Cast<to = 1>(n) {_BESIDE} {{ d = Identity(c) t = Tanh(s) b = Add(a, e) }}>",
+        {"y": 0, "k": "BatchSize"}, x=rows(3), h=free(1, declared=False), m=literal(2), go=_TRUE),
+    sample(f"{_BESIDE} {{ d = Identity(c) t = Tanh(s) b = Unsqueeze(a, zero) }}>", {"y": 0, "k": "free"}, x=rows(3),
+        h=free(2), zero=literal([0]), m=literal(2), go=_TRUE),
+    # Slices of what is the same for all rows, with and without a rank.
+    sample("""y, z, q = Scan(h, u, v) <num_scan_inputs = 2, body = step (float[N, 3] s, float a, float[2] b) =>
+        (float[N, 3] t, float c, float[2] e) { t = Tanh(s) c = Relu(a) e = Relu(b) }>""",
+        {"y": 0, "z": "free", "q": "free"}, h=rows(3), u=free(4, declared=False), v=free(4, 2)),
 ]  # fmt: skip
 
 _EACH = "y = Loop(m, go, x) <body = step (int64 i, bool c, float[N, 3] s) => (bool d, float[N, 3] t)"
@@ -90,6 +103,11 @@ TRAPS: dict[str, Sample] = {
     "carried-rows-differ": sample("""y = Loop(m, go, x) <body = step (int64 i, bool c, float[N, M] s) =>
         (bool d, float[M, N] t) { d = Identity(c) a = Softmax(s) t = Transpose(a) }>""", "mixed",
         x=rows(3), m=literal(2), go=_TRUE),
+    # What is carried as a shape has other elements the second time.
+    "reshape-mixes-rows": sample("""y, k = Loop(m, go, x, e) <body = step
+        (int64 i, bool c, float[N, 6] s, int64[2] k) => (bool d, float[N, 6] t, int64[2] l)
+        { d = Identity(c) t = Reshape(s, k) l = Gather(k, swap) }>""",
+        {"y": "mixed"}, x=rows(6), e=literal([-1, 6]), swap=literal([1, 0]), m=literal(2), go=_TRUE),
     "row-position-in-data": sample("""n = Shape<end = 1>(x) e = Squeeze(n) r = Range(zero, e, one)
         f = Cast<to = 1>(r) g = Unsqueeze(f, one1) y = Loop(m, go, x) <body = step
         (int64 i, bool c, float[N, 3] s) => (bool d, float[N, 3] t) { d = Identity(c) t = Add(s, g) }>""", "mixed",
@@ -125,6 +143,50 @@ def test_a_loop_that_may_not_run_has_no_rows_to_stack_up() -> None:
     proof = prove_rows(view(text), {"h": 0, "x": 1})
     refusal = proof.refusal("z")
     assert proof.row_axis("y") == 0 and refusal is not None and refusal.rule == "loop-may-not-run"
+
+
+@pytest.mark.parametrize("counts_rows", [False, True])
+def test_sizes_of_what_a_loop_that_may_not_run_stacks_up_are_open(counts_rows: bool) -> None:
+    begin = "n = Shape<end = 1>(x) h = Cast<to = 1>(n)" if counts_rows else "h = Identity(k)"
+    text = f"""g (float[N, 3] x, int64 m, float[1] k) => (float[N, 3] y, float[I, J] z) <bool go = {{1}}>
+    {{ {begin} y, z = Loop(m, go, x) <body = step (int64 i, bool c, float[N, 3] s) =>
+        (bool d, float[N, 3] t, float[1] u) {{ d = Identity(c) t = Relu(s) u = Relu(h) }}> }}"""
+    proof = prove_rows(view(text), {"x": 0})
+    sizes = proof.shape("z") or ()
+    assert proof.row_axis("y") == 0 and proof.state("z") == (BatchSize() if counts_rows else RowFree())
+    assert [size.value for size in sizes] == [None, None] and {size.batch for size in sizes} == {counts_rows}
+
+
+def test_rows_whose_rank_grows_in_a_loop_are_refused() -> None:
+    text = f"""g (float[N, 3] x, int64 m) => (float[] y) <bool go = {{1}}, int64[1] last = {{-1}}>
+    {{ {_EACH} {{ d = Identity(c) t = Unsqueeze(s, last) }}> }}"""
+    refusal = prove_rows(view(text), {"x": 0}).refusal("y")
+    assert refusal is not None and refusal.rule == "rank-unknown" and "rank of rows changes" in str(refusal)
+
+
+def test_a_loop_whose_body_fails_hands_on_rows_where_it_does_not_run() -> None:
+    """A GRU takes tensors of rank 3. Nothing reads what it makes here, and with m = 0 nobody runs it."""
+    body = "{ d = Identity(c) t = Relu(s) k = GRU<hidden_size = 2>(s, w, w) }"
+    text = f"""g (float[N, 3] x, int64 m) => (float[N, 3] y) <bool go = {{1}}, float[1, 2, 1] w = {{1, 2}}>
+    {{ {_EACH} {body}> }}"""
+    assert prove_rows(view(text), {"x": 0}).row_axis("y") == 0
+
+
+def test_a_body_with_too_few_outputs_is_refused() -> None:
+    text = """g (float[N, 3] x, int64 m) => (float[N, 3] y) <bool go = {1}>
+    { y = Loop(m, go, x) <body = step (int64 i, bool c, float[N, 3] s) => (bool d) { d = Identity(c) }> }"""
+    refusal = prove_rows(view(text), {"x": 0}).refusal("y")
+    assert refusal is not None and refusal.rule == "malformed-node" and "too few outputs" in str(refusal)
+
+
+def test_what_is_mixed_in_a_loop_that_may_not_run_is_refused_for_its_own_reason() -> None:
+    branches = """then_branch = p () => (float[N, 4] a, float[N, 4] b) { a = Relu(s) b = Transpose(s) },
+        else_branch = q () => (float[N, 4] e, float[N, 4] g) { e = Tanh(s) g = Tanh(e) }"""
+    text = f"""g (float[N, 4] h, int64 m, bool f) => (float[N, 4] y, float[I, N, 4] z) <bool go = {{1}}>
+    {{ {_TIMES} {{ d = Identity(c) t, u = If(f) <{branches}> }}> }}"""
+    proof = prove_rows(view(text), {"h": 0})
+    refusal = proof.refusal("z")
+    assert proof.row_axis("y") == 0 and refusal is not None and refusal.rule == "branches-differ"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime as ort
+import pytest
 from graphs import model, view
 
 import actcache
@@ -85,8 +86,9 @@ def test_what_the_graph_computes_first_is_told_by_what_it_computes_it_from() -> 
     assert two.size_equations(("x0", "x1", "y")) == (SizeEquation(("x1", 1), 0, (("x0", 1),)),)
 
 
-def test_the_name_of_the_rows_is_never_believed() -> None:
-    beside = proof("N, S", "N + S", "S, N", x0=0)
+@pytest.mark.parametrize("axis", [0, -2])
+def test_the_name_of_the_rows_is_never_believed(axis: int) -> None:
+    beside = proof("N, S", "N + S", "S, N", x0=axis)
     sizes = [size for name in ("x1", "x2") for size in beside.shape(name) or ()]
     assert not any(size.batch for size in sizes) and str(sizes[1]) == "S"
     assert beside.size_equations(("x0", "x1", "x2")) == (SizeEquation(("x2", 0), 0, (("x0", 1),)),)

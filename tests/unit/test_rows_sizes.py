@@ -37,6 +37,34 @@ def test_division(symbols: Symbols) -> None:
     assert (N * s).divided_by(ZERO) is None and ZERO.divided_by(s) == ZERO
 
 
+def test_sums_of_more_than_twelve_terms_are_not_divided(symbols: Symbols) -> None:
+    h, parts = symbols.fresh("H"), [symbols.fresh("S") for _ in range(13)]
+    twelve, thirteen = sum(parts[:12], ZERO), sum(parts, ZERO)
+    assert (twelve * h).divided_by(h) == twelve and (thirteen * h).divided_by(h) is None
+
+
+def test_the_smaller_of_two_sizes(symbols: Symbols) -> None:
+    s, t = symbols.fresh("S"), symbols.fresh("T")
+    assert (
+        symbols.least(s, s + t) == s and symbols.least(s + t, s) == s and symbols.least(const(2), const(3)) == const(2)
+    )
+    smaller = symbols.least(s, t + ONE)
+    assert smaller == symbols.least(t + ONE, s) and smaller not in (s, t + ONE) and smaller.dimension
+    assert symbols.cut_to(smaller, s)  # T + 1 is not 0
+    assert not symbols.cut_to(smaller, t + ONE)  # S may be
+    assert not symbols.cut_to(smaller, t) and not symbols.cut_to(s, s) and not symbols.cut_to(smaller + ONE, s)
+    other = symbols.least(t, s + ONE)
+    assert symbols.cut_to(other, t) and not symbols.cut_to(other, s + ONE)
+
+
+def test_rounded_sizes_agree_where_the_parts_and_the_parameters_do(symbols: Symbols) -> None:
+    s = symbols.fresh("S")
+    half = symbols.rounded("floor", s, 1, 2)
+    assert half == symbols.rounded("floor", s, 1, 2) and not half.batch and symbols.rounded("floor", N, 1, 2).batch
+    others = {symbols.rounded("ceil", s, 1, 2), symbols.rounded("floor", s, 1, 3), symbols.rounded("floor", N, 1, 2)}
+    assert len(others) == 3 and half not in others and not half.dimension
+
+
 def test_division_by_what_may_be_zero_for_one_row_is_not_exact() -> None:
     tried = sample(
         """n = Shape<end = 1>(x) s = Shape<start = 1>(x) a = Sub(n, one) b = Mul(a, s) c = Div(b, a) t = Expand(w, c)
