@@ -110,7 +110,8 @@ class ChainSearch {
       if (equal.FirstEqual(unit) != unit && flags_[unit] != kVerify) flags_[unit] = kKept;
       if (unit % units_.length >= used) {
         const bool divides = divided > 0 && unit % units_.length + 1 == divided;
-        const unsigned flags = flags_[unit] | (divides ? kDivides : 0U);
+        unsigned flags = flags_[unit];
+        if (divides) flags |= kDivides;
         match_.Miss(unit, keys_[unit], static_cast<std::uint8_t>(flags));
         continue;
       }
