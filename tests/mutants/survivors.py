@@ -168,6 +168,22 @@ REVIEWED: dict[tuple[str, str, str], str] = {
         "top_k",
         "2 → 3",
     ): "of more values than the node has outputs only the first are taken",
+    ("passes/rows/sizes.py", "Size.dimension", "c > 0 → c >= 0"): "terms whose coefficient is 0 are left out",
+    ("passes/rows/loops.py", "_after", "if value.shape is None or not one.open_axes → if True"): (
+        "a size that differs between iterations is a symbol of its own, which no other value behind the loop has"
+    ),
+    (
+        "passes/rows/loops.py",
+        "_stacked",
+        "size if size.made_before(mark) else op.symbols.fresh('?', batch=siz... → size if True else op.symbols.fresh("
+        "'?', batch=size.batch)",
+    ): "as above; and sizes that are equal in each iteration are equal in what is stacked up",
+    (
+        "passes/rows/loops.py",
+        "_certain",
+        "all((element == ONE for element in condition.content.flat)) → any((element == ONE for element in "
+        "condition.content.flat))",
+    ): "a condition has one element: with any other number no run gets past it",
     ("passes/rows/rules_spatial.py", "batch_first", "return x.row → return None"): (
         "what is returned is looked at only where the rank is unknown, and then there are no rows"
     ),

@@ -48,6 +48,8 @@ def test_every_kind_of_change_is_made() -> None:
         "check(x) → pass",
     } <= set(changes)
     assert not [change for change in changes if "Words" in change or "less" in change]
+    strict = "for a, b in zip(x, y, strict=True):\n    print(a, b)\n"
+    assert [mutant.change for mutant in mutants_of("m.py", strict)] == ["print(a, b) → pass"]
 
 
 def test_a_mutant_is_the_module_with_one_change() -> None:
