@@ -41,6 +41,13 @@ def node_attribute(node: onnx.NodeProto, name: str) -> onnx.AttributeProto | Non
     return next((a for a in node.attribute if a.name == name), None)
 
 
+def node_label(node: onnx.NodeProto) -> str:
+    """Return how messages name a node: its name, or its operator and first output."""
+    if node.name:
+        return f"{node.op_type} '{node.name}'"
+    return f"{node.op_type} → {next((name for name in node.output if name), '?')}"
+
+
 def node_reads(node: onnx.NodeProto) -> tuple[str, ...]:
     """Return the distinct tensors a node reads, those that its bodies capture included."""
     return tuple(dict.fromkeys(_reads(node)))

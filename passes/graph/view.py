@@ -29,6 +29,7 @@ from actcache.passes.graph.nodes import (
     constant_value,
     function_id,
     is_constant_node,
+    node_label,
     node_reads,
     tensor_bytes,
 )
@@ -70,11 +71,8 @@ class GraphView:
         return nodes
 
     def label(self, index: int) -> str:
-        """Return how messages name node `index`: its name, or its operator and first output."""
-        node = self.model.graph.node[index]
-        if node.name:
-            return f"{node.op_type} '{node.name}'"
-        return f"{node.op_type} → {next((o for o in node.output if o), '?')}"
+        """Return how messages name node `index`."""
+        return node_label(self.model.graph.node[index])
 
     @cached_property
     def reads(self) -> list[tuple[str, ...]]:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from actcache.passes.graph.nodes import INLINE_BYTES, captured, subgraphs, tensor_bytes
+from actcache.passes.graph.nodes import INLINE_BYTES, captured, node_label, subgraphs, tensor_bytes
 from actcache.passes.graph.op_facts import NON_TENSOR, RANDOM, canonical_domain
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
@@ -191,7 +191,7 @@ class Interpreter:
         """
         for index in range(start, len(graph.node)):
             node = graph.node[index]
-            label = self.view.label(index) if main else _label(node)
+            label = node_label(node)
             sides = self.node(node, label, scope)
             if len(sides) == 2 and self.forks < MAX_FORKS and any(map(disagree, *sides)):
                 self.forks += 1
@@ -323,8 +323,6 @@ def _applied(op: Op, domain: str) -> list[Value]:
 def _checked(value: Value, op: Op, label: str) -> Value:
     """Hold every result to the definition of its state, whatever the rule said."""
     state, shape = value.state, value.shape
-    if isinstance(state, Mixed):
-        return value
     if isinstance(state, RowFree | BatchSize) and value.content is None and not all(v.number for v in op.present):
         return _mixed("row-dependent-parameter", f"a parameter of {op.node.op_type} depends on the rows", label)
     if isinstance(state, RowFree):
@@ -393,7 +391,3 @@ def _constant_node(node: onnx.NodeProto) -> Value:
     if "value_floats" in values:
         return _known(np.asarray(values["value_floats"], np.float32))
     return Value(ROW_FREE)
-
-
-def _label(node: onnx.NodeProto) -> str:
-    return f"{node.op_type} '{node.name}'" if node.name else f"{node.op_type} → {next(iter(node.output), '?')}"

@@ -14,6 +14,9 @@ _NO_RANK = (
     "value that is the same for all rows, without sizes"
 )
 _FROM_THE_END = "Python counts a negative position from the end, which is the same place"
+_OF_ALL_ITERATIONS = (
+    "sizes that are equal in each iteration are equal in what is stacked up, and nothing else behind the loop has them"
+)
 
 #: (path, scope, change) → why it is the same program for its users, or not worth a test.
 REVIEWED: dict[tuple[str, str, str], str] = {
@@ -169,21 +172,52 @@ REVIEWED: dict[tuple[str, str, str], str] = {
         "2 → 3",
     ): "of more values than the node has outputs only the first are taken",
     ("passes/rows/sizes.py", "Size.dimension", "c > 0 → c >= 0"): "terms whose coefficient is 0 are left out",
-    ("passes/rows/loops.py", "_after", "if value.shape is None or not one.open_axes → if True"): (
-        "a size that differs between iterations is a symbol of its own, which no other value behind the loop has"
-    ),
+    ("passes/rows/sizes.py", "Size.__hash__", "if self._hash is None → if True"): "only slower",
+    **{
+        ("passes/rows/sizes.py", "Size.made_before", change): _OF_ALL_ITERATIONS
+        for change in (
+            "symbol.order < mark → symbol.order <= mark",
+            "all((symbol.order < mark for monomial in self.terms for symbol in m... → any((symbol.order < mark for "
+            "monomial in self.terms for symbol in m...",
+        )
+    },
     (
         "passes/rows/loops.py",
         "_stacked",
         "size if size.made_before(mark) else op.symbols.fresh('?', batch=siz... → size if True else op.symbols.fresh("
         "'?', batch=size.batch)",
-    ): "as above; and sizes that are equal in each iteration are equal in what is stacked up",
+    ): _OF_ALL_ITERATIONS,
+    **{
+        ("passes/rows/loops.py", "_after", change): (
+            "a size that differs between iterations is a symbol of its own, which no other value behind the loop has"
+        )
+        for change in (
+            "if value.shape is None or not one.open_axes → if True",
+            "symbols.fresh('?', batch=batch) if a in one.open_axes else s → symbols.fresh('?', batch=batch) if False "
+            "else s",
+        )
+    },
     (
         "passes/rows/loops.py",
         "_certain",
         "all((element == ONE for element in condition.content.flat)) → any((element == ONE for element in "
         "condition.content.flat))",
     ): "a condition has one element: with any other number no run gets past it",
+    ("passes/rows/loops.py", "_slice", "state.axis > axis → state.axis >= axis"): (
+        "slices of the axis of the rows are refused before"
+    ),
+    ("passes/rows/analysis.py", "Interpreter.rest", "0 → 1"): "both branches give values to the same names",
+    ("passes/rows/analysis.py", "Interpreter.bind", "if name → if True"): "nothing reads a tensor without a name",
+    (
+        "passes/rows/analysis.py",
+        "Interpreter.node",
+        "1 → 0",
+    ): "the version of a domain that is not imported: onnxruntime loads no such model",
+    ("passes/rows/broadcasting.py", "labelled", "0 → 1"): "any axis will do: the one in the result is set below",
+    ("passes/rows/named_sizes.py", "NamedSizes.equations", "if not name.single → if True"): (
+        "a sum with a part that is there is refused or checked before it is asked what is not there"
+    ),
+    ("passes/rows/registry.py", "", "20 → 21"): "no node has so many inputs",
     ("passes/rows/rules_spatial.py", "batch_first", "return x.row → return None"): (
         "what is returned is looked at only where the rank is unknown, and then there are no rows"
     ),

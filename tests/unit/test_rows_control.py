@@ -11,7 +11,7 @@ from graphs import model, view
 from rows_support import Sample, described, follows, free, literal, rows, sample, session
 
 from actcache.passes.graph.view import GraphView
-from actcache.passes.rows import BatchSize, Mixed, Row, RowFree, RowIndex, prove_rows, row_hypotheses, with_namesakes
+from actcache.passes.rows import BatchSize, Mixed, Row, RowFree, RowIndex, prove_rows
 
 BRANCHES = """
 branches (float[N, 4] x, bool flag, float[1] w) => (float[N, 4] y)
@@ -87,44 +87,6 @@ def test_branches_of_different_rank_are_followed_apart() -> None:
     assert refusal is not None and refusal.rule == "rows-misaligned"
 
 
-@pytest.mark.parametrize(("branches", "followed"), [(1, True), (3, True), (4, False)])
-def test_at_most_three_branches_of_different_rank_are_followed_at_once(branches: int, followed: bool) -> None:
-    """What each of them leaves has its rows on another axis; the Reshape behind brings them back to the first."""
-    steps = (
-        f"""z{n} = If(flag) <then_branch = a () => (float[P, Q, 4] p) {{ p = Unsqueeze(x{n}, zero) }},
-                             else_branch = b () => (float[P, 4] q) {{ q = Relu(x{n}) }}>
-            x{n + 1} = Reshape(z{n}, flat)"""
-        for n in range(branches)
-    )
-    made = view(f"""g (float[N, 4] x0, bool flag) => (float[N, 4] x{branches})
-        <int64[1] zero = {{0}}, int64[2] flat = {{-1, 4}}> {{ {" ".join(steps)} }}""")
-    proof = prove_rows(made, {"x0": 0})
-    refusal = proof.refusal(f"x{branches}")
-    assert proof.row_axis(f"x{branches}") == (0 if followed else None)
-    assert (refusal and (refusal.rule, refusal.node)) == (None if followed else ("branches-differ", "If → z3"))
-
-
-def test_branches_are_followed_apart_where_one_leaves_the_number_of_rows() -> None:
-    """Both shapes keep the rows; of what holds for both of them only the rank would be known."""
-    made = view("""g (float[N, 2, 2] x, bool flag) => (float[N, 4] y) <int64[1] four = {4}, int64[1] rest = {-1}> {
-        n = Shape<end = 1>(x)
-        k = If(flag) <then_branch = a () => (int64[1] p) { p = Identity(n) },
-                      else_branch = b () => (int64[1] q) { q = Identity(rest) }>
-        t = Concat<axis = 0>(k, four)
-        y = Reshape(x, t)
-    }""")
-    assert prove_rows(made, {"x": 0}).row_axis("y") == 0
-
-
-@pytest.mark.parametrize(("elements", "followed"), [(64, True), (65, False)])
-def test_elements_are_followed_of_at_most_64(elements: int, followed: bool) -> None:
-    numbers = ", ".join([*"1" * (elements - 2), "-1", "4"])
-    made = view(f"""g (float[N, 2, 2] x) => (float[N, 4] y)
-        <int64[{elements}] w = {{{numbers}}}, int64[1] from = {{-2}}, int64[1] to = {{{elements}}}> {{
-            t = Slice(w, from, to) y = Reshape(x, t) }}""")
-    assert prove_rows(made, {"x": 0}).row_axis("y") == (0 if followed else None)
-
-
 IDIOMS: list[Sample] = [
     # Softmax → IsNaN → Where, as both exporters of torch guard fully masked attention.
     sample("s = Softmax(x) n = IsNaN(s) y = Where(n, z, s)", 0, x=rows(2, 3), z=literal(0.0, "float32")),
@@ -185,6 +147,23 @@ def test_region_may_begin_at_intermediate_tensors() -> None:
     assert prove_rows(made, {}, row_tensors={"a": 0, "z": 0}).row_axis("y") == 0
 
 
+@pytest.mark.parametrize(("axis", "row"), [(0, 0), (1, 1), (-1, 1), (-2, 0), (2, None), (-3, None)])
+def test_an_intermediate_tensor_has_rows_on_an_axis_that_is_there(axis: int, row: int | None) -> None:
+    proof = prove_rows(view(CHAIN), {}, row_tensors={"a": axis})
+    refusal = proof.refusal("a")
+    assert proof.row_axis("b") == row and (refusal is None) == (row is not None)
+    assert refusal is None or f"no axis {axis}" in str(refusal)
+
+
+def test_sizes_of_a_tensor_that_is_taken_for_rows_are_those_computed_but_for_numbers_of_rows() -> None:
+    made = view("""g (float[N, 4] x) => (float[N, 2, 2] y) <int64[3] split = {-1, 2, 2}> {
+        a = Relu(x) y = Reshape(a, split) t = Transpose(x) z = Relu(t)
+    }""")
+    assert prove_rows(made, {"x": 0}, row_tensors={"a": 0}).row_axis("y") == 0
+    crossed = prove_rows(made, {"x": 0}, row_tensors={"t": 0})
+    assert crossed.row_axis("z") == 0 and not (crossed.shape("z") or ())[1].batch
+
+
 def test_states_that_are_no_rows() -> None:
     body = """s (float[N, 4] x) => (float y) <int64 z = {0}, int64 o = {1}>
     { n = Shape<end = 1>(x) k = Squeeze(n) r = Range(z, k, o) w = Constant<value_float = 1.5>() y = Identity(w) }"""
@@ -192,59 +171,6 @@ def test_states_that_are_no_rows() -> None:
     assert proof.state("k") == BatchSize() and proof.state("r") == RowIndex(0) and proof.state("y") == RowFree()
     assert proof.row_axis("r") is None and proof.refusal("r") is None
     assert isinstance(proof.state("nowhere"), Mixed)
-
-
-@pytest.mark.parametrize(
-    ("value", "shape"),
-    [
-        ("value_int = 2", ()),
-        ("value_ints = [1, 2]", (2,)),
-        ("value_float = 1.5", ()),
-        ("value_floats = [1.5, 2.5]", (2,)),
-        ('value_string = "a"', None),
-        ("value = float[2, 1] {1, 2}", (2, 1)),
-    ],
-)
-def test_constants_are_the_same_for_all_rows(value: str, shape: tuple[int, ...] | None) -> None:
-    proof = prove_rows(
-        view(f"g (float[N, 3] x) => (float[N, 3] y) {{ k = Constant<{value}>() y = Relu(x) }}"), {"x": 0}
-    )
-    sizes = proof.shape("k")
-    assert proof.state("k") == RowFree()
-    assert (None if sizes is None else tuple(size.value for size in sizes)) == shape
-
-
-def test_weights_in_other_files_are_known_by_their_sizes() -> None:
-    made = model("g (float[N, 2] x) => (float[N, 2] y) <int64[2] w = {1, 2}> { y = Expand(x, w) z = Identity(w) }")
-    (weight,) = made.graph.initializer
-    weight.ClearField("int64_data")
-    weight.data_location = onnx.TensorProto.EXTERNAL
-    weight.external_data.add(key="location", value="not written yet.bin")
-    proof = prove_rows(GraphView(made), {"x": 0})
-    assert proof.state("z") == RowFree() and [size.value for size in proof.shape("z") or ()] == [2]
-    assert proof.row_axis("y") is None  # the elements are not known
-
-
-@pytest.mark.parametrize(
-    ("node", "why"),
-    [
-        ("y = Add(x, t)", "rows lie on axis 0 of one operand and on axis 1 of another"),
-        ("a = Reshape(x, flat) b = Reshape(t, flat) y = Add(a, b)", "rows of one operand are flattened"),
-    ],
-)
-def test_rows_that_do_not_meet_are_misaligned(node: str, why: str) -> None:
-    text = f"g (float[N, M] x) => (float[] y) <int64[1] flat = {{-1}}> {{ t = Transpose(x) {node} }}"
-    refusal = prove_rows(view(text), {"x": 0}).refusal("y")
-    assert refusal is not None and refusal.rule == "rows-misaligned" and why in str(refusal)
-
-
-def test_a_refusal_in_a_body_names_its_node() -> None:
-    made = model(BRANCHES % "z = Softmax<axis = 0>(t) q = Relu(z)")
-    (otherwise,) = (a.g for a in made.graph.node[1].attribute if a.name == "else_branch")
-    for name, label in (("", "Softmax → z"), ("softly", "Softmax 'softly'")):
-        otherwise.node[0].name = name
-        refusal = prove_rows(GraphView(made), {"x": 0}).refusal("y")
-        assert refusal is not None and refusal.node == label
 
 
 def test_equal_symbols_of_the_author_prove_nothing() -> None:
@@ -259,41 +185,6 @@ def test_stale_shapes_are_not_believed() -> None:
     made = model("m (float[N, 4] x, float[M, 4] b) => (float[N, 4] y) { c = Relu(b) y = Add(x, c) }")
     made.graph.value_info.append(onnx.helper.make_tensor_value_info("c", onnx.TensorProto.FLOAT, [1, 4]))
     assert isinstance(prove_rows(GraphView(made), {"x": 0}).state("y"), Mixed)
-
-
-@pytest.mark.parametrize(
-    ("inputs", "best"),
-    [
-        ("float[B, S] i, float[B, S] m", {"i": 0, "m": 0}),
-        ("float[?, ?] i, float[2, ?, 8] m, int64 rate", {"i": 0, "m": 1}),
-        ("float[2, B, 8] i, float[B, S] m, float[4, 4] w", {"i": 1, "m": 0}),
-        ("float[images, 3] i, float[texts, S] m", {"i": 0}),
-        ("float[4, 4] i", None),
-    ],
-)
-def test_hypotheses(inputs: str, best: dict[str, int] | None) -> None:
-    made = view(f"h ({inputs}) => (float y) {{ y = ReduceSum(i) }}")
-    found = row_hypotheses(made, made.inputs)
-    assert (found[0] if found else None) == best and len(found) <= 6
-
-
-def test_only_axes_that_may_vary_are_hypotheses() -> None:
-    made = view("h (float[?, ?] i, float[2, ?, 8] m) => (float y) { y = ReduceSum(i) }")
-    assert row_hypotheses(made, made.inputs) == [{"i": 0, "m": 1}, {"i": 0}]
-
-
-def test_a_size_that_is_declared_as_a_number_below_1_has_no_name() -> None:
-    """Old exporters write -1: that two axes have it makes them no namesakes."""
-    made = model("h (float[M, S] i, float[S, M] m) => (float y) { y = ReduceSum(i) }")
-    for declared, axis in zip(made.graph.input, (0, 1), strict=True):
-        declared.type.tensor_type.shape.dim[axis].dim_value = -1
-    found = row_hypotheses(GraphView(made), ["i", "m"])
-    assert found[0] == {"i": 1, "m": 0} and {"i": 0, "m": 1} not in found
-
-
-def test_independent_batches_are_separate_hypotheses() -> None:
-    made = view("h (float[images, 3] i, float[texts, S] m) => (float y) { y = ReduceSum(i) }")
-    assert {"m": 0} in row_hypotheses(made, made.inputs)
 
 
 def test_time_grows_linearly() -> None:
@@ -311,10 +202,3 @@ def test_time_grows_linearly() -> None:
         assert prove_rows(made, {"h0": 0}).row_axis(f"h{layers}") == 0
         seconds.append(time.process_time() - started)
     assert seconds[1] < 12 * seconds[0]
-
-
-def test_axes_of_one_name_are_cut_together() -> None:
-    made = view("g (float[N, 4] x, float[M, N] m, float[K, 4] k, float[?, 4] u) => (float[N, 4] y) { y = Tanh(x) }")
-    assert with_namesakes(made, {"x": 0}) == {"x": 0, "m": 1}
-    assert with_namesakes(made, {"m": 0}) == {"m": 0}
-    assert with_namesakes(made, {"u": 0}) == {"u": 0}

@@ -172,23 +172,6 @@ def test_a_loop_whose_body_fails_hands_on_rows_where_it_does_not_run() -> None:
     assert prove_rows(view(text), {"x": 0}).row_axis("y") == 0
 
 
-def test_a_body_with_too_few_outputs_is_refused() -> None:
-    text = """g (float[N, 3] x, int64 m) => (float[N, 3] y) <bool go = {1}>
-    { y = Loop(m, go, x) <body = step (int64 i, bool c, float[N, 3] s) => (bool d) { d = Identity(c) }> }"""
-    refusal = prove_rows(view(text), {"x": 0}).refusal("y")
-    assert refusal is not None and refusal.rule == "malformed-node" and "too few outputs" in str(refusal)
-
-
-def test_what_is_mixed_in_a_loop_that_may_not_run_is_refused_for_its_own_reason() -> None:
-    branches = """then_branch = p () => (float[N, 4] a, float[N, 4] b) { a = Relu(s) b = Transpose(s) },
-        else_branch = q () => (float[N, 4] e, float[N, 4] g) { e = Tanh(s) g = Tanh(e) }"""
-    text = f"""g (float[N, 4] h, int64 m, bool f) => (float[N, 4] y, float[I, N, 4] z) <bool go = {{1}}>
-    {{ {_TIMES} {{ d = Identity(c) t, u = If(f) <{branches}> }}> }}"""
-    proof = prove_rows(view(text), {"h": 0})
-    refusal = proof.refusal("z")
-    assert proof.row_axis("y") == 0 and refusal is not None and refusal.rule == "branches-differ"
-
-
 @pytest.mark.parametrize(
     ("body", "rule"),
     [

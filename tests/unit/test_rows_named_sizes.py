@@ -79,6 +79,13 @@ def test_a_sum_of_which_a_part_is_not_in_the_frontier_cannot_be_checked() -> Non
     assert sums.size_equations(("x0", "x3")) == (SizeEquation(("x3", 1), 0, (("x0", 1),)),)
 
 
+def test_sums_that_share_a_part_that_is_not_there_cannot_be_checked() -> None:
+    sums = proof("N, a", "N, b", "N, c", "N, a + b", "N, a + c", "N, c + c", x0=0)
+    assert sums.size_equations(("x3",)) == () and sums.size_equations(("x3", "x5")) == ()
+    assert sums.size_equations(("x3", "x4")) is None
+    assert sums.size_equations(("x0", "x1", "x3")) == (SizeEquation(("x3", 1), 0, (("x0", 1), ("x1", 1))),)
+
+
 def test_what_the_graph_computes_first_is_told_by_what_it_computes_it_from() -> None:
     two = proof("N, S", "N, S", x0=0, x1=0)
     assert two.size_equations(("x1", "y")) is None  # y is computed from x0

@@ -26,6 +26,21 @@ def test_fresh_symbols_differ_and_opaque_ones_agree(symbols: Symbols) -> None:
     assert symbols.opaque("div", s, const(2)) == symbols.opaque("div", s, const(2))
     assert symbols.opaque("div", s, const(2)) != symbols.opaque("div", s, const(3))
     assert symbols.opaque("div", N, s).batch and not symbols.opaque("div", s, s).batch
+    assert not symbols.opaque("div", s, s).dimension and symbols.opaque("mod", s, s, dimension=True).dimension
+
+
+def test_integers_are_known_where_all_parts_are(symbols: Symbols) -> None:
+    whole, open_number = symbols.fresh("?", dimension=False), symbols.fresh("?", dimension=False, integer=False)
+    assert whole.integer and not open_number.integer and symbols.fresh("S", integer=False).integer
+    assert (whole + ONE).integer and not (whole + open_number).integer and not (whole * open_number).integer
+    assert symbols.opaque("f", whole, const(2)).integer and not symbols.opaque("f", whole, open_number).integer
+    assert symbols.opaque("f", open_number, dimension=True).integer
+
+
+def test_texts_are_as_in_a_formula(symbols: Symbols) -> None:
+    s = symbols.fresh("S")
+    assert [str(size) for size in (ZERO, const(5), N, N * s, N * const(2))] == ["0", "5", "N", "N·S", "2·N"]
+    assert str(N * s * const(3) + ONE) == "3·N·S + 1"
 
 
 def test_division(symbols: Symbols) -> None:
@@ -41,6 +56,15 @@ def test_sums_of_more_than_twelve_terms_are_not_divided(symbols: Symbols) -> Non
     h, parts = symbols.fresh("H"), [symbols.fresh("S") for _ in range(13)]
     twelve, thirteen = sum(parts[:12], ZERO), sum(parts, ZERO)
     assert (twelve * h).divided_by(h) == twelve and (thirteen * h).divided_by(h) is None
+
+
+def test_quotients_of_many_more_terms_than_twelve_are_not_followed(symbols: Symbols) -> None:
+    """h to the power of n, less 1, is divided by h - 1: a quotient of n terms."""
+    h = symbols.fresh("H")
+    for terms, followed in ((12, True), (13, True), (14, False)):
+        quotient = (product([h] * terms) - ONE).divided_by(h - ONE)
+        assert (quotient is not None) is followed
+        assert quotient is None or len(quotient.terms) == terms
 
 
 def test_the_smaller_of_two_sizes(symbols: Symbols) -> None:
@@ -81,10 +105,12 @@ def test_block_is_the_cofactor_of_n(symbols: Symbols) -> None:
     s = symbols.fresh("S")
     assert (N * s).block() == s and N.block() == ONE and (N * s + N).block() == s + ONE
     assert s.block() is None and (N * N).block() is None and (N + ONE).block() is None
-    assert (N * symbols.opaque("f", N)).block() is None
+    assert (N * symbols.opaque("f", N)).block() is None and symbols.opaque("f", N).block() is None
+    assert ZERO.block() is None
 
 
 def test_signs(symbols: Symbols) -> None:
     s, any_number = symbols.fresh("S"), symbols.fresh("?", dimension=False)
     assert (s + ONE).sign() == 1 and s.sign() is None and (ZERO - s - ONE).sign() == -1 and ZERO.sign() == 0
+    assert (ZERO - s).sign() is None and (s - ONE).sign() is None and (ONE - s).sign() is None
     assert any_number.sign() is None and not any_number.dimension and s.dimension and not (s - ONE).dimension
