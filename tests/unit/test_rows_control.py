@@ -1,4 +1,4 @@
-"""Branches, loops, idioms of exporters, regions that begin inside the graph, hypotheses, and speed."""
+"""Idioms of exporters, regions that begin inside the graph, what is not believed, and speed."""
 
 from __future__ import annotations
 
@@ -11,81 +11,7 @@ from graphs import model, view
 from rows_support import Sample, described, follows, free, literal, rows, sample, session
 
 from actcache.passes.graph.view import GraphView
-from actcache.passes.rows import BatchSize, Mixed, Row, RowFree, RowIndex, prove_rows
-
-BRANCHES = """
-branches (float[N, 4] x, bool flag, float[1] w) => (float[N, 4] y)
-{
-    t = Tanh(x)
-    y = If (flag) <
-        then_branch = a () => (float[N, 4] p) { p = Mul(t, w) },
-        else_branch = b () => (float[N, 4] q) { %s }
-    >
-}
-"""
-
-#: What TorchScript makes of ``squeeze(-1)``: the rank behind the If depends on a size; one of them fails.
-SQUEEZED = """
-squeezed (float[N, 3, T] x, float[1, N, 2] h) => (float[1, N, 2] k)
-<float[1, 6, 3] w = {0.1, 0.2, -0.3, 0.4, 0.5, 0.6, -0.7, 0.8, 0.9, 1.0, -1.1, 1.2, 1.3, 1.4, 1.5, -1.6, 1.7, 1.8},
- float[1, 6, 2] r = {0.1, 0.2, 0.3, -0.4, 0.5, 0.6, 0.7, 0.8, -0.9, 1.0, 1.1, 1.2},
- int64[1] one = {1}, int64[1] zero = {0}, int64[1] last = {-1}>
-{
-    s = Shape<start = 2>(x)
-    c = Equal(s, one)
-    f = Squeeze(c)
-    z = If (f) <
-        then_branch = a () => (float[N, 3] p) { p = Squeeze(x, last) },
-        else_branch = b () => (float[N, 3, T] q) { q = Identity(x) }
-    >
-    u = Unsqueeze(z, zero)
-    y, k = GRU<hidden_size = 2>(u, w, r, , , h)
-}
-"""
-
-
-def test_branches_that_agree_keep_rows() -> None:
-    proof = prove_rows(view(BRANCHES % "q = Relu(t)"), {"x": 0})
-    assert proof.row_axis("y") == 0
-
-
-@pytest.mark.parametrize("elements", [0, 2])
-def test_a_condition_that_is_not_one_element_decides_nothing(elements: int) -> None:
-    constant = f"flag = Constant<value = bool[{elements}] {{{', '.join('1' * elements)}}}>()"
-    text = (BRANCHES % "q = Relu(t)").replace("bool flag, ", "").replace("t = Tanh", f"{constant} t = Tanh")
-    assert prove_rows(view(text), {"x": 0}).row_axis("y") == 0
-
-
-@pytest.mark.parametrize(
-    ("body", "rule"),
-    [
-        ("q = Softmax<axis = 0>(t)", "softmax-over-rows"),
-        ("z = Transpose(t) q = Identity(z)", "branches-differ"),
-        ("q = Unknown(t)", "no-row-rule"),
-    ],
-)
-def test_a_branch_that_mixes_is_refused(body: str, rule: str) -> None:
-    refusal = prove_rows(view(BRANCHES % body), {"x": 0}).refusal("y")
-    assert refusal is not None and refusal.rule == rule and refusal.node
-
-
-def test_condition_from_rows_is_refused() -> None:
-    made = view(BRANCHES % "q = Relu(t)")
-    refusal = prove_rows(made, {"x": 0, "flag": 0}).refusal("y")
-    assert refusal is not None and refusal.rule == "rank-unknown"  # a scalar has no rows
-    body = (BRANCHES % "q = Relu(t)").replace("bool flag", "int64 n").replace("(flag)", "(flag)")
-    sized = body.replace("t = Tanh(x)", "t = Tanh(x) s = Shape<end = 1>(x) l = Greater(s, n) flag = Squeeze(l)")
-    refusal = prove_rows(view(sized), {"x": 0}).refusal("y")
-    assert refusal is not None and refusal.rule == "condition-from-rows"
-
-
-def test_branches_of_different_rank_are_followed_apart() -> None:
-    """The rank-3 branch gives the GRU a tensor of rank 4: no run gets through it, so only the other counts."""
-    proof = prove_rows(view(SQUEEZED), {"x": 0, "h": 1})
-    assert proof.row_axis("k") == 1 and proof.state("y") == Row(2)
-    refusal = prove_rows(view(SQUEEZED), {"x": 0}).refusal("k")
-    assert refusal is not None and refusal.rule == "rows-misaligned"
-
+from actcache.passes.rows import BatchSize, Mixed, RowFree, RowIndex, prove_rows
 
 IDIOMS: list[Sample] = [
     # Softmax → IsNaN → Where, as both exporters of torch guard fully masked attention.
