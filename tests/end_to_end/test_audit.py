@@ -104,6 +104,7 @@ def test_evictions_and_refusals(control: Control, audited: Callable[[], list[Lin
     region = squares()
     model = region.session()
     before_budget = control.config()["budget_bytes"]
+    control.configure("bypass", "off")  # a busy machine must not decide what is looked up
     control.configure("budget_bytes", "4KiB")
     for start in range(4):
         for _ in range(3):
