@@ -125,13 +125,19 @@ def _appended(source: Path, target: Path, played: Played, pairs: int) -> Iterato
     yield timed("64 positions after 960, against the 64 alone", ratio, 1.3)
 
 
+def _appended_to_text(source: Path, target: Path, played: Played, pairs: int) -> Iterator[Bar]:
+    yield from _appended(source, target, played, pairs)
+    ratio = Pair(source, target.with_suffix(".last.onnx"), played, ("logits:last",)).appended(960, 64, pairs)
+    yield timed("64 positions after 960, against the 64 alone, last position read", ratio, 1.3)
+
+
 CASES = {
     "llama": Case(_rotary(hf.LlamaForCausalLM, hf.LlamaConfig), lambda: token_ids(VOCABULARY), _decoders),
     "qwen2": Case(_rotary(hf.Qwen2ForCausalLM, hf.Qwen2Config), lambda: token_ids(VOCABULARY), _decoders),
     "whisper decoder": Case(_whisper, lambda: _on_states("encoder_hidden_states"), _on_an_encoder),
     "t5 decoder": Case(_t5, lambda: _on_states("encoder_hidden_states", "encoder_attention_mask"), _on_an_encoder),
-    "gru": Case(_recurrent(torch.nn.GRU), lambda: token_ids(VOCABULARY), _appended),
-    "lstm": Case(_recurrent(torch.nn.LSTM), lambda: token_ids(VOCABULARY), _appended),
+    "gru": Case(_recurrent(torch.nn.GRU), lambda: token_ids(VOCABULARY), _appended_to_text),
+    "lstm": Case(_recurrent(torch.nn.LSTM), lambda: token_ids(VOCABULARY), _appended_to_text),
     "convolutions": Case(_convolutions, _samples, _appended),
 }
 
