@@ -29,7 +29,7 @@ class Symbol:
 
     order: int
     text: str
-    batch: bool = False
+    batch: bool
     dimension: bool = True
     integer: bool = True
 

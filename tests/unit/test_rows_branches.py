@@ -6,7 +6,10 @@ import pytest
 from graphs import model, view
 
 from actcache.passes.graph.view import GraphView
-from actcache.passes.rows import BatchSize, Row, RowFree, RowProof, prove_rows
+from actcache.passes.rows import RULES, BatchSize, Row, RowFree, RowProof, prove_rows
+from actcache.passes.rows.registry import Rule
+from actcache.passes.rows.sizes import N
+from actcache.passes.rows.state import Value
 
 BRANCHES = """
 branches (float[N, 4] x, bool flag, float[1] w) => (float[N, 4] y)
@@ -116,7 +119,8 @@ def test_branches_are_followed_apart_where_one_leaves_the_number_of_rows() -> No
         t = Concat<axis = 0>(k, four)
         y = Reshape(x, t)
     }""")
-    assert prove_rows(made, {"x": 0}).row_axis("y") == 0
+    proof = prove_rows(made, {"x": 0})
+    assert proof.row_axis("y") == 0 and proof.state("k") == BatchSize()
 
 
 def test_one_output_of_several_is_enough_to_follow_branches_apart() -> None:
@@ -171,13 +175,24 @@ def test_sizes_that_differ_between_branches_are_not_known() -> None:
         assert [size.value for size in proof.shape("y") or ()] == [None, 4, 3 if same else None]
 
 
-def test_sizes_that_count_rows_in_one_branch_may_count_rows() -> None:
+def test_numbers_of_rows_of_two_lengths_are_numbers_of_rows() -> None:
     for order in (("n", "e"), ("e", "n")):
         then, otherwise = order
         proof = _proof(f"""n = Shape<end = 1>(x0) e = Concat<axis = 0>(n, n)
             k = If(flag) <then_branch = a () => (int64[P] p) {{ p = Identity({then}) }},
                           else_branch = b () => (int64[P] q) {{ q = Identity({otherwise}) }}>""")
         assert proof.state("k") == BatchSize() and [size.value for size in proof.shape("k") or ()] == [None]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_size_that_counts_rows_in_one_branch_may_count_rows(first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RULES, ("test", "Numbers"), Rule(lambda op: Value(op.need(0).state, (N,)), sizes=(0,)))
+    then, otherwise = ("n", "v") if first else ("v", "n")
+    proof = _proof(f"""n = Shape<end = 1>(x0) v = test.Numbers(n)
+        k = If(flag) <then_branch = a () => (int64[P] p) {{ p = Identity({then}) }},
+                      else_branch = b () => (int64[P] q) {{ q = Identity({otherwise}) }}>""")
+    (size,) = proof.shape("k") or ()
+    assert proof.state("k") == BatchSize() and size.batch and size != N
 
 
 def test_branches_of_unknown_rank_are_the_same_for_all_rows() -> None:

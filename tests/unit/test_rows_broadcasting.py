@@ -113,6 +113,11 @@ def test_rows_of_products_have_one_label(equation: str, axis: int | None, rule: 
     assert proof.row_axis("y") == axis and (refusal and refusal.rule) == rule
 
 
+def test_products_of_what_is_the_same_for_all_rows_are_that_too() -> None:
+    free = Value(ROW_FREE, (FOUR,))
+    assert labelled([(free, "k"), (free, "k")], "k", Symbols()).state == ROW_FREE
+
+
 def test_numbers_and_positions_of_rows_enter_no_product() -> None:
     for value in (Value(BATCH_SIZE, (FOUR,)), Value(RowIndex(0), (N,))):
         with pytest.raises(Mixes, match="enters a product"):

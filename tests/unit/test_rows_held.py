@@ -162,3 +162,5 @@ def test_an_operator_that_never_keeps_rows_apart_says_why(monkeypatch: pytest.Mo
     assert refusal is not None and refusal.rule == "reduce-over-rows" and "a mean of the rows" in str(refusal)
     with pytest.raises(ValueError, match="two row rules for test:Tried"):
         rule("Tried", domain="test")(lambda op: op.need(0))
+    rule("Other", "Third", domain="test", types=(1,))(lambda op: op.need(0))
+    assert registered["test", "Other"].types == registered["test", "Third"].types == (1,)

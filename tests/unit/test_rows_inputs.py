@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from graphs import view
 
-from actcache.passes.rows import Mixed, Row, prove_rows
+from actcache.passes.rows import Mixed, Row, RowFree, prove_rows
 from actcache.passes.rows.registry import normal_axis
 from actcache.passes.rows.state import Mixes
 
@@ -20,6 +20,13 @@ def test_rows_lie_on_an_axis_that_is_there(axis: int, row: int | None, named_siz
     refusal = proof.refusal("x")
     assert (refusal is None) == (row is not None)
     assert refusal is None or (refusal.rule == "rank-unknown" and f"no axis {axis}" in str(refusal))
+
+
+def test_rows_of_an_input_of_any_rank_are_refused() -> None:
+    made = view("g (float[] x) => (float[] y) { y = Relu(x) }")
+    refusal = prove_rows(made, {"x": 0}).refusal("y")
+    assert refusal is not None and refusal.rule == "rank-unknown"
+    assert prove_rows(made, {}).state("y") == RowFree()
 
 
 def test_a_name_that_is_not_known_has_no_rows_and_no_shape() -> None:

@@ -59,6 +59,10 @@ def test_a_scan_has_one_iteration_for_each_slice() -> None:
     }"""
     proof = prove_rows(view(text), {"h": 0, "x": 1})
     assert [size.value for size in proof.shape("z") or ()] == [5, None, 3] and proof.row_axis("z") == 1
+    for axis in (2, -1):
+        last = text.replace("num_scan_inputs = 1", f"num_scan_inputs = 1, scan_output_axes = [{axis}]")
+        proof = prove_rows(view(last), {"h": 0, "x": 1})
+        assert [size.value for size in proof.shape("z") or ()] == [None, 3, 5] and proof.row_axis("z") == 0
 
 
 @pytest.mark.parametrize(("values", "settles"), [(7, True), (8, False)])
@@ -89,6 +93,16 @@ def test_a_size_that_grows_is_another_one_behind_the_loop(numbers: bool) -> None
     before, after = (proof.shape(name) or () for name in ("h", "y"))
     assert len(after) == len(before) and after[axis] != before[axis] and after[axis].value is None
     assert after[axis].batch == numbers
+
+
+def test_a_value_whose_size_is_lost_first_and_then_its_rank() -> None:
+    text = """g (float[N, 3] x, float[1] k, float[2] h, int64 m) => (float[] y) <bool go = {1}, int64[1] first = {0}> {
+        y, z = Loop(m, go, k, h) <body = step (int64 i, bool c, float[] a, float[] b) => (bool d, float[] e, float[] f)
+            { d = Identity(c) e = Add(a, b) f = Unsqueeze(b, first) }>
+        u = Relu(x)
+    }"""
+    proof = prove_rows(view(text), {"x": 0})
+    assert proof.state("y") == proof.state("z") == RowFree() and proof.shape("y") is None and proof.shape("z") is None
 
 
 def test_elements_that_a_loop_hands_on_are_known_behind_it() -> None:
@@ -195,9 +209,23 @@ def test_a_scan_over_as_many_numbers_as_rows_is_refused(monkeypatch: pytest.Monk
     assert proof.state("k") == BatchSize() and _mixed(proof, "y", "loop-over-rows")
 
 
-def test_numbers_of_iterations_and_conditions_may_be_vectors_of_one() -> None:
-    text = """g (float[N, 3] x, int64 m) => (float[N, 3] y) <bool go = {1}> {
-        y = Loop(m, go, x) <body = step (int64[1] i, bool[1] c, float[N, 3] s) => (bool[1] d, float[N, 3] t)
-            { d = Identity(c) f = Cast<to = 1>(i) t = Mul(s, f) }>
+@pytest.mark.parametrize(("number", "condition"), [("int64[1]", "bool"), ("int64", "bool[1]"), ("int64", "bool")])
+def test_numbers_of_iterations_and_conditions_may_be_vectors_of_one(number: str, condition: str) -> None:
+    text = f"""g (float[N, 3] x) => (float[N, 3] y) <bool go = {{1}}, int64 m = {{2}}> {{
+        y, j, z = Loop(m, go, x) <body = step ({number} i, {condition} c, float[N, 3] s) =>
+            ({condition} d, float[N, 3] t, {number} u, {condition} v)
+            {{ d = Identity(c) f = Cast<to = 1>(i) t = Mul(s, f) u = Identity(i) v = Identity(c) }}>
+    }}"""
+    proof = prove_rows(view(text), {"x": 0})
+    assert proof.row_axis("y") == 0
+    for name, declared in (("j", number), ("z", condition)):
+        assert [size.value for size in proof.shape(name) or ()] == [2, 1][: 2 if "[1]" in declared else 1]
+
+
+def test_what_holds_of_a_size_before_it_grows_does_not_hold_after() -> None:
+    """At first two entries are a row of their own; of four they are half of one."""
+    text = """g (float[N, 2] x, int64 m) => (float[] y) <bool go = {1}, int64[2] pairs = {-1, 2}> {
+        y = Loop(m, go, x) <body = step (int64 i, bool c, float[N, S] s) => (bool d, float[N, T] t)
+            { d = Identity(c) k = Reshape(s, pairs) t = Concat<axis = 1>(s, s) }>
     }"""
-    assert prove_rows(view(text), {"x": 0}).row_axis("y") == 0
+    assert _mixed(prove_rows(view(text), {"x": 0}), "y", "reshape-mixes-rows")

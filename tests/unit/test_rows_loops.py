@@ -103,6 +103,9 @@ TRAPS: dict[str, Sample] = {
     "carried-rows-differ": sample("""y = Loop(m, go, x) <body = step (int64 i, bool c, float[N, M] s) =>
         (bool d, float[M, N] t) { d = Identity(c) a = Softmax(s) t = Transpose(a) }>""", "mixed",
         x=rows(3), m=literal(2), go=_TRUE),
+    "rank-unknown slices": sample("""n = Shape<end = 1>(x) e = Cast<to = 1>(n) b = Add(u, e) y, z = Scan(x, b)
+        <num_scan_inputs = 1, body = step (float[N, 3] s, float v) => (float[N, 3] t, float q)
+        { t = Tanh(s) q = Relu(v) }>""", {"z": "mixed"}, x=rows(3), u=free(4, declared=False)),
     # What is carried as a shape has other elements the second time.
     "reshape-mixes-rows": sample("""y, k = Loop(m, go, x, e) <body = step
         (int64 i, bool c, float[N, 6] s, int64[2] k) => (bool d, float[N, 6] t, int64[2] l)
