@@ -12,11 +12,12 @@ from actcache.passes.rows.registry import Op, Rule, barrier, rule
 from actcache.passes.rows.sizes import N, Size, const
 from actcache.passes.rows.state import Mixes, RowOffset, Value
 
-#: What the rule under test may read: rows, a weight, the number of rows, the positions of the rows.
+#: What the rule under test may read: rows, a weight, the number of rows, their positions, mixed rows.
 TEXT = """g (float[N, 4] x, float[4] w) => (float[] y) <int64 none = {0}, int64 one = {1}> {
     n = Shape<end = 1>(x)
     end = Squeeze(n)
     places = Range(none, end, one)
+    mixed = Softmax<axis = 0>(x)
     y = test.Tried(%s)
 }"""
 FOUR, EIGHT = const(4), const(8)
@@ -107,6 +108,12 @@ def test_no_input_of_rows_is_overlooked(tried: Tried, position: int) -> None:
     assert refusal is not None and refusal.rule == "row-dependent-parameter" and f"input {1 - position}" in str(refusal)
     assert tried(rows, "x, w", seen=(0,)).row_axis("y") == 0
     assert tried(rows, "x, , w", seen=(0,)).row_axis("y") == 0
+
+
+def test_no_rule_is_asked_about_rows_that_are_mixed(tried: Tried) -> None:
+    for result in (Value(Row(0), (N, FOUR)), Value(RowFree(), (FOUR,))):
+        refusal = tried(result, "x, mixed", seen=(0, 1)).refusal("y")
+        assert refusal is not None and (refusal.rule, refusal.node) == ("softmax-over-rows", "Softmax → mixed")
 
 
 @pytest.mark.parametrize(
