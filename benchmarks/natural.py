@@ -47,8 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "environment": results.environment(),
         "workloads": [],
     }
-    before = results.read(options.json) if options.json and options.resume else None
-    if before is not None and results.continues(document, before):
+    if before := results.earlier(document, options.json, options.resume):
         document["environment"], document["workloads"] = before["environment"], before["workloads"]
     done = {found["name"] for found in document["workloads"]}
     failed = False

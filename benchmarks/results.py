@@ -59,6 +59,12 @@ def read(path: Path) -> dict[str, Any] | None:
     return document if isinstance(document, dict) and "environment" in document else None
 
 
+def earlier(document: dict[str, Any], path: Path | None, resume: bool) -> dict[str, Any] | None:
+    """Return what a file has of the run that a document goes on with; None: nothing, or it is to begin anew."""
+    before = read(path) if path is not None and resume else None
+    return before if before is not None and continues(document, before) else None
+
+
 def write(path: Path, document: dict[str, Any]) -> None:
     """Write a document whole or not at all, a line for each item of its lists, so that changes can be read."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -177,8 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "environment": results.environment(),
         "points": [],
     }
-    before = results.read(options.json) if options.json and options.resume else None
-    if before is not None and results.continues(document, before):
+    if before := results.earlier(document, options.json, options.resume):
         document["environment"], document["points"] = before["environment"], before["points"]
     chosen = [WORKLOADS[name] for name in options.models]
     try:

@@ -80,8 +80,7 @@ def run(part: Part, folder: Path, resume: bool) -> int:
     if part.writes:
         return subprocess.run([*command, "--json", str(file), *["--resume"] * resume], check=False).returncode
     document: dict[str, Any] = {"command": part.shown, "environment": results.environment()}
-    before = results.read(file) if resume else None
-    if before is not None and results.continues(document, before):
+    if before := results.earlier(document, file, resume):
         print("kept: it was measured already", flush=True)
         return int(before["exit"])
     started, printed = time.monotonic(), list[str]()

@@ -384,15 +384,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--benchmarks", action="store_true", help="build what the benchmarks run, into BUILD/bench")
     parser.add_argument("--output", metavar="DIR", help="copy the library there (release: actcache/_native)")
     parser.add_argument("--jobs", type=int, metavar="N", help="compile jobs at a time")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)  # named as build() names them
     try:
-        library = build(
-            options.variant,
-            options.output,
-            tests=options.tests,
-            benchmarks=options.benchmarks,
-            jobs=options.jobs,
-        )
+        library = build(**vars(options))
     except BuildError as error:
         print(f"custom_ops/build.py: {error}", file=sys.stderr)
         return 2

@@ -17,7 +17,6 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
-#include <exception>
 #include <filesystem>
 #include <numeric>
 #include <stdexcept>
@@ -25,6 +24,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "bench_program.h"
 #include "bench_records.h"
 #include "tier/disk/database.h"
 #include "tier/disk/disk_tier.h"
@@ -207,33 +207,25 @@ void Sizes(const std::string& folder) {
   std::filesystem::remove_all(folder);
 }
 
-int Fail(const char* message) {
-  std::fprintf(stderr, "disk_bench: %s\n", message);
-  return 2;
-}
-
-int Main(const std::vector<std::string>& arguments) {
+void Main(const std::vector<std::string>& arguments) {
   const std::string what = arguments.empty() ? "" : arguments[0];
-  try {
-    if (what == "fill" && arguments.size() == 4) {
-      Fill(arguments[1], std::strtoull(arguments[2].c_str(), nullptr, 10),
-           std::strtoull(arguments[3].c_str(), nullptr, 10));
-    } else if (what == "open" && (arguments.size() == 2 || arguments.size() == 3)) {
-      Open(arguments[1], arguments.size() == 3);
-    } else if (what == "sizes" && arguments.size() == 2) {
-      Sizes(arguments[1]);
-    } else {
-      return Fail("usage: disk_bench fill FOLDER BYTES COUNT | open FOLDER [cold] | sizes FOLDER");
-    }
-  } catch (const std::exception& error) {
-    return Fail(error.what());
+  if (what == "fill" && arguments.size() == 4) {
+    Fill(arguments[1], std::strtoull(arguments[2].c_str(), nullptr, 10),
+         std::strtoull(arguments[3].c_str(), nullptr, 10));
+  } else if (what == "open" && (arguments.size() == 2 || arguments.size() == 3)) {
+    Open(arguments[1], arguments.size() == 3);
+  } else if (what == "sizes" && arguments.size() == 2) {
+    Sizes(arguments[1]);
+  } else {
+    throw std::invalid_argument(
+        "usage: disk_bench fill FOLDER BYTES COUNT | open FOLDER [cold] | sizes FOLDER");
   }
-  return 0;
 }
 
 }  // namespace
 }  // namespace actcache::bench
 
 int main(int count, char** arguments) {
-  return actcache::bench::Main({arguments + 1, arguments + count});
+  return actcache::bench::RunProgram(
+      "disk_bench", [&] { actcache::bench::Main({arguments + 1, arguments + count}); });
 }

@@ -9,11 +9,13 @@
 #include <cinttypes>
 #include <cstdio>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/clock.h"
+#include "bench_program.h"
 #include "bench_records.h"
 #include "tier/remote/remote_tier.h"
 #include "tier/remote/valkey_connector.h"
@@ -54,14 +56,10 @@ std::size_t Ask(RemoteTier& tier, std::uint64_t first, std::size_t count, std::s
       std::count_if(found.begin(), found.end(), [](const Record& record) { return bool{record}; }));
 }
 
-int Fail(const char* message) {
-  std::fprintf(stderr, "remote_bench: %s\n", message);
-  return 2;
-}
-
-int Main(const std::string& address) {
+void Main(const std::string& address) {
   RemoteUrl url;
-  if (ParseRemoteUrl(address, &url) != nullptr) return Fail("that is no address of a server");
+  if (ParseRemoteUrl(address, &url) != nullptr)
+    throw std::runtime_error("that is no address of a server");
   const auto tier = Tier(url);
   std::uint64_t next = 1;
   const auto time_hits = [&](std::size_t count, std::size_t bytes, const std::string& name) {
@@ -77,9 +75,9 @@ int Main(const std::string& address) {
   for (const std::size_t bytes :
        {std::size_t{1} << 10, std::size_t{64} << 10, std::size_t{1} << 20}) {
     if (!time_hits(1, bytes, "hit " + std::to_string(bytes)))
-      return Fail("the server gives no answer");
+      throw std::runtime_error("the server gives no answer");
   }
-  if (!time_hits(32, 4096, "hit 32 x 4096")) return Fail("the server gives no answer");
+  if (!time_hits(32, 4096, "hit 32 x 4096")) throw std::runtime_error("the server gives no answer");
   Time("miss", kRepetitions, [&] { Ask(*tier, 1'000'000'000, 1, 0); });
 
   RemoteUrl nobody;
@@ -91,13 +89,14 @@ int Main(const std::string& address) {
   Record found;
   Time("left alone", kRepetitions * 100,
        [&] { gone->Get(&key, 1, SteadyNow() + kPatienceNs, &found); });
-  return 0;
 }
 
 }  // namespace
 }  // namespace actcache::bench
 
 int main(int count, char** arguments) {
-  if (count != 2) return actcache::bench::Fail("usage: remote_bench URL");
-  return actcache::bench::Main(arguments[1]);
+  return actcache::bench::RunProgram("remote_bench", [&] {
+    if (count != 2) throw std::invalid_argument("usage: remote_bench URL");
+    actcache::bench::Main(arguments[1]);
+  });
 }

@@ -18,7 +18,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <fstream>
 #include <functional>
 #include <memory>
@@ -29,6 +28,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "bench_program.h"
 #include "bench_store.h"
 #include "store/store.h"
 #include "units/parallel.h"
@@ -163,35 +163,25 @@ void Value(std::size_t bytes) {
   Print("memcpy", Median(times[2]));
 }
 
-int Fail(const char* message) {
-  std::fprintf(stderr, "scale_bench: %s\n", message);
-  return 2;
-}
-
-int Main(const std::vector<std::string>& arguments) {
+void Main(const std::vector<std::string>& arguments) {
   const std::string what = arguments.empty() ? "" : arguments[0];
   const std::uint64_t number =
       arguments.size() == 2 ? std::strtoull(arguments[1].c_str(), nullptr, 10) : 0;
-  if (number == 0) return Fail("usage: scale_bench entries COUNT | threads COUNT | value BYTES");
-  try {
-    if (what == "entries") {
-      Entries(number);
-    } else if (what == "threads") {
-      Threads(number);
-    } else if (what == "value") {
-      Value(number);
-    } else {
-      return Fail("usage: scale_bench entries COUNT | threads COUNT | value BYTES");
-    }
-  } catch (const std::exception& error) {
-    return Fail(error.what());
+  if (what == "entries" && number > 0) {
+    Entries(number);
+  } else if (what == "threads" && number > 0) {
+    Threads(number);
+  } else if (what == "value" && number > 0) {
+    Value(number);
+  } else {
+    throw std::invalid_argument("usage: scale_bench entries COUNT | threads COUNT | value BYTES");
   }
-  return 0;
 }
 
 }  // namespace
 }  // namespace actcache::bench
 
 int main(int count, char** arguments) {
-  return actcache::bench::Main({arguments + 1, arguments + count});
+  return actcache::bench::RunProgram(
+      "scale_bench", [&] { actcache::bench::Main({arguments + 1, arguments + count}); });
 }

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -66,6 +67,21 @@ class EndsTest : public ::testing::Test {
   const PrefixCut cut_{{{0}, {1}, {0, 0}, {1, 1}, 1}, 1, 2};
   LookupRules rules_{FindLimits{SteadyNow()}};
 };
+
+// What a unit has of two tensors: two numbers of its own, and the `ends` of its row; without any,
+// 0.
+std::pair<std::vector<float>, std::vector<float>> Parts(const ComputedUnits& units,
+                                                        std::size_t unit, std::size_t ends) {
+  std::pair<std::vector<float>, std::vector<float>> parts{std::vector<float>(2),
+                                                          std::vector<float>(ends)};
+  units.CopyTo(
+      1, [&](std::size_t) { return unit; },
+      [&](std::size_t, std::size_t i) {
+        return reinterpret_cast<std::byte*>(i == 0 ? parts.first.data() : parts.second.data());
+      },
+      Parallel(nullptr, nullptr));
+  return parts;
+}
 
 TEST_F(EndsTest, TheLastOutputsAreEnds) {
   EXPECT_TRUE(cut_.has_ends());
@@ -173,15 +189,7 @@ TEST_F(EndsTest, OfWhatIsComputedTheLastUnitOfEachRowHasThem) {
     const bool last = unit % 3 == 2;
     EXPECT_EQ(units.specs(unit)[1].dims, (std::vector<std::int64_t>{last ? 1 : 0, 3}));
     EXPECT_EQ(units.unit_bytes(unit), (last ? 5 : 2) * sizeof(float));
-    std::vector<float> own(2);
-    std::vector<float> end(3);
-    const Parallel parallel(nullptr, nullptr);
-    units.CopyTo(
-        1, [&](std::size_t) { return unit; },
-        [&](std::size_t, std::size_t i) {
-          return reinterpret_cast<std::byte*>(i == 0 ? own.data() : end.data());
-        },
-        parallel);
+    const auto [own, end] = Parts(units, unit, 3);
     EXPECT_EQ(own, (std::vector<float>{y[2 * unit], y[2 * unit + 1]}));
     const auto first = static_cast<float>(100 * (unit / 3 + 1));
     EXPECT_EQ(end,
@@ -196,15 +204,7 @@ TEST_F(EndsTest, OfADividedCallTheUnitThereHasThemToo) {
   const ComputedUnits units(cut_, computed, 2);
   std::vector<float> found;
   for (std::size_t unit = 0; unit < 6; ++unit) {
-    std::vector<float> own(2);
-    std::vector<float> end(1);
-    const Parallel parallel(nullptr, nullptr);
-    units.CopyTo(
-        1, [&](std::size_t) { return unit; },
-        [&](std::size_t, std::size_t i) {
-          return reinterpret_cast<std::byte*>(i == 0 ? own.data() : end.data());
-        },
-        parallel);
+    const std::vector<float> end = Parts(units, unit, 1).second;
     EXPECT_EQ(units.specs(unit)[1].dims[0], end[0] == 0 ? 0 : 1);
     found.push_back(end[0]);
   }
