@@ -10,6 +10,7 @@ namespace actcache {
 namespace {
 
 using simulation::Costs;
+using simulation::FarApart;
 using simulation::Fresh;
 using simulation::Region;
 using simulation::Repeating;
@@ -86,6 +87,29 @@ TEST(RegionPolicy, FewHitsKeepAnExpensiveRegionActive) {
   const Totals totals = region.Play(Repeating(0.05, 50, 1), 20'000);  // breaks even at 1 %
   EXPECT_LE(region.policy.stats().switches, 1u);                      // while the pool was new
   EXPECT_GT(static_cast<double>(totals.hits), 0.9 * 0.05 * static_cast<double>(totals.rows));
+}
+
+// One row in fifty pays, so that 64 misses in a row prove nothing.
+TEST(RegionPolicy, WaitsForWhatRepeatsFarApart) {
+  const Costs costs{1'000'000, 15'000, 5'000, 5'000, 100};
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    Region region{costs};
+    Region always{costs};
+    region.Play(Fresh(), 100, 1);  // as at the start of a stream, when nothing has come before
+    const Totals got = region.Play(FarApart(0.2, seed), 1'000, 1);
+    const Totals best = always.Play(FarApart(0.2, seed), 1'000, 1, /*automatic=*/false);
+    ASSERT_GE(best.hits, 150u);
+    EXPECT_GE(static_cast<double>(got.hits), 0.9 * static_cast<double>(best.hits)) << seed;
+  }
+}
+
+TEST(RegionPolicy, LosesNoMoreThanThreeHitsSaveBeforeItKnows) {
+  const Costs costs{1'000'000, 15'000, 5'000, 5'000, 100};
+  Region region{costs};
+  const Totals learning = region.Play(Fresh(), 200, 1);
+  EXPECT_TRUE(region.policy.stats().bypassed);
+  EXPECT_LE(learning.loss(), 3.1 * 1'000'000);
+  EXPECT_GE(learning.loss(), 2.5 * 1'000'000);
 }
 
 TEST(RegionPolicy, FewHitsDoNotPayForACheapRegion) {

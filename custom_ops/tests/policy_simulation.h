@@ -50,6 +50,14 @@ inline Stream Repeating(double share, std::uint64_t pool, std::uint64_t seed) {
   };
 }
 
+// Each row is with this probability one of all that came before, however long ago.
+inline Stream FarApart(double share, std::uint64_t seed) {
+  return [=, random = std::mt19937_64(seed), count = std::uint64_t{0}]() mutable {
+    const bool old = count > 0 && std::uniform_real_distribution<>(0, 1)(random) < share;
+    return (seed << 32) + (old ? random() % count : count++);
+  };
+}
+
 class Region {
  public:
   explicit Region(const Costs& costs_in, ShapeClass shape = 0) : costs(costs_in), shape_(shape) {}

@@ -10,8 +10,10 @@ namespace {
 // region of microseconds and one of seconds.
 constexpr double kAveragedCalls = 64;
 
-// What an active region may lose before it is bypassed; less where it was tried without evidence.
+// What an active region may lose before it is bypassed: the overhead of so many calls, or what so
+// many hits save if that is more; less where it was tried without evidence.
 constexpr double kLossCalls = 64;
+constexpr double kLossHits = 3;
 constexpr double kProbeCalls = 16;
 constexpr double kMaxLossNs = 1e9;
 constexpr std::uint64_t kMinCalls = 8;
@@ -81,6 +83,7 @@ RegionPolicy::EntryCost RegionPolicy::Computed(ShapeClass shape, std::size_t row
                                                std::uint64_t elapsed_ns) noexcept {
   if (!mutex_.TryLock()) return EntryCost{elapsed_ns / rows, 0};
   costs_.Add(shape, &RowCosts::recompute, PerRow(elapsed_ns, rows));
+  hit_saves_ = costs_.all().known() ? costs_.all().saving() : 0;
   const RowCosts& costs = costs_.of(shape);
   const EntryCost cost{static_cast<std::uint64_t>(costs.recompute.value()),
                        static_cast<std::uint64_t>(costs.fetch_estimate())};
@@ -163,10 +166,11 @@ double RegionPolicy::CallOverhead() const noexcept {
 }
 
 double RegionPolicy::AllowedLoss() const noexcept {
-  double calls = kLossCalls;
-  if (trial_ == Trial::kEvidence) calls *= static_cast<double>(1U << std::min(failures_, 3U));
-  if (trial_ == Trial::kProbe) calls = kProbeCalls;
-  return std::min(calls * CallOverhead(), kMaxLossNs);
+  if (trial_ == Trial::kProbe) return std::min(kProbeCalls * CallOverhead(), kMaxLossNs);
+  const double longer =
+      trial_ == Trial::kEvidence ? static_cast<double>(1U << std::min(failures_, 3U)) : 1;
+  const double loss = std::max(kLossCalls * CallOverhead(), kLossHits * hit_saves_);
+  return std::min(longer * loss, kMaxLossNs);
 }
 
 void RegionPolicy::Weigh(double overhead, double saving) noexcept {
