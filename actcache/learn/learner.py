@@ -276,7 +276,7 @@ class Learner:
                 self.sampling.write_in_time()
                 if self.sampling.unreadable > _FEW and not self.sampling.recorded:
                     self.stay("its inputs are of a kind that is not recorded: sequences, maps, or in a device's memory")
-                if due and self.ready is not None:
+                if self.sampling.full or (due and self.ready is not None):
                     self._count_anew()
                 if session is not None and self.place.has_news():
                     self._try(session)

@@ -18,7 +18,9 @@ from actcache.learn.sampling import Sampling
 _GROWTH = 4
 #: An attempt is made with a part of the calls if they have taken long, or if the program ends; the part, and seconds.
 _EARLY, _SECONDS = 8, 5.0
-#: While a compiled model runs, calls are looked at again after so many.
+#: A model was refused for good, until the traffic changes, if another attempt needs so many new calls.
+_MANY = 1024
+#: From then on, or while a compiled model runs, calls are looked at again after so many.
 _AGAIN, _MOST_DOUBLED = 256, 3
 #: The end of a program is an occasion, too, if the calls that wait took so long, over all its starts; or after so many.
 _WORTH_SECONDS, _WORTH_STARTS = 0.5, 64
@@ -51,7 +53,7 @@ class Place:
     Attributes:
         name: Its name.
         calls: The folder of recorded calls.
-        refused: Whether the model was looked at before, and not compiled.
+        refused: Whether the model was looked at with many calls before, and not compiled.
     """
 
     def __init__(self, root: Path, name: str | None, opening: Opening, around: dict[str, Any]) -> None:
@@ -100,7 +102,7 @@ class Place:
             return None
         if self._opening.path is not None and not identity.unchanged(answer.get("files", {})):
             return None
-        self.refused = answer.get("state") == "refused"
+        self.refused = answer.get("state") == "refused" and answer.get("wanted", 0) >= _MANY
         ready = find_ready(self.root, answer["key"])
         if ready is not None and set_aside.is_out_of_use(cache.model_folder(self.root, ready.key), ready.folder):
             return None
@@ -138,7 +140,7 @@ class Place:
         self._refusal = None
 
     def compile_when_due(self, sampling: Sampling) -> bool:
-        """Start the compiling process once there are enough calls, and return whether there were.
+        """Start the compiling process once there are enough calls, or no room for more, and return whether it was.
 
         Calls of earlier starts that nobody has looked at count.
 
@@ -153,9 +155,10 @@ class Place:
         seconds = sampling.seconds - self._before + self._earlier.seconds
         enough = calls >= self._next
         slow = self._early and calls >= max(4, self._next // _EARLY) and seconds >= _SECONDS
-        if enough or slow:
+        full = sampling.full and sampling.recorded > self._launched_at
+        if enough or slow or full:
             self._launch(sampling)
-        return enough or slow
+        return enough or slow or full
 
     def count_anew(self, times: int = 0) -> None:
         """The session records little now: look again after so many calls more.

@@ -15,8 +15,9 @@ from actcache.learn import settings
 if TYPE_CHECKING:
     from actcache.learn.learner import Learner
 
-#: How often the thread looks after its learners, and how often it writes down what they saved; seconds.
-_PERIOD, _TOTALS_PERIOD = 0.5, 30.0
+#: How often the thread looks after its learners, in seconds. What they saved is written down after the second of these
+#: times, and whenever so much more time has passed as until then, at most the third: not all programs end in order.
+_PERIOD, _FIRST_TOTALS, _TOTALS_PERIOD = 0.5, 1.0, 30.0
 
 # Taken now: programs replace these functions (gevent does), and this is no thread of theirs.
 _start_thread, _sleep, _new_lock = _thread.start_new_thread, time.sleep, _thread.allocate_lock
@@ -67,7 +68,8 @@ def learners() -> list[Learner]:
 
 
 def _serve() -> None:
-    totals_at = time.monotonic() + _TOTALS_PERIOD
+    began = time.monotonic()
+    totals_at = began + _FIRST_TOTALS
     while True:
         _sleep(_PERIOD)
         write_totals = time.monotonic() > totals_at
@@ -77,7 +79,8 @@ def _serve() -> None:
                 with _lock:
                     _learners.discard(learner)
         if write_totals:
-            totals_at = time.monotonic() + _TOTALS_PERIOD
+            now = time.monotonic()
+            totals_at = now + min(now - began, _TOTALS_PERIOD)
             _write_totals()
 
 

@@ -40,6 +40,7 @@ class Sampling:
 
     Attributes:
         recording: Whether the next call is recorded.
+        full: Whether as much was recorded as there is room for; :meth:`seldom` makes new room.
         seconds: What the calls took that were made while calls were recorded.
         recorded: Calls recorded.
         unreadable: Calls that could not be: sequences, maps, values in the memory of a device.
@@ -54,7 +55,7 @@ class Sampling:
         self.seconds = self._told = 0.0
         self._clock = ProgramTime()
         self._pace = Pace(self._clock())
-        self._full = False
+        self.full = self._stopped = False
         self._bytes = self._waiting_bytes = self._chunks = 0
         self._waiting: deque[Feed] = deque()
         self._written = time.monotonic()
@@ -72,7 +73,7 @@ class Sampling:
 
     def resume(self) -> None:
         """Record again, if the last rest is over."""
-        if not self.recording and not self._full and self._pace.may_resume(self._clock()):
+        if not (self.recording or self.full or self._stopped) and self._pace.may_resume(self._clock()):
             self.recording = True
 
     def _record(self, feed: Mapping[str, Any]) -> None:
@@ -84,7 +85,7 @@ class Sampling:
         if self._waiting_bytes + size > MOST_WAITING:
             return
         if self.recorded >= MOST_CALLS or self._bytes + size > MOST_BYTES:
-            self._full, self.recording = True, False
+            self.full, self.recording = True, False
             return
         copied = {name: array.copy() for name, array in inputs.items()}
         self._waiting.append(copied)
@@ -109,14 +110,14 @@ class Sampling:
 
     def stop(self) -> None:
         """Record nothing more."""
-        self._full, self.recording = True, False
+        self._stopped, self.recording = True, False
         self._waiting.clear()
         self._latest.clear()
 
     def seldom(self) -> None:
         """From now on, record little, within bounds of its own: what is learnt may change."""
         self._pace.seldom(self._clock())
-        self._full, self.recording = False, True
+        self.full, self.recording = False, not self._stopped
         self.recorded = self._bytes = 0
         self._latest.clear()
 

@@ -52,7 +52,7 @@ class Tried:
         plain: Seconds that it takes plain.
         first, second: Its times under ``actcache run``, relative to that.
         reused, looked_up: Rows of the second run.
-        models: What became of its models.
+        models: What became of its models, how many seconds after the start, and rows that the first run asked for.
         problem: Where its outputs differ; None: they are the same.
     """
 
@@ -166,17 +166,18 @@ def try_out(app: App, folder: Path, wheel: Path, nice: int) -> Tried:
     problems = [d for d in (differs(plain.found, r.found, app.tolerance) for r in (first, second, plain_again)) if d]
     base = (plain.seconds + plain_again.seconds) / 2
     hits, looked_up = (saved(after, what) - saved(learnt, what) for what in ("hits", "lookups"))
-    states = ", ".join(f"{model['name']} {model['state']}" for model in learnt) or "none"
+    states = "; ".join(told(model, started, swapped.get(model["key"], 0)) for model in learnt) or "none"
     problem = problems[0][:80] if problems else None
     ratios = (round(base, 2), round(first.seconds / base, 3), round(second.seconds / base, 3))
-    tried = Tried(app.what, *ratios, int(hits), int(looked_up), states, problem)
-    for model in learnt:
-        took = f" after {model['compiled'] - started:.0f} s" if model["compiled"] else ""
-        rows = f"{swapped.get(model['key'], 0):,.0f} rows in the first run"
-        print(
-            f"  {model['name']}: {model['state']}{took}, {model['reason'] or model['ratio']}, {rows}", file=sys.stderr
-        )
-    return tried
+    return Tried(app.what, *ratios, int(hits), int(looked_up), states, problem)
+
+
+def told(model: dict[str, Any], started: float, rows: float) -> str:
+    """Say what became of a model of a program that was started then, and what its first run asked of it."""
+    if not model["compiled"]:
+        return f"{model['name']} {model['state']}: {model['reason']}"
+    took, ratio = model["compiled"] - started, f"measured {model['ratio']:.2f}"
+    return f"{model['name']} compiled after {took:.0f} s, {ratio}; {rows:,.0f} rows in the first run"
 
 
 def main() -> int:

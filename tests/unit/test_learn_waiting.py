@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from actcache.learn import cache, chunks, options
+from actcache.learn import cache, chunks, identity, options, sampling
 from actcache.learn.chunks import Waiting, chunk_name, waiting, write_chunk
 from actcache.learn.opening import Opening
 from actcache.learn.place import Place
@@ -36,12 +36,12 @@ def place_of(model: Path) -> Place:
 def start(model: Path, calls: int, seconds: float) -> bool:
     """Do what a program does whose calls take so long, and return whether its end had the model looked at."""
     place = place_of(model)
-    sampling = Sampling(place)
+    sampled = Sampling(place)
     for call in range(calls):
-        sampling.saw({"x": np.full(4, call, np.float32)})
-    sampling.seconds = seconds
-    sampling.write()
-    return place.compile_at_end(sampling)
+        sampled.saw({"x": np.full(4, call, np.float32)})
+    sampled.seconds = seconds
+    sampled.write()
+    return place.compile_at_end(sampled)
 
 
 def test_short_programs_add_up(model: Path) -> None:
@@ -62,11 +62,11 @@ def test_many_calls_that_take_no_time_wait_for_many_starts(model: Path) -> None:
 def test_calls_of_earlier_starts_count_while_a_program_runs(model: Path) -> None:
     assert not start(model, 63, 0.1)
     place = place_of(model)
-    sampling = Sampling(place)
-    assert not place.compile_when_due(sampling)  # it has made none itself
-    sampling.saw({"x": np.zeros(4, np.float32)})
-    assert place.compile_when_due(sampling)
-    assert not place.compile_when_due(sampling)
+    sampled = Sampling(place)
+    assert not place.compile_when_due(sampled)  # it has made none itself
+    sampled.saw({"x": np.zeros(4, np.float32)})
+    assert place.compile_when_due(sampled)
+    assert not place.compile_when_due(sampled)
 
 
 def test_answer_says_how_many_calls_are_missing(model: Path) -> None:
@@ -95,3 +95,34 @@ def test_other_files_do_not_count(tmp_path: Path) -> None:
     (tmp_path / f"{1:020d}-{os.getpid()}-1-x-5.calls").write_bytes(b"")
     left = waiting(tmp_path)
     assert (left.chunks, left.calls, left.seconds) == (1, 2, 0.25)
+
+
+def test_what_there_is_no_more_room_for_is_looked_at_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "MOST_CALLS", 5)
+    place = place_of(model)
+    sampled = Sampling(place)
+    for call in range(7):
+        sampled.saw({"x": np.full(4, call, np.float32)})
+    assert (sampled.recorded, sampled.full, sampled.recording) == (5, True, False)
+    assert [place.compile_when_due(sampled) for _ in range(2)] == [True, False]
+    sampled.seldom()
+    assert (sampled.recorded, sampled.full, sampled.recording) == (0, False, True)
+
+
+def test_after_stop_nothing_is_recorded_any_more(model: Path) -> None:
+    sampled = Sampling(place_of(model))
+    sampled.stop()
+    sampled.seldom()
+    sampled.resume()
+    sampled.saw({"x": np.zeros(4, np.float32)})
+    assert (sampled.recorded, sampled.recording) == (0, False)
+
+
+@pytest.mark.parametrize(("wanted", "for_good"), [(128, False), (2048, True)])
+def test_a_refusal_after_few_calls_is_not_for_good(model: Path, wanted: int, for_good: bool) -> None:
+    place = place_of(model)
+    files = {os.path.realpath(model): identity.signature(model)}
+    answer = {"key": "0" * 32, "files": files, "state": "refused", "wanted": wanted}
+    cache.write_json(cache.make_folder(place.folder) / "answer.json", answer)
+    assert place.ready() is None
+    assert place.refused is for_good

@@ -21,4 +21,4 @@ def classify(number: int) -> list[float]:
     return [float(value) for value in binding.copy_outputs_to_cpu()[0].ravel()]
 
 
-answer(np.random.default_rng(3).integers(0, 50, 150), classify)
+answer(np.random.default_rng(3).integers(0, 300, 900), classify)

@@ -37,8 +37,8 @@ model = TextEmbedding(
 )
 random = np.random.default_rng(1)
 words = "price of the red blue small shoes coat table lamp for winter near me cheap best open today how to fix".split()
-queries = [" ".join(random.choice(words, random.integers(2, 9))) for _ in range(150)]
-drawn = np.minimum(random.zipf(1.3, 400) - 1, len(queries) - 1)
+queries = [" ".join(random.choice(words, random.integers(2, 9))) for _ in range(1500)]
+drawn = np.minimum(random.zipf(1.3, 8000) - 1, len(queries) - 1)
 
 
 def embed(batch: np.ndarray) -> list[float]:
@@ -46,4 +46,4 @@ def embed(batch: np.ndarray) -> list[float]:
     return [float(np.abs(row).sum()) for row in model.encode([queries[i] for i in batch], batch_size=8)]
 
 
-answer(np.split(drawn, 50), embed)
+answer(np.split(drawn, 1000), embed)

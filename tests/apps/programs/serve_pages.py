@@ -53,7 +53,7 @@ def until_it_answers() -> None:
 
 try:
     until_it_answers()
-    answer([number for number in range(8) for _ in range(2)], send)
+    answer([number for number in range(16) for _ in range(2)], send)
 finally:
     server.send_signal(signal.SIGINT)
     server.wait(60)

@@ -1,4 +1,4 @@
-"""silero-vad over made-up recordings, the last of which is the first again."""
+"""silero-vad over made-up recordings, every fourth of which is an earlier one again."""
 
 import numpy as np
 from answering import answer
@@ -26,4 +26,4 @@ def listen(number: int) -> list[object]:
     return [[(span["start"], span["end"]) for span in get_speech_timestamps(sound, model)], sure]
 
 
-answer([0, 1, 2, 0], listen)
+answer([number for first in range(0, 45, 3) for number in (first, first + 1, first + 2, first)], listen)
