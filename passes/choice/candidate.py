@@ -40,7 +40,8 @@ class Candidate:
         entry_bytes: Bytes of the live-outs and states, per entry.
         cone: Graph inputs that its frontier depends on.
         row_axes: Graph input to its row axis, for granularities ``row`` and ``prefix``.
-        kept_bytes: Bytes of each live-out and state, per entry; those of unknown size are not in it.
+        kept_bytes: Bytes of each live-out and state, per entry; those of unknown size are not in it. Of ends, of which
+            the last entry of a call has one, the mean over all entries of the sample.
     """
 
     region: Region
@@ -122,10 +123,19 @@ def sized(
     seconds = sum(costs.seconds[i] for i in region.moved)
     saved = seconds - sum(costs.seconds[i] for i in covered if i in region.nodes)
     read = sum(costs.bytes(view, n) or 0 for n in region.frontier) / entries
-    kept = {n: size / entries for n in region.kept if (size := costs.bytes(view, n)) is not None}
+    kept = {n: size for n in region.kept if (size := _entry_bytes(view, costs, region, n, entries)) is not None}
     share = seconds / max(costs.total, 1e-12)
     kept_bytes = sum(kept.values())
     return Candidate(region, saved / entries, share, entries, read, kept_bytes, tuple(cone), row_axes, kept)
+
+
+def _entry_bytes(view: GraphView, costs: Costs, region: Region, name: str, entries: int) -> float | None:
+    """Return what an entry has of a live-out or state: of an end, which one entry of a call has, its share in that."""
+    size = costs.bytes(view, region.like(name))
+    if size is None or name not in region.ends:
+        return None if size is None else size / entries
+    positions = [costs.shapes[read][axis] for read, axis in region.positions.items() if read in costs.shapes]
+    return size / entries / max([1, *positions])
 
 
 def needed_saving(candidate: Candidate, min_saving: float | None) -> float:
