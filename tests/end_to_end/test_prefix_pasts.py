@@ -195,3 +195,12 @@ def test_the_compiler_takes_prefixes_by_itself_and_says_which_calls_are_cached()
         assert given[0].shape == expected[0].shape and np.isnan(given[0][:, :-1]).all()
         np.testing.assert_allclose(given[0][:, -1], expected[0][:, -1], rtol=0, atol=1e-5)
         np.testing.assert_allclose(given[1], expected[1], rtol=0, atol=1e-5)
+
+
+def test_the_next_turn_of_a_conversation_keeps_the_answer_of_the_one_before(pair: Pair) -> None:
+    """Its first call has all the tokens that the calls before it wrote."""
+    told = pair.decode(pair.model.ids(1, 8, seed=8), 5)
+    second = np.concatenate([told, pair.model.ids(1, 4, seed=9)], 1)
+    assert pair.first(second)[1] == Counts(8, 9)
+    third = np.concatenate([second, pair.model.ids(1, 3, seed=10)], 1)
+    assert pair.first(third)[1] == Counts(17, 3)
