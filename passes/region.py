@@ -29,6 +29,8 @@ class Region:
         states: For prefixes: tensors inside that later positions read of earlier ones. Entries hold them, too.
         ends: The last of the states, which are none of the model's tensors: what is known behind the last position of a
             call alone, each with the tensor whose type, axes and sizes it has, of one position.
+        finals: For prefixes: what it writes, besides live-outs, of what is known behind the last position of a call
+            alone, and others read: each with the end that is equal to it, or the live-out that is at its last position.
         shared: Those of its nodes that the rest of the model needs, too. They stay; the branch has copies.
         positions: For prefixes: frontier tensors with positions, each with their axis; what it is causal along.
         pasts: For prefixes: frontier tensors with positions of earlier calls, each with their axis. Calls that have any
@@ -44,6 +46,7 @@ class Region:
     inner_axes: Mapping[str, int | None] = field(default_factory=dict)
     states: tuple[str, ...] = ()
     ends: Mapping[str, str] = field(default_factory=dict)
+    finals: Mapping[str, str] = field(default_factory=dict)
     shared: frozenset[int] = frozenset()
     positions: Mapping[str, int] = field(default_factory=dict)
     pasts: Mapping[str, int] = field(default_factory=dict)
@@ -72,6 +75,11 @@ class Region:
     def kept(self) -> tuple[str, ...]:
         """What an entry holds: live-outs, then states."""
         return (*self.live_outs, *self.states)
+
+    @property
+    def handed_on(self) -> tuple[str, ...]:
+        """What the rest of the model, or the host, reads: live-outs, then finals."""
+        return (*self.live_outs, *self.finals)
 
     def like(self, name: str) -> str:
         """Return the model's tensor whose type and axes something kept has: itself, but for ends."""

@@ -42,7 +42,7 @@ class CompiledRegion:
             "granularity": region.granularity,
             "inputs": list(self.candidate.cone),
             "frontier": list(region.frontier),
-            "live_outs": list(region.live_outs),
+            "live_outs": list(region.handed_on),
             "nodes": len(region.nodes),
             "time_share": round(self.candidate.time_share, 4),
             "milliseconds": round(self.seconds * 1e3, 4),

@@ -37,6 +37,7 @@ class Lookup:
         frontier: Tensors that its keys cover, by the names of the model that was compiled.
         live_outs: Tensors that an entry holds, likewise.
         live_out_types: Per live-out and state its ``TensorProto.DataType``.
+        finals: What it hands on besides (:attr:`actcache.passes.region.Region.finals`).
         states: Tensors inside that an entry holds as well (:attr:`actcache.passes.region.Region.states`).
         namespace_input: The graph input that names a call's namespace, if it has one.
         control_input: The graph input that says what a call may do with the cache, if it has one.
@@ -49,6 +50,7 @@ class Lookup:
     frontier: tuple[str, ...]
     live_outs: tuple[str, ...]
     live_out_types: tuple[int, ...]
+    finals: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
     namespace_input: str | None = None
     control_input: str | None = None
@@ -88,7 +90,7 @@ class CompiledModel:
     def nodes(self, lookup: Lookup) -> frozenset[int]:
         """Return the indices in :attr:`view` of a region's nodes, as the compiler chose them."""
         found: set[int] = set()
-        stack = [self.view.producer[name] for name in lookup.live_outs]
+        stack = [self.view.producer[name] for name in (*lookup.live_outs, *lookup.finals)]
         while stack:
             index = stack.pop()
             if index not in found:
@@ -157,6 +159,7 @@ def _lookup(node: onnx.NodeProto, branching: onnx.NodeProto, around: Sequence[st
 
     region = values["region"].decode()
     given = len(types) - (cut.states if isinstance(cut, PrefixCut) else 0)
+    finals = branching.output[given:] if isinstance(cut, PrefixCut) else ()  # of others: accounts of regions inside
     states = [name.removesuffix(f"{mark_of(region)}.cached") for name in node.output[2 + given : 2 + len(types)]]
     return Lookup(
         id=region,
@@ -165,6 +168,7 @@ def _lookup(node: onnx.NodeProto, branching: onnx.NodeProto, around: Sequence[st
         frontier=_original_names(node.input[: len(cut.frontier_axes)], around),
         live_outs=_original_names(branching.output[:given], around),
         live_out_types=tuple(types),
+        finals=_original_names(finals, around),
         states=_original_names(states, around),
         namespace_input=per_call("namespace_input"),
         control_input=per_call("control_input"),

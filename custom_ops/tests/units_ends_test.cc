@@ -51,13 +51,14 @@ class EndsTest : public ::testing::Test {
     for (const std::uint64_t n : numbers) Put(n, false);
     for (const std::uint64_t n : with_ends) Put(n, true);
   }
-  Match Find(const Rows& rows) {
+  Match Find(const Rows& rows) { return Find(rows, cut_); }
+  Match Find(const Rows& rows, const PrefixCut& cut) {
     Keys keys;
     for (const auto& row : rows) {
       for (const std::uint64_t n : row) keys.push_back(KeyNumber(n));
     }
     const std::size_t length = rows.begin()->size();
-    return FindUnits(store_, keys, {&cut_, keys.size(), OneUnit::kNone, length, 0}, kTypes, rules_);
+    return FindUnits(store_, keys, {&cut, keys.size(), OneUnit::kNone, length, 0}, kTypes, rules_);
   }
   static Ints Flags(const Match& match) {
     return {match.missing_flags.begin(), match.missing_flags.end()};
@@ -65,6 +66,7 @@ class EndsTest : public ::testing::Test {
 
   Store store_{1 << 20};
   const PrefixCut cut_{{{0}, {1}, {0, 0}, {1, 1}, 1}, 1, 2};
+  const PrefixCut handing_on_{{{0}, {1}, {0, 0}, {1, 1}, 1, true}, 1, 2};
   LookupRules rules_{FindLimits{SteadyNow()}};
 };
 
@@ -167,6 +169,37 @@ TEST_F(EndsTest, AllRowsAreDividedAtTheSamePosition) {
   EXPECT_EQ(match.divided, 5u);
   EXPECT_EQ(Flags(match), (Ints{kKept, kKept, kKept, kKept, kReplace | kDivides, kReplace, kKept,
                                 kKept, kKept, kKept, kKept | kDivides, 0}));
+}
+
+TEST_F(EndsTest, OfAWholeCallThoseOfTheLastPositionAreHandedOn) {
+  PutAll({1, 2, 11, 12}, {3, 13});
+  const Match match = Find({{1, 2, 3}, {11, 12, 13}}, handing_on_);
+  EXPECT_FALSE(match.any_miss());
+  ASSERT_EQ(match.ends.size(), 2u);
+  EXPECT_EQ(match.ends[0]->key(), KeyNumber(3));
+  EXPECT_EQ(match.ends[1]->key(), KeyNumber(13));
+  EXPECT_TRUE(Find({{1, 2, 3}, {11, 12, 13}}).ends.empty()) << "nobody reads them";
+}
+
+TEST_F(EndsTest, WhereOneIsMissingACallIsNotFoundAsAWhole) {
+  PutAll({1, 3, 4, 5, 6, 11, 13, 14, 15}, {2, 12, 16});
+  const Rows rows{{1, 2, 3, 4, 5, 6}, {11, 12, 13, 14, 15, 16}};
+  const Match match = Find(rows, handing_on_);
+  EXPECT_TRUE(match.any_miss());
+  EXPECT_EQ(match.handed_out.length, 1u);
+  ASSERT_EQ(match.ends.size(), 2u);
+  EXPECT_EQ(match.ends[0]->key(), KeyNumber(2));
+  EXPECT_EQ(match.divided, 0u) << "nothing follows what is known";
+  EXPECT_EQ(Flags(match),
+            (Ints{kKept, kKept, kKept, kKept, kReplace, kKept, kKept, kKept, kKept, kKept}));
+  EXPECT_FALSE(Find(rows).any_miss()) << "nobody reads them";
+}
+
+TEST_F(EndsTest, OnePositionAloneIsComputedForItsEnd) {
+  PutAll({1}, {});
+  const Match match = Find({{1}}, handing_on_);
+  EXPECT_EQ(match.hits.size(), 0u);
+  EXPECT_EQ(Flags(match), (Ints{kReplace}));
 }
 
 TensorView View(const Dims& dims, const std::vector<float>& data) {

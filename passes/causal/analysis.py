@@ -10,8 +10,8 @@ the ranks of what the region reads, what :mod:`~actcache.passes.rows.named_sizes
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -43,6 +43,19 @@ from actcache.passes.rows.sizes import ONE, ZERO, Size, Symbols, const
 from actcache.passes.rows.state import Mixes, Shape
 
 
+@dataclass(frozen=True)
+class Last:
+    """What a recurrence remembers behind the last position of a call.
+
+    Attributes:
+        of: Its first output, which holds what it gives at each position, along axis 0.
+        what: A name for what is remembered; "": what `of` holds at the last position.
+    """
+
+    of: str
+    what: str
+
+
 class CausalProof:
     """What is proven about every tensor of the main graph under one hypothesis.
 
@@ -60,8 +73,10 @@ class CausalProof:
         named: NamedSizes,
         conditions: Collection[str],
         pasts: Mapping[str, int],
+        last: Mapping[str, Last],
     ) -> None:
         self._values, self._results, self._believed, self._named = values, results, believed, named
+        self._last = last
         self.pasts = pasts
         self.binary_inputs = tuple(sorted(conditions))
 
@@ -81,6 +96,10 @@ class CausalProof:
         """Return the axis that holds exactly the S positions of data; None for other tensors."""
         places = self.state(name).places if isinstance(self.state(name), Causal) else ()  # type: ignore[union-attr]
         return places[0].axis if len(places) == 1 and places[0].plain else None
+
+    def last(self, name: str) -> Last | None:
+        """Return what a tensor is, if it holds what a recurrence remembers behind the last position; else None."""
+        return self._last.get(name)
 
     def refusal(self, name: str) -> Refusal | None:
         """Return, for an ``Ahead`` tensor, why and at which node it first looks ahead."""
@@ -145,7 +164,16 @@ def prove_causal(
         interpreter.named,
         interpreter.conditions or (),
         empty,
+        dict(_remembered(view, interpreter.results)),
     )
+
+
+def _remembered(view: GraphView, results: Mapping[int, Result]) -> Iterator[tuple[str, Last]]:
+    for index, result in results.items():
+        written = view.model.graph.node[index].output
+        for slot, what in result.last.items():
+            if slot < len(written) and written[slot] and written[0]:
+                yield written[slot], Last(written[0], what)
 
 
 class _Interpreter:

@@ -37,6 +37,8 @@ class Result:
         whole: Axes of the outputs along which all positions are computed together, or none.
         resumed: The branch of a suffix has a way of its own to go on from the earlier positions
             (:mod:`actcache.passes.rewrite.suffix_resumed`).
+        last: Outputs that hold what is remembered behind the last position, by their numbers, each with a name for
+            that; "": it is what the first output has there.
     """
 
     values: list[Value]
@@ -44,6 +46,7 @@ class Result:
     sizes: Mapping[int, Sequence[int | None]] = field(default_factory=dict)
     whole: frozenset[int] = frozenset()
     resumed: bool = False
+    last: Mapping[int, str] = field(default_factory=dict)
 
 
 RuleFunction = Callable[["Op"], Result]

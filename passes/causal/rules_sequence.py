@@ -89,4 +89,5 @@ def recurrent(op: Op) -> Result:
     every = Value(stable((Place(0),), [x]), (S, ONE, known(x)[1], width))
     last = Value(Ahead(Refusal("last-position", "it is what is remembered at the last position")))
     axes = {0: axes_of(x)} | {slot: {} for slot in (5, 6) if op.get(slot) is not None}
-    return Result([every, last, last][: len(op.node.output)], axes, whole=frozenset({0}), resumed=True)
+    names = {1: "h", 2: "c"} if op.node.op_type == "LSTM" else {1: ""}
+    return Result([every, last, last][: len(op.node.output)], axes, whole=frozenset({0}), resumed=True, last=names)

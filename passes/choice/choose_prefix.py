@@ -13,7 +13,7 @@ the region of prefixes then reads what that one hands on.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from actcache.passes.causal import Causal, CausalProof, prove_causal
 from actcache.passes.causal.hypotheses import position_hypotheses
@@ -164,7 +164,7 @@ class _Search:
 
     def refusals(self) -> Iterator[Refusal]:
         """Yield where the model looks ahead, each place once."""
-        found = (self.proof.refusal(name) for names in self.view.writes for name in names if self._is_read(name))
+        found = (self.proof.refusal(name) for names in self.view.writes for name in filter(self._looks_ahead, names))
         yield from dict.fromkeys(refusal for refusal in found if refusal is not None)
 
     def steps(self, region: Region) -> bool:
@@ -210,16 +210,20 @@ class _Search:
         """The nodes that the region cannot have."""
         unknown = {n for n in self.view.inputs if not can_be_hashed(self.view, n)}
         found = {i for i, names in enumerate(self.free.reads) if unknown.intersection(names)}
-        ahead = {i for i, n in enumerate(self.view.writes) if any(map(self.proof.refusal, filter(self._is_read, n)))}
+        ahead = {i for i, names in enumerate(self.view.writes) if any(map(self._looks_ahead, names))}
         return {*self.impure, *ahead, *found}
 
-    def _is_read(self, name: str) -> bool:
-        return bool(self.view.consumers.get(name)) or name in self.view.outputs
+    def _looks_ahead(self, name: str) -> bool:
+        """Whether a tensor that somebody reads keeps its node out of the region."""
+        read = bool(self.view.consumers.get(name)) or name in self.view.outputs
+        return read and self.proof.refusal(name) is not None and self.proof.last(name) is None
 
     def _prices(self) -> Prices:
         keep: dict[str, float] = {}
         for name in (name for names in self.free.writes for name in names):
             size = self.costs.bytes(self.view, name)
+            if self.proof.last(name) is not None:
+                keep[name] = 0.0  # of one position in a call
             if size is None or self.proof.position_axis(name) is None or not can_be_kept(self.view, name):
                 continue
             per_byte = 1e-15 if self.everything else 2 * COPY_SECONDS_PER_BYTE + self.costs.total / self.budget
@@ -235,15 +239,16 @@ class _Search:
         others = [n for i, names in enumerate(self.view.reads) if i not in inside and i not in copied for n in names]
         around = self.copied.needed([*others, *self.view.outputs])
         read = {*self.view.outputs, *others, *(n for i in around for n in self.view.reads[i])}
-        outs = [n for i in sorted(inside) for n in self.view.writes[i] if n in read]
-        if not outs:
+        given = [n for i in sorted(inside) for n in self.view.writes[i] if n in read]
+        if not given:
             return Refusal("not-worth", "keeping results of positions would cost more than it saves", name)
+        outs, finals = self._apart(given)
         shared = frozenset(copied & around)
         nodes = with_private_constants(self.view, frozenset(inside | copied) - shared) | shared
         pasts = Pasts(self.view, self.proof, nodes)
         outs.sort(key=lambda out: pasts.is_read_whole(out))  # the branch hands on the last of them itself
-        frontier = self._telling(canonical_frontier(self.view, nodes, outs))
-        states = plan_states(self.view, nodes, frontier, outs, self.proof)
+        frontier = self._telling(canonical_frontier(self.view, nodes, [*outs, *finals]))
+        states = plan_states(self.view, nodes, frontier, [*outs, *finals], self.proof)
         if isinstance(states, Refusal):
             return states
         if not self.proof.is_told_by(frontier):
@@ -256,6 +261,8 @@ class _Search:
         rows = self._rows(frontier, [*outs, *like])
         kept, ends = [*outs, *like], len(states.ends)
         cut = PrefixCut.proven(self.proof, rows, frontier, kept, len(like), self.positions, ends)
+        if not states.ends.keys().isdisjoint(states.finals.values()):
+            cut = replace(cut, ends_handed_on=True)
         return Region(
             name,
             nodes,
@@ -264,10 +271,21 @@ class _Search:
             cut,
             states=(*own, *states.ends),
             ends=states.ends,
+            finals=states.finals,
             shared=shared,
             positions=self.positions,
             pasts={past: axis for past, axis in self.pasts.items() if past in frontier},
         )
+
+    def _apart(self, given: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Tell what has positions from what is remembered behind the last one. The operators need something that has
+        positions, and those of what no end is equal to.
+        """
+        last = {name: found for name in given if (found := self.proof.last(name)) is not None}
+        outs = [name for name in given if name not in last]
+        needed = [found.of for found in last.values() if not found.what]
+        needed += [found.of for found in last.values()][: 0 if outs or needed else 1]
+        return list(dict.fromkeys([*outs, *needed])), list(last)
 
     def _telling(self, frontier: Sequence[str]) -> tuple[str, ...]:
         """Return a frontier that tells whether the proof holds, with graph inputs for that alone where need be."""

@@ -54,6 +54,8 @@ class PrefixCut(Cut):
         states: How many of the last live-outs are states.
         ends: How many of the last states are ends: what is known behind the last position of a call alone, such as the
             cell state of an LSTM. The entry of that position has it.
+        ends_handed_on: Whether ends are read behind the region. Then a call is found as a whole only if its last
+            position has them in all rows.
         block: Positions of a unit. What is left over at the end of a call is computed, and not stored.
         min_suffix: Fewest positions that are computed, if any are (and the call has so many).
         sizes: As :attr:`RowCut.sizes`.
@@ -69,6 +71,7 @@ class PrefixCut(Cut):
     live_out_sizes: tuple[tuple[int | None, ...], ...] = ()
     states: int = 0
     ends: int = 0
+    ends_handed_on: bool = False
     block: int = 1
     min_suffix: int = MIN_SUFFIX
     sizes: tuple[SizeRule, ...] = ()
@@ -137,6 +140,7 @@ class PrefixCut(Cut):
             live_out_sizes=_per_tensor(axes_of(attributes.get("output_sizes", [])), attributes["output_ranks"]),
             states=attributes.get("states", 0),
             ends=attributes.get("ends", 0),
+            ends_handed_on=bool(attributes.get("ends_handed_on", 0)),
             block=attributes.get("block", 1),
             min_suffix=attributes.get("min_suffix", MIN_SUFFIX),
             sizes=tuple(size_rules(attributes.get("size_equations", []))),
@@ -165,6 +169,7 @@ class PrefixCut(Cut):
             make("min_suffix", self.min_suffix),
             *([make("output_sizes", numbers_of(list(chain(*self.live_out_sizes))))] if self.live_out_sizes else []),
             *condition_attributes(self.ranks, self.sizes),
+            *([make("ends_handed_on", 1)] if self.ends_handed_on else []),
             *([make("binary_inputs", self.binary)] if self.binary else []),
         ]
 

@@ -33,6 +33,7 @@ from actcache.passes.region import Region
 from actcache.passes.rewrite.annotations import move_annotations
 from actcache.passes.rewrite.certain_shapes import certain_shapes
 from actcache.passes.rewrite.fill_up import fill_up
+from actcache.passes.rewrite.finals import take_finals
 from actcache.passes.rewrite.kept_region import keep_region
 from actcache.passes.rewrite.key_constants import (
     KeyConstants,
@@ -124,6 +125,7 @@ class _Outliner:
         tensors = map(view.initializer, unpacked_by(nodes, view.initializers))
         self.unpacked = {t.name for t in tensors if t is not None and can_be_sampled(t, view.opsets[""])}
         self.complete = {} if suffix is None else suffix.complete
+        self.given = {} if suffix is None else {**suffix.complete, **suffix.finals}
         copies = [name for index in region.shared for name in view.writes[index]]
         own = (*region.compact_axes(), *region.live_outs) if suffix is None else copies
         self.inside = {name: name + self.mark for name in own}
@@ -131,9 +133,9 @@ class _Outliner:
     def run(self) -> None:
         private = self._private_initializers()
         duplicated = self._shared_small_constants()
-        renamed = {tensor.name for tensor in duplicated} | {n for n in private if GENERATED_CONSTANTS.fullmatch(n)}
         brought = self._brought_in()
-        renamed |= {tensor.name for tensor in brought}
+        renamed = {tensor.name for tensor in [*duplicated, *brought]}
+        renamed |= {name for name in private if GENERATED_CONSTANTS.fullmatch(name)}
         self.inside |= {name: name + self.mark for name in renamed}
         branch = self._branch(private, duplicated, brought)
         kept = [n for i, n in enumerate(self.graph.node) if i not in self.region.moved]
@@ -228,8 +230,8 @@ class _Outliner:
         if self.suffix is not None:
             branch.initializer.extend(self.suffix.initializers)
             self._keep_region(branch.node[-1], moved)
-        for name in self.region.live_outs:
-            branch.output.append(self._handed_on(name, self.complete.get(name, f"{name}{self.mark}.stored")))
+        given = {name: f"{name}{self.mark}.stored" for name in self.region.live_outs} | self.given
+        branch.output.extend(self._handed_on(name, tensor) for name, tensor in given.items())
         move_annotations(self.graph, branch, self._written(), self.inside)
         if self.suffix is None:
             self._move_values(branch)
@@ -290,11 +292,12 @@ class _Outliner:
             hit.node.append(
                 onnx.helper.make_node("Identity", [f"{name}{self.mark}.cached"], [f"{name}{self.mark}.hit"])
             )
-            hit.output.append(self._handed_on(name, f"{name}{self.mark}.hit"))
+        take_finals(hit, self.region, self.mark)
+        hit.output.extend(self._handed_on(name, f"{name}{self.mark}.hit") for name in self.region.handed_on)
         return onnx.helper.make_node(
             "If",
             [f"any_miss{self.mark}"],
-            list(self.region.live_outs),
+            list(self.region.handed_on),
             f"If {self.region.id}",
             then_branch=branch,
             else_branch=hit,
@@ -336,7 +339,7 @@ class _Outliner:
         return value
 
     def _remove_moved(self, private: set[str]) -> None:
-        internal = {n for i in self.region.moved for n in self.view.writes[i]} - set(self.region.live_outs) | private
+        internal = {n for i in self.region.moved for n in self.view.writes[i]} - set(self.region.handed_on) | private
         keep(self.graph.value_info, lambda v: v.name not in internal)
         keep(self.graph.initializer, lambda t: t.name not in private)
         keep(self.graph.input, lambda v: v.name not in private)
@@ -354,7 +357,7 @@ class _Outliner:
             info.append(self._value(name, name + self.mark, rows=rows))
         # What onnxruntime told is not to be asked again by whoever reads the compiled model.
         stated = {value.name for value in [*info, *self.graph.output]}
-        for name in (*self.region.frontier, *self.region.live_outs):
+        for name in (*self.region.frontier, *self.region.handed_on):
             if name in self.view.told and name not in stated:
                 info.append(self._value(name, name, shape=False))
 

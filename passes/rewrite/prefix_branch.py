@@ -23,7 +23,7 @@ def prefix_branch(view: GraphView, region: Region, mark: str, read: ReadTensor |
     if region.granularity != "prefix":
         return None
     proof = prove_causal(view, region.positions, pasts=region.pasts, binary_masks=True, read=read)
-    states = plan_states(view, region.nodes, region.frontier, region.live_outs, proof)
+    states = plan_states(view, region.nodes, region.frontier, region.handed_on, proof)
     if isinstance(states, Refusal) or not set(region.states).issuperset(set(states.names).difference(region.live_outs)):
         raise ValueError(f"region '{region.id}' is no longer proven to be causal")
     names = SuffixNames(
@@ -32,4 +32,4 @@ def prefix_branch(view: GraphView, region: Region, mark: str, read: ReadTensor |
         mark=mark,
         divided=f"divided{mark}",
     )
-    return build_suffix(view, region.nodes, region.frontier, region.live_outs, states, proof, names)
+    return build_suffix(view, region.nodes, region.frontier, region.handed_on, states, proof, names)

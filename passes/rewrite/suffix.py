@@ -71,7 +71,8 @@ def build_suffix(
         raise ValueError(str(problem.refusal)) from problem
     if states != builder.found():
         raise ValueError(f"the region's states are {builder.found()}, not {states}")
-    return SuffixBranch(builder.nodes, builder.sizes.initializers, computed, builder.complete())
+    finals = {name: builder.ends.final(name) for name in states.finals}
+    return SuffixBranch(builder.nodes, builder.sizes.initializers, computed, builder.complete(), finals)
 
 
 class _Builder:
@@ -87,11 +88,12 @@ class _Builder:
         names: SuffixNames,
     ) -> None:
         self.view, self.inside, self.proof, self.names = view, frozenset(nodes), proof, names
-        self.frontier, self.live_outs = frozenset(frontier), tuple(live_outs)
+        self.ends = Ends(view, proof, names, live_outs)
+        self.frontier = frozenset(frontier)
+        self.live_outs = tuple(name for name in live_outs if name not in self.ends.finals)
         self.nodes: list[onnx.NodeProto] = []
         self.made: dict[tuple[str, Version], str] = {}
         self.appended: dict[str, str] = {}  # states that are a past and what is put behind it, to the suffix of that
-        self.ends = Ends(view, names)
         self.pasts = Pasts(view, proof, self.inside)
         self.states = StateChoice(view, proof, frontier, self.live_outs)
         if view.opsets.get("", 1) < OLDEST:
@@ -110,6 +112,8 @@ class _Builder:
         for name in sorted(self.live_outs, key=lambda name: self.pasts.put_behind(name) is not None):
             if name not in self.appended:
                 self.suffix(name)
+        for name in self.ends.finals:
+            self.suffix(self.view.model.graph.node[self.producer(name)].output[0])
         done = 0
         while done < len(self.states.names):  # the suffix of a state may need another one
             self.suffix(self.states.names[done])
@@ -118,7 +122,7 @@ class _Builder:
 
     def found(self) -> States:
         """Return what is to be kept, as it turned out."""
-        return States(tuple(self.states.names), dict(self.ends.like))
+        return States(tuple(self.states.names), dict(self.ends.like), dict(self.ends.finals))
 
     def stored(self, name: str) -> str:
         """Return the suffix of a live-out or state as entries hold it."""
@@ -228,7 +232,7 @@ class _Builder:
             return self.sliced(name, value, version, self.tensor(name, FULL))
         operands = [self.operand(read, slot, result, version) for slot, read in enumerate(source.input)]
         if source.op_type == "Trilu" and version:
-            operands = self.diagonal(operands, len(value.shape or ()), version)
+            operands = self.sizes.moved_diagonal(operands, len(value.shape or ()), version)
         return self.instance(source, operands, name, version)
 
     def instance(self, source: onnx.NodeProto, operands: Sequence[str], name: str, version: Version) -> str:
@@ -263,6 +267,7 @@ class _Builder:
             earlier=lambda slot: self.earlier(reads[slot]),
             given=lambda: self.earlier(name),
             end=lambda what: self.ends.keep(name, what),
+            final=lambda slot: self.ends.final(source.output[slot]) if slot < len(source.output) else "",
             divided=self.names.divided,
             dtype=lambda slot: self.view.dtype(reads[slot]) or 0,
         )
@@ -370,14 +375,6 @@ class _Builder:
         whole = self.sizes.lengthened(version, elements, long)
         self.made[name, FULL] = whole
         return whole
-
-    def diagonal(self, operands: list[str], rank: int, version: frozenset[int]) -> list[str]:
-        """Trilu counts from the first row and column that it gets."""
-        rows, columns = rank - 2 in version, rank - 1 in version
-        if rows == columns:
-            return operands
-        given = operands[1] if len(operands) > 1 and operands[1] else None
-        return [operands[0], self.sizes.moved_diagonal(given, forwards=rows)]
 
     # -- the rest ------------------------------------------------------------------------------------
 

@@ -44,9 +44,11 @@ class SuffixBranch:
         computed: Per live-out and per state the tensor of its positions P … S-1.
         complete: Some of the last live-outs to the tensor of all their positions, where the branch has it anyway, and
             not what the region gives in a call to which the proof does not apply.
+        finals: As :attr:`~actcache.passes.rewrite.suffix_states.States.finals`, each with the tensor that holds it.
     """
 
     nodes: list[onnx.NodeProto]
     initializers: list[onnx.TensorProto]
     computed: Mapping[str, str]
     complete: Mapping[str, str]
+    finals: Mapping[str, str]

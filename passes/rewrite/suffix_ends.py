@@ -31,7 +31,8 @@ def recur_from_end(at: Resumed) -> None:
     first_stop = sizes.node("Where", is_whole, end, at.divided)
     parts = sizes.node("Where", is_whole, sizes.vector([1]), sizes.vector([2]))
     begin = [begun(at, inputs, 5, h), begun(at, inputs, 6, c), h, zero, first_stop]
-    behind = [f"{at.part}.h", f"{at.part}.c", at.part, f"{at.part}.start", f"{at.part}.stop"]
+    behind = [at.final(1) or f"{at.part}.h", at.final(2) or f"{at.part}.c", at.part]
+    behind += [f"{at.part}.start", f"{at.part}.stop"]
     loop = [sizes.node("Reshape", parts, sizes.vector([])), "", *begin]
     body = _on_the_next_part(at, x, [*inputs[1:3], inputs[3] if at.has(3) else "", ""], inputs[7:])
     sizes.nodes.append(make_node("Loop", loop, [*behind, h_ends, c_ends], body=body))

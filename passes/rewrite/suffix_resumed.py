@@ -32,6 +32,8 @@ class Resumed:
         given: Positions 0 … P-1 of the node's first output, which are kept for that.
         end: Keeps what the node ends a call with, under a name. Returns what an earlier call ended with behind position
             P, [1, …], which has no entries if P is 0; and the name of the tensor to write.
+        final: The tensor to write for another of the node's outputs, by its number, which holds what is remembered
+            behind the last position; "": nobody reads that.
         divided: Behind so many positions from there on (a tensor of one number), it tells what it has then, too. 0:
             only behind the last.
         dtype: The type of an operand.
@@ -48,6 +50,7 @@ class Resumed:
     earlier: Callable[[int], str]
     given: Callable[[], str]
     end: Callable[[str], tuple[str, str]]
+    final: Callable[[int], str]
     divided: str
     dtype: Callable[[int], int]
 
@@ -98,7 +101,7 @@ def convolve(at: Resumed) -> None:
 def recur(at: Resumed) -> None:
     """A recurrence: its first input has the suffix; it begins with what it last gave, [P, 1, B, H]."""
     cached, inputs = at.given(), list(map(at.own, at.slots))
-    at.add([*inputs[:3], inputs[3] if at.has(3) else "", "", begun(at, inputs, 5, cached)], at.part)
+    at.add([*inputs[:3], inputs[3] if at.has(3) else "", "", begun(at, inputs, 5, cached)], at.part, at.final(1))
 
 
 def state_shape(at: Resumed, inputs: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,13 +70,18 @@ class SuffixSizes:
             return self._scaled(sizes, chosen, self.all, self.rest)
         return self.node("Add", sizes, self.node("Mul", self.known, self.vector(factors)))
 
-    def moved_diagonal(self, given: str | None, *, forwards: bool) -> str:
-        """Return the diagonal of a Trilu whose rows (or else columns) begin at position P."""
+    def moved_diagonal(self, operands: list[str], rank: int, version: Collection[int]) -> list[str]:
+        """Return the operands of a Trilu, which counts from the first row and column that it gets: along the axes of
+        `version` these begin at position P.
+        """
+        rows, columns = rank - 2 in version, rank - 1 in version
+        if rows == columns:
+            return operands
         known = self.node("Reshape", self.known, self.vector([]))
-        if given is None:
-            return known if forwards else self.node("Neg", known)
-        scalar = self.node("Reshape", given, self.vector([]))
-        return self.node("Add" if forwards else "Sub", scalar, known)
+        if len(operands) < 2 or not operands[1]:
+            return [operands[0], known if rows else self.node("Neg", known)]
+        scalar = self.node("Reshape", operands[1], self.vector([]))
+        return [operands[0], self.node("Add" if rows else "Sub", scalar, known)]
 
     def vector(self, numbers: Sequence[int]) -> str:
         """Return a constant."""

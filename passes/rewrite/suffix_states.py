@@ -8,7 +8,7 @@ possible while those of one position lie together.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from actcache.passes.causal import CausalProof, Fixed
 from actcache.passes.graph.nodes import element_bits
@@ -43,10 +43,13 @@ class States:
             (:meth:`~actcache.passes.causal.CausalProof.position_axis`).
         ends: What is known behind the last position of a call alone, such as the cell state of an LSTM: by name, each
             with the tensor whose axes and sizes it has, of one position.
+        finals: What the rest of the model, or the caller, reads of what is remembered behind the last position of a
+            call, each with the end that is equal to it, or with the live-out that is at its last position.
     """
 
     earlier: tuple[str, ...]
     ends: Mapping[str, str]
+    finals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,21 +68,40 @@ class NoSuffix(Exception):
 class Ends:
     """What is known behind the last position of a call alone, as it turns out to be needed.
 
+    Args:
+        view: The model.
+        proof: What is proven of it.
+        names: Of the branch.
+        live_outs: What is read behind the region.
+
     Attributes:
         like: As :attr:`States.ends`.
+        finals: As :attr:`States.finals`: those of `live_outs` that hold what is remembered.
     """
 
-    def __init__(self, view: GraphView, names: SuffixNames) -> None:
+    def __init__(self, view: GraphView, proof: CausalProof, names: SuffixNames, live_outs: Collection[str]) -> None:
         self._view, self._names = view, names
         self.like: dict[str, str] = {}
+        last = {name: found for name in live_outs if (found := proof.last(name)) is not None}
+        self.finals = {
+            name: self._named(found.of, found.what) if found.what else found.of for name, found in last.items()
+        }
 
     def keep(self, name: str, what: str) -> tuple[str, str]:
         """Keep an end of what writes `name`; see :attr:`~actcache.passes.rewrite.suffix_resumed.Resumed.end`."""
+        end = self._named(name, what)
+        self.like[end] = name
+        return self._names.known(end), self._names.marked(end)
+
+    def final(self, name: str) -> str:
+        """Return the tensor to write for a final; "": it is none."""
+        return self._names.marked(name) if name in self.finals else ""
+
+    def _named(self, name: str, what: str) -> str:
         end = f"{name}.{what}"
         while end in self._view.producer or end in self._view.inputs or end in self._view.initializers:
             end += "_"
-        self.like[end] = name
-        return self._names.known(end), self._names.marked(end)
+        return end
 
     def computed(self) -> dict[str, str]:
         """Return the tensors that the branch writes for them."""

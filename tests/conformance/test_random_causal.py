@@ -58,3 +58,19 @@ def test_random_graphs_behind_a_past(first: int) -> None:
         later += same is True
     assert causal >= 5
     assert later >= 2
+
+
+def test_random_graphs_tell_what_is_remembered_behind_the_last_position() -> None:
+    told = 0
+    for seed in range(160):
+        sketch = draw(seed)
+        if {"GRU", "LSTM", "RNN"}.isdisjoint(node.op_type for node in sketch.model.graph.node):
+            continue
+        (output,) = sketch.view.outputs
+        proof = proven(sketch, binary_masks=True)
+        last = [name for name in sketch.view.producer if proof.last(name) is not None]
+        if not last or isinstance(proof.state(output), Ahead):
+            continue
+        told += len(last)
+        assert not list(wrong_suffixes(sketch, proof, [output, *last], count=6, seed=seed, may_fail=True)), seed
+    assert told >= 5

@@ -38,11 +38,14 @@ LSTM_AND_GRU = f"""
 """
 
 
-def recurrent_model(layers: str = TWO_LSTM, inputs: str = "", seed: int = 0) -> onnx.ModelProto:
-    """A model from tokens to logits, of layers as text from ``x`` to ``last``."""
+def recurrent_model(
+    layers: str = TWO_LSTM, inputs: str = "", outputs: str = "", seed: int = 0, head: str = _HEAD
+) -> onnx.ModelProto:
+    """A model from tokens to logits, of layers as text from ``x`` to ``last``. Without a head there are no logits."""
+    given = ", ".join(filter(None, (f"float[B, S, {WORDS}] logits" if head else "", outputs)))
     model = onnx.parser.parse_model(
         f"""<ir_version: 9, opset_import: ["": 17]>
-        g (int64[B, S] ids{inputs}) => (float[B, S, {WORDS}] logits) {{ {_EMBEDDED} {layers} {_HEAD} }}"""
+        g (int64[B, S] ids{inputs}) => ({given}) {{ {_EMBEDDED} {layers} {head} }}"""
     )
     random = np.random.default_rng(seed)
     shapes: dict[str, tuple[int, ...]] = {"table": (WORDS, WIDTH), "project": (WIDTH, WIDTH), "head": (WIDTH, WORDS)}
@@ -75,17 +78,31 @@ class Recurrent:
         made.register_custom_ops_library(actcache.library_path())
         return ort.InferenceSession(str(self.result.output), made, providers=["CPUExecutionProvider"])
 
-    def counted(self, session: ort.InferenceSession, ids: Array, given: Feed | None = None) -> tuple[Array, Counts]:
-        """The logits of a call, and what it found, in positions of all rows."""
+    def counted(self, session: ort.InferenceSession, feed: Feed) -> tuple[list[Array], Counts]:
+        """What a call gives, and what it found, in positions of all rows."""
         before = self._counts()
-        logits = session.run(None, {"ids": ids, **(given or {})})[0]
+        results: list[Array] = session.run(None, feed)
         after = self._counts()
-        return logits, Counts(after.hits - before.hits, after.misses - before.misses)
+        return results, Counts(after.hits - before.hits, after.misses - before.misses)
 
     def _counts(self) -> Counts:
         (region,) = self.result.regions
         counts = actcache.stats()["regions"].get(region.candidate.region.id, {"hits": 0, "misses": 0})
         return Counts(counts["hits"], counts["misses"])
+
+
+class Checked:
+    """Makes calls, holds each answer to the original's, and says what was found."""
+
+    def __init__(self, model: Recurrent, **entries: str) -> None:
+        self.model, self.plain, self.session = model, model.plain(), model.session(**entries)
+
+    def __call__(self, ids: Array, **given: Array) -> Counts:
+        results, counts = self.model.counted(self.session, {"ids": ids, **given})
+        for got, expected in zip(results, self.plain.run(None, {"ids": ids, **given}), strict=True):
+            assert got.shape == expected.shape
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
+        return counts
 
 
 def compiled(model: onnx.ModelProto, folder: Path, **asked: Any) -> Recurrent:

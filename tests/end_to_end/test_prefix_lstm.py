@@ -13,12 +13,13 @@ from recurrent_models import (
     LSTM_AND_GRU,
     WIDTH,
     WORDS,
+    Checked,
     Recurrent,
     compiled,
     recurrent_model,
     words,
 )
-from sequences import Array, Counts
+from sequences import Counts
 
 import actcache
 from actcache.inspection.regions import inspect_model
@@ -33,20 +34,6 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Recurrent:
 def model(two: Recurrent) -> Recurrent:
     """With a namespace of its own."""
     return Recurrent(two.original, two.result)
-
-
-class Checked:
-    """Makes calls, holds each answer to the original's, and says what was found."""
-
-    def __init__(self, model: Recurrent, **entries: str) -> None:
-        self.model, self.plain, self.session = model, model.plain(), model.session(**entries)
-
-    def __call__(self, ids: Array, **given: Array) -> Counts:
-        logits, counts = self.model.counted(self.session, ids, given)
-        expected = self.plain.run(None, {"ids": ids, **given})[0]
-        assert logits.shape == expected.shape
-        np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
-        return counts
 
 
 def test_a_loop_that_decodes_computes_two_positions_a_step(model: Recurrent) -> None:

@@ -29,6 +29,8 @@ BREAKS = [
     Break(_CHAIN, "before-- > 1;", "before-- > 0;", "a call goes on behind its first position alone"),
     Break(_CHAIN, "      WantEnds(unit, divided);\n", "", "what ends for the first time keeps an entry without an end"),
     Break(_CHAIN, "found < begun + kLeast", "true", "what others share is computed again each time"),
+    Break(_CHAIN, "units_.cut->hands_ends_on() &&", "", "a call is not found for want of what nobody reads"),
+    Break(_CHAIN, "resumes && !lacks_ends ? found : 0", "resumes ? found : 0", "a call is divided behind its end"),
     Break(_UNITS, "const std::size_t row = unit / length_;", "const std::size_t row = 0;",
         "all rows end as the first one does"),
     Break(_UNITS, "2 * row + ((unit + 1) % length_ == 0 ? 1 : 0)", "2 * row", "where it is divided, it ends"),

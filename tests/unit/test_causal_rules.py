@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from actcache.passes.causal import Ahead, Causal
+from actcache.passes.causal.analysis import Last
 from tests.conformance.causal.sketches import EMBEDDED, MIXED, POSITIONS, SCORES, WIDTH, Sketch, build
 from tests.conformance.causal.truth import looks_ahead, proven, wrong_suffixes, wrongly_proven
 
@@ -125,7 +126,7 @@ GOOD: dict[str, Sketch] = {
         c = Conv<dilations=[2]>(p1, kernel) {BACK}"""
     ),
     "GRU": layer(f"{FIRST} r0 = GRU<hidden_size=8>(x, gru, gru_r) {LAST}"),
-    "GRU that begins somewhere": layer(f"{FIRST} r0 = GRU<hidden_size=8>(x, gru, gru_r, , , begin) {LAST}"),
+    "GRU that begins somewhere": layer(f"{FIRST} r0, hn = GRU<hidden_size=8>(x, gru, gru_r, , , begin) {LAST}"),
     "RNN twice": layer(
         f"""{FIRST} r0 = RNN<hidden_size=8>(x, rnn, rnn) r1 = Squeeze(r0, axis1) r2 = RNN<hidden_size=8>(r1, rnn, rnn)
         r3 = Squeeze(r2, axis1) y = Transpose<perm=[1,0,2]>(r3)"""
@@ -270,6 +271,16 @@ def test_it_goes_on_from_every_prefix(name: str) -> None:
     assert proof.position_axis("y") == 1
     assert not list(wrongly_proven(sketch, proof))
     assert not list(wrong_suffixes(sketch, proof, ["y"]))
+
+
+@pytest.mark.parametrize("name", [name for name in GOOD if "hn" in GOOD[name].view.producer])
+def test_what_is_remembered_behind_the_last_position_is_told(name: str) -> None:
+    sketch = GOOD[name]
+    proof = proven(sketch)
+    last = [tensor for tensor in ("hn", "cn") if tensor in sketch.view.producer]
+    expected = {tensor: Last("r0", tensor[0] if "LSTM" in name else "") for tensor in last}
+    assert {tensor: proof.last(tensor) for tensor in last} == expected
+    assert not list(wrong_suffixes(sketch, proof, ["y", *last]))
 
 
 @pytest.mark.parametrize("name", AHEAD)

@@ -80,6 +80,7 @@ void ReadPrefixLookup(const AttributeReader& reader, RegionAttributes& attribute
     prefix.output_ranks.push_back(static_cast<std::size_t>(rank));
   }
   ReadSizes(reader.IntsOrNone("output_sizes"), attributes);
+  prefix.ends_handed_on = reader.IntOr("ends_handed_on", 0) != 0;
   for (const std::int64_t input : reader.IntsOrNone("binary_inputs")) {
     if (input < 0 || static_cast<std::size_t>(input) >= prefix.input_positions.size() ||
         prefix.input_positions[static_cast<std::size_t>(input)] < 0) {
@@ -141,7 +142,7 @@ std::unique_ptr<const Cut> MakePrefixCut(const RegionAttributes& attributes,
   conditions.binary = prefix.binary;
   return std::make_unique<PrefixCut>(
       PrefixAxes{attributes.input_row_axes, prefix.input_positions, attributes.output_row_axes,
-                 prefix.output_positions, prefix.ends},
+                 prefix.output_positions, prefix.ends, prefix.ends_handed_on},
       prefix.block, prefix.min_suffix, std::move(conditions));
 }
 

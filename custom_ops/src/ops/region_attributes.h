@@ -23,7 +23,8 @@ struct PrefixAttributes {
   SmallVector<std::size_t, 8> output_ranks;  // CacheLookup only
   std::vector<Dims> output_sizes;            // likewise, of so many axes, -1: not fixed; or none
   std::size_t states = 0;
-  std::size_t ends = 0;  // the last of the states (units/prefix_cut.h)
+  std::size_t ends = 0;         // the last of the states (units/prefix_cut.h)
+  bool ends_handed_on = false;  // CacheLookup only
   std::size_t block = 1;
   std::size_t min_suffix = 2;       // CacheLookup only
   std::vector<std::size_t> binary;  // likewise: inputs that have to be masks of 0 and 1

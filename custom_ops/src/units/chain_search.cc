@@ -27,9 +27,13 @@ class ChainSearch {
     flags_.resize(units_.count);
     std::size_t found = units_.length;
     for (std::size_t row = 0; row < rows; ++row) found = std::min(found, Follow(row));
-    const std::size_t used = units_.cut->Used(found, units_);
+    // Somebody may have computed the last position, but not ended there.
+    const bool lacks_ends =
+        found == units_.length && units_.cut->hands_ends_on() && !TakeEnds(rows, found - 1);
+    const std::size_t used = units_.cut->Used(lacks_ends ? found - 1 : found, units_);
     const bool resumes = units_.cut->has_ends() && used < units_.length;
-    Divide(rows, resumes ? UpToEnds(rows, std::min(found, used + 1)) : used, resumes ? found : 0);
+    Divide(rows, resumes ? UpToEnds(rows, std::min(found, used + 1)) : used,
+           resumes && !lacks_ends ? found : 0);
     return std::move(match_);
   }
 
@@ -65,15 +69,20 @@ class ChainSearch {
   // row; returns how many positions are before it. 0: there are none.
   std::size_t UpToEnds(std::size_t rows, std::size_t last) {
     for (std::size_t before = last; before-- > 1;) {
-      std::size_t row = 0;
-      while (row < rows && EndsLike(row * units_.length + before, before)) ++row;
-      if (row < rows) continue;
-      for (row = 0; row < rows; ++row) {
-        match_.ends.push_back(entries_[row * units_.length + before]);
-      }
-      return before;
+      if (TakeEnds(rows, before)) return before;
     }
     return 0;
+  }
+  // Takes the ends of a position, if it has some in every row. REQUIRES: it is known in all of
+  // them.
+  bool TakeEnds(std::size_t rows, std::size_t position) {
+    for (std::size_t row = 0; row < rows; ++row) {
+      if (!EndsLike(row * units_.length + position, position)) return false;
+    }
+    for (std::size_t row = 0; row < rows; ++row) {
+      match_.ends.push_back(entries_[row * units_.length + position]);
+    }
+    return true;
   }
   // Whether a unit has ends, as those of another one.
   bool EndsLike(std::size_t unit, std::size_t other) const {

@@ -96,6 +96,9 @@ class Cut {
   virtual const Cut& whole() const = 0;
   // Whether no unit can be used without those before it in its row. Their keys are chained then.
   virtual bool chained() const { return false; }
+  // Of a chained cut with ends: whether a call that is found as a whole hands on those of its last
+  // units. It is not found as a whole without them.
+  virtual bool hands_ends_on() const { return false; }
   // Of a chained cut: how many units of a row are used, where every row has `found`.
   virtual std::size_t Used(std::size_t found, const Units& /*units*/) const { return found; }
   // What of the inputs the region is run on, along the splice axes; `missing` and what lies behind

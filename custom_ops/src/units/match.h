@@ -43,7 +43,8 @@ struct Match {
 
   std::size_t tail = 0;  // the call's Units::tail, if its units were looked up
   // If the cut has ends: per row of the batch the entry with those of the position behind `hits`.
-  // Empty: none are known, and nothing is used.
+  // Empty: none are known, and nothing is used. Where nothing is missing: those of the last
+  // position, if they are handed on.
   std::vector<EntryRef> ends;
   // So many positions behind those with ends are known as well, in all rows, and followed by
   // others: the region tells the ends behind them, too. 0: there are none.

@@ -39,6 +39,7 @@ PrefixCut::PrefixCut(const PrefixAxes& axes, std::size_t block, std::size_t min_
           PlacesOf(axes.output_rows, axes.output_positions, block, axes.ends), {}),
       block_(block),
       min_suffix_(min_suffix),
+      ends_handed_on_(axes.ends_handed_on),
       conditions_(std::move(conditions)) {}
 
 Units PrefixCut::UnitsOf(const std::vector<TensorView>& inputs) const {

@@ -18,7 +18,8 @@ struct PrefixAxes {
   Axes input_positions;
   Axes output_rows;
   Axes output_positions;
-  std::size_t ends = 0;  // so many of the outputs; blocks are single positions then
+  std::size_t ends = 0;         // so many of the outputs; blocks are single positions then
+  bool ends_handed_on = false;  // they are results of a call, too
 };
 
 // A call takes the first P positions, all that every row has in the cache, and computes those
@@ -36,6 +37,7 @@ class PrefixCut final : public Cut {
   Units UnitsOf(const std::vector<TensorView>& inputs) const override;
   const Cut& whole() const override { return *this; }
   bool chained() const override { return true; }
+  bool hands_ends_on() const override { return ends_handed_on_; }
   std::size_t Used(std::size_t found, const Units& units) const override;
   Runs ToCompute(const Units& units, const UnitNumbers& missing) const override;
   const char* Problem(const CallPlan& plan) const override;
@@ -51,6 +53,7 @@ class PrefixCut final : public Cut {
 
   const std::size_t block_;
   const std::size_t min_suffix_;
+  const bool ends_handed_on_;
   const Conditions conditions_;
 };
 

@@ -202,12 +202,13 @@ def convolution(d: Drawing, x: str) -> str:
 
 
 def recurrent(d: Drawing, x: str) -> str:
-    """GRU or RNN, forwards, backwards or both ways."""
+    """GRU, RNN or LSTM, forwards or backwards, with what it remembers behind the last position."""
     time_first = d.node("Transpose", x, perm=[1, 0, 2])
     operator, gates = d.one_of(("GRU", 3), ("RNN", 1), ("LSTM", 4))
     direction = d.one_of("forward", "forward", "reverse")
     weights = [d.weight(1, gates * WIDTH, WIDTH), d.weight(1, gates * WIDTH, WIDTH), d.weight(1, 2 * gates * WIDTH)]
-    made = d.node(operator, time_first, *weights, hidden_size=WIDTH, direction=direction)
+    told = 3 if operator == "LSTM" else 2
+    made = d.node(operator, time_first, *weights, outputs=told, hidden_size=WIDTH, direction=direction)
     return d.node("Transpose", d.node("Squeeze", made, d.constant([1])), perm=[1, 0, 2])
 
 

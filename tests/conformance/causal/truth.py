@@ -167,14 +167,14 @@ def suffix_model(
     """Return a model of the branch of the whole graph, as the operators would run it, and what entries hold.
 
     Inputs: those of the original, ``<name>.compact``, ``<name>.cached``. Outputs: the suffix of `outputs` and states,
-    and ends.
+    and ends; then those of `outputs` that are remembered behind the last position, as ``<name>@r``.
     """
     view, frontier = sketch.view, list(view_inputs(sketch))
     nodes = range(len(view.model.graph.node))
     states = plan_states(view, nodes, frontier, outputs, proof)
     if isinstance(states, Refusal):
         return states
-    kept = [*outputs, *states.names]
+    kept = [*(name for name in outputs if name not in states.finals), *states.names]
     compact = {name: f"{name}.compact" for name in frontier if name in sketch.positions}
     names = SuffixNames(compact, {name: f"{name}.cached" for name in kept}, "@r", "divided")
     branch = build_suffix(view, nodes, frontier, outputs, states, proof, names)
@@ -193,6 +193,7 @@ def suffix_model(
     if states.ends:
         graph.input.append(onnx.helper.make_tensor_value_info("divided", onnx.TensorProto.INT64, [1]))
     graph.output.extend(onnx.ValueInfoProto(name=branch.computed[name]) for name in kept)
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in branch.finals.values())
     return model, kept
 
 
@@ -221,7 +222,7 @@ def wrong_suffixes(
         yield "it cannot be run"
     for first, given, expected in calls:
         results = branch.run(list(expected), given)
-        for name, got, wanted in zip(kept, results, expected.values(), strict=True):
+        for (name, wanted), got in zip(expected.items(), results, strict=True):
             if not agree(got, wanted):
                 yield f"{name} after {first} of {count} positions"
 
@@ -234,12 +235,13 @@ def continued(
     There are none if the original cannot be run.
     """
     apart = [name for name in kept if name in sketch.view.producer]  # the others are ends
+    finals = [value.name.removesuffix("@r") for value in branch.graph.output[len(kept) :]]
     watched = onnx.ModelProto()
     watched.CopyFrom(sketch.model)
     del watched.graph.output[:]
-    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in apart)
+    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in (*apart, *finals))
     whole_feed = feed(sketch, count, seed=seed)
-    whole = _outputs(session(watched), apart, whole_feed)
+    whole = _outputs(session(watched), [*apart, *finals], whole_feed)
     ends = _Ends(sketch, branch, kept)
     calls = []
     for first in range(count - 1) if whole else ():
@@ -247,7 +249,7 @@ def continued(
         known = {f"{name}.cached": _cached(whole[name], proof, name, first) for name in apart}
         known |= ends.known(cut(whole_feed, sketch, 0, first + 1), first)
         expected = {}
-        for name, written in zip(kept, branch.graph.output, strict=True):
+        for name, written in zip(kept, branch.graph.output, strict=False):
             axis = proof.position_axis(name) if name in whole else None
             if axis is not None:
                 expected[written.name] = _part(whole[name], [axis], slice(first, None))
@@ -258,7 +260,7 @@ def continued(
             inside = ends.behind(cut(whole_feed, sketch, 0, first + min(first, 1) + divided))
             told = {name: np.concatenate([inside[name], told[name]]) for name in told}
         given = {**whole_feed, **rest, **known, "divided": np.array([divided])}
-        calls.append((first, ends.taken(given), expected | told))
+        calls.append((first, ends.taken(given), expected | told | {f"{name}@r": whole[name] for name in finals}))
     return calls
 
 
@@ -266,7 +268,7 @@ class _Ends:
     """What a branch says is left behind the last position, if nothing was known: as the operators learn it."""
 
     def __init__(self, sketch: Sketch, branch: onnx.ModelProto, kept: Sequence[str]) -> None:
-        written = [value.name for value in branch.graph.output]
+        written = [value.name for value in branch.graph.output[: len(kept)]]
         self._sketch, self._types = sketch, {value.name: value.type.tensor_type for value in branch.graph.input}
         self._written = {name: out for name, out in zip(kept, written, strict=True) if name not in sketch.view.producer}
         self._empty = [f"{name}.cached" for name in kept]
