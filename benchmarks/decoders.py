@@ -37,6 +37,8 @@ class Decoder:
         past: Whether there are inputs ``past_key_values.N.key`` and ``.value`` [batch, heads, past, width of a head],
             and outputs ``present.N.key`` and ``.value``. The mask then covers both, past and sequence;
             it is no triangle of the call's own size.
+        presents: Whether there are outputs ``present.N.key`` and ``.value`` without such inputs: the form for first
+            calls.
         position_ids: Whether the caller numbers the positions.
         rotary: Whether positions turn queries and keys; else a vector is learnt for each.
         groups: So many heads of queries share one of keys and values.
@@ -55,6 +57,7 @@ class Decoder:
     attention: Attention = "nodes"
     half: bool = False
     past: bool = False
+    presents: bool = False
     position_ids: bool = False
     rotary: bool = False
     groups: int = 1
@@ -93,7 +96,8 @@ class _Writer:
         self.nodes.append(helper.make_node("MatMul", [x, head], ["logits"], "lm_head"))
         shape = [own.batch, *([] if own.last else ["sequence"]), own.vocabulary]
         logits = helper.make_tensor_value_info("logits", self._type(), shape)
-        outputs = [logits, *(self._kept(name, "past + sequence") for name in self._presents())]
+        every = "past + sequence" if own.past else "sequence"
+        outputs = [logits, *(self._kept(name, every) for name in self._presents())]
         graph = helper.make_graph(self.nodes, "decoder", self._inputs(), outputs, list(self.weights.values()))
         domains = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
         return helper.make_model(graph, opset_imports=domains[: 1 + (own.attention != "nodes")], ir_version=9)
@@ -109,11 +113,11 @@ class _Writer:
         if own.encoded:
             of_states = [own.batch, "encoded", own.width]
             found.append(helper.make_tensor_value_info("encoder_hidden_states", self._type(), of_states))
-        names = (f"past_key_values{name.removeprefix('present')}" for name in self._presents())
+        names = (f"past_key_values{name.removeprefix('present')}" for name in self._presents() if own.past)
         return [*found, *(self._kept(name, "past") for name in names)]
 
     def _presents(self) -> list[str]:
-        layers = range(self.sizes.layers if self.sizes.past else 0)
+        layers = range(self.sizes.layers if self.sizes.past or self.sizes.presents else 0)
         return [f"present.{layer}.{part}" for layer in layers for part in ("key", "value")]
 
     def _kept(self, name: str, positions: str) -> onnx.ValueInfoProto:
@@ -198,7 +202,7 @@ class _Writer:
         apart = [self._numbers([0, 0, count, own.width // own.heads]) for count in heads]
         q, k, v = (self._op("Reshape", part, sizes) for part, sizes in zip(parts, apart, strict=True))
         q, v = (self._op("Transpose", part, perm=[0, 2, 1, 3]) for part in (q, v))
-        if own.past or own.rotary or own.groups > 1:
+        if own.past or own.presents or own.rotary or own.groups > 1:
             k = self._op("Transpose", k, perm=[0, 2, 1, 3])
             q, k = (self._turned(part) if own.rotary else part for part in (q, k))
             k, v = (self._shared(self._behind_past(layer, part, x)) for part, x in (("key", k), ("value", v)))
@@ -236,9 +240,10 @@ class _Writer:
         return self._op("Add", self._op("Mul", x, "cos"), self._op("Mul", other, "sin"))
 
     def _behind_past(self, layer: int, part: str, x: str) -> str:
+        name = f"present.{layer}.{part}"
         if not self.sizes.past:
-            return x
-        return self._op("Concat", f"past_key_values.{layer}.{part}", x, name=f"present.{layer}.{part}", axis=-2)
+            return self._op("Identity", x, name=name) if self.sizes.presents else x
+        return self._op("Concat", f"past_key_values.{layer}.{part}", x, name=name, axis=-2)
 
     def _shared(self, x: str) -> str:
         """Heads of keys or values, each as often as it is read."""

@@ -137,6 +137,9 @@ def _print_tensors(console: Console, regions: Sequence[Mapping[str, Any]]) -> No
             rows.append([[tensor["name"]], [region["id"]], what, [type_and_shape(tensor)], *axes])
     print_table(console, "What they read and give", columns, rows)
     for region in regions:
+        if branch := region["branch"]:
+            wanted = str(branch["taken_if"]).lower()
+            say(console, f"{region['id']}: only calls in which {branch['condition']} is {wanted} ask it")
         for text in region["size_equations"]:
             say(console, f"{region['id']}: {_entries(region)} if {text}")
         for name, rank in region["ranks"].items():

@@ -17,6 +17,7 @@ from actcache.compile.job import Job, Subject
 from actcache.errors import NothingToCache
 from actcache.model.trace import TraceOutcome
 from actcache.passes.choice.choose import Plan
+from actcache.passes.choice.prediction import Predictor
 from actcache.passes.refusal import Refusal
 from actcache.passes.rewrite.store_tolerance import state_tolerances
 from actcache.runs.client import ask
@@ -62,7 +63,7 @@ def first_accepted(job: Job, subject: Subject, chosen: Chosen) -> Accepted:
         refusals += attempt.refusals
         if attempt.accepted is None:
             continue
-        attempt = _paying(job, subject, chosen, attempt.accepted)
+        attempt = paying(job, subject, attempt.accepted, chosen.predictor)
         refusals += attempt.refusals
         if attempt.accepted is not None:
             return _completed(job, subject, chosen, attempt.accepted)
@@ -99,9 +100,16 @@ def _sound(
     return Attempt(rest.accepted, refusals + rest.refusals)
 
 
-def _paying(job: Job, subject: Subject, chosen: Chosen, accepted: Accepted) -> Attempt:
-    """Measure a compiled model on the other half of the trace; refuse it if it is wrong there, or saves nothing."""
-    if job.trace is None or chosen.predictor is None:
+def paying(job: Job, subject: Subject, accepted: Accepted, predictor: Predictor | None = None) -> Attempt:
+    """Measure a compiled model on the other half of the trace; refuse it if it is wrong there, or saves nothing.
+
+    Args:
+        job: The compilation.
+        subject: The model.
+        accepted: What it was compiled to.
+        predictor: What the first half of the trace says; None: nothing is predicted.
+    """
+    if job.trace is None:
         return Attempt(accepted)
     calls, budget, names = job.trace.measured_on, job.options.budget_bytes, accepted.built.names
     job.step(f"measuring the result on {len(calls)} recorded calls")
@@ -118,11 +126,11 @@ def _paying(job: Job, subject: Subject, chosen: Chosen, accepted: Accepted) -> A
         job.profile.add(key, played)
     played = known or played
     plan = [c.candidate for c in regions]
-    predictable = all(map(chosen.predictor.can_predict, plan))
+    predictable = predictor is not None and all(map(predictor.can_predict, plan))
     report = TraceOutcome(
         calls=len(job.trace.chosen_by),
         played=played.calls,
-        predicted=chosen.predictor.predict(plan).ratio if predictable else None,
+        predicted=predictor.predict(plan).ratio if predictor is not None and predictable else None,
         measured=played.compiled / max(played.original, 1e-12),
         reuse={name: found.reuse for name, found in played.regions.items() if found.lookups},
         max_abs_error=played.max_abs_error,

@@ -34,6 +34,11 @@ class Chosen:
     within: Callable[[BitRules | None], Choice] | None
 
 
+def model_name(job: Job) -> str:
+    """Return what names of regions begin with."""
+    return re.sub(r"[^\w.-]", "_", job.loaded.source.name.removesuffix(".onnx").removesuffix(".cached"))
+
+
 def choose_regions(job: Job, subject: Subject, measured: Measured) -> Chosen:
     """Find the regions to cache."""
     if job.options.regions:
@@ -79,7 +84,7 @@ def _within(
         granularity=job.options.granularity,
         min_saving=None if asked is None else asked * 1e-3,
         pure_ops=job.options.pure_ops,
-        name=re.sub(r"[^\w.-]", "_", job.loaded.source.name.removesuffix(".onnx").removesuffix(".cached")),
+        name=".".join(filter(None, [model_name(job), job.loaded.part])),
         predictor=predictor,
         bits=bits,
         budget=job.options.budget_bytes,

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from actcache.base.per_call import PerCall
 from actcache.base.region_spec import RegionSpec
 from actcache.compile.accepting import Accepted, first_accepted
-from actcache.compile.choosing import Chosen, choose_regions
+from actcache.compile.branches import Part, compile_branches
+from actcache.compile.choosing import choose_regions
 from actcache.compile.cost_profile import CostProfile
 from actcache.compile.explain import explain
 from actcache.compile.job import Job, Subject, prepare
-from actcache.compile.measuring import measure
+from actcache.compile.measuring import Measured, measure
 from actcache.compile.notes import choice_notes, model_notes, unknown_operators
 from actcache.compile.options import Options, Progress, Sample
 from actcache.compile.result import CompileResult
@@ -127,20 +129,19 @@ def compile_model(
         recorded = load_trace(trace) if trace else None
         kept = CostProfile(Path(profile) if profile is not None else None)
         job = Job(loaded, options, recorded, kept, step)
-        subject, chosen, accepted = _first_accepted_form(job)
+        form = _first_accepted_form(job)
         step("writing the compiled model")
-        result = _result(job, subject, chosen, accepted, target)
-        measured = chosen.measured
+        result = _result(job, form, target)
         add_manifest(
-            accepted.built.model,
+            form.accepted.built.model,
             result,
             original=original,
-            policy=_policy(job, subject),
-            costs=measured.costs,
-            runtime_version=measured.runtime_version,
+            policy=_policy(job, form.subject),
+            costs=form.measured.costs,
+            runtime_version=form.measured.runtime_version,
         )
         kept.save()
-        result.files = emit(accepted.built.model, loaded.weights, target, single_file=single_file)
+        result.files = emit(form.accepted.built.model, loaded.weights, target, single_file=single_file)
     return result
 
 
@@ -163,21 +164,49 @@ def _check_fit(loaded: LoadedModel, target: Path, per_call: PerCall) -> None:
         raise InvalidOption(problem, hint="choose another file with -o")
 
 
-def _first_accepted_form(job: Job) -> tuple[Subject, Chosen, Accepted]:
-    """Compile the model with its batch made variable, if that is asked for, or else as it is.
+@dataclass(frozen=True)
+class _Form:
+    """A form of the model that may be written.
+
+    Attributes:
+        subject: The whole model.
+        measured: Its costs.
+        accepted: What it was compiled to.
+        parts: What of it was compiled by itself: all of it, or branches.
+        refusals: What is not cached, and why.
+    """
+
+    subject: Subject
+    measured: Measured
+    accepted: Accepted
+    parts: Sequence[Part]
+    refusals: list[Refusal]
+
+
+def _first_accepted_form(job: Job) -> _Form:
+    """Compile the model with its batch made variable, if that is asked for, or else as it is: its branches, if it has
+    large ones with sequences, or else all of it.
 
     Raises:
-        NothingToCache: Neither gives anything to cache.
+        NothingToCache: None of these gives anything to cache.
     """
     refusals: list[Refusal] = []
     for dynamic in _forms(job, refusals):
         subject = prepare(job, dynamic)
-        chosen = choose_regions(job, subject, measure(job, subject))
+        measured = measure(job, subject)
+        if dynamic is None:
+            branches = compile_branches(job, subject, measured)
+            refusals += branches.refusals
+            if branches.accepted is not None:
+                return _Form(subject, measured, branches.accepted, branches.parts, refusals)
+        chosen = choose_regions(job, subject, measured)
         if not job.options.dynamic_batch and job.options.granularity != "tensor":
             refusals += _fixed_batch(subject.view)
         chosen.choice.refusals[:0] = refusals
         try:
-            return subject, chosen, first_accepted(job, subject, chosen)
+            accepted = first_accepted(job, subject, chosen)
+            part = Part("", subject, chosen, accepted)
+            return _Form(subject, chosen.measured, accepted, [part], chosen.choice.refusals)
         except NothingToCache as error:
             if dynamic is None:
                 raise
@@ -185,27 +214,40 @@ def _first_accepted_form(job: Job) -> tuple[Subject, Chosen, Accepted]:
     raise AssertionError("the model as it is comes last")
 
 
-def _result(job: Job, subject: Subject, chosen: Chosen, accepted: Accepted, target: Path) -> CompileResult:
+def _result(job: Job, form: _Form, target: Path) -> CompileResult:
     """Tell what was done; the files are written later."""
-    loaded, asked, choice, costs = job.loaded, job.options, chosen.choice, chosen.measured.costs
-    regions = list(accepted.built.regions)
-    notes = model_notes(loaded, asked.single_file, subject.dynamic, asked.per_call, asked.read_last)
+    loaded, asked = job.loaded, job.options
+    notes = model_notes(loaded, asked.single_file, form.subject.dynamic, asked.per_call, asked.read_last)
     notes += unknown_operators(loaded, asked.pure_ops)
-    notes += choice_notes(subject.view, costs, choice, regions, job.profile)
     return CompileResult(
         model=loaded.source,
         output=target,
         files=[],
-        regions=regions,
-        refusals=choice.refusals,
-        verify=accepted.report,
-        notes=notes,
-        explain=explain(subject.view, costs, [c.candidate for c in regions], choice.refusals, choice.causal),
-        considered=choice.considered,
-        trace=accepted.played,
+        regions=list(form.accepted.built.regions),
+        refusals=form.refusals,
+        verify=form.accepted.report,
+        notes=list(dict.fromkeys([*notes, *(note for part in form.parts for note in _notes(job, part))])),
+        explain=[
+            *(line for part in form.parts for line in _explained(part)),
+            *(f"refused ({refusal.rule}): {refusal}" for refusal in form.refusals),
+        ],
+        considered=[considered for part in form.parts for considered in part.chosen.choice.considered],
+        trace=form.accepted.played,
         per_call=asked.per_call,
         budget=asked.budget_bytes,
     )
+
+
+def _notes(job: Job, part: Part) -> list[str]:
+    costs, regions = part.chosen.measured.costs, part.accepted.built.regions
+    return choice_notes(part.subject.view, costs, part.chosen.choice, regions, job.profile)
+
+
+def _explained(part: Part) -> list[str]:
+    """Tell of each costly node of a part why it is cached or not."""
+    choice, candidates = part.chosen.choice, [region.candidate for region in part.accepted.built.regions]
+    lines = explain(part.subject.view, part.chosen.measured.costs, candidates, choice.refusals, choice.causal)
+    return [*([f"{part.label}:"] if part.label else []), *lines]
 
 
 def _policy(job: Job, subject: Subject) -> Policy:

@@ -20,7 +20,10 @@ def explain(
     refusals: Sequence[Refusal],
     causal: Sequence[str] = (),
 ) -> list[str]:
-    """Return one line per costly node, costliest first, then why regions are causal, then one line per refusal."""
+    """Return one line per costly node, costliest first, then why regions are causal.
+
+    `refusals`: what stands against nodes.
+    """
     region_of = {i: c.region.id for c in candidates for i in c.region.nodes}
     reasons = {refusal.node: refusal for refusal in refusals}
     lines = []
@@ -37,6 +40,4 @@ def explain(
         else:
             verdict = "not cached: keeping its results, or what it reads from, would cost more than it saves"
         lines.append(f"{share:6.1%}  {label}  {verdict}")
-    lines += causal
-    lines += [f"refused ({refusal.rule}): {refusal}" for refusal in refusals]
-    return lines
+    return [*lines, *causal]

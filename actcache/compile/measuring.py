@@ -75,7 +75,7 @@ def _given_samples(job: Job) -> list[Path]:
             feed = check_sample(sample, inputs, f"samples[{index}]")
         else:
             feed = load_sample(sample, inputs)
-        given.append(save_sample(job.loaded.directory / f"given{index}.npz", feed))
+        given.append(save_sample(job.loaded.directory / f"{job.loaded.base.stem}.given{index}.npz", feed))
     return given
 
 

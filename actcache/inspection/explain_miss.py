@@ -8,6 +8,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from actcache.errors import InvalidRegion
 from actcache.inspection.call_comparison import Call, Why, why
 from actcache.inspection.frontier_values import Values, frontier_values
@@ -17,7 +19,6 @@ from actcache.model.model_file import parse_model
 from actcache.model.model_inputs import Feed, model_inputs
 from actcache.model.samples import load_sample
 from actcache.passes.cuts import PrefixCut
-from actcache.passes.graph.cones import cones
 
 
 def explain_inputs(
@@ -102,6 +103,9 @@ def call_of(lookup: Lookup, feed: Feed, values: Values) -> Call:
 def _of_region(
     model: CompiledModel, lookup: Lookup, calls: Sequence[Call], known: Mapping[str, Sequence[Why]]
 ) -> list[Why]:
+    apart = _other_branch(model, lookup, calls)
+    if apart is not None:
+        return [apart]
     unreadable = [name for name in lookup.frontier if any(name not in call.values for call in calls)]
     if unreadable:
         text = f"'{unreadable[0]}' has elements that Python cannot read"
@@ -120,6 +124,22 @@ def _of_region(
     return records
 
 
+def _other_branch(model: CompiledModel, lookup: Lookup, calls: Sequence[Call]) -> Why | None:
+    """Say that a call takes the other branch of the If that a region lies in."""
+    condition = model.condition(lookup)
+    if lookup.branch is None or condition is None:
+        return None
+    taken = [bool(np.all(call.values[condition])) == lookup.branch.taken_if for call in calls]
+    details = {"condition": condition, "taken_if": lookup.branch.taken_if}
+    if not taken[1]:
+        text = f"'{condition}' has the call take the other branch, without this region"
+        return Why(lookup.id, None, "not asked", "branch", text, details)
+    if not taken[0]:
+        text = f"'{condition}' had the first call take the other branch: it stored nothing here"
+        return Why(lookup.id, None, "miss", "branch", text, details)
+    return None
+
+
 def _not_asked(record: Why, outer: Lookup) -> Why:
     text = f"region '{outer.id}' around it has the results already"
     return Why(record.region, record.row, "not asked", "outer", text, {"outer": outer.id})
@@ -127,7 +147,7 @@ def _not_asked(record: Why, outer: Lookup) -> Why:
 
 def _share_rows(model: CompiledModel, lookup: Lookup, outer: Lookup) -> bool:
     """Whether the rows of a region are those of the one around it: of the same inputs."""
-    by_tensor = cones(model.view)
+    by_tensor = model.cones(lookup)
 
     def inputs_of_rows(of: Lookup) -> frozenset[str]:
         rows = (name for name, axis in zip(of.frontier, of.cut.frontier_axes, strict=True) if axis is not None)

@@ -2,12 +2,12 @@
 
 A frontier in the main graph is computed by the compiled model itself, regions before it included, so that it has the
 bits that its lookup sees. That of a region inside another stands in a branch: it is computed by the model as it was
-before it was compiled, from all rows of the call.
+before it was compiled, from all rows of the call. So is that of a region in a branch of one of the model's own Ifs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ import numpy.typing as npt
 import onnx
 
 from actcache.base.files import scratch_folder
+from actcache.errors import InvalidModel
 from actcache.model.compiled_model import CompiledModel, Lookup
 from actcache.model.feed_file import read_entries, save_sample
 from actcache.model.model_file import parse_model
 from actcache.model.model_inputs import Feed, ModelInput
+from actcache.passes.graph.view import GraphView
 from actcache.passes.rewrite.upstream import upstream_model
 from actcache.passes.rewrite.weights import move_weights
 from actcache.runs.client import ask
@@ -34,7 +36,8 @@ def frontier_values(
     feeds: Sequence[tuple[str, Feed]],
     libraries: Sequence[str | PathLike[str]] = (),
 ) -> list[Values]:
-    """Return, per call, the frontier tensors of some regions by name; those of types that numpy lacks are left out.
+    """Return, per call, the frontier tensors of some regions by name; those of types that numpy lacks are left out. For
+    a region in a branch, the condition is there, too.
 
     Args:
         model: The compiled model.
@@ -50,14 +53,15 @@ def frontier_values(
         OutputError: The temporary folder cannot be written, or is full.
     """
     inputs = set(model.view.inputs)
-    wanted = {name: lookup for lookup in lookups for name in lookup.frontier if _readable(model, name)}
-    known = [_given(model, wanted.keys() & inputs, feed) for _, feed in feeds]
-    computed = {name: lookup for name, lookup in wanted.items() if name not in inputs}
-    if not computed:
+    wanted = {name: lookup for lookup in lookups for name in lookup.frontier if _readable(model.around(lookup), name)}
+    conditions = {condition for lookup in lookups if (condition := model.condition(lookup)) is not None}
+    known = [_given(model, (wanted.keys() | conditions) & inputs, feed) for _, feed in feeds]
+    sources = {name: _computed_by(model, lookup, name) for name, lookup in wanted.items() if name not in inputs}
+    sources |= dict.fromkeys(conditions - inputs)
+    if not sources:
         return known
-    inner = {name for name, lookup in computed.items() if lookup.outer is not None}
     with scratch_folder() as directory:
-        parts = list(_parts(model, computed.keys() - inner, inner, directory))
+        parts = list(_parts(model, sources, directory))
         calls = [
             FrontierCall(name, save_sample(directory / f"feed{number}.npz", feed), directory / f"values{number}.npz")
             for number, (name, feed) in enumerate(feeds)
@@ -66,8 +70,21 @@ def frontier_values(
         return [values | read_entries(entry.values) for values, entry in zip(known, calls, strict=True)]
 
 
-def _readable(model: CompiledModel, name: str) -> bool:
-    return ModelInput(name, model.view.dtype(name) or 0, None).feedable
+def _readable(view: GraphView, name: str) -> bool:
+    return ModelInput(name, view.dtype(name) or 0, None).feedable
+
+
+def _computed_by(model: CompiledModel, lookup: Lookup, name: str) -> GraphView | None:
+    """Return the model that computes a frontier tensor; None: the compiled one."""
+    view = model.around(lookup)
+    if lookup.branch is None:
+        return None if lookup.outer is None else view
+    if name not in view.producer:
+        return None
+    if set(view.inputs) <= set(model.view.inputs):
+        return view
+    problem = f"'{name}' cannot be computed: its branch reads what other nodes compute"
+    raise InvalidModel(problem, file=model.path, hint=f"choose another region than '{lookup.id}' with --region")
 
 
 def _given(model: CompiledModel, names: Collection[str], feed: Feed) -> Values:
@@ -82,13 +99,12 @@ def _given(model: CompiledModel, names: Collection[str], feed: Feed) -> Values:
     return found
 
 
-def _parts(model: CompiledModel, outer: Collection[str], inner: Collection[str], directory: Path) -> Iterator[Path]:
-    """Write the part of the compiled model that computes `outer`, and that of the original that computes `inner`."""
-    for number, names in enumerate((outer, inner)):
-        if not names:
-            continue
-        source = model.view.model if number else parse_model(model.path)
-        part = upstream_model(source, names)
+def _parts(model: CompiledModel, sources: Mapping[str, GraphView | None], directory: Path) -> Iterator[Path]:
+    """Write the parts of models that compute tensors; `sources`: as :func:`_computed_by` says."""
+    views = list({id(view): view for view in sources.values()}.values())
+    for number, view in enumerate(views):
+        names = [name for name, source in sources.items() if source is view]
+        part = upstream_model(parse_model(model.path) if view is None else view.model, names)
         move_weights(part, model.home, directory / f"weights{number}.bin")
         path = directory / f"part{number}.onnx"
         path.write_bytes(part.SerializeToString())

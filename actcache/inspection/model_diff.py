@@ -111,7 +111,7 @@ def _other_rules() -> Change:
 
 
 def _side(model: CompiledModel, lookup: Lookup) -> Side:
-    return Side(model.view, model.nodes(lookup), lookup.live_outs, model.home, Digests(model))
+    return Side(model.around(lookup), model.nodes(lookup), lookup.live_outs, model.home, Digests(model))
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import onnx
 from actcache.model.compiled_model import CompiledModel, Lookup, read_compiled
 from actcache.model.manifest import region_entry
 from actcache.passes.cuts import PrefixCut
-from actcache.passes.graph.cones import cones
 from actcache.passes.graph.op_facts import canonical_domain
+from actcache.passes.graph.view import GraphView
 
 #: What only the manifest knows: of the model, and of a region.
 _RECORDED = "schema actcache onnxruntime original policy verify trace milliseconds measured".split()
@@ -39,7 +39,8 @@ def inspect_model(path: str | PathLike[str]) -> dict[str, Any]:
       ``size_equations``, ``ranks`` (tensor to how many axes it needs for entries per row or position, where calls are
       checked for it), ``min_rows`` (calls of fewer rows share no entries with others), ``nodes``, ``operators`` (type
       to how many),
-      ``inside`` (id of the region around it), ``contains`` (ids); then, on the sample that
+      ``inside`` (id of the region around it), ``contains`` (ids), ``branch`` (of a region in a branch of an If:
+      ``condition``, the tensor that decides, and ``taken_if``, its value; null for others); then, on the sample that
       was compiled with, ``time_share``, ``milliseconds``, ``rows``, per row ``saving_ms``, ``read_bytes`` and
       ``entry_bytes``; and from a trace ``predicted_reuse`` and ``measured_reuse``.
 
@@ -54,8 +55,8 @@ def inspect_model(path: str | PathLike[str]) -> dict[str, Any]:
         "model": str(model.path),
         **{key: manifest.get(key) for key in _RECORDED},
         "per_call": _per_call(model.lookups, manifest),
-        "inputs": [_described(model, name) for name in model.view.inputs],
-        "outputs": [_described(model, value.name) for value in graph.output],
+        "inputs": [_described(model.view, name) for name in model.view.inputs],
+        "outputs": [_described(model.view, value.name) for value in graph.output],
         "weights": weights,
         "regions": [_region(model, lookup) for lookup in model.lookups],
         "notes": [*_notes(model), *_missing(weights)],
@@ -72,12 +73,12 @@ def _per_call(lookups: Sequence[Lookup], manifest: Mapping[str, Any]) -> dict[st
 
 
 def _region(model: CompiledModel, lookup: Lookup) -> dict[str, Any]:
-    nodes = model.nodes(lookup)
-    operators = Counter(_operator(model.view.model.graph.node[index]) for index in sorted(nodes))
+    nodes, view = model.nodes(lookup), model.around(lookup)
+    operators = Counter(_operator(view.model.graph.node[index]) for index in sorted(nodes))
     entry = region_entry(model.manifest, lookup.id)
     read, given = lookup.cut.position_axes
     ends = _ends(lookup)
-    kept = _tensors(model, (*lookup.live_outs, *lookup.states), lookup.cut.live_out_axes, given)
+    kept = _tensors(view, (*lookup.live_outs, *lookup.states), lookup.cut.live_out_axes, given)
     kept = [{**tensor, **ends.get(tensor["name"], {})} for tensor in kept]
     states = kept[len(lookup.live_outs) :]
     return {
@@ -85,7 +86,7 @@ def _region(model: CompiledModel, lookup: Lookup) -> dict[str, Any]:
         "granularity": lookup.cut.granularity,
         "fingerprint": lookup.fingerprint,
         "cone": _cone(model, lookup),
-        "frontier": _tensors(model, lookup.frontier, lookup.cut.frontier_axes, read),
+        "frontier": _tensors(view, lookup.frontier, lookup.cut.frontier_axes, read),
         "live_outs": kept[: len(lookup.live_outs)],
         "states": [state for state in states if state["name"] not in ends],
         "ends": [state for state in states if state["name"] in ends],
@@ -97,6 +98,7 @@ def _region(model: CompiledModel, lookup: Lookup) -> dict[str, Any]:
         "operators": dict(operators.most_common()),
         "inside": lookup.outer,
         "contains": [other.id for other in model.lookups if other.outer == lookup.id],
+        "branch": _branch(model, lookup),
         **{key: entry.get(key) for key in _MEASURED},
     }
 
@@ -111,8 +113,14 @@ def _ends(lookup: Lookup) -> dict[str, dict[str, Any]]:
 
 
 def _cone(model: CompiledModel, lookup: Lookup) -> list[str]:
-    by_tensor = cones(model.view)
+    by_tensor = model.cones(lookup)
     return sorted(frozenset().union(*(by_tensor.get(name, frozenset()) for name in lookup.frontier)))
+
+
+def _branch(model: CompiledModel, lookup: Lookup) -> dict[str, Any] | None:
+    if lookup.branch is None:
+        return None
+    return {"condition": model.condition(lookup), "taken_if": lookup.branch.taken_if}
 
 
 def _operator(node: onnx.NodeProto) -> str:
@@ -121,17 +129,17 @@ def _operator(node: onnx.NodeProto) -> str:
 
 
 def _tensors(
-    model: CompiledModel, names: Sequence[str], rows: Sequence[int | None], positions: Sequence[int | None]
+    view: GraphView, names: Sequence[str], rows: Sequence[int | None], positions: Sequence[int | None]
 ) -> list[dict[str, Any]]:
     axes = zip(names, rows, positions or [None] * len(names), strict=True)
-    return [{**_described(model, name), "row_axis": row, "position_axis": position} for name, row, position in axes]
+    return [{**_described(view, name), "row_axis": row, "position_axis": position} for name, row, position in axes]
 
 
-def _described(model: CompiledModel, name: str) -> dict[str, Any]:
-    shape = model.view.shape(name)
+def _described(view: GraphView, name: str) -> dict[str, Any]:
+    shape = view.shape(name)
     return {
         "name": name,
-        "type": type_name(model.view.dtype(name)),
+        "type": type_name(view.dtype(name)),
         "shape": None if shape is None else [_size(size) for size in shape],
     }
 

@@ -5,8 +5,8 @@ Weights are not read: external data may be missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ from actcache.errors import InvalidModel
 from actcache.model.manifest import read_manifest
 from actcache.model.model_file import data_home, parse_model
 from actcache.passes.cuts import Cut, PrefixCut, RowCut, read_cut
+from actcache.passes.graph.cones import cones
 from actcache.passes.graph.nodes import tensor_bytes
 from actcache.passes.graph.tensor_data import external_data, is_external
 from actcache.passes.graph.view import GraphView
+from actcache.passes.refusal import Refusal
 from actcache.passes.region import with_private_constants
+from actcache.passes.rewrite.branch_models import Branch, branch_model, branches_of
 from actcache.passes.rewrite.inline_regions import inline_regions, is_compiled
 from actcache.passes.rewrite.local_functions import LocalFunctions
 from actcache.passes.rewrite.outline import DOMAIN, mark_of
@@ -42,6 +45,7 @@ class Lookup:
         namespace_input: The graph input that names a call's namespace, if it has one.
         control_input: The graph input that says what a call may do with the cache, if it has one.
         outer: Id of the region that it lies in.
+        branch: The branch of an If of the model that it lies in; None: the main graph has it.
     """
 
     id: str
@@ -55,6 +59,7 @@ class Lookup:
     namespace_input: str | None = None
     control_input: str | None = None
     outer: str | None = None
+    branch: Branch | None = None
 
     def equation_texts(self) -> list[str]:
         """Return what has to hold between sizes for the units of a call to be entries: ``mask[1] = ids[1] + 1``."""
@@ -78,6 +83,7 @@ class CompiledModel:
         lookups: Its regions, a region before those inside it.
         manifest: What the manifest says (:func:`~actcache.model.manifest.read_manifest`); None: it has lost it.
         data_files: Per file of external data how many bytes the model reads from it, up to the last one.
+        branches: The branches of Ifs that have regions, each as a model of its own.
     """
 
     path: Path
@@ -86,18 +92,36 @@ class CompiledModel:
     lookups: tuple[Lookup, ...]
     manifest: dict[str, Any] | None
     data_files: dict[str, int]
+    branches: Mapping[Branch, GraphView] = field(default_factory=dict)
+
+    def around(self, lookup: Lookup) -> GraphView:
+        """Return the model whose main graph has a region: :attr:`view`, or a branch of one of its Ifs."""
+        return self.view if lookup.branch is None else self.branches[lookup.branch]
 
     def nodes(self, lookup: Lookup) -> frozenset[int]:
-        """Return the indices in :attr:`view` of a region's nodes, as the compiler chose them."""
+        """Return the indices in the view :meth:`around` a region of its nodes, as the compiler chose them."""
+        view = self.around(lookup)
         found: set[int] = set()
-        stack = [self.view.producer[name] for name in (*lookup.live_outs, *lookup.finals)]
+        stack = [view.producer[name] for name in (*lookup.live_outs, *lookup.finals)]
         while stack:
             index = stack.pop()
             if index not in found:
                 found.add(index)
-                reads = (name for name in self.view.reads[index] if name not in lookup.frontier)
-                stack.extend(self.view.producer[name] for name in reads if name in self.view.producer)
-        return with_private_constants(self.view, frozenset(found))
+                reads = (name for name in view.reads[index] if name not in lookup.frontier)
+                stack.extend(view.producer[name] for name in reads if name in view.producer)
+        return with_private_constants(view, frozenset(found))
+
+    def condition(self, lookup: Lookup) -> str | None:
+        """Return the tensor of the main graph by which a call takes a region's branch or not; None: it lies in none."""
+        return None if lookup.branch is None else lookup.branch.node(self.view.model).input[0]
+
+    def cones(self, lookup: Lookup) -> Mapping[str, frozenset[str]]:
+        """Return the graph inputs that each tensor around a region depends on. Conditions of Ifs are not counted."""
+        own = cones(self.around(lookup))
+        if lookup.branch is None:
+            return own
+        outer = cones(self.view)
+        return {name: frozenset().union(*(outer[read] for read in cone)) for name, cone in own.items()}
 
 
 def read_compiled(path: Path) -> CompiledModel:
@@ -115,9 +139,11 @@ def read_compiled(path: Path) -> CompiledModel:
     try:
         home = data_home(path, model)
         data_files = _data_files(model)
-        lookups = tuple(_lookups(model.graph, ()))
+        lookups = tuple(_all_lookups(model.graph))
         inline_regions(model)
-        compiled = CompiledModel(path, home, GraphView(LocalFunctions(model).inlined), lookups, manifest, data_files)
+        view = GraphView(LocalFunctions(model).inlined)
+        branches = {lookup.branch: _branch(view, lookup.branch) for lookup in lookups if lookup.branch is not None}
+        compiled = CompiledModel(path, home, view, lookups, manifest, data_files, branches)
         for lookup in lookups:
             compiled.nodes(lookup)
     except InvalidModel as error:
@@ -136,6 +162,23 @@ def _data_files(model: onnx.ModelProto) -> dict[str, int]:
             end = where.offset + (where.length or tensor_bytes(tensor))
             files[where.location] = max(files.get(where.location, 0), end)
     return files
+
+
+def _branch(view: GraphView, branch: Branch) -> GraphView:
+    model = branch_model(view, branch)
+    if isinstance(model, Refusal):
+        raise InvalidModel(str(model))
+    return GraphView(model)
+
+
+def _all_lookups(graph: onnx.GraphProto) -> Iterator[Lookup]:
+    """Yield the regions of a main graph, and those of the branches of its Ifs."""
+    yield from _lookups(graph, ())
+    asked = {node.output[0] for node in graph.node if node.domain == DOMAIN and node.op_type == "CacheLookup"}
+    for node in graph.node:
+        for branch in branches_of(node) if node.op_type == "If" and not asked.intersection(node.input) else ():
+            body = next(attribute.g for attribute in node.attribute if attribute.name == branch.attribute)
+            yield from (replace(lookup, branch=branch) for lookup in _lookups(body, ()))
 
 
 def _lookups(graph: onnx.GraphProto, around: Sequence[str]) -> Iterator[Lookup]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,7 @@ class LoadedModel:
         recompiled: Whether `source` had been compiled before.
         restricted: Whether outputs of `source` were taken out.
         home: The path of `source` beside which its external data lies.
+        part: Which part of `source` it is, for the names of files and regions; empty: all of it.
     """
 
     source: Path
@@ -47,6 +48,7 @@ class LoadedModel:
     recompiled: bool
     home: Path
     restricted: bool = False
+    part: str = ""
 
     @property
     def proto(self) -> onnx.ModelProto:
@@ -56,7 +58,7 @@ class LoadedModel:
     @property
     def runnable(self) -> Path:
         """The model to run as the original."""
-        return self.base if self.recompiled or self.restricted else self.home
+        return self.base if self.recompiled or self.restricted or self.part else self.home
 
     @property
     def directory(self) -> Path:
@@ -70,7 +72,13 @@ class LoadedModel:
     @property
     def base(self) -> Path:
         """The uncompiled model as it is in the working folder."""
-        return self.directory / BASE_MODEL
+        return self.directory / (f"base.{self.part}.onnx" if self.part else BASE_MODEL)
+
+    def part_of(self, part: str, model: onnx.ModelProto) -> LoadedModel:
+        """Return a part of it as a model of its own, laid out beside it; `part`: its name."""
+        found = replace(self, functions=LocalFunctions(model), part=part)
+        found.base.write_bytes(found.proto.SerializeToString())
+        return found
 
 
 def load_model(

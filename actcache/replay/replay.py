@@ -70,6 +70,9 @@ def replay_audit(
     """
     history = read_history(audit)
     compiled = read_compiled(Path(model))
+    if compiled.branches:
+        problem = "its regions lie in branches of an If, and a log does not say which branch each call took"
+        raise UnsupportedAudit(problem, file=audit, hint="replay a model whose regions all calls ask")
     names = _regions(history, compiled, audit)
     steps = history.of_regions(names)
     calls = list_calls(trace)

@@ -90,12 +90,8 @@ def _placed(
         cost = region_entry(model.manifest, box.lookup.id).get("time_share")
         hit = _hit(sums.get(box.lookup.id))
         of_time = "" if cost is None else f", {percent(cost)} of time"
-        lines = [
-            box.title,
-            _reused(hit) + of_time,
-            *(f"▸ {x.id}: {_reused(_hit(sums.get(x.id)))}" for x in box.contains),
-        ]
-        lines.insert(2, box.text)
+        lines = [box.title, _reused(hit) + of_time, box.text]
+    lines += [f"▸ {x.id}: {_reused(_hit(sums.get(x.id)))}" for x in box.contains]
     text = ". ".join(lines)
     return Placed(
         box.kind, layout.x[number], layout.y[number], *size, [_cut(line, size[0]) for line in lines],

@@ -26,7 +26,7 @@ class Box:
         title: What is written in it.
         text: A second line.
         lookup: The region, for boxes that are one.
-        contains: Regions inside that region.
+        contains: Regions inside that region; or in the branches of the If that the box is.
     """
 
     kind: Literal["input", "region", "rest", "output"]
@@ -77,27 +77,40 @@ def draw(model: CompiledModel) -> Picture:
 
 def _node_boxes(model: CompiledModel, picture: Picture) -> dict[int, int]:
     """Make the boxes of nodes; return the box of each node that is not constant."""
-    outermost = [lookup for lookup in model.lookups if lookup.outer is None]
+    outermost = [lookup for lookup in model.lookups if lookup.outer is None and lookup.branch is None]
+    branched = _branched(model)
     region_of: dict[int, int] = {}
     for number, lookup in enumerate(outermost):
         region_of.update(dict.fromkeys(model.nodes(lookup), number))
-    groups: dict[tuple[int, int] | int, list[int]] = {}
+    groups: dict[tuple[int, ...] | int, list[int]] = {}
     before, after = _regions_before(model, region_of), _regions_after(model, region_of)
     constants, wanted = model.view.constants, _leading_to_outputs(model)
     for index, writes in enumerate(model.view.writes):
         if index in region_of:
             groups.setdefault(region_of[index], []).append(index)
         elif not constants.issuperset(writes) and index in wanted:
-            groups.setdefault((before[index], after[index]), []).append(index)
+            own = (index,) if index in branched else (before[index], after[index])
+            groups.setdefault(own, []).append(index)
     box_of: dict[int, int] = {}
     for group, nodes in groups.items():
         if isinstance(group, int):
             lookup = outermost[group]
             box = Box("region", lookup.id, _operators(model, nodes), lookup, _inside(model, lookup))
+        elif nodes[0] in branched:
+            box = Box("rest", model.view.label(nodes[0]), "by its condition", contains=branched[nodes[0]])
         else:
             box = Box("rest", f"{len(nodes)} node{'s' if len(nodes) > 1 else ''}", _operators(model, nodes))
         box_of.update(dict.fromkeys(nodes, picture.add(box)))
     return box_of
+
+
+def _branched(model: CompiledModel) -> dict[int, tuple[Lookup, ...]]:
+    """Return the regions in the branches of each If."""
+    found: dict[int, list[Lookup]] = {}
+    for lookup in model.lookups:
+        if lookup.branch is not None:
+            found.setdefault(model.view.producer[lookup.branch.output], []).append(lookup)
+    return {index: tuple(lookups) for index, lookups in found.items()}
 
 
 def _leading_to_outputs(model: CompiledModel) -> set[int]:

@@ -42,7 +42,8 @@ def measure(request: Measure, directory: Path) -> Measurement:
     else:
         signature = onnx.load_model(originals.signature or originals.base, load_external_data=False)
         made = make_samples(signature, run_of(session, originals))
-        paths = [save_sample(directory / f"sample{i}.npz", feed) for i, feed in enumerate(made)]
+        name = Path(originals.base).stem
+        paths = [save_sample(directory / f"{name}.sample{i}.npz", feed) for i, feed in enumerate(made)]
         first = made[0]
     answer = Measurement(paths, ort.__version__, None)
     if not request.timed:

@@ -317,7 +317,9 @@ class _Interpreter:
             what = f"{domain + ':' if domain else ''}{op.node.op_type}"
             reason = f"no causal rule for {what}"
             if what == "If":
-                reason = "the branches of If are not followed; of a merged decoder, compile the form with a past alone"
+                reason = (
+                    "the branches of an If are not followed; if it takes most of the time, each is compiled by itself"
+                )
             raise LooksAhead("no-causal-rule", reason)
         result = found(op)
         if len(result.values) < len(op.node.output):

@@ -150,6 +150,7 @@ class _Search:
         self.free = Skipping(view, without_data)
         self.copied = Skipping(view, without_data - left)
         self.cones = cones(view)
+        self.reads_earlier = False  # the region that was found: positions read what others have
 
     def candidate(self, name: str) -> Candidate | Refusal:
         """Return the region that saves most, or why there is none."""
@@ -169,7 +170,7 @@ class _Search:
 
     def steps(self, region: Region) -> bool:
         """Whether positions read others, and results of positions are handed out, or those of the last one."""
-        if not (region.states or region.pasts):
+        if not (self.reads_earlier or region.pasts):
             return False
         if any(self.proof.position_axis(name) is not None for name in self.view.outputs):
             return True
@@ -253,6 +254,7 @@ class _Search:
             return states
         if not self.proof.is_told_by(frontier):
             return Refusal("prefix-untold", "what the region reads does not tell whether the proof holds", name)
+        self.reads_earlier = states.are_read
         own = [state for state in states.earlier if state not in outs]
         like = [*own, *states.ends.values()]
         unkept = [state for state in like if not can_be_kept(self.view, state)]

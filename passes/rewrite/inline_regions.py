@@ -18,17 +18,18 @@ from actcache.passes.rewrite.kept_region import kept_region
 from actcache.passes.rewrite.outline import DOMAIN, TYPE_KEY, mark_of
 from actcache.passes.rewrite.per_call import remove_per_call
 from actcache.passes.rewrite.placement import brings_in, shapes_brought_in
+from actcache.passes.rewrite.shown_constants import hide_constants
 
 MANIFEST_KEY = "actcache.manifest"
 
 
 def is_compiled(model: onnx.ModelProto) -> bool:
     """Return whether actcache wrote this model."""
-    return any(node.domain == DOMAIN for node in model.graph.node)
+    return any(node.domain == DOMAIN for graph in _graphs(model.graph) for node in graph.node)
 
 
 def inline_regions(model: onnx.ModelProto) -> bool:
-    """Move every region of a compiled model back into the main graph, in place.
+    """Move every region of a compiled model back to where it was, the main graph or a branch of an If, in place.
 
     Returns:
         Whether there was any.
@@ -39,12 +40,24 @@ def inline_regions(model: onnx.ModelProto) -> bool:
     if not is_compiled(model):
         return False
     remove_per_call(model.graph)
-    while (lookup := next((n for n in model.graph.node if _is_lookup(n)), None)) is not None:
-        _inline(model.graph, lookup)  # a region inside it comes to light
+    hide_constants(model.graph)
+    _inline_all(model.graph)
+    for graph in _graphs(model.graph):
+        _inline_all(graph)
     if any(_mentions_domain(node) for node in model.graph.node):
         raise InvalidModel("the model was compiled by actcache and changed since; compile the original model instead")
     _forget_domain(model)
     return True
+
+
+def _graphs(graph: onnx.GraphProto) -> list[onnx.GraphProto]:
+    """Return the graphs that may have regions: the main graph, and the branches of its Ifs."""
+    return [graph, *(body for node in graph.node if node.op_type == "If" for body in subgraphs(node))]
+
+
+def _inline_all(graph: onnx.GraphProto) -> None:
+    while (lookup := next((n for n in graph.node if _is_lookup(n)), None)) is not None:
+        _inline(graph, lookup)  # a region inside it comes to light
 
 
 def _inline(graph: onnx.GraphProto, lookup: onnx.NodeProto) -> None:

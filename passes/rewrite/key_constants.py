@@ -8,14 +8,14 @@ constant, says which is which::
     constants        of the node's last inputs
     key_constants    of all that the region's keys cover, in the order in which its fingerprint does
     all_constants    whether these are all that the region computes with
-    outer            the region that this one lies in, whose operators have its constants, too
+    outer            the region that this one lies in, whose operators have its constants, too; or a CacheConstants
     samples          of CacheStore's inputs behind those: number, places and digests (weight_samples.py)
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -23,6 +23,7 @@ import onnx
 from actcache.passes.graph.nodes import all_nodes, element_bits, is_constant_node, node_attribute, subgraphs
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import canonical_walk
+from actcache.passes.rewrite.weight_samples import SAMPLE_NUMBERS
 
 #: Element types that every supported onnxruntime hands to custom operators. Strings are among them.
 _LAST_TYPE = onnx.TensorProto.FLOAT8E5M2FNUZ
@@ -115,7 +116,7 @@ def cover_constants(lookup: onnx.NodeProto, constants: KeyConstants) -> None:
 
 
 def lies_in(lookup: onnx.NodeProto, region: str) -> None:
-    """Tell a lookup which region it lies in."""
+    """Tell a lookup which region it lies in, or which ``CacheConstants`` shows it constants."""
     lookup.attribute.append(onnx.helper.make_attribute("outer", region))
 
 
@@ -123,6 +124,34 @@ def taken(node: onnx.NodeProto) -> int:
     """Return how many of a node's last inputs are constants for its keys."""
     numbers = node_attribute(node, "constants")
     return 0 if numbers is None else len(numbers.ints)
+
+
+def give_up_constants(lookup: onnx.NodeProto, names: Collection[str]) -> list[str]:
+    """Take those of its constants that are called `names` from a ``CacheLookup``; return them."""
+    first = len(lookup.input) - taken(lookup)
+    own = list(lookup.input[first:])
+    kept = [place for place, name in enumerate(own) if name not in names]
+    numbers = node_attribute(lookup, "constants")
+    if numbers is None or len(kept) == len(own):
+        return []
+    left = [numbers.ints[place] for place in kept]
+    lookup.attribute.remove(numbers)
+    _add_numbers(lookup, "constants", left)
+    del lookup.input[first:]
+    lookup.input.extend(own[place] for place in kept)
+    return [name for name in own if name in names]
+
+
+def renumber(node: onnx.NodeProto, kept: Collection[int], scope: str) -> None:
+    """Give the constants of a node numbers of their own in `scope`, but for those that have a number in `kept`.
+
+    So constants of one name in two branches of an ``If`` are not taken for one.
+    """
+    for name, step in (("constants", 1), ("key_constants", 1), ("samples", SAMPLE_NUMBERS + 1)):
+        attribute = node_attribute(node, name) or onnx.AttributeProto()
+        for place in range(0, len(attribute.ints), step):
+            if attribute.ints[place] not in kept:
+                attribute.ints[place] = number_of(f"{scope}/{attribute.ints[place]}")
 
 
 def _add_numbers(node: onnx.NodeProto, name: str, numbers: Sequence[int]) -> None:

@@ -122,7 +122,8 @@ class _Builder:
 
     def found(self) -> States:
         """Return what is to be kept, as it turned out."""
-        return States(tuple(self.states.names), dict(self.ends.like), dict(self.ends.finals))
+        results = tuple(self.states.results)
+        return States(tuple(self.states.names), dict(self.ends.like), dict(self.ends.finals), results)
 
     def stored(self, name: str) -> str:
         """Return the suffix of a live-out or state as entries hold it."""

@@ -45,11 +45,18 @@ class States:
             with the tensor whose axes and sizes it has, of one position.
         finals: What the rest of the model, or the caller, reads of what is remembered behind the last position of a
             call, each with the end that is equal to it, or with the live-out that is at its last position.
+        results: Live-outs of which later positions read earlier ones.
     """
 
     earlier: tuple[str, ...]
     ends: Mapping[str, str]
     finals: Mapping[str, str] = field(default_factory=dict)
+    results: tuple[str, ...] = ()
+
+    @property
+    def are_read(self) -> bool:
+        """Whether later positions read anything of earlier ones."""
+        return bool(self.earlier or self.ends or self.results)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -113,6 +120,7 @@ class StateChoice:
 
     Attributes:
         names: The states that are no live-outs, in the order in which they were chosen.
+        results: Those that are live-outs.
     """
 
     def __init__(
@@ -122,6 +130,7 @@ class StateChoice:
         self._frontier, self._live_outs = frozenset(frontier), frozenset(live_outs)
         self._rows = {size for name in frontier if proof.value(name).data for size in proof.shape(name) or ()}
         self.names: list[str] = []
+        self.results: dict[str, None] = {}
 
     def choose(self, name: str) -> str:
         """Return the state from which all positions of `name` come: itself, or what it is laid out from."""
@@ -130,6 +139,8 @@ class StateChoice:
             label = self._view.label(self._view.producer[name])
             raise NoSuffix("later positions read it, and it has no axis of its own for positions", label)
         for candidate in found:
+            if candidate in self._live_outs:
+                self.results[candidate] = None
             if candidate in self._live_outs or candidate in self.names:
                 return candidate
         found = [candidate for candidate in found if self._has_rows(candidate)] or found
@@ -142,7 +153,9 @@ class StateChoice:
 
     def keep(self, name: str) -> None:
         """Keep a tensor that the branch goes on from."""
-        if name not in self.names and name not in self._live_outs:
+        if name in self._live_outs:
+            self.results[name] = None
+        elif name not in self.names:
             self.names.append(name)
 
     def is_recomputed(self, name: str) -> bool:

@@ -34,6 +34,8 @@ _TYPES = frozenset({_T.FLOAT, _T.DOUBLE, _T.FLOAT16, _T.BFLOAT16, _T.INT8, _T.UI
 _LEAST_OPSET = 5
 #: From this version on, Slice has its bounds as inputs.
 _BOUNDS_ARE_INPUTS = 10
+#: How many numbers :func:`sample_numbers` gives.
+SAMPLE_NUMBERS = 10
 #: Most elements of a sample.
 _MOST = 1024
 

@@ -24,7 +24,7 @@ KEYS = set(
 )
 REGION_KEYS = set(
     "id granularity fingerprint cone frontier live_outs states ends block size_equations ranks min_rows nodes "
-    "operators inside contains time_share milliseconds saving_ms rows read_bytes entry_bytes predicted_reuse "
+    "operators inside contains branch time_share milliseconds saving_ms rows read_bytes entry_bytes predicted_reuse "
     "measured_reuse".split()
 )
 

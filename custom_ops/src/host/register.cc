@@ -10,6 +10,7 @@
 #include "base/mutex.h"
 #include "config/config.h"
 #include "host/register.h"
+#include "ops/cache_constants.h"
 #include "ops/cache_lookup.h"
 #include "ops/cache_store.h"
 #include "ops/session.h"
@@ -39,7 +40,7 @@ struct SettingsSource {
   }
 };
 
-// A CustomOp with what its kernels share. `Kernel` is CacheLookup or CacheStore.
+// A CustomOp with what its kernels share. `Kernel` is CacheLookup, CacheStore or CacheConstants.
 template <typename Kernel>
 struct Operator : ort::CustomOp {
   explicit Operator(const SettingsSource& settings_in) : ort::CustomOp{}, settings(settings_in) {
@@ -118,19 +119,38 @@ struct StoreOperator : Operator<CacheStore> {
   }
 };
 
+struct ConstantsOperator : Operator<CacheConstants> {
+  explicit ConstantsOperator(const SettingsSource& settings_in) : Operator(settings_in) {
+    get_input_type_count = [](const CustomOp*) -> std::size_t { return 2; };
+    get_input_type = [](const CustomOp*, std::size_t index) {
+      return index == 0 ? ElementType::kBool : ElementType::kUndefined;
+    };
+    get_input_characteristic = [](const CustomOp*, std::size_t index) {
+      return index == 0 ? ort::Characteristic::kRequired : ort::Characteristic::kVariadic;
+    };
+    get_output_type_count = [](const CustomOp*) -> std::size_t { return 1; };
+    get_output_type = [](const CustomOp*, std::size_t) { return ElementType::kBool; };
+    get_output_characteristic = [](const CustomOp*, std::size_t) {
+      return ort::Characteristic::kRequired;
+    };
+  }
+};
+
 // The operators and their domain. Sessions refer to these objects, and nothing says when the last
 // of them is gone, so they are made once and kept.
 struct OperatorSet {
   OperatorSet(const ort::Api* api, SettingsSource settings_in)
-      : settings(std::move(settings_in)), lookup(settings), store(settings) {
+      : settings(std::move(settings_in)), lookup(settings), store(settings), constants(settings) {
     ort::Call(api, slot::CreateCustomOpDomain, kDomain, &domain);
     ort::Call(api, slot::CustomOpDomain_Add, domain, static_cast<const ort::CustomOp*>(&lookup));
     ort::Call(api, slot::CustomOpDomain_Add, domain, static_cast<const ort::CustomOp*>(&store));
+    ort::Call(api, slot::CustomOpDomain_Add, domain, static_cast<const ort::CustomOp*>(&constants));
   }
 
   const SettingsSource settings;
   const LookupOperator lookup;
   const StoreOperator store;
+  const ConstantsOperator constants;
   ort::CustomOpDomain* domain = nullptr;
 };
 
