@@ -16,7 +16,7 @@ from actcache.model.model_file import LoadedModel
 from actcache.model.trace import Trace
 from actcache.passes.graph.view import GraphView
 from actcache.passes.rewrite.dynamic_batch import DynamicBatch
-from actcache.passes.rewrite.last_position import read_last
+from actcache.passes.rewrite.last_in_branches import read_last_anywhere
 from actcache.passes.rewrite.local_functions import LocalFunctions
 from actcache.runs.client import ask
 from actcache.runs.requests import AskTypes, FixedBatch, Originals
@@ -78,7 +78,7 @@ def _reading_last(job: Job, view: GraphView, originals: Originals) -> tuple[Loca
     """Have the model compute only the last position of the outputs that are read so."""
     model = onnx.ModelProto()
     model.CopyFrom(view.model)
-    axes = read_last(GraphView(model, view.told), job.options.read_last, job.loaded.read)
+    axes = read_last_anywhere(GraphView(model, view.told), job.options.read_last, job.loaded.read)
     functions = LocalFunctions(model)
     base = job.loaded.directory / "last.onnx"
     base.write_bytes(functions.inlined.SerializeToString())
