@@ -19,6 +19,7 @@
 #include "config/config.h"
 #include "metrics/metrics_file.h"
 #include "region/registry.h"
+#include "rounds.h"
 #include "store/store.h"
 #include "store_testing.h"
 
@@ -26,6 +27,7 @@ namespace actcache {
 namespace {
 
 using testing_support::Folder;
+using testing_support::Rounds;
 
 // What `work` returns in a child, where a hang ends in SIGALRM.
 int ExitStatusInChild(const std::function<bool()>& work) {
@@ -83,7 +85,9 @@ TEST(Fork, AChildStartsAnewWhateverTheOtherThreadsWereDoing) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));  // it ends a thread each time
     Config::Process().Configure("metrics_path", i % 8 < 4 ? metrics_path : metrics_path + "2");
   });
-  for (int i = 0; i < 50; ++i) EXPECT_EQ(ExitStatusInChild([] { return ChildWorks(kBudget); }), 0);
+  for (int i = 0; i < Rounds(50); ++i) {
+    EXPECT_EQ(ExitStatusInChild([] { return ChildWorks(kBudget); }), 0);
+  }
   done = true;
   for (std::thread& thread : threads) thread.join();
   EXPECT_FALSE(Forked());

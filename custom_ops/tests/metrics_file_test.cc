@@ -16,6 +16,7 @@
 
 #include "metrics/metrics_file.h"
 #include "metrics/prometheus_text.h"
+#include "rounds.h"
 
 namespace actcache {
 namespace {
@@ -130,7 +131,7 @@ TEST(MetricsFile, AReaderNeverSeesAPart) {
   m.file.Stop();
   std::atomic<bool> done{false};
   std::thread writer([&] {
-    for (int i = 0; i < 100; ++i) {
+    for (int i = 0; i < testing_support::Rounds(100); ++i) {
       m.file.SetPath(folder / "a.json");
       m.file.Stop();
     }

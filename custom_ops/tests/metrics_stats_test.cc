@@ -8,6 +8,7 @@
 
 #include "metrics/stats_json.h"
 #include "region/registry.h"
+#include "rounds.h"
 
 namespace actcache {
 namespace {
@@ -58,7 +59,7 @@ TEST(Stats, AreConsistentWhileTheyAreCounted) {
       }
     });
   }
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < testing_support::Rounds(2000); ++i) {
     const std::string json = StatsJson(registry, store);
     EXPECT_EQ(
         NumberAfter(json, "lookups"),

@@ -13,6 +13,7 @@
 #include "ops/cache_lookup.h"
 #include "ops/cache_store.h"
 #include "ops_fake_runtime.h"
+#include "rounds.h"
 #include "store/store.h"
 #include "store_testing.h"
 #include "units/call_plan.h"
@@ -22,6 +23,7 @@ namespace {
 
 using fake::MakeValue;
 using fake::Read;
+using testing_support::Rounds;
 using Numbers = std::vector<std::int64_t>;
 
 // x int64 [rows, positions] and salt int64 [rows] to y int64 [rows, 2, positions], by way of a
@@ -303,7 +305,7 @@ TEST(Prefixes, AreRightWhateverIsFound) {
     RunningSums region("prefixes " + std::to_string(block) + " " + std::to_string(min_suffix),
                        block, min_suffix);
     Config::Process().Configure("budget_bytes", "20000");
-    for (int call = 0; call < 1500; ++call) {
+    for (int call = 0; call < Rounds(1500); ++call) {
       Config::Process().Configure("verify_fraction", call % 50 == 0 ? "0.5" : "0");
       const auto rows = static_cast<std::size_t>(1 + below(3));
       const auto length = static_cast<std::size_t>(below(24));
@@ -318,7 +320,7 @@ TEST(Prefixes, AreRightWhateverIsFound) {
       for (std::int64_t& salt : salts) salt = below(2);
       ASSERT_TRUE(region.RunsRight(Rows(x), Salts(salts)));
     }
-    EXPECT_GT(region.counters().hits, 300u);
+    EXPECT_GT(region.counters().hits, static_cast<unsigned>(Rounds(300)));
     EXPECT_EQ(region.counters().mismatches, 0u);
     EXPECT_GT(region.counters().verified, 0u);
   }

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "flight/open_flights.h"
 #include "ops_fake_region.h"
+#include "rounds.h"
 
 namespace actcache {
 namespace {
@@ -123,7 +124,7 @@ TEST(OperatorThreads, NeverReturnWrongBytesWhateverHappens) {
   for (unsigned user = 0; user < 6; ++user) {
     users.emplace_back([&, user] {
       Random random(user);
-      for (int call = 0; call < 600; ++call)
+      for (int call = 0; call < testing_support::Rounds(600); ++call)
         RunOnce(*subjects[random() % subjects.size()], &random, &tally);
     });
   }

@@ -22,9 +22,10 @@ std::string BytesOf(const Record& record) {
 // is gone once a probe has succeeded, which may be 10 ms later.
 std::string LeftAlone(const RemoteTier& tier) { return tier.client().problem(); }
 
-// A Get() with a short deadline is a miss, and the server is not asked again at once.
-void ExpectLeftAlone(RemoteTier& tier, std::uint64_t wait_ns = 50'000'000) {
-  EXPECT_FALSE(GetOne(tier, 1, wait_ns));
+// A Get() is a miss within a deadline that a sound server keeps, and the server is not asked again
+// at once.
+void ExpectLeftAlone(RemoteTier& tier) {
+  EXPECT_FALSE(GetOne(tier, 1, 10 * kSecondNs));
   EXPECT_NE(LeftAlone(tier), "");
 }
 
@@ -60,9 +61,16 @@ TEST(RemoteFaultsTest, ABlackHoleCostsOneDeadline) {
 TEST(RemoteFaultsTest, AnswersThatNeverCome) {
   const BrokenServer server([](int, const Words&) { return true; });
   const auto tier = MakeTier(AtPort(server.port()));
-  ExpectLeftAlone(*tier);
+  // On a slow machine the greeting alone takes that long, and nothing was asked by then.
+  std::uint64_t gets = 0;
+  Await([&] {
+    EXPECT_FALSE(GetOne(*tier, 1, 50'000'000));
+    ++gets;
+    return !LeftAlone(*tier).empty();
+  });
+  EXPECT_GE(tier->stats().late, 1u);
+  EXPECT_LE(tier->stats().late, gets);
   Await([&] { return server.commands() > 0; });
-  EXPECT_EQ(tier->stats().late, 1u);
 }
 
 TEST(RemoteFaultsTest, GarbageInsteadOfTheProtocol) {
@@ -76,7 +84,7 @@ TEST(RemoteFaultsTest, GarbageInsteadOfTheProtocol) {
     });
     const auto tier = MakeTier(AtPort(server.port()));
     SCOPED_TRACE(garbage);
-    ExpectLeftAlone(*tier, 10 * kSecondNs);
+    ExpectLeftAlone(*tier);
     EXPECT_EQ(tier->stats().hits, 0u);
   }
 }
@@ -88,7 +96,7 @@ TEST(RemoteFaultsTest, AGreetingThatIsGarbage) {
         return true;
       },
       false);
-  ExpectLeftAlone(*MakeTier(AtPort(server.port())), 10 * kSecondNs);
+  ExpectLeftAlone(*MakeTier(AtPort(server.port())));
 }
 
 TEST(RemoteFaultsTest, OldServersThatDoNotKnowTheGreetingAreUsed) {
@@ -169,7 +177,7 @@ TEST(RemoteFaultsTest, ConnectionsThatBreakInTheMiddleOfAValue) {
     });
     const auto tier = MakeTier(AtPort(server.port()));
     SCOPED_TRACE(sent);
-    ExpectLeftAlone(*tier, 10 * kSecondNs);
+    ExpectLeftAlone(*tier);
   }
 }
 
@@ -223,7 +231,7 @@ TEST(RemoteFaultsTest, RefusalsOpenTheBreakerOrPauseWriting) {
     });
     const auto tier = MakeTier(AtPort(server.port()));
     SCOPED_TRACE(code);
-    ExpectLeftAlone(*tier, 10 * kSecondNs);
+    ExpectLeftAlone(*tier);
     const std::string first(code, std::string(code).find(' ') == std::string::npos
                                       ? std::string(code).size()
                                       : std::string(code).find(' '));
