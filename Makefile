@@ -36,6 +36,8 @@ VENV := .venv
 DONE := $(VENV)/.done
 PYTHON := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# Tests start thousands of processes that import this package. Without its bytecode each would compile all of it anew.
+export PYTHONDONTWRITEBYTECODE :=
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 BUILD := $(PYTHON) custom_ops/build.py
 WHEEL := $(PIP) wheel --no-deps --no-build-isolation .
@@ -78,13 +80,14 @@ fuzz: $(DONE)/package $(DONE)/libfuzzer
 	  ./$$target -max_total_time=$(FUZZ_SECONDS) corpus/$${target%_fuzz} || exit 1; \
 	done
 
-# Two processes take little more than half the time of one. Files stay together: their fixtures are compiled once.
+# Two processes take little more than half the time of one. Files stay together: their fixtures are compiled once. They
+# begin as tests/conftest.py sorts them, slow ones first.
 # What is measured decides which regions a model gets, so on a busy machine a test can meet a choice that it does not
 # mean: tests that fail run once more, alone. What fails twice has failed.
 PYTEST_PROCESSES := 2
 test-python: library $(DONE)/test $(OLDEST)/.done
 	$(PYTHON) -m models.fetch
-	$(PYTHON) -m pytest -q -n $(PYTEST_PROCESSES) --dist loadfile || \
+	$(PYTHON) -m pytest -q -n $(PYTEST_PROCESSES) --dist loadfile --no-loadscope-reorder || \
 	  $(PYTHON) -m pytest -q --last-failed --last-failed-no-failures none
 
 # Chromium takes 400 MB, so it is no part of `make test`, where these tests are skipped if there is none.

@@ -175,5 +175,4 @@ def test_huge_rows(squared: Hosted, budget: int) -> None:
                 same(got, original.run(None, taken), ROUNDING)
         assert actcache.stats()["store"]["bytes"] <= budget
     finally:
-        actcache.configure(budget_bytes=None)
         actcache.invalidate(one.namespace)
