@@ -21,7 +21,7 @@ constexpr double kLarge = 0.1;  // of the time to compute
 // One whose credit is used up.
 FirstSight Spent() {
   FirstSight sight;
-  for (unsigned i = 0; i <= FirstSight::kFreeCalls; ++i) sight.Stored(kTook, kLarge);
+  for (unsigned i = 0; i <= FirstSight::kFreeCalls; ++i) sight.Stored(kTook, kLarge, 0);
   return sight;
 }
 
@@ -36,23 +36,23 @@ Costs Large() {
 TEST(FirstSight, IsStoredInTheFirstCalls) {
   FirstSight sight;
   for (unsigned i = 0; i < FirstSight::kFreeCalls; ++i) {
-    sight.Stored(kTook, kLarge);
+    sight.Stored(kTook, kLarge, 0);
     EXPECT_TRUE(sight.stores()) << i;
   }
-  sight.Stored(kTook, kLarge);
+  sight.Stored(kTook, kLarge, 0);
   EXPECT_FALSE(sight.stores());
 }
 
 TEST(FirstSight, IsStoredForeverWhereThatTakesNextToNothing) {
   FirstSight sight;
-  for (int i = 0; i < 1000; ++i) sight.Stored(kTook, FirstSight::kSmallShare);
+  for (int i = 0; i < 1000; ++i) sight.Stored(kTook, FirstSight::kSmallShare, 0);
   EXPECT_TRUE(sight.stores());
 }
 
 TEST(FirstSight, IsStoredAsLongAsHitsPayForIt) {
   FirstSight sight;
   for (int i = 0; i < 1000; ++i) {
-    sight.Stored(kTook, kLarge);
+    sight.Stored(kTook, kLarge, 0);
     if (i % 8 == 0) sight.Saved(10 * kTook);
   }
   EXPECT_TRUE(sight.stores());
@@ -63,19 +63,31 @@ TEST(FirstSight, LivesOnWhatWasSavedForSixtyFourCallsAtMost) {
   sight.Saved(1e6 * kTook);
   ASSERT_TRUE(sight.Repeats(0, 0));
   int calls = 0;
-  for (; sight.stores(); ++calls) sight.Stored(kTook, kLarge);
+  for (; sight.stores(); ++calls) sight.Stored(kTook, kLarge, 0);
   EXPECT_EQ(calls, 65);
+}
+
+TEST(FirstSight, MayOweWhatTwoHitsSave) {
+  FirstSight sight;
+  int calls = 0;
+  for (; sight.stores(); ++calls) sight.Stored(kTook, kLarge, 10 * kTook);
+  EXPECT_EQ(calls, static_cast<int>(FirstSight::kFreeCalls) + 21);
+  FirstSight paid;
+  for (int i = 0; i < 20; ++i) paid.Stored(kTook, kLarge, 10 * kTook);
+  paid.Saved(10 * kTook);  // a debt is paid off, not forgotten
+  for (calls = 20; paid.stores(); ++calls) paid.Stored(kTook, kLarge, 10 * kTook);
+  EXPECT_EQ(calls, static_cast<int>(FirstSight::kFreeCalls) + 31);
 }
 
 TEST(FirstSight, LivesOnASecondAtMost) {
   FirstSight sight;
-  for (unsigned i = 0; i <= FirstSight::kFreeCalls; ++i) sight.Stored(4e8, kLarge);
+  for (unsigned i = 0; i <= FirstSight::kFreeCalls; ++i) sight.Stored(4e8, kLarge, 0);
   sight.Saved(1e12);
   ASSERT_TRUE(sight.Repeats(0, 0));
-  sight.Stored(4e8, kLarge);
-  sight.Stored(4e8, kLarge);
+  sight.Stored(4e8, kLarge, 0);
+  sight.Stored(4e8, kLarge, 0);
   EXPECT_TRUE(sight.stores());
-  sight.Stored(4e8, kLarge);
+  sight.Stored(4e8, kLarge, 0);
   EXPECT_FALSE(sight.stores());
 }
 
@@ -83,11 +95,11 @@ TEST(FirstSight, LivesOnASecondAtMost) {
 TEST(FirstSight, SmallCallsDoNotLimitWhatALargeOneMayTake) {
   FirstSight sight;
   for (int prompt = 0; prompt < 20; ++prompt) {
-    sight.Stored(50 * kTook, kLarge);
+    sight.Stored(50 * kTook, kLarge, 0);
     EXPECT_TRUE(sight.stores()) << prompt;
     for (int step = 0; step < 100; ++step) {
       sight.Saved(10 * kTook);
-      sight.Stored(kTook, kLarge);
+      sight.Stored(kTook, kLarge, 0);
     }
   }
 }
@@ -111,7 +123,8 @@ TEST(FirstSights, OfARegionInWhichNothingRepeatsAreStoredInFewCalls) {
   const Totals totals = region.Play(Fresh(), 30);
   EXPECT_FALSE(region.policy.StoresFirstSights());
   EXPECT_FALSE(region.policy.stats().bypassed);
-  const double stored = 8.0 * (FirstSight::kFreeCalls + 1) * 100'000;
+  // Two more are owed for: that is what two hits save.
+  const double stored = 8.0 * (FirstSight::kFreeCalls + 1 + 2) * 100'000;
   EXPECT_NEAR(totals.overhead_ns, stored + 8.0 * 30 * 8'000, stored / 100);
 }
 
@@ -127,7 +140,7 @@ TEST(FirstSights, ThatRepeatAreLostOnce) {
   EXPECT_EQ(round().hits, 0u);  // noted
   EXPECT_EQ(round().hits, 0u);  // stored
   EXPECT_TRUE(region.policy.StoresFirstSights());
-  EXPECT_EQ(round().hits, 160u);
+  EXPECT_GE(round().hits, 152u);  // it may be bypassed for a call
 }
 
 TEST(FirstSights, AreStoredWhereEnoughRepeats) {

@@ -63,7 +63,7 @@ def test_bypassed_while_nothing_repeats_and_back_when_it_does(
 ) -> None:
     streams = Streams(model_path(MODEL), tmp_path)
     calls = 0
-    while calls < 4096 and streams.statistics()["bypassed"] == 0:  # until it has lost what three hits save
+    while calls < 4096 and streams.statistics()["bypassed"] == 0:  # until it has lost what two hits save
         streams.play(fresh(32))
         calls += 32
     off = streams.statistics()

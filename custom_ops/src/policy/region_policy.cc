@@ -13,7 +13,7 @@ constexpr double kAveragedCalls = 64;
 // What an active region may lose before it is bypassed: the overhead of so many calls, or what so
 // many hits save if that is more; less where it was tried without evidence.
 constexpr double kLossCalls = 64;
-constexpr double kLossHits = 3;
+constexpr double kLossHits = 2;
 constexpr double kProbeCalls = 16;
 constexpr double kMaxLossNs = 1e9;
 constexpr std::uint64_t kMinCalls = 8;
@@ -109,7 +109,7 @@ void RegionPolicy::NoteStored(const Publication& publication) noexcept {
   if (!weighing()) return;
   const RowCosts& costs = costs_.estimate(publication.shape);
   first_sight_.Stored(static_cast<double>(publication.publish_ns),
-                      costs.publish.value() / std::max(1.0, costs.recompute.value()));
+                      costs.publish.value() / std::max(1.0, costs.recompute.value()), hit_saves_);
   stores_first_sights_.store(first_sight_.stores(), std::memory_order_relaxed);
 }
 

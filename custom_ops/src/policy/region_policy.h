@@ -7,12 +7,12 @@
 //
 // ACTIVE. Each call's overhead minus its saving is added to a loss that never falls below 0: the
 // sum since the worst moment, so that what was earned long ago does not pay for what is lost now
-// (CUSUM, Page 1954). At the overhead of 64 average calls, or at what three hits save if that is
+// (CUSUM, Page 1954). At the overhead of 64 average calls, or at what two hits save if that is
 // more, or at a second, the region is bypassed. All calls missing, that takes 64 calls and costs
 // exactly that; a call's average is exponentially weighted over the last 64. Of a region whose
-// overhead is a small share r of computing, 64 misses prove little, as one hit in 1/r rows pays:
-// after 3/r of them it is known, with 95 % confidence, that fewer are found. Where every measured
-// kind of row costs more to find than to compute, seven calls suffice.
+// overhead is a small share r of computing, 64 misses prove little, as one hit in 1/r rows pays: of
+// streams with twice as many hits, 2 % have none in the 2/r rows that this takes. Where every
+// measured kind of row costs more to find than to compute, seven calls suffice.
 //
 // BYPASSED. Nothing is hashed, looked up or stored. The rows' signatures are watched instead (cheap
 // samples of their bytes; different ones prove different rows) and the regret is summed up
