@@ -157,11 +157,26 @@ class Pair:
         feeds = [self.played.joined(beginning, self.played.drawn(length - known)) for _ in range(pairs + 2)]
         return self._ratio(feeds, feeds, pairs)
 
-    def appended(self, known: int, more: int, pairs: int) -> Ratio:
-        """Run sequences that go on from one that was seen, against the original on what is new, alone."""
+    def appended(self, known: int, more: int, pairs: int, *, copied: bool = False) -> Ratio:
+        """Run sequences that go on from one that was seen, against the original on what is new, alone.
+
+        `copied`: and against a plain copy of all that the compiled model hands out, into memory that is in use.
+        """
         beginning = self._seen(known, 0)
         new = [self.played.drawn(more) for _ in range(pairs + 2)]
-        return self._ratio([self.played.joined(beginning, part) for part in new], new, pairs)
+        whole = [self.played.joined(beginning, part) for part in new]
+        if not copied:
+            return self._ratio(whole, new, pairs)
+        source = self.compiled(self.played.joined(beginning, self.played.drawn(more)))
+        target = source.copy()
+
+        def computed_and_copied(sequence: Array) -> None:
+            self.original(sequence)
+            np.copyto(target, source)
+
+        return interleaved(
+            lambda i: lambda: self.compiled(whole[i]), lambda i: lambda: computed_and_copied(new[i]), pairs
+        )
 
     def nothing_shared(self, length: int, pairs: int) -> Ratio:
         """Run sequences that nobody has seen, with default settings and after a few of that kind."""

@@ -87,7 +87,7 @@ def recurrent(op: Op) -> Result:
     hidden = op.attribute("hidden_size")
     width = known(op.need(2))[2] if hidden is None else const(int(hidden))
     every = Value(stable((Place(0),), [x]), (S, ONE, known(x)[1], width))
-    last = Value(Ahead(Refusal("last-position", "it is what is remembered at the last position")))
+    last = Value(Ahead(Refusal("last-position", "what reads h or c of its last position is computed in every call")))
     axes = {0: axes_of(x)} | {slot: {} for slot in (5, 6) if op.get(slot) is not None}
     names = {1: "h", 2: "c"} if op.node.op_type == "LSTM" else {1: ""}
     return Result([every, last, last][: len(op.node.output)], axes, whole=frozenset({0}), resumed=True, last=names)

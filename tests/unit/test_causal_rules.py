@@ -283,6 +283,15 @@ def test_what_is_remembered_behind_the_last_position_is_told(name: str) -> None:
     assert not list(wrong_suffixes(sketch, proof, ["y", *last]))
 
 
+@pytest.mark.parametrize("what", ['direction="reverse"', 'direction="bidirectional"', "layout=1"])
+def test_what_is_remembered_in_another_direction_is_not(what: str) -> None:
+    weights = ", two_lstm" * 2 if "bi" in what else ", lstm" * 2
+    sketch = layer(f"{FIRST} r0, hn, cn = LSTM<hidden_size=8, {what}>(x{weights}) y = Add(h, h)")
+    proof = proven(sketch)
+    for name in ("r0", "hn", "cn"):
+        assert isinstance(proof.state(name), Ahead) and proof.last(name) is None
+
+
 @pytest.mark.parametrize("name", AHEAD)
 def test_it_is_refused(name: str) -> None:
     rule, sketch = AHEAD[name]
