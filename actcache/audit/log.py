@@ -98,6 +98,9 @@ class LookupLine(_Event, tag="lookup"):
             another call that computed it), ``k`` found on disk, ``w`` found on a server, ``m`` miss, ``e`` expired or
             too old (a miss), ``v`` verified (computed to be compared with its entry), ``b`` bypassed, ``r`` refreshed.
         rows: How many there are.
+        length: Of prefixes, how many of them each row of the batch has; 0: the log does not say (earlier versions did
+            not), or it is no region of prefixes.
+        ends: Of prefixes, whether a call goes on only where an earlier one ended.
         now_ns: When the store was asked, by a clock of the process that never goes back.
         keys: The first 64 bits of every row's key as JSON, undecoded, for there are many:
             :func:`actcache.report.rows.decode_keys`. ``null`` for a row, or for all, that had none.
@@ -116,6 +119,8 @@ class LookupLine(_Event, tag="lookup"):
     region: int
     outcomes: str
     rows: int
+    length: int = 0
+    ends: bool = False
     now_ns: int = 0
     keys: msgspec.Raw = msgspec.Raw(b"null")
     ages: list[float] | None = None
@@ -131,6 +136,8 @@ class LookupLine(_Event, tag="lookup"):
     def __post_init__(self) -> None:
         if len(self.outcomes) != self.rows or not (self.ages is None or len(self.ages) == self.rows):
             raise ValueError("outcomes or ages are not one per row")
+        if self.length < 0 or (self.length and self.rows % self.length):
+            raise ValueError("rows are not of the length that it says")
 
 
 class StoreLine(_Event, tag="store"):

@@ -20,7 +20,7 @@ from typing import Any
 from actcache.errors import InvalidOption, LibraryError
 
 #: Version of the control functions that this package was written for (``actcache_abi()``).
-ABI = 7
+ABI = 8
 
 #: Environment variable that names another build of the library.
 ENVIRONMENT = "ACTCACHE_LIBRARY"
@@ -180,6 +180,8 @@ def _declare(handle: ctypes.CDLL) -> None:
     handle.actcache_simulation_free.restype = None
     handle.actcache_simulate.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *(ctypes.c_void_p,) * 5]
     handle.actcache_simulate.restype = ctypes.c_int
+    handle.actcache_simulate_chains.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    handle.actcache_simulate_chains.restype = ctypes.c_int64
     handle.actcache_flush.argtypes = [ctypes.c_double]
     handle.actcache_flush.restype = ctypes.c_int
     handle.actcache_store.argtypes = [*(ctypes.c_char_p,) * 5, ctypes.c_uint64]

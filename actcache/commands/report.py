@@ -71,7 +71,8 @@ def _show(console: Console, answer: Mapping[str, Any]) -> None:
     say(console, answer["verdict"]["title"])
     say(
         console,
-        f"{answer['reused']:,} of {answer['rows']:,} rows reused ({answer['hit_ratio']:.1%} of those looked up),"
+        f"{answer['reused']:,} of {answer['rows']:,} {answer['unit']} reused"
+        f" ({answer['hit_ratio']:.1%} of those looked up),"
         f" {answer['saved_seconds']:.4g} s saved ({answer['saved_share']:.1%})",
     )
     if answer["hit_ratio_twice_budget"] is not None:

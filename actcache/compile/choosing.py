@@ -10,7 +10,8 @@ from actcache.base.region_spec import RegionSpec
 from actcache.compile.job import Job, Subject
 from actcache.compile.measuring import Measured, keep_costs, measure_again, read_trace
 from actcache.passes.choice.bits import BitRules, known_barriers
-from actcache.passes.choice.choose import Choice, choose, likely_batches, wanted_places
+from actcache.passes.choice.candidate import Candidate
+from actcache.passes.choice.choose import Choice, choose, likely_batches, sequences, wanted_places
 from actcache.passes.choice.choose_traced import predicted
 from actcache.passes.choice.named_region import choose_named
 from actcache.passes.choice.prediction import Predictor
@@ -47,6 +48,10 @@ def choose_regions(job: Job, subject: Subject, measured: Measured) -> Chosen:
     if job.trace:
         wanted = wanted_places(subject.view, measured.costs, job.options.pure_ops)
         batches = likely_batches(subject.view, measured.costs)
+        if job.options.granularity in ("auto", "prefix"):
+            for candidate in _sequences(job, subject, measured):
+                wanted.update(places(candidate.region))
+                batches.append(dict(candidate.region.positions))
         predictor = read_trace(job, subject, measured, job.trace, wanted, batches)
     job.step("choosing regions")
     bits = known_barriers(subject.view) if job.options.bits else None
@@ -58,6 +63,14 @@ def choose_regions(job: Job, subject: Subject, measured: Measured) -> Chosen:
         choice.refusals += bits.barriers.values()
     keep_costs(job, measured)
     return Chosen(choice, measured, predictor, lambda rules: _within(job, subject, measured, predictor, rules))
+
+
+def _sequences(job: Job, subject: Subject, measured: Measured) -> list[Candidate]:
+    """The regions of prefixes that may come to be chosen."""
+    asked = job.options
+    return sequences(
+        subject.view, measured.costs, budget=asked.budget_bytes, pure_ops=asked.pure_ops, read=job.loaded.read
+    )
 
 
 def _named(job: Job, subject: Subject, measured: Measured, regions: Sequence[RegionSpec]) -> Chosen:

@@ -31,16 +31,16 @@ def budget(facts: Facts) -> Change | None:
         return None
     point = next(p for p in possible if p.time - here.time >= (most - here.time) * _NEARLY_ALL)
     why = (
-        f"Rows came back after their entries had left, or had found no room. {size(point.budget)} would reuse"
-        f" {percent(point.reuse)} instead of {percent(here.reuse)}. All entries together would take"
-        f" {size(curve.working_set)}."
+        f"{facts.unit.capitalize()} came back after their entries had left, or had found no room."
+        f" {size(point.budget)} would reuse {percent(point.reuse)} instead of {percent(here.reuse)}. All entries"
+        f" together would take {size(curve.working_set)}."
     )
     seconds = (point.time - here.time) * facts.uncached_seconds
     return Change("Give the store more memory", why, _budget_knob(point.budget), seconds)
 
 
 def lost_prefixes(facts: Facts) -> Change | None:
-    """More memory, where no curve can be drawn."""
+    """More memory, where no curve can be drawn: logs of earlier versions do not tell the sequences of a call apart."""
     if facts.curve is not None:
         return None
     lost = [(r, rows) for r, rows in zip(facts.regions, facts.lost, strict=True) if rows and _pushed_out(r)]
@@ -63,7 +63,9 @@ def quota(facts: Facts) -> Change | None:
     lost = sum(n * r.row_cost_seconds for r, n in zip(facts.regions, facts.lost, strict=True) if r.evicted["quota"])
     if not lost:
         return None
-    why = f"{count(evicted)} entries had to leave as their namespace was at its quota, and rows came back later."
+    why = (
+        f"{count(evicted)} entries had to leave as their namespace was at its quota, and {facts.unit} came back later."
+    )
     how = "actcache.configure(namespace_quota_bytes=...)"
     return Change("Raise the quota of namespaces", why, how, lost, at_most=True)
 

@@ -109,10 +109,12 @@ def nothing_repeats(facts: Facts) -> Change | None:
         return None
     inputs = _reads(facts, found[0])
     part = f"one of the inputs of {found[0].id} ({some(inputs)})" if len(inputs) > 1 else "a part of the input"
-    why = (
-        f"Of {names(found)} at most {percent(_HARDLY_ANY)} of the {facts.unit} came back. If {part} changes in each"
-        " call (a time, a number, noise), nothing is found. Two recorded calls show what differs."
-    )
+    why = f"Of {names(found)} at most {percent(_HARDLY_ANY)} of the {facts.unit} came back. "
+    if all(region.granularity == "prefix" for region in found):
+        why += "A position is found only if all before it are: what changes in each call belongs behind what stays."
+    else:
+        why += f"If {part} changes in each call (a time, a number, noise), nothing is found."
+    why += " Two recorded calls show what differs."
     seconds = sum(region.computing_seconds for region in found) or None
     how = "actcache explain-miss MODEL first.npz second.npz"
     return Change("See what changes in each call", why, how, seconds, at_most=True)

@@ -1,120 +1,32 @@
-"""What the store would reuse with another budget: a miss-ratio curve from the recorded keys, in bounded memory.
+"""What the store would reuse with another budget: a miss-ratio curve from the recorded keys.
 
-Keys are sampled by a hash of themselves (SHARDS: Waldspurger and others, FAST 2015), so that all references to a key
-are in the sample or none. A store whose budget is scaled down by the same rate is then played with the sample
-(miniature simulation: Waldspurger and others, USENIX ATC 2017), once for each budget, by the policy of the library:
-:class:`actcache.passes.choice.store_simulation.StoreSimulation`.
+A sample of them (:class:`actcache.report.key_sample.KeySample`) is played in a store whose budget is scaled down by
+the same rate (miniature simulation: Waldspurger and others, USENIX ATC 2017), once for each budget, by the policy of
+the library: :class:`actcache.passes.choice.store_simulation.StoreSimulation`. A position of a sequence is found only
+if all before it in its row are, so calls of prefixes are played as a whole.
 
-The rate is lowered by halves so that the sample stays small. Misses of the sample, divided by the rate, are held
-against the true number of rows: keys that are wanted often weigh too much or too little in a sample of few keys, but
-they miss once (the idea of SHARDS-adj). The error that is stated is the standard error of four disjoint quarters of
-the sample. An entry's size is the mean of those that its call stored or found, as lines say no more. What no sample
-shows: entries that expire or are invalidated, namespaces' quotas, pinned entries.
+Misses of the sample, divided by the rate, are held against the true number of rows: keys that are wanted often weigh
+too much or too little in a sample of few keys, but they miss once (the idea of SHARDS-adj). The error that is stated is
+the standard error of four disjoint quarters of the sample. An entry's size is the mean of those that its call stored or
+found, as lines say no more. What no sample shows: entries that expire or are invalidated, namespaces' quotas, pinned
+entries; and, where not all keys are sampled, that a batch of sequences goes no further than its row that knows least.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from actcache.audit.outcomes import ALWAYS_COMPUTED, ALWAYS_REUSED, DECIDED_BY_BUDGET, MISS
 from actcache.passes.choice.store_simulation import ENTRY_OVERHEAD, StoreSimulation
+from actcache.passes.cuts.prefix import MIN_SUFFIX
+from actcache.report.key_sample import KeySample, References
 from actcache.report.regions import RegionSums
-from actcache.report.rows import Flags, Floats, Ints, Keys, Rows
+from actcache.report.rows import Flags, Floats
 
-#: References that are simulated for every budget, at most.
-MOST_REFERENCES = 60_000
-#: Keys below which the rate is not lowered any more: a sample of fewer says little.
-_FEWEST_KEYS = 256
 _QUARTERS = 4
-
-
-class KeySample:
-    """References to sampled keys, in order.
-
-    Attributes:
-        rate: Share of the keys that are sampled.
-        rows: Rows looked up while the sample was taken.
-        always: Of those, the rows that are reused with any budget.
-        never: Of those, the rows that are computed with any.
-        full: Whether the sample ended before the log did: few keys, wanted too often.
-    """
-
-    def __init__(self, most: int = MOST_REFERENCES) -> None:
-        self.rate = 1.0
-        self.rows = self.always = self.never = 0
-        self.full = False
-        self._most = most
-        self._parts: list[tuple[Keys, Ints, Floats, Flags]] = []
-        self._count = 0
-
-    def add(self, rows: Rows, region: Ints, size: Floats) -> None:
-        """Sample some rows; `region` and `size` (bytes; 0: unknown) are per row."""
-        if self.full:
-            return
-        self.rows += int(rows.keyed.sum())
-        self.always += int((rows.among(ALWAYS_REUSED) & rows.keyed).sum())
-        self.never += int((rows.among(ALWAYS_COMPUTED) & rows.keyed).sum())
-        wanted = np.flatnonzero(rows.among(DECIDED_BY_BUDGET) & rows.keyed)
-        places = spread(rows.key[wanted])
-        inside = places < self._threshold()
-        wanted = wanted[inside]
-        self._parts.append((places[inside], region[wanted], size[wanted], rows.among(MISS)[wanted]))
-        self._count += len(wanted)
-        while self._count > self._most and not self.full:
-            self._halve()
-
-    def references(self) -> tuple[Keys, Ints, Floats]:
-        """Return the sample: keys (spread evenly), their regions, and bytes of their entries (0: unknown)."""
-        keys, regions, sizes, _ = self._columns()
-        return keys, regions, sizes
-
-    def computed_before(self, regions: int) -> Ints:
-        """Return how many rows of each of so many regions missed although their key had been looked up before.
-
-        What was stored for them was gone, or nothing had been stored: more room would have found them. Estimated, if
-        :attr:`rate` is below 1.
-        """
-        keys, region, _, missed = self._columns()
-        again = np.ones(len(keys), np.bool_)
-        again[np.unique(keys, return_index=True)[1]] = False
-        counts = np.bincount(region[again & missed], minlength=regions)
-        estimated: Ints = (counts / self.rate).round().astype(np.int64)
-        return estimated
-
-    def _columns(self) -> tuple[Keys, Ints, Floats, Flags]:
-        if not self._parts:
-            return np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_)
-        keys, regions, sizes, missed = (np.concatenate(columns) for columns in zip(*self._parts, strict=True))
-        return keys, regions, sizes, missed
-
-    def _threshold(self) -> int:
-        return min(int(self.rate * 2.0**64), 2**64 - 1)
-
-    def _halve(self) -> None:
-        columns = self._columns()
-        keys = columns[0]
-        if len(np.unique(keys)) < 2 * _FEWEST_KEYS:
-            self.full = True
-            self._parts = [columns]
-            return
-        self.rate /= 2
-        kept = keys < self._threshold()
-        keys, regions, sizes, missed = columns
-        self._parts = [(keys[kept], regions[kept], sizes[kept], missed[kept])]
-        self._count = int(kept.sum())
-
-
-def spread(keys: Keys) -> Keys:
-    """Hash keys: which are sampled must not depend on how keys were made (the finaliser of splitmix64)."""
-    mixed: Keys = keys + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
 
 
 @dataclass(frozen=True)
@@ -163,12 +75,25 @@ class Curve:
 
 @dataclass(frozen=True)
 class _Played:
-    """A sample that is ready to be played: per reference its key, what a hit saves, its bytes and its row's cost."""
+    """A sample that is ready to be played: per reference what a hit saves, its bytes, its row's cost, and whether its
+    region has ends.
+    """
 
-    keys: Keys
+    sample: References
     worth: Floats
     size: Floats
     cost: Floats
+    ends: Flags
+
+    def where(self, wanted: Flags) -> _Played:
+        """Return some of it."""
+        own = self.sample.where(wanted)
+        return _Played(own, self.worth[wanted], self.size[wanted], self.cost[wanted], self.ends[wanted])
+
+    def pieces(self) -> Iterator[slice]:
+        """Yield what is played at once: rows up to the next call of positions, or such a call."""
+        edges = np.flatnonzero(np.diff(self.sample.call)) + 1
+        yield from map(slice, [0, *edges], [*edges, len(self.sample)])
 
 
 def miss_ratio_curve(
@@ -183,28 +108,32 @@ def miss_ratio_curve(
         also: Further budgets.
 
     Returns:
-        None if the log has no keys, or has regions of prefixes: what is found of those depends on what stands before.
+        None if the log has no keys, or has regions of prefixes and does not say how long the rows of their calls are
+        (logs of earlier versions).
     """
-    keys, region, sizes = sample.references()
-    if not len(keys) or any(r.granularity == "prefix" for r in regions):
+    references = sample.references()
+    region = references.region
+    single = {int(number) for number in np.unique(region[references.call == 0])}
+    if not len(references) or any(regions[number].granularity == "prefix" for number in single):
         return None
     costs = np.array([r.row_cost_seconds or 1e-9 for r in regions])
     fetches = np.array([r.row_fetch_seconds for r in regions])
-    known = _known_sizes(keys, region, sizes, regions)
-    played = _Played(keys, np.maximum(costs - fetches, 0.0)[region], known, costs[region])
-    _, first = np.unique(keys, return_index=True)
+    ends = np.array([r.ends for r in regions])
+    known = _known_sizes(references, regions)
+    played = _Played(references, np.maximum(costs - fetches, 0.0)[region], known, costs[region], ends[region])
+    _, first = np.unique(references.key, return_index=True)
     working_set = int((known[first] + ENTRY_OVERHEAD).sum() / sample.rate)
     points = [_point(played, sample, size) for size in sorted({*_budgets(budget, working_set), *also} - {0})]
-    return Curve(points, working_set, sample.rate, len(first), len(keys), sample.rows, not sample.full)
+    return Curve(points, working_set, sample.rate, len(first), len(references), sample.rows, not sample.full)
 
 
-def _known_sizes(keys: Keys, region: Ints, sizes: Floats, regions: Sequence[RegionSums]) -> Floats:
+def _known_sizes(references: References, regions: Sequence[RegionSums]) -> Floats:
     """One size per key: the last one known, or else its region's mean."""
-    distinct, place = np.unique(keys, return_inverse=True)
+    distinct, place = np.unique(references.key, return_inverse=True)
     by_key = np.zeros(len(distinct))
-    by_key[place] = np.array([r.entry_bytes for r in regions])[region]
-    known = sizes > 0
-    by_key[place[known]] = sizes[known]
+    by_key[place] = np.array([r.entry_bytes for r in regions])[references.region]
+    known = references.size > 0
+    by_key[place[known]] = references.size[known]
     return by_key[place]
 
 
@@ -219,12 +148,11 @@ def _budgets(budget: int | None, working_set: int) -> set[int]:
 def _point(played: _Played, sample: KeySample, budget: int) -> CurvePoint:
     misses, missed = _simulate(played, budget * sample.rate)
     decided = sample.rows - sample.always - sample.never
-    quarter = (played.keys >> np.uint64(7)) % np.uint64(_QUARTERS)
+    quarter = (played.sample.root >> np.uint64(7)) % np.uint64(_QUARTERS)
     spreads = []
     for number in range(_QUARTERS) if sample.rate < 1 else ():
-        part = quarter == number
-        own = _Played(played.keys[part], played.worth[part], played.size[part], played.cost[part])
-        spreads.append(_simulate(own, budget * sample.rate / _QUARTERS)[0] * _QUARTERS / sample.rate)
+        part = _simulate(played.where(quarter == number), budget * sample.rate / _QUARTERS)
+        spreads.append(part[0] * _QUARTERS / sample.rate)
     error = float(np.std(spreads, ddof=1)) / math.sqrt(_QUARTERS) if spreads else 0.0
     reused = decided - min(misses / sample.rate, decided)
     total = played.cost.mean() * decided
@@ -235,5 +163,20 @@ def _point(played: _Played, sample: KeySample, budget: int) -> CurvePoint:
 
 def _simulate(played: _Played, budget: float) -> tuple[int, float]:
     """Return how many references miss in a store of `budget` bytes, and what computing them takes in seconds."""
-    missed = ~StoreSimulation(int(budget)).touch(played.keys, played.size, played.worth)
+    store = StoreSimulation(int(budget))
+    missed = np.zeros(len(played.sample), np.bool_)
+    for piece in played.pieces():
+        missed[piece] = _missed(store, played, piece)
     return int(missed.sum()), float(played.cost[missed].sum())
+
+
+def _missed(store: StoreSimulation, played: _Played, piece: slice) -> Flags:
+    """Play a piece; return which of its references miss."""
+    keys, size, worth = played.sample.key[piece], played.size[piece], played.worth[piece]
+    if not len(keys) or played.sample.call[piece][0] == 0:
+        return ~store.touch(keys, size, worth)
+    length = int(played.sample.length[piece][0])
+    end = 1 if played.ends[piece][0] else 0  # the log does not tell how large they are
+    rows = keys.reshape(-1, length)
+    used = store.touch_chains(rows, size.mean(), worth.mean(), min_suffix=MIN_SUFFIX, end_size=end)
+    return np.tile(np.arange(length) >= used, len(rows))

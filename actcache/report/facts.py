@@ -181,7 +181,7 @@ class Facts:
             found.append(f"Not looked up at the end: {some(idle)} (see events).")
         different = sum(region.results["x"] for region in self.regions)
         if different:
-            found.append(f"Verification found {several(different, 'row')} different from what was stored.")
+            found.append(f"Verification found {several(different, self.unit[:-1])} different from what was stored.")
         if self.model is not None:
             unseen = [lookup.id for lookup in self.model.lookups if lookup.id not in self.of_model]
             if unseen:
@@ -193,6 +193,7 @@ class Facts:
         point = self.twice
         return {
             "audit": str(self.audit),
+            "unit": self.unit,
             "rows": self.rows,
             "reused": self.reused,
             "hit_ratio": round(self.hit_ratio, 6),

@@ -100,8 +100,8 @@ def _context(facts: Facts) -> dict[str, Any]:
         "cards": cards(facts),
         "kinds": kinds(facts),
         "most_cards": _OPEN_CARDS,
-        "reuse": plots.reuse_over_time(summary),
-        "load": plots.load_over_time(summary),
+        "reuse": plots.reuse_over_time(summary, facts.unit),
+        "load": plots.load_over_time(summary, facts.unit),
         "columns": _columns(facts),
         "regions": list(zip(summary.regions.labels(), facts.regions, strict=True)),
         "diagram": diagram(facts.model, facts.of_model) if facts.model else None,
@@ -117,7 +117,7 @@ def _columns(facts: Facts) -> plots.Plot:
     times = [facts.own_seconds(region) for region in facts.regions]
     rest = (facts.model_seconds or 0.0) - facts.uncached_seconds
     hits = [region.hit_ratio for region in facts.regions]
-    return plots.hits_against_time(facts.summary.regions.labels(), times, hits, max(rest, 0.0))
+    return plots.hits_against_time(facts.summary.regions.labels(), times, hits, max(rest, 0.0), facts.unit)
 
 
 def _budget_plot(facts: Facts) -> plots.Plot | None:
@@ -125,7 +125,7 @@ def _budget_plot(facts: Facts) -> plots.Plot | None:
         return None
     recorded = facts.summary.budget
     measured = (recorded, facts.hit_ratio) if recorded else None
-    return plots.reuse_by_budget(facts.curve, facts.budget, measured)
+    return plots.reuse_by_budget(facts.curve, facts.budget, measured, facts.unit)
 
 
 def _bars(counts: Sequence[tuple[str, int]]) -> list[tuple[str, int, float]]:

@@ -80,11 +80,11 @@ _SHARES = [Tick(at, percent(at / 100)) for at in (0, 50, 100)]
 _STACK = ((REUSED_ROWS, "reused"), (COMPUTED_ROWS, "computed"), (BYPASSED_ROWS, "bypassed"))
 
 
-def reuse_over_time(summary: Summary) -> Plot:
-    """Shares of the rows that were reused, computed and bypassed."""
+def reuse_over_time(summary: Summary, unit: str) -> Plot:
+    """Shares of the rows that were reused, computed and bypassed. `unit`: what they are called, here and below."""
     sums = summary.timeline.sums()
     shares = _shares(sums)
-    text = f"Share of rows reused per {duration(summary.timeline.width)}."
+    text = f"Share of {unit} reused per {duration(summary.timeline.width)}."
     plot = Plot("reuse", "Reuse over time", text, x=_time_ticks(summary), y=_SHARES)
     plot.shapes += share_steps(sums)
     plot.legend += [(shape.look, shape.look) for shape in plot.shapes]
@@ -92,7 +92,7 @@ def reuse_over_time(summary: Summary) -> Plot:
     plot.shapes += _marks(summary)
     if any(shape.look == "mark" for shape in plot.shapes):
         plot.legend.append(("mark", "an event, listed below"))
-    plot.head = ("from (UTC)", "rows", "reused", "time saved")
+    plot.head = ("from (UTC)", unit, "reused", "time saved")
     for offset, row in _thinned(summary):
         rows = row[:3].sum()
         share = percent(row[REUSED_ROWS] / rows) if rows else "–"
@@ -113,17 +113,20 @@ def _shares(sums: Floats) -> Floats:
     return shares
 
 
-def load_over_time(summary: Summary) -> Plot:
+def load_over_time(summary: Summary, unit: str) -> Plot:
     """Rows per second."""
     rates = summary.timeline.sums()[:, :3].sum(axis=1) / summary.timeline.width
     most = float(rates.max(initial=0.0)) or 1.0
-    text = f"Rows per second; the most are {count(most)}."
-    plot = Plot("load", "Rows per second", text, x=_time_ticks(summary), y=[Tick(0, "0"), Tick(100, _short(most))])
+    what = f"{unit.capitalize()} per second"
+    text = f"{what}; the most are {count(most)}."
+    plot = Plot("load", what, text, x=_time_ticks(summary), y=[Tick(0, "0"), Tick(100, _short(most))])
     plot.shapes.append(Shape(_steps(np.zeros(len(rates)), rates / most), "load"))
     return plot
 
 
-def hits_against_time(labels: Sequence[str], times: Sequence[float], hits: Sequence[float], rest: float) -> Plot:
+def hits_against_time(
+    labels: Sequence[str], times: Sequence[float], hits: Sequence[float], rest: float, unit: str
+) -> Plot:
     """A column per region, as wide as its share of the time and as high as its hit ratio.
 
     Args:
@@ -131,6 +134,7 @@ def hits_against_time(labels: Sequence[str], times: Sequence[float], hits: Seque
         times: What each would take without a cache, in seconds.
         hits: Their hit ratios.
         rest: What the rest of the model takes, in seconds.
+        unit: What is counted.
     """
     total = (sum(times) + rest) or 1.0
     plot = Plot("regions-plot", "Hit ratio against share of time", "", y=_SHARES)
@@ -138,7 +142,7 @@ def hits_against_time(labels: Sequence[str], times: Sequence[float], hits: Seque
     columns = sorted(zip(labels, times, hits, strict=True), key=lambda column: -column[1])
     for label, time, hit in columns:
         width = time / total * SIDE
-        text = f"{label}: {percent(hit)} of rows reused, {percent(time / total)} of the time"
+        text = f"{label}: {percent(hit)} of {unit} reused, {percent(time / total)} of the time"
         plot.shapes.append(Shape(_rectangle(left, 0, width, SIDE), "computed column", text))
         plot.shapes.append(Shape(_rectangle(left, 0, width, hit * SIDE), "reused column", text))
         if width >= _LABELLED:
@@ -154,13 +158,14 @@ def hits_against_time(labels: Sequence[str], times: Sequence[float], hits: Seque
     return plot
 
 
-def reuse_by_budget(curve: Curve, marked: int | None, measured: tuple[int, float] | None) -> Plot:
+def reuse_by_budget(curve: Curve, marked: int | None, measured: tuple[int, float] | None, unit: str) -> Plot:
     """What a store of other sizes would reuse.
 
     Args:
         curve: The curve.
         marked: The budget that is marked.
         measured: Budget and hit ratio of the log.
+        unit: What is counted.
     """
     low, high = curve.points[0].budget, curve.points[-1].budget
 
@@ -187,11 +192,11 @@ def reuse_by_budget(curve: Curve, marked: int | None, measured: tuple[int, float
         plot.shapes.append(Shape(_rectangle(max(at - 20, 0), 0, 40, SIDE), "hover", text))
         error = f"± {point.error * 100:.1f}" if curve.rate < 1 else "–"
         plot.rows.append((size(point.budget), percent(point.reuse), error, percent(point.time)))
-    plot.head = ("budget", "rows reused", "standard error, points", "time saved, before overheads")
+    plot.head = ("budget", f"{unit} reused", "standard error, points", "time saved, before overheads")
     middle = min(curve.points, key=lambda point: abs(across(point.budget) - SIDE / 2))
     ends = curve.points[0], curve.points[-1]
     plot.x = [Tick(across(p.budget) / 10, size(p.budget)) for p in (ends[0], middle, ends[1])]
-    plot.description = " ".join(f"{size(p.budget)} would reuse {percent(p.reuse)} of the rows." for p in ends)
+    plot.description = " ".join(f"{size(p.budget)} would reuse {percent(p.reuse)} of the {unit}." for p in ends)
     return plot
 
 

@@ -22,6 +22,7 @@ class RegionSums:
         id: Its name.
         fingerprint: Hex; empty if no line describes it.
         granularity: ``row``, ``prefix`` or ``tensor``.
+        ends: Of prefixes, whether a call goes on only where an earlier one ended.
         outcomes: Rows by outcome of their lookup.
         results: Computed rows by what became of them.
         evicted: Entries by why they are gone.
@@ -39,6 +40,7 @@ class RegionSums:
     id: str
     fingerprint: str = ""
     granularity: str = ""
+    ends: bool = False
     outcomes: Counter[str] = field(default_factory=Counter)
     results: Counter[str] = field(default_factory=Counter)
     evicted: Counter[str] = field(default_factory=Counter)

@@ -23,8 +23,8 @@ from actcache.audit.log import (
 )
 from actcache.audit.outcomes import BYPASSED, FETCHED, HIT, REUSED
 from actcache.errors import InvalidOption
-from actcache.report.curve import KeySample
 from actcache.report.frequent import FrequentKeys
+from actcache.report.key_sample import KeySample
 from actcache.report.regions import Regions
 from actcache.report.rows import Floats, Ints, Rows, column
 from actcache.report.timeline import Timeline
@@ -209,7 +209,11 @@ class _Reader:
         for index in np.unique(region_of_row[rows.keyed]):
             wanted = rows.keyed & (region_of_row == index)
             summary.frequent.setdefault(int(index), FrequentKeys()).add(rows.key[wanted])
-        summary.sample.add(rows, region_of_row, _entry_sizes(lookups, self.stores)[rows.line])
+        for lookup, index in zip(lookups, region, strict=True):
+            summary.regions[int(index)].ends |= lookup.ends
+        length = np.array([lookup.length for lookup in lookups], np.int64)
+        sizes = _entry_sizes(lookups, self.stores)
+        summary.sample.add(rows, region_of_row, sizes[rows.line], length[rows.line])
 
 
 def _control(summary: Summary, event: ControlLine) -> None:
@@ -266,13 +270,15 @@ def _count_timeline(summary: Summary, lookups: Sequence[LookupLine], rows: Rows,
 def _entry_sizes(lookups: Sequence[LookupLine], stores: Sequence[StoreLine]) -> Floats:
     """Return the mean bytes of each lookup's entries, found or stored afterwards; 0: unknown.
 
+    Of prefixes, what is copied out is less than entries hold.
+
     The store line follows its lookup soon: it is found among the same events but for a few lookups.
     """
     sizes = {(s.call, s.region): s.bytes / s.stored for s in stores if s.stored}
     found = np.zeros(len(lookups))
     for place, lookup in enumerate(lookups):
         fetched = sum(map(lookup.outcomes.count, FETCHED))
-        if fetched and lookup.bytes:
+        if fetched and lookup.bytes and not lookup.length:
             found[place] = lookup.bytes / fetched
         else:
             found[place] = sizes.get((lookup.call, lookup.region), 0.0)

@@ -36,7 +36,7 @@ def judge(facts: Facts) -> Verdict:
     """Return the verdict on an audit log."""
     different = sum(region.results["x"] for region in facts.regions)
     if different:
-        found = f"Verification found {several(different, 'row')} different from what was stored"
+        found = f"Verification found {several(different, facts.unit[:-1])} different from what was stored"
         return Verdict("wrong", "Check the results first.", f"{found}. {_reuse(facts)}")
     if not facts.looked_up:
         passed = f"All {count(facts.rows)} {facts.unit} passed by the cache" if facts.rows else "Nothing was looked up"

@@ -19,10 +19,12 @@ import onnxruntime as ort
 
 from actcache.model.feed_file import arrays_of, read_feed
 from actcache.model.model_inputs import model_inputs
-from actcache.passes.choice.trace_keys import Hashes, Place, TraceKeys
+from actcache.passes.choice.chained_keys import Hashes
+from actcache.passes.choice.trace_keys import Place, TraceKeys
 from actcache.passes.costs.time_model import FewRows
 from actcache.passes.cuts import TensorShape
 from actcache.passes.cuts.feeds import Feed
+from actcache.passes.cuts.prefix import is_open_mask
 from actcache.passes.rewrite.upstream import upstream_model
 from actcache.runs.measure_model import measure_one_row
 from actcache.runs.requests import HashTrace
@@ -48,7 +50,7 @@ def hash_trace(request: HashTrace, directory: Path) -> list[FewRows]:
 
 def _upstream(request: HashTrace, proto: onnx.ModelProto, directory: Path) -> ort.InferenceSession | None:
     """Load the part of the model that computes the places which are no inputs; None: there are none."""
-    names = {name for name, _ in request.places} - {value.name for value in proto.graph.input}
+    names = {place.tensor for place in request.places} - {value.name for value in proto.graph.input}
     if not names:
         return None
     path = directory / "upstream.onnx"
@@ -63,34 +65,43 @@ def _hashed(
     names = [value.name for value in upstream.get_outputs()] if upstream else []
     taken = {value.name for value in upstream.get_inputs()} if upstream else set()
     hashes: dict[Place, list[Hashes]] = {place: [] for place in places}
-    shapes: dict[str, list[TensorShape]] = {name: [] for name, _ in places}
+    shapes: dict[str, list[TensorShape]] = {place.tensor: [] for place in places}
+    masks: dict[Place, list[bool]] = {place: [] for place in places if place.positions is not None}
     clock = _Clock(session)
     for feed in calls:
         clock.time(feed)
         values: dict[str, Any] = dict(feed)
         if upstream:
             values |= zip(names, upstream.run(names, {n: a for n, a in feed.items() if n in taken}), strict=True)
-        for (name, axis), found in hashes.items():
-            found.append(hash_rows(values.get(name), axis))
+        for place, found in hashes.items():
+            found.append(hash_units(values.get(place.tensor), place))
         for name, seen in shapes.items():
             seen.append(TensorShape.of(values.get(name)))
-    return TraceKeys(np.asarray(clock.seconds()), hashes, shapes)
+        for place, told in masks.items():
+            told.append(_is_mask(values.get(place.tensor), place.positions or 0))
+    return TraceKeys(np.asarray(clock.seconds()), hashes, shapes, masks)
 
 
-def hash_rows(value: Any, axis: int | None) -> Hashes:
-    """Return a hash of every row of an array, or one of all of it; type and shape count.
+def hash_units(value: Any, place: Place) -> Hashes:
+    """Return a hash of every row or position of an array, row by row, or one of all of it; type and shape count.
 
     What is no array, or has no such axis, is one value; an input that was left out is one too.
     """
-    if not isinstance(value, np.ndarray) or axis is None or axis >= value.ndim:
+    axes = [axis for axis in (place.rows, place.positions) if axis is not None]
+    if not isinstance(value, np.ndarray) or not axes or max(axes) >= value.ndim:
         return np.array([_hash(value)], np.uint64)
-    rows = np.moveaxis(value, axis, 0)
-    return np.array([_hash(row) for row in rows], np.uint64)
+    units = np.moveaxis(value, axes, range(len(axes)))
+    numbers = np.ndindex(*units.shape[: len(axes)])
+    return np.array([_hash(units[number]) for number in numbers], np.uint64)
+
+
+def _is_mask(value: Any, axis: int) -> bool:
+    return isinstance(value, np.ndarray) and axis < value.ndim and is_open_mask(value, axis)
 
 
 def _hash(value: Any) -> int:
     state = hashlib.blake2b(digest_size=8)
-    if isinstance(value, np.ndarray):
+    if isinstance(value, (np.ndarray, np.generic)):
         state.update(f"{value.dtype.str} {value.shape} ".encode())
         text = value.dtype.kind == "O"
         state.update(repr(value.tolist()).encode() if text else np.ascontiguousarray(value).tobytes())

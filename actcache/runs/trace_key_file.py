@@ -23,6 +23,8 @@ def save_keys(path: Path, keys: TraceKeys) -> None:
         arrays[f"sizes{number}"] = np.array([size for shape in shapes for size in shape.sizes], np.int64)
         arrays[f"ranks{number}"] = np.array([len(shape.sizes) for shape in shapes])
         arrays[f"dtypes{number}"] = np.array([shape.dtype for shape in shapes])
+    for number, masks in enumerate(keys.masks.values()):
+        arrays[f"masks{number}"] = np.array(masks, np.bool_)
     np.savez(path, allow_pickle=False, **arrays)
 
 
@@ -39,9 +41,11 @@ def load_keys(path: Path, places: Sequence[Place]) -> TraceKeys:
                     _split(arrays[f"sizes{number}"], arrays[f"ranks{number}"]), arrays[f"dtypes{number}"], strict=True
                 )
             ]
-            for number, name in enumerate(dict.fromkeys(name for name, _ in places))
+            for number, name in enumerate(dict.fromkeys(place.tensor for place in places))
         }
-        return TraceKeys(arrays["seconds"], hashes, shapes)
+        sequences = [place for place in places if place.positions is not None]
+        masks = {place: arrays[f"masks{number}"].tolist() for number, place in enumerate(sequences)}
+        return TraceKeys(arrays["seconds"], hashes, shapes, masks)
 
 
 def _split(values: npt.NDArray[Any], counts: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:

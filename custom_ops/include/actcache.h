@@ -221,6 +221,28 @@ ACTCACHE_EXPORT int actcache_simulate(struct actcache_simulation* simulation, si
                                       const uint64_t* bytes, const uint64_t* saving_ns,
                                       uint8_t* hits);
 
+/* One call of a region of prefixes: `rows` rows of a batch of `length` positions each. `keys` are
+ * those of all positions, row by row; each stands for its position and all before it in its row. If
+ * any position is computed, `min_suffix` are, or all. `bytes` are those of an entry, `end_bytes`
+ * what the entry of a call's last position holds beside (0: nothing), which a call that is found as
+ * a whole has to have if `hands_ends_on`. `saving_ns` is what a hit on a position saves. */
+struct actcache_simulated_chains {
+  uint32_t region;
+  size_t rows;
+  size_t length;
+  size_t min_suffix;
+  const uint64_t* keys;
+  uint64_t bytes;
+  uint64_t end_bytes;
+  uint64_t saving_ns;
+  int hands_ends_on;
+};
+
+/* Plays such a call: looks its positions up, and offers those to the store that it would compute.
+ * Returns how many of each row it would have found and used, or -1 if memory ran out. */
+ACTCACHE_EXPORT int64_t actcache_simulate_chains(struct actcache_simulation* simulation,
+                                                 const struct actcache_simulated_chains* call);
+
 /* Reads a number of bytes as the knobs take it, "512MiB" say, or "10%" of `whole`. Returns -1 if
  * `text` is none, or too large. */
 ACTCACHE_EXPORT int64_t actcache_parse_bytes(const char* text, uint64_t whole);

@@ -104,6 +104,21 @@ TEST_F(JsonLinesTest, ALookupTellsOfEachRow) {
             "\"lookup_ns\":2,\"wait_ns\":3,\"copy_ns\":4,\"saved_ns\":5}");
 }
 
+TEST_F(JsonLinesTest, ALookupOfPrefixesTellsHowLongItsRowsAre) {
+  LookupRecord record = Lookup();
+  record.rows = 4;
+  record.length = 2;
+  record.passed = true;
+  Add(record);
+  record.ends = true;
+  Add(record);
+  const auto lines = Take();
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_NE(lines[1].find(R"("rows":4,"length":2,"outcomes":"bbbb")"), std::string::npos);
+  EXPECT_NE(lines[2].find(R"("rows":4,"length":2,"ends":true,"outcomes":"bbbb")"),
+            std::string::npos);
+}
+
 TEST_F(JsonLinesTest, ALookupTellsWhatTiersHad) {
   LookupRecord record = Lookup();
   record.rows = 1;

@@ -17,6 +17,7 @@ from actcache.passes.choice.choose_traced import MIN_CONE_SHARE, Considered, Tra
 from actcache.passes.choice.prediction import Predictor
 from actcache.passes.choice.search import Cone, Search
 from actcache.passes.choice.trace_keys import Place
+from actcache.passes.choice.traced_prefix import judge
 from actcache.passes.costs.cost import Costs
 from actcache.passes.graph.cones import cones
 from actcache.passes.graph.constant_values import ReadTensor
@@ -96,13 +97,15 @@ def choose(
         found = choose_prefix(
             view, costs, impure, budget=budget, name=name, everything=everything, read=read, beside=beside
         )
-        _add_prefix(choice, found, min_saving, asked=granularity == "prefix", traced=predictor is not None)
+        _add_prefix(choice, found, min_saving, predictor, asked=granularity == "prefix")
     return choice
 
 
-def _add_prefix(choice: Choice, found: PrefixChoice, min_saving: float | None, *, asked: bool, traced: bool) -> None:
-    """Add a region of prefixes to the plans: as the first where callers go on from positions, else only if it is
-    `asked` for. Where calls were recorded (`traced`), what they are predicted to reuse comes first.
+def _add_prefix(
+    choice: Choice, found: PrefixChoice, min_saving: float | None, predictor: Predictor | None, *, asked: bool
+) -> None:
+    """Add a region of prefixes to the plans, if callers go on from positions, or if it is `asked` for: as the first.
+    Where calls were recorded, they decide whether it is worth it, and whether it comes first.
     """
     candidate = found.candidate
     problem = None if candidate is None else worth(candidate, min_saving)
@@ -111,9 +114,17 @@ def _add_prefix(choice: Choice, found: PrefixChoice, min_saving: float | None, *
     if candidate is None or problem is not None or not (asked or found.steps):
         return
     choice.causal += found.reasons
-    beside = [c for c in (choice.plans[0] if choice.plans else ()) if c.region.nodes.isdisjoint(candidate.region.nodes)]
-    choice.plans.insert(len(choice.plans) if traced else 0, (*beside, candidate))
-    choice.considered.append(Considered(candidate, None, None, "chosen"))
+    others = choice.plans[0] if choice.plans else ()
+    beside = [c for c in others if c.region.nodes.isdisjoint(candidate.region.nodes)]
+    traced = judge(candidate, beside, others, predictor) if predictor is not None else None
+    if traced is not None and traced.refusal is not None and min_saving is None:
+        choice.refusals.append(traced.refusal)
+        choice.considered.append(traced.considered)
+        return
+    first = predictor is None if traced is None else traced.first
+    choice.plans.insert(0 if first else len(choice.plans), (*beside, candidate))
+    prediction = (traced.considered.use, traced.considered.ratio) if traced is not None else (None, None)
+    choice.considered.append(Considered(candidate, *prediction, "chosen"))
 
 
 def _by_rows_or_calls(
@@ -201,6 +212,23 @@ def wanted_places(view: GraphView, costs: Costs, pure_ops: Collection[str] = ())
     """Return the places where recorded calls have to be hashed, so that regions can be chosen by what repeats there."""
     search = Search(view, costs, impure_nodes(view, pure_ops), everything=False)
     return {place for cone, _ in _named_cones(view, costs, "", MIN_CONE_SHARE) for place in search.places(cone)}
+
+
+def sequences(
+    view: GraphView, costs: Costs, *, budget: int, pure_ops: Collection[str] = (), read: ReadTensor | None = None
+) -> list[Candidate]:
+    """Return the regions of prefixes that :func:`choose` may come to; arguments as there."""
+    impure = impure_nodes(view, pure_ops)
+
+    def found(beside: Plan) -> Candidate | None:
+        return choose_prefix(view, costs, impure, budget=budget, name="", read=read, beside=beside).candidate
+
+    alone = found(())
+    if alone is None or set(alone.cone) <= alone.region.positions.keys() | alone.region.pasts.keys():
+        return [] if alone is None else [alone]
+    plans = _by_rows_or_calls(view, costs, impure, "auto", None, "", None, None).plans
+    with_others = found(plans[0]) if plans else None
+    return [alone] if with_others is None else [alone, with_others]
 
 
 def likely_batches(view: GraphView, costs: Costs) -> list[dict[str, int]]:

@@ -16,7 +16,7 @@ from actcache.passes.choice.candidate import Candidate
 from actcache.passes.choice.prediction import Prediction, Predictor, RegionUse
 from actcache.passes.choice.region_starts import Start
 from actcache.passes.choice.search import SHARE_PER_BYTE, Cone, Search
-from actcache.passes.choice.trace_keys import places
+from actcache.passes.choice.trace_keys import Place
 from actcache.passes.refusal import Refusal
 
 #: Prices of a byte that candidates are cut at.
@@ -113,12 +113,13 @@ class TracedChoice:
     def _merges(self, start: Start, cone: Cone) -> bool:
         """Whether the tensors at a start take fewer different values than the inputs that they come from."""
         trace = self.predictor.trace
-        given = [(name, None) for name in sorted(start.given)]
-        inputs = [(name, None) for name in sorted(cone)]
+        given = [Place(name) for name in sorted(start.given)]
+        inputs = [Place(name) for name in sorted(cone)]
         if trace.holds(given) and trace.distinct(given) < trace.distinct(inputs):
             return True
-        rows = sorted({place for place in trace.hashes if place[0] in start.given and place[1] is not None})
-        batch = sorted({place for place in trace.hashes if place[0] in cone and place[1] is not None})
+        by_rows = {place for place in trace.hashes if place.rows is not None and place.positions is None}
+        rows = sorted(place for place in by_rows if place.tensor in start.given)
+        batch = sorted(place for place in by_rows if place.tensor in cone)
         return bool(rows and batch) and trace.distinct(rows) < trace.distinct(batch)
 
     def _add_best(self, candidates: Sequence[Candidate]) -> bool:
@@ -183,7 +184,7 @@ def _handicap(candidate: Candidate) -> float:
 def _refused(candidate: Candidate, reuse: float, before: float, after: float) -> Refusal:
     what = "rows" if candidate.region.granularity == "row" else "calls"
     if reuse == 0:
-        where = ", ".join(name for name, _ in places(candidate.region))
+        where = ", ".join(candidate.region.frontier)
         reason = f"in the trace nothing repeats at {where}: every one of its {what} is different"
         return Refusal("never-repeats", reason, candidate.region.id)
     reason = (

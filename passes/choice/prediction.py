@@ -6,21 +6,25 @@ A call takes its own time less, for every region, the region's share of it times
 
 for the m of its n rows that were neither held nor equal to another of the same call. A region inside another is looked
 up for the rows that the outer one misses. What is held comes from :class:`StoreSimulation`.
+
+Of a region of prefixes, m of the n positions of a row are behind what all rows of the call have in the store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from actcache.passes.choice.candidate import LOOKUP_SECONDS, Candidate
+from actcache.passes.choice.chained_keys import Hashes
 from actcache.passes.choice.store_simulation import StoreSimulation
-from actcache.passes.choice.trace_keys import Hashes, Place, TraceKeys, places
+from actcache.passes.choice.trace_keys import Place, TraceKeys, places
+from actcache.passes.costs.cost import Costs
 from actcache.passes.costs.time_model import TimeModel
-from actcache.passes.cuts import Cut
+from actcache.passes.cuts import Cut, PrefixCut
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,8 @@ class RegionUse:
     """What one region of a plan would have done.
 
     Attributes:
-        lookups: Rows looked up (calls, for granularity ``tensor``).
-        computed: Rows that had to be computed.
+        lookups: Rows looked up (calls, for granularity ``tensor``; positions of all rows, for ``prefix``).
+        computed: Those that had to be computed.
         within: Rows equal to another one of the same call.
     """
 
@@ -39,7 +43,7 @@ class RegionUse:
 
     @property
     def reuse(self) -> float:
-        """Share of the rows looked up that did not have to be computed."""
+        """Share of what was looked up that did not have to be computed."""
         return 1 - self.computed / self.lookups if self.lookups else 0.0
 
 
@@ -70,8 +74,10 @@ class Predictor:
         self._keys: dict[tuple[tuple[Place, ...], Cut], list[Hashes]] = {}
 
     def can_predict(self, candidate: Candidate) -> bool:
-        """Whether hashes were taken at the candidate's frontier."""
-        return self.trace.holds(places(candidate.region))
+        """Whether hashes were taken at the candidate's frontier, and its entries are of rows, calls or positions."""
+        cut = candidate.region.cut
+        single = not isinstance(cut, PrefixCut) or cut.block == 1
+        return single and self.trace.holds(places(candidate.region))
 
     def predict(self, plan: Sequence[Candidate]) -> Prediction:
         """Play the recorded calls through a plan, from an empty store.
@@ -92,7 +98,7 @@ class Predictor:
         return Prediction(float(total / max(self.trace.total, 1e-12)), tuple(part.use() for part in parts))
 
     def keys(self, candidate: Candidate) -> list[Hashes]:
-        """Return the keys of a candidate's frontier in every call."""
+        """Return the keys of a candidate's frontier in every call; see :meth:`TraceKeys.keys`."""
         wanted, cut = places(candidate.region), candidate.region.cut
         if (wanted, cut) not in self._keys:
             self._keys[wanted, cut] = self.trace.keys(wanted, cut)
@@ -110,16 +116,19 @@ class _Part:
         self.outer = min(around, key=lambda i: len(plan[i].region.nodes), default=None)
         self.keys = predictor.keys(candidate)
         times = predictor.times
-        self.fixed, self.slope = times.line(own, candidate.row_axes, candidate.rows)
-        everything = range(len(times.costs.seconds))
-        self.all_fixed, self.all_slope = times.line(everything, candidate.row_axes, candidate.rows)
+        axes, self.sample_units = _units(candidate, times.costs)
+        self.fixed, self.slope = times.line(own, axes, self.sample_units)
+        self.all_fixed, self.all_slope = times.line(range(len(times.costs.seconds)), axes, self.sample_units)
+        self.mean_end = sum(candidate.kept_bytes.get(end, 0.0) for end in candidate.region.ends)
         self.lookups = self.computed = self.within = 0
         self.missed: npt.NDArray[np.bool_] = np.zeros(0, bool)
         self.saved = self.overhead = 0.0
 
     def look_up(self, call: int, store: StoreSimulation, parts: Sequence[_Part]) -> bool:
-        """Look the call's rows up; return whether there was anything to do."""
+        """Look the call up; return whether there was anything to do."""
         keys = self.keys[call]
+        if isinstance(self.candidate.region.cut, PrefixCut):
+            return self._look_up_chains(keys, self.candidate.region.cut, store)
         rows = len(keys)
         wanted = self._wanted(rows, parts)
         self.missed = np.zeros(rows, bool)
@@ -139,6 +148,27 @@ class _Part:
         self.saved = self._share(count) * (1 - self._relative(left, count))
         self.overhead = LOOKUP_SECONDS + int(wanted.sum()) * self.candidate.entry_overhead
         return bool(wanted.any())
+
+    def _look_up_chains(self, keys: Hashes, cut: PrefixCut, store: StoreSimulation) -> bool:
+        """Look the positions of a call up, [rows, positions]. No region is inside one of prefixes."""
+        self.saved = 0.0
+        if keys.size == 0:
+            return False
+        candidate, (rows, length) = self.candidate, keys.shape
+        used = store.touch_chains(
+            keys,
+            candidate.entry_bytes - self.mean_end,
+            candidate.saving,
+            self.index,
+            min_suffix=cut.min_suffix,
+            end_size=max(self.mean_end * self.sample_units, 1) if cut.ends else 0,
+            hands_ends_on=cut.ends_handed_on,
+        )
+        self.lookups += keys.size
+        self.computed += rows * (length - used)
+        self.saved = self._share(length) * (1 - self._relative(length - used, length))
+        self.overhead = LOOKUP_SECONDS + keys.size * candidate.entry_overhead
+        return True
 
     def _wanted(self, rows: int, parts: Sequence[_Part]) -> npt.NDArray[np.bool_]:
         """The rows that are looked up: those that the region around this one has missed."""
@@ -160,3 +190,14 @@ class _Part:
 
     def use(self) -> RegionUse:
         return RegionUse(self.lookups, self.computed, self.within)
+
+
+def _units(candidate: Candidate, costs: Costs) -> tuple[Mapping[str, int], int]:
+    """Return what a call grows by, as graph inputs with their axes, and how many there are in the sample: rows, or the
+    positions of each row.
+    """
+    region = candidate.region
+    if not isinstance(region.cut, PrefixCut):
+        return candidate.row_axes, candidate.rows
+    sizes = [costs.shapes[name][axis] for name, axis in region.positions.items() if name in costs.shapes]
+    return region.positions, max([1, *sizes])

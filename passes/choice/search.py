@@ -133,16 +133,18 @@ class Search:
 
     def places(self, cone: Cone) -> set[Place]:
         """Return the places where regions of a cone may read: those that a recording needs hashes of."""
-        found: set[Place] = {(name, None) for name in cone}
+        found = {Place(name) for name in cone}
         hypotheses = row_hypotheses(self.view, cone)
-        found |= {(name, axis) for hypothesis in hypotheses for name, axis in hypothesis.items()}
+        found |= {Place(name, axis) for hypothesis in hypotheses for name, axis in hypothesis.items()}
         given = {name for start in self.cheap_starts(cone) for name in start.given}
         if self._row_barriers and cone == frozenset(self.view.inputs):
             behind = behind_impure(self.view, self._row_barriers).given
-            found |= {(name, axis) for name in behind for axis in ((None, 0) if self.view.shape(name) else (None,))}
+            found |= {
+                Place(name, axis) for name in behind for axis in ((None, 0) if self.view.shape(name) else (None,))
+            }
         for name in given:
             axes = {self._proof(hypothesis).row_axis(name) for hypothesis in hypotheses}
-            found |= {(name, axis) for axis in (*axes, None)}
+            found |= {Place(name, axis) for axis in (*axes, None)}
         return found
 
     def _rows(

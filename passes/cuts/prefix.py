@@ -16,6 +16,7 @@ from itertools import chain, islice
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 from actcache.passes.causal import CausalProof
@@ -176,8 +177,7 @@ class PrefixCut(Cut):
     def closed_mask(self, frontier: Sequence[object]) -> int | None:
         """Return the number of a frontier tensor that has to be a mask of 0 and 1 and is none; None: all are."""
         for number in self.binary:
-            mask = np.moveaxis(np.asarray(frontier[number]), self.frontier_positions[number] or 0, 0)
-            if not (((mask == 0) | (mask == 1)).all() and (mask[:1] == 1).all()):
+            if not is_open_mask(np.asarray(frontier[number]), self.frontier_positions[number] or 0):
                 return number
         return None
 
@@ -204,6 +204,12 @@ class PrefixCut(Cut):
             return Units(0, OneUnit.TOO_MANY, text)
         breach = broken_rule(self.sizes, frontier, names)
         return Units(rows * (positions // self.block)) if breach is None else Units(0, breach.why, breach.text)
+
+
+def is_open_mask(array: npt.NDArray[Any], axis: int) -> bool:
+    """Whether all elements are 0 or 1, and those at the first position along an axis are 1."""
+    mask = np.moveaxis(array, axis, 0)
+    return bool(((mask == 0) | (mask == 1)).all() and (mask[:1] == 1).all())
 
 
 def _per_tensor(sizes: Sequence[int | None], ranks: Sequence[int]) -> tuple[tuple[int | None, ...], ...]:

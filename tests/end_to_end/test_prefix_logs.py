@@ -44,11 +44,13 @@ def test_a_replay_decides_the_same_and_gives_the_same(logged: tuple[Sequences, P
     assert answer["same"] and answer["outputs"]["bit_exact"], answer
 
 
-def test_a_report_says_what_it_does_not_simulate(logged: tuple[Sequences, Path]) -> None:
+def test_a_report_simulates_other_budgets_and_counts_positions(logged: tuple[Sequences, Path]) -> None:
     _, folder = logged
     facts = write_report(folder / "audit.jsonl", folder / "report.html")
-    assert facts.curve is None
-    assert "Not simulated for regions of prefixes yet." in (folder / "report.html").read_text()
+    assert facts.curve is not None
+    assert facts.curve.points[-1].reuse == pytest.approx(facts.hit_ratio, abs=1e-9)
+    page = (folder / "report.html").read_text()
+    assert "Positions per second" in page and "of the positions" in page and "of the rows" not in page
 
 
 def test_two_inputs_are_explained(logged: tuple[Sequences, Path]) -> None:

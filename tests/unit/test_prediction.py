@@ -8,10 +8,11 @@ from costs import costs_of
 from graphs import TOWERS, view
 
 from actcache.passes.choice.candidate import Candidate
+from actcache.passes.choice.chained_keys import Hashes
 from actcache.passes.choice.choose import choose, wanted_places
 from actcache.passes.choice.prediction import Predictor
 from actcache.passes.choice.store_simulation import ENTRY_OVERHEAD, StoreSimulation
-from actcache.passes.choice.trace_keys import Hashes, Place, TraceKeys
+from actcache.passes.choice.trace_keys import Place, TraceKeys
 from actcache.passes.costs.cost import Costs
 from actcache.passes.costs.time_model import FewRows, TimeModel
 from actcache.passes.cuts import RowCut, TensorShape
@@ -25,8 +26,8 @@ def recording(keys: Keys, seconds: float = 1.0) -> TraceKeys:
     """Per tensor and call one number per row; the whole tensor's hash follows from them."""
     hashes: dict[Place, list[Hashes]] = {}
     for name, calls in keys.items():
-        hashes[name, 0] = [np.array(rows, np.uint64) for rows in calls]
-        hashes[name, None] = [np.array([hash(tuple(rows)) & (2**63 - 1)], np.uint64) for rows in calls]
+        hashes[Place(name, 0)] = [np.array(rows, np.uint64) for rows in calls]
+        hashes[Place(name)] = [np.array([hash(tuple(rows)) & (2**63 - 1)], np.uint64) for rows in calls]
     count = len(next(iter(keys.values())))
     shapes = {name: [TensorShape((len(rows), 1)) for rows in calls] for name, calls in keys.items()}
     return TraceKeys(np.full(count, seconds), hashes, shapes)
@@ -81,25 +82,25 @@ def test_a_simulated_store_needs_no_memory_for_values() -> None:
 
 def test_keys_join_the_places_of_a_frontier() -> None:
     made = recording({"a": [[1, 2], [1, 3]], "b": [[7, 7], [7, 8]]})
-    both = [("a", 0), ("b", 0)]
+    both = [Place("a", 0), Place("b", 0)]
     first, second = made.keys(both)
     assert first[0] == second[0] and len({*first.tolist(), *second.tolist()}) == 3
-    assert made.distinct(both) == 3 and made.distinct([("a", None)]) == 2
-    assert not made.holds([("c", 0)])
+    assert made.distinct(both) == 3 and made.distinct([Place("a")]) == 2
+    assert not made.holds([Place("c", 0)])
 
 
 def test_a_call_whose_sizes_do_not_fit_the_proof_is_one_key() -> None:
     made = recording({"a": [[1, 2], [1, 2], [2, 1]]})
     rule = SizeRule((0, 0), 1, ((0, 1),))  # as many rows as axis 1 is long, and one more
     for cut, counts in ((RowCut((0,), (0,), sizes=(rule,)), [2, 2, 2]), (RowCut((0,), (0,), ranks=(3,)), [1, 1, 1])):
-        assert [len(keys) for keys in made.keys([("a", 0)], cut)] == counts
-    first, same, swapped = made.keys([("a", 0)], RowCut((0,), (0,), ranks=(3,)))
+        assert [len(keys) for keys in made.keys([Place("a", 0)], cut)] == counts
+    first, same, swapped = made.keys([Place("a", 0)], RowCut((0,), (0,), ranks=(3,)))
     assert first == same != swapped
 
 
 def test_row_tensors_that_disagree_make_one_key_of_the_call() -> None:
     made = recording({"a": [[1, 2]], "b": [[1, 2, 3]]})
-    assert len(made.keys([("a", 0), ("b", 0)])[0]) == 1
+    assert len(made.keys([Place("a", 0), Place("b", 0)])[0]) == 1
 
 
 def test_times_are_lines_through_two_measurements() -> None:
@@ -185,7 +186,7 @@ SLICED = """g (float[N, 8] x) => (float[N, 2] y)
 def test_a_region_begins_where_different_inputs_become_equal() -> None:
     graph = view(SLICED)
     costs = Costs((1e-6, 1e-3, 1e-3, 1e-3), 3.001e-3, costs_of(graph).shapes, measured=True)
-    assert ("s", 0) in wanted_places(graph, costs)
+    assert Place("s", 0) in wanted_places(graph, costs)
     keys: Keys = {"x": [[n, n + 1] for n in range(0, 20, 2)], "s": [[1, 2]] * 10}
     choice = choose(graph, costs, predictor=predictor(graph, keys, costs))
     (chosen,) = choice.plans[0]

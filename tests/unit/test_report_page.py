@@ -19,7 +19,7 @@ from actcache.report.page import write_report
 
 #: What programs may rely on.
 KEYS = set(
-    "report verdict changes audit rows reused hit_ratio saved_seconds saved_share estimated_joules budget_bytes"
+    "report verdict changes audit unit rows reused hit_ratio saved_seconds saved_share estimated_joules budget_bytes"
     " working_set_bytes hit_ratio_twice_budget regions dropped broken notes".split()
 )
 VOID = {"meta", "link"}

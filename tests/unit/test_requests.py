@@ -12,6 +12,7 @@ import pytest
 from actcache.base.per_call import PerCall
 from actcache.base.typed_json import read_json, write_json
 from actcache.passes.choice.bits import Dependent
+from actcache.passes.choice.trace_keys import Place
 from actcache.passes.costs.cost import Costs
 from actcache.passes.costs.time_model import FewRows
 from actcache.passes.cuts import AnyDivision, PrefixDivision, RowDivision
@@ -39,7 +40,7 @@ REQUESTS: list[requests.Request[Any]] = [
         exact=True,
     ),
     requests.FindBatchBits(ORIGINALS, SAMPLES[0], [{"x": 0}, {}]),
-    requests.HashTrace(ORIGINALS, SAMPLES, SAMPLES[0], [("x", None), ("y", 1)], [{"x": 0}], Path("k.npz")),
+    requests.HashTrace(ORIGINALS, SAMPLES, SAMPLES[0], [Place("x"), Place("y", 1, 2)], [{"x": 0}], Path("k.npz")),
     requests.PlayTrace(ORIGINALS, COMPILED, SAMPLES, None, 1 << 40),
     requests.ComputeFrontiers("c.onnx", [Path("p.onnx")], [requests.FrontierCall("a", SAMPLES[0], SAMPLES[1])], []),
     requests.ReplayLog(

@@ -167,6 +167,8 @@ void JsonLines::Append(const LookupRecord& record, const std::byte* rest) {
   text_.Append(",\"namespace\":");
   text_.Append(name_space);
   AppendMember("rows", record.rows);
+  if (record.length > 0) AppendMember("length", record.length);
+  if (record.ends) text_.Append(",\"ends\":true");
   text_.Append(",\"outcomes\":\"");
   if (record.passed) {
     text_.AppendRepeated(Letter(LookupOutcome::kBypassed), record.rows);

@@ -41,6 +41,8 @@ struct LookupRecord {
   std::uint32_t region;
   std::uint32_t name_space;  // or kNoNamespace
   std::uint32_t fetched;
+  std::uint32_t length;  // of prefixes, rows of each row of the batch; else 0
+  bool ends;             // of prefixes: a call goes on where an earlier one ended
   bool passed;
 
   static std::size_t Bytes(std::uint64_t rows, std::uint64_t fetched, bool passed) {

@@ -27,6 +27,7 @@
 #include "store/simulation.h"
 #include "store/store.h"
 #include "tier/tiers.h"
+#include "units/chain_simulation.h"
 #include "units/tensor_digest.h"
 
 namespace {
@@ -67,7 +68,7 @@ std::string Described(const Selectors& selectors) {
          ",\"min_age_seconds\":" + std::string(static_cast<const char*>(age), end) + "}";
 }
 
-constexpr int kAbi = 7;
+constexpr int kAbi = 8;
 
 // A fixed buffer, so that reporting "out of memory" needs none.
 thread_local char last_error[1024] = "";
@@ -220,6 +221,17 @@ int actcache_simulate(actcache_simulation* simulation, std::size_t count,
       hits[i] = outcome == Simulation::Outcome::kHit ? 1 : 0;
     }
     return 0;
+  });
+}
+
+std::int64_t actcache_simulate_chains(actcache_simulation* simulation,
+                                      const actcache_simulated_chains* call) {
+  return Guard(std::int64_t{-1}, [&] {
+    const actcache::SimulatedChains played{
+        call->region, call->rows,      call->length,    call->min_suffix,        call->keys,
+        call->bytes,  call->end_bytes, call->saving_ns, call->hands_ends_on != 0};
+    Simulation& store = *reinterpret_cast<Simulation*>(simulation);
+    return static_cast<std::int64_t>(actcache::Simulate(store, played));
   });
 }
 

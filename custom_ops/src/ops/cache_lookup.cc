@@ -267,6 +267,8 @@ void CacheLookup::Audit(Call& call) const {
   slot->region = region_.number;
   slot->name_space = call.name_space.value_or(kNoNamespace);
   slot->fetched = static_cast<std::uint32_t>(fetched);
+  slot->length = cut_->chained() ? static_cast<std::uint32_t>(call.units.length) : 0;
+  slot->ends = cut_->has_ends();
   slot->passed = call.passes;
   if (call.passes) return;
   WriteRowOutcomes(match, call.keys, call.first_sources, call.tiers, call.refreshes(), call.now_ns,

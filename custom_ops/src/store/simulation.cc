@@ -5,9 +5,6 @@
 namespace actcache {
 namespace {
 
-// Nothing expires here, so that the time is always the same.
-constexpr std::uint64_t kNow = 1;
-
 // splitmix64: real keys come from a hash, so these are spread over all bits too.
 std::uint64_t Mix(std::uint64_t x) noexcept {
   x += 0x9E3779B97F4A7C15;
@@ -18,8 +15,12 @@ std::uint64_t Mix(std::uint64_t x) noexcept {
 
 }  // namespace
 
+Key Simulation::KeyOf(std::uint32_t region, std::uint64_t key) noexcept {
+  return Key{{Mix(key + Mix(region)), Mix(~key ^ region)}};
+}
+
 Simulation::Outcome Simulation::Touch(const Request& request) noexcept {
-  const Key key{{Mix(request.key + Mix(request.region)), Mix(~request.key ^ request.region)}};
+  const Key key = KeyOf(request.region, request.key);
   if (store_.Find(key, FindLimits{kNow})) return Outcome::kHit;
   constexpr std::int32_t kUint8 = 2;
   const TensorSpec spec{kUint8, {}, request.bytes};

@@ -28,6 +28,12 @@ class Simulation {
   // none that the policy decided.
   Outcome Touch(const Request& request) noexcept;
 
+  // For calls whose units follow each other (units/chain_simulation.h): the store, the time at
+  // which all happens, as nothing expires, and what stands for a key.
+  Store& store() noexcept { return store_; }
+  static constexpr std::uint64_t kNow = 1;
+  static Key KeyOf(std::uint32_t region, std::uint64_t key) noexcept;
+
  private:
   Store store_;
 };
