@@ -130,10 +130,16 @@ def _print_tensors(console: Console, regions: Sequence[Mapping[str, Any]]) -> No
     columns = columns if shown else columns[:-1]
     rows: list[list[Cell]] = []
     for region in regions:
-        parts = {"read": "frontier", "given": "live_outs", "state": "states", "end": "ends"}
+        parts = {
+            "read": "frontier",
+            "given": "live_outs",
+            "given at the end": "finals",
+            "state": "states",
+            "end": "ends",
+        }
         roles = ((what, region[part]) for what, part in parts.items())
         for what, tensor in ((what, tensor) for what, tensors in roles for tensor in tensors):
-            axes = [[_axis(tensor["row_axis"])], [_axis(tensor["position_axis"])]][: len(columns) - 4]
+            axes = [[_axis(tensor.get(axis))] for axis in ("row_axis", "position_axis")][: len(columns) - 4]
             rows.append([[tensor["name"]], [region["id"]], what, [type_and_shape(tensor)], *axes])
     print_table(console, "What they read and give", columns, rows)
     for region in regions:

@@ -35,7 +35,8 @@ def inspect_model(path: str | PathLike[str]) -> dict[str, Any]:
     - ``regions``, a region before those inside it: ``id``, ``granularity``, ``fingerprint``, ``cone`` (the inputs that
       it depends on), ``frontier``, ``live_outs`` (as ``inputs``, with ``row_axis``, ``position_axis``), ``states``
       (what entries of positions hold besides, likewise), ``ends`` (what those of a call's last positions hold besides,
-      likewise), ``block`` (positions of an entry; null: it is of none),
+      likewise), ``finals`` (what is given of the last position of a call alone, such as the last h and c of an LSTM, as
+      ``inputs``), ``block`` (positions of an entry; null: it is of none),
       ``size_equations``, ``ranks`` (tensor to how many axes it needs for entries per row or position, where calls are
       checked for it), ``min_rows`` (calls of fewer rows share no entries with others), ``nodes``, ``operators`` (type
       to how many),
@@ -90,6 +91,7 @@ def _region(model: CompiledModel, lookup: Lookup) -> dict[str, Any]:
         "live_outs": kept[: len(lookup.live_outs)],
         "states": [state for state in states if state["name"] not in ends],
         "ends": [state for state in states if state["name"] in ends],
+        "finals": [_described(view, name) for name in lookup.finals],
         "block": lookup.cut.block if isinstance(lookup.cut, PrefixCut) else None,
         "size_equations": lookup.equation_texts(),
         "ranks": lookup.ranks(),

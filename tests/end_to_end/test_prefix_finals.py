@@ -148,4 +148,6 @@ def test_what_is_kept_is_counted_once_in_a_call(two: Recurrent) -> None:
     kept = region.candidate.kept_bytes
     assert all(kept[end] == pytest.approx(4 * WIDTH / 14) for end in ends), "the sample has 14 positions"
     assert region.candidate.entry_bytes == pytest.approx(sum(kept.values()))
+    assert {final["name"] for final in found["finals"]} == {"a1", "b1", "a2", "b2"}
+    assert all(final["type"] == "float" for final in found["finals"])
     assert set(region.to_json()["live_outs"]) == {"logits", "a1", "b1", "a2", "b2"}

@@ -23,7 +23,7 @@ KEYS = set(
     "weights regions notes".split()
 )
 REGION_KEYS = set(
-    "id granularity fingerprint cone frontier live_outs states ends block size_equations ranks min_rows nodes "
+    "id granularity fingerprint cone frontier live_outs states ends finals block size_equations ranks min_rows nodes "
     "operators inside contains branch time_share milliseconds saving_ms rows read_bytes entry_bytes predicted_reuse "
     "measured_reuse".split()
 )
