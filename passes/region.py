@@ -35,6 +35,7 @@ class Region:
         positions: For prefixes: frontier tensors with positions, each with their axis; what it is causal along.
         pasts: For prefixes: frontier tensors with positions of earlier calls, each with their axis. Calls that have any
             are computed without the cache.
+        ones: For prefixes: masks with positions. Calls in which they are not 1 everywhere are computed without it, too.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Region:
     shared: frozenset[int] = frozenset()
     positions: Mapping[str, int] = field(default_factory=dict)
     pasts: Mapping[str, int] = field(default_factory=dict)
+    ones: tuple[str, ...] = ()
 
     @property
     def granularity(self) -> Granularity:

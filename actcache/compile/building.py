@@ -99,7 +99,8 @@ def build_and_verify(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> 
 
 def divisions(subject: Subject, plan: Plan) -> list[AnyDivision]:
     """Return how verification divides the inputs."""
-    positions = [PrefixDivision(c.region.positions, c.row_axes, c.region.pasts) for c in plan if c.region.positions]
+    regions = [(c.region, c.row_axes) for c in plan if c.region.positions]
+    positions = [PrefixDivision(r.positions, rows, r.pasts, r.ones) for r, rows in regions]
     return [*map(RowDivision, verified_batches(subject, plan)), *positions]
 
 

@@ -61,7 +61,10 @@ def why_uncached(lookup: Lookup, cut: PrefixCut, values: Mapping[str, Array]) ->
     if units.count == 0:
         return units.text or "it has no positions"
     mask = cut.closed_mask([values[name] for name in lookup.frontier])
-    return None if mask is None else f"'{lookup.frontier[mask]}' is no mask of 0 and 1 that begins with 1"
+    if mask is None:
+        return None
+    wanted = "1 everywhere" if mask in cut.ones else "a mask of 0 and 1 that begins with 1"
+    return f"'{lookup.frontier[mask]}' is not {wanted}"
 
 
 def _rows(region: str, cut: PrefixCut, known: Sequences, asked: Sequences) -> Iterator[Why]:

@@ -24,7 +24,7 @@ from actcache.passes.choice.trace_keys import Place, TraceKeys
 from actcache.passes.costs.time_model import FewRows
 from actcache.passes.cuts import TensorShape
 from actcache.passes.cuts.feeds import Feed
-from actcache.passes.cuts.prefix import is_open_mask
+from actcache.passes.cuts.prefix import MaskOpen, mask_open
 from actcache.passes.rewrite.upstream import upstream_model
 from actcache.runs.measure_model import measure_one_row
 from actcache.runs.requests import HashTrace
@@ -66,7 +66,7 @@ def _hashed(
     taken = {value.name for value in upstream.get_inputs()} if upstream else set()
     hashes: dict[Place, list[Hashes]] = {place: [] for place in places}
     shapes: dict[str, list[TensorShape]] = {place.tensor: [] for place in places}
-    masks: dict[Place, list[bool]] = {place: [] for place in places if place.positions is not None}
+    masks: dict[Place, list[MaskOpen]] = {place: [] for place in places if place.positions is not None}
     clock = _Clock(session)
     for feed in calls:
         clock.time(feed)
@@ -78,7 +78,7 @@ def _hashed(
         for name, seen in shapes.items():
             seen.append(TensorShape.of(values.get(name)))
         for place, told in masks.items():
-            told.append(_is_mask(values.get(place.tensor), place.positions or 0))
+            told.append(_mask_open(values.get(place.tensor), place.positions or 0))
     return TraceKeys(np.asarray(clock.seconds()), hashes, shapes, masks)
 
 
@@ -95,8 +95,8 @@ def hash_units(value: Any, place: Place) -> Hashes:
     return np.array([_hash(units[number]) for number in numbers], np.uint64)
 
 
-def _is_mask(value: Any, axis: int) -> bool:
-    return isinstance(value, np.ndarray) and axis < value.ndim and is_open_mask(value, axis)
+def _mask_open(value: Any, axis: int) -> MaskOpen:
+    return mask_open(value, axis) if isinstance(value, np.ndarray) and axis < value.ndim else MaskOpen.NO
 
 
 def _hash(value: Any) -> int:

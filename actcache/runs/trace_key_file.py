@@ -24,7 +24,7 @@ def save_keys(path: Path, keys: TraceKeys) -> None:
         arrays[f"ranks{number}"] = np.array([len(shape.sizes) for shape in shapes])
         arrays[f"dtypes{number}"] = np.array([shape.dtype for shape in shapes])
     for number, masks in enumerate(keys.masks.values()):
-        arrays[f"masks{number}"] = np.array(masks, np.bool_)
+        arrays[f"masks{number}"] = np.array(masks, np.uint8)
     np.savez(path, allow_pickle=False, **arrays)
 
 

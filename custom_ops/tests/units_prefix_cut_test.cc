@@ -41,8 +41,8 @@ TEST(PrefixCut, DividesEachRowIntoBlocks) {
 
 template <typename Element>
 OneUnit WhyMask(const std::vector<Element>& elements, ElementType type, const Dims& dims,
-                std::int64_t axis) {
-  const PrefixCut cut({{-1}, {axis}, {-1}, {0}}, 1, 2, {{}, {}, {0}});
+                std::int64_t axis, MaskOpen open = MaskOpen::kFirst) {
+  const PrefixCut cut({{-1}, {axis}, {-1}, {0}}, 1, 2, {{}, {}, {{0, open}}});
   TensorView mask = Shape(dims, type);
   mask.elements = elements.size();
   mask.data = reinterpret_cast<const std::byte*>(elements.data());
@@ -66,6 +66,17 @@ TEST(PrefixCut, HasNoUnitsWhereAMaskIsNotOfZeroAndOneOrClosesTheFirstPosition) {
   EXPECT_EQ(WhyMask(Bytes{0, 1}, ElementType::kBool, {2}, 0), OneUnit::kMask);
   EXPECT_EQ(WhyMask(Bytes{0x38, 0x38}, ElementType::kFloat8E4M3FN, {2}, 0), OneUnit::kMask);
   EXPECT_EQ(WhyMask(Longs{}, kLong, {2, 0}, 1), OneUnit::kNone);
+}
+
+TEST(PrefixCut, HasNoUnitsWhereAMaskThatHasToBeOpenClosesAnyPosition) {
+  using Longs = std::vector<std::int64_t>;
+  constexpr auto kLong = ElementType::kInt64;
+  constexpr auto kAll = MaskOpen::kAll;
+  EXPECT_EQ(WhyMask(Longs{1, 1, 1, 1, 1, 1}, kLong, {2, 3}, 1, kAll), OneUnit::kNone);
+  EXPECT_EQ(WhyMask(Longs{1, 0, 1, 1, 1, 1}, kLong, {2, 3}, 1, kAll), OneUnit::kMask);
+  EXPECT_EQ(WhyMask(Longs{1, 1, 1, 1, 1, 0}, kLong, {2, 3}, 1, kAll), OneUnit::kMask);
+  EXPECT_EQ(WhyMask(Longs{1, 1, 1, 1, 1, 2}, kLong, {2, 3}, 0, kAll), OneUnit::kMask);
+  EXPECT_EQ(WhyMask(Longs{}, kLong, {2, 0}, 1, kAll), OneUnit::kNone);
 }
 
 TEST(PrefixCut, HasNoUnitsWhereTheProofDoesNotApply) {

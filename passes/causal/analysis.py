@@ -4,7 +4,7 @@ The hypothesis says along which axis of which tensors positions lie. The interpr
 rules of :mod:`registry`. It fails closed: what no rule proves is ``Ahead``, with the first cause. The proof holds for
 every S and all finite data, given what the runtime checks: that all these tensors have the same size along those axes,
 the ranks of what the region reads, what :mod:`~actcache.passes.rows.named_sizes` asks of other sizes,
-:attr:`CausalProof.binary_inputs`, and that the pasts are empty.
+:attr:`CausalProof.binary_inputs`, :attr:`CausalProof.ones_inputs`, and that the pasts are empty.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class CausalProof:
     Attributes:
         binary_inputs: Masks that the caller hands in, of which the proof believes that all their elements are 0 or 1,
             and those at position 0 are 1. The lookup has to check that in every call.
+        ones_inputs: Likewise masks that are 1 everywhere.
         pasts: Graph inputs that have no entries, each with the axis along which that is so.
     """
 
@@ -72,6 +73,7 @@ class CausalProof:
         believed: Believed,
         named: NamedSizes,
         conditions: Collection[str],
+        ones: Mapping[str, int],
         pasts: Mapping[str, int],
         last: Mapping[str, Last],
     ) -> None:
@@ -79,6 +81,7 @@ class CausalProof:
         self._last = last
         self.pasts = pasts
         self.binary_inputs = tuple(sorted(conditions))
+        self.ones_inputs = tuple(sorted(ones))
 
     def value(self, name: str) -> Value:
         """Return what is known about a tensor of the main graph; of unknown names that nothing is."""
@@ -130,7 +133,7 @@ class CausalProof:
         return (
             self.size_equations(frontier) is not None
             and self._believed.is_told_by(frontier)
-            and set(self.binary_inputs).issubset(frontier)
+            and {*self.binary_inputs, *self.ones_inputs}.issubset(frontier)
         )
 
 
@@ -140,6 +143,7 @@ def prove_causal(
     *,
     pasts: Mapping[str, int] | None = None,
     binary_masks: bool = False,
+    ones: Collection[str] = (),
     read: ReadTensor | None = None,
 ) -> CausalProof:
     """Prove which tensors depend, at each position, on earlier positions only.
@@ -152,10 +156,13 @@ def prove_causal(
             that have none.
         binary_masks: Believe of masks that the caller hands in what :attr:`CausalProof.binary_inputs` says, where
             that is needed.
+        ones: Inputs with positions that are masks. They are believed to be 1 everywhere: nothing is closed, and their
+            sum is S.
         read: Reads constants that are stored outside the model; without it those are not looked at.
     """
     empty = {} if pasts is None else pasts
-    interpreter = _Interpreter(view, positions, empty, binary_masks, read)
+    opened = {name: positions[name] for name in ones}
+    interpreter = _Interpreter(view, positions, empty, opened, binary_masks, read)
     interpreter.run()
     return CausalProof(
         interpreter.values,
@@ -163,6 +170,7 @@ def prove_causal(
         interpreter.believed,
         interpreter.named,
         interpreter.conditions or (),
+        opened,
         empty,
         dict(_remembered(view, interpreter.results)),
     )
@@ -182,10 +190,11 @@ class _Interpreter:
         view: GraphView,
         positions: Mapping[str, int],
         pasts: Mapping[str, int],
+        ones: Collection[str],
         binary_masks: bool,
         read: ReadTensor | None,
     ) -> None:
-        self.view, self.positions, self.pasts = view, positions, pasts
+        self.view, self.positions, self.pasts, self.ones = view, positions, pasts, ones
         self.symbols = Symbols()
         self.believed = Believed(view, ())
         inputs = {name: axis for name, axis in positions.items() if name in view.inputs}
@@ -223,6 +232,8 @@ class _Interpreter:
             return _ahead("rank-unknown", f"'{name}' has no axis {axis}")
         axis %= rank
         sizes[axis] = S
+        if name in self.ones:
+            return Value(Counted((Place(axis),), True), tuple(sizes), form=Affine((), ONE))
         form = None if kind is None else Given(name, axis - rank, kind)
         return Value(Causal((Place(axis),)), tuple(sizes), form=form)
 

@@ -1,8 +1,8 @@
-"""Guesses at which axis of which graph input holds the positions of a sequence. The proof decides."""
+"""Guesses at which axis of which graph input holds the positions of a sequence, and at masks. The proof decides."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import onnx
 
@@ -32,6 +32,21 @@ def position_hypotheses(view: GraphView, pasts: Collection[str] = ()) -> list[di
             if candidate not in found:
                 found.append(candidate)
     return found
+
+
+def mask_hypotheses(view: GraphView, positions: Mapping[str, int]) -> list[tuple[str, ...]]:
+    """Return which inputs with positions may be taken for masks that are 1 everywhere: first none, then each by itself.
+
+    A mask is [batch, positions], or of truths. What is looked up by its elements is none, such as tokens.
+    """
+    looked_up = {node.input[1] for node in view.model.graph.node if node.op_type == "Gather"}
+    found = [name for name in positions if name not in looked_up and _may_be_mask(view, name)]
+    return [(), *((name,) for name in found if len(positions) > 1)]
+
+
+def _may_be_mask(view: GraphView, name: str) -> bool:
+    dtype = view.dtype(name)
+    return dtype == onnx.TensorProto.BOOL or (dtype in (*_TOKENS, *NUMBERS) and len(view.shape(name) or ()) == 2)
 
 
 def _sequence_axes(view: GraphView, name: str) -> list[int]:

@@ -15,7 +15,7 @@ _BOOL = onnx.TensorProto.BOOL
 _FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16})
 
 #: Types that can count the positions of long sequences, and differences of such numbers.
-_COUNTING = frozenset({onnx.TensorProto.INT32, onnx.TensorProto.INT64})
+COUNTING = frozenset({onnx.TensorProto.INT32, onnx.TensorProto.INT64})
 #: Floats that cannot.
 _SHORT: dict[int, str] = {onnx.TensorProto.FLOAT16: "e", onnx.TensorProto.BFLOAT16: "t"}
 #: What wraps around in the other integers.
@@ -35,7 +35,7 @@ def elementwise(op: Op) -> Result:
 def _operator(op: Op) -> str:
     name, dtype = op.node.op_type, op.types[0]
     rounds = name in ("Div", "Mod", "Pow") and not _is_float(dtype)
-    wraps = name in _ARITHMETIC and not _is_float(dtype) and dtype not in _COUNTING
+    wraps = name in _ARITHMETIC and not _is_float(dtype) and dtype not in COUNTING
     return f"{name}:i" if rounds or wraps else name
 
 
@@ -55,7 +55,7 @@ def _kind(dtype: int) -> str:
         return "b"
     if dtype in _SHORT:
         return _SHORT[dtype]
-    return "f" if dtype in _FLOATS else "i" if dtype in _COUNTING else "n"
+    return "f" if dtype in _FLOATS else "i" if dtype in COUNTING else "n"
 
 
 @rule("Clip")

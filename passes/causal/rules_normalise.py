@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from actcache.passes.causal.bounds import constant_of
 from actcache.passes.causal.closing import closed
+from actcache.passes.causal.forms import Affine
 from actcache.passes.causal.joining import axes_of, joined, lost
 from actcache.passes.causal.registry import MICROSOFT, Op, Result, known, rule
+from actcache.passes.causal.rules_elementwise import COUNTING
 from actcache.passes.causal.rules_shape import moved
-from actcache.passes.causal.state import LooksAhead, Value
+from actcache.passes.causal.state import Counted, LooksAhead, Value
 from actcache.passes.rows.rules_reduce import softmax_axes
-from actcache.passes.rows.sizes import ONE
+from actcache.passes.rows.sizes import ONE, const
 
 
 @rule("Softmax")
@@ -89,6 +92,8 @@ def reduce(op: Op) -> Result:
             return Result([x], {0: axes_of(x)})
         axes = list(range(rank))
     keep = bool(op.attribute("keepdims", 1))
+    if not x.data and any(place.axis in axes for place in x.places):
+        return _counted(op, x, axes, keep)
     _none_of(op, x, axes)
     sizes = known(x)
     if keep:
@@ -97,6 +102,18 @@ def reduce(op: Op) -> Result:
     kept = [axis for axis in range(rank) if axis not in axes]
     bare = Value(x.state, sizes, form=lost(x.form))
     return moved(bare, {old: new for new, old in enumerate(kept)}, tuple(sizes[axis] for axis in kept))
+
+
+def _counted(op: Op, x: Value, axes: list[int], keep: bool) -> Result:
+    """What is the same for all data: a sum of one number as often as there are positions is that number times S."""
+    sizes = known(x)
+    number = None if x.form is None else constant_of(x.form)
+    form = None
+    counts = op.node.op_type == "ReduceSum" and op.types[0] in COUNTING and len(axes) == 1
+    if counts and number is not None and number == int(number):
+        form = Affine((), const(int(number)) * sizes[axes[0]])
+    shape = [(ONE if axis in axes else size) for axis, size in enumerate(sizes) if keep or axis not in axes]
+    return Result([Value(Counted(), tuple(shape), form=form)])
 
 
 @rule("ArgMax", "ArgMin")

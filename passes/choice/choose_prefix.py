@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from actcache.passes.causal import Causal, CausalProof, prove_causal
-from actcache.passes.causal.hypotheses import position_hypotheses
+from actcache.passes.causal.hypotheses import mask_hypotheses, position_hypotheses
 from actcache.passes.choice.candidate import (
     COPY_SECONDS_PER_BYTE,
     Candidate,
@@ -85,16 +85,21 @@ def choose_prefix(
         beside: Other regions that there could be. The nodes of those that read no sequence are left to them.
     """
     refusals: dict[Refusal, None] = {}
+    ahead: list[Refusal] = []
     best: PrefixChoice | None = None
     pasts = past_axes(view.model)
-    for positions in position_hypotheses(view, pasts):
-        proof = prove_causal(view, positions, pasts=pasts, binary_masks=True, read=read)
+    for positions, ones in _guesses(view, pasts):
+        if ones and not ahead:
+            continue  # the proof needs no mask to be open
+        proof = prove_causal(view, positions, pasts=pasts, ones=ones, binary_masks=True, read=read)
         sequences = positions.keys() | pasts.keys()
         left = frozenset(i for other in beside if sequences.isdisjoint(other.cone) for i in other.region.moved)
         search = _Search(view, costs, impure, proof, positions, pasts, budget, everything, left)
         found = search.candidate(name)
+        if not ones:
+            ahead = list(search.refusals())
         if isinstance(found, Refusal):
-            refusals |= dict.fromkeys([found, *search.refusals()])
+            refusals |= dict.fromkeys([] if ones else [found, *ahead])
         elif best is None or best.candidate is None or found.time_share > best.candidate.time_share + _MORE:
             best = PrefixChoice(
                 found, search.steps(found.region), tuple(search.refusals()), (search.reason(found.region),)
@@ -107,6 +112,12 @@ def choose_prefix(
         )
         refusals[Refusal("prefix-no-sequence", reason)] = None
     return PrefixChoice(refusals=tuple(refusals))
+
+
+def _guesses(view: GraphView, pasts: Collection[str]) -> Iterator[tuple[dict[str, int], tuple[str, ...]]]:
+    """Yield inputs with positions, and those that may be masks: first each time none of them."""
+    for positions in position_hypotheses(view, pasts):
+        yield from ((positions, ones) for ones in mask_hypotheses(view, positions))
 
 
 def _takes_last(view: GraphView, index: int, axis: int | None) -> bool:
@@ -188,6 +199,8 @@ class _Search:
         apart = any(axis is not None for axis in region.frontier_axes.values())
         rows = "each row of the batch by itself" if apart else "the batch as a whole"
         said = f"region '{region.id}' is causal along {where}, {rows}; kept of earlier positions for later ones: {kept}"
+        if region.ones:
+            said += f"; calls in which '{region.ones[0]}' is not 1 everywhere are not cached"
         if not region.pasts:
             return said
         axis = region.pasts[first := next(iter(region.pasts))]
@@ -277,6 +290,7 @@ class _Search:
             shared=shared,
             positions=self.positions,
             pasts={past: axis for past, axis in self.pasts.items() if past in frontier},
+            ones=self.proof.ones_inputs,
         )
 
     def _apart(self, given: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from actcache.passes.choice.chained_keys import Hashes, chained, joined, whole
 from actcache.passes.cuts import Cut, PrefixCut, RowCut, TensorShape, Units
+from actcache.passes.cuts.prefix import MaskOpen
 from actcache.passes.region import Region
 
 
@@ -49,13 +50,13 @@ class TraceKeys:
         seconds: Per call, how long the original takes.
         hashes: Place to the hashes of every call.
         shapes: Tensor to its shape in every call.
-        masks: Place with positions to whether, in every call, its elements are 0 or 1, and 1 at the first position.
+        masks: Place with positions to how far its elements are a mask that is open, in every call.
     """
 
     seconds: npt.NDArray[np.float64]
     hashes: Mapping[Place, Sequence[Hashes]]
     shapes: Mapping[str, Sequence[TensorShape]]
-    masks: Mapping[Place, Sequence[bool]] = field(default_factory=dict)
+    masks: Mapping[Place, Sequence[int]] = field(default_factory=dict)
 
     @cached_property
     def total(self) -> float:
@@ -94,7 +95,8 @@ class TraceKeys:
 
     def _chains(self, call: int, wanted: Sequence[Place], cut: PrefixCut, units: Units) -> Hashes:
         """The keys of a call's positions; none, if it is computed without the cache."""
-        if units.count == 0 or not all(self.masks[wanted[number]][call] for number in cut.binary):
+        opens = (dict.fromkeys(cut.binary, MaskOpen.FIRST) | dict.fromkeys(cut.ones, MaskOpen.ALL)).items()
+        if units.count == 0 or any(self.masks[wanted[number]][call] < least for number, least in opens):
             return np.zeros((0, 0), np.uint64)
         sequence = next(place for place in wanted if place.positions is not None)
         length = self.shapes[sequence.tensor][call].sizes[sequence.positions or 0]

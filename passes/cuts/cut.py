@@ -26,7 +26,7 @@ class OneUnit(IntEnum):
     UNEQUAL = 5  #: The tensors are divided into different numbers of units.
     TOO_MANY = 6  #: There are more units than the operators have numbers for.
     SIZES = 7  #: Sizes are not as the proof believes.
-    MASK = 8  #: A mask holds something else than 0 and 1, or closes the first position.
+    MASK = 8  #: A mask holds something else than 0 and 1, or closes a position that the proof takes for open.
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import chain, islice
 from typing import Any, ClassVar
 
@@ -62,6 +63,7 @@ class PrefixCut(Cut):
         sizes: As :attr:`RowCut.sizes`.
         ranks: As :attr:`RowCut.ranks`.
         binary: Numbers of frontier tensors that have to be masks: all elements 0 or 1, and 1 at the first position.
+        ones: Numbers of those that have to be 1 everywhere.
     """
 
     granularity: ClassVar[Granularity] = "prefix"
@@ -78,6 +80,7 @@ class PrefixCut(Cut):
     sizes: tuple[SizeRule, ...] = ()
     ranks: tuple[int | None, ...] = ()
     binary: tuple[int, ...] = ()
+    ones: tuple[int, ...] = ()
 
     @classmethod
     def proven(
@@ -117,6 +120,7 @@ class PrefixCut(Cut):
             sizes=tuple(size_rules_of(equations, frontier)),
             ranks=tuple(ranks.get(name) for name in frontier) if ranks else (),
             binary=tuple(map(list(frontier).index, proof.binary_inputs)),
+            ones=tuple(map(list(frontier).index, proof.ones_inputs)),
         )
 
     @property
@@ -132,6 +136,7 @@ class PrefixCut(Cut):
     @classmethod
     def read(cls, attributes: Mapping[str, Any]) -> PrefixCut:
         """Return the cut that attributes of a ``CacheLookup`` describe; see :meth:`Cut.read`."""
+        masks = attributes.get("binary_inputs", [])
         return cls(
             axes_of(attributes["input_row_axes"]),
             axes_of(attributes["output_row_axes"]),
@@ -146,7 +151,8 @@ class PrefixCut(Cut):
             min_suffix=attributes.get("min_suffix", MIN_SUFFIX),
             sizes=tuple(size_rules(attributes.get("size_equations", []))),
             ranks=axes_of(attributes.get("input_ranks", [])),
-            binary=tuple(attributes.get("binary_inputs", [])),
+            binary=tuple(number for number in masks if number >= 0),
+            ones=tuple(-1 - number for number in masks if number < 0),
         )
 
     def attributes(self) -> list[onnx.AttributeProto]:
@@ -163,6 +169,7 @@ class PrefixCut(Cut):
     def lookup_attributes(self) -> list[onnx.AttributeProto]:
         """Return those that only ``CacheLookup`` has."""
         make = onnx.helper.make_attribute
+        masks = [*self.binary, *(-1 - number for number in self.ones)]
         return [
             *super().lookup_attributes(),
             make("input_position_axes", numbers_of(self.frontier_positions)),
@@ -171,13 +178,16 @@ class PrefixCut(Cut):
             *([make("output_sizes", numbers_of(list(chain(*self.live_out_sizes))))] if self.live_out_sizes else []),
             *condition_attributes(self.ranks, self.sizes),
             *([make("ends_handed_on", 1)] if self.ends_handed_on else []),
-            *([make("binary_inputs", self.binary)] if self.binary else []),
+            *([make("binary_inputs", masks)] if masks else []),
         ]
 
     def closed_mask(self, frontier: Sequence[object]) -> int | None:
-        """Return the number of a frontier tensor that has to be a mask of 0 and 1 and is none; None: all are."""
-        for number in self.binary:
-            if not is_open_mask(np.asarray(frontier[number]), self.frontier_positions[number] or 0):
+        """Return the number of a frontier tensor that has to be a mask, as :attr:`binary` and :attr:`ones` say, and is
+        none; None: all are.
+        """
+        for number in (*self.binary, *self.ones):
+            wanted = MaskOpen.ALL if number in self.ones else MaskOpen.FIRST
+            if mask_open(np.asarray(frontier[number]), self.frontier_positions[number] or 0) < wanted:
                 return number
         return None
 
@@ -206,10 +216,20 @@ class PrefixCut(Cut):
         return Units(rows * (positions // self.block)) if breach is None else Units(0, breach.why, breach.text)
 
 
-def is_open_mask(array: npt.NDArray[Any], axis: int) -> bool:
-    """Whether all elements are 0 or 1, and those at the first position along an axis are 1."""
+class MaskOpen(IntEnum):
+    """How far a mask of 0 and 1 is open."""
+
+    NO = 0  #: It holds something else, or closes the first position.
+    FIRST = 1  #: It closes some positions, but not the first one.
+    ALL = 2  #: It closes none.
+
+
+def mask_open(array: npt.NDArray[Any], axis: int) -> MaskOpen:
+    """Return how far an array is a mask of positions along an axis."""
     mask = np.moveaxis(array, axis, 0)
-    return bool(((mask == 0) | (mask == 1)).all() and (mask[:1] == 1).all())
+    if (mask == 1).all():
+        return MaskOpen.ALL
+    return MaskOpen(bool(((mask == 0) | (mask == 1)).all() and (mask[:1] == 1).all()))
 
 
 def _per_tensor(sizes: Sequence[int | None], ranks: Sequence[int]) -> tuple[tuple[int | None, ...], ...]:

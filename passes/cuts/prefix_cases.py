@@ -27,11 +27,13 @@ class PrefixDivision(Division, frozen=True):
         rows: Graph input to the axis of its rows, where each row has a beginning of its own.
         pasts: Graph input to the axis along which it has the positions of earlier calls: in the calls that are divided
             there are none.
+        ones: Masks that are 1 everywhere in the calls that are divided.
     """
 
     positions: Mapping[str, int]
     rows: Mapping[str, int] = {}
     pasts: Mapping[str, int] = {}
+    ones: tuple[str, ...] = ()
 
     def count(self, sample: Feed) -> int:
         """Return how many positions a sample has; see :meth:`Division.count`."""
@@ -39,7 +41,8 @@ class PrefixDivision(Division, frozen=True):
         return row_count(sample, axes) if axes else 0
 
     def _first_call(self, sample: Feed) -> Feed:
-        """Return a sample without the positions of earlier calls."""
+        """Return a sample without the positions of earlier calls, and with open masks."""
+        sample = sample | {name: np.ones_like(sample[name]) for name in self.ones if name in sample}
         pasts, axes = _within(self.pasts, sample), _within(self.positions, sample)
         if not pasts or not axes:
             return sample
@@ -60,7 +63,9 @@ class PrefixDivision(Division, frozen=True):
         axes = _within(self.positions, sample)
         if not axes or self.count(sample) == 0:
             return
-        sample = self._first_call(sample)
+        given, sample = sample, self._first_call(sample)
+        if any(not np.array_equal(given[name], sample[name]) for name in self.ones if name in sample):
+            yield Case("masks that close positions", given, repeat=True)
         largest = max([_ENOUGH, *(size for sequence in sequences for size in sequence)])
         grown = more_rows(sample, axes, -(-largest // self.count(sample)))
         yield from _growing_cases(grown, axes, sequences)

@@ -17,7 +17,7 @@ import onnx
 
 from actcache.errors import InvalidOption
 from actcache.passes.causal import CausalProof, Fixed, prove_causal
-from actcache.passes.causal.hypotheses import position_hypotheses
+from actcache.passes.causal.hypotheses import mask_hypotheses, position_hypotheses
 from actcache.passes.graph.constant_values import ReadTensor
 from actcache.passes.graph.entries import keep
 from actcache.passes.graph.order import topological
@@ -67,11 +67,12 @@ def read_last(view: GraphView, outputs: Sequence[str], read: ReadTensor | None =
 def _proof(view: GraphView, outputs: Sequence[str], read: ReadTensor | None) -> CausalProof:
     reason, pasts = "no input is a sequence of variable length", past_axes(view.model)
     for positions in position_hypotheses(view, pasts):
-        proof = prove_causal(view, positions, pasts=pasts, binary_masks=True, read=read)
-        unknown = [name for name in outputs if proof.position_axis(name) is None]
-        if not unknown:
-            return proof
-        reason = str(proof.refusal(unknown[0]) or f"'{unknown[0]}' has no axis of exactly the positions")
+        for ones in mask_hypotheses(view, positions):
+            proof = prove_causal(view, positions, pasts=pasts, ones=ones, binary_masks=True, read=read)
+            unknown = [name for name in outputs if proof.position_axis(name) is None]
+            if not unknown:
+                return proof
+            reason = str(proof.refusal(unknown[0]) or f"'{unknown[0]}' has no axis of exactly the positions")
     hint = "leave out --reads"
     raise InvalidOption(f"output '{outputs[0]}' is not proven to have positions: {reason}", hint=hint)
 

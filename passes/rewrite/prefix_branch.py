@@ -22,7 +22,7 @@ def prefix_branch(view: GraphView, region: Region, mark: str, read: ReadTensor |
     """
     if region.granularity != "prefix":
         return None
-    proof = prove_causal(view, region.positions, pasts=region.pasts, binary_masks=True, read=read)
+    proof = prove_causal(view, region.positions, pasts=region.pasts, ones=region.ones, binary_masks=True, read=read)
     states = plan_states(view, region.nodes, region.frontier, region.handed_on, proof)
     if isinstance(states, Refusal) or not set(region.states).issuperset(set(states.names).difference(region.live_outs)):
         raise ValueError(f"region '{region.id}' is no longer proven to be causal")

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
 
 from actcache.passes.causal import Ahead, Causal
 from actcache.passes.causal.forms import COMPUTED_HALF
-from tests.conformance.causal.masks import AHEAD, BINARY, CAUSAL, HALF, HALF_AHEAD, HALF_BINARY, LOWEST
+from tests.conformance.causal.masks import (
+    AHEAD,
+    BINARY,
+    CAUSAL,
+    HALF,
+    HALF_AHEAD,
+    HALF_BINARY,
+    LOWEST,
+    OPENED,
+    OPENED_AHEAD,
+)
 from tests.conformance.causal.truth import looks_ahead, proven, session, wrong_suffixes, wrongly_proven
 
 
@@ -32,6 +44,26 @@ def test_masks_that_the_caller_closes_further(name: str) -> None:
     assert proof.binary_inputs == ("mask",)
     assert not list(wrongly_proven(sketch, proof, (6,)))
     assert not list(wrong_suffixes(sketch, proof, ["y"]))
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_masks_that_close_all_unless_the_caller_closes_nothing(name: str) -> None:
+    sketch = OPENED[name]
+    assert proven(replace(sketch, ones=()), binary_masks=True).refusal("y") is not None
+    proof = proven(sketch, binary_masks=True)
+    assert isinstance(proof.state("y"), Causal), proof.refusal("y")
+    assert (proof.ones_inputs, proof.binary_inputs) == (("mask",), ())
+    assert proof.is_told_by(["ids", "mask"]) and not proof.is_told_by(["ids"])
+    assert not list(wrongly_proven(sketch, proof, (6,)))
+    assert not list(wrong_suffixes(sketch, proof, ["y"]))
+
+
+@pytest.mark.parametrize("name", OPENED_AHEAD)
+def test_masks_that_do_not_close_later_positions_whatever_the_caller_hands_in(name: str) -> None:
+    sketch = OPENED_AHEAD[name]
+    state = proven(sketch, binary_masks=True).state("y")
+    assert isinstance(state, Ahead) and state.refusal.node
+    assert looks_ahead(sketch)
 
 
 @pytest.mark.parametrize("name", AHEAD)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from actcache.passes.choice.trace_keys import Place, TraceKeys
 from actcache.passes.cuts import PrefixCut, TensorShape
+from actcache.passes.cuts.prefix import MaskOpen, mask_open
 from actcache.runs.hash_trace import hash_units
 from actcache.runs.trace_key_file import load_keys, save_keys
 
@@ -18,7 +20,7 @@ Calls = list[list[list[int]]]
 def recorded(*calls: dict[str, np.ndarray]) -> TraceKeys:
     hashes = {place: [hash_units(call[place.tensor], place) for call in calls] for place in (IDS, MASK, STATES)}
     shapes = {place.tensor: [TensorShape.of(call[place.tensor]) for call in calls] for place in (IDS, MASK, STATES)}
-    masks = {place: [bool((call[place.tensor][:, :1] == 1).all()) for call in calls] for place in (IDS, MASK)}
+    masks = {place: [mask_open(call[place.tensor], 1) for call in calls] for place in (IDS, MASK)}
     return TraceKeys(np.ones(len(calls)), hashes, shapes, masks)
 
 
@@ -56,6 +58,15 @@ def test_what_has_no_positions_is_in_every_key() -> None:
     assert (plain == same).all() and not np.isin(other, plain).any()
 
 
+def test_masks_that_have_to_be_open_decide_as_well() -> None:
+    ended = call([[5, 6, 7]])
+    ended["mask"][0, 2] = 0
+    cut = replace(CUT, binary=(), ones=(1,))
+    open_, closed = recorded(call([[5, 6, 7]]), ended).keys([IDS, MASK, STATES], cut)
+    assert (open_.shape, closed.size) == ((1, 3), 0)
+    assert keys(ended)[0].shape == (1, 3)
+
+
 def test_calls_that_the_operators_do_not_look_up_have_no_keys() -> None:
     padded = call([[0, 5, 6]])
     padded["mask"][:, 0] = 0
@@ -70,4 +81,4 @@ def test_the_file_between_the_processes_keeps_all_of_it(tmp_path: Path) -> None:
     read = load_keys(tmp_path / "keys.npz", [IDS, MASK, STATES])
     for one, other in zip(made.keys([IDS, MASK, STATES], CUT), read.keys([IDS, MASK, STATES], CUT), strict=True):
         assert one.size and (one == other).all()
-    assert read.masks == {IDS: [False, False], MASK: [True, True]}
+    assert read.masks == {IDS: [MaskOpen.NO] * 2, MASK: [MaskOpen.ALL] * 2}

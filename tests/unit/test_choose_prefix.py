@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import parser
 
-from actcache.passes.causal.hypotheses import position_hypotheses
+from actcache.passes.causal.hypotheses import mask_hypotheses, position_hypotheses
 from actcache.passes.choice.choose import Choice, choose
 from actcache.passes.costs.cost import estimate_costs
 from actcache.passes.cuts import PrefixCut
@@ -113,3 +113,11 @@ def test_positions_are_looked_for_where_sequences_have_them(
     outputs = [onnx.helper.make_tensor_value_info(f"{name}_out", kind, None) for name, (kind, _) in inputs.items()]
     model = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", declared, outputs))
     assert position_hypotheses(GraphView(model)) == expected
+
+
+def test_what_is_looked_up_is_no_mask() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (int64[B, S] ids, int64[B, S] mask, bool[B, 1, 1, S] open,
+        float[B, S, 4] x) => (float[N] y) { a = Gather(w, ids)  b = Cast<to=1>(mask)  c = Not(open)  y = Add(a, x) }"""
+    view = GraphView(parser.parse_model(text))
+    assert mask_hypotheses(view, {"ids": 1, "mask": 1, "open": 3, "x": 1}) == [(), ("mask",), ("open",)]
+    assert mask_hypotheses(view, {"mask": 1}) == [()]

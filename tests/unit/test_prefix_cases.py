@@ -100,3 +100,11 @@ def test_beginnings_are_the_parts_that_the_original_should_agree_on() -> None:
 def test_a_sample_without_the_sequence_has_no_cases() -> None:
     assert DIVISION.count({"x": np.zeros(3)}) == 0
     assert list(DIVISION.cases({"x": np.zeros(3)})) == []
+
+
+def test_masks_that_have_to_be_open_are_opened_and_closed_ones_are_tried_once() -> None:
+    closed = SAMPLE | {"mask": np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 0]])}
+    cases = list(PrefixDivision(POSITIONS, ROWS, ones=("mask",)).cases(closed))
+    assert [case.name for case in cases if not case.feed["mask"].all()] == ["masks that close positions"]
+    assert len(cases) > 10 and np.array_equal(cases[0].feed["mask"], closed["mask"])
+    assert not any("close" in case.name for case in PrefixDivision(POSITIONS, ROWS, ones=("mask",)).cases(SAMPLE))

@@ -67,9 +67,18 @@ def test_masks_that_the_proof_does_not_cover_are_named() -> None:
     mask = np.ones_like(IDS)
     mask[1, 0] = 0
     (record,) = explained(call(IDS), call(IDS, mask))
-    assert record.outcome == "bypassed" and "'mask' is no mask of 0 and 1 that begins with 1" in record.text
+    assert record.outcome == "bypassed" and "'mask' is not a mask of 0 and 1 that begins with 1" in record.text
     mask[1, 0] = 2
     assert explained(call(IDS, mask), call(IDS))[0].outcome == "miss"
+
+
+def test_masks_that_have_to_be_open_are_named() -> None:
+    cut = replace(CUT, binary=(), ones=(1,))
+    mask = np.ones_like(IDS)
+    assert explained(call(IDS, mask), call(IDS, mask), cut)[0].outcome == "hit"
+    mask[1, -1] = 0
+    (record,) = explained(call(IDS), call(IDS, mask), cut)
+    assert record.outcome == "bypassed" and "'mask' is not 1 everywhere" in record.text
 
 
 @pytest.mark.parametrize("mask", [[[1, 0, 1]], [[1, 1, 1]], np.zeros((2, 0))])
@@ -82,3 +91,12 @@ def test_the_operators_are_told_of_masks() -> None:
     assert list(attributes["binary_inputs"].ints) == [1]
     values = {name: a.s if a.s else list(a.ints) if a.ints else a.i for name, a in attributes.items()}
     assert read_cut(values) == CUT
+
+
+def test_the_operators_are_told_which_masks_have_to_be_open_by_negative_numbers() -> None:
+    """A library that does not know of them refuses the model: it would not check what the proof believes."""
+    cut = replace(CUT, ones=(0,))
+    attributes = {a.name: a for a in (*cut.attributes(), *cut.lookup_attributes())}
+    assert list(attributes["binary_inputs"].ints) == [1, -1]
+    values = {name: a.s if a.s else list(a.ints) if a.ints else a.i for name, a in attributes.items()}
+    assert read_cut(values) == cut

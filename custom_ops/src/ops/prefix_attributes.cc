@@ -81,12 +81,13 @@ void ReadPrefixLookup(const AttributeReader& reader, RegionAttributes& attribute
   }
   ReadSizes(reader.IntsOrNone("output_sizes"), attributes);
   prefix.ends_handed_on = reader.IntOr("ends_handed_on", 0) != 0;
-  for (const std::int64_t input : reader.IntsOrNone("binary_inputs")) {
-    if (input < 0 || static_cast<std::size_t>(input) >= prefix.input_positions.size() ||
-        prefix.input_positions[static_cast<std::size_t>(input)] < 0) {
+  for (const std::int64_t number : reader.IntsOrNone("binary_inputs")) {
+    // -1 - i: input i, open everywhere. (A library that does not know that refuses the model.)
+    const auto input = static_cast<std::size_t>(number < 0 ? -(number + 1) : number);
+    if (input >= prefix.input_positions.size() || prefix.input_positions[input] < 0) {
       RefuseAttributes(attributes, "binary_inputs names an input that has no position axis");
     }
-    prefix.binary.push_back(static_cast<std::size_t>(input));
+    prefix.masks.push_back({input, number < 0 ? MaskOpen::kAll : MaskOpen::kFirst});
   }
 }
 
@@ -139,7 +140,7 @@ void CheckPrefixLookup(const RegionAttributes& attributes) {
 std::unique_ptr<const Cut> MakePrefixCut(const RegionAttributes& attributes,
                                          Conditions conditions) {
   const PrefixAttributes& prefix = attributes.prefix;
-  conditions.binary = prefix.binary;
+  conditions.masks = prefix.masks;
   return std::make_unique<PrefixCut>(
       PrefixAxes{attributes.input_row_axes, prefix.input_positions, attributes.output_row_axes,
                  prefix.output_positions, prefix.ends, prefix.ends_handed_on},

@@ -26,8 +26,8 @@ struct PrefixAttributes {
   std::size_t ends = 0;         // the last of the states (units/prefix_cut.h)
   bool ends_handed_on = false;  // CacheLookup only
   std::size_t block = 1;
-  std::size_t min_suffix = 2;       // CacheLookup only
-  std::vector<std::size_t> binary;  // likewise: inputs that have to be masks of 0 and 1
+  std::size_t min_suffix = 2;        // CacheLookup only
+  std::vector<MaskCondition> masks;  // likewise: of binary_inputs
 };
 
 struct RegionAttributes {

@@ -1,6 +1,5 @@
 #include "units/binary_masks.h"
 
-#include <cstdint>
 #include <cstring>
 
 namespace actcache {
@@ -8,7 +7,7 @@ namespace {
 
 // Elements as whole numbers of their size; 0 is all zero bits in every type.
 template <typename Bits>
-bool IsBinary(const TensorView& mask, std::size_t inner, std::size_t positions, Bits one) {
+bool IsOpen(const TensorView& mask, std::size_t inner, std::size_t positions, Bits one) {
   for (std::size_t i = 0; i < mask.elements; ++i) {
     Bits element;
     std::memcpy(&element, mask.data + i * sizeof(Bits), sizeof(Bits));
@@ -21,35 +20,36 @@ bool IsBinary(const TensorView& mask, std::size_t inner, std::size_t positions, 
 
 }  // namespace
 
-bool IsBinaryMask(const TensorView& mask, std::size_t axis) {
+bool IsOpenMask(const TensorView& mask, std::size_t axis, MaskOpen open) {
   if (mask.elements == 0) return true;
   std::size_t inner = 1;
   for (std::size_t i = axis + 1; i < mask.dims.size(); ++i) {
     inner *= static_cast<std::size_t>(mask.dims[i]);
   }
-  const auto positions = static_cast<std::size_t>(mask.dims[axis]);
+  // Where each position counts as the first one, none may be closed.
+  const auto positions = open == MaskOpen::kAll ? 1 : static_cast<std::size_t>(mask.dims[axis]);
   switch (mask.type) {
     case ElementType::kBool:
     case ElementType::kInt8:
     case ElementType::kUint8:
-      return IsBinary<std::uint8_t>(mask, inner, positions, 1);
+      return IsOpen<std::uint8_t>(mask, inner, positions, 1);
     case ElementType::kInt16:
     case ElementType::kUint16:
-      return IsBinary<std::uint16_t>(mask, inner, positions, 1);
+      return IsOpen<std::uint16_t>(mask, inner, positions, 1);
     case ElementType::kFloat16:
-      return IsBinary<std::uint16_t>(mask, inner, positions, 0x3c00);
+      return IsOpen<std::uint16_t>(mask, inner, positions, 0x3c00);
     case ElementType::kBfloat16:
-      return IsBinary<std::uint16_t>(mask, inner, positions, 0x3f80);
+      return IsOpen<std::uint16_t>(mask, inner, positions, 0x3f80);
     case ElementType::kInt32:
     case ElementType::kUint32:
-      return IsBinary<std::uint32_t>(mask, inner, positions, 1);
+      return IsOpen<std::uint32_t>(mask, inner, positions, 1);
     case ElementType::kFloat:
-      return IsBinary<std::uint32_t>(mask, inner, positions, 0x3f800000);
+      return IsOpen<std::uint32_t>(mask, inner, positions, 0x3f800000);
     case ElementType::kInt64:
     case ElementType::kUint64:
-      return IsBinary<std::uint64_t>(mask, inner, positions, 1);
+      return IsOpen<std::uint64_t>(mask, inner, positions, 1);
     case ElementType::kDouble:
-      return IsBinary<std::uint64_t>(mask, inner, positions, 0x3ff0000000000000);
+      return IsOpen<std::uint64_t>(mask, inner, positions, 0x3ff0000000000000);
     default:
       return false;
   }

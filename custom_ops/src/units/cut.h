@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/small_vector.h"
+#include "units/binary_masks.h"
 #include "units/call_plan.h"
 #include "units/size_equations.h"
 #include "units/tensor_view.h"
@@ -43,7 +44,7 @@ enum class OneUnit : std::uint8_t {
   kUnequal = 5,    // its inputs are divided into different numbers of units
   kTooMany = 6,    // more units than a plan has numbers for
   kSizes = 7,      // sizes are not as the proof believes
-  kMask = 8,       // a mask holds something else than 0 and 1, or closes the first position
+  kMask = 8,       // a mask is not open where the proof takes it to be: MaskCondition
 };
 
 // What a call is divided into.
@@ -148,11 +149,17 @@ class WholeCut final : public Cut {
   Splice SpliceOf(const CallPlan& plan) const override;
 };
 
+// An input with positions that is a mask, as IsOpenMask() says.
+struct MaskCondition {
+  std::size_t input;
+  MaskOpen open;
+};
+
 // What a proof believes of a call, beside equal numbers of rows and of positions.
 struct Conditions {
   std::vector<std::int64_t> ranks = {};  // of the frontier; -1: any. None at all: any
   std::vector<SizeEquation> sizes = {};
-  std::vector<std::size_t> binary = {};  // inputs with positions that are masks: IsBinaryMask()
+  std::vector<MaskCondition> masks = {};
 };
 
 // The rows of a batch. A call to which the proof does not apply is one unit.

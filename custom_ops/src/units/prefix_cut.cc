@@ -55,9 +55,9 @@ Units PrefixCut::UnitsOf(const std::vector<TensorView>& inputs) const {
   const std::size_t batch = rows.value_or(1);  // without rows, keys cover the batch as a whole
   if (batch != 0 && *positions > kMaxPlanRows / batch) return None(OneUnit::kTooMany);
   if (!Hold(conditions_.sizes, inputs)) return None(OneUnit::kSizes);
-  for (const std::size_t i : conditions_.binary) {
+  for (const auto& [i, open] : conditions_.masks) {
     const auto axis = static_cast<std::size_t>(input(i).positions().number());
-    if (!IsBinaryMask(inputs[i], axis)) return None(OneUnit::kMask);
+    if (!IsOpenMask(inputs[i], axis, open)) return None(OneUnit::kMask);
   }
   const std::size_t length = *positions / block_;
   if (batch * length == 0) return None(OneUnit::kNone);

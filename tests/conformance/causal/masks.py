@@ -5,6 +5,7 @@ Each is a layer of attention (:func:`~tests.conformance.causal.sketches.attentio
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,77 @@ BINARY: dict[str, Sketch] = {
         {"mask": 1},
         "Add(sc1, m)",
     ),
+}
+
+WINDOW = "c = LessOrEqual(pj, pi) d = Sub(pi, pj) near = Less(d, many) b = And(c, near)"
+MANY = {"many": np.array(3)}
+NUMBERED = "g = Cast<to=9>(mask) g4 = Unsqueeze(g, axis12)"
+
+
+def opened(sketch: Sketch) -> Sketch:
+    """With a mask that is 1 everywhere."""
+    return replace(sketch, ones=("mask",))
+
+
+#: These close all that a position may see, unless the mask that is handed in closes nothing.
+OPENED: dict[str, Sketch] = {
+    name: opened(sketch)
+    for name, sketch in {
+        "window and a given one": given(
+            "int64[B, S] mask", f"{WINDOW} {NUMBERED} ok = And(b, g4)", {"mask": 1}, "Where(ok, sc1, low)", **MANY
+        ),
+        "window and a given one, added": given(
+            "int64[B, S] mask",
+            f"{WINDOW} {NUMBERED} ok = And(b, g4) m = Where(ok, nothing, low)",
+            {"mask": 1},
+            "Add(sc1, m)",
+            **MANY,
+        ),
+        "at most as far as a given one counts": given(
+            "int64[B, S] mask",
+            """n0 = ReduceSum(mask, axis1) n1 = Unsqueeze(n0, axis12) u = Add(pj, n1) t = Add(pi, s)
+            ok = LessOrEqual(u, t)""",
+            {"mask": 1},
+            "Where(ok, sc1, low)",
+        ),
+        "by numbers counted in a given one": given(
+            "int64[B, S] mask",
+            """n0 = CumSum(mask, one) pq = Unsqueeze(n0, axis2) pk = Unsqueeze(n0, axis1) a = LessOrEqual(pk, pq)
+            ok = Unsqueeze(a, axis1)""",
+            {"mask": 1},
+            "Where(ok, sc1, low)",
+        ),
+    }.items()
+}
+#: These let later positions through whatever is handed in.
+OPENED_AHEAD: dict[str, Sketch] = {
+    name: opened(sketch)
+    for name, sketch in {
+        "a given one for keys alone": given("bool[B, 1, 1, S] mask", "", {"mask": 3}, "Where(mask, sc1, low)"),
+        "or a given one": given(
+            "bool[B, 1, 1, S] mask", "a = LessOrEqual(pj, pi) ok = Or(a, mask)", {"mask": 3}, "Where(ok, sc1, low)"
+        ),
+        "window around it and a given one": given(
+            "int64[B, S] mask",
+            f"d = Sub(pi, pj) e = Abs(d) near = Less(e, many) {NUMBERED} ok = And(near, g4)",
+            {"mask": 1},
+            "Where(ok, sc1, low)",
+            **MANY,
+        ),
+        "as far as a given one counts": given(
+            "int64[B, S] mask",
+            "n0 = ReduceSum(mask, axis1) n1 = Unsqueeze(n0, axis12) ok = LessOrEqual(pj, n1)",
+            {"mask": 1},
+            "Where(ok, sc1, low)",
+        ),
+        "by numbers counted from the end": given(
+            "int64[B, S] mask",
+            """n0 = CumSum<reverse=1>(mask, one) pq = Unsqueeze(n0, axis2) pk = Unsqueeze(n0, axis1)
+            a = LessOrEqual(pk, pq) ok = Unsqueeze(a, axis1)""",
+            {"mask": 1},
+            "Where(ok, sc1, low)",
+        ),
+    }.items()
 }
 
 #: None of these does.

@@ -20,11 +20,15 @@ WIDTH, HEADS, WORDS, MOST = 8, 2, 11, 24
 
 @dataclass(frozen=True)
 class Sketch:
-    """A model, and along which axes of its inputs positions lie; `pasts`: along which others have none."""
+    """A model, and along which axes of its inputs positions lie; `pasts`: along which others have none.
+
+    `ones`: masks that are 1 everywhere.
+    """
 
     model: onnx.ModelProto
     positions: dict[str, int]
     pasts: dict[str, int] = field(default_factory=dict)
+    ones: tuple[str, ...] = ()
 
     @cached_property
     def view(self) -> GraphView:

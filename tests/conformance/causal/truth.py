@@ -48,6 +48,8 @@ def feed(sketch: Sketch, count: int, rows: int = 2, seed: int = 0) -> Feed:
             shape[sketch.pasts[value.name]] = 0
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
         made[value.name] = _drawn(random, value.name, shape, dtype)
+        if value.name in sketch.ones:
+            made[value.name] = np.ones(shape, dtype)
     return made
 
 
@@ -75,7 +77,7 @@ def changed(made: Feed, sketch: Sketch, first: int, seed: int = 1) -> Feed:
     result = {}
     for name, value in made.items():
         result[name] = value.copy()
-        if name not in sketch.positions:
+        if name not in sketch.positions or name in sketch.ones:
             continue
         later = _part(result[name], [sketch.positions[name]], slice(first, None))
         if "mask" in name:
@@ -297,12 +299,15 @@ class _Ends:
         return dict(zip(names, self._runner.run(names, self.taken(given)), strict=True))
 
 
-def behind_past(sketch: Sketch, proof: CausalProof, output: str, count: int = 3, seed: int = 0) -> bool | None:
+def behind_past(
+    sketch: Sketch, proof: CausalProof, output: str, count: int = 3, seed: int = 0, *, both: Sequence[str] = ()
+) -> bool | None:
     """Whether the branch, with nothing known, gives what the original gives for a past of two positions; None: the
-    original refuses that, or there is no branch.
+    original refuses that, or there is no branch. `both`: inputs that have the positions of past and call.
     """
     made = suffix_model(sketch, proof, [output])
     given, random = feed(sketch, count, seed=seed), np.random.default_rng(seed)
+    given |= {name: value for name, value in feed(sketch, count + 2, seed=seed).items() if name in both}
     for name, axis in sketch.pasts.items():
         shape = [2 if a == axis else size for a, size in enumerate(given[name].shape)]
         given[name] = random.standard_normal(shape).astype(given[name].dtype)
@@ -331,7 +336,7 @@ def _cached(value: Array, proof: CausalProof, name: str, first: int) -> Array:
 
 def proven(sketch: Sketch, **options: Any) -> CausalProof:
     """Prove a sketch."""
-    return prove_causal(sketch.view, sketch.positions, pasts=sketch.pasts, **options)
+    return prove_causal(sketch.view, sketch.positions, pasts=sketch.pasts, ones=sketch.ones, **options)
 
 
 def looks_ahead(sketch: Sketch, output: str = "y", axis: int = 1, count: int = 6, seed: int = 0) -> bool:
