@@ -36,7 +36,8 @@ class Decoder:
         half: Whether numbers are of float16.
         past: Whether there are inputs ``past_key_values.N.key`` and ``.value`` [batch, heads, past, width of a head],
             and outputs ``present.N.key`` and ``.value``. The mask then covers both, past and sequence;
-            it is no triangle of the call's own size.
+            it is no triangle of the call's own size. ``MultiHeadAttention`` and ``GroupQueryAttention`` take the past
+            themselves, and this one the lengths of rows: they are counted in the padding, if there is any.
         presents: Whether there are outputs ``present.N.key`` and ``.value`` without such inputs: the form for first
             calls.
         position_ids: Whether the caller numbers the positions.
@@ -195,9 +196,10 @@ class _Writer:
         widths = self._numbers([own.width, kept, kept])
         self.nodes.append(helper.make_node("Split", [both, widths], parts, f"{name}.split", axis=2))
         if own.attention == "GroupQueryAttention":
-            return self._linear(f"{name}.c_proj", self._grouped(name, *parts), own.width, own.width)
+            return self._linear(f"{name}.c_proj", self._grouped(layer, name, *parts), own.width, own.width)
         if own.attention == "MultiHeadAttention":
-            return self._linear(f"{name}.c_proj", self._fused(*parts, "", mask), own.width, own.width)
+            reads = [*parts, "", mask, *(["", *self._past_of(layer)] if own.past else [])]
+            return self._linear(f"{name}.c_proj", self._fused(*reads, layer=layer), own.width, own.width)
         heads = (own.heads, own.heads // own.groups, own.heads // own.groups)
         apart = [self._numbers([0, 0, count, own.width // own.heads]) for count in heads]
         q, k, v = (self._op("Reshape", part, sizes) for part, sizes in zip(parts, apart, strict=True))
@@ -227,9 +229,14 @@ class _Writer:
         mixed = self._op("Reshape", self._op("Transpose", mixed, perm=[0, 2, 1, 3]), self._numbers([0, 0, -1]))
         return self._linear(f"{name}.c_proj", mixed, width, width)
 
-    def _fused(self, *reads: str) -> str:
+    def _fused(self, *reads: str, layer: int = 0) -> str:
         own = self.sizes
-        return self._op(own.attention, *reads, domain="com.microsoft", num_heads=own.heads, unidirectional=1)
+        mixed = self._op(own.attention, *reads, domain="com.microsoft", num_heads=own.heads, unidirectional=1)
+        self.nodes[-1].output.extend(f"present.{layer}.{part}" for part in ("key", "value") if own.past)
+        return mixed
+
+    def _past_of(self, layer: int) -> list[str]:
+        return [f"past_key_values.{layer}.{part}" for part in ("key", "value")]
 
     def _turned(self, x: str) -> str:
         """Rotary positions: the second half of each head, negated, before the first."""
@@ -253,17 +260,25 @@ class _Writer:
         wide = self._op("Expand", self._op("Unsqueeze", x, self._numbers([2])), self._numbers([1, 1, own.groups, 1, 1]))
         return self._op("Reshape", wide, self._numbers([0, own.heads, -1, own.width // own.heads]))
 
-    def _grouped(self, name: str, *parts: str) -> str:
-        """Attention that is told the length of each row: all have all positions."""
+    def _grouped(self, layer: int, name: str, *parts: str) -> str:
+        """Attention that is told the length of each row: what a mask says, or all have all positions."""
         own = self.sizes
         total = self._op("Cast", "length", to=TensorProto.INT32)
         last = self._op("Sub", total, self._constant("one32", np.array(1, np.int32)))
         lengths = self._op("Expand", last, self._op("Shape", "input_ids", start=0, end=1))
-        outputs = [f"{name}.mixed", f"{name}.keys", f"{name}.values"]
-        reads = [*parts, "", "", lengths, total]
+        if own.padding:
+            counted = self._op("ReduceSum", "attention_mask", self._numbers([1]), keepdims=1)
+            lengths = self._op("Cast", self._op("Sub", counted, self._numbers(1)), to=TensorProto.INT32)
+        keys = [f"present.{layer}.{part}" if own.past else f"{name}.{part}" for part in ("key", "value")]
+        reads = [*parts, *(self._past_of(layer) if own.past else ["", ""]), lengths, total]
+        counts = {"num_heads": own.heads, "kv_num_heads": own.heads // own.groups, "do_rotary": int(own.rotary)}
+        if own.rotary:
+            size = own.width // own.heads // 2
+            angles = np.arange(own.longest)[:, None] * 100.0 ** -(np.arange(size) / size)
+            reads += [self._constant(f"{f.__name__}.of half", f(angles).astype(own.dtype)) for f in (np.cos, np.sin)]
+        outputs = [f"{name}.mixed", *keys]
         node = helper.make_node("GroupQueryAttention", reads, outputs, name, domain="com.microsoft")
-        for kind, count in (("num_heads", own.heads), ("kv_num_heads", own.heads // own.groups)):
-            node.attribute.append(helper.make_attribute(kind, count))
+        node.attribute.extend(helper.make_attribute(kind, count) for kind, count in counts.items())
         self.nodes.append(node)
         return outputs[0]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 
@@ -12,7 +14,7 @@ from actcache.passes.causal.registry import Op, Result, known, rule, stable
 from actcache.passes.causal.rules_elementwise import form_of, scores_of
 from actcache.passes.causal.state import Ahead, LooksAhead, Place, S, Value
 from actcache.passes.refusal import Refusal
-from actcache.passes.rows.sizes import ONE, Size, const
+from actcache.passes.rows.sizes import ONE, ZERO, Size, const
 from actcache.passes.rows.state import Shape
 
 
@@ -26,8 +28,7 @@ def attention(op: Op) -> Result:
     query, key, value, mask = op.need(0), op.need(1), op.need(2), op.get(3)
     rank = len(known(query))
     axis = rank - 2
-    if any(op.get(index) is not None for index in range(4, len(op.inputs))):
-        raise LooksAhead("attention-past", "attention with a past, or with lengths, is not followed")
+    without_past(op, (4, 5), 2)
     if op.attribute("softcap", 0.0):
         raise LooksAhead("softcap", "onnxruntime 1.23 and 1.24 cap scores after masking, which opens what is masked")
     for part in (query, key, value):
@@ -43,7 +44,8 @@ def attention(op: Op) -> Result:
         axes[3] = {len(known(mask)) - 2: axis}
     parts = [part for part in (query, key, value, mask) if part is not None]
     result = Value(stable((Place(axis),), parts), _shape(op, query, value))
-    return Result([result, *only_first(op)], axes, resumed=True)
+    presents = handed_out(op, [(part, _by_heads(op, part)) for part in (key, value)])
+    return Result([result, *presents], axes, resumed=True)
 
 
 def _to_fixed_keys(op: Op, query: Value, value: Value, axis: int) -> Result:
@@ -52,6 +54,24 @@ def _to_fixed_keys(op: Op, query: Value, value: Value, axis: int) -> Result:
         raise LooksAhead("mask-unknown", "a mask of positions on keys that have none")
     result = Value(stable(query.places, [query]), _shape(op, query, value))
     return Result([result, *only_first(op)], {0: axes_of(query)})
+
+
+def without_past(op: Op, slots: Sequence[int], axis: int) -> None:
+    """Require that a past has no positions: then it is as good as not there. No operand is behind it."""
+    given = any(past is not None and known(past)[axis : axis + 1] != (ZERO,) for past in map(op.get, slots))
+    if given or any(op.get(index) is not None for index in range(slots[-1] + 1, len(op.inputs))):
+        raise LooksAhead("attention-past", f"{op.node.op_type} with a past, or with lengths, is not followed")
+
+
+def handed_out(op: Op, presents: Sequence[tuple[Value, Shape]]) -> list[Value]:
+    """Return what is known of keys and values that an attention hands out for later calls, and nothing of what follows.
+
+    Args:
+        op: The node.
+        presents: What each is made of, and its sizes: positions lie where these are S.
+    """
+    values = [Value(stable((Place(sizes.index(S)),), [part]), sizes) for part, sizes in presents]
+    return [*values, *only_first(op)][: len(op.node.output) - 1]
 
 
 def only_first(op: Op) -> list[Value]:
@@ -81,6 +101,15 @@ def lowest_of(dtype: int | None) -> Form:
     lowest = table(np.array(np.finfo(np.float16 if dtype == onnx.TensorProto.FLOAT16 else np.float32).min))
     assert lowest is not None
     return lowest
+
+
+def _by_heads(op: Op, part: Value) -> Shape:
+    """The sizes of keys or values as [batch, heads, positions, size]."""
+    sizes = known(part)
+    if len(sizes) == 4:
+        return sizes
+    heads = const(op.attribute("kv_num_heads"))
+    return sizes[0], heads, sizes[1], sizes[2].divided_by(heads) or op.symbols.fresh("size")
 
 
 def _shape(op: Op, query: Value, value: Value) -> Shape:

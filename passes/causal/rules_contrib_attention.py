@@ -1,8 +1,8 @@
 """Causal rules of onnxruntime's own operators of attention, as its optimiser writes them (domain com.microsoft).
 
 With ``unidirectional`` the kernels give scores of later keys the lowest number of their type, in every version from
-1.18 on. A suffix hands the keys and values of earlier positions in as the operator's past. (A bias of scores for one
-row that is meant for all is read beyond its end by 1.18, in the original as well.)
+1.18 on. A suffix hands the keys and values of earlier positions in as the operator's past: the model's own is empty.
+(A bias of scores for one row that is meant for all is read beyond its end by 1.18, in the original as well.)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from actcache.passes.causal.closing import closed
 from actcache.passes.causal.forms import Affine, Form, along, applied, substitute, table
 from actcache.passes.causal.joining import axes_of
 from actcache.passes.causal.registry import MICROSOFT, Op, Result, known, rule, stable
-from actcache.passes.causal.rules_attention import lowest_of, only_first
+from actcache.passes.causal.rules_attention import handed_out, lowest_of, only_first, without_past
 from actcache.passes.causal.rules_elementwise import form_of, scores_of
 from actcache.passes.causal.state import LooksAhead, Place, S, Value
 from actcache.passes.rows.sizes import ONE, ZERO, Size, const
@@ -27,7 +27,7 @@ def multi_head_attention(op: Op) -> Result:
     query, key, value = op.need(0), op.get(1), op.get(2)
     if key is None or value is None or len(known(query)) != 3:
         raise LooksAhead("packed-attention", "queries, keys and values packed into one tensor are not followed")
-    _without_past(op, 6)
+    without_past(op, (6, 7), 2)
     op.fixed(3)
     width = known(value)[2] if len(known(value)) == 3 else known(value)[3] * const(op.attribute("num_heads"))
     if not key.places and not value.places:
@@ -36,7 +36,10 @@ def multi_head_attention(op: Op) -> Result:
         raise LooksAhead("positions-misaligned", "queries, keys or values have their positions elsewhere")
     if width != known(query)[2]:
         raise LooksAhead("not-followed", "onnxruntime takes no past of values of another size than keys")
-    return _attended(op, (query, key, value), mask=4, bias=5, width=width)
+    heads = const(op.attribute("num_heads"))
+    sizes = known(query)[0], heads, S, width.divided_by(heads) or op.symbols.fresh("size")
+    presents = handed_out(op, [(key, sizes), (value, sizes)])
+    return _attended(op, (query, key, value), presents, mask=4, bias=5, width=width)
 
 
 def _to_fixed_keys(op: Op, query: Value, width: Size) -> Result:
@@ -54,29 +57,26 @@ def packed_attention(op: Op) -> Result:
     x = op.need(0)
     if op.get(5) is not None:
         raise LooksAhead("not-followed", "onnxruntime's Attention takes no past beside a bias of scores")
-    _without_past(op, 4)
+    without_past(op, (4,), 3)
     op.fixed(1, 2)
     if x.places != _POSITIONS or len(known(x)) != 3:
         raise LooksAhead("positions-misaligned", "the input of an attention has its positions elsewhere")
     if op.attribute("do_rotary", 0) or op.attribute("qkv_hidden_sizes"):
         raise LooksAhead("not-followed", "Attention that turns its queries, or has values of another size")
     width = known(op.need(1))[1].divided_by(const(3)) or op.symbols.fresh("width")
-    return _attended(op, (x,), mask=3, bias=5, width=width)  # there is none
+    heads = const(op.attribute("num_heads"))
+    sizes = const(2), known(x)[0], heads, S, width.divided_by(heads) or op.symbols.fresh("size")
+    return _attended(op, (x,), handed_out(op, [(x, sizes)]), mask=3, bias=5, width=width)  # there is none
 
 
-def _without_past(op: Op, first: int) -> None:
-    if any(op.get(index) is not None for index in range(first, len(op.inputs))):
-        raise LooksAhead("attention-past", f"{op.node.op_type} with a past is not followed")
-
-
-def _attended(op: Op, parts: tuple[Value, ...], mask: int, bias: int, width: Size) -> Result:
+def _attended(op: Op, parts: tuple[Value, ...], presents: list[Value], mask: int, bias: int, width: Size) -> Result:
     closed(op, _scores(op, mask, bias), -2, -1)
     axes = {0: {1: 1}}
     if op.get(bias) is not None:
         axes[bias] = {2: 1}
     read = [*parts, *(value for value in (op.get(mask), op.get(bias)) if value is not None)]
     result = Value(stable(_POSITIONS, read), (*known(parts[0])[:2], width))
-    return Result([result, *only_first(op)], axes, resumed=True)
+    return Result([result, *presents], axes, resumed=True)
 
 
 def _scores(op: Op, mask: int, bias: int) -> Form | None:
@@ -104,25 +104,32 @@ def _scores(op: Op, mask: int, bias: int) -> Form | None:
 def group_query_attention(op: Op) -> Result:
     """Always causal. Without a past, and where every row has all S positions."""
     query, key, value = op.need(0), op.get(1), op.get(2)
-    if key is None or value is None:
-        raise LooksAhead("packed-attention", "queries, keys and values packed into one tensor are not followed")
     if any(past is not None and known(past)[2:3] != (ZERO,) for past in (op.get(3), op.get(4))):
         raise LooksAhead("attention-past", "GroupQueryAttention with a past is not followed")
     if not _says(op.get(5), S - ONE) or not _says(op.get(6), S):
         reason = "the lengths of its rows are not proven to be the number of positions: they are counted in a mask, say"
         raise LooksAhead("attention-lengths", reason)
-    if any(part.places != _POSITIONS or len(known(part)) != 3 for part in (query, key, value)):
+    parts = [query] if key is None or value is None else [query, key, value]
+    if any(part.places != _POSITIONS or len(known(part)) != 3 for part in parts):
         raise LooksAhead("positions-misaligned", "queries, keys or values have their positions elsewhere")
     op.fixed(7, 8)
+    heads, groups = op.attribute("num_heads"), op.attribute("kv_num_heads")
+    packed = known(query)[2].divided_by(const(heads + 2 * groups)) or op.symbols.fresh("size")
+    size = packed if len(parts) == 1 else known(query)[2].divided_by(const(heads)) or op.symbols.fresh("size")
     more = any(op.get(index) is not None for index in range(9, len(op.inputs)))
-    if more or op.attribute("softcap", 0.0) or op.attribute("smooth_softmax", 0) or not _turns_all(op):
+    if len(op.node.output) < 3 or not all(op.node.output):
+        raise LooksAhead("not-followed", "GroupQueryAttention that hands out no keys and values")
+    if more or op.attribute("softcap", 0.0) or op.attribute("smooth_softmax", 0) or not _turns_all(op, size):
         raise LooksAhead(
             "not-followed", "GroupQueryAttention with a bias, capped scores, or features that are not turned"
         )
     if op.attribute("local_window_size", -1) > 0:
         raise LooksAhead("not-followed", "the window of a GroupQueryAttention is not followed")
-    result = Value(stable(_POSITIONS, [query, key, value]), known(query))
-    return Result([result, *only_first(op)], {0: {1: 1}}, resumed=True)
+    batch = known(query)[0]
+    result = Value(stable(_POSITIONS, parts), (batch, S, const(heads) * size))
+    sizes = batch, const(groups), S, size
+    presents = handed_out(op, [(parts[0 if len(parts) == 1 else 1], sizes), (parts[-1], sizes)])
+    return Result([result, *presents], {0: {1: 1}}, resumed=True)
 
 
 def _says(value: Value | None, number: Size) -> bool:
@@ -134,11 +141,10 @@ def _says(value: Value | None, number: Size) -> bool:
     return value.form == Affine((), number)
 
 
-def _turns_all(op: Op) -> bool:
+def _turns_all(op: Op, size: Size) -> bool:
     """Whether the rotary embedding, if there is one, turns all features of a head."""
     if not op.attribute("do_rotary", 0):
         return True
-    size = known(op.need(1))[2].divided_by(const(op.attribute("kv_num_heads")))
     return op.get(7) is not None and known(op.need(7))[1] * const(2) == size
 
 

@@ -23,16 +23,14 @@ from actcache.passes.causal.state import Value
 from actcache.passes.graph.nodes import subgraphs
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
-from actcache.passes.rewrite.suffix_branch import SuffixBranch, SuffixNames
+from actcache.passes.rewrite.suffix_branch import FULL, SuffixBranch, SuffixNames, Version
+from actcache.passes.rewrite.suffix_either import begin_or_go_on
 from actcache.passes.rewrite.suffix_past import Pasts
 from actcache.passes.rewrite.suffix_resumed import Resumed
 from actcache.passes.rewrite.suffix_sizes import SuffixSizes
 from actcache.passes.rewrite.suffix_states import Ends, NoSuffix, StateChoice, States
-from actcache.passes.rewrite.suffix_ways import go_on, is_kept
+from actcache.passes.rewrite.suffix_ways import go_on, is_kept, presents_of
 
-#: The axes along which only the suffix is wanted; ``short``: of sizes, those that they have in the suffix.
-Version = frozenset[int] | Literal["short"]
-FULL: frozenset[int] = frozenset()
 #: Before, Slice and Pad had their numbers as attributes.
 OLDEST = 11
 
@@ -116,7 +114,8 @@ class _Builder:
             self.suffix(self.view.model.graph.node[self.producer(name)].output[0])
         done = 0
         while done < len(self.states.names):  # the suffix of a state may need another one
-            self.suffix(self.states.names[done])
+            if self.states.names[done] not in self.appended:
+                self.suffix(self.states.names[done])
             done += 1
         return {n: self.stored(n) for n in (*self.live_outs, *self.states.names)} | self.ends.computed()
 
@@ -165,7 +164,7 @@ class _Builder:
             return self.node(index, name, FULL)
         whole, past = f"{name}{self.names.mark}.all", self.pasts.put_behind(name) is not None
         parts = self.past_and_cached(index, name) if past else [self.names.known(name), self.suffix(name)]
-        self.add(onnx.helper.make_node("Concat", parts, [whole], axis=self.proof.position_axis(name)))
+        self.nodes.append(onnx.helper.make_node("Concat", parts, [whole], axis=self.proof.position_axis(name)))
         return whole
 
     def past_and_cached(self, index: int, name: str) -> list[str]:
@@ -196,7 +195,7 @@ class _Builder:
                 return self.sizes_of_fixed(index, name)
             for read in self.view.reads[index]:
                 self.tensor(read, FULL)
-            self.add(self.view.model.graph.node[index])
+            self.nodes.append(self.view.model.graph.node[index])
             self.made.update({(o, FULL): o for o in self.view.writes[index]})
         return name
 
@@ -207,7 +206,7 @@ class _Builder:
         for slot, read in enumerate(node.input):
             if read:
                 node.input[slot] = self.any_version(read)
-        self.add(node)
+        self.nodes.append(node)
         return name
 
     def any_version(self, name: str) -> str:
@@ -239,7 +238,7 @@ class _Builder:
     def instance(self, source: onnx.NodeProto, operands: Sequence[str], name: str, version: Version) -> str:
         node = onnx.NodeProto()
         node.CopyFrom(source)
-        tag = self.tag(version, len(self.proof.value(name).places))
+        tag = self.names.tag(version, len(self.proof.value(name).places))
         if node.name:
             node.name += tag
         del node.input[:]
@@ -248,31 +247,40 @@ class _Builder:
             if written:
                 node.output[slot] = written + tag
                 self.made[written, version] = written + tag
-        self.add(node)
+        self.nodes.append(node)
         return self.made[name, version]
 
     def resumed(self, index: int, name: str, version: frozenset[int]) -> str:
         """Go on from what earlier positions left."""
         source, result = self.view.model.graph.node[index], self.proof.result(index)
+        presents = presents_of(source)
+        if name in [source.output[number] for number in presents]:
+            self.suffix(source.output[0])
+            return self.sizes.last(self.made[name, FULL], min(version), or_all=True)
         if len(version) > 1 or name != source.output[0]:
             reason = "it goes along two axes of positions, or more than its first output is read"
             raise NoSuffix(reason, self.label(name))
-        if self.proof.pasts and not is_kept(source):
-            raise NoSuffix("behind a past, it would not be what it is in the original", self.label(name))
-        reads, part = source.input, f"{name}{self.tag(version, 1)}"
+        reads, part = source.input, f"{name}{self.names.tag(version, 1)}"
         at = Resumed(
             *(source, part, min(version), self.sizes, self.view.opsets[""]),
             own=lambda slot: self.operand(reads[slot], slot, result, version),
             whole=lambda slot: self.tensor(reads[slot], FULL) if reads[slot] else "",
             later=lambda slot: self.suffix(reads[slot]),
+            first=lambda slot: self.whole_or_suffix(reads[slot], slot, result, version),
             earlier=lambda slot: self.earlier(reads[slot]),
-            given=lambda: self.earlier(name),
+            given=lambda number: self.earlier(source.output[number]),
             end=lambda what: self.ends.keep(name, what),
             final=lambda slot: self.ends.final(source.output[slot]) if slot < len(source.output) else "",
             divided=self.names.divided,
             dtype=lambda slot: self.view.dtype(reads[slot]) or 0,
         )
-        go_on(at)
+        if not presents and (not self.proof.pasts or is_kept(source)):
+            go_on(at)
+            return part
+        for number, whole in begin_or_go_on(at, presents).items():
+            present = source.output[number]
+            self.made[present, FULL] = whole
+            self.appended[present] = self.sizes.last(whole, self.proof.position_axis(present) or 0)
         return part
 
     def earlier(self, name: str) -> str:
@@ -281,14 +289,6 @@ class _Builder:
             return self.sizes.first(name, self.proof.position_axis(name) or 0)
         self.states.keep(name)
         return self.names.known(name)
-
-    def tag(self, version: Version, places: int) -> str:
-        if version == "short":
-            return f"{self.names.mark}.short"
-        if not version:
-            return f"{self.names.mark}.all"
-        axes = "" if places == 1 else "." + "_".join(map(str, sorted(version)))
-        return f"{self.names.mark}{axes}"
 
     def follows(self, source: onnx.NodeProto, result: Result, value: Value, version: frozenset[int]) -> bool:
         """Whether a version of a node's outputs is what the node gives for versions of its operands."""
@@ -316,11 +316,17 @@ class _Builder:
         wanted = frozenset(p.axis for p in self.proof.value(name).places if axes.get(p.axis) in version)
         return self.tensor(name, wanted)
 
+    def whole_or_suffix(self, name: str, slot: int, result: Result | None, version: frozenset[int]) -> str:
+        """An operand where no position is known: then data is its suffix."""
+        if name and self.proof.position_axis(name) is not None:
+            return self.suffix(name)
+        return self.operand(name, slot, result, version)
+
     def sliced(self, name: str, value: Value, version: frozenset[int], whole: str) -> str:
         """Cut the suffix out of a tensor of all positions."""
         if not version <= {place.axis for place in value.places if place.single}:
             raise NoSuffix("positions that are flattened with others are not cut", self.label(name))
-        part = f"{name}{self.tag(version, len(value.places))}"
+        part = f"{name}{self.names.tag(version, len(value.places))}"
         self.sizes.cut(whole, part, sorted(version))
         return part
 
@@ -386,9 +392,6 @@ class _Builder:
         if index not in self.inside and self.proof.value(name).data:
             raise NoSuffix(f"'{name}' is computed outside the region, and not handed in")
         return index
-
-    def add(self, node: onnx.NodeProto) -> None:
-        self.nodes.append(node)
 
     def label(self, name: str) -> str:
         index = self.view.producer.get(name)

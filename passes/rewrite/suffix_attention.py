@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 import onnx
 
@@ -12,8 +15,13 @@ _ALLOW_ZERO = 14
 
 
 def attend(at: Resumed) -> None:
-    """The operator of ONNX. What ``is_causal`` says is said by a mask: see its causal rule."""
-    operands, sizes = list(map(at.own, at.slots)), at.sizes
+    """The operator of ONNX. What ``is_causal`` says is said by a mask: see its causal rule.
+
+    If it hands its keys and values out, those of earlier positions are its past.
+    """
+    handed, sizes = at.hands_out(1), at.sizes
+    keys = map(at.later if handed else at.own, (1, 2))
+    operands = [at.own(0), *keys, *map(at.own, at.slots[3:4])]
     if at.attribute("is_causal"):
         zero, one = (sizes.node("Reshape", sizes.vector([n]), sizes.vector([])) for n in (0, 1))
         key = sizes.node("Range", zero, sizes.node("Reshape", sizes.all, sizes.vector([])), one)
@@ -27,7 +35,9 @@ def attend(at: Resumed) -> None:
         elif at.has(3):
             mask = sizes.node("Where", mask, operands[3], sizes.constant(np.array(-np.inf), at.dtype(3)))
         operands[3:4] = [mask]
-    node = at.add(operands, at.part)
+    if handed:
+        operands += ["", *map(at.given, (1, 2))][len(operands) - 3 :]
+    node = at.add(operands, at.part, *(map(at.present_part, (1, 2)) if handed else ()))
     for attribute in node.attribute:
         if attribute.name == "is_causal":
             attribute.i = 0
@@ -40,11 +50,14 @@ def attend_with_past(at: Resumed) -> None:
     """
     operands = [at.own(0), at.later(1), at.later(2), *map(at.own, at.slots[3:6])]
     operands += [""] * (6 - len(operands))
-    past = []
-    for slot in (1, 2):
-        flat = _flat(at, at.earlier(slot), operands[slot])
-        past.append(_by_heads(at, _biased(at, flat, operands, slot) if operands[3] else flat))
-    at.add([*operands, *past], at.part, f"{at.part}.keys", f"{at.part}.values")
+    past = [at.given(slot) if at.hands_out(slot) else _earlier(at, operands, slot) for slot in (1, 2)]
+    at.add([*operands, *past], at.part, *map(at.present_part, (1, 2)))
+
+
+def _earlier(at: Resumed, operands: Sequence[str], slot: int) -> str:
+    """Keys or values of earlier positions, from what the operator read of them."""
+    flat = _flat(at, at.earlier(slot), operands[slot])
+    return _by_heads(at, _biased(at, flat, operands, slot) if operands[3] else flat)
 
 
 def _size(at: Resumed, tensor: str, axis: int) -> str:
@@ -57,7 +70,7 @@ def _flat(at: Resumed, earlier: str, later: str) -> str:
     return at.sizes.node("Reshape", earlier, shape)
 
 
-def _biased(at: Resumed, flat: str, operands: list[str], slot: int) -> str:
+def _biased(at: Resumed, flat: str, operands: Sequence[str], slot: int) -> str:
     """With its part of [all of queries, keys, values] added."""
     widths = [_size(at, operands[number], 2) for number in range(slot)]
     start = widths[0] if slot == 1 else at.sizes.node("Add", *widths)
@@ -74,11 +87,14 @@ def _by_heads(at: Resumed, flat: str) -> str:
 
 
 def attend_packed(at: Resumed) -> None:
-    """Attention with its projections: the past is projected again, from what the operator reads.
+    """Attention with its projections: what it hands out is its past, or else that is projected again."""
+    x, weights, bias, mask = [*map(at.own, at.slots[:4]), "", ""][:4]
+    past = at.given(1) if at.hands_out(1) else _projected(at, x, weights, bias)
+    at.add([x, weights, bias, mask, past], at.part, at.present_part(1))
 
-    Its keys and values are in no tensor of the model, so the input is kept in their place.
-    """
-    x, weights, bias, mask = [*map(at.own, at.slots), "", ""][:4]
+
+def _projected(at: Resumed, x: str, weights: str, bias: str) -> str:
+    """The past of an Attention whose keys and values are in no tensor of the model: its input is kept instead."""
     sizes, heads = at.sizes, at.attribute("num_heads")
     width = sizes.node("Div", _size(at, weights, 1), sizes.vector([3]))
     end = sizes.vector([np.iinfo(np.int64).max])
@@ -90,8 +106,7 @@ def attend_packed(at: Resumed) -> None:
     count = sizes.known if literal else sizes.vector([-1])
     shape = sizes.node("Concat", _size(at, x, 0), count, sizes.vector([2, heads]), each, axis=0)
     apart = sizes.node("Reshape", made, shape, **({"allowzero": 1} if literal else {}))
-    past = sizes.node("Transpose", apart, perm=(2, 0, 3, 1, 4))
-    at.add([x, weights, bias, mask, past], at.part, f"{at.part}.present")
+    return sizes.node("Transpose", apart, perm=(2, 0, 3, 1, 4))
 
 
 def attend_in_groups(at: Resumed) -> None:
@@ -101,24 +116,21 @@ def attend_in_groups(at: Resumed) -> None:
     versions refuse them for more than one row.
     """
     sizes, heads, groups = at.sizes, at.attribute("num_heads"), at.attribute("kv_num_heads")
-    query, keys, values = at.own(0), (at.earlier(1), at.later(1)), (at.earlier(2), at.later(2))
+    query, *later = _apart(at)
     if at.attribute("do_rotary"):
-        whole = _turned(at, at.whole(1), sizes.vector([0]), groups)
-        query, later = _turned(at, query, sizes.known, heads), f"{at.part}.turned"
-        sizes.cut(whole, later, [1])
-        keys = sizes.first(whole, 1), later
+        query, later[0] = _turned(at, query, heads), _turned(at, later[0], groups)
     inputs, past = [query], []
-    for earlier, later in (keys, values):
-        flat = _flat(at, earlier, later)
-        inputs.append(_repeated(at, later, sizes.rest, heads // groups))
-        past.append(_by_heads(at, _repeated(at, flat, sizes.known, heads // groups)))
-    outputs = [at.part, f"{at.part}.keys", f"{at.part}.values"]
+    for number, new in enumerate(later, 1):
+        parts = [at.given(number), _in_groups(at, new)]
+        sizes.nodes.append(onnx.helper.make_node("Concat", parts, [at.present_part(number)], axis=2))
+        inputs.append(_repeated(at, new))
+        past.append(_repeated_past(at, parts[0]))
     scale = {a.name: a.f for a in at.source.attribute if a.name == "scale"}
     sizes.nodes.append(
         onnx.helper.make_node(
             "MultiHeadAttention",
             [*inputs, "", "", "", *past],
-            outputs,
+            [at.part, f"{at.part}.keys", f"{at.part}.values"],
             domain=at.source.domain,
             num_heads=heads,
             unidirectional=1,
@@ -127,26 +139,62 @@ def attend_in_groups(at: Resumed) -> None:
     )
 
 
-def _turned(at: Resumed, x: str, first: str, heads: int) -> str:
-    """A rotary embedding of positions from `first` on."""
+def _apart(at: Resumed) -> list[str]:
+    """The suffixes of queries, keys and values, which may be packed into one tensor, [B, positions, …]."""
+    if at.has(1):
+        return [at.own(0), at.later(1), at.later(2)]
+    sizes, packed = at.sizes, at.own(0)
+    heads, groups = at.attribute("num_heads"), at.attribute("kv_num_heads")
+    each = sizes.node("Div", _size(at, packed, 2), sizes.vector([heads + 2 * groups]))
+    ends = [sizes.node("Mul", each, sizes.vector([n])) for n in (0, heads, heads + groups, heads + 2 * groups)]
+    return [sizes.node("Slice", packed, *bounds, sizes.vector([2])) for bounds in pairwise(ends)]
+
+
+def _turned(at: Resumed, x: str, heads: int) -> str:
+    """A rotary embedding of the positions of the suffix."""
     interleaved = at.attribute("rotary_interleaved")
     angles = at.source.input[7:9]
     return at.sizes.node(
-        *("RotaryEmbedding", x, first, *angles), domain=at.source.domain, num_heads=heads, interleaved=interleaved
+        *("RotaryEmbedding", x, at.sizes.known, *angles),
+        domain=at.source.domain,
+        num_heads=heads,
+        interleaved=interleaved,
     )
 
 
-def _repeated(at: Resumed, x: str, count: str, times: int) -> str:
-    """Every head of [B, positions, heads·size] several times."""
+def _in_groups(at: Resumed, x: str) -> str:
+    """[B, positions, groups·size] as [B, groups, positions, size]."""
+    sizes, groups = at.sizes, at.sizes.vector([at.attribute("kv_num_heads")])
+    each = sizes.node("Div", _size(at, x, 2), groups)
+    shape = sizes.node("Concat", _size(at, x, 0), sizes.rest, groups, each, axis=0)
+    return sizes.node("Transpose", sizes.node("Reshape", x, shape), perm=(0, 2, 1, 3))
+
+
+def _repeated(at: Resumed, x: str) -> str:
+    """Every head of [B, positions, groups·size] as often as there are queries for it."""
+    sizes, groups, batch = at.sizes, at.attribute("kv_num_heads"), _size(at, x, 0)
+    times = at.attribute("num_heads") // groups
+    width = _size(at, x, 2)
+    each = sizes.node("Div", width, sizes.vector([groups]))
+    flat = [batch, sizes.rest, sizes.node("Mul", width, sizes.vector([times]))]
+    return _expanded(at, x, times, [batch, sizes.rest, sizes.vector([groups]), each], flat, 3)
+
+
+def _repeated_past(at: Resumed, x: str) -> str:
+    """Likewise of [B, groups, positions, size]."""
+    sizes, groups, heads = at.sizes, at.attribute("kv_num_heads"), at.attribute("num_heads")
+    batch, each = _size(at, x, 0), _size(at, x, 3)
+    apart = [batch, sizes.vector([groups]), sizes.known, each]
+    return _expanded(at, x, heads // groups, apart, [batch, sizes.vector([heads]), sizes.known, each], 2)
+
+
+def _expanded(at: Resumed, x: str, times: int, apart: list[str], flat: list[str], axis: int) -> str:
+    """x, of sizes `apart`, repeated along a new axis, which is then one with the axis before it: sizes `flat`."""
     if times == 1:
         return x
-    sizes, groups = at.sizes, at.sizes.vector([at.attribute("kv_num_heads")])
-    batch, width = _size(at, x, 0), _size(at, x, 2)
-    each = sizes.node("Div", width, groups)
-    apart = sizes.node("Concat", batch, count, groups, sizes.vector([1]), each, axis=0)
-    wide = sizes.node("Concat", batch, count, groups, sizes.vector([times]), each, axis=0)
-    flat = sizes.node("Concat", batch, count, sizes.node("Mul", width, sizes.vector([times])), axis=0)
-    return sizes.node("Reshape", sizes.node("Expand", sizes.node("Reshape", x, apart), wide), flat)
+    shapes = [[*apart[:axis], at.sizes.vector([n]), *apart[axis:]] for n in (1, times)]
+    one, wide, all_ = (at.sizes.node("Concat", *shape, axis=0) for shape in (*shapes, flat))
+    return at.sizes.node("Reshape", at.sizes.node("Expand", at.sizes.node("Reshape", x, one), wide), all_)
 
 
 def turn(at: Resumed) -> None:

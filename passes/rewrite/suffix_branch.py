@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import onnx
+
+#: The axes along which only the suffix is wanted; ``short``: of sizes, those that they have in the suffix.
+Version = frozenset[int] | Literal["short"]
+FULL: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,15 @@ class SuffixNames:
     def known(self, name: str) -> str:
         """Return the tensor of what is known of a state or live-out."""
         return self.cached.get(name, f"{name}.cached")
+
+    def tag(self, version: Version, places: int) -> str:
+        """Return what is appended to the name of a tensor with so many axes of positions for a version of it."""
+        if version == "short":
+            return f"{self.mark}.short"
+        if not version:
+            return f"{self.mark}.all"
+        axes = "" if places == 1 else "." + "_".join(map(str, sorted(version)))
+        return f"{self.mark}{axes}"
 
     def marked(self, name: str) -> str:
         """Return the name of what the branch writes for a tensor of another name."""

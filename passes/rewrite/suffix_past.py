@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 from actcache.passes.causal import CausalProof
 from actcache.passes.graph.view import GraphView
+from actcache.passes.rewrite.suffix_ways import presents_of
 
 
 class Pasts:
@@ -32,5 +33,13 @@ class Pasts:
         return next((read for read in node.input if self._proof.position_axis(read) == axis), None)
 
     def is_read_whole(self, name: str) -> bool:
-        """Whether the region reads a tensor that begins with a past."""
-        return self.put_behind(name) is not None and not self._inside.isdisjoint(self._view.consumers.get(name, ()))
+        """Whether the branch has all positions of a tensor anyway: it begins with a past and the region reads it, or it
+        is what an attention hands out.
+        """
+        if self.put_behind(name) is not None:
+            return not self._inside.isdisjoint(self._view.consumers.get(name, ()))
+        index = self._view.producer.get(name)
+        if index is None or index not in self._inside:
+            return False
+        node = self._view.model.graph.node[index]
+        return name in [node.output[number] for number in presents_of(node)]

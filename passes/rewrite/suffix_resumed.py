@@ -28,8 +28,9 @@ class Resumed:
         own: The operand as the causal rule says that an entry reads it: its suffix, or all positions.
         whole: The operand at all positions.
         later: The suffix of an operand with positions.
+        first: The operand as the original's node reads it where nothing is known.
         earlier: Its positions 0 … P-1, which are kept for that.
-        given: Positions 0 … P-1 of the node's first output, which are kept for that.
+        given: Positions 0 … P-1 of one of the node's outputs, which are kept for that.
         end: Keeps what the node ends a call with, under a name. Returns what an earlier call ended with behind position
             P, [1, …], which has no entries if P is 0; and the name of the tensor to write.
         final: The tensor to write for another of the node's outputs, by its number, which holds what is remembered
@@ -47,8 +48,9 @@ class Resumed:
     own: Callable[[int], str]
     whole: Callable[[int], str]
     later: Callable[[int], str]
+    first: Callable[[int], str]
     earlier: Callable[[int], str]
-    given: Callable[[], str]
+    given: Callable[[int], str]
     end: Callable[[str], tuple[str, str]]
     final: Callable[[int], str]
     divided: str
@@ -62,6 +64,14 @@ class Resumed:
     def has(self, slot: int) -> bool:
         """Whether an operand is there."""
         return slot < len(self.source.input) and bool(self.source.input[slot])
+
+    def hands_out(self, number: int) -> bool:
+        """Whether the node has an output."""
+        return number < len(self.source.output) and bool(self.source.output[number])
+
+    def present_part(self, number: int) -> str:
+        """Return the tensor to write all positions of another output to, for outputs with keys and values."""
+        return f"{self.part}.present{number}"
 
     def attribute(self, name: str, default: int = 0) -> int:
         """Return an attribute that is a whole number."""
@@ -100,7 +110,7 @@ def convolve(at: Resumed) -> None:
 
 def recur(at: Resumed) -> None:
     """A recurrence: its first input has the suffix; it begins with what it last gave, [P, 1, B, H]."""
-    cached, inputs = at.given(), list(map(at.own, at.slots))
+    cached, inputs = at.given(0), list(map(at.own, at.slots))
     at.add([*inputs[:3], inputs[3] if at.has(3) else "", "", begun(at, inputs, 5, cached)], at.part, at.final(1))
 
 

@@ -31,6 +31,10 @@ class SuffixSizes:
         self.nodes, self._mark, self._counted, self._axis = nodes, mark, counted, axis
         self._made: dict[tuple[object, ...], str] = {}
 
+    def inside(self, mark: str) -> SuffixSizes:
+        """Return what makes nodes of a body within the branch; `mark` tells their names from others."""
+        return SuffixSizes([], f"{self._mark}.{mark}", self._counted, self._axis)
+
     @property
     def all(self) -> str:
         """S, as a vector of one."""
@@ -51,6 +55,13 @@ class SuffixSizes:
         starts = self.known if len(axes) == 1 else self.node("Expand", self.known, self.vector([len(axes)]))
         inputs = [whole, starts, self.vector([END] * len(axes)), self.vector(axes)]
         self.nodes.append(onnx.helper.make_node("Slice", inputs, [part]))
+
+    def last(self, whole: str, axis: int, *, or_all: bool = False) -> str:
+        """Return the last S - P positions along an axis; `or_all`: all there are, if P is 0."""
+        start = self.node("Neg", self.rest)
+        if or_all:
+            start = self.node("Where", self.node("Equal", self.known, self.vector([0])), self.vector([0]), start)
+        return self.node("Slice", whole, start, self.vector([END]), self.vector([axis]))
 
     def first(self, whole: str, axis: int) -> str:
         """Return positions 0 … P-1 along an axis."""

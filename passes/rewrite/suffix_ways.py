@@ -23,6 +23,21 @@ _WAYS = {
 }
 
 
+#: Outputs that hold keys and values of all positions, for later calls.
+_PRESENTS = {
+    ("", "Attention"): (1, 2),
+    (MICROSOFT, "MultiHeadAttention"): (1, 2),
+    (MICROSOFT, "Attention"): (1,),
+    (MICROSOFT, "GroupQueryAttention"): (1, 2),
+}
+
+
+def presents_of(source: onnx.NodeProto) -> list[int]:
+    """Return the numbers of the outputs that hold keys and values of all positions."""
+    numbers = _PRESENTS.get((canonical_domain(source.domain), source.op_type), ())
+    return [number for number in numbers if number < len(source.output) and source.output[number]]
+
+
 def is_kept(source: onnx.NodeProto) -> bool:
     """Whether a node is the original's, whatever sizes it gets, where no earlier position is known."""
     way = _WAYS.get((canonical_domain(source.domain), source.op_type), compute_all)

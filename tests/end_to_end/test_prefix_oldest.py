@@ -11,11 +11,12 @@ import onnx
 import pytest
 
 from tests.conformance.causal.fused import BINARY, GOOD
+from tests.conformance.causal.fused_pasts import GOOD as PASTS
 from tests.conformance.causal.sketches import Sketch
 from tests.conformance.causal.truth import continued, proven, suffix_model
 
 OLDEST = Path(__file__).resolve().parents[2] / ".venv-oldest" / "bin" / "python"
-SKETCHES = GOOD | BINARY
+SKETCHES = GOOD | BINARY | {f"{name}, past": made[0] for name, made in PASTS.items() if "standard" not in name}
 #: Version 1.18 reads a bias of one row, which is meant for all, beyond its end, and an Attention without biases ends
 #: its process, in the original as well. Weights packed like these came later.
 LATER = {"heads and a bias of scores", "heads and a mask in the bias", "packed weights"}
