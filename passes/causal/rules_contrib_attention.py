@@ -8,6 +8,7 @@ With ``unidirectional`` the kernels give scores of later keys the lowest number 
 from __future__ import annotations
 
 import numpy as np
+import onnx
 
 from actcache.passes.causal.closing import closed
 from actcache.passes.causal.forms import Affine, Form, along, applied, substitute, table
@@ -123,8 +124,9 @@ def group_query_attention(op: Op) -> Result:
         raise LooksAhead(
             "not-followed", "GroupQueryAttention with a bias, capped scores, or features that are not turned"
         )
-    if op.attribute("local_window_size", -1) > 0:
-        raise LooksAhead("not-followed", "the window of a GroupQueryAttention is not followed")
+    if op.attribute("local_window_size", -1) == 0 or op.types[0] != onnx.TensorProto.FLOAT:
+        reason = "GroupQueryAttention with a window of nothing, or of another type than float32"
+        raise LooksAhead("not-followed", reason)
     batch = known(query)[0]
     result = Value(stable(_POSITIONS, parts), (batch, S, const(heads) * size))
     sizes = batch, const(groups), S, size

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 
 from actcache.passes.rewrite.suffix_resumed import Resumed
+from actcache.passes.rewrite.suffix_window import numbered, windowed
 
 #: From this version on Reshape takes 0 for 0.
 _ALLOW_ZERO = 14
@@ -23,13 +24,8 @@ def attend(at: Resumed) -> None:
     keys = map(at.later if handed else at.own, (1, 2))
     operands = [at.own(0), *keys, *map(at.own, at.slots[3:4])]
     if at.attribute("is_causal"):
-        zero, one = (sizes.node("Reshape", sizes.vector([n]), sizes.vector([])) for n in (0, 1))
-        key = sizes.node("Range", zero, sizes.node("Reshape", sizes.all, sizes.vector([])), one)
-        query = sizes.node(
-            "Range", *(sizes.node("Reshape", n, sizes.vector([])) for n in (sizes.known, sizes.all)), one
-        )
-        column = sizes.node("Reshape", query, sizes.vector([-1, 1]))
-        mask = sizes.node("LessOrEqual", key, column)
+        queries, numbers = numbered(at)
+        mask = sizes.node("LessOrEqual", numbers, queries)
         if at.has(3) and at.dtype(3) == onnx.TensorProto.BOOL:
             mask = sizes.node("And", mask, operands[3])
         elif at.has(3):
@@ -126,10 +122,11 @@ def attend_in_groups(at: Resumed) -> None:
         inputs.append(_repeated(at, new))
         past.append(_repeated_past(at, parts[0]))
     scale = {a.name: a.f for a in at.source.attribute if a.name == "scale"}
+    window = windowed(at, query) if at.attribute("local_window_size", -1) > 0 else ""
     sizes.nodes.append(
         onnx.helper.make_node(
             "MultiHeadAttention",
-            [*inputs, "", "", "", *past],
+            [*inputs, "", "", window, *past],
             [at.part, f"{at.part}.keys", f"{at.part}.values"],
             domain=at.source.domain,
             num_heads=heads,

@@ -120,6 +120,9 @@ GOOD: dict[str, Sketch] = {
         past="past, past",
         before=f"{LENGTHS} ps = Concat<axis=0>(bs, past3) past = ConstantOfShape(ps)",
     ),
+    "groups, window": groups("kv_num_heads=1, local_window_size=2"),
+    "groups, turned in a window": groups("kv_num_heads=1, do_rotary=1, local_window_size=3", more=", cos8, sin8"),
+    "groups, window of one": groups("kv_num_heads=1, local_window_size=1"),
     "turned by number": layer(f"numbers = Expand(pos, sh) {TURNED} y = Add(q, h)"),
     "turned from the first on": layer(f"numbers = Identity(first) {TURNED} y = Add(q, h)"),
     "quantised and back": layer(

@@ -86,6 +86,15 @@ GOOD: dict[str, tuple[Sketch, tuple[str, ...]]] = {
         ),
         TWO,
     ),
+    "groups, packed and turned in a window": (
+        groups(
+            ", do_rotary=1, local_window_size=2",
+            more=", cos8, sin8",
+            before=f"{COUNTED} qkv = MatMul(h, w64)",
+            operands="qkv, , ",
+        ),
+        TWO,
+    ),
     "heads": (heads(), TWO),
     "heads, biased": (heads("q, k, v, biases, , "), TWO),
     "heads and a given mask": (heads("q, k, v, , m32, ", masked=True), TWO),
@@ -103,6 +112,7 @@ REFUSED: dict[str, tuple[str, Sketch]] = {
         groups(before=COUNTED.replace("ReduceSum(mask, axis1)", "ReduceMax<axes=[1]>(mask)")),
     ),
     "all but one": ("attention-lengths", groups(before=COUNTED.replace("Cast<to=6>(t0)", "Cast<to=6>(n1)"))),
+    "window of nothing": ("not-followed", groups(", local_window_size=0")),
     "capped": ("not-followed", groups(", softcap=5.0")),
     "heads to all": ("bidirectional", heads(attributes="unidirectional=0")),
     "standard to all": ("bidirectional", standard("scale=0.4")),
