@@ -104,6 +104,7 @@ conformance: library $(DONE)/test
 conformance-exports: library $(EXPORTS)/.done
 	$(EXPORTS)/bin/python -m tests.exports
 	$(EXPORTS)/bin/python -m tests.exports.sequences
+	$(EXPORTS)/bin/python -m tests.exports.merged
 
 # Decoders, recurrences and convolutions that PyTorch exports on the spot, with and without prefixes.
 bench-exports: library $(EXPORTS)/.done

@@ -107,9 +107,10 @@ def compile_branches(job: Job, subject: Subject, measured: Measured) -> Branches
     ]
     alone = [[one] for one in compiled]
     for together in [compiled, *alone] if len(alone) > 1 else alone:
-        accepted = _together(job, subject, view, together, refusals)
-        if accepted is not None:
-            return Branches(accepted, [found.part for found in together], refusals)
+        sound = _together(job, subject, view, together, refusals)
+        if sound is not None:
+            attempt = paying(job, subject, sound)
+            return Branches(attempt.accepted, [found.part for found in together], [*refusals, *attempt.refusals])
     return Branches(refusals=refusals)
 
 
@@ -185,15 +186,13 @@ def _said_of(label: str, refusal: Refusal) -> Refusal:
 def _together(
     job: Job, subject: Subject, view: GraphView, compiled: Sequence[_Compiled], refusals: list[Refusal]
 ) -> Accepted | None:
-    """Put branches back and verify the whole model."""
+    """Put branches back and verify the whole model; None: it is wrong, as is added to `refusals`."""
     built = _built(job, view, compiled)
     report = _verified(job, subject, built, compiled) if job.options.verify else None
     if report is not None and report.failure is not None:
         refusals.append(Refusal("verification", f"with its branches put back: {report.failure}", built.names))
         return None
-    attempt = paying(job, subject, Accepted(built, report))
-    refusals += attempt.refusals
-    return attempt.accepted
+    return Accepted(built, report)
 
 
 def _built(job: Job, view: GraphView, compiled: Sequence[_Compiled]) -> Built:
