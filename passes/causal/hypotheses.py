@@ -10,6 +10,7 @@ from actcache.passes.graph.pasts import NUMBERS
 from actcache.passes.graph.view import GraphView
 
 _TOKENS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
+_RECURRENCES = frozenset({"GRU", "LSTM", "RNN"})
 
 
 def position_hypotheses(view: GraphView, pasts: Collection[str] = ()) -> list[dict[str, int]]:
@@ -47,6 +48,25 @@ def mask_hypotheses(view: GraphView, positions: Mapping[str, int]) -> list[tuple
 def _may_be_mask(view: GraphView, name: str) -> bool:
     dtype = view.dtype(name)
     return dtype == onnx.TensorProto.BOOL or (dtype in (*_TOKENS, *NUMBERS) and len(view.shape(name) or ()) == 2)
+
+
+def time_first_hypotheses(view: GraphView, pasts: Collection[str] = ()) -> list[dict[str, int]]:
+    """Return further candidates, for models with recurrences: those often take tokens [positions, batch], or frames
+    [positions, batch, values].
+
+    Along the batch, most of a model would be proven as well. That later positions read earlier ones tells the
+    difference.
+    """
+    if _RECURRENCES.isdisjoint(node.op_type for node in view.model.graph.node):
+        return []
+    found: list[dict[str, int]] = []
+    for name in (name for name in view.inputs if name not in pasts):
+        shape, dtype = view.shape(name) or (), view.dtype(name)
+        if len(shape) == (2 if dtype in _TOKENS else 3 if dtype in NUMBERS else 0) and _varies(shape[0]):
+            same = dict(_namesakes(view, view.inputs, shape[0])) if isinstance(shape[0], str) else {}
+            candidate = {name: 0, **same}
+            found += [] if candidate in found else [candidate]
+    return found
 
 
 def _sequence_axes(view: GraphView, name: str) -> list[int]:

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from actcache.passes.causal import Causal, CausalProof, prove_causal
-from actcache.passes.causal.hypotheses import mask_hypotheses, position_hypotheses
+from actcache.passes.causal.hypotheses import mask_hypotheses, position_hypotheses, time_first_hypotheses
 from actcache.passes.choice.candidate import (
     COPY_SECONDS_PER_BYTE,
     Candidate,
@@ -88,7 +88,7 @@ def choose_prefix(
     ahead: list[Refusal] = []
     best: PrefixChoice | None = None
     pasts = past_axes(view.model)
-    for positions, ones in _guesses(view, pasts):
+    for positions, ones, likely in _guesses(view, pasts):
         if ones and not ahead:
             continue  # the proof needs no mask to be open
         proof = prove_causal(view, positions, pasts=pasts, ones=ones, binary_masks=True, read=read)
@@ -96,6 +96,8 @@ def choose_prefix(
         left = frozenset(i for other in beside if sequences.isdisjoint(other.cone) for i in other.region.moved)
         search = _Search(view, costs, impure, proof, positions, pasts, budget, everything, left)
         found = search.candidate(name)
+        if not likely and (isinstance(found, Refusal) or not search.reads_earlier):
+            continue
         if not ones:
             ahead = list(search.refusals())
         if isinstance(found, Refusal):
@@ -114,10 +116,12 @@ def choose_prefix(
     return PrefixChoice(refusals=tuple(refusals))
 
 
-def _guesses(view: GraphView, pasts: Collection[str]) -> Iterator[tuple[dict[str, int], tuple[str, ...]]]:
-    """Yield inputs with positions, and those that may be masks: first each time none of them."""
-    for positions in position_hypotheses(view, pasts):
-        yield from ((positions, ones) for ones in mask_hypotheses(view, positions))
+def _guesses(view: GraphView, pasts: Collection[str]) -> Iterator[tuple[dict[str, int], tuple[str, ...], bool]]:
+    """Yield inputs with positions, those that may be masks (first each time none of them), and whether it is likely."""
+    usual = position_hypotheses(view, pasts)
+    for positions in usual:
+        yield from ((positions, ones, True) for ones in mask_hypotheses(view, positions))
+    yield from ((positions, (), False) for positions in time_first_hypotheses(view, pasts) if positions not in usual)
 
 
 def _takes_last(view: GraphView, index: int, axis: int | None) -> bool:

@@ -131,6 +131,20 @@ def test_a_stream_hands_them_on_from_call_to_call(tmp_path: Path, rows: int) -> 
     assert streamed(0.5) == known
 
 
+def test_tokens_may_come_with_their_positions_first(tmp_path: Path) -> None:
+    layers = f"a0, h_n, c_n = {LSTM}(e, lstm_w, lstm_r, , , h0, c0)  last = Squeeze(a0, one)"
+    model = recurrent_model(layers, GIVEN_INPUTS, STATES, head="logits = MatMul(last, head)")
+    for value, sizes in ((model.graph.input[0], ("S", "B")), (model.graph.output[0], ("S", "B"))):
+        for size, dim in zip(sizes, value.type.tensor_type.shape.dim, strict=False):
+            dim.dim_param = size
+    ids, state = words(12, 2), {name: np.ones((1, 2, WIDTH), np.float32) for name in ("h0", "c0")}
+    call = Checked(compiled(model, tmp_path, samples=[{"ids": ids, **state}]))
+    assert call.model.result.regions[0].candidate.region.positions == {"ids": 0}
+    assert call(ids[:8], **state) == Counts(0, 16)
+    assert call(ids, **state) == Counts(14, 10)
+    assert call(ids, **state) == Counts(24, 0)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (2, 1), (1, 2)])
 def test_small_calls_are_the_originals(call: Checked, shape: tuple[int, int]) -> None:
     """Of no position at all, onnxruntime hands out memory as it was: there is nothing to agree with."""

@@ -88,6 +88,42 @@ def test_a_model_whose_positions_do_not_read_each_other_is_left_to_rows() -> Non
     assert {c.region.granularity for plan in by_itself.plans for c in plan} == {"row", "tensor"}
 
 
+GRU = "GRU <hidden_size = 4>"
+
+
+@pytest.mark.parametrize(
+    ("graph", "positions", "rows"),
+    [
+        (f"(float[N, S, 4] x) => (float[S, 1, N, 4] y) {{ t = Transpose<perm=[1,0,2]>(x) y = {GRU}(t, w, w) }}", 1, 0),
+        (f"(float[S, N, 4] x) => (float[S, 1, N, 4] y) {{ y = {GRU}(x, w, w) }}", 0, 1),
+        (f"(float[S, N, 4] x) => (float[S, 1, N, 4] y, float[1, N, 4] h) {{ y, h = {GRU}(x, w, w) }}", 0, 1),
+    ],
+)
+def test_a_recurrence_whose_results_are_all_that_is_kept_is_taken(graph: str, positions: int, rows: int) -> None:
+    model = parser.parse_model(f"{HEAD} g {graph}")
+    weights = onnx.helper.make_tensor("w", onnx.TensorProto.FLOAT, [1, 12, 4], [0.1] * 48)
+    model.graph.initializer.append(weights)
+    view = GraphView(model)
+    ((first,), *_) = choose(view, estimate_costs(view), min_saving=0.0).plans
+    region = first.region
+    assert region.positions == {"x": positions} and region.cut.frontier_axes == (rows,)
+    assert region.live_outs == ("y",) and region.states == ()
+    assert set(region.finals) == set(view.outputs) - {"y"}
+
+
+def test_what_holds_along_the_batch_is_no_sequence_of_it() -> None:
+    model = parser.parse_model(f"""{HEAD} g (float[N, S, 4] x) => (float[S, 2, N, 4] y) {{
+        a = Tanh(x) t = Transpose<perm=[1,0,2]>(a)
+        y = GRU <hidden_size = 4, direction = "bidirectional">(t, w, w)
+        }}""")
+    model.graph.initializer.append(onnx.helper.make_tensor("w", onnx.TensorProto.FLOAT, [2, 12, 4], [0.1] * 96))
+    view = GraphView(model)
+    by_itself = choose(view, estimate_costs(view), min_saving=0.0)
+    assert {c.region.granularity for plan in by_itself.plans for c in plan} <= {"row", "tensor"}
+    asked, _ = chosen(model)
+    assert region_of(asked).positions == {"x": 1}
+
+
 INT, FLOAT = onnx.TensorProto.INT64, onnx.TensorProto.FLOAT
 Declared = tuple[int, list[int | str | None]]
 
