@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from actcache.commands import options
+from actcache.commands.compile_report import UNITS
 from actcache.commands.tables import Cell, Column, print_table, say
 from actcache.commands.terminal import respond
 from actcache.learn import settings
@@ -137,7 +138,7 @@ def _respond(
 def _show_list(console: Console, answer: Mapping[str, Any]) -> None:
     if not any(answer[name] for name in ("models", "learning", "left_alone")):
         say(console, f"{answer['folder']} knows no models yet: run a program with 'actcache run -- PROGRAM'")
-    names = ("model", "key", "state", "time", "rows", "reused", "saved", "on disk")
+    names = ("model", "key", "state", "time", "looked up", "reused", "saved", "on disk")
     columns = [Column(name, name in names[3:]) for name in names]
     rows: list[list[Cell]] = []
     for model in answer["models"]:
@@ -167,6 +168,12 @@ def _show_list(console: Console, answer: Mapping[str, Any]) -> None:
         say(console, f"{place['source']}: stays as it is: {place['reason']}")
 
 
+def _unit(model: Mapping[str, Any]) -> str:
+    """Say what a model's regions look up."""
+    kinds = {region.get("granularity", "row") for region in model["regions"]} or {"row"}
+    return f"{UNITS.get(kinds.pop(), 'row')}s" if len(kinds) == 1 else "entries"
+
+
 def _show_model(console: Console, model: Mapping[str, Any]) -> None:
     say(console, f"{model['name']}, key {model['key']}: {model['state']}")
     if model["reason"]:
@@ -191,7 +198,7 @@ def _show_model(console: Console, model: Mapping[str, Any]) -> None:
         saved = model["saved"]
         say(
             console,
-            f"in {saved['programs']} programs: {int(saved['lookups']):,} rows, {int(saved['hits']):,} reused,"
+            f"in {saved['programs']} programs: {int(saved['lookups']):,} {_unit(model)}, {int(saved['hits']):,} reused,"
             f" {saved['saved_seconds']:.2f} s saved",
         )
     for rule, reason, node in model["refusals"][:10]:

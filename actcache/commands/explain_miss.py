@@ -118,12 +118,21 @@ def _show_taken(console: Console, answer: Mapping[str, Any]) -> None:
         say(console, "choose another one with --lookup N or --at TIME")
 
 
+def _total(counts: Mapping[str, int], records: Sequence[Mapping[str, Any]]) -> str:
+    """Sum up a region: its rows by their outcomes, or how many positions of sequences were known."""
+    sequences = [record["details"] for record in records if "positions" in record["details"]]
+    if records and len(sequences) == len(records):
+        known, positions = (sum(found[name] for found in sequences) for name in ("known", "positions"))
+        rows = "1 row" if len(records) == 1 else f"{len(records)} rows"
+        return f"{known:,} of the {positions:,} positions of {rows} known"
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+
+
 def _show(console: Console, answer: Mapping[str, Any]) -> None:
     _show_taken(console, answer)
     for region, counts in answer["regions"].items():
-        total = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-        say(console, f"{region}: {total}")
         records = [record for record in answer["rows"] if record["region"] == region]
+        say(console, f"{region}: {_total(counts, records)}")
         for record in records[:_SHOWN]:
             what = "the call" if record["row"] is None else f"row {record['row']}"
             say(console, f"  {what}: {record['outcome']}: {record['text']}")

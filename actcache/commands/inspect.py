@@ -147,18 +147,20 @@ def _print_tensors(console: Console, regions: Sequence[Mapping[str, Any]]) -> No
             wanted = str(branch["taken_if"]).lower()
             say(console, f"{region['id']}: only calls in which {branch['condition']} is {wanted} ask it")
         for text in region["size_equations"]:
-            say(console, f"{region['id']}: {_entries(region)} if {text}")
+            say(console, f"{region['id']}: {_proven(region)} {text}")
         for name, rank in region["ranks"].items():
-            say(console, f"{region['id']}: {_entries(region)} if {name} has {rank} axes")
+            say(console, f"{region['id']}: {_proven(region)} {name} has {rank} axes")
 
 
 def _axis(number: int | None) -> str:
     return "–" if number is None else f"axis {number}"
 
 
-def _entries(region: Mapping[str, Any]) -> str:
+def _proven(region: Mapping[str, Any]) -> str:
     """Say what a call needs its sizes for."""
-    return f"entries are per {report.UNITS[region['granularity']]}"
+    if region["granularity"] == "prefix":
+        return "looks calls up only if"
+    return f"entries are per {report.UNITS[region['granularity']]} if"
 
 
 def _print_insides(console: Console, regions: Sequence[Mapping[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from actcache.audit.outcomes import AGAIN, DECIDED_BY_BUDGET, MISS, REUSED
-from actcache.report.rows import Flags, Floats, Ints, Keys, Rows
+from actcache.report.rows import Flags, Floats, Ints, Keys, Rows, first_of_row
 
 #: References that are simulated for every budget, at most; if there are positions among them, which come by the
 #: hundred in each call.
@@ -97,7 +97,7 @@ class KeySample:
         key = spread(rows.key)
         calls = np.where(length > 0, self._lines + rows.line + 1, 0)
         self._lines += int(rows.line[-1]) + 1 if len(rows.line) else 0
-        found = References(key, key[_first_of_row(rows, length)], region, size, rows.among(MISS), calls, length)
+        found = References(key, key[first_of_row(rows, length)], region, size, rows.among(MISS), calls, length)
         found = found.where(decided & (found.root < self._threshold()))
         if found.call.any():
             self._most = max(self._most, self._most_positions)
@@ -154,11 +154,3 @@ def _simulated(rows: Rows) -> Flags:
     lines = int(rows.line[-1]) + 1 if len(rows.line) else 0
     found: Flags = (np.bincount(rows.line[other], minlength=lines) == 0)[rows.line]
     return found
-
-
-def _first_of_row(rows: Rows, length: Ints) -> Ints:
-    """Where the first position of each position's row is; of other rows, where they are themselves."""
-    own = np.arange(len(length))
-    begins = np.searchsorted(rows.line, rows.line)  # of each row's line
-    first: Ints = own - (own - begins) % np.maximum(length, 1)
-    return first

@@ -155,22 +155,35 @@ def _without_empty_ends(counts: list[tuple[str, int]]) -> list[tuple[str, int]]:
 
 @dataclass(frozen=True)
 class _Frequent:
-    """An input that came often: its region, key, how often at least, by how much more at most, share of its rows."""
+    """An input that came often, or the beginning of some.
+
+    Attributes:
+        region: What looked it up.
+        key: Its key; of a beginning, that of its last position.
+        times: How often it came, at least.
+        error: How often more, at most.
+        positions: Of a beginning, how long it is; else 1.
+        share: Of all that the region looked up.
+    """
 
     region: str
     key: str
     times: int
     error: int
+    positions: int
     share: float
 
 
 def _frequent(facts: Facts) -> list[_Frequent]:
     """The most frequent keys of all regions."""
     labels = facts.summary.regions.labels()
-    found = [
-        _Frequent(labels[index], f"{key:016x}", times, keys.error, times / (facts.regions[index].looked_up or 1))
-        for index, keys in facts.summary.frequent.items()
-        for key, times in keys.top(_TOP)
-        if times > 1
-    ]
+    found = []
+    for index, keys in facts.summary.frequent.items():
+        region = facts.regions[index]
+        beginnings = region.granularity == "prefix"
+        top = keys.beginnings(_TOP) if beginnings else [(key, times, 1) for key, times in keys.top(_TOP)]
+        for key, times, positions in top:
+            if times > 1:
+                share = times * positions / (region.looked_up or 1)
+                found.append(_Frequent(labels[index], f"{key:016x}", times, keys.error, positions, share))
     return sorted(found, key=lambda entry: -entry.times)[:_TOP]

@@ -67,6 +67,19 @@ class Rows:
         return found
 
 
+def first_of_row(rows: Rows, length: Ints) -> Ints:
+    """Return where the first position of each position's row is; of other rows, where they are themselves.
+
+    Args:
+        rows: The rows.
+        length: Per row, if it is a position, how many each row of its call has; else 0.
+    """
+    own = np.arange(len(length))
+    begins = np.searchsorted(rows.line, rows.line)  # of each row's line
+    first: Ints = own - (own - begins) % np.maximum(length, 1)
+    return first
+
+
 def column(lookups: Sequence[Any], name: str) -> Floats:
     """Return one number of every event."""
     return np.array([getattr(lookup, name) for lookup in lookups], np.float64)

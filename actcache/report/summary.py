@@ -26,7 +26,7 @@ from actcache.errors import InvalidOption
 from actcache.report.frequent import FrequentKeys
 from actcache.report.key_sample import KeySample
 from actcache.report.regions import Regions
-from actcache.report.rows import Floats, Ints, Rows, column
+from actcache.report.rows import Floats, Ints, Rows, column, first_of_row
 from actcache.report.timeline import Timeline
 from actcache.serve.byte_size import parse_bytes
 
@@ -206,14 +206,16 @@ class _Reader:
         hits = rows.among(HIT) & (rows.age >= 0)
         summary.ages += np.bincount(np.searchsorted(AGE_STEPS, rows.age[hits]), minlength=len(AGE_STEPS))
         region_of_row = region[rows.line]
+        length = np.array([lookup.length for lookup in lookups], np.int64)[rows.line]
+        first = first_of_row(rows, length)
+        depth = np.arange(len(first)) - first + 1
         for index in np.unique(region_of_row[rows.keyed]):
             wanted = rows.keyed & (region_of_row == index)
-            summary.frequent.setdefault(int(index), FrequentKeys()).add(rows.key[wanted])
+            counted = summary.frequent.setdefault(int(index), FrequentKeys())
+            counted.add(rows.key[wanted], rows.key[first][wanted], depth[wanted])
         for lookup, index in zip(lookups, region, strict=True):
             summary.regions[int(index)].ends |= lookup.ends
-        length = np.array([lookup.length for lookup in lookups], np.int64)
-        sizes = _entry_sizes(lookups, self.stores)
-        summary.sample.add(rows, region_of_row, sizes[rows.line], length[rows.line])
+        summary.sample.add(rows, region_of_row, _entry_sizes(lookups, self.stores)[rows.line], length)
 
 
 def _control(summary: Summary, event: ControlLine) -> None:

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click import Command
+from click.testing import CliRunner
 from sequences import Sequences, next_tokens, sequences
 
 import actcache
 from actcache.audit.logged_decisions import Decision, read_history
+from actcache.commands.explain_miss import explain_miss_command
+from actcache.commands.inspect import inspect_command
 from actcache.inspection.explain_miss import explain_inputs
 from actcache.inspection.logged_miss import explain_recorded
 from actcache.replay.replay import replay_audit
@@ -57,6 +61,20 @@ def test_two_inputs_are_explained(logged: tuple[Sequences, Path]) -> None:
     model, folder = logged
     (record,) = explain_inputs(model.compiled, folder / "calls/1.npz", folder / "calls/3.npz")
     assert (record.outcome, record.details["known"], record.details["positions"]) == ("miss", 7, 9)
+
+
+def printed(command: Command, *arguments: Path) -> str:
+    """What a command prints."""
+    answer = CliRunner().invoke(command, [str(argument) for argument in arguments], env={"COLUMNS": "160"})
+    assert answer.exit_code == 0, answer.output
+    return answer.output
+
+
+def test_commands_count_positions(logged: tuple[Sequences, Path]) -> None:
+    model, folder = logged
+    explained = printed(explain_miss_command, model.compiled, folder / "calls/1.npz", folder / "calls/3.npz")
+    assert f"{model.region}: 7 of the 9 positions of 1 row known" in explained
+    assert f"{model.region}: looks calls up only if input_ids has 2 axes" in printed(inspect_command, model.compiled)
 
 
 def test_a_log_explains_a_step_of_a_decoding_loop(logged: tuple[Sequences, Path]) -> None:

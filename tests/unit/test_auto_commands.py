@@ -90,6 +90,19 @@ def test_show_takes_a_file_its_name_or_the_beginning_of_its_key(root: Path, name
         assert text in result.output, text
 
 
+def test_show_says_what_the_regions_looked_up(root: Path) -> None:
+    record = cache.read_json(cache.model_folder(root, "aa11") / "record.json")
+    assert record is not None
+    for granularities, said in (
+        (["prefix"], "2,000 positions"),
+        (["tensor"], "2,000 calls"),
+        (["row", "prefix"], "2,000 entries"),
+    ):
+        regions = [{**record["regions"][0], "granularity": granularity} for granularity in granularities]
+        cache.write_json(cache.model_folder(root, "aa11") / "record.json", {**record, "regions": regions})
+        assert f"in 3 programs: {said}, 1,500 reused" in auto(root, "show", "aa11").output
+
+
 @pytest.mark.parametrize(("name", "count"), [("aa", 2), ("nothing.onnx", 0)])
 @pytest.mark.parametrize("command", ["show", "forget"])
 def test_names_that_mean_none_or_several_are_refused(root: Path, command: str, name: str, count: int) -> None:

@@ -14,6 +14,7 @@ from actcache.audit.log import AuditLog
 from actcache.passes.choice.store_simulation import ENTRY_OVERHEAD, StoreSimulation
 from actcache.report.curve import Curve, miss_ratio_curve
 from actcache.report.key_sample import KeySample
+from actcache.report.page import write_report
 from actcache.report.regions import RegionSums
 from actcache.report.rows import Rows
 from actcache.report.summary import Summary, summarise
@@ -79,6 +80,18 @@ def test_the_curve_is_what_the_store_does_with_chains(tmp_path: Path) -> None:
     known = len({key for (row,) in calls for key in chain(row)})
     assert curve.working_set == known * 1000
     assert curve.points[-1].reuse == pytest.approx(1 - (300 * 6 + 20 * len({row[0] for (row,) in calls})) / (300 * 26))
+
+
+def test_the_most_frequent_beginnings_are_told_with_their_lengths(tmp_path: Path) -> None:
+    calls = [[[*range(9), 100 + n]] for n in range(8)] + [[[50, 51, 52, 200 + n]] for n in range(5)]
+    summary = summary_of(tmp_path, played(calls, 1 << 20))
+    (counted,) = summary.frequent.values()
+    ends = [chain(range(9))[-1], chain([50, 51, 52])[-1]]
+    assert counted.beginnings(2) == [(ends[0], 8, 9), (ends[1], 5, 3)]
+    write_report(tmp_path / "a.jsonl", tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text()
+    assert f'<td class="key">{ends[0]:016x}</td><td>9</td><td>8</td>' in page
+    assert f"{chain(range(9))[4]:016x}" not in page
 
 
 def test_a_batch_uses_what_its_row_with_the_least_has(tmp_path: Path) -> None:
