@@ -50,7 +50,7 @@ def test_random_graphs_behind_a_past(first: int) -> None:
         if isinstance(proof.state(output), Ahead):
             continue
         if isinstance(suffix_model(sketch, proof, [output]), Refusal):
-            continue  # fused attention
+            continue
         causal += 1
         assert not list(wrong_suffixes(sketch, proof, [output], count=5, seed=seed, may_fail=True)), seed
         same = behind_past(sketch, proof, output, seed=seed)

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 
 from actcache.passes.graph.pasts import past_axes
-from tests.conformance.causal.drawing_fused import fused_attention, fused_layer
+from tests.conformance.causal.drawing_fused import attention_behind, fused_attention, fused_layer
 from tests.conformance.causal.sketches import MOST, WIDTH, WORDS, Sketch
 
 Array = np.ndarray
@@ -314,7 +314,9 @@ STEPS: tuple[tuple[Step, int], ...] = (
 
 
 def draw(seed: int, most: int = 5, *, past: bool = False) -> Sketch:
-    """Draw a graph of 1 … `most` steps; its outputs are the last states. `past`: one of them is put behind an input."""
+    """Draw a graph of 1 … `most` steps; its outputs are the last states. `past`: one of them is put behind an
+    input, or an attention takes that for its past.
+    """
     d = Drawing(np.random.default_rng(seed))
     start = d.node("Gather", d.weight(WORDS, WIDTH, scale=1.0), "ids")
     d.states.append(start)
@@ -322,13 +324,16 @@ def draw(seed: int, most: int = 5, *, past: bool = False) -> Sketch:
     count = int(d.random.integers(1, most + 1))
     behind = d.random.integers(count) if past else count
     for number in range(count):
-        if number == behind:
+        if number == behind and seed % 2:
+            d.states.append(attention_behind(d, d.states[-1], "past"))
+        elif number == behind:
             d.states.append(d.node("Concat", "past", d.states[-1], axis=1))
         d.states.append(d.one_of(*steps)(d, d.states[-1] if d.often() else d.state()))
     last = d.node("Identity", d.states[-1])
     make = onnx.helper.make_tensor_value_info
     inputs = [make("ids", onnx.TensorProto.INT64, ["B", "S"]), make("mask", onnx.TensorProto.INT64, ["B", "S"])]
-    inputs += [make("past", onnx.TensorProto.FLOAT, ["B", "P", WIDTH])] if past else []
+    sizes: list[str | int | None] = ["B", 2, "P", WIDTH // 2] if seed % 2 else ["B", "P", WIDTH]
+    inputs += [make("past", onnx.TensorProto.FLOAT, sizes)] if past else []
     outputs = [make(last, onnx.TensorProto.FLOAT, ["B", "S", WIDTH])]
     constants = [onnx.numpy_helper.from_array(value, name) for name, value in d.constants.items()]
     graph = onnx.helper.make_graph(d.nodes, f"drawn {seed}", inputs, outputs, constants)

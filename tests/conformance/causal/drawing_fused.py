@@ -56,7 +56,18 @@ def _in_groups(d: Drawing, x: str) -> str:
     parts = [d.node("MatMul", x, d.weight(WIDTH, width)) for width in (WIDTH, WIDTH // 2, WIDTH // 2)]
     lengths = [d.node("Expand", last, batch), length]
     operands = [*parts, "", "", *lengths]
-    return d.node("GroupQueryAttention", *operands, outputs=3, domain=MICROSOFT, num_heads=2, kv_num_heads=1)
+    attributes = {"num_heads": 2, "kv_num_heads": 1, "local_window_size": d.one_of(-1, 1, 3)}
+    return d.node("GroupQueryAttention", *operands, outputs=3, domain=MICROSOFT, **attributes)
+
+
+def attention_behind(d: Drawing, x: str, past: str) -> str:
+    """Attention that takes a past itself, [B, 2, P, WIDTH / 2], and hands out keys and values."""
+    parts = [d.node("MatMul", x, d.weight(WIDTH, WIDTH)) for _ in range(3)]
+    bias = d.weight(3 * WIDTH) if d.often(0.3) else ""
+    attributes = {"num_heads": 2, "unidirectional": int(d.often())}
+    operands = [*parts, bias, "", "", past, past]
+    made = d.node("MultiHeadAttention", *operands, outputs=3, domain=MICROSOFT, **attributes)
+    return d.node("Add", x, d.node("Tanh", made))
 
 
 def fused_layer(d: Drawing, x: str) -> str:
