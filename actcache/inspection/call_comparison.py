@@ -28,13 +28,13 @@ class Why:
         region: Id of the region.
         row: The row; None: the call is one entry.
         outcome: ``hit``, ``duplicate`` (of an earlier row of the call: computed once), ``miss``, ``bypassed`` (not
-            looked up), ``not asked`` (a region around it has the row), ``unknown``.
+            looked up), ``not asked`` (a region around it has the row, or the call takes another branch), ``unknown``.
         reason: One word for programs: ``equal``, ``element``, ``shape``, ``type``, ``prefix`` (not all positions of the
             row are known), ``entry`` (one of the calls is one entry, the other rows), ``namespace``, ``control``, ``no
-            rows``, ``outer``, ``unreadable``; of an audit log also ``new`` (never asked for before), ``evicted``,
-            ``expired``, ``invalidated``, ``refused`` (not worth storing), ``first sight`` (not stored, as nothing had
-            repeated), ``uncacheable``, ``computed`` (not stored yet), ``joined``, ``verified``, ``state`` (bypassed or
-            disabled), ``off``, ``fingerprint``, ``not recorded``, ``unexplained``.
+            rows``, ``outer``, ``branch``, ``unreadable``; of an audit log also ``new`` (never asked for before),
+            ``evicted``, ``expired``, ``invalidated``, ``refused`` (not worth storing), ``first sight`` (not stored, as
+            nothing had repeated), ``uncacheable``, ``computed`` (not stored yet), ``joined``, ``verified``, ``state``
+            (bypassed or disabled), ``off``, ``fingerprint``, ``not recorded``, ``unexplained``.
         text: The reason in a sentence.
         details: The same for programs; keys depend on the reason.
     """

@@ -103,9 +103,12 @@ def call_of(lookup: Lookup, feed: Feed, values: Values) -> Call:
 def _of_region(
     model: CompiledModel, lookup: Lookup, calls: Sequence[Call], known: Mapping[str, Sequence[Why]]
 ) -> list[Why]:
-    apart = _other_branch(model, lookup, calls)
-    if apart is not None:
-        return [apart]
+    first, second = (not_taken(model, lookup, call) for call in calls)
+    if second is not None:
+        return [second]
+    if first is not None:
+        text = "the first call took the other branch: it stored nothing here"
+        return [Why(lookup.id, None, "miss", "branch", text, first.details)]
     unreadable = [name for name in lookup.frontier if any(name not in call.values for call in calls)]
     if unreadable:
         text = f"'{unreadable[0]}' has elements that Python cannot read"
@@ -124,20 +127,15 @@ def _of_region(
     return records
 
 
-def _other_branch(model: CompiledModel, lookup: Lookup, calls: Sequence[Call]) -> Why | None:
-    """Say that a call takes the other branch of the If that a region lies in."""
+def not_taken(model: CompiledModel, lookup: Lookup, call: Call) -> Why | None:
+    """Say that a call takes the other branch of the If that a region lies in; None: it asks the region."""
     condition = model.condition(lookup)
     if lookup.branch is None or condition is None:
         return None
-    taken = [bool(np.all(call.values[condition])) == lookup.branch.taken_if for call in calls]
-    details = {"condition": condition, "taken_if": lookup.branch.taken_if}
-    if not taken[1]:
-        text = f"'{condition}' has the call take the other branch, without this region"
-        return Why(lookup.id, None, "not asked", "branch", text, details)
-    if not taken[0]:
-        text = f"'{condition}' had the first call take the other branch: it stored nothing here"
-        return Why(lookup.id, None, "miss", "branch", text, details)
-    return None
+    if bool(np.all(call.values[condition])) == lookup.branch.taken_if:
+        return None
+    text = f"'{condition}' has the call take the other branch, without this region"
+    return Why(lookup.id, None, "not asked", "branch", text, {"condition": condition})
 
 
 def _not_asked(record: Why, outer: Lookup) -> Why:

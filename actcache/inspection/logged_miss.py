@@ -16,7 +16,7 @@ from actcache.audit.logged_decisions import Decision, History, first_equal, read
 from actcache.base.moment import format_moment
 from actcache.errors import InvalidOption
 from actcache.inspection.call_comparison import Call, Why, equal_rows, units_of
-from actcache.inspection.explain_miss import call_of, chosen_regions
+from actcache.inspection.explain_miss import call_of, chosen_regions, not_taken
 from actcache.inspection.frontier_values import frontier_values
 from actcache.inspection.logged_prefix import equal_beginnings, explain_beginnings
 from actcache.inspection.logged_reasons import Reasons
@@ -92,7 +92,8 @@ def explain_recorded(
     recorded: dict[str, Recorded] = {}
     fitting: list[Decision] = []
     for one in wanted:
-        found = _explain(history, one, call_of(one, feed, values), _Asked(lookup, at), fitting)
+        call = call_of(one, feed, values)
+        found = not_taken(compiled, one, call) or _explain(history, one, call, _Asked(lookup, at), fitting)
         if isinstance(found, Why):
             records.append(found)
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,18 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from oldest import OLDEST
 from sequences import Array, Counts, Feed, feed_of, next_tokens, options
 
 import actcache
+from actcache.errors import UnsupportedAudit
 from actcache.inspection.explain_miss import explain_inputs
+from actcache.inspection.logged_miss import explain_recorded
 from actcache.inspection.model_diff import diff_models
 from actcache.inspection.regions import inspect_model
 from actcache.model.samples import save_sample
 from actcache.passes.rewrite.inline_regions import inline_regions
+from actcache.replay.replay import replay_audit
 from benchmarks.decoders import Decoder
 from benchmarks.merged_decoders import CONDITION, merged_decoder
 
@@ -192,6 +197,36 @@ def calls(tmp_path: Path) -> list[Path]:
     ]
 
 
+#: First calls, a longer one, and one with a past, in plain onnxruntime; prints how many positions each found.
+OLDEST_PROGRAM = """
+import sys
+import numpy as np
+import onnxruntime as ort
+
+library, original, compiled, *calls = sys.argv[1:]
+options = ort.SessionOptions()
+options.register_custom_ops_library(library)
+plain = ort.InferenceSession(original, providers=["CPUExecutionProvider"])
+session = ort.InferenceSession(compiled, options, providers=["CPUExecutionProvider"])
+for call in (calls[0], calls[1], calls[2], calls[0]):
+    feed = dict(np.load(call))
+    expected = plain.run(None, feed)
+    *given, reused = session.run(None, feed)
+    assert all(np.allclose(mine, other, rtol=0, atol=1e-5) for mine, other in zip(given, expected))
+    print(reused[:, 0].sum(), end=" ")
+print(ort.__version__)
+"""
+
+
+@pytest.mark.skipif(not OLDEST.exists(), reason="make test prepares the oldest onnxruntime")
+def test_the_oldest_onnxruntime_takes_operators_in_branches(merged: Merged, calls: list[Path]) -> None:
+    files = [actcache.library_path(), merged.original, merged.compiled, *calls]
+    command = [str(OLDEST), "-c", OLDEST_PROGRAM, *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["0", "6", "0", "6", "1.18.1"]
+
+
 def test_why_a_position_is_known_or_not_asked_for(merged: Merged, calls: list[Path]) -> None:
     first, second, other = calls
     found = explain_inputs(merged.compiled, first, second)
@@ -201,6 +236,23 @@ def test_why_a_position_is_known_or_not_asked_for(merged: Merged, calls: list[Pa
     assert [(why.region, why.outcome, why.reason) for why in found] == [
         ("merged.then", "miss", "branch"), ("merged.else", "not asked", "branch"),
     ]  # fmt: skip
+
+
+def test_a_log_tells_what_became_of_a_call_and_cannot_be_replayed(
+    merged: Merged, calls: list[Path], tmp_path: Path
+) -> None:
+    pair, log, ids = Pair(merged), tmp_path / "audit.jsonl", ids_of(1, 6, 12)
+    actcache.configure(audit_path=str(log))
+    try:
+        pair.first(ids)
+        pair.first(np.concatenate([ids, ids_of(1, 2, 13)], 1))
+    finally:
+        actcache.configure(audit_path="")
+    records, found = explain_recorded(merged.compiled, calls[1], log)
+    assert [(why.region, why.outcome) for why in records] == [("merged.then", "not asked"), ("merged.else", "miss")]
+    assert list(found) == ["merged.else"] and "6 of its 8 positions" in records[1].text
+    with pytest.raises(UnsupportedAudit, match="does not say which branch each call took"):
+        replay_audit(log, merged.compiled, [])
 
 
 def test_a_model_shares_everything_with_itself(merged: Merged) -> None:
