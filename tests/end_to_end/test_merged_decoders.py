@@ -52,7 +52,8 @@ class Merged:
 def merged(tmp_path_factory: pytest.TempPathFactory) -> Merged:
     folder = tmp_path_factory.mktemp("merged")
     onnx.save_model(merged_decoder(SIZES), folder / "merged.onnx")
-    asked: dict[str, Any] = {"granularity": "prefix", "min_saving": 0, "account_output": "reused"}
+    asked: dict[str, Any] = {"granularity": "prefix", "min_saving": 0}
+    asked |= {"account_output": "reused", "control_input": "cache"}
     result = actcache.compile_model(folder / "merged.onnx", folder / "compiled.onnx", **asked)
     return Merged(folder, result)
 
@@ -145,6 +146,15 @@ def test_calls_in_any_order_are_the_originals(merged: Merged) -> None:
     assert found > 100
 
 
+def test_a_call_steers_the_regions_of_its_branch(merged: Merged) -> None:
+    pair, ids = Pair(merged), ids_of(1, 6, 8)
+    pair.first(ids)
+    for flag, row in ((False, 1), (True, 0)):
+        feed = {**feed_of(SIZES, ids), CONDITION: np.array([flag]), "cache": np.array("bypass")}
+        reused = pair.session.run(["reused"], feed)[0]
+        assert reused[row].tolist() == [0, 0, 6] and not reused[1 - row].any()
+
+
 def test_a_compiled_model_is_taken_apart_again(merged: Merged) -> None:
     proto = onnx.load_model(merged.compiled)
     assert inline_regions(proto) and "ai.actcache" not in proto.SerializeToString().decode("latin-1")
@@ -152,6 +162,7 @@ def test_a_compiled_model_is_taken_apart_again(merged: Merged) -> None:
     again = ort.InferenceSession(proto.SerializeToString(), options(), providers=["CPUExecutionProvider"])
     plain = ort.InferenceSession(str(merged.original), options(), providers=["CPUExecutionProvider"])
     assert [v.name for v in again.get_outputs()] == [v.name for v in plain.get_outputs()]
+    assert [v.name for v in again.get_inputs()] == [v.name for v in plain.get_inputs()]
     feed = feed_of(SIZES, ids_of(2, 5, 0))
     for flag in (True, False):
         call = {**feed, CONDITION: np.array([flag])}

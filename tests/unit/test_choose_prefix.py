@@ -40,6 +40,13 @@ def test_keys_and_values_of_each_layer_are_the_states() -> None:
     assert "each row of the batch by itself" in choice.causal[0]
 
 
+def test_keys_and_values_that_are_handed_out_are_read_by_later_positions_all_the_same() -> None:
+    view = GraphView(Decoder(presents=True).model())
+    choice = choose(view, estimate_costs(view), granularity="auto", min_saving=0, name="m")
+    (region,) = (candidate.region for candidate in choice.plans[0] if candidate.region.granularity == "prefix")
+    assert {"logits", "present.0.key", "present.1.value"} <= set(region.live_outs) and not region.states
+
+
 def test_a_batch_of_one_size_is_one_row() -> None:
     choice, _ = chosen(Decoder(batch=2).model())
     assert set(region_of(choice).cut.frontier_axes) == {None}
