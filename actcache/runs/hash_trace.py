@@ -40,7 +40,7 @@ def hash_trace(request: HashTrace, directory: Path) -> list[FewRows]:
     """Hash and time the calls of a trace, and measure the costs of one row."""
     originals = request.originals
     proto = onnx.load_model(originals.base, load_external_data=False)
-    session = open_original(originals, spinning=False)
+    session = open_original(originals)
     upstream = _upstream(request, proto, directory)
     save_keys(request.keys, _hashed(session, Calls(proto, request.calls), request.places, upstream))
     sample = read_feed(request.sample, model_inputs(proto))

@@ -33,7 +33,7 @@ def ask_types(request: AskTypes, directory: Path) -> dict[str, int]:
 def measure(request: Measure, directory: Path) -> Measurement:
     """Run the samples, or made-up ones, and measure costs on the first."""
     originals = request.originals
-    session = open_original(originals)
+    session = open_original(originals, spinning=True)
     proto = onnx.load_model(originals.base, load_external_data=False)
     paths = list(request.samples)
     if paths:

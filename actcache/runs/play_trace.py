@@ -25,8 +25,8 @@ def play_trace(request: PlayTrace, _: Path) -> Played:
     originals = request.originals
     proto = onnx.load_model(originals.base, load_external_data=False)
     knobs.configure(budget_bytes=request.budget)
-    original = run_of(open_original(originals, spinning=False), originals)
-    compiled = run_of_compiled(request.compiled, originals.libraries, spinning=False)
+    original = run_of(open_original(originals), originals)
+    compiled = run_of_compiled(request.compiled, originals.libraries)
     return _played(original, compiled, Calls(proto, request.calls), request.tolerance)
 
 

@@ -16,8 +16,10 @@ from actcache.verification.cases import Run
 from actcache.verification.only_last import only_last
 
 
-def session_options(libraries: Sequence[str], *, spinning: bool = True) -> ort.SessionOptions:
-    """Options of a session. Where two take turns, a pool that still spins after its call takes cores from the other."""
+def session_options(libraries: Sequence[str], *, spinning: bool = False) -> ort.SessionOptions:
+    """Options of a session. Its pool spins only where calls are timed as users make them: after a call, a pool that
+    spins takes cores from the next session, and from the rest of the machine.
+    """
     options = ort.SessionOptions()
     options.log_severity_level = 4
     if not spinning:
@@ -43,7 +45,7 @@ def open_session(path: str | Path, options: ort.SessionOptions) -> ort.Inference
 
 
 def open_original(
-    originals: Originals, options: ort.SessionOptions | None = None, *, spinning: bool = True
+    originals: Originals, options: ort.SessionOptions | None = None, *, spinning: bool = False
 ) -> ort.InferenceSession:
     """Load the original.
 
@@ -68,9 +70,9 @@ def run_of(session: ort.InferenceSession, originals: Originals) -> Run:
     return only_last(lambda feed: list(session.run(None, feed)), axes)
 
 
-def run_of_compiled(compiled: Compiled, libraries: Sequence[str], *, spinning: bool = True) -> Run:
+def run_of_compiled(compiled: Compiled, libraries: Sequence[str]) -> Run:
     """Load the compiled model and return what runs it as the original: with the inputs and outputs of that."""
-    options = session_options(libraries, spinning=spinning)
+    options = session_options(libraries)
     runtime.register(options)
     session = open_session(compiled.path, options)
     per_call = compiled.per_call
