@@ -94,7 +94,7 @@ def _check_against_earlier(
         )
         return None if played.failure else played.compiled / max(played.original, 1e-12)
 
-    earlier = ratio_of(ready.file)
+    earlier = ratio_of(Path(ready.file))
     new = ratio_of(result.output) if earlier is not None else None
     if earlier is not None and (new is None or new > _CLEARLY * earlier):
         told = "fail" if new is None else f"take {new:.3f} of the original's time"

@@ -27,8 +27,14 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Programs have texts, the compiling process has paths: pathlib takes longer to load than all that learns.
+AnyPath: TypeAlias = "str | Path"
+P = TypeVar("P", bound=AnyPath)
 
 #: More than any of our files needs.
 _LARGEST_JSON = 16 << 20
@@ -38,38 +44,52 @@ class Untrusted(Exception):
     """A file or folder that another user may have written, or that is none."""
 
 
-def open_cache(folder: str) -> Path:
+def open_cache(folder: P) -> P:
     """Return the cache folder, made if it does not exist.
 
     Raises:
         Untrusted: It is another user's.
         OSError: It cannot be made.
     """
-    path = make_folder(Path(folder))
-    found = path.stat()
+    make_folder(folder)
+    found = os.stat(folder)
     if found.st_uid != os.geteuid():
-        raise Untrusted(f"{path} belongs to another user")
+        raise Untrusted(f"{folder} belongs to another user")
     if found.st_mode & 0o077:
-        path.chmod(0o700)
-    return path
+        os.chmod(folder, 0o700)
+    return folder
 
 
-def make_folder(path: Path) -> Path:
+def below(folder: P, *names: str) -> P:
+    """Return what lies in a folder, of the kind that the folder is: a text or a path."""
+    return type(folder)(os.path.join(folder, *names))
+
+
+def make_folder(path: P) -> P:
     """Make a folder, and those that it lies in, so that nobody else can enter them."""
-    for folder in (*reversed(path.parents), path):
-        if not folder.is_dir():
-            folder.mkdir(mode=0o700, exist_ok=True)
+    _make(str(path))
     return path
 
 
-def check_owner(path: Path) -> os.stat_result:
+def _make(folder: str) -> None:
+    if not folder or os.path.isdir(folder):
+        return
+    _make(os.path.dirname(folder))
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:  # just made by another program
+        if not os.path.isdir(folder):
+            raise
+
+
+def check_owner(path: AnyPath) -> os.stat_result:
     """Return what the system knows of a regular file that only this user can have written.
 
     Raises:
         Untrusted: It is another user's, or others may write it.
         OSError: There is none.
     """
-    found = path.lstat()
+    found = os.lstat(path)
     if not stat.S_ISREG(found.st_mode):
         raise Untrusted(f"{path} is no regular file")
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
@@ -77,18 +97,25 @@ def check_owner(path: Path) -> os.stat_result:
     return found
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: AnyPath) -> dict[str, Any] | None:
     """Return the object in a file; None if there is none that can be trusted and read."""
     try:
         if check_owner(path).st_size > _LARGEST_JSON:
             return None
-        content = json.loads(path.read_bytes())
+        with open(path, "rb") as file:
+            content = json.loads(file.read())
     except (OSError, ValueError, Untrusted):
         return None
     return content if isinstance(content, dict) else None
 
 
-def write_json(path: Path, content: dict[str, Any], *, lasting: bool = False) -> None:
+def beside(path: AnyPath, mark: str = "") -> str:
+    """Return a name beside a file's, to write it under until all of it is there."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}{mark}.tmp")
+
+
+def write_json(path: AnyPath, content: dict[str, Any], *, lasting: bool = False) -> None:
     """Write an object, whole or not at all.
 
     Args:
@@ -96,7 +123,7 @@ def write_json(path: Path, content: dict[str, Any], *, lasting: bool = False) ->
         content: The object.
         lasting: Whether to wait until it would outlive a power cut. Programs do not wait for their disk.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = beside(path, f".{os.getpid()}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
@@ -104,15 +131,15 @@ def write_json(path: Path, content: dict[str, Any], *, lasting: bool = False) ->
             file.flush()
             if lasting:
                 os.fsync(file.fileno())
-        temporary.replace(path)
+        os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            os.unlink(temporary)
         raise
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+def locked(path: AnyPath, *, wait: bool = True) -> Iterator[bool]:
     """Hold a lock between processes; it is given back when a process ends, however it ends.
 
     Yields:
@@ -130,14 +157,14 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def place_folder(cache: Path, place: str) -> Path:
+def place_folder(cache: P, place: str) -> P:
     """Return the folder of a model as a program names it."""
-    return cache / "places" / place
+    return below(cache, "places", place)
 
 
-def model_folder(cache: Path, key: str) -> Path:
+def model_folder(cache: P, key: str) -> P:
     """Return the folder of a model by its content."""
-    return cache / "models" / key
+    return below(cache, "models", key)
 
 
 def folder_size(path: Path) -> int:

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -23,6 +22,8 @@ if TYPE_CHECKING:  # some milliseconds, at the start of every program
     from typing import Any
 
     import numpy.typing as npt
+
+    from actcache.learn.cache import AnyPath
 
 Feed: TypeAlias = "dict[str, npt.NDArray[Any]]"
 
@@ -52,7 +53,7 @@ def chunk_name(number: int, calls: int, seconds: float) -> str:
     return f"{time.time_ns():020d}-{os.getpid()}-{number}-{calls}-{round(seconds * 1e6)}{_SUFFIX}"
 
 
-def waiting(folder: Path) -> Waiting:
+def waiting(folder: AnyPath) -> Waiting:
     """Add up the chunks of a folder; what others take away meanwhile does not count."""
     found = Waiting()
     try:
@@ -70,7 +71,7 @@ def waiting(folder: Path) -> Waiting:
     return found
 
 
-def write_chunk(path: Path, calls: list[Feed]) -> None:
+def write_chunk(path: AnyPath, calls: list[Feed]) -> None:
     """Write calls to a file, whole or not at all.
 
     Raises:
@@ -84,20 +85,20 @@ def write_chunk(path: Path, calls: list[Feed]) -> None:
             head[name] = [stored.dtype.str, list(stored.shape)]
             bodies.append(stored.tobytes())
         heads.append(head)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = cache.beside(path)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "wb") as file:
             file.write(json.dumps(heads).encode() + b"\n")
             file.writelines(bodies)
-        temporary.replace(path)
+        os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            os.unlink(temporary)
         raise
 
 
-def read_chunk(path: Path) -> Iterator[Feed]:
+def read_chunk(path: AnyPath) -> Iterator[Feed]:
     """Yield the calls of a chunk.
 
     Raises:

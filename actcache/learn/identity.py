@@ -11,10 +11,14 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actcache._version import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from actcache.learn.cache import AnyPath
 
 try:  # Python's own: hashlib loads OpenSSL, which takes longer than to hash the name of a place
     from _sha2 import sha256 as _short_sha256  # type: ignore[import-not-found]
@@ -84,7 +88,7 @@ def content_key(model: Path, around: Mapping[str, Any]) -> tuple[str, dict[str, 
     return state.hexdigest()[:32], read
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: AnyPath) -> str:
     """Return the SHA-256 of a file.
 
     Raises:
@@ -139,14 +143,14 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return value, at
 
 
-def _file_digest(path: Path) -> bytes:
+def _file_digest(path: AnyPath) -> bytes:
     state = _sha256()
     for chunk in _chunks(path):
         state.update(chunk)
     return bytes(state.digest())
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _chunks(path: AnyPath) -> Iterator[bytes]:
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):
             yield chunk

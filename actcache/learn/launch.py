@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actcache.learn import settings
+
+if TYPE_CHECKING:
+    from actcache.learn.cache import AnyPath
 
 _SHELL = "/bin/sh"
 _IN_BACKGROUND = '"$@" &'
@@ -32,7 +34,7 @@ main({job!r})
 _FORKING = "import os\nif os.fork(): os._exit(0)\n"
 
 
-def start(root: Path, place: str) -> None:
+def start(root: AnyPath, place: str) -> None:
     """Have a place looked at.
 
     Raises:

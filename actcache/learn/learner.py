@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 import weakref
+from _thread import RLock
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,7 @@ class Learner:
     """
 
     def __init__(self, opening: Opening, place: Place, reason: str | None) -> None:
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self.opening, self.place, self.reason = opening, place, reason
         self.ready: Ready | None = None
         self._worth: Worth | None = None

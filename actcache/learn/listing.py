@@ -18,7 +18,7 @@ def open_folder(folder: str) -> Path:
         OutputError: It is another user's, or cannot be used.
     """
     try:
-        return cache.open_cache(folder)
+        return cache.open_cache(Path(folder))
     except cache.Untrusted as error:
         raise OutputError(str(error), hint="name another folder with --cache-dir") from None
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actcache.learn.options import Taken
+
+if TYPE_CHECKING:
+    from actcache.learn.cache import AnyPath
 
 #: Attributes of onnxruntime's session that come from the session in C++ below it, and what they are called there.
 _FROM_BELOW = {
@@ -23,8 +24,7 @@ _FROM_BELOW = {
 }
 
 
-@dataclass(frozen=True)
-class Opening:
+class Opening(NamedTuple):
     """What ``InferenceSession`` was given.
 
     Attributes:
@@ -44,16 +44,16 @@ class Opening:
     keywords: Mapping[str, Any]
 
     @property
-    def path(self) -> Path | None:
+    def path(self) -> str | None:
         """The model's file; None: it was given as bytes."""
-        return None if isinstance(self.model, bytes) else Path(self.model)
+        return None if isinstance(self.model, bytes) else self.model
 
     def original(self) -> Any:
         """Return a plain session of the original model."""
         options = self.taken.copy()
         return self.real(self.model, options, self.providers, provider_options=self.provider_options, **self.keywords)
 
-    def compiled(self, file: Path) -> Any:
+    def compiled(self, file: AnyPath) -> Any:
         """Return a session, as C++ has it, of a compiled model."""
         from onnxruntime.capi import _pybind_state as native
         from onnxruntime.capi.onnxruntime_inference_collection import check_and_normalize_provider_args

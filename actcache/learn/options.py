@@ -10,8 +10,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 #: Calls that are made again on a copy.
 _REPEATED = ("add_session_config_entry", "register_custom_ops_library")
@@ -50,12 +49,8 @@ _CPU = "CPUExecutionProvider"
 _HARMLESS = frozenset({"AzureExecutionProvider"})
 
 
-@dataclass
-class _Noted:
-    calls: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
-
-
-_noted: weakref.WeakKeyDictionary[Any, _Noted] = weakref.WeakKeyDictionary()
+#: Of options, the calls that were made on them.
+_noted: weakref.WeakKeyDictionary[Any, list[tuple[str, tuple[Any, ...]]]] = weakref.WeakKeyDictionary()
 
 
 def observe(options_class: Any) -> None:
@@ -65,7 +60,7 @@ def observe(options_class: Any) -> None:
     @functools.wraps(real_init)
     def init(self: Any, *arguments: Any, **keywords: Any) -> None:
         real_init(self, *arguments, **keywords)
-        _noted[self] = _Noted()
+        _noted[self] = []
 
     options_class.__init__ = init
     for name in (*_REPEATED, *_FOREIGN):
@@ -79,7 +74,7 @@ def _noting(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         result = real(self, *arguments, **keywords)
         noted = _noted.get(self)
         if noted is not None:
-            noted.calls.append((name, (*arguments, *keywords.values()) if name in _REPEATED else ()))
+            noted.append((name, (*arguments, *keywords.values()) if name in _REPEATED else ()))
         return result
 
     return method
@@ -109,7 +104,7 @@ def refusal(
     noted = _noted.get(options)
     if noted is None:
         return "its options were made before actcache was loaded: import actcache.auto first"
-    foreign = next((_FOREIGN[name] for name, _ in noted.calls if name in _FOREIGN), None)
+    foreign = next((_FOREIGN[name] for name, _ in noted if name in _FOREIGN), None)
     if foreign:
         return foreign
     if options.enable_profiling:
@@ -119,8 +114,7 @@ def refusal(
     return None
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(NamedTuple):
     """What a session's options said when it was made.
 
     Attributes:
@@ -167,7 +161,7 @@ def take(options: Any, options_class: Any, keywords: Mapping[str, Any]) -> Taken
     return Taken(
         options_class,
         {name: getattr(options, name) for name in _COPIED if options is not None and hasattr(options, name)},
-        [call for call in noted.calls if call[0] in _REPEATED] if noted is not None else [],
+        [call for call in noted if call[0] in _REPEATED] if noted is not None else [],
         sorted(str(name) for name in keywords.get("disabled_optimizers") or ()),
     )
 

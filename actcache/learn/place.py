@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from actcache.learn import cache, identity, launch, process, set_aside, settings
+from actcache.learn.cache import AnyPath
 from actcache.learn.chunks import Waiting, waiting
 from actcache.learn.opening import Opening
 from actcache.learn.sampling import Sampling
@@ -26,8 +25,7 @@ _AGAIN, _MOST_DOUBLED = 256, 3
 _WORTH_SECONDS, _WORTH_STARTS = 0.5, 64
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(NamedTuple):
     """A compiled model that may be used.
 
     Attributes:
@@ -41,7 +39,7 @@ class Ready:
 
     key: str
     folder: str
-    file: Path
+    file: AnyPath
     tolerance: float | None
     fingerprints: tuple[str, ...]
     signature: tuple[int, ...]
@@ -56,7 +54,7 @@ class Place:
         refused: Whether the model was looked at with many calls before, and not compiled.
     """
 
-    def __init__(self, root: Path, name: str | None, opening: Opening, around: dict[str, Any]) -> None:
+    def __init__(self, root: str, name: str | None, opening: Opening, around: dict[str, Any]) -> None:
         self.root, self._opening, self._around = root, opening, around
         self._signature = identity.signature(opening.path) if opening.path is not None else None
         self._seen: object = None
@@ -81,14 +79,15 @@ class Place:
         name = None
         if not isinstance(opening.model, bytes):
             name = identity.place_of(opening.model, around)
-        elif _length_mark(root, opening.model).exists():
+        elif os.path.exists(_length_mark(root, opening.model)):
             name = identity.place_of(identity.bytes_source(opening.model), around)
         return cls(root, name, opening, around)
 
     def _settle(self, name: str) -> None:
         self.name = name
         self.folder = cache.place_folder(self.root, name)
-        self.calls = self.folder / "calls"
+        self.calls = cache.below(self.folder, "calls")
+        self._answer = cache.below(self.folder, "answer.json")
 
     # -- what is answered -----------------------------------------------------------------------
 
@@ -97,7 +96,7 @@ class Place:
         if not self.name:
             return None
         self._seen = self._state()
-        answer = cache.read_json(self.folder / "answer.json")
+        answer = cache.read_json(self._answer)
         if answer is None or not isinstance(answer.get("key"), str):
             return None
         if self._opening.path is not None and not identity.unchanged(answer.get("files", {})):
@@ -114,7 +113,7 @@ class Place:
 
     def _state(self) -> object:
         try:
-            answer = (self.folder / "answer.json").stat()
+            answer = os.stat(self._answer)
         except OSError:
             return None
         return answer.st_mtime_ns, answer.st_ino
@@ -123,7 +122,7 @@ class Place:
         """Let no program use this compiled model any more."""
         with suppress(OSError):
             folder = cache.model_folder(self.root, ready.key)
-            cache.write_json(folder / "rejected.json", {"folder": ready.folder, "reason": problem})
+            cache.write_json(cache.below(folder, "rejected.json"), {"folder": ready.folder, "reason": problem})
 
     # -- what is asked for ----------------------------------------------------------------------
 
@@ -181,7 +180,7 @@ class Place:
         """
         if sampling.recorded == self._launched_at:
             return False
-        answer = cache.read_json(self.folder / "answer.json")
+        answer = cache.read_json(self._answer)
         wanted = answer.get("wanted", 0) if answer else settings.first_calls() // _EARLY
         left = waiting(self.calls)
         if left.calls >= wanted and (left.seconds >= _WORTH_SECONDS or left.chunks >= _WORTH_STARTS):
@@ -206,21 +205,21 @@ class Place:
         if isinstance(model, bytes):
             if identity.has_external_data(model) and refused is None:
                 raise ValueError("the model was given as bytes, and its weights lie in other files")
-            file = self.folder / "model.onnx"
-            if refused is None and not file.exists():
+            file = cache.below(self.folder, "model.onnx")
+            if refused is None and not os.path.exists(file):
                 _write_bytes(file, model)
         else:
-            file = Path(model)
+            file = model
         content = {
             "source": "bytes" if isinstance(model, bytes) else model,
-            "model": str(file),
+            "model": file,
             "signature": self._signature,
             "around": self._around,
             "libraries": self._opening.taken.libraries(),
             "refused": refused,
             "time": time.time(),
         }
-        cache.write_json(self.folder / "request.json", content)
+        cache.write_json(cache.below(self.folder, "request.json"), content)
 
     def find_out_name(self) -> None:
         """Find the place of a model that was given as bytes, which takes a look at all of them."""
@@ -229,29 +228,29 @@ class Place:
             return
         self._settle(identity.place_of(identity.bytes_source(model), self._around))
         mark = _length_mark(self.root, model)
-        cache.make_folder(mark.parent)
-        mark.touch(mode=0o600)
+        cache.make_folder(os.path.dirname(mark))
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT, 0o600))
 
 
-def find_ready(root: Path, key: str) -> Ready | None:
+def find_ready(root: AnyPath, key: str) -> Ready | None:
     """Return the compiled model of a key, if it is as it was written."""
     folder = cache.model_folder(root, key)
-    record = cache.read_json(folder / "record.json")
+    record = cache.read_json(cache.below(folder, "record.json"))
     if record is None or record.get("state") != "compiled":
         return None
-    rejected = cache.read_json(folder / "rejected.json")
+    rejected = cache.read_json(cache.below(folder, "rejected.json"))
     if rejected is not None and rejected.get("folder") == record["folder"]:
         return None
     try:
-        here = folder / record["folder"]
         for name, told in record["files"].items():
-            found = cache.check_owner(here / name)
-            if identity.signature(here / name) == told["signature"]:
+            part = cache.below(folder, record["folder"], name)
+            found = cache.check_owner(part)
+            if identity.signature(part) == told["signature"]:
                 continue
-            if found.st_size != told["signature"][0] or identity.file_digest(here / name) != told["sha256"]:
-                process.note(f"{here / name} is not what was written there, so it is not used")
+            if found.st_size != told["signature"][0] or identity.file_digest(part) != told["sha256"]:
+                process.note(f"{part} is not what was written there, so it is not used")
                 return None
-        file = here / record["model"]
+        file = cache.below(folder, record["folder"], record["model"])
         with suppress(OSError):
             os.utime(folder)  # used now: the oldest go first
         return Ready(
@@ -267,13 +266,13 @@ def find_ready(root: Path, key: str) -> Ready | None:
         return None
 
 
-def _length_mark(root: Path, model: bytes) -> Path:
-    return root / "lengths" / str(len(model))
+def _length_mark(root: str, model: bytes) -> str:
+    return cache.below(root, "lengths", str(len(model)))
 
 
-def _write_bytes(file: Path, content: bytes) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+def _write_bytes(file: str, content: bytes) -> None:
+    temporary = cache.beside(file, f".{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "wb") as opened:
         opened.write(content)
-    temporary.replace(file)
+    os.replace(temporary, file)

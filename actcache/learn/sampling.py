@@ -148,7 +148,7 @@ class Sampling:
         if not chunks.waiting(folder).full:
             self._chunks += 1
             seconds, self._told = self.seconds - self._told, self.seconds
-            write_chunk(folder / chunks.chunk_name(self._chunks, len(taken), seconds), taken)
+            write_chunk(cache.below(folder, chunks.chunk_name(self._chunks, len(taken), seconds)), taken)
         self._pace.pay(self._clock(), time.thread_time() - start)  # it keeps Python's lock from the program's threads
 
 

@@ -6,52 +6,57 @@ the model anew if that pays. Each time this went wrong before, it has to pay mor
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actcache.learn import cache
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from actcache.learn.cache import AnyPath
     from actcache.learn.place import Ready
 
+_BACK = "back.json"
 #: After so many sessions went back, and none was paid, programs start with the original.
 _ENOUGH = 3
 #: What a model has to save more for each time that it was set aside, as a share of the time, and the most of that.
 _MORE, _MOST = 0.02, 0.2
 
 
-def note(root: Path, ready: Ready, reason: str) -> int:
+def note(root: AnyPath, ready: Ready, reason: str) -> int:
     """Write down that a session went back, and return how many did since the model paid last.
 
     Raises:
         OSError: That cannot be written.
     """
     folder = cache.model_folder(root, ready.key)
-    with cache.locked(folder / "saved.lock"):
-        times = int((cache.read_json(folder / "back.json") or {}).get("times", 0)) + 1
+    back = cache.below(folder, _BACK)
+    with cache.locked(cache.below(folder, "saved.lock")):
+        times = int((cache.read_json(back) or {}).get("times", 0)) + 1
         content = {"folder": ready.folder, "reason": reason, "times": times, "time": time.time()}
-        cache.write_json(folder / "back.json", content)
+        cache.write_json(back, content)
     return times
 
 
-def clear(root: Path, ready: Ready) -> None:
+def clear(root: AnyPath, ready: Ready) -> None:
     """Forget that sessions went back: the model has paid."""
     with suppress(OSError):
-        (cache.model_folder(root, ready.key) / "back.json").unlink(missing_ok=True)
+        os.unlink(cache.below(cache.model_folder(root, ready.key), _BACK))
 
 
-def noted(folder: Path, compiled: str | None) -> Mapping[str, Any] | None:
+def noted(folder: AnyPath, compiled: str | None) -> Mapping[str, Any] | None:
     """Return the note on a compiled model of a model's folder; None if sessions keep to it."""
-    found = cache.read_json(folder / "back.json")
+    found = cache.read_json(cache.below(folder, _BACK))
     if found is None or compiled is None or found.get("folder") != compiled:
         return None
     return found if isinstance(found.get("times"), int) and isinstance(found.get("time"), float) else None
 
 
-def is_out_of_use(folder: Path, compiled: str | None) -> bool:
+def is_out_of_use(folder: AnyPath, compiled: str | None) -> bool:
     """Whether programs are to start with the original."""
     found = noted(folder, compiled)
     return found is not None and found["times"] >= _ENOUGH

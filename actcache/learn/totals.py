@@ -69,11 +69,12 @@ def write() -> None:
         if before is not None and not any(gained.values()):
             continue
         folder = cache.model_folder(root, key)
-        with cache.locked(folder / "saved.lock"):
-            known = cache.read_json(folder / "saved.json") or {}
+        saved = cache.below(folder, "saved.json")
+        with cache.locked(cache.below(folder, "saved.lock")):
+            known = cache.read_json(saved) or {}
             total: dict[str, float] = {name: known.get(name, 0) + gained[name] for name in COUNTS}
             total["programs"] = known.get("programs", 0) + (before is None)
-            cache.write_json(folder / "saved.json", total)
+            cache.write_json(saved, total)
         _written[key] = counts
 
 

@@ -159,7 +159,7 @@ def test_a_chunk_is_there_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
     def full(*_: object) -> None:
         raise OSError(28, "no space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(OSError, match="no space"):
         chunks.write_chunk(tmp_path / "a.calls", [{"x": np.arange(6.0)}])
     assert list(tmp_path.iterdir()) == []

@@ -71,7 +71,7 @@ def test_calls_of_earlier_starts_count_while_a_program_runs(model: Path) -> None
 
 def test_answer_says_how_many_calls_are_missing(model: Path) -> None:
     place = place_of(model)
-    cache.write_json(cache.make_folder(place.folder) / "answer.json", {"key": "k", "wanted": 20})
+    cache.write_json(cache.below(cache.make_folder(place.folder), "answer.json"), {"key": "k", "wanted": 20})
     assert [start(model, 6, 1.0) for _ in range(4)] == [False, False, False, True]
 
 
@@ -123,6 +123,6 @@ def test_a_refusal_after_few_calls_is_not_for_good(model: Path, wanted: int, for
     place = place_of(model)
     files = {os.path.realpath(model): identity.signature(model)}
     answer = {"key": "0" * 32, "files": files, "state": "refused", "wanted": wanted}
-    cache.write_json(cache.make_folder(place.folder) / "answer.json", answer)
+    cache.write_json(cache.below(cache.make_folder(place.folder), "answer.json"), answer)
     assert place.ready() is None
     assert place.refused is for_good
