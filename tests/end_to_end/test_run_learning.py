@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from learning_programs import CALLS, look, record, run, saved, write_model
 
-from actcache.learn import job
+from actcache.learn import cache, job
 
 BY_PATH = CALLS.format(model="sys.argv[1]")
 BY_BYTES = CALLS.format(model="open(sys.argv[1], 'rb').read()")
@@ -107,8 +107,10 @@ def test_swap_between_two_calls_of_a_running_program(tmp_path: Path) -> None:
 
 
 def test_refused_model_is_recorded_seldom_by_the_next_program(learnt_folder: Path) -> None:
-    (answer,) = (learnt_folder / "cache" / "places").glob("*/answer.json")
-    answer.write_text(answer.read_text().replace('"compiled"', '"refused"'))
+    (file,) = (learnt_folder / "cache" / "places").glob("*/answer.json")
+    answer = cache.read_json(file)
+    assert answer is not None and answer["state"] == "compiled"
+    cache.write_json(file, {**answer, "state": "refused", "wanted": 4096})  # of so many calls: for good
     (record_file,) = (learnt_folder / "cache" / "models").glob("*/record.json")
     record_file.write_text(record_file.read_text().replace('"compiled"', '"refused"', 1))
     done = run(
