@@ -1,7 +1,7 @@
 """What an audit log says of the rows of a call of prefixes: up to where each was known, and why not further.
 
-A log has keys, and no lengths: the rows of a call are told apart by the input that is explained. The key of a position
-covers all before it in its row, so that equal keys are equal beginnings.
+The rows of a call are told apart by the input that is explained, as logs of earlier versions do not say how long they
+are. The key of a position covers all before it in its row, so that equal keys are equal beginnings.
 """
 
 from __future__ import annotations
