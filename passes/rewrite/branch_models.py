@@ -6,9 +6,10 @@ compiled as any model is, and put back::
     graph: w, inputs ─► If(condition) ─ then: nodes      model: w, inputs that the branch reads ─► nodes ─► its outputs
                                       └ else: nodes
 
-Large weights of the graph around stay there, under the names that they have in both. Small constants that only branches
-read move into each branch that reads them: regions take theirs along, and a branch must not define a name anew that is
-visible in it. What else a branch reads of the graph around becomes an input of its model.
+Constants that only branches read move into each branch that reads them. onnxruntime packs weights of the graph around a
+branch, but not those of the graph around that, and regions are branches themselves. Small ones move with a region, too,
+and a branch must not define a name anew that is visible in it. Weights that stay in the graph around have one name in
+both. What else a branch reads of that graph becomes an input of its model.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from actcache.passes.graph.nodes import captured, is_constant_node, node_label, 
 from actcache.passes.graph.op_facts import ONNX_DOMAINS
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
-from actcache.passes.rewrite.placement import stays_outside
+from actcache.passes.rewrite.weights import has_a_place
 from actcache.passes.rows import prove_rows
 
 #: The attributes of ``If`` that hold its branches, and the condition with which each is taken.
@@ -78,7 +79,10 @@ def branches_of(node: onnx.NodeProto) -> list[Branch]:
 
 
 def move_constants(model: onnx.ModelProto, branches: Collection[Branch]) -> None:
-    """Move small constants that nothing but `branches` reads into each branch that does, in place."""
+    """Move constants that nothing but `branches` reads into each branch that does, in place.
+
+    Weights that are small and were outside the model stay: a session can replace these in the main graph alone.
+    """
     graph = model.graph
     inside = {branch.output for branch in branches}
     own = [node for node in graph.node if not inside.isdisjoint(node.output)]
@@ -86,13 +90,13 @@ def move_constants(model: onnx.ModelProto, branches: Collection[Branch]) -> None
     others = {name for node in rest for body in subgraphs(node) for name in captured(body)}
     others |= {name for node in graph.node for name in node.input}
     others |= {value.name for value in [*graph.output, *graph.input]}
-    small = {t.name: t for t in graph.initializer if not stays_outside(t) and t.name not in others}
+    weights = {t.name: t for t in graph.initializer if not has_a_place(t) and t.name not in others}
     stated = {n.output[0]: n for n in graph.node if is_constant_node(n) and n.output[0] not in others}
     moved: set[str] = set()
     for body in (body for node in own for body in subgraphs(node)):
-        wanted = dict.fromkeys(name for name in captured(body) if name in small or name in stated)
+        wanted = dict.fromkeys(name for name in captured(body) if name in weights or name in stated)
         moved |= wanted.keys()
-        body.initializer.extend(small[name] for name in wanted if name in small)
+        body.initializer.extend(weights[name] for name in wanted if name in weights)
         nodes = [*(stated[name] for name in wanted if name in stated), *body.node]
         copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
         del body.node[:]

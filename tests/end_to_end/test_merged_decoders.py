@@ -28,6 +28,8 @@ from benchmarks.decoders import Decoder
 from benchmarks.merged_decoders import CONDITION, merged_decoder
 
 SIZES = Decoder(past=True, padding=True, position_ids=True, rotary=True, groups=2)
+#: Weights: one that a node of the main graph reads, too, and one that only the branches read.
+AROUND, INSIDE = "h0.mlp.c_fc.weight", "h0.mlp.c_proj.weight"
 NOTHING = Counts(0, 0)
 _NUMBERS = itertools.count()
 
@@ -51,7 +53,9 @@ class Merged:
 @pytest.fixture(scope="module")
 def merged(tmp_path_factory: pytest.TempPathFactory) -> Merged:
     folder = tmp_path_factory.mktemp("merged")
-    onnx.save_model(merged_decoder(SIZES), folder / "merged.onnx")
+    model = merged_decoder(SIZES)
+    model.graph.node.insert(0, onnx.helper.make_node("Neg", [AROUND], ["nobody reads it"]))
+    onnx.save_model(model, folder / "merged.onnx")
     asked: dict[str, Any] = {"granularity": "prefix", "min_saving": 0}
     asked |= {"account_output": "reused", "control_input": "cache"}
     result = actcache.compile_model(folder / "merged.onnx", folder / "compiled.onnx", **asked)
@@ -170,9 +174,12 @@ def test_a_compiled_model_is_taken_apart_again(merged: Merged) -> None:
             np.testing.assert_array_equal(mine, other)
 
 
-def test_weights_of_the_graph_around_are_part_of_the_keys(merged: Merged) -> None:
+@pytest.mark.parametrize("name", [AROUND, INSIDE])
+def test_weights_of_a_session_are_part_of_the_keys(merged: Merged, name: str) -> None:
     """A session that replaces one looks at no entries of sessions that do not."""
-    name, (original, compiled) = "h0.mlp.c_fc.weight", (merged.original, merged.compiled)
+    original, compiled = merged.original, merged.compiled
+    main = {tensor.name for tensor in onnx.load_model(compiled).graph.initializer}
+    assert (name in main) == (name == AROUND)
     (weight,) = (tensor for tensor in onnx.load_model(original).graph.initializer if tensor.name == name)
     feed = {**feed_of(SIZES, ids_of(1, 6, 11)), CONDITION: np.array([False])}
     compared = []
@@ -181,7 +188,7 @@ def test_weights_of_the_graph_around_are_part_of_the_keys(merged: Merged) -> Non
         answers = []
         for path in (original, compiled):
             made = options()
-            made.add_session_config_entry("actcache.namespace", "weights")
+            made.add_session_config_entry("actcache.namespace", f"weights {name}")
             made.register_custom_ops_library(actcache.library_path())
             made.add_initializer(name, value)
             before = compared_rows()
