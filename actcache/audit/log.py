@@ -107,11 +107,11 @@ class LookupLine(_Event, tag="lookup"):
         ages: Seconds since each row's entry was stored; -1 for a row without one.
         fetched: What tiers had; logs of earlier versions do not have it.
         namespace: None if the call was not looked up.
-        bytes: Copied out of the store.
+        bytes: Copied out of the store, by the lookup or after it (:class:`CopyLine`).
         hash_ns: Spent on making keys.
         lookup_ns: Spent in the store.
         wait_ns: Spent waiting for other calls that computed the same rows.
-        copy_ns: Spent copying out.
+        copy_ns: Spent copying out, but for what a ``copy`` line has.
         saved_ns: What computing the rows found would have taken.
     """
 
@@ -174,6 +174,20 @@ class StoreLine(_Event, tag="store"):
     fetch_ns: int = 0
 
 
+class CopyLine(_Event, tag="copy"):
+    """What a lookup found was copied after it, by the branch of the call.
+
+    Attributes:
+        call: As in the ``lookup`` line.
+        region: Number of the region.
+        copy_ns: Spent copying.
+    """
+
+    call: int
+    region: int
+    copy_ns: int = 0
+
+
 class EvictLine(_Event, tag="evict"):
     """Entries that are gone; without `keys`, `count` of them.
 
@@ -217,7 +231,9 @@ class DroppedLine(_Event, tag="dropped"):
     events: int
 
 
-Event: TypeAlias = StartLine | RegionLine | LookupLine | StoreLine | EvictLine | ControlLine | PolicyLine | DroppedLine
+Event: TypeAlias = (
+    StartLine | RegionLine | LookupLine | StoreLine | CopyLine | EvictLine | ControlLine | PolicyLine | DroppedLine
+)
 
 
 class _Head(msgspec.Struct):
@@ -230,7 +246,7 @@ class _Head(msgspec.Struct):
 _DECODE_EVENT = msgspec.json.Decoder(Event).decode
 _DECODE_HEAD = msgspec.json.Decoder(_Head).decode
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_KNOWN = {"start", "region", "lookup", "store", "evict", "control", "policy", "dropped"}
+_KNOWN = {"start", "region", "lookup", "store", "copy", "evict", "control", "policy", "dropped"}
 
 
 class AuditLog:

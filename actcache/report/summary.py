@@ -13,6 +13,7 @@ import numpy as np
 from actcache.audit.log import (
     AuditLog,
     ControlLine,
+    CopyLine,
     DroppedLine,
     EvictLine,
     LookupLine,
@@ -121,6 +122,8 @@ def summarise(log: AuditLog) -> Summary:
             reader.lookup(event)
         elif isinstance(event, StoreLine):
             reader.stores.append(event)
+        elif isinstance(event, CopyLine):
+            reader.copy(event)
         else:
             reader.other(event)
     reader.flush()
@@ -143,6 +146,10 @@ class _Reader:
         # A lookup without rows takes memory, too; so does a store.
         if self._rows >= _BATCH_ROWS or len(self._lookups) + len(self.stores) >= _BATCH_ROWS:
             self.flush()
+
+    def copy(self, event: CopyLine) -> None:
+        regions = self.summary.regions
+        regions[regions.index(event.region)].times["copy_ns"] += event.copy_ns
 
     def other(self, event: Any) -> None:
         """Take an event of which there are few."""

@@ -63,6 +63,8 @@ void CheckPlan(const CallPlan& plan, const std::byte* bytes, std::size_t size) {
   ACTCACHE_FUZZ_CHECK(plan.missing + std::uint64_t{plan.cached_rows} <= plan.rows);
   ACTCACHE_FUZZ_CHECK(plan.kind != PlanKind::kPass || plan.rows == 0);
   ACTCACHE_FUZZ_CHECK(plan.kind != PlanKind::kWhole || plan.rows == 1);
+  ACTCACHE_FUZZ_CHECK(plan.handed_over == kNothingHandedOver ||
+                      (!plan.any_miss() && plan.kind != PlanKind::kPass));
   CheckSources(plan);
   CheckBlocks(plan);
   for (std::uint32_t i = 0; i < plan.missing; ++i) {
@@ -102,6 +104,9 @@ std::vector<fuzz::Input> fuzz::Seeds() {
   add(PlanKind::kWhole, 1, 1, 0);
   add(PlanKind::kRow, 5, 2, 2);
   add(PlanKind::kRow, 5, 0, 5);
+  plan.handed_over = 7;
+  add(PlanKind::kRow, 5, 0, 5);
+  plan.handed_over = kNothingHandedOver;
   plan.length = 2;
   plan.tail = 1;
   plan.before = keys;

@@ -171,6 +171,14 @@ TEST_F(JsonLinesTest, AStoreCountsItsOutcomes) {
       R"("outcomes":"ssr=xn"})");
 }
 
+TEST_F(JsonLinesTest, ACopyBelongsToACall) {
+  CopyRecord record{};
+  record.call = 9;
+  record.copy_ns = 1234;
+  Add(record);
+  EXPECT_EQ(Take().back(), R"({"event":"copy","t":T,"call":9,"region":0,"copy_ns":1234})");
+}
+
 TEST_F(JsonLinesTest, EvictionsControlAndPolicy) {
   EvictionRecord eviction{};
   eviction.key = 255;

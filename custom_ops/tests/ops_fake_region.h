@@ -1,5 +1,6 @@
-// A region as a session would run it: CacheLookup, the region's nodes, CacheStore, on the fake
-// runtime. Each result follows from its input alone, so any output tells whether it is right.
+// A region as a session would run it: CacheLookup, the region's nodes and CacheStore, or
+// CacheFetch, on the fake runtime. Each result follows from its input alone, so any output tells
+// whether it is right.
 #ifndef ACTCACHE_TESTS_OPS_FAKE_REGION_H_
 #define ACTCACHE_TESTS_OPS_FAKE_REGION_H_
 
@@ -8,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "ops/cache_fetch.h"
 #include "ops/cache_lookup.h"
 #include "ops/cache_store.h"
 #include "ops_fake_runtime.h"
@@ -20,9 +22,11 @@ using Numbers = std::vector<std::int64_t>;
 // Where a Run ends before its time.
 enum class Stop {
   kNever,
-  kInRegion,  // a node of the region fails, or the Run is terminated there
-  kInLookup,  // no memory for an output of CacheLookup
-  kInStore,   // likewise of CacheStore
+  kInRegion,     // a node of the region fails, or the Run is terminated there
+  kInLookup,     // no memory for an output of CacheLookup
+  kInStore,      // likewise of CacheStore
+  kBeforeFetch,  // terminated between CacheLookup and CacheFetch
+  kInFetch,      // no memory for an output of CacheFetch
 };
 
 // From int64 `x` to int64 `y` and uint8 `z`, number by number. Thread-safe but for its
@@ -39,6 +43,8 @@ class FakeRegion {
                          {"output_types", {7, 2}},
                          {"size_equations", {}}};
     store_info_ = lookup_info_;
+    fetch_info_ = lookup_info_;
+    lookup_info_.numbers = {{"hands_over", 1}};
     lookup_info_.inputs = {ElementType::kInt64};
     lookup_info_.outputs = {ElementType::kBool, ElementType::kUint8, ElementType::kInt64,
                             ElementType::kUint8};
@@ -46,12 +52,15 @@ class FakeRegion {
     store_info_.inputs = {ElementType::kUint8, ElementType::kInt64, ElementType::kUint8,
                           ElementType::kInt64, ElementType::kUint8};
     store_info_.outputs = {ElementType::kInt64, ElementType::kUint8};
+    fetch_info_.inputs = {ElementType::kUint8, ElementType::kInt64, ElementType::kUint8};
+    fetch_info_.outputs = store_info_.outputs;
   }
 
   // Creates the kernels, as a session does. Throws what they throw.
   void Load() {
     lookup_ = std::make_unique<CacheLookup>(Api::Get(), &lookup_info_, session_);
     store_ = std::make_unique<CacheStore>(Api::Get(), &store_info_, session_);
+    fetch_ = std::make_unique<CacheFetch>(Api::Get(), &fetch_info_, session_);
   }
 
   // What the model's outputs have to be.
@@ -78,9 +87,7 @@ class FakeRegion {
     ort::KernelContext looked{&lookup_info_, {x}, std::vector<ort::Value>(5)};
     if (stop == Stop::kInLookup) looked.failing_output = 2;
     if (Fails([&] { lookup_->Compute(&looked); }) || stop == Stop::kInRegion) return {true, {}};
-    if (*looked.outputs[0].data() == std::byte{0}) {
-      return {false, {std::move(looked.outputs[2]), std::move(looked.outputs[3])}};
-    }
+    if (*looked.outputs[0].data() == std::byte{0}) return Fetch(looked, stop);
     const std::vector<ort::Value> computed = Expected(axis_ >= 0 ? looked.outputs[4] : x);
     ort::KernelContext stored{
         &store_info_,
@@ -101,6 +108,16 @@ class FakeRegion {
   }
 
  private:
+  Outcome Fetch(const ort::KernelContext& looked, Stop stop) const {
+    if (stop == Stop::kBeforeFetch) return {true, {}};
+    ort::KernelContext fetched{&fetch_info_,
+                               {looked.outputs[1], looked.outputs[2], looked.outputs[3]},
+                               std::vector<ort::Value>(2)};
+    if (stop == Stop::kInFetch) fetched.failing_output = 1;
+    if (Fails([&] { fetch_->Compute(&fetched); })) return {true, {}};
+    return {false, std::move(fetched.outputs)};
+  }
+
   // As register.cc calls a kernel: what it throws is a status.
   template <typename Body>
   static bool Fails(const Body& body) {
@@ -118,8 +135,10 @@ class FakeRegion {
   const std::uint64_t salt_;
   ort::KernelInfo lookup_info_;
   ort::KernelInfo store_info_;
+  ort::KernelInfo fetch_info_;
   std::unique_ptr<CacheLookup> lookup_;
   std::unique_ptr<CacheStore> store_;
+  std::unique_ptr<CacheFetch> fetch_;
 };
 
 // Row i is `width` numbers made from numbers[i], on axis 0 or 1.

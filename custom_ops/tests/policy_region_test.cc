@@ -123,6 +123,19 @@ TEST(RegionPolicy, LosesNoMoreThanTwoHitsSaveBeforeItKnows) {
   EXPECT_GE(learning.loss(), 1.7 * 1'000'000);
 }
 
+TEST(RegionPolicy, CopiesThatAreMadeLaterCount) {
+  RegionPolicy policy;
+  policy.LookedUp({0, 1, 1, 0, 1'000, 0, 10'000, /*handed_over=*/true});
+  policy.CopiedOut(0, 1, 4'000);
+  EXPECT_EQ(policy.Computed(0, 1, 10'000).fetch_ns, 4'000u);
+  EXPECT_FALSE(policy.bypassed());
+  for (int i = 0; i < 1'000 && !policy.bypassed(); ++i) {
+    policy.LookedUp({0, 1, 1, 0, 1'000, 0, 10'000, /*handed_over=*/true});
+    policy.CopiedOut(0, 1, 20'000);
+  }
+  EXPECT_TRUE(policy.bypassed());
+}
+
 TEST(RegionPolicy, FewHitsDoNotPayForACheapRegion) {
   Region region{Costs{50'000, 8'000, 1'000, 2'000, 100}};  // breaks even at 20 %
   const Totals totals = region.Play(Repeating(0.05, 50, 1), 20'000);

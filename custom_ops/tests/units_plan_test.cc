@@ -107,6 +107,22 @@ TEST_F(PlanTest, WithoutMissesThereAreNoSources) {
   EXPECT_NE(Decode(), nullptr);
 }
 
+TEST_F(PlanTest, OnlyWhatIsCompleteIsHandedOver) {
+  plan_.handed_over = 0x123456789abcdef0;
+  Encode();
+  EXPECT_NE(Decode(), nullptr);
+  plan_.missing = 0;
+  plan_.cached_rows = 5;
+  plan_.flight = kNoFlight;
+  Encode();
+  ASSERT_EQ(Decode(), nullptr);
+  EXPECT_EQ(decoded_.handed_over, plan_.handed_over);
+  plan_.kind = PlanKind::kPass;
+  plan_.rows = plan_.cached_rows = 0;
+  Encode();
+  EXPECT_NE(Decode(), nullptr);
+}
+
 TEST_F(PlanTest, RefusesAnotherRegion) { EXPECT_NE(Decode(kRegion + 1), nullptr); }
 
 TEST_F(PlanTest, RefusesEveryOtherSize) {

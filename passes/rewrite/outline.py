@@ -3,7 +3,7 @@
 ::
 
     frontier ─► CacheLookup ─► any_miss ─► If ─ then: region on the missing rows ─► CacheStore ─► live-outs
-                                             └─ else: Identity(cached) ───────────────────────► live-outs
+                                             └─ else: CacheFetch or Identity(cached) ─────────► live-outs
 
 The live-outs keep their names, so nothing outside the region changes. Inside the branch, whatever cannot keep its name
 (ONNX forbids shadowing) gets the suffix ``@<region>``: the compact frontier, the computed live-outs, small constants
@@ -33,7 +33,7 @@ from actcache.passes.region import Region
 from actcache.passes.rewrite.annotations import move_annotations
 from actcache.passes.rewrite.certain_shapes import certain_shapes
 from actcache.passes.rewrite.fill_up import fill_up
-from actcache.passes.rewrite.finals import take_finals
+from actcache.passes.rewrite.hit_branch import HANDS_OVER, hit_branch, is_fetched
 from actcache.passes.rewrite.kept_region import keep_region
 from actcache.passes.rewrite.key_constants import (
     KeyConstants,
@@ -120,7 +120,7 @@ class _Outliner:
         self.view, self.region, self.fingerprint, self.certain = view, region, fingerprint, certain
         self.constants, self.weight_file, self.suffix = constants, weight_file, suffix
         self.graph = view.model.graph
-        self.mark = mark_of(region.id)
+        self.mark, self.fetched = mark_of(region.id), is_fetched(view, region)
         nodes = [self.graph.node[index] for index in sorted(region.nodes)]
         tensors = map(view.initializer, unpacked_by(nodes, view.initializers))
         self.unpacked = {t.name for t in tensors if t is not None and can_be_sampled(t, view.opsets[""])}
@@ -267,6 +267,8 @@ class _Outliner:
             "CacheLookup", self.region.frontier, outputs, f"CacheLookup {self.region.id}", domain=DOMAIN
         )
         node.attribute.extend([*self._identity_attributes(), *self.region.cut.lookup_attributes()])
+        if self.fetched:
+            node.attribute.append(onnx.helper.make_attribute(HANDS_OVER, 1))
         elsewhere = {*moved, *self._stated_constants()}
         there = {*self.view.producer, *(tensor.name for tensor in self.graph.initializer)}  # others: in inner branches
         here = [name for name in self.constants.names if name in there and name not in elsewhere]
@@ -275,32 +277,27 @@ class _Outliner:
         return node
 
     def _identity_attributes(self, complete: int = 0) -> list[onnx.AttributeProto]:
-        """Return the attributes of both operators. `complete`: so many live-outs the branch hands on itself."""
-        make, cut = onnx.helper.make_attribute, self.region.cut
+        """Return the attributes of lookup and store. `complete`: so many live-outs the branch hands on itself."""
+        cut = self.region.cut
         if isinstance(cut, PrefixCut):
             cut = replace(cut, states=cut.states + complete)
-        return [
-            make("region", self.region.id),
-            make("fingerprint", self.fingerprint),
-            make("output_types", [self.view.dtype(self.region.like(n)) or 0 for n in self.region.kept]),
-            *cut.attributes(),
-        ]
+        return [*self._result_attributes(), *cut.attributes()]
+
+    def _result_attributes(self) -> list[onnx.AttributeProto]:
+        make, types = onnx.helper.make_attribute, [self.view.dtype(self.region.like(n)) or 0 for n in self.region.kept]
+        return [make("region", self.region.id), make("fingerprint", self.fingerprint), make("output_types", types)]
 
     def _if(self, branch: onnx.GraphProto) -> onnx.NodeProto:
-        hit = onnx.GraphProto(name=f"{self.region.id} on a hit")
-        for name in self.region.live_outs:
-            hit.node.append(
-                onnx.helper.make_node("Identity", [f"{name}{self.mark}.cached"], [f"{name}{self.mark}.hit"])
-            )
-        take_finals(hit, self.region, self.mark)
-        hit.output.extend(self._handed_on(name, f"{name}{self.mark}.hit") for name in self.region.handed_on)
+        outputs = [self._handed_on(name, f"{name}{self.mark}.hit") for name in self.region.handed_on]
+        fetch = onnx.helper.make_node("CacheFetch", [], [], f"CacheFetch {self.region.id}", domain=DOMAIN)
+        fetch.attribute.extend(self._result_attributes())
         return onnx.helper.make_node(
             "If",
             [f"any_miss{self.mark}"],
             list(self.region.handed_on),
             f"If {self.region.id}",
             then_branch=branch,
-            else_branch=hit,
+            else_branch=hit_branch(self.region, self.mark, outputs, fetch if self.fetched else None),
         )
 
     # -- what the graph says about its values --------------------------------------------------------

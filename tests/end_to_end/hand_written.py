@@ -60,6 +60,8 @@ class Region:
     after: str = ""
     outputs: Sequence[Tensor] | None = None
     id: str = field(default_factory=lambda: f"region{next(_REGIONS)}")
+    fetches: bool = False  # CacheFetch stands in the branch of hits
+    between: str = ""  # nodes that make the condition of the If, `go`, of `miss`
 
     def proto(self) -> onnx.ModelProto:
         def axes(tensors: Sequence[Tensor]) -> str:
@@ -71,14 +73,18 @@ class Region:
             )
 
         types = ", ".join(str(getattr(onnx.TensorProto, t.type.upper())) for t in self.live_outs)
+        results = (
+            f'region: string = "{self.id}", fingerprint: string = "{self.fingerprint}", output_types: ints = [{types}]'
+        )
         shared = (
-            f'region: string = "{self.id}", fingerprint: string = "{self.fingerprint}", '
-            f'granularity: string = "{self.granularity}", '
-            f"output_row_axes: ints = {axes(self.live_outs)}, output_types: ints = [{types}]"
+            f'{results}, granularity: string = "{self.granularity}", output_row_axes: ints = {axes(self.live_outs)}'
         )
         rows = [t for t in self.frontier if self.granularity == "row" and t.axis >= 0]
         cached, computed = listed(self.live_outs, "_k"), listed(self.live_outs, "_m")
         compact = "".join(f", {t.name}_c" for t in rows)
+        reads = " ".join(f"{t.name}_e = Identity({t.name}_k)" for t in self.live_outs)
+        if self.fetches:
+            reads = f"{listed(self.live_outs, '_e')} = ai.actcache.CacheFetch <{results}> (plan, {cached})"
         info = [listed(self.live_outs, "_k", typed=True)] + ([listed(rows, "_c", typed=True)] if rows else [])
         text = f"""
             <ir_version: 9, opset_import: ["": {self.opset}, "ai.actcache": 1]>
@@ -89,16 +95,18 @@ class Region:
               {self.before}
               miss, plan, {cached}{compact} =
                 ai.actcache.CacheLookup
-                <{shared}, input_row_axes: ints = {axes(self.frontier)}, size_equations: ints = []>
+                <{shared}, input_row_axes: ints = {axes(self.frontier)}, size_equations: ints = [],
+                 hands_over: int = {int(self.fetches)}>
                 ({listed(self.frontier)})
-              {listed(self.live_outs)} = If (miss) <
+              {self.between}
+              {listed(self.live_outs)} = If ({"go" if self.between else "miss"}) <
                 then_branch = compute () => ({listed(self.live_outs, "_t", typed=True)}) {{
                   {self.body}
                   {listed(self.live_outs, "_t")} =
                     ai.actcache.CacheStore <{shared}> (plan, {cached}, {computed})
                 }},
                 else_branch = reuse () => ({listed(self.live_outs, "_e", typed=True)}) {{
-                  {" ".join(f"{t.name}_e = Identity({t.name}_k)" for t in self.live_outs)}
+                  {reads}
                 }}>
               {self.after}
             }}"""

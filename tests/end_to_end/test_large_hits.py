@@ -8,20 +8,22 @@ import numpy as np
 import onnx
 
 import actcache
-from benchmarks.large_hits import copied_once, save_wide, second_copy
+from benchmarks.large_hits import copied_twice, fetch_nodes, save_wide, second_copy
 
 
-def test_hits_that_are_copied_once_are_the_lookup_s_results(tmp_path: Path) -> None:
-    plain, twice = tmp_path / "wide.onnx", tmp_path / "twice.onnx"
+def test_what_is_copied_twice_has_no_fetch(tmp_path: Path) -> None:
+    plain, once = tmp_path / "wide.onnx", tmp_path / "once.onnx"
     region = save_wide(plain, 16)
     sample = {"x": np.zeros((2, 64), np.float32)}
-    actcache.compile_model(plain, twice, samples=[sample], regions=[region], verify=False)
-    compiled = onnx.load(twice)
-    changed = copied_once(compiled)
-    (lookup,) = (node for node in compiled.graph.node if node.op_type == "CacheLookup")
-    assert [output.name for output in changed.graph.output] == [lookup.output[2], "size"]
+    actcache.compile_model(plain, once, samples=[sample], regions=[region], verify=False)
+    compiled = onnx.load(once)
+    assert len(fetch_nodes(compiled)) == 1
+    changed = copied_twice(compiled)
+    assert fetch_nodes(changed) == []
+    (lookup,) = (node for node in changed.graph.node if node.op_type == "CacheLookup")
     (hit,) = (a.g for node in changed.graph.node for a in node.attribute if a.name == "else_branch")
-    assert [node.op_type for node in hit.node] == ["Constant"]
+    assert [(node.op_type, list(node.input)) for node in hit.node] == [("Identity", [lookup.output[2]])]
+    assert "hands_over" not in [attribute.name for attribute in lookup.attribute]
 
 
 def test_a_measurement_finds_all_rows_again() -> None:

@@ -125,7 +125,7 @@ def test_convolutions_keep_their_blocked_layout(compiled: tuple[Path, Path], tmp
         options.log_severity_level = 3
         ort.InferenceSession(str(path), options)
         graph = onnx.load(tmp_path / "optimised.onnx", load_external_data=False).graph
-        own = ("CacheLookup", "CacheStore", "If", "Identity")
+        own = ("CacheLookup", "CacheStore", "CacheFetch", "If", "Identity")
         return sorted(node.op_type for node in _nodes(graph) if node.op_type not in own)
 
     proto = onnx.load(compiled[0], load_external_data=False)

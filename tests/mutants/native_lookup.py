@@ -9,6 +9,7 @@ _COMPARE, _SIZES, _OUT = "units/compare.cc", "units/size_equations.cc", "ops/loo
 _SEARCH, _RUNS, _EQUAL = "units/entry_search.cc", "units/runs.h", "units/equal_keys.h"
 _CHAIN, _PREFIX = "units/chain_search.cc", "units/prefix_cut.cc"
 _CUT, _UNITS, _KEEPER = "units/cut.cc", "units/computed_units.cc", "ops/unit_keeper.cc"
+_FOUND, _TABLE, _FETCH = "ops/found_units.cc", "ops/hand_over_table.cc", "ops/cache_fetch.cc"
 
 BREAKS = [
     Break(_SEARCH, "if (entry.tensor_count() != types.size()) return false;", "", "an entry of other results"),
@@ -101,9 +102,21 @@ BREAKS = [
         "a call that asks to pass is looked up"),
     Break(_LOOKUP, "call.passes || call.match.any_miss();", "call.match.any_miss();",
         "a pass takes the branch of a hit"),
-    Break(_OUT, "match.any_miss() ? unit : match.sources[unit].index()", "unit", "a full hit with equal rows"),
+    Break(_FOUND, "sources == nullptr ? unit : sources[unit].index()", "unit", "a full hit with equal rows"),
     Break(_MATCH, "match_.any_miss() ? match_.hits.size() : match_.sources.size()", "match_.hits.size()",
         "a full hit with equal rows has too few"),
+    Break(_LOOKUP, "if (call.copied_bytes < kLeastHandedOver) return;", "", "small hits are handed over"),
+    Break(_LOOKUP, "!attributes_.hands_over ||", "", "results are handed over that no branch fetches"),
+    Break(_LOOKUP, "HandOverTable::Process().EndOfPlansAt(output.data, bytes);", "",
+        "what a run that was given up was handed stays"),
+    Break(_LOOKUP, "{ HandOverTable::Process().EndOfNode(this); }", "{}",
+        "what was handed over outlives its session"),
+    Break(_TABLE, "bytes_ > most_bytes - bytes", "false", "more bytes are held than may be"),
+    Break(_TABLE, "now_ns - other.put_ns > kMostNs", "true", "runs that go on lose what they were handed"),
+    Break(_TABLE, "plan < begin + bytes && begin < plan + slot.plan_bytes", "plan == begin",
+        "a plan that overlaps an older one does not end it"),
+    Break(_TABLE, "slot->plan = nullptr;", "", "a plan that is not written yet ends with an older one"),
+    Break(_FETCH, "found->region == region_.number &&", "", "results of another region are given"),
     Break(_CUT, "if (!HaveRanks(conditions_.ranks, inputs)) return AsOne(OneUnit::kRank);", "",
         "ranks that the proof relied on are not checked"),
     Break(_SIZES, "static_cast<std::size_t>(ranks[i]) != inputs[i].dims.size()", "false", "any rank will do"),

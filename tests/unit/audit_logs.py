@@ -43,6 +43,10 @@ def store(t: float, outcomes: str, **members: Any) -> str:
     return line("store", t, **{**known, **times, "outcomes": outcomes, **members})
 
 
+def copy(t: float, **members: Any) -> str:
+    return line("copy", t, **{"call": 1, "region": 7, "copy_ns": 70, **members})
+
+
 def zipf_keys(count: int, distinct: int, exponent: float = 0.9, seed: int = 0) -> list[int]:
     """Keys that repeat as natural traffic does: the n-th most frequent one has a share of 1/n^exponent."""
     rng = np.random.default_rng(seed)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actcache.audit.log import AuditLog, Event, LookupLine, RegionLine, StartLine, StoreLine
+from actcache.audit.log import AuditLog, CopyLine, Event, LookupLine, RegionLine, StartLine, StoreLine
 from actcache.errors import UnsupportedAudit
 from actcache.report.rows import Rows, decode_keys
 from actcache.report.summary import summarise
@@ -28,12 +28,14 @@ def read(path: Path) -> tuple[list[Event], int, int]:
 
 def test_events_have_what_their_lines_say(tmp_path: Path) -> None:
     lines = [logs.start(), logs.region(), logs.lookup(1.5, "hmb", [*KEYS[:2], None], call=3), logs.store(2, "s")]
+    lines.append(logs.copy(3, call=3))
     events, broken, unknown = read(logs.write(tmp_path / "a.jsonl", lines))
-    begin, region, lookup, store = events
+    begin, region, lookup, store, copy = events
     assert isinstance(begin, StartLine) and begin.config == logs.CONFIG
     assert isinstance(region, RegionLine) and (region.region, region.id) == (7, "encoder")
     assert isinstance(lookup, LookupLine) and (lookup.t, lookup.call, lookup.ages) == (logs.EPOCH + 1.5, 3, [0, -1, -1])
     assert isinstance(store, StoreLine) and (store.stored, store.cost_ns) == (1, 10**6)
+    assert isinstance(copy, CopyLine) and (copy.call, copy.region, copy.copy_ns) == (3, 7, 70)
     assert (broken, unknown) == (0, 0)
 
 

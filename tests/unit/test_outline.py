@@ -56,6 +56,42 @@ def test_the_region_stands_behind_a_lookup() -> None:
     onnx.checker.check_model(result)
 
 
+@pytest.mark.parametrize(
+    ("shapes", "granularity", "fetched"),
+    [
+        (("N, 1023",), "row", False),
+        (("N, 1024",), "row", True),
+        (("N, 512", "N, 512"), "row", True),
+        (("N, 512", "N, 511"), "row", False),
+        (("N, 2, M",), "row", True),  # as large as M says
+        (("8, 128",), "tensor", True),
+        (("8, 127",), "tensor", False),
+        (("N, 2",), "tensor", True),
+    ],
+)
+def test_large_results_are_fetched_by_the_branch(shapes: tuple[str, ...], granularity: str, fetched: bool) -> None:
+    inputs = ", ".join(f"float[{shape}] x{i}" for i, shape in enumerate(shapes))
+    outputs = ", ".join(f"float[{shape}] y{i}" for i, shape in enumerate(shapes))
+    nodes = " ".join(f"y{i} = Tanh(x{i})" for i in range(len(shapes)))
+    plain = model(f"wide ({inputs}) => ({outputs}) {{ {nodes} }}")
+    result = outlined(plain, set(range(len(shapes))), granularity)
+    lookup, branching = result.graph.node
+    hit = node_attribute(branching, "else_branch")
+    cached = [f"y{i}@r.cached" for i in range(len(shapes))]
+    assert hit is not None and [output.name for output in hit.g.output] == [f"y{i}@r.hit" for i in range(len(shapes))]
+    hands_over = node_attribute(lookup, "hands_over")
+    if not fetched:
+        assert hands_over is None
+        assert [(node.op_type, *node.input) for node in hit.g.node] == [("Identity", name) for name in cached]
+        return
+    (fetch,) = hit.g.node
+    assert (fetch.op_type, fetch.domain, fetch.name) == ("CacheFetch", "ai.actcache", "CacheFetch r")
+    assert list(fetch.input) == ["plan@r", *cached]
+    assert hands_over is not None and hands_over.i == 1
+    assert {attribute.name for attribute in fetch.attribute} == {"region", "fingerprint", "output_types"}
+    assert inline_regions(result) and [node.op_type for node in result.graph.node] == ["Tanh"] * len(shapes)
+
+
 def test_shared_constants_stay_and_small_ones_are_copied() -> None:
     result = outlined(model(SHARED), {0, 1, 2, 3})
     then = node_attribute(result.graph.node[1], "then_branch")

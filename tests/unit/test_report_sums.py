@@ -31,6 +31,7 @@ def test_a_region_is_the_sum_of_its_lines(tmp_path: Path) -> None:
             logs.region(),
             logs.lookup(1, "hhmdjbev", keys, bytes=300, saved_ns=3 * 10**6, wait_ns=50),
             logs.store(2, "sr=", saved_ns=10**6),
+            logs.copy(2.5),
             logs.lookup(3, "bb", None, hash_ns=0, lookup_ns=0, copy_ns=0),
             logs.line("evict", 4, region=7, keys=["0" * 16] * 2, reason="room"),
             logs.line("evict", 4, region=7, count=5, reason="invalidated"),
@@ -44,7 +45,7 @@ def test_a_region_is_the_sum_of_its_lines(tmp_path: Path) -> None:
     assert (region.rows, region.reused, region.looked_up) == (10, 4, 7)
     assert region.saved_seconds == pytest.approx(4e-3)
     assert region.computing_seconds == pytest.approx(3e-3)
-    assert region.overhead_seconds == pytest.approx((900 + 400 + 100 + 50 + 50) * 1e-9)
+    assert region.overhead_seconds == pytest.approx((900 + 400 + 100 + 50 + 50 + 70) * 1e-9)
     assert region.row_cost_seconds == pytest.approx(1e-3)
     assert region.entry_bytes == 1000
     assert dict(region.results) == {"s": 1, "r": 1, "=": 1}

@@ -80,6 +80,8 @@ void JsonLines::AppendRecord(const RecordBuffer::Record& record) {
         return AppendAs<ControlRecord>(record);
       case RecordKind::kPolicy:
         return AppendAs<PolicyRecord>(record);
+      case RecordKind::kCopy:
+        return AppendAs<CopyRecord>(record);
     }
   } catch (...) {
     text_.Shorten(before);
@@ -230,6 +232,16 @@ void JsonLines::Append(const StoreRecord& record, const std::byte* rest) {
   text_.Append(",\"outcomes\":\"");
   text_.Append(outcomes);
   text_.Append("\"}\n");
+}
+
+void JsonLines::Append(const CopyRecord& record, const std::byte*) {
+  DescribeRegion(record.region, record.now_ns);
+  text_.Reserve(kFixedPart);
+  AppendHead("copy", record.now_ns);
+  AppendMember("call", record.call);
+  AppendMember("region", record.region);
+  AppendMember("copy_ns", record.copy_ns);
+  text_.Append("}\n");
 }
 
 void JsonLines::Append(const EvictionRecord& record, const std::byte*) {

@@ -43,6 +43,7 @@ class JsonLines {
  private:
   void Append(const LookupRecord& record, const std::byte* rest);
   void Append(const StoreRecord& record, const std::byte* rest);
+  void Append(const CopyRecord& record, const std::byte* rest);
   void Append(const EvictionRecord& record, const std::byte* rest);
   void Append(const ControlRecord& record, const std::byte* rest);
   void Append(const PolicyRecord& record, const std::byte* rest);

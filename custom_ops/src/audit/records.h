@@ -8,7 +8,7 @@
 
 namespace actcache {
 
-enum class RecordKind : std::uint8_t { kLookup, kStore, kEviction, kControl, kPolicy };
+enum class RecordKind : std::uint8_t { kLookup, kStore, kEviction, kControl, kPolicy, kCopy };
 
 inline constexpr std::uint32_t kNoNamespace = 0xffffffff;
 inline constexpr std::uint32_t kNoAge = 0xffffffff;
@@ -63,6 +63,16 @@ struct StoreRecord {
   std::uint64_t saved_ns;
   std::uint64_t cost_ns;   // per row
   std::uint64_t fetch_ns;  // per row
+  std::uint32_t region;
+};
+
+// What a lookup had handed over was copied.
+struct CopyRecord {
+  static constexpr RecordKind kKind = RecordKind::kCopy;
+
+  std::uint64_t now_ns;
+  std::uint64_t call;
+  std::uint64_t copy_ns;
   std::uint32_t region;
 };
 

@@ -13,6 +13,7 @@
 #include "hash/hasher.h"
 #include "host/register.h"
 #include "metrics/metrics_file.h"
+#include "ops/hand_over_table.h"
 #include "policy/origins.h"
 #include "region/registry.h"
 #include "store/store.h"
@@ -51,6 +52,7 @@ void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   Tiers::Process().ReopenInForkedChild();
   RenumberForkedThread();
   FlightTable::ReplaceInForkedChild();
+  HandOverTable::ReplaceInForkedChild();  // before the store, whose entries it holds
   Store::ReplaceInForkedChild();
   Registry::Process().ResetCounters();
   MetricsFile::ReplaceInForkedChild();
@@ -64,6 +66,7 @@ void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
 void InstallForkHandlers() noexcept {
   Store::Process();
   FlightTable::Process();
+  HandOverTable::Process();
   Registry::Process();
   Origins::Process();
   MetricsFile::Process();

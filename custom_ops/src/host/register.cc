@@ -1,5 +1,6 @@
 // RegisterCustomOps: what onnxruntime calls when a session's options load the library.
 #include <cstdio>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include "config/config.h"
 #include "host/register.h"
 #include "ops/cache_constants.h"
+#include "ops/cache_fetch.h"
 #include "ops/cache_lookup.h"
 #include "ops/cache_store.h"
 #include "ops/session.h"
@@ -40,7 +42,8 @@ struct SettingsSource {
   }
 };
 
-// A CustomOp with what its kernels share. `Kernel` is CacheLookup, CacheStore or CacheConstants.
+// A CustomOp with what its kernels share. `Kernel` is CacheLookup, CacheStore, CacheFetch or
+// CacheConstants.
 template <typename Kernel>
 struct Operator : ort::CustomOp {
   explicit Operator(const SettingsSource& settings_in) : ort::CustomOp{}, settings(settings_in) {
@@ -102,18 +105,21 @@ struct LookupOperator : Operator<CacheLookup> {
   }
 };
 
-struct StoreOperator : Operator<CacheStore> {
-  explicit StoreOperator(const SettingsSource& settings_in) : Operator(settings_in) {
-    get_input_type_count = [](const CustomOp*) -> std::size_t { return 2; };
-    get_input_type = [](const CustomOp*, std::size_t index) {
+// An operator of a branch: from a plan and tensors to live-outs.
+template <typename Kernel>
+struct BranchOperator : Operator<Kernel> {
+  explicit BranchOperator(const SettingsSource& settings_in) : Operator<Kernel>(settings_in) {
+    using ort::CustomOp;
+    this->get_input_type_count = [](const CustomOp*) -> std::size_t { return 2; };
+    this->get_input_type = [](const CustomOp*, std::size_t index) {
       return index == 0 ? ElementType::kUint8 : ElementType::kUndefined;
     };
-    get_input_characteristic = [](const CustomOp*, std::size_t index) {
+    this->get_input_characteristic = [](const CustomOp*, std::size_t index) {
       return index == 0 ? ort::Characteristic::kRequired : ort::Characteristic::kVariadic;
     };
-    get_output_type_count = [](const CustomOp*) -> std::size_t { return 1; };
-    get_output_type = [](const CustomOp*, std::size_t) { return ElementType::kUndefined; };
-    get_output_characteristic = [](const CustomOp*, std::size_t) {
+    this->get_output_type_count = [](const CustomOp*) -> std::size_t { return 1; };
+    this->get_output_type = [](const CustomOp*, std::size_t) { return ElementType::kUndefined; };
+    this->get_output_characteristic = [](const CustomOp*, std::size_t) {
       return ort::Characteristic::kVariadic;
     };
   }
@@ -140,16 +146,22 @@ struct ConstantsOperator : Operator<CacheConstants> {
 // of them is gone, so they are made once and kept.
 struct OperatorSet {
   OperatorSet(const ort::Api* api, SettingsSource settings_in)
-      : settings(std::move(settings_in)), lookup(settings), store(settings), constants(settings) {
+      : settings(std::move(settings_in)),
+        lookup(settings),
+        store(settings),
+        fetch(settings),
+        constants(settings) {
     ort::Call(api, slot::CreateCustomOpDomain, kDomain, &domain);
-    ort::Call(api, slot::CustomOpDomain_Add, domain, static_cast<const ort::CustomOp*>(&lookup));
-    ort::Call(api, slot::CustomOpDomain_Add, domain, static_cast<const ort::CustomOp*>(&store));
-    ort::Call(api, slot::CustomOpDomain_Add, domain, static_cast<const ort::CustomOp*>(&constants));
+    for (const ort::CustomOp* op :
+         std::initializer_list<const ort::CustomOp*>{&lookup, &store, &fetch, &constants}) {
+      ort::Call(api, slot::CustomOpDomain_Add, domain, op);
+    }
   }
 
   const SettingsSource settings;
   const LookupOperator lookup;
-  const StoreOperator store;
+  const BranchOperator<CacheStore> store;
+  const BranchOperator<CacheFetch> fetch;
   const ConstantsOperator constants;
   ort::CustomOpDomain* domain = nullptr;
 };

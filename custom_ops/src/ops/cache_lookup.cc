@@ -8,6 +8,7 @@
 #include "audit/audit_log.h"
 #include "config/config.h"
 #include "hash/secret.h"
+#include "ops/hand_over_table.h"
 #include "ops/lookup_outputs.h"
 #include "ops/per_call.h"
 #include "ops/row_outcomes.h"
@@ -19,7 +20,12 @@
 namespace actcache {
 namespace {
 
-// Of what was found, as WriteCached() copies it: the first `live_outs` of an entry.
+// A call that finds less copies it itself: handing it over takes about a microsecond.
+constexpr std::size_t kLeastHandedOver = std::size_t{64} * 1024;
+// What is handed over may be so much of the budget.
+constexpr std::size_t kHandOverShare = 4;
+
+// Of what was found, as it is copied: the first `live_outs` of an entry.
 std::size_t CopiedBytes(const Match& match, std::size_t live_outs) {
   if (match.hits.empty()) return 0;
   std::size_t unit_bytes = 0;
@@ -54,6 +60,7 @@ struct CacheLookup::Call {
   std::uint64_t lookup_ns = 0;  // hash_ns and the first search
   std::uint64_t waited_ns = 0;  // for other calls, and searching again after them
   std::uint64_t fetch_ns = 0;   // copying what was found
+  HandOver handed_over;         // what was found, if the branch is to copy it
   std::size_t copied_bytes = 0;
   std::uint64_t copy_ns = 0;  // that, and what is to be computed
 
@@ -75,6 +82,8 @@ CacheLookup::CacheLookup(const ort::Api* api, const ort::KernelInfo* info,
       keying_(attributes_, *cut_, session_, SessionConstants::ForLookup(api, info, attributes_)) {
   region_.granularity.store(GranularityText(attributes_.kind), std::memory_order_relaxed);
 }
+
+CacheLookup::~CacheLookup() { HandOverTable::Process().EndOfNode(this); }
 
 void CacheLookup::Read(const KernelIo& io, Call& call) const {
   call.recorded = region_.logged.Next();
@@ -179,11 +188,27 @@ void CacheLookup::SearchTiers(Call& call, LookupRules& rules) const {
   call.now_ns = rules.limits.now_ns;
 }
 
+void CacheLookup::HandOverFound(const LookupOutputs& outputs, Call& call) const {
+  if (!attributes_.hands_over || call.passes || call.match.any_miss()) return;
+  if (call.copied_bytes < kLeastHandedOver) return;
+  try {
+    std::unique_ptr<HandedOver> found = outputs.Complete();
+    found->region = region_.number;
+    found->shape = call.shape;
+    found->replayed = call.recorded.has_value();
+    const std::size_t most = Config::Process().budget_bytes() / kHandOverShare;
+    call.handed_over.Put(std::move(found), this, most, SteadyNow());
+  } catch (...) {
+    // No memory for it: this kernel copies.
+  }
+}
+
 void CacheLookup::WriteUnits(const KernelIo& io, Call& call, const Parallel& parallel) const {
   const std::uint64_t start = SteadyNow();
   const LookupOutputs outputs{io, parallel, attributes_, *cut_, call.units, call.match};
-  outputs.WriteCached(call.inputs);
   call.copied_bytes = CopiedBytes(call.match, outputs.cached());
+  HandOverFound(outputs, call);
+  outputs.WriteCached(call.inputs, call.handed_over.made());
   if (!call.match.hits.empty()) call.fetch_ns = SteadyNow() - start;
   outputs.WriteCompact(call.inputs);
   outputs.WriteDivided();
@@ -242,7 +267,8 @@ void CacheLookup::Report(const Call& call) const {
     const Match& match = call.match;
     region_.policy.LookedUp({call.shape, call.units.count, match.hits.size(), match.verified,
                              call.lookup_ns, call.fetch_ns,
-                             match.saved_ns - std::min(match.saved_ns, call.tiers.elapsed_ns())});
+                             match.saved_ns - std::min(match.saved_ns, call.tiers.elapsed_ns()),
+                             call.handed_over.made()});
   }
 }
 
@@ -295,7 +321,7 @@ void CacheLookup::Compute(ort::KernelContext* context) const {
   WritePlan(io, call, flight);
 }
 
-void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& flight) const {
+void CacheLookup::WritePlan(const KernelIo& io, Call& call, SingleFlight& flight) const {
   CallPlan plan;
   KeyTails missing_tails;
   Keys before;
@@ -331,9 +357,12 @@ void CacheLookup::WritePlan(const KernelIo& io, const Call& call, SingleFlight& 
       if (plan.tails != nullptr) plan.before_tails = before_tails.data();
     }
   }
+  const std::size_t bytes = PlanBytes(plan);
   const KernelIo::Output output =
-      io.Allocate(1, ElementType::kUint8, Dims{static_cast<std::int64_t>(PlanBytes(plan))});
+      io.Allocate(1, ElementType::kUint8, Dims{static_cast<std::int64_t>(bytes)});
   if (output.data == nullptr) return;
+  HandOverTable::Process().EndOfPlansAt(output.data, bytes);
+  plan.handed_over = call.handed_over.Send(call.number, output.data, bytes);
   if (plan.missing > 0) plan.flight = flight.HandOver();
   plan.call = call.number;
   plan.lookup_end_ns = SteadyNow();  // last: what follows is the region's time

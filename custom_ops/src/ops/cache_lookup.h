@@ -8,7 +8,8 @@
 //          plan      uint8 [P], for CacheStore (plan.h)
 //          cached    one per live-out: complete if there is no miss; else what was found: rows, in
 //                    row order, or the first positions of all rows; if nothing was, shape [0] or
-//                    zeros of the rank that output_ranks says
+//                    zeros of the rank that output_ranks says; [0], too, if the plan says that
+//                    CacheFetch is to copy them (hand_over_table.h)
 //          compact   one per input that the region's cut divides along the axis of its parts
 //                    (UnitPlace::splice()): those to compute, equal rows once, filled up by
 //                    repeating the last (Cut::ToCompute); without a miss, none
@@ -34,6 +35,8 @@
 
 namespace actcache {
 
+struct LookupOutputs;
+
 // The kernel of one node. Holds no state of any call; Compute() may run on several threads at once.
 class CacheLookup {
  public:
@@ -41,6 +44,7 @@ class CacheLookup {
 
   // Throws ort::Error.
   CacheLookup(const ort::Api* api, const ort::KernelInfo* info, const SessionSettings& session);
+  ~CacheLookup();
   CacheLookup(const CacheLookup&) = delete;
   CacheLookup& operator=(const CacheLookup&) = delete;
 
@@ -63,6 +67,8 @@ class CacheLookup {
   void Consult(Call& call) const;
   // Looks the keys up, after waiting for those that other calls compute.
   void Search(Call& call, std::uint64_t start_ns, SingleFlight& flight) const;
+  // Leaves copying what was found to the branch, if that is worth it and there is room.
+  void HandOverFound(const LookupOutputs& outputs, Call& call) const;
   // What was found, and the units to compute.
   void WriteUnits(const KernelIo& io, Call& call, const Parallel& parallel) const;
   // Asks tiers for what is missing, and searches again if they had some of it.
@@ -73,7 +79,7 @@ class CacheLookup {
   void Report(const Call& call) const;
   // Tells the audit log, if it is on, and gives the call its number there.
   void Audit(Call& call) const;
-  void WritePlan(const KernelIo& io, const Call& call, SingleFlight& flight) const;
+  void WritePlan(const KernelIo& io, Call& call, SingleFlight& flight) const;
 
   const ort::Api* api_;
   const SessionSettings session_;

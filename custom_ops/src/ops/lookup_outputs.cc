@@ -35,15 +35,6 @@ void CopyWhole(const KernelIo& io, const TensorView& from, const KernelIo::Outpu
 
 }  // namespace
 
-LookupOutputs::Payloads LookupOutputs::PayloadsOfHits() const {
-  const std::size_t live_outs = attributes.live_outs();
-  Payloads payloads(match.hits.size() * live_outs);
-  for (std::size_t hit = 0; hit < match.hits.size(); ++hit) {
-    match.hits[hit]->AllData(payloads.data() + hit * live_outs);
-  }
-  return payloads;
-}
-
 std::size_t LookupOutputs::RowsOf(const std::vector<TensorView>& inputs) const {
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const UnitAxis& rows = cut.input(i).rows();
@@ -56,26 +47,40 @@ std::size_t LookupOutputs::cached() const {
   return match.any_miss() ? cut.first_end() : attributes.handed_on();
 }
 
-void LookupOutputs::WriteCached(const std::vector<TensorView>& inputs) const {
-  Targets targets;
+FoundTensor LookupOutputs::Found(std::size_t live_out) const {
+  Dims unit_dims;
+  for (const std::int64_t dim : match.hits.front()->dims(live_out)) unit_dims.push_back(dim);
+  const ElementType type = attributes.output_types[live_out];
+  const UnitPlace& place = units.cut->output(live_out);
+  const Dims dims = place.Joined(std::move(unit_dims), match.handed_out);
+  return {type, dims, place.In(type, dims)};
+}
+
+void LookupOutputs::WriteCached(const std::vector<TensorView>& inputs, bool handed_over) const {
+  FoundTargets targets;
   for (std::size_t i = 0; i < attributes.live_outs(); ++i) {
     if (!match.ends.empty() && i >= cut.first_end()) {
       WriteEnds(i, match.ends.size());
       continue;
     }
-    const ElementType type = attributes.output_types[i];
-    if (match.hits.empty() || i >= cached()) {
-      io.Allocate(2 + i, type, attributes.EmptyDims(i, RowsOf(inputs)));
+    if (match.hits.empty() || i >= cached() || handed_over) {
+      io.Allocate(2 + i, attributes.output_types[i], attributes.EmptyDims(i, RowsOf(inputs)));
       continue;
     }
-    Dims unit_dims;
-    for (const std::int64_t dim : match.hits.front()->dims(i)) unit_dims.push_back(dim);
-    const UnitPlace& place = units.cut->output(i);
-    const Dims dims = place.Joined(std::move(unit_dims), match.handed_out);
-    const KernelIo::Output output = io.Allocate(2 + i, type, dims);
-    if (output.data != nullptr) targets.push_back({i, output.data, place.In(type, dims)});
+    const FoundTensor found = Found(i);
+    const KernelIo::Output output = io.Allocate(2 + i, found.type, found.dims);
+    if (output.data != nullptr) targets.push_back({i, output.data, found.window});
   }
-  CopyHits(targets);
+  const RowSource* const sources = match.any_miss() ? nullptr : match.sources.data();
+  CopyFound(parallel, match.hits, sources, match.handed_out.count(), targets);
+}
+
+std::unique_ptr<HandedOver> LookupOutputs::Complete() const {
+  auto complete = std::make_unique<HandedOver>();
+  for (std::size_t i = 0; i < attributes.handed_on(); ++i) complete->tensors.push_back(Found(i));
+  complete->entries = match.hits;
+  complete->sources = match.sources;
+  return complete;
 }
 
 void LookupOutputs::WriteEnds(std::size_t live_out, std::size_t rows) const {
@@ -99,31 +104,6 @@ void LookupOutputs::WriteDivided() const {
       io.Allocate(attributes.divided_output(), ElementType::kInt64, Dims{1});
   const auto divided = static_cast<std::int64_t>(match.divided);
   if (output.data != nullptr) std::memcpy(output.data, &divided, sizeof(divided));
-}
-
-void LookupOutputs::CopyHits(const Targets& targets) const {
-  const std::size_t live_outs = attributes.live_outs();
-  const std::size_t count = match.handed_out.count();
-  const Payloads payloads = PayloadsOfHits();
-  std::size_t unit_bytes = 0;
-  std::size_t most = 0;
-  for (const Target& target : targets) {
-    unit_bytes += target.window.unit_bytes();
-    most = std::max(most, target.window.unit_bytes());
-  }
-  CopyUnits(
-      parallel, targets.size() * count, unit_bytes * count, most,
-      [&](std::size_t number) {
-        const Target& target = targets[number / count];
-        const std::size_t unit = number % count;
-        const std::size_t hit = match.any_miss() ? unit : match.sources[unit].index();
-        const void* const data = payloads[hit * live_outs + target.live_out];
-        return ConstUnit{static_cast<const std::byte*>(data), target.window.Dense(), 0};
-      },
-      [&](std::size_t number) {
-        const Target& target = targets[number / count];
-        return MutableUnit{target.data, target.window, number % count};
-      });
 }
 
 void LookupOutputs::WriteCompact(const std::vector<TensorView>& inputs) const {

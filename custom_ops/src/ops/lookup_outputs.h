@@ -4,8 +4,11 @@
 #define ACTCACHE_OPS_LOOKUP_OUTPUTS_H_
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
+#include "ops/found_units.h"
+#include "ops/hand_over_table.h"
 #include "ops/kernel_io.h"
 #include "ops/region_attributes.h"
 #include "units/cut.h"
@@ -25,8 +28,10 @@ struct LookupOutputs {
   const Match& match;  // empty for a pass
 
   // `cached`: without a miss the complete results, with one what CacheStore merges. States, which
-  // nobody reads without a miss, are empty then.
-  void WriteCached(const std::vector<TensorView>& inputs) const;
+  // nobody reads without a miss, are empty then; and so is all that was handed over.
+  void WriteCached(const std::vector<TensorView>& inputs, bool handed_over) const;
+  // The complete results, for the branch to copy. REQUIRES: nothing is missing.
+  std::unique_ptr<HandedOver> Complete() const;
   // `compact`: what is to be computed of the inputs that the region's cut divides along a splice
   // axis (Cut::ToCompute()); everything where nothing was found.
   void WriteCompact(const std::vector<TensorView>& inputs) const;
@@ -36,17 +41,8 @@ struct LookupOutputs {
   std::size_t cached() const;
 
  private:
-  // Where live-out i of hit h is: number h * live_outs() + i.
-  using Payloads = SmallVector<const void*, 64>;
-  Payloads PayloadsOfHits() const;
-  // A live-out's tensor that what was found is copied to.
-  struct Target {
-    std::size_t live_out;
-    std::byte* data;
-    Window window;
-  };
-  using Targets = SmallVector<Target, 4>;
-  void CopyHits(const Targets& targets) const;
+  // Of what was found of a live-out. REQUIRES: something was.
+  FoundTensor Found(std::size_t live_out) const;
   // Ends: those of one position, if they are known.
   void WriteEnds(std::size_t live_out, std::size_t rows) const;
   // Of the batch, as far as the inputs say.

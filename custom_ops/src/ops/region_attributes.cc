@@ -60,15 +60,20 @@ PlanKind ReadKind(const Reader& reader, const RegionAttributes& attributes) {
           "it: install that, or compile the model again");
 }
 
-RegionAttributes ReadShared(const Reader& reader) {
+RegionAttributes ReadResults(const Reader& reader) {
   RegionAttributes attributes;
   attributes.region = reader.String("region");
   attributes.fingerprint = reader.String("fingerprint");
-  attributes.kind = ReadKind(reader, attributes);
-  attributes.output_row_axes = ToAxes(reader.Ints("output_row_axes"));
   for (const std::int64_t type : reader.Ints("output_types")) {
     attributes.output_types.push_back(static_cast<ElementType>(type));
   }
+  return attributes;
+}
+
+RegionAttributes ReadShared(const Reader& reader) {
+  RegionAttributes attributes = ReadResults(reader);
+  attributes.kind = ReadKind(reader, attributes);
+  attributes.output_row_axes = ToAxes(reader.Ints("output_row_axes"));
   attributes.least_rows.alike = ReadRows(reader, attributes, "min_rows", 1);
   attributes.least_rows.computed =
       ReadRows(reader, attributes, "min_computed_rows", attributes.least_rows.alike);
@@ -143,12 +148,16 @@ void CheckAxes(const RegionAttributes& attributes, const char* name, const Axes&
   }
 }
 
-void CheckShared(const RegionAttributes& attributes) {
+void CheckResults(const RegionAttributes& attributes) {
   if (attributes.region.empty()) RefuseAttributes(attributes, "the attribute \"region\" is empty");
   // Without it, a retrained model would be served the results of its predecessor.
   if (attributes.fingerprint.empty())
     RefuseAttributes(attributes, "the attribute \"fingerprint\" is empty");
   if (attributes.output_types.empty()) RefuseAttributes(attributes, "output_types is empty");
+}
+
+void CheckShared(const RegionAttributes& attributes) {
+  CheckResults(attributes);
   if (attributes.output_row_axes.size() != attributes.live_outs()) {
     RefuseAttributes(attributes, "output_row_axes and output_types have different lengths");
   }
@@ -248,6 +257,10 @@ void CheckLookupAttributes(const RegionAttributes& attributes, std::size_t input
   if (attributes.kind == PlanKind::kRow && attributes.compact_inputs() == 0) {
     RefuseAttributes(attributes, "some input needs a row axis for granularity \"row\"");
   }
+  // Entries with states hold more than what is handed over.
+  if (attributes.hands_over && attributes.prefix.states > 0) {
+    RefuseAttributes(attributes, "hands_over is not for regions with states");
+  }
   const std::size_t wanted = attributes.account_output() + (attributes.account ? 1 : 0);
   if (outputs != wanted) {
     RefuseAttributes(attributes, "CacheLookup has " + std::to_string(outputs) +
@@ -285,11 +298,30 @@ RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo
   attributes.namespace_input = reader.IntOr("namespace_input", -1);
   attributes.control_input = reader.IntOr("control_input", -1);
   attributes.account = reader.IntOr("account", 0) != 0;
+  attributes.hands_over = reader.IntOr("hands_over", 0) != 0;
   attributes.key_constants = reader.IntsOrNone("key_constants");
   attributes.outer = reader.StringOrNone("outer");
   attributes.all_constants = reader.IntOr("all_constants", 0) != 0;
   CheckLookupAttributes(attributes, reader.InputCount(), reader.OutputCount());
   CheckLookupTypes(reader, attributes);
+  return attributes;
+}
+
+RegionAttributes ReadFetchAttributes(const ort::Api* api, const ort::KernelInfo* info) {
+  const Reader reader("CacheFetch", api, info);
+  RegionAttributes attributes = ReadResults(reader);
+  CheckResults(attributes);
+  const std::size_t results = attributes.output_types.size();
+  if (reader.InputCount() != 1 + results || reader.OutputCount() != results) {
+    RefuseAttributes(attributes, "CacheFetch has " + std::to_string(reader.InputCount()) +
+                                     " inputs and " + std::to_string(reader.OutputCount()) +
+                                     " outputs for " + std::to_string(results) + " live-outs");
+  }
+  for (std::size_t i = 0; i < results; ++i) {
+    const ElementType type = attributes.output_types[i];
+    RequireType(attributes, "CacheFetch's input", 1 + i, reader.InputType(1 + i), type);
+    RequireType(attributes, "CacheFetch's output", i, reader.OutputType(i), type);
+  }
   return attributes;
 }
 

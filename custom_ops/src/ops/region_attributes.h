@@ -1,4 +1,5 @@
-// The attributes of CacheLookup and CacheStore, read and checked when a session is created.
+// The attributes of CacheLookup, CacheStore and CacheFetch, read and checked when a session is
+// created.
 #ifndef ACTCACHE_OPS_REGION_ATTRIBUTES_H_
 #define ACTCACHE_OPS_REGION_ATTRIBUTES_H_
 
@@ -60,6 +61,9 @@ struct RegionAttributes {
   std::vector<std::int64_t> constants;
   std::vector<std::int64_t> key_constants;
   std::string outer;
+  // CacheLookup only, and absent in models that were compiled without it: whether a CacheFetch
+  // copies what is found when nothing is missing.
+  bool hands_over = false;
   // CacheLookup only: whether key_constants are all that the region computes with.
   bool all_constants = false;
   // CacheStore only: what its inputs behind the constants are.
@@ -87,9 +91,11 @@ struct RegionAttributes {
 // As the attribute, the audit log and statistics name it.
 const char* GranularityText(PlanKind kind);
 
-// Both throw ort::Error with a message that names the operator and the attribute.
+// All throw ort::Error with a message that names the operator and the attribute.
 RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo* info);
 RegionAttributes ReadStoreAttributes(const ort::Api* api, const ort::KernelInfo* info);
+// The region and its results alone.
+RegionAttributes ReadFetchAttributes(const ort::Api* api, const ort::KernelInfo* info);
 
 // How the region's calls are divided.
 std::unique_ptr<const Cut> MakeCut(const RegionAttributes& attributes);

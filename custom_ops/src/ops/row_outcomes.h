@@ -5,13 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ops/found_units.h"
 #include "ops/tier_search.h"
 #include "region/registry.h"
 #include "units/match.h"
 
 namespace actcache {
-
-using Sources = SmallVector<RowSource, 16>;
 
 // Whether `row`, which is found now, was not at the first search, as `first` says, which is empty
 // if there was only one.

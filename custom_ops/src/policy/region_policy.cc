@@ -60,7 +60,7 @@ const char* BypassReasonText(BypassReason reason) noexcept {
 void RegionPolicy::LookedUp(const LookupCosts& lookup) noexcept {
   if (!mutex_.TryLock()) return;
   costs_.Add(lookup.shape, &RowCosts::lookup, PerRow(lookup.lookup_ns, lookup.rows));
-  if (lookup.found > 0) {
+  if (lookup.found > 0 && !lookup.handed_over) {
     costs_.Add(lookup.shape, &RowCosts::fetch, PerRow(lookup.fetch_ns, lookup.found));
   }
   if (weighing()) {
@@ -75,6 +75,16 @@ void RegionPolicy::LookedUp(const LookupCosts& lookup) noexcept {
           static_cast<double>(lookup.saved_ns) + verified);
   } else if (bypassed()) {
     Feed(lookup);
+  }
+  mutex_.Unlock();
+}
+
+void RegionPolicy::CopiedOut(ShapeClass shape, std::size_t found, std::uint64_t fetch_ns) noexcept {
+  if (!mutex_.TryLock()) return;
+  costs_.Add(shape, &RowCosts::fetch, PerRow(fetch_ns, found));
+  if (weighing()) {
+    first_sight_.Saved(-static_cast<double>(fetch_ns));
+    Weigh(static_cast<double>(fetch_ns), 0);
   }
   mutex_.Unlock();
 }

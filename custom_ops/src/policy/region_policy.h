@@ -84,13 +84,16 @@ class RegionPolicy {
   struct LookupCosts {
     ShapeClass shape;
     std::size_t rows;
-    std::size_t found;        // unique rows, copied out of the store
-    std::size_t verified;     // rows found, but computed again to be compared, as was asked for
-    std::uint64_t lookup_ns;  // hashing and searching, all rows
-    std::uint64_t fetch_ns;   // copying those found
-    std::uint64_t saved_ns;   // recompute time of the rows found
+    std::size_t found;         // unique rows, copied out of the store
+    std::size_t verified;      // rows found, but computed again to be compared, as was asked for
+    std::uint64_t lookup_ns;   // hashing and searching, all rows
+    std::uint64_t fetch_ns;    // copying those found
+    std::uint64_t saved_ns;    // recompute time of the rows found
+    bool handed_over = false;  // those found are copied later: CopiedOut() says how long it took
   };
   void LookedUp(const LookupCosts& lookup) noexcept;
+  // Copying `found` > 0 unique rows that a lookup had handed over.
+  void CopiedOut(ShapeClass shape, std::size_t found, std::uint64_t fetch_ns) noexcept;
 
   // The costs of one row of an entry that is about to be stored, after `elapsed` for `rows` > 0
   // rows: what is usual for this shape, as a single measurement is anything.

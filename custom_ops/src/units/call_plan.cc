@@ -9,7 +9,7 @@ namespace actcache {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x504c4341;  // "ACLP"
-constexpr std::uint16_t kVersion = 9;
+constexpr std::uint16_t kVersion = 10;
 
 static_assert(std::is_trivially_copyable_v<Key> && sizeof(Key) == 16);
 static_assert(std::is_trivially_copyable_v<KeyTail> && sizeof(KeyTail) == 16);
@@ -57,6 +57,10 @@ const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_
     return "its row counts are inconsistent";
   }
   if (header.flight != kNoFlight && header.missing == 0) return "nobody can wait for it";
+  if (header.handed_over != kNothingHandedOver &&
+      (header.kind == PlanKind::kPass || header.missing > 0 || header.tail > 0)) {
+    return "what it hands over is not complete";
+  }
   if (header.origin > std::numeric_limits<std::uint16_t>::max()) return "its origin is unknown";
   if (header.scope > static_cast<std::uint16_t>(KeyScope::kShared)) return "its scope is unknown";
   if (header.tails > (header.missing > 0 ? 1 : 0)) return "its keys have no such halves";
@@ -142,7 +146,8 @@ void EncodePlan(const CallPlan& plan, std::byte* out) {
                           static_cast<std::uint16_t>(plan.scope),
                           static_cast<std::uint16_t>(plan.tails != nullptr && plan.missing > 0),
                           plan.length,
-                          plan.tail};
+                          plan.tail,
+                          plan.handed_over};
   std::memcpy(out, &header, sizeof(header));
   if (plan.missing == 0) return;
   out += sizeof(header);
@@ -207,6 +212,7 @@ const char* DecodePlan(const std::byte* bytes, std::size_t size, std::uint32_t r
   const std::size_t count = SourceCount(header);
   plan->length = header.length;
   plan->tail = header.tail;
+  plan->handed_over = header.handed_over;
   plan->sources = count > 0 ? reinterpret_cast<const RowSource*>(sources) : nullptr;
   plan->flags = reinterpret_cast<const std::uint8_t*>(sources + count * sizeof(RowSource));
   const char* problem = CheckSources(*plan);

@@ -1,10 +1,10 @@
-// The plan: what a lookup tells the store operator of the same call, as plain bytes in a uint8
+// The plan: what a lookup tells the operator of the branch that runs, as plain bytes in a uint8
 // tensor.
 //
 // It travels through the graph instead of through shared state, so that a Run that is aborted
-// between the two operators leaves nothing behind. It is still input from outside: DecodePlan
-// checks all of it before a byte is used, so that no plan, however made, can make the store
-// operator leave its tensors.
+// between the two operators leaves nothing behind, but for what is handed over. It is still input
+// from outside: DecodePlan checks all of it before a byte is used, so that no plan, however made,
+// can make the store operator leave its tensors.
 //
 // Layout: PlanHeader, then `missing` keys, then as many second halves of keys, if the header says
 // so, then (only if something is missing, and some was found, of prefixes) as many keys as there
@@ -22,6 +22,11 @@
 #include "store/offer.h"
 
 namespace actcache {
+
+// Names what a lookup has handed over to be fetched (ops/hand_over_table.h). Plain data, which
+// travels in the plan; nobody can guess one.
+using HandOverToken = std::uint64_t;
+inline constexpr HandOverToken kNothingHandedOver = 0;
 
 enum class PlanKind : std::uint8_t {
   kPass = 0,   // nothing was looked up; the computed live-outs are the results
@@ -77,8 +82,9 @@ struct PlanHeader {
   std::uint16_t tails;   // 1: the keys have second halves
   std::uint32_t length;  // of `rows`, in each row of the batch; 1 but for kPrefix
   std::uint32_t tail;    // positions behind them in each row; 0 but for kPrefix
+  HandOverToken handed_over;  // the complete results, if they are not in the `cached` tensors
 };
-static_assert(sizeof(PlanHeader) == 64 && alignof(PlanHeader) == 8, "plan bytes have no padding");
+static_assert(sizeof(PlanHeader) == 72 && alignof(PlanHeader) == 8, "plan bytes have no padding");
 
 // Row counts above this do not fit a RowSource; such a call is looked up as a whole.
 inline constexpr std::size_t kMaxPlanRows = 0x7fffffff;
@@ -99,6 +105,7 @@ struct CallPlan {
   KeyScope scope = KeyScope::kProcess;  // of the keys
   std::uint32_t length = 1;
   std::uint32_t tail = 0;
+  HandOverToken handed_over = kNothingHandedOver;
   const Key* keys = nullptr;       // `missing` of them
   const KeyTail* tails = nullptr;  // as many, for what goes to other processes; null: nothing does
   // Of kPrefix, the key of the last unit found in each row of the batch; null if nothing was found,
