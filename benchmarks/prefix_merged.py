@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 import actcache
@@ -27,8 +26,7 @@ from benchmarks.decoders import Decoder
 from benchmarks.interleaved import interleaved
 from benchmarks.merged_decoders import CONDITION, merged_decoder
 from benchmarks.prefix import report
-from benchmarks.prefix_pair import BUDGET, Bar, timed
-from benchmarks.sessions import THREADS
+from benchmarks.prefix_pair import BUDGET, Bar, open_session, timed
 
 Feed = dict[str, NDArray[Any]]
 KNOWN, LENGTH = 448, 512
@@ -69,12 +67,7 @@ def measured(sizes: Decoder, folder: Path, pairs: int) -> Iterator[Bar]:
 
 
 def _session(path: Path) -> Callable[[Feed], object]:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.register_custom_ops_library(actcache.library_path())
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_session(path)
     return lambda feed: session.run(None, feed)
 
 

@@ -202,15 +202,20 @@ class Pair:
         )
 
     def _session(self, path: Path) -> Run:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = THREADS
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.register_custom_ops_library(actcache.library_path())
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = open_session(path)
 
         def run(sequence: Array) -> Array:
             output: Array = session.run(None, {self.played.sequence: sequence, **self.played.others})[0]
             return output
 
         return run
+
+
+def open_session(path: Path) -> ort.InferenceSession:
+    """Open a model, compiled or not, as these benchmarks run both."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.register_custom_ops_library(actcache.library_path())
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
