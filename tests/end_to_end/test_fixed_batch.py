@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from region_counts import counts_of
 
 import actcache
 from actcache.verification.verify import in_batches
@@ -70,8 +71,7 @@ def test_a_frozen_model_is_compiled_by_rows(name: str, tmp_path: Path) -> None:
         for mine, original in zip(session.run(None, batch), run(batch), strict=True):
             scale = max(1.0, float(np.abs(original).max()))
             assert mine.shape == original.shape and float(np.abs(mine - original).max()) <= 1e-4 * scale
-    fingerprint = result.regions[-1].fingerprint
-    found = next(r for r in actcache.stats()["regions"].values() if r["fingerprint"] == fingerprint)
+    found = counts_of(result.regions[-1])
     assert (found["hits"], found["misses"]) == (6, 7)
 
     refused = actcache.compile_model(source, tmp_path / "fixed.onnx", samples=[sample])

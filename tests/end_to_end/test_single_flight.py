@@ -17,6 +17,7 @@ import onnx.compose
 import onnxruntime as ort
 import pytest
 from hand_written import LIBRARY, Control, Region, Tensor, session
+from region_counts import counts_of
 
 import actcache
 from models import feed
@@ -220,9 +221,8 @@ def test_a_real_model(tmp_path: Path) -> None:
     original = ort.InferenceSession(str(fetch(name)), providers=["CPUExecutionProvider"])
 
     def counts() -> tuple[int, int]:
-        regions = actcache.stats()["regions"].values()
-        region = next(r for r in regions if r["fingerprint"] == made.regions[-1].fingerprint)
-        return region["misses"], region["joined"]
+        found = counts_of(made.regions[-1])
+        return found["misses"], found["joined"]
 
     model.run(None, feed(name, 24, seed=987653, size=24))  # how long that takes is what others are patient for
     misses, joined = counts()
