@@ -15,8 +15,10 @@ from actcache.base.tolerance import accepted_by_spread
 from actcache.compile.driver import compile_model
 from actcache.compile.result import CompileResult
 from actcache.errors import ActcacheError, InternalError, NothingToCache
-from actcache.learn import cache, identity, job, set_aside
+from actcache.learn import cache, identity, job, priority, set_aside
 from actcache.learn.place import find_ready
+from actcache.learn.repetition import may_repeat
+from actcache.model.feed_file import read_entries
 from actcache.runs.client import ask
 from actcache.runs.requests import Compiled, Originals, PlayTrace
 from actcache.serve.knobs import configuration
@@ -37,6 +39,9 @@ def attempt(root: Path, key: str, model: Path, request: Mapping[str, Any], recor
         problem = job.check_room(target, model.stat().st_size)
         if problem is not None:
             raise NothingToCache(message=problem)
+        if not may_repeat(map(read_entries, calls)):
+            raise NothingToCache(message=f"nothing repeats in {len(calls)} recorded calls")
+        priority.wait_for_an_idle_core()
         result = compile_model(
             model,
             cache.make_folder(folder) / _MODEL,

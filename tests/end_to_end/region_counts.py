@@ -1,0 +1,20 @@
+"""What the process has counted for a region of a compiled model, however many others have its nodes, or its name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import actcache
+from actcache.compile.result import CompiledRegion
+
+
+def counts_of(region: CompiledRegion) -> dict[str, Any]:
+    """Return its entry of ``stats()``; empty as long as no session has it."""
+    regions: dict[str, dict[str, Any]] = actcache.stats()["regions"]
+    mine = [
+        counts
+        for name, counts in regions.items()
+        if name.startswith(region.candidate.region.id) and counts["fingerprint"] == region.fingerprint
+    ]
+    assert len(mine) <= 1, "two regions of one name have the same nodes"
+    return mine[0] if mine else {}
