@@ -1,7 +1,7 @@
 """Whether anything in recorded calls may have come before: without that, compiling is not worth its time.
 
-Looking takes some milliseconds, and compiling seconds. So it is only said that nothing repeats where that is certain of
-what a region could find again: equal rows, equal inputs beside others, beginnings of sequences.
+Looking takes some milliseconds, and compiling seconds. It is only said that nothing repeats where no sixteenth of a row
+does: a model may take its inputs apart, as where the features of a user and of an article are in one row.
 """
 
 from __future__ import annotations
@@ -15,42 +15,43 @@ import numpy as np
 import numpy.typing as npt
 
 Feed = Mapping[str, "npt.NDArray[Any]"]
+#: Into so many pieces a row is divided; each is held against the same piece of other rows.
+_PIECES = 16
 
 
 def may_repeat(calls: Iterable[Feed]) -> bool:
     """Whether a part of a call may be equal to a part of another one, or of the same.
 
-    An input that always has one value says nothing, unless all inputs are like that. Where sizes other than the first
+    A piece that always has one value says nothing, unless all are like that. Where sizes other than the first
     vary, the input may be a sequence, whose beginnings are not compared here.
 
     Args:
         calls: The inputs of each.
     """
-    parts: dict[str, list[bytes]] = defaultdict(list)
+    parts: dict[tuple[str, int, int], list[bytes]] = defaultdict(list)
     sizes: dict[str, set[tuple[int, ...]]] = defaultdict(set)
     for feed in calls:
         for name, array in feed.items():
             if array.dtype.kind == "O":
                 return True
             sizes[name].add(array.shape[1:])
-            parts[name] += _digests(array)
+            for axis, piece, digest in _digests(array):
+                parts[name, axis, piece].append(digest)
     if any(len(found) > 1 for found in sizes.values()):
         return True
-    varying = [found for found in parts.values() if len(set(found)) > 1]
-    return not varying or any(len(set(found)) < len(found) for found in varying)
+    varying = {place: found for place, found in parts.items() if len(set(found)) > 1}
+    if all(axis > 0 for _, axis, _ in varying):
+        return True
+    return any(len(set(found)) < len(found) for found in varying.values())
 
 
-def _digests(array: npt.NDArray[Any]) -> Iterator[bytes]:
-    """Yield digests of what may be a row: along the first axis, and along the second if there are several of both."""
-    if array.ndim == 0:
-        yield _digest(array)
-        return
-    for row in array:
-        yield _digest(np.asarray(row))
-    if array.ndim > 1 and array.shape[0] > 1:
-        for row in np.moveaxis(array, 1, 0):
-            yield b"second axis" + _digest(row)
+def _digests(array: npt.NDArray[Any]) -> Iterator[tuple[int, int, bytes]]:
+    """Yield axis, number and digest of the pieces of all rows: along the first axis, and along the second.
 
-
-def _digest(array: npt.NDArray[Any]) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).digest()
+    A call of one row has it along the first axis alone.
+    """
+    axes = range(min(array.ndim, 1 if array.shape[:1] == (1,) else 2))
+    for axis, row in [(a, row) for a in axes for row in np.moveaxis(array, a, 0)] or [(0, array)]:
+        for number, piece in enumerate(np.array_split(np.asarray(row).reshape(-1), _PIECES)):
+            if piece.size:
+                yield axis, number, hashlib.blake2b(piece.tobytes(), digest_size=16).digest()

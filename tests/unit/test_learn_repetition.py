@@ -30,6 +30,7 @@ def alone(*numbers: int) -> list[Feed]:
         ([{"rate": RATE}, {"rate": RATE}], True),  # unless there is nothing else
         ([{**call, "y": DRAWN[n % 2, 0]} for n, call in enumerate(alone(0, 1, 2))], True),  # beside what is new
         ([{"ids": np.arange(4)[None]}, {"ids": np.arange(5)[None]}], True),  # a sequence that goes on
+        ([{"x": np.hstack([DRAWN[0, :2], DRAWN[n, :2]])} for n in range(4)], True),  # a part of each row comes again
         ([{"users": np.arange(3)}, {"users": np.arange(2, 6)}], True),  # numbers in batches
         ([{"users": np.arange(3)}, {"users": np.arange(3, 6)}], False),
         ([{"x": np.array(["a", "b"], object)}], True),
