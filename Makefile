@@ -127,13 +127,18 @@ apps-wheel: $(DONE)/package
 	rm -rf build/wheels
 	ACTCACHE_WHEEL=portable $(WHEEL) --wheel-dir build/wheels
 
-# Each program gets an environment of its own in .venv-apps; APPS: names of programs, all if it is empty. The compiling
-# process gets only what no other process wants; on a busy machine that is nothing: APPS_NICE=0 lets it have its share.
+# Each program gets an environment of its own in .venv-apps; APPS: names of programs, all if it is empty. APPS_CORES=0
+# APPS_LEARN_ON=1 keeps the programs to one core, and leaves the other to the compiling process, with results of its own.
+# APPS_NICE: what the compiling process steps back by; below 19 it does not wait for its moment either.
 APPS :=
 APPS_NICE := 19
+APPS_CORES :=
+APPS_LEARN_ON :=
+APPS_RESULTS = benchmarks/results/apps$(if $(APPS_CORES),_idle_core).json
 apps: apps-wheel
-	code=0; $(PYTHON) -m tests.apps --wheel build/wheels/actcache-*.whl --nice $(APPS_NICE) $(APPS) \
-	  $(if $(APPS),,--json benchmarks/results/apps.json) || code=$$?; $(PYTHON) -m benchmarks.render --tables && exit $$code
+	code=0; $(PYTHON) -m tests.apps --wheel build/wheels/actcache-*.whl --nice $(APPS_NICE) \
+	  $(if $(APPS_CORES),--cores $(APPS_CORES)) $(if $(APPS_LEARN_ON),--learn-on $(APPS_LEARN_ON)) $(APPS) \
+	  $(if $(APPS),,--json $(APPS_RESULTS)) || code=$$?; $(PYTHON) -m benchmarks.render --tables && exit $$code
 
 # Tests of a package, each of which has to end as it does without actcache. SUITE: files of tests, all if it is empty.
 SUITE :=

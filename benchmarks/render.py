@@ -21,6 +21,7 @@ from typing import Any
 from actcache.base.files import write_whole
 from actcache.errors import OutputError
 from benchmarks import results
+from benchmarks.apps_table import apps_table
 from benchmarks.curve_tables import curve_summary, curve_tables
 from benchmarks.natural_tables import gaps, natural_table, programs_table
 from benchmarks.natural_tables import verdict as natural_verdict
@@ -109,6 +110,15 @@ def _natural(found: Documents) -> str:
     return "\n\n".join(parts)
 
 
+def _apps(name: str, make: str) -> Callable[[Documents], str]:
+    def made(found: Documents) -> str:
+        if name not in found:
+            return f"None yet: `{make}` measures them."
+        return f"{_measured_on(found[name])}\n\n{apps_table(found[name]['programs'])}"
+
+    return made
+
+
 def _triton(found: Documents) -> str:
     if "triton" not in found:
         return "None yet: `make bench-triton` measures it."
@@ -144,6 +154,8 @@ _TABLES: dict[str, Callable[[Documents], str]] = {
     "reuse-curve": _reuse_curve,
     "reuse-summary": _reuse_summary,
     "natural": _natural,
+    "apps": _apps("apps", "make apps"),
+    "apps-idle-core": _apps("apps_idle_core", "make apps APPS_CORES=0 APPS_LEARN_ON=1"),
     "triton": _triton,
     "programs": _programs,
     "versions": _versions,

@@ -94,8 +94,7 @@ class Programs:
 
     def wait(self) -> None:
         """Wait until nobody compiles."""
-        with cache.locked(self.cache / "lock"):
-            pass
+        job.wait_for_all(self.cache)
 
 
 def measure(name: str, pairs: int, idle_core: bool) -> list[Row]:

@@ -15,7 +15,7 @@ from actcache.base.tolerance import accepted_by_spread
 from actcache.compile.driver import compile_model
 from actcache.compile.result import CompileResult
 from actcache.errors import ActcacheError, InternalError, NothingToCache
-from actcache.learn import cache, identity, job, priority, set_aside
+from actcache.learn import cache, identity, job, set_aside
 from actcache.learn.place import find_ready
 from actcache.learn.repetition import may_repeat
 from actcache.model.feed_file import read_entries
@@ -41,26 +41,55 @@ def attempt(root: Path, key: str, model: Path, request: Mapping[str, Any], recor
             raise NothingToCache(message=problem)
         if not may_repeat(map(read_entries, calls)):
             raise NothingToCache(message=f"nothing repeats in {len(calls)} recorded calls")
-        priority.wait_for_an_idle_core()
-        result = compile_model(
-            model,
-            cache.make_folder(folder) / _MODEL,
-            trace=[target / "calls"],
-            budget_bytes=max(1, int(configuration()["budget_bytes"])),
-            custom_op_libraries=request.get("libraries", []),
-        )
-        ratio = result.trace.measured if result.trace is not None else 1.0
-        aside = set_aside.noted(target, record.get("folder"))
-        if ratio > (job.PAYS if aside is None else set_aside.stricter(job.PAYS, aside)):
-            raise NothingToCache(message=f"it would take {ratio:.3f} of the original's time on the recorded calls")
-        if aside is None:
-            _check_against_earlier(root, key, model, request, calls[len(calls) // 2 :], result, record)
+        result, ratio = _make(root, key, model, request, calls, cache.make_folder(folder), record)
     except Exception as error:
         shutil.rmtree(folder, ignore_errors=True)
         _refused(record, error)
     else:
         _compiled(record, folder, result, ratio)
     record["attempt_seconds"] = round(time.monotonic() - started, 2)
+
+
+def _make(
+    root: Path,
+    key: str,
+    model: Path,
+    request: Mapping[str, Any],
+    calls: list[Path],
+    folder: Path,
+    record: dict[str, Any],
+) -> tuple[CompileResult, float]:
+    """Compile a model into a folder, and note in `record` what processor time that took, whatever came of it.
+
+    Returns:
+        The compiled model, and its time on the calls relative to the original's.
+
+    Raises:
+        ActcacheError: It cannot be compiled, or does not pay.
+    """
+    before = _processor_seconds()
+    try:
+        result = compile_model(
+            model,
+            folder / _MODEL,
+            trace=[folder.parent / "calls"],
+            budget_bytes=max(1, int(configuration()["budget_bytes"])),
+            custom_op_libraries=request.get("libraries", []),
+        )
+        ratio = result.trace.measured if result.trace is not None else 1.0
+        aside = set_aside.noted(folder.parent, record.get("folder"))
+        if ratio > (job.PAYS if aside is None else set_aside.stricter(job.PAYS, aside)):
+            raise NothingToCache(message=f"it would take {ratio:.3f} of the original's time on the recorded calls")
+        if aside is None:
+            _check_against_earlier(root, key, model, request, calls[len(calls) // 2 :], result, record)
+    finally:
+        record["processor_seconds"] = round(_processor_seconds() - before, 2)
+    return result, ratio
+
+
+def _processor_seconds() -> float:
+    """Return what this process has taken so far, and those that it has waited for."""
+    return sum(os.times()[:4])
 
 
 def _check_against_earlier(

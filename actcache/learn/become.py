@@ -12,18 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
-_NOT_FOUND, _NOT_EXECUTABLE = 127, 126
+_BAD_INPUT, _NOT_FOUND, _NOT_EXECUTABLE = 2, 127, 126
 
 
 def quickly(arguments: Sequence[str]) -> None:
-    """Become the program if the arguments are ``run [--summary] [--cache-dir FOLDER] [--] PROGRAM ...``; else return.
+    """Become the program if the arguments are ``run [OPTION ...] [--] PROGRAM ...``; else return.
 
-    What has other options, or is wrong, is left to the command line proper, which explains.
+    Options are ``--summary``, ``--cache-dir FOLDER`` and ``--learn-on CPUS``. What has others, or is wrong, is left to
+    the command line proper, which explains.
     """
     left = list(arguments)
     if not left or left.pop(0) != "run":
         return
-    folder, summary = None, False
+    folder, learn_on, summary = None, None, False
     while left and left[0].startswith("-"):
         option = left.pop(0)
         if option == "--":
@@ -32,13 +33,17 @@ def quickly(arguments: Sequence[str]) -> None:
             summary = True
         elif option == "--cache-dir" and left:
             folder = left.pop(0)
+        elif option == "--learn-on" and left:
+            learn_on = left.pop(0)
         else:
             return
     if left:
-        become(left, folder, None, summary)
+        become(left, folder, None, summary, learn_on)
 
 
-def become(program: Sequence[str], folder: str | None, size: int | None, summary: bool) -> NoReturn:
+def become(
+    program: Sequence[str], folder: str | None, size: int | None, summary: bool, learn_on: str | None
+) -> NoReturn:
     """Replace this process by a program whose sessions learn; its exit code and its signals are its own.
 
     Args:
@@ -46,6 +51,7 @@ def become(program: Sequence[str], folder: str | None, size: int | None, summary
         folder: The cache folder; None: as the environment says.
         size: What that may hold, in bytes; None: as the environment says.
         summary: Whether each of its processes prints one line at its end.
+        learn_on: The cores that the compiling process runs on; None: as the environment says.
     """
     if folder is not None:
         os.environ[settings.FOLDER] = os.path.abspath(folder)
@@ -53,6 +59,9 @@ def become(program: Sequence[str], folder: str | None, size: int | None, summary
         os.environ[settings.FOLDER_BYTES] = str(size)
     if summary:
         os.environ[settings.SUMMARY] = "1"
+    if learn_on is not None:
+        os.environ[settings.CORES] = learn_on
+    _check_cores()
     os.environ.setdefault(settings.SWITCH, "1")
     _put_on_path()
     _heed_signals()
@@ -65,6 +74,26 @@ def become(program: Sequence[str], folder: str | None, size: int | None, summary
     except OSError as error:
         print(f"error: {program[0]}: cannot be run ({error.strerror})", file=sys.stderr)
         sys.exit(_NOT_EXECUTABLE)
+
+
+def _check_cores() -> None:
+    """End with one line if the compiling process could not run on the cores that it is meant to run on."""
+    own = os.sched_getaffinity(0)
+    try:
+        wanted = settings.cores()
+        if not wanted:
+            return
+        os.sched_setaffinity(0, wanted)
+        missing = wanted - os.sched_getaffinity(0)
+        os.sched_setaffinity(0, own)
+        problem = f"this process may not use core {min(missing)}" if missing else None
+    except ValueError as error:
+        problem = str(error)
+    except OSError:
+        problem = f"this machine has none of the cores {os.environ[settings.CORES]}, or lets nobody here use them"
+    if problem is not None:
+        print(f"error: --learn-on, {settings.CORES}: {problem}", file=sys.stderr)
+        sys.exit(_BAD_INPUT)
 
 
 def _put_on_path() -> None:

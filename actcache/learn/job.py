@@ -1,6 +1,6 @@
 """The compiling process: takes recorded calls over, compiles the model if that pays, and writes down what came of it.
 
-Started by ``launch.py``, at the lowest priority, one at a time for each cache folder.
+Started by ``launch.py``. It waits for its moment (``moment.py``); one at a time compiles for each cache folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from actcache.learn import cache, identity, settings
+from actcache.learn import cache, identity, moment, settings
 
 #: What is kept of a model's calls.
 _MOST_CALLS, _MOST_BYTES = 4096, 64 << 20
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> NoReturn:
     os.chdir(arguments[0])
     code = 1
     try:
-        run(Path(arguments[0]), arguments[1])
+        run(Path(arguments[0]), arguments[1], waits=True)
         code = 0
     except BaseException:
         with suppress(OSError):
@@ -45,14 +45,27 @@ def main(arguments: list[str]) -> NoReturn:
     os._exit(code)
 
 
-def run(root: Path, place: str) -> None:
-    """Look at a place, unless another process is at it."""
+def run(root: Path, place: str, *, waits: bool = False) -> None:
+    """Look at a place, unless another process is at it.
+
+    Args:
+        root: The cache folder.
+        place: The place's name.
+        waits: Whether to wait for the moment, and then to go behind all others or to take a share.
+    """
     folder = cache.place_folder(root, place)
     with cache.locked(folder / "lock", wait=False) as mine:
         if not mine:
             return
-        with cache.locked(root / "lock"):
+        with moment.awaited(root, folder) if waits else cache.locked(root / "lock"):
             _look_at(root, folder)
+
+
+def wait_for_all(root: Path) -> None:
+    """Wait until no process looks at a place, or waits for its moment to do so."""
+    for lock in (root / "places").glob("*/lock"):
+        with cache.locked(lock):
+            pass
 
 
 def _look_at(root: Path, folder: Path) -> None:

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 _SHELL = "/bin/sh"
 _IN_BACKGROUND = '"$@" &'
 #: The program's packages come behind the standard library, so that nothing of theirs takes the place of a standard
-#: module, and before those of this Python. The process steps back before it loads anything.
+#: module, and before those of this Python.
 _CODE = """
 import sys
 sys.path.remove('')
 behind = next((i for i, p in enumerate(sys.path) if p.endswith(('site-packages', 'dist-packages'))), len(sys.path))
 sys.path[behind:behind] = {paths!r}
-from actcache.learn.priority import step_back
-step_back()
+from actcache.learn.priority import leave
+leave()
 from actcache.learn.job import main
 main({job!r})
 """

@@ -41,6 +41,7 @@ def begin(
     if settings.switched_off():
         return None
     try:
+        settings.cores()  # a wrong list is told of now, not by a process that nobody sees
         runtime = sys.modules["onnxruntime"]
         taken = session_options.take(options, runtime.SessionOptions, keywords)
         if isinstance(model, (str, os.PathLike)):

@@ -52,14 +52,15 @@ def still_learning(root: Path) -> list[dict[str, Any]]:
     Returns:
         For each ``source``, and ``calls``: recorded, and not yet taken over by the compiling process.
     """
+    from actcache.learn.chunks import waiting
+
     found = []
     for folder in _folders(root / "places"):
         request = cache.read_json(folder / "request.json")
-        chunks = [path.stem.rpartition("-")[2] for path in (folder / "calls").glob("*.calls")]
-        asked = request is not None or bool(chunks)
+        left = waiting(folder / "calls")
+        asked = request is not None or bool(left.chunks)
         if asked and not (request or {}).get("refused") and cache.read_json(folder / "answer.json") is None:
-            calls = sum(int(count) for count in chunks if count.isdecimal())
-            found.append({"source": (request or {}).get("source"), "calls": calls})
+            found.append({"source": (request or {}).get("source"), "calls": left.calls})
     return found
 
 

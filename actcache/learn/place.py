@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from actcache.learn import cache, identity, launch, process, set_aside, settings
+from actcache.learn import cache, identity, launch, process, program, set_aside, settings
 from actcache.learn.cache import AnyPath
 from actcache.learn.chunks import Waiting, waiting
 from actcache.learn.opening import Opening
@@ -60,7 +60,7 @@ class Place:
         self._seen: object = None
         self._refusal: str | None = None
         self._next, self._launched_at, self._before = settings.first_calls(), 0, 0.0
-        self._early, self.refused = True, False
+        self._early, self.refused, self._asked = True, False, False
         self._earlier: Waiting | None = None
         if name is not None:
             self._settle(name)
@@ -139,9 +139,10 @@ class Place:
         self._refusal = None
 
     def compile_when_due(self, sampling: Sampling) -> bool:
-        """Start the compiling process once there are enough calls, or no room for more, and return whether it was.
+        """Ask for an attempt to compile once there are enough calls, or no room for more, and return whether it was.
 
-        Calls of earlier starts that nobody has looked at count.
+        Calls of earlier starts that nobody has looked at count. If a process is at this place, the next one is started
+        after it.
 
         Raises:
             OSError: It cannot be started.
@@ -157,6 +158,8 @@ class Place:
         full = sampling.full and sampling.recorded > self._launched_at
         if enough or slow or full:
             self._launch(sampling)
+        elif self._asked:
+            self._start()
         return enough or slow or full
 
     def count_anew(self, times: int = 0) -> None:
@@ -186,7 +189,7 @@ class Place:
         if left.calls >= wanted and (left.seconds >= _WORTH_SECONDS or left.chunks >= _WORTH_STARTS):
             self._launch(sampling)
             return True
-        self._ask(None)
+        self._ask(None, sampling.seconds)
         return False
 
     def _launch(self, sampling: Sampling) -> None:
@@ -194,11 +197,26 @@ class Place:
         self._launched_at, self._before = sampling.recorded, sampling.seconds
         self._next = max(self._next, sampling.recorded) * _GROWTH
         self._earlier = Waiting()
-        self._ask(None)
-        launch.start(self.root, self.name)
+        self._ask(None, sampling.seconds)
+        self._asked = True
+        self._start()
 
-    def _ask(self, refused: str | None) -> None:
-        """Write down which model this is, for the compiling process and for ``actcache auto ls``."""
+    def _start(self) -> None:
+        """Start the compiling process, unless one is here: it takes these calls, too, or another one will after it."""
+        with cache.locked(cache.below(self.folder, "lock"), wait=False) as free:
+            pass
+        if free:
+            self._asked = False
+            if waiting(self.calls).calls:
+                launch.start(self.root, self.name)
+
+    def _ask(self, refused: str | None, calls_took: float = 0.0) -> None:
+        """Write down which model this is, for the compiling process and for ``actcache auto ls``.
+
+        Args:
+            refused: Why the session stays with the original.
+            calls_took: What the session's calls took so far, in seconds.
+        """
         self.find_out_name()
         cache.make_folder(self.folder)
         model = self._opening.model
@@ -217,6 +235,7 @@ class Place:
             "around": self._around,
             "libraries": self._opening.taken.libraries(),
             "refused": refused,
+            "program": {**program.this(), "calls_took": calls_took},
             "time": time.time(),
         }
         cache.write_json(cache.below(self.folder, "request.json"), content)

@@ -1,4 +1,4 @@
-"""How the compiling process leaves the program and goes behind all others, done before it loads anything."""
+"""How the compiling process leaves the program and goes behind all others, and whether there is a core to spare."""
 
 from __future__ import annotations
 
@@ -8,49 +8,59 @@ from contextlib import suppress
 
 from actcache.learn import settings
 
-#: How long an idle core is waited for, and how often one is looked for; seconds. What of it has to be idle.
-_LONGEST, _PERIOD, _IDLE = 20.0, 0.5, 0.8
+#: What has to be idle of one core, and for how long; seconds.
+_IDLE, _LONG_ENOUGH = 0.8, 1.0
+
+
+def leave() -> None:
+    """Leave the program's session, be the first to go if memory runs out, and keep to the cores that are named."""
+    with suppress(OSError):  # the first of its session already
+        os.setsid()
+    _write("oom_score_adj", "1000")
+    with suppress(OSError, ValueError):  # programs check it
+        cores = settings.cores()
+        if cores:
+            os.sched_setaffinity(0, cores)
 
 
 def step_back() -> None:
-    """Leave the program's session, let everybody else go first, and be the first to be ended if memory runs out."""
-    with suppress(OSError):  # the first of its session already
-        os.setsid()
+    """Let everybody else go first, for good."""
     nice = settings.niceness()
     with suppress(OSError):
         os.nice(nice)
         if nice >= settings.DEFAULT_NICE:  # even then it would hold a core for a moment after others have woken up
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     # A session is scheduled as a group, whose niceness is another one. It is our own by now, or must not be touched.
-    alone = [("autogroup", str(nice))] if os.getsid(0) == os.getpid() else []
-    for file, value in (*alone, ("oom_score_adj", "1000")):
-        with suppress(OSError), open(f"/proc/self/{file}", "w", encoding="ascii") as opened:
-            opened.write(value)
+    if os.getsid(0) == os.getpid():
+        _write("autogroup", str(nice))
 
 
-def wait_for_an_idle_core() -> None:
-    """Wait until the machine has a core to spare, but not for long: a program may keep all of them busy for ever.
+def _write(file: str, text: str) -> None:
+    with suppress(OSError), open(f"/proc/self/{file}", "w", encoding="ascii") as opened:
+        opened.write(text)
 
-    Even a process that goes behind all others slows them: they share caches and memory, and often halves of a core. So
-    a short program is over before its model is compiled.
-    """
-    if settings.niceness() < settings.DEFAULT_NICE:
-        return
-    with suppress(OSError, ValueError):
-        end = time.monotonic() + _LONGEST
-        before = _idle_seconds()
-        while time.monotonic() < end:
-            time.sleep(_PERIOD)
-            now = _idle_seconds()
-            if now - before >= _IDLE * _PERIOD:
-                return
-            before = now
+
+class IdleCore:
+    """Whether the cores that this process may use leave one of them to spare, as seen between looks at them."""
+
+    def __init__(self) -> None:
+        self._at, self._idle = time.monotonic(), _idle_seconds()
+
+    def found(self) -> bool:
+        """Return whether a core was idle since the last look, or since the last that was long enough ago."""
+        now = time.monotonic()
+        passed = now - self._at
+        if passed < _LONG_ENOUGH:
+            return False
+        before, self._at, self._idle = self._idle, now, _idle_seconds()
+        return self._idle - before >= _IDLE * passed
 
 
 def _idle_seconds() -> float:
-    """Return how long the cores that this process may use have been idle so far, all together."""
+    """Return how long the cores that this process may use have been idle so far, all together; 0 if nobody tells."""
     names = {f"cpu{number}" for number in os.sched_getaffinity(0)}
-    with open("/proc/stat", encoding="ascii") as file:
+    with suppress(OSError, LookupError, ValueError), open("/proc/stat", encoding="ascii") as file:
         fields = [line.split() for line in file]
-    ticks = sum(int(field[4]) + int(field[5]) for field in fields if field and field[0] in names)
-    return ticks / os.sysconf("SC_CLK_TCK")
+        ticks = sum(int(field[4]) + int(field[5]) for field in fields if field and field[0] in names)
+        return ticks / os.sysconf("SC_CLK_TCK")
+    return 0.0

@@ -18,10 +18,14 @@ PYTHON = "ACTCACHE_AUTO_PYTHON"
 CALLS = "ACTCACHE_AUTO_CALLS"
 #: How far the compiling process steps back for others, as ``nice`` counts it.
 NICE = "ACTCACHE_AUTO_NICE"
+#: The cores that it runs on, as ``taskset`` lists them.
+CORES = "ACTCACHE_AUTO_CPUS"
 
 DEFAULT_FOLDER_BYTES = 4 << 30
 DEFAULT_CALLS = 64
 DEFAULT_NICE = 19
+#: No system numbers cores as high as that.
+_MOST_CORES = 1 << 16
 
 
 def switched_off() -> bool:
@@ -53,6 +57,22 @@ def first_calls() -> int:
 def niceness() -> int:
     """Return the niceness of the compiling process."""
     return _number(NICE, DEFAULT_NICE)
+
+
+def cores() -> set[int]:
+    """Return the cores that the compiling process is to run on; none: all of them.
+
+    Raises:
+        ValueError: What is given is no list of cores.
+    """
+    text = os.environ.get(CORES, "").strip()
+    found: set[int] = set()
+    for part in text.split(",") if text else ():
+        ends = [int(end) if end.isascii() and end.isdigit() else -1 for end in part.strip().split("-")]
+        if len(ends) > 2 or not 0 <= ends[0] <= ends[-1] < _MOST_CORES:
+            raise ValueError(f"'{text}' is no list of cores; write it as '1' or '0,2-3'")
+        found.update(range(ends[0], ends[-1] + 1))
+    return found
 
 
 def _number(name: str, default: int) -> int:

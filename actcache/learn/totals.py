@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,7 @@ COUNTS = ("lookups", "hits", "misses", "bypassed", "saved_seconds", "overhead_se
 
 _lock = threading.Lock()
 _watched: dict[str, Ready] = {}
+_began: dict[str, float] = {}
 _written: dict[str, dict[str, float]] = {}
 
 
@@ -23,6 +25,7 @@ def watch(ready: Ready) -> None:
     """Count what a compiled model saves from now on."""
     with _lock:
         _watched[ready.key] = ready
+        _began.setdefault(ready.key, time.time())
 
 
 def forget() -> None:
@@ -30,6 +33,7 @@ def forget() -> None:
     global _lock
     _lock = threading.Lock()
     _watched.clear()
+    _began.clear()
     _written.clear()
     worth.forget()
 
@@ -74,6 +78,7 @@ def write() -> None:
             known = cache.read_json(saved) or {}
             total: dict[str, float] = {name: known.get(name, 0) + gained[name] for name in COUNTS}
             total["programs"] = known.get("programs", 0) + (before is None)
+            total["began"] = known.get("began", _began[key])  # when the first of them ran it
             cache.write_json(saved, total)
         _written[key] = counts
 

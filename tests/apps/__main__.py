@@ -1,9 +1,11 @@
 """``make apps``: runs each program plain, for the first time under ``actcache run``, and again; prints a table.
 
-    python -m tests.apps --wheel FILE [--environments FOLDER] [--nice N] [--json FILE] [NAME ...]
+    python -m tests.apps [--wheel FILE] [--cores CPUS --learn-on CPUS] [--first-only] [--json FILE] [NAME ...]
 
-Each program has an environment of its own, with the pinned packages and the wheel of this actcache. The outputs of all
-runs have to be the same, their numbers within the program's tolerance.
+Each program has an environment of its own, with the pinned packages and the wheel of this actcache; without a wheel,
+with the source tree. The outputs of all runs have to be the same, their numbers within the program's tolerance.
+
+With --cores, all runs are kept to these cores, and --learn-on leaves others to the compiling process.
 """
 
 from __future__ import annotations
@@ -16,17 +18,21 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from actcache.learn import job, listing
 from benchmarks import results
+from benchmarks.apps_table import HEADS, apps_row
 from tests.apps.apps import APPS, App
+from tests.apps.cores import only_on
 
 _PROGRAMS = Path(__file__).parent / "programs"
 #: The source tree.
 ROOT = Path(__file__).resolve().parents[2]
-#: What one run may take, and how long the compiling process is waited for; seconds.
+#: What one run may take, in seconds.
 _LONGEST = 1800
 
 
@@ -50,32 +56,39 @@ class Tried:
     Attributes:
         program: What it does.
         plain: Seconds that it takes plain.
-        first, second: Its times under ``actcache run``, relative to that.
+        first, second: Its times under ``actcache run``, relative to that; None: it was not run.
         reused, looked_up: Rows of the second run.
-        models: What became of its models, how many seconds after the start, and rows that the first run asked for.
+        models: What became of its models, and how many seconds after the start its sessions went over to them.
         problem: Where its outputs differ; None: they are the same.
     """
 
     program: str
     plain: float
     first: float
-    second: float
+    second: float | None
     reused: int
     looked_up: int
     models: str
     problem: str | None
 
-    def row(self) -> list[str]:
-        """Return its row of the table."""
-        return [
-            self.program,
-            f"{self.plain:.1f} s",
-            f"{self.first:.2f}",
-            f"{self.second:.2f}",
-            f"{self.reused:,} of {self.looked_up:,} rows" if self.looked_up else "–",
-            self.models,
-            "same" if self.problem is None else f"DIFFERENT: {self.problem}",
-        ]
+
+@dataclass(frozen=True)
+class Conditions:
+    """How programs are run.
+
+    Attributes:
+        before: Words before their commands.
+        options: Of ``actcache run``.
+        nice: Of the compiling process.
+        wheel: What is installed; None: the source tree is used.
+        first_only: Whether there is no second run.
+    """
+
+    before: Sequence[str] = ()
+    options: Sequence[str] = ()
+    nice: int = 19
+    wheel: Path | None = None
+    first_only: bool = False
 
 
 def prepare(app: App, folder: Path, wheel: Path) -> Path:
@@ -100,12 +113,23 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("ACTCACHE_", "PYTHON"))}
 
 
-def run(app: App, python: Path, cache: Path | None, nice: int = 19) -> Run:
+def environment_of(app: App, folder: Path, wheel: Path | None) -> Path:
+    """Return the Python of a program: with the wheel, or as it was left there."""
+    if wheel is not None:
+        return prepare(app, folder, wheel)
+    python = folder / app.name / "bin" / "python"
+    if not python.exists():
+        raise SystemExit(f"{python.parents[1]} is not there: make it with --wheel (make apps)")
+    return python
+
+
+def run(app: App, python: Path, cache: Path | None, how: Conditions) -> Run:
     """Run a program; with a cache folder, under ``actcache run``."""
-    wrapper = [str(python), "-m", "actcache", "run", "--cache-dir", str(cache), "--"] if cache else []
+    tree = {} if how.wheel else {"PYTHONPATH": str(ROOT)}
+    wrapper = [str(python), "-m", "actcache", "run", "--cache-dir", str(cache), *how.options, "--"] if cache else []
     done = subprocess.run(
-        [*wrapper, str(python), str(_PROGRAMS / app.program)],
-        env={**clean_environment(), "ACTCACHE_AUTO_NICE": str(nice)},
+        [*how.before, *wrapper, str(python), str(_PROGRAMS / app.program)],
+        env={**clean_environment(), **tree, "ACTCACHE_AUTO_NICE": str(how.nice)},
         cwd=python.parents[1],
         capture_output=True,
         text=True,
@@ -127,21 +151,15 @@ def differs(one: Any, other: Any, tolerance: float) -> str | None:
     return None if one == other else f"{one} and {other}"
 
 
-def wait(cache: Path, python: Path) -> None:
+def wait(cache: Path) -> None:
     """Wait until nobody compiles."""
-    end = time.monotonic() + _LONGEST
-    code = "import sys; from pathlib import Path; from actcache.learn.cache import locked\n"
-    code += "with locked(Path(sys.argv[1]) / 'lock'): pass"
     time.sleep(3)  # the process has just been started
-    subprocess.run([str(python), "-c", code, str(cache)], check=True, timeout=max(1, end - time.monotonic()))
+    job.wait_for_all(cache)
 
 
-def models(cache: Path, python: Path) -> list[dict[str, Any]]:
+def models(cache: Path) -> list[dict[str, Any]]:
     """Return what was learnt."""
-    command = [str(python), "-m", "actcache", "auto", "ls", "--json", "--cache-dir", str(cache)]
-    answer = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-    found: list[dict[str, Any]] = answer["models"]
-    return found
+    return listing.models(cache)
 
 
 def saved(learnt: list[dict[str, Any]], what: str) -> float:
@@ -149,56 +167,71 @@ def saved(learnt: list[dict[str, Any]], what: str) -> float:
     return float(sum((model["saved"] or {}).get(what, 0) for model in learnt))
 
 
-def try_out(app: App, folder: Path, wheel: Path, nice: int) -> Tried:
+def try_out(app: App, folder: Path, how: Conditions) -> Tried:
     """Run a program plain, twice under ``actcache run``, and plain again."""
-    python = prepare(app, folder, wheel)
+    python = environment_of(app, folder, how.wheel)
     cache = folder / app.name / "cache"
     shutil.rmtree(cache, ignore_errors=True)
-    plain = run(app, python, None)
+    plain = run(app, python, None, how)
     started = time.time()
-    first = run(app, python, cache, nice)
-    swapped = {model["key"]: (model["saved"] or {}).get("lookups", 0) for model in models(cache, python)}
-    wait(cache, python)
-    learnt = models(cache, python)
-    second = run(app, python, cache, nice)
-    plain_again = run(app, python, None)
-    after = models(cache, python)
-    problems = [d for d in (differs(plain.found, r.found, app.tolerance) for r in (first, second, plain_again)) if d]
+    first = run(app, python, cache, how)
+    went_over = {model["key"]: (model["saved"] or {}).get("began") for model in models(cache)}
+    wait(cache)
+    learnt = models(cache)
+    second = None if how.first_only else run(app, python, cache, how)
+    plain_again = run(app, python, None, how)
+    after = models(cache)
+    others = [other for other in (first, second, plain_again) if other is not None]
+    problems = [d for d in (differs(plain.found, other.found, app.tolerance) for other in others) if d]
     base = (plain.seconds + plain_again.seconds) / 2
     hits, looked_up = (saved(after, what) - saved(learnt, what) for what in ("hits", "lookups"))
-    states = "; ".join(told(model, started, swapped.get(model["key"], 0)) for model in learnt) or "none"
+    states = "; ".join(told(model, started, went_over.get(model["key"])) for model in learnt) or "none"
+    ratios = (round(first.seconds / base, 3), round(second.seconds / base, 3) if second else None)
     problem = problems[0][:80] if problems else None
-    ratios = (round(base, 2), round(first.seconds / base, 3), round(second.seconds / base, 3))
-    return Tried(app.what, *ratios, int(hits), int(looked_up), states, problem)
+    return Tried(app.what, round(base, 2), *ratios, int(hits), int(looked_up), states, problem)
 
 
-def told(model: dict[str, Any], started: float, rows: float) -> str:
-    """Say what became of a model of a program that was started then, and what its first run asked of it."""
+def told(model: dict[str, Any], started: float, went_over: float | None) -> str:
+    """Say what became of a model of a program that was started then, and when its first run went over to it."""
+    name = model["name"].removesuffix(".onnx")
     if not model["compiled"]:
-        return f"{model['name']} {model['state']}: {model['reason']}"
-    took, ratio = model["compiled"] - started, f"measured {model['ratio']:.2f}"
-    return f"{model['name']} compiled after {took:.0f} s, {ratio}; {rows:,.0f} rows in the first run"
+        return f"{name} {model['state']}: {model['reason']}"
+    over = f"in use after {went_over - started:.0f} s" if went_over is not None else "not in use within the run"
+    return f"{name} ready after {model['compiled'] - started:.0f} s, {over} (measured {model['ratio']:.2f})"
+
+
+def conditions(given: argparse.Namespace) -> Conditions:
+    """Return how the programs are to be run."""
+    before = only_on(given.cores, given.environments) if given.cores else []
+    options = ["--learn-on", given.learn_on] if given.learn_on else []
+    return Conditions(before, options, given.nice, given.wheel, given.first_only)
 
 
 def main() -> int:
     """Run the programs, print the table, and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*(app.name for app in APPS), []])
     parser.add_argument("--environments", type=Path, default=ROOT / ".venv-apps")
-    parser.add_argument("--wheel", type=Path, required=True)
+    parser.add_argument("--wheel", type=Path, help="what is installed (default: nothing, the source tree is used)")
     parser.add_argument("--nice", type=int, default=19, help="of the compiling process, where the machine is busy")
+    parser.add_argument("--cores", metavar="CPUS", help="the cores of all runs, as taskset lists them")
+    parser.add_argument("--learn-on", metavar="CPUS", help="the cores of the compiling process")
+    parser.add_argument("--first-only", action="store_true", help="leave the second run out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, too")
     given = parser.parse_args()
     given.environments.mkdir(exist_ok=True, parents=True)
-    head = ("program", "plain", "first time", "second time", "reused then", "models", "outputs")
-    print("| " + " | ".join(head) + " |\n|" + "---|" * len(head), flush=True)
+    given.environments = given.environments.resolve()
+    how = conditions(given)
+    print("| " + " | ".join(HEADS) + " |\n|" + "---|" * len(HEADS), flush=True)
     where = {name: value for name, value in results.environment().items() if name != "threads"}  # the programs' own
-    document: dict[str, Any] = {"command": "python -m tests.apps", "environment": where}
+    kept = f" --cores {given.cores}" if given.cores else ""
+    command = " ".join(["python -m tests.apps" + kept, *how.options])
+    document: dict[str, Any] = {"command": command, "environment": where}
     tried: list[Tried] = []
     for app in APPS:
         if not given.names or app.name in given.names:
-            tried.append(try_out(app, given.environments.resolve(), given.wheel, given.nice))
-            print("| " + " | ".join(tried[-1].row()) + " |", flush=True)
+            tried.append(try_out(app, given.environments, how))
+            print("| " + " | ".join(apps_row(asdict(tried[-1]))) + " |", flush=True)
             if given.json:
                 results.write(given.json, {**document, "programs": [asdict(each) for each in tried]})
     return 1 if any(each.problem for each in tried) else 0

@@ -42,9 +42,9 @@ def check(python: Path, example: str, model: Path, cache: Path) -> bool:
     learning = {"ACTCACHE_CACHE_DIR": str(cache), "ACTCACHE_AUTO_NICE": "0"}
     sums = [run(python, _EXAMPLES / example, model, _CALLS, ACTCACHE_AUTO="0")]
     sums.append(run(python, _EXAMPLES / example, model, _CALLS, **learning))
-    wait(cache, python)
+    wait(cache)
     sums.append(run(python, _EXAMPLES / example, model, _CALLS, **learning))
-    (learnt,) = models(cache, python)
+    (learnt,) = models(cache)
     saved = learnt["saved"] or {"hits": 0, "lookups": 0}
     print(f"{example}: {sums}, {learnt['state']}, {saved['hits']:.0f} of {saved['lookups']:.0f} rows reused")
     plain = float(sums[0])

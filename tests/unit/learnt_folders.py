@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from actcache.learn import cache
+from actcache.learn.chunks import chunk_name
 
 REGION = {"id": "encoder", "frontier": ["x"], "live_outs": ["y"], "fingerprint": "f" * 64}
 
@@ -50,4 +51,4 @@ def add_still_learning(root: Path, name: str, *chunks: int, asked: bool = True) 
     if asked:
         cache.write_json(place / "request.json", {"source": f"/models/{name}.onnx", "refused": None})
     for number, calls in enumerate(chunks):
-        (cache.make_folder(place / "calls") / f"0179-11-{number}-{calls}.calls").touch()
+        (cache.make_folder(place / "calls") / chunk_name(number, calls, 0.25)).touch()

@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 from benchmarks import results
+from benchmarks.apps_table import apps_row
 from benchmarks.decoders import Decoder
 from benchmarks.natural import WORKLOADS, main
 from benchmarks.natural_controls import frames, scanned
@@ -157,7 +158,8 @@ def test_losses_are_told_like_wins() -> None:
 def test_programs_stand_beside_the_workloads() -> None:
     tried = [Tried("reads pages", 7.6, 1.1, 0.86, 35, 192, "compiled", None)]
     tried.append(Tried("looks at files", 2.7, 1.1, 0.99, 0, 0, "nothing is worth it", None))
-    assert tried[0].row()[-3:] == ["35 of 192 rows", "compiled", "same"]
+    assert apps_row(asdict(tried[0]))[-3:] == ["35 of 192 rows", "compiled", "same"]
+    assert apps_row({**asdict(tried[1]), "second": None})[1:5] == ["2.7 s", "1.10", "–", "–"]
     apps = {"command": "python -m tests.apps", "environment": results.environment()}
     natural = {"command": "x", "environment": results.environment(), "workloads": [a_result("a", 0.5, 0.52)]}
     page = "<!-- results: natural -->\n<!-- end of results -->\n"
@@ -165,6 +167,10 @@ def test_programs_stand_beside_the_workloads() -> None:
     text = filled(page, {"natural": natural, "apps": {**apps, "programs": [asdict(each) for each in tried]}})
     assert "| reads pages | 7.6 s | 18% of rows | 0.818 | 0.86 | same |" in text
     assert "looks at files" not in text and "plots/natural.svg" in text
+    found = {"apps_idle_core": {**apps, "programs": [asdict(each) for each in tried]}}
+    text = filled(page.replace("natural", "apps-idle-core"), found)
+    assert text.count("\n| ") == 4 and "| reads pages | 7.6 s | 1.10 | 0.86 |" in text
+    assert "None yet" in filled(page.replace("natural", "apps"), found)
 
 
 def test_a_workload_is_measured_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
