@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from actcache.passes.cuts import Cut, Granularity
+from actcache.passes.cuts import Cut, End, Granularity
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows import RowFree, RowProof
@@ -28,7 +28,7 @@ class Region:
             it has none; of others it is not known.
         states: For prefixes: tensors inside that later positions read of earlier ones. Entries hold them, too.
         ends: The last of the states, which are none of the model's tensors: what is known behind the last position of a
-            call alone, each with the tensor whose type, axes and sizes it has, of one position.
+            call alone, each with what it is like.
         finals: For prefixes: what it writes, besides live-outs, of what is known behind the last position of a call
             alone, and others read: each with the end that is equal to it, or the live-out that is at its last position.
         shared: Those of its nodes that the rest of the model needs, too. They stay; the branch has copies.
@@ -46,7 +46,7 @@ class Region:
     filled: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     inner_axes: Mapping[str, int | None] = field(default_factory=dict)
     states: tuple[str, ...] = ()
-    ends: Mapping[str, str] = field(default_factory=dict)
+    ends: Mapping[str, End] = field(default_factory=dict)
     finals: Mapping[str, str] = field(default_factory=dict)
     shared: frozenset[int] = frozenset()
     positions: Mapping[str, int] = field(default_factory=dict)
@@ -84,8 +84,8 @@ class Region:
         return (*self.live_outs, *self.finals)
 
     def like(self, name: str) -> str:
-        """Return the model's tensor whose type and axes something kept has: itself, but for ends."""
-        return self.ends.get(name, name)
+        """Return the model's tensor whose type something kept has: itself, but for ends."""
+        return self.ends[name].like if name in self.ends else name
 
     def compact_axes(self) -> dict[str, int]:
         """Return the frontier tensors that the lookup hands on without what was found, each with the axis of that."""

@@ -10,8 +10,8 @@ the ranks of what the region reads, what :mod:`~actcache.passes.rows.named_sizes
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -19,6 +19,7 @@ import onnx
 from actcache.passes.causal.forms import Affine, Given, substitute
 from actcache.passes.causal.joining import lost
 from actcache.passes.causal.registry import RULES, Op, Result, by_row_rules
+from actcache.passes.causal.remembered import Last, remembered
 from actcache.passes.causal.state import (
     FIXED,
     Ahead,
@@ -32,7 +33,8 @@ from actcache.passes.causal.state import (
     Value,
 )
 from actcache.passes.graph.constant_values import ConstantValues, ReadTensor
-from actcache.passes.graph.nodes import is_constant_node, subgraphs
+from actcache.passes.graph.nodes import all_nodes, is_constant_node, subgraphs
+from actcache.passes.graph.nodes import captured as captured_by
 from actcache.passes.graph.op_facts import NON_TENSOR, RANDOM, canonical_domain
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
@@ -41,19 +43,6 @@ from actcache.passes.rows.named_sizes import NamedSizes, SizeEquation
 from actcache.passes.rows.registry import MAX_CONTENT, objects
 from actcache.passes.rows.sizes import ONE, ZERO, Size, Symbols, const
 from actcache.passes.rows.state import Mixes, Shape
-
-
-@dataclass(frozen=True)
-class Last:
-    """What a recurrence remembers behind the last position of a call.
-
-    Attributes:
-        of: Its first output, which holds what it gives at each position, along axis 0.
-        what: A name for what is remembered; "": what `of` holds at the last position.
-    """
-
-    of: str
-    what: str
 
 
 class CausalProof:
@@ -172,16 +161,8 @@ def prove_causal(
         interpreter.conditions or (),
         opened,
         empty,
-        dict(_remembered(view, interpreter.results)),
+        dict(remembered(view, interpreter.results)),
     )
-
-
-def _remembered(view: GraphView, results: Mapping[int, Result]) -> Iterator[tuple[str, Last]]:
-    for index, result in results.items():
-        written = view.model.graph.node[index].output
-        for slot, what in result.last.items():
-            if slot < len(written) and written[slot] and written[0]:
-                yield written[slot], Last(written[0], what)
 
 
 class _Interpreter:
@@ -299,12 +280,13 @@ class _Interpreter:
                 )
             if isinstance(value.state, Ahead):
                 return [Value(value.state)] * len(node.output)
-        if (domain, node.op_type) in RANDOM | NON_TENSOR:
-            return [_ahead("not-followed", f"{node.op_type} draws random numbers, or handles no tensors", label)] * len(
-                node.output
-            )
+        if not _NO_FUNCTIONS.isdisjoint((canonical_domain(n.domain), n.op_type) for n in all_nodes([node])):
+            reason = f"{node.op_type} draws random numbers, or handles no tensors"
+            return [_ahead("not-followed", reason, label)] * len(node.output)
         types = [self.view.dtype(name) if name else None for name in node.input]
-        op = Op(node, self.view.opsets.get(domain, 1), inputs, types, self.symbols, self.conditions)
+        captured = {name: self.values[name] for body in subgraphs(node) for name in captured_by(body)}
+        version = self.view.opsets.get(domain, 1)
+        op = Op(node, version, inputs, types, self.symbols, self.conditions, captured, self.view)
         try:
             return self.applied(index, op, domain, [value for value in read if value is not None], label)
         except (LooksAhead, Mixes) as cause:
@@ -324,14 +306,9 @@ class _Interpreter:
             if all(isinstance(value.state, Fixed) for value in read):
                 return self.fixed(op, by_rows)
         found = RULES.get((domain, op.node.op_type))
-        if found is None or list(subgraphs(op.node)):
+        if found is None:
             what = f"{domain + ':' if domain else ''}{op.node.op_type}"
-            reason = f"no causal rule for {what}"
-            if what == "If":
-                reason = (
-                    "the branches of an If are not followed; if it takes most of the time, each is compiled by itself"
-                )
-            raise LooksAhead("no-causal-rule", reason)
+            raise LooksAhead("no-causal-rule", _NOT_FOLLOWED.get(what, f"no causal rule for {what}"))
         result = found(op)
         if len(result.values) < len(op.node.output):
             raise LooksAhead("malformed-node", f"{op.node.op_type} has more outputs than its causal rule knows")
@@ -359,6 +336,18 @@ _INTEGERS = frozenset(
 )
 
 
+_NO_FUNCTIONS = RANDOM | NON_TENSOR
+
+#: Of operators with bodies that have no rule: what stands against it, and what to do.
+_NOT_FOLLOWED = {
+    "If": "the branches of an If are not followed; if it takes most of the time, each is compiled by itself",
+    "Loop": (
+        "the body of a Loop is not followed: it may read any position. Where it reads one position after the other, "
+        "write it as a Scan"
+    ),
+}
+
+
 def _nothing(tensor: onnx.TensorProto) -> np.ndarray:
     raise FileNotFoundError(tensor.name)
 
@@ -373,8 +362,10 @@ def _checked(value: Value, label: str) -> Value:
     """Hold a result to the definition of its state, whatever the rule said."""
     state, shape = value.state, value.shape
     if isinstance(state, Ahead) and not state.refusal.node:
-        return Value(Ahead(replace(state.refusal, node=label)))
-    if isinstance(state, Ahead) or shape is None:
+        return replace(value, state=Ahead(replace(state.refusal, node=label)))
+    if isinstance(state, Ahead):
+        return value
+    if shape is None:
         lost_axis = isinstance(state, Causal) or (isinstance(state, Counted) and state.places)
         return _ahead("rank-unknown", "the axis of positions is lost", label) if lost_axis else value
     places = {place.axis: place for place in value.places}

@@ -10,7 +10,7 @@ from actcache.passes.graph.pasts import NUMBERS
 from actcache.passes.graph.view import GraphView
 
 _TOKENS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
-_RECURRENCES = frozenset({"GRU", "LSTM", "RNN"})
+_RECURRENCES = frozenset({"GRU", "LSTM", "RNN", "Scan"})
 
 
 def position_hypotheses(view: GraphView, pasts: Collection[str] = ()) -> list[dict[str, int]]:

@@ -16,6 +16,7 @@ import onnx
 
 from actcache.passes.causal.state import FIXED, Causal, Counted, Fixed, LooksAhead, Places, Value
 from actcache.passes.graph.op_facts import canonical_domain
+from actcache.passes.graph.view import GraphView
 from actcache.passes.rows import registry as rows
 from actcache.passes.rows import state as row_states
 from actcache.passes.rows.sizes import Symbols
@@ -23,6 +24,50 @@ from actcache.passes.rows.state import BATCH_SIZE, ROW_FREE, Content, Mixes, Row
 
 MICROSOFT = rows.MICROSOFT
 SIZE_IN_DATA = "a value computed from the number of positions enters the data"
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What an operator carries from each position to the next.
+
+    Attributes:
+        name: Tells it from the others of its node.
+        begin: The operand that it begins with. Left out, where the operator allows that: zeros.
+        last: The output that it is behind the last position.
+        shown: The output that it is at each position; None: there is none.
+        like: An output that it has the axes of at each position; None: those of `last`, behind an axis of positions.
+    """
+
+    name: str
+    begin: int
+    last: int
+    shown: int | None = None
+    like: int | None = None
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """How an operator goes along the positions, one after the other.
+
+    Attributes:
+        carried: What it carries.
+        reads: Operands of which it reads one position after the other, with the axes of their positions.
+        gives: Outputs that have something for each position, likewise; those that have names.
+    """
+
+    carried: tuple[Carried, ...]
+    reads: Mapping[int, int]
+    gives: Mapping[int, int]
+
+    @property
+    def first(self) -> int:
+        """The first output that has something for each position."""
+        return min(self.gives)
+
+    @property
+    def shows_all(self) -> bool:
+        """Whether outputs tell at each position all that it carries: it goes on from anywhere."""
+        return all(carried.shown is not None for carried in self.carried)
 
 
 @dataclass(frozen=True)
@@ -37,8 +82,7 @@ class Result:
         whole: Axes of the outputs along which all positions are computed together, or none.
         resumed: The branch of a suffix has a way of its own to go on from the earlier positions
             (:mod:`actcache.passes.rewrite.suffix_resumed`).
-        last: Outputs that hold what is remembered behind the last position, by their numbers, each with a name for
-            that; "": it is what the first output has there.
+        recurrence: For operators that go along the positions one after the other. Such a node is resumed.
     """
 
     values: list[Value]
@@ -46,7 +90,7 @@ class Result:
     sizes: Mapping[int, Sequence[int | None]] = field(default_factory=dict)
     whole: frozenset[int] = frozenset()
     resumed: bool = False
-    last: Mapping[int, str] = field(default_factory=dict)
+    recurrence: Recurrence | None = None
 
 
 RuleFunction = Callable[["Op"], Result]
@@ -87,6 +131,8 @@ class Op:
         symbols: Makes new sizes.
         conditions: Takes the names of masks that the result holds for only if they hold 0 and 1, and 1 at position 0;
             None: no such result is wanted.
+        captured: What its bodies read of the graph around it, by name.
+        view: The model.
     """
 
     node: onnx.NodeProto
@@ -95,6 +141,8 @@ class Op:
     types: Sequence[int | None]
     symbols: Symbols
     conditions: set[str] | None = None
+    captured: Mapping[str, Value] = field(default_factory=dict)
+    view: GraphView | None = None
 
     @cached_property
     def rows(self) -> rows.Op:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from actcache.passes.causal.bounds import constant_of
 from actcache.passes.causal.forms import Affine, Form, along, applied
 from actcache.passes.causal.joining import axes_of, lost
-from actcache.passes.causal.registry import Op, Result, known, rule, stable
+from actcache.passes.causal.registry import Carried, Op, Recurrence, Result, known, rule, stable
 from actcache.passes.causal.state import Ahead, LooksAhead, Place, S, Value
 from actcache.passes.refusal import Refusal
 from actcache.passes.rows.sizes import ONE, const
@@ -89,5 +89,8 @@ def recurrent(op: Op) -> Result:
     every = Value(stable((Place(0),), [x]), (S, ONE, known(x)[1], width))
     last = Value(Ahead(Refusal("last-position", "what reads h or c of its last position is computed in every call")))
     axes = {0: axes_of(x)} | {slot: {} for slot in (5, 6) if op.get(slot) is not None}
-    names = {1: "h", 2: "c"} if op.node.op_type == "LSTM" else {1: ""}
-    return Result([every, last, last][: len(op.node.output)], axes, whole=frozenset({0}), resumed=True, last=names)
+    carried = [Carried("h", 5, 1, shown=0, like=0)]
+    carried += [Carried("c", 6, 2, like=0)] if op.node.op_type == "LSTM" else []
+    recurrence = Recurrence(tuple(carried), {0: 0}, {0: 0} if op.node.output[0] else {})
+    values = [every, last, last][: len(op.node.output)]
+    return Result(values, axes, whole=frozenset({0}), resumed=True, recurrence=recurrence)

@@ -131,8 +131,8 @@ def sized(
 
 def _entry_bytes(view: GraphView, costs: Costs, region: Region, name: str, entries: int) -> float | None:
     """Return what an entry has of a live-out or state: of an end, which one entry of a call has, its share in that."""
-    size = costs.bytes(view, region.like(name))
-    if size is None or name not in region.ends:
+    size, end = costs.bytes(view, region.like(name)), region.ends.get(name)
+    if size is None or end is None or end.stacked:
         return None if size is None else size / entries
     positions = [costs.shapes[read][axis] for read, axis in region.positions.items() if read in costs.shapes]
     return size / entries / max([1, *positions])

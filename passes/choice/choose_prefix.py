@@ -35,8 +35,8 @@ from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import canonical_frontier
 from actcache.passes.refusal import Refusal
 from actcache.passes.region import Region, with_private_constants
-from actcache.passes.rewrite.suffix import plan_states
 from actcache.passes.rewrite.suffix_past import Pasts
+from actcache.passes.rewrite.suffix_plan import plan_states
 from actcache.passes.rows import RowFree, RowProof, prove_rows, row_hypotheses
 
 #: A less likely guess at the positions has to be better by this share of the time.
@@ -273,13 +273,13 @@ class _Search:
             return Refusal("prefix-untold", "what the region reads does not tell whether the proof holds", name)
         self.reads_earlier = states.are_read
         own = [state for state in states.earlier if state not in outs]
-        like = [*own, *states.ends.values()]
+        like = [*own, *(end.like for end in states.ends.values())]
         unkept = [state for state in like if not can_be_kept(self.view, state)]
         if unkept:
             return Refusal("output-type", f"results of the type of '{unkept[0]}' are not cached", name)
         rows = self._rows(frontier, [*outs, *like])
-        kept, ends = [*outs, *like], len(states.ends)
-        cut = PrefixCut.proven(self.proof, rows, frontier, kept, len(like), self.positions, ends)
+        ends = list(states.ends.values())
+        cut = PrefixCut.proven(self.proof, rows, frontier, [*outs, *own], len(own), self.positions, ends)
         if not states.ends.keys().isdisjoint(states.finals.values()):
             cut = replace(cut, ends_handed_on=True)
         return Region(

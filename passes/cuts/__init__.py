@@ -4,6 +4,7 @@
 ``cut``           what every cut says, and how a call is divided: :class:`Cut`, :class:`Units`
 ``rows``          the rows of a batch
 ``prefix``        blocks of positions of a sequence
+``ends``          how what is known behind the last position of a call alone is kept
 ``whole``         the call as a whole
 ``conditions``    what has to hold of ranks and sizes
 ``case``          the calls by which verification tries a cut: :class:`Division`
@@ -18,6 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from actcache.passes.cuts.cut import Cut, Granularity, OneUnit, TensorShape, Units
+from actcache.passes.cuts.ends import End, Layout
 from actcache.passes.cuts.prefix import PrefixCut
 from actcache.passes.cuts.prefix_cases import PrefixDivision
 from actcache.passes.cuts.row_cases import RowDivision
@@ -44,7 +46,9 @@ __all__ = [
     "CUTS",
     "AnyDivision",
     "Cut",
+    "End",
     "Granularity",
+    "Layout",
     "OneUnit",
     "PrefixCut",
     "PrefixDivision",

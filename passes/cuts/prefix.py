@@ -32,6 +32,7 @@ from actcache.passes.cuts.conditions import (
     size_rules_of,
 )
 from actcache.passes.cuts.cut import Cut, Granularity, OneUnit, TensorShape, Units, axes_of, numbers_of
+from actcache.passes.cuts.ends import End, Layout
 from actcache.passes.rows import RowProof
 
 #: Fewest positions that are computed if any are: kernels for a single one give other bits.
@@ -91,7 +92,7 @@ class PrefixCut(Cut):
         kept: Sequence[str],
         states: int,
         positions: Mapping[str, int],
-        ends: int = 0,
+        ends: Sequence[End] = (),
     ) -> PrefixCut:
         """Return the cut that proofs allow for a region.
 
@@ -99,24 +100,23 @@ class PrefixCut(Cut):
             proof: Of the positions.
             rows: Of the rows of the batch; None: all of it is one row.
             frontier: What the region reads.
-            kept: Its live-outs and then its states. All have an axis of positions. For ends: the tensors whose axes
-                they have.
-            states: How many states there are.
+            kept: Its live-outs and then its states, without ends. All have an axis of positions.
+            states: How many of them are states.
             positions: The frontier tensors with positions, and their axes.
-            ends: How many of the states are ends.
+            ends: Its ends.
         """
         equations = [*(proof.size_equations(frontier) or ()), *((rows and rows.size_equations(frontier)) or ())]
         ranks = proof.ranks(frontier) | (rows.ranks(frontier) if rows else {})
-        no_rows = (None,) * len(frontier), (None,) * len(kept)
-        axes = (tuple(map(rows.row_axis, frontier)), tuple(map(rows.row_axis, kept))) if rows else no_rows
+        layouts = [Layout.proven(proof, rows, each) for each in (*map(End, kept), *ends)]
         return cls(
-            *axes,
+            tuple(rows.row_axis(name) if rows else None for name in frontier),
+            tuple(layout.row_axis for layout in layouts),
             frontier_positions=tuple(positions.get(name) for name in frontier),
-            live_out_positions=tuple(map(proof.position_axis, kept)),
-            live_out_ranks=tuple(len(proof.shape(name) or ()) for name in kept),
-            live_out_sizes=tuple(tuple(size.value for size in proof.shape(name) or ()) for name in kept),
-            states=states,
-            ends=ends,
+            live_out_positions=tuple(layout.position_axis for layout in layouts),
+            live_out_ranks=tuple(len(layout.sizes) for layout in layouts),
+            live_out_sizes=tuple(layout.sizes for layout in layouts),
+            states=states + len(ends),
+            ends=len(ends),
             sizes=tuple(size_rules_of(equations, frontier)),
             ranks=tuple(ranks.get(name) for name in frontier) if ranks else (),
             binary=tuple(map(list(frontier).index, proof.binary_inputs)),

@@ -7,8 +7,8 @@ from actcache.passes.graph.constant_values import ReadTensor
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
 from actcache.passes.region import Region
-from actcache.passes.rewrite.suffix import build_suffix, plan_states
 from actcache.passes.rewrite.suffix_branch import SuffixBranch, SuffixNames
+from actcache.passes.rewrite.suffix_plan import build_suffix, plan_states
 
 
 def prefix_branch(view: GraphView, region: Region, mark: str, read: ReadTensor | None = None) -> SuffixBranch | None:

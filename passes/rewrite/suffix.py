@@ -13,17 +13,19 @@ region's own nodes compute, whatever the sizes are: nothing is taken for equal t
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from typing import Literal
 
 import onnx
 
 from actcache.passes.causal import CausalProof, Counted, Fixed, Result
+from actcache.passes.causal.registry import Recurrence
 from actcache.passes.causal.state import Value
-from actcache.passes.graph.nodes import subgraphs
+from actcache.passes.cuts import End
+from actcache.passes.graph.nodes import captured, subgraphs
 from actcache.passes.graph.view import GraphView
-from actcache.passes.refusal import Refusal
-from actcache.passes.rewrite.suffix_branch import FULL, SuffixBranch, SuffixNames, Version
+from actcache.passes.rewrite.suffix_branch import FULL, SuffixNames, Version
 from actcache.passes.rewrite.suffix_either import begin_or_go_on
 from actcache.passes.rewrite.suffix_past import Pasts
 from actcache.passes.rewrite.suffix_resumed import Resumed
@@ -35,46 +37,12 @@ from actcache.passes.rewrite.suffix_ways import go_on, is_kept, presents_of
 OLDEST = 11
 
 
-def plan_states(
-    view: GraphView, nodes: Collection[int], frontier: Sequence[str], live_outs: Sequence[str], proof: CausalProof
-) -> States | Refusal:
-    """Return what a region keeps beside its live-outs. A refusal says what cannot be computed for a suffix."""
-    names = SuffixNames({name: f"{name}.compact" for name in frontier}, {}, ".suffix")
-    try:
-        builder = _Builder(view, nodes, frontier, live_outs, proof, names)
-        builder.run()
-    except NoSuffix as problem:
-        return problem.refusal
-    return builder.found()
-
-
-def build_suffix(
-    view: GraphView,
-    nodes: Collection[int],
-    frontier: Sequence[str],
-    live_outs: Sequence[str],
-    states: States,
-    proof: CausalProof,
-    names: SuffixNames,
-) -> SuffixBranch:
-    """Build the branch of a region whose states are those of :func:`plan_states`.
+class Builder:
+    """Collects the nodes of one branch, on demand from its results.
 
     Raises:
-        ValueError: :func:`plan_states` refuses the region, or says otherwise.
+        NoSuffix: It cannot be built.
     """
-    try:
-        builder = _Builder(view, nodes, frontier, live_outs, proof, names)
-        computed = builder.run()
-    except NoSuffix as problem:
-        raise ValueError(str(problem.refusal)) from problem
-    if states != builder.found():
-        raise ValueError(f"the region's states are {builder.found()}, not {states}")
-    finals = {name: builder.ends.final(name) for name in states.finals}
-    return SuffixBranch(builder.nodes, builder.sizes.initializers, computed, builder.complete(), finals)
-
-
-class _Builder:
-    """Collects the nodes of one branch, on demand from its results."""
 
     def __init__(
         self,
@@ -110,8 +78,8 @@ class _Builder:
         for name in sorted(self.live_outs, key=lambda name: self.pasts.put_behind(name) is not None):
             if name not in self.appended:
                 self.suffix(name)
-        for name in self.ends.finals:
-            self.suffix(self.view.model.graph.node[self.producer(name)].output[0])
+        for found in filter(None, map(self.proof.last, self.ends.finals)):
+            self.suffix(found.of)
         done = 0
         while done < len(self.states.names):  # the suffix of a state may need another one
             if self.states.names[done] not in self.appended:
@@ -152,6 +120,7 @@ class _Builder:
         return self.made[key]
 
     def make(self, name: str, value: Value, version: Version) -> str:
+        """Make the tensor that holds a version of `name`."""
         if name in self.frontier:
             return self.of_frontier(name, value, version)
         index = self.producer(name)
@@ -179,6 +148,7 @@ class _Builder:
         return parts
 
     def of_frontier(self, name: str, value: Value, version: Version) -> str:
+        """Return a version of a tensor that the region reads."""
         if version == "short":
             raise NoSuffix(f"the region is handed '{name}', a size")
         if not version:
@@ -222,6 +192,8 @@ class _Builder:
         value = self.proof.value(name)
         if source.op_type in ("Shape", "Size") and not version:
             return self.shape(index, name, "full")
+        if version and result is not None and result.recurrence is not None:
+            return self.recurrent(index, name, result, result.recurrence)
         if list(subgraphs(source)):
             raise NoSuffix("bodies that depend on positions are not followed", self.view.label(index))
         if version and result is not None and result.resumed:
@@ -236,6 +208,7 @@ class _Builder:
         return self.instance(source, operands, name, version)
 
     def instance(self, source: onnx.NodeProto, operands: Sequence[str], name: str, version: Version) -> str:
+        """Add a node like the original for a version of its outputs; return that of `name`."""
         node = onnx.NodeProto()
         node.CopyFrom(source)
         tag = self.names.tag(version, len(self.proof.value(name).places))
@@ -260,20 +233,8 @@ class _Builder:
         if len(version) > 1 or name != source.output[0]:
             reason = "it goes along two axes of positions, or more than its first output is read"
             raise NoSuffix(reason, self.label(name))
-        reads, part = source.input, f"{name}{self.names.tag(version, 1)}"
-        at = Resumed(
-            *(source, part, min(version), self.sizes, self.view.opsets[""]),
-            own=lambda slot: self.operand(reads[slot], slot, result, version),
-            whole=lambda slot: self.tensor(reads[slot], FULL) if reads[slot] else "",
-            later=lambda slot: self.suffix(reads[slot]),
-            first=lambda slot: self.whole_or_suffix(reads[slot], slot, result, version),
-            earlier=lambda slot: self.earlier(reads[slot]),
-            given=lambda number: self.earlier(source.output[number]),
-            end=lambda what: self.ends.keep(name, what),
-            final=lambda slot: self.ends.final(source.output[slot]) if slot < len(source.output) else "",
-            divided=self.names.divided,
-            dtype=lambda slot: self.view.dtype(reads[slot]) or 0,
-        )
+        at = self.at(source, name, version, result)
+        part = at.part
         if not presents and (not self.proof.pasts or is_kept(source)):
             go_on(at)
             return part
@@ -282,6 +243,37 @@ class _Builder:
             self.made[present, FULL] = whole
             self.appended[present] = self.sizes.last(whole, self.proof.position_axis(present) or 0)
         return part
+
+    def recurrent(self, index: int, name: str, result: Result, recurrence: Recurrence) -> str:
+        """Go on with what is carried: all outputs that have something for each position are made together."""
+        source = self.view.model.graph.node[index]
+        for body in subgraphs(source):
+            for read in captured(body):
+                self.tensor(read, FULL)
+        first, axis = source.output[recurrence.first], recurrence.gives[recurrence.first]
+        tag = self.names.tag(frozenset({axis}), 1)
+        parts = {number: f"{source.output[number]}{tag}" for number in recurrence.gives}
+        go_on(replace(self.at(source, first, frozenset({axis}), result), recurrence=recurrence, parts=parts))
+        self.made |= {(source.output[n], frozenset({a})): parts[n] for n, a in recurrence.gives.items()}
+        return self.made[name, frozenset({self.proof.position_axis(name) or 0})]
+
+    def at(self, source: onnx.NodeProto, name: str, version: frozenset[int], result: Result | None) -> Resumed:
+        """Return what the operator's way is told, to make the suffix of one of its outputs."""
+        reads, written = source.input, source.output
+        return Resumed(
+            *(source, f"{name}{self.names.tag(version, 1)}", min(version), self.sizes, self.view.opsets[""]),
+            own=lambda slot: self.operand(reads[slot], slot, result, version),
+            whole=lambda slot: self.tensor(reads[slot], FULL) if reads[slot] else "",
+            later=lambda slot: self.suffix(reads[slot]),
+            first=lambda slot: self.whole_or_suffix(reads[slot], slot, result, version),
+            earlier=lambda slot: self.earlier(reads[slot]),
+            given=lambda number: self.earlier(written[number]),
+            end=lambda what, number, stacked: self.ends.keep(name, what, End(written[number], stacked)),
+            final=lambda slot: self.ends.final(written[slot]) if slot < len(written) else "",
+            divided=self.names.divided,
+            dtype=lambda slot: self.view.dtype(reads[slot]) or 0,
+            output_dtype=lambda number: self.view.dtype(written[number]) or 0,
+        )
 
     def earlier(self, name: str) -> str:
         """Return the tensor of positions 0 … P-1 of data, which is kept."""
@@ -306,6 +298,7 @@ class _Builder:
         return True
 
     def operand(self, name: str, slot: int, result: Result | None, version: frozenset[int]) -> str:
+        """Return an operand for a version of the outputs."""
         if not name:
             return ""
         if result is None or not version:
@@ -386,6 +379,7 @@ class _Builder:
     # -- the rest ------------------------------------------------------------------------------------
 
     def producer(self, name: str) -> int:
+        """Return the index of the node inside that writes a tensor."""
         index = self.view.producer.get(name)
         if index is None:
             raise NoSuffix(f"'{name}' is read, but is neither computed nor handed in")
@@ -394,5 +388,6 @@ class _Builder:
         return index
 
     def label(self, name: str) -> str:
+        """Return how messages name what writes a tensor."""
         index = self.view.producer.get(name)
         return "" if index is None else self.view.label(index)

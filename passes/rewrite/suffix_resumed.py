@@ -2,16 +2,18 @@
 
 Each function writes the suffix of the node's first output to :attr:`Resumed.part`; which one is whose is in
 :mod:`~actcache.passes.rewrite.suffix_ways`. Those of attention are in
-:mod:`~actcache.passes.rewrite.suffix_attention`.
+:mod:`~actcache.passes.rewrite.suffix_attention`, those of recurrences in
+:mod:`~actcache.passes.rewrite.suffix_recurrent` and :mod:`~actcache.passes.rewrite.suffix_ends`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import onnx
 
+from actcache.passes.causal.registry import Recurrence
 from actcache.passes.rewrite.suffix_sizes import SuffixSizes
 
 
@@ -31,13 +33,17 @@ class Resumed:
         first: The operand as the original's node reads it where nothing is known.
         earlier: Its positions 0 … P-1, which are kept for that.
         given: Positions 0 … P-1 of one of the node's outputs, which are kept for that.
-        end: Keeps what the node ends a call with, under a name. Returns what an earlier call ended with behind position
-            P, [1, …], which has no entries if P is 0; and the name of the tensor to write.
+        end: Keeps what the node ends a call with, under a name, and like one of its outputs, by number; the last
+            argument: that has no axis of positions. Returns what an earlier call ended with behind position P, with
+            an axis of one position, or of none if P is 0; and the name of the tensor to write.
         final: The tensor to write for another of the node's outputs, by its number, which holds what is remembered
             behind the last position; "": nobody reads that.
         divided: Behind so many positions from there on (a tensor of one number), it tells what it has then, too. 0:
             only behind the last.
         dtype: The type of an operand.
+        output_dtype: The type of an output.
+        recurrence: How the node goes along the positions, if it takes one after the other.
+        parts: Of such nodes: the tensors to write for all outputs that have something for each position, by number.
     """
 
     source: onnx.NodeProto
@@ -51,10 +57,13 @@ class Resumed:
     first: Callable[[int], str]
     earlier: Callable[[int], str]
     given: Callable[[int], str]
-    end: Callable[[str], tuple[str, str]]
+    end: Callable[[str, int, bool], tuple[str, str]]
     final: Callable[[int], str]
     divided: str
     dtype: Callable[[int], int]
+    output_dtype: Callable[[int], int]
+    recurrence: Recurrence | None = None
+    parts: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def slots(self) -> range:
@@ -106,27 +115,3 @@ def convolve(at: Resumed) -> None:
     at.sizes.cut(padded, f"{at.part}.window", [2])
     node = at.add([f"{at.part}.window", *map(at.whole, at.slots[1:])], at.part)
     next(a.ints for a in node.attribute if a.name == "pads")[0] = 0
-
-
-def recur(at: Resumed) -> None:
-    """A recurrence: its first input has the suffix; it begins with what it last gave, [P, 1, B, H]."""
-    cached, inputs = at.given(0), list(map(at.own, at.slots))
-    at.add([*inputs[:3], inputs[3] if at.has(3) else "", "", begun(at, inputs, 5, cached)], at.part, at.final(1))
-
-
-def state_shape(at: Resumed, inputs: Sequence[str]) -> str:
-    """Return the sizes of what a recurrence remembers, as it lies in its first output: [1, 1, B, H]."""
-    batch = at.sizes.node("Gather", at.sizes.node("Shape", inputs[0]), at.sizes.vector([1]), axis=0)
-    width = at.sizes.node("Gather", at.sizes.node("Shape", inputs[2]), at.sizes.vector([2]), axis=0)
-    return at.sizes.node("Concat", at.sizes.vector([1, 1]), batch, width, axis=0)
-
-
-def begun(at: Resumed, inputs: Sequence[str], slot: int, known: str) -> str:
-    """Return what a recurrence begins with, [1, B, H]: the last that is known, else what operand `slot` says."""
-    sizes, shape = at.sizes, state_shape(at, inputs)
-    if at.has(slot):
-        first = sizes.node("Reshape", inputs[slot], shape)
-    else:
-        first = sizes.node("Expand", sizes.node("Cast", sizes.vector([0]), to=at.dtype(2)), shape)
-    before = sizes.node("Concat", first, known, axis=0)
-    return sizes.node("Gather", before, sizes.node("Reshape", sizes.vector([-1]), sizes.vector([])), axis=0)

@@ -67,6 +67,10 @@ class SuffixSizes:
         """Return positions 0 … P-1 along an axis."""
         return self.node("Slice", whole, self.vector([0]), self.known, self.vector([axis]))
 
+    def end(self, tensor: str, axis: int) -> str:
+        """Return the last position of a tensor, as an axis of one; of none, none."""
+        return self.node("Slice", tensor, self.vector([-1]), self.vector([END]), self.vector([axis]))
+
     def shortened(self, sizes: str, elements: Sequence[Size], chosen: Sequence[bool]) -> str:
         """Return sizes, S replaced by S - P in the chosen elements, all of which are multiples of S."""
         factors = self._factors(elements, chosen)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from actcache.passes.causal import CausalProof, Fixed
+from actcache.passes.cuts import End
 from actcache.passes.graph.nodes import element_bits
 from actcache.passes.graph.op_facts import canonical_domain
 from actcache.passes.graph.view import GraphView
@@ -42,14 +43,14 @@ class States:
         earlier: Tensors of which later positions read earlier ones. Each has a plain axis of positions
             (:meth:`~actcache.passes.causal.CausalProof.position_axis`).
         ends: What is known behind the last position of a call alone, such as the cell state of an LSTM: by name, each
-            with the tensor whose axes and sizes it has, of one position.
+            with what it is like.
         finals: What the rest of the model, or the caller, reads of what is remembered behind the last position of a
             call, each with the end that is equal to it, or with the live-out that is at its last position.
         results: Live-outs of which later positions read earlier ones.
     """
 
     earlier: tuple[str, ...]
-    ends: Mapping[str, str]
+    ends: Mapping[str, End]
     finals: Mapping[str, str] = field(default_factory=dict)
     results: tuple[str, ...] = ()
 
@@ -88,16 +89,16 @@ class Ends:
 
     def __init__(self, view: GraphView, proof: CausalProof, names: SuffixNames, live_outs: Collection[str]) -> None:
         self._view, self._names = view, names
-        self.like: dict[str, str] = {}
+        self.like: dict[str, End] = {}
         last = {name: found for name in live_outs if (found := proof.last(name)) is not None}
         self.finals = {
             name: self._named(found.of, found.what) if found.what else found.of for name, found in last.items()
         }
 
-    def keep(self, name: str, what: str) -> tuple[str, str]:
+    def keep(self, name: str, what: str, like: End) -> tuple[str, str]:
         """Keep an end of what writes `name`; see :attr:`~actcache.passes.rewrite.suffix_resumed.Resumed.end`."""
         end = self._named(name, what)
-        self.like[end] = name
+        self.like[end] = like
         return self._names.known(end), self._names.marked(end)
 
     def final(self, name: str) -> str:

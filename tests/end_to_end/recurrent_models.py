@@ -14,8 +14,11 @@ import onnxruntime as ort
 from sequences import Array, Counts, Feed, options
 
 import actcache
+from actcache.passes.graph.nodes import node_reads
 
 WORDS, WIDTH = 40, 12
+#: Of states for each feature.
+SPACE = 3
 _NUMBERS = itertools.count(1)
 
 #: tokens [B, S] to what the layers read, [S, B, WIDTH]; and from there to logits.
@@ -36,6 +39,24 @@ LSTM_AND_GRU = f"""
     a0 = LSTM<hidden_size = {WIDTH}>(x, lstm_w, lstm_r)  a = Squeeze(a0, one)
     g0 = GRU<hidden_size = {WIDTH}>(a, gru, gru)  last = Squeeze(g0, one)
 """
+#: What a Scan begins with: zeros, [B, WIDTH, SPACE] and [B, WIDTH].
+BEGINNINGS = f"""
+    at0 = Constant<value_ints = [0]>() at2 = Constant<value_ints = [2]>() each = Constant<value_ints = [{WIDTH}]>()
+    space = Constant<value_ints = [{SPACE}]>() sizes = Shape(ids) rows = Gather(sizes, at0)
+    spaces0 = Concat<axis = 0>(rows, each, space) spaces = ConstantOfShape(spaces0)
+    zeros0 = Concat<axis = 0>(rows, each) zeros = ConstantOfShape(zeros0)
+"""
+#: A space of states for each feature, of which a sum is handed out.
+SPACES = f"""body = step (float[B, {WIDTH}, {SPACE}] was, float[B, {WIDTH}] new) =>
+    (float[B, {WIDTH}, {SPACE}] is, float[B, {WIDTH}] out)
+    {{ rate = Sigmoid(decay) less = Mul(was, rate) wide = Unsqueeze(new, at2) is = Add(less, wide)
+       seen = Mul(is, reader) out = ReduceSum<keepdims = 0>(seen, at2) }}"""
+#: Two layers of them with a projection between.
+TWO_SCANS = f"""{BEGINNINGS}
+    a_n, a = Scan(spaces, x) <num_scan_inputs = 1, {SPACES}>
+    between = MatMul(a, project)  b1 = Tanh(between)
+    b_n, last = Scan(spaces, b1) <num_scan_inputs = 1, {SPACES}>
+"""
 
 
 def recurrent_model(
@@ -50,8 +71,8 @@ def recurrent_model(
     random = np.random.default_rng(seed)
     shapes: dict[str, tuple[int, ...]] = {"table": (WORDS, WIDTH), "project": (WIDTH, WIDTH), "head": (WIDTH, WORDS)}
     shapes |= {"lstm_w": (1, 4 * WIDTH, WIDTH), "lstm_r": (1, 4 * WIDTH, WIDTH), "lstm_b": (1, 8 * WIDTH)}
-    shapes |= {"gru": (1, 3 * WIDTH, WIDTH)}
-    read = {name for node in model.graph.node for name in node.input}
+    shapes |= {"gru": (1, 3 * WIDTH, WIDTH), "decay": (WIDTH, SPACE), "reader": (SPACE,)}
+    read = {name for node in model.graph.node for name in node_reads(node)}
     weights = {name: random.standard_normal(shape, np.float32) for name, shape in shapes.items() if name in read}
     weights |= {"one": np.array([1])}
     model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in weights.items())
@@ -123,3 +144,19 @@ def compiled(model: onnx.ModelProto, folder: Path, **asked: Any) -> Recurrent:
 def words(rows: int, length: int, seed: int = 0) -> Array:
     """Tokens."""
     return np.random.default_rng(seed).integers(0, WORDS, (rows, length))
+
+
+def random_calls(call: Checked, count: int, seed: int = 3) -> int:
+    """Sequences with shared beginnings, of one to three rows; return how many positions were found."""
+    random = np.random.default_rng(seed)
+    known, found = [words(2, 6)], 0
+    for _ in range(count):
+        ids: Array = known[int(random.integers(len(known)))]
+        if random.random() < 0.5:
+            ids = ids[random.integers(len(ids), size=int(random.integers(1, 4)))]
+        ids = ids[:, : int(random.integers(1, ids.shape[1] + 1))]
+        if random.random() < 0.6:
+            ids = np.concatenate([ids, random.integers(0, WORDS, (len(ids), int(random.integers(1, 6))))], 1)
+        known.append(ids)
+        found += call(ids).hits
+    return found

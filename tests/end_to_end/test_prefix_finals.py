@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recurrent_models import GIVEN_INPUTS, WIDTH, WORDS, Checked, Recurrent, compiled, recurrent_model, words
-from sequences import Array, Counts
+from recurrent_models import GIVEN_INPUTS, WIDTH, Checked, Recurrent, compiled, random_calls, recurrent_model, words
+from sequences import Counts
 
 from actcache.inspection.regions import inspect_model
 
@@ -71,22 +71,6 @@ def test_a_loop_that_decodes_computes_two_positions_a_step(call: Checked) -> Non
     for length in range(5, 15):
         ids = np.concatenate([ids, words(1, 1, length)], 1)
         assert call(ids) == Counts(length - 2, 2)
-
-
-def random_calls(call: Checked, count: int, seed: int = 3) -> int:
-    """Sequences with shared beginnings, of one to three rows; return how many positions were found."""
-    random = np.random.default_rng(seed)
-    known, found = [words(2, 6)], 0
-    for _ in range(count):
-        ids: Array = known[int(random.integers(len(known)))]
-        if random.random() < 0.5:
-            ids = ids[random.integers(len(ids), size=int(random.integers(1, 4)))]
-        ids = ids[:, : int(random.integers(1, ids.shape[1] + 1))]
-        if random.random() < 0.6:
-            ids = np.concatenate([ids, random.integers(0, WORDS, (len(ids), int(random.integers(1, 6))))], 1)
-        known.append(ids)
-        found += call(ids).hits
-    return found
 
 
 @pytest.mark.parametrize("layers", [GRU, LSTM_AND_GRU], ids=["gru", "lstm and gru"])

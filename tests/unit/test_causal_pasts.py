@@ -10,8 +10,8 @@ from actcache.passes.causal import Ahead
 from actcache.passes.graph.pasts import past_axes
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
-from actcache.passes.rewrite.suffix import build_suffix, plan_states
 from actcache.passes.rewrite.suffix_branch import SuffixBranch, SuffixNames
+from actcache.passes.rewrite.suffix_plan import build_suffix, plan_states
 from actcache.passes.rows import SizeEquation
 from benchmarks.decoders import Decoder
 from tests.conformance.causal.sketches import EMBEDDED, MIXED, POSITIONS, SCORES, Sketch, build

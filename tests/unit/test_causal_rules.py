@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from actcache.passes.causal import Ahead, Causal
-from actcache.passes.causal.analysis import Last
+from actcache.passes.causal.remembered import Last
 from tests.conformance.causal.sketches import EMBEDDED, MIXED, POSITIONS, SCORES, WIDTH, Sketch, build
 from tests.conformance.causal.truth import looks_ahead, proven, wrong_suffixes, wrongly_proven
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actcache.passes.refusal import Refusal
-from actcache.passes.rewrite.suffix import plan_states
+from actcache.passes.rewrite.suffix_plan import plan_states
 from tests.conformance.causal.sketches import attention
 from tests.conformance.causal.truth import proven, suffix_model, wrong_suffixes
 

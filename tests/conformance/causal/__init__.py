@@ -5,6 +5,7 @@
 ``masks``     masks as exporters write them, and such as look like them
 ``fused``     onnxruntime's own operators of transformers
 ``truth``     what is proven against what onnxruntime computes
-``drawing``   random graphs that mix operators that look ahead with others; onnxruntime's own in ``drawing_fused``
+``drawing``   random graphs that mix operators that look ahead with others; onnxruntime's own in ``drawing_fused``,
+              Scan in ``drawing_scans``
 ============  ===================================================================================
 """

@@ -16,6 +16,7 @@ import onnx
 
 from actcache.passes.graph.pasts import past_axes
 from tests.conformance.causal.drawing_fused import attention_behind, fused_attention, fused_layer
+from tests.conformance.causal.drawing_scans import scanned
 from tests.conformance.causal.sketches import MOST, WIDTH, WORDS, Sketch
 
 Array = np.ndarray
@@ -308,6 +309,7 @@ STEPS: tuple[tuple[Step, int], ...] = (
     (looked_up, 2),
     (convolution, 1),
     (recurrent, 1),
+    (scanned, 1),
     (fused_attention, 3),
     (fused_layer, 1),
 )

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnx.parser
 
+from actcache.passes.graph.nodes import node_reads
 from actcache.passes.graph.told_types import told_types
 from actcache.passes.graph.view import GraphView
 
@@ -61,7 +62,7 @@ def build(
     shapes |= dict.fromkeys(("wq", "wk", "wv", "wo"), (WIDTH, WIDTH))
     values = {name: random.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
     values |= _NUMBERS | (weights or {})
-    read = {name for node in model.graph.node for name in node.input}
+    read = {name for node in model.graph.node for name in node_reads(node)}
     model.graph.initializer.extend(onnx.numpy_helper.from_array(v, n) for n, v in values.items() if n in read)
     return Sketch(model, positions)
 

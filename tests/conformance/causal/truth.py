@@ -16,13 +16,16 @@ import onnxruntime as ort
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
 from actcache.passes.causal import Ahead, Causal, CausalProof, Counted, prove_causal
+from actcache.passes.cuts import End, Layout
 from actcache.passes.refusal import Refusal
-from actcache.passes.rewrite.suffix import build_suffix, plan_states
 from actcache.passes.rewrite.suffix_branch import SuffixNames
+from actcache.passes.rewrite.suffix_plan import build_suffix, plan_states
 from tests.conformance.causal.sketches import MOST, WORDS, Sketch
 
 Array = npt.NDArray[Any]
 Feed = dict[str, Array]
+#: How the axis of positions of what is left behind the last one is called in the models of branches.
+_ENDS = "E"
 
 
 def session(model: onnx.ModelProto, *, optimised: bool = False) -> Any:
@@ -189,9 +192,10 @@ def suffix_model(
     for name in compact:
         graph.input.append(onnx.helper.make_tensor_value_info(compact[name], view.dtype(name) or 0, None))
     for name in kept:
-        like = states.ends.get(name, name)
-        shape = [None] * len(proof.shape(like) or ())
-        graph.input.append(onnx.helper.make_tensor_value_info(f"{name}.cached", view.dtype(like) or 0, shape))
+        like = states.ends.get(name, End(name))
+        layout = Layout.proven(proof, None, like)
+        shape = [_ENDS if name in states.ends and a == layout.position_axis else None for a in range(len(layout.sizes))]
+        graph.input.append(onnx.helper.make_tensor_value_info(f"{name}.cached", view.dtype(like.like) or 0, shape))
     if states.ends:
         graph.input.append(onnx.helper.make_tensor_value_info("divided", onnx.TensorProto.INT64, [1]))
     graph.output.extend(onnx.ValueInfoProto(name=branch.computed[name]) for name in kept)
@@ -260,20 +264,28 @@ def continued(
         told = ends.behind(whole_feed)
         if divided:
             inside = ends.behind(cut(whole_feed, sketch, 0, first + min(first, 1) + divided))
-            told = {name: np.concatenate([inside[name], told[name]]) for name in told}
+            told = {name: np.concatenate([inside[name], told[name]], ends.axes[name]) for name in told}
         given = {**whole_feed, **rest, **known, "divided": np.array([divided])}
         calls.append((first, ends.taken(given), expected | told | {f"{name}@r": whole[name] for name in finals}))
     return calls
 
 
 class _Ends:
-    """What a branch says is left behind the last position, if nothing was known: as the operators learn it."""
+    """What a branch says is left behind the last position, if nothing was known: as the operators learn it.
+
+    Attributes:
+        axes: Of the positions of what it writes.
+    """
 
     def __init__(self, sketch: Sketch, branch: onnx.ModelProto, kept: Sequence[str]) -> None:
         written = [value.name for value in branch.graph.output[: len(kept)]]
         self._sketch, self._types = sketch, {value.name: value.type.tensor_type for value in branch.graph.input}
         self._written = {name: out for name, out in zip(kept, written, strict=True) if name not in sketch.view.producer}
         self._empty = [f"{name}.cached" for name in kept]
+        self.axes = {
+            out: [d.dim_param for d in self._types[f"{name}.cached"].shape.dim].index(_ENDS)
+            for name, out in self._written.items()
+        }
         self._runner = session(branch) if self._written else None
 
     def taken(self, given: Feed) -> Feed:
@@ -283,7 +295,8 @@ class _Ends:
     def known(self, beginning: Feed, first: int) -> Feed:
         """Return what the branch is told behind position `first`."""
         behind = self.behind(beginning)
-        return {f"{name}.cached": behind[out][: min(first, 1)] for name, out in self._written.items()}
+        taken = slice(0, min(first, 1))
+        return {f"{n}.cached": _part(behind[out], [self.axes[out]], taken) for n, out in self._written.items()}
 
     def behind(self, made: Feed) -> Feed:
         """Return what the branch says behind all positions of a call."""
