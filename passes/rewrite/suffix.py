@@ -28,6 +28,7 @@ from actcache.passes.graph.view import GraphView
 from actcache.passes.rewrite.suffix_branch import FULL, SuffixNames, Version
 from actcache.passes.rewrite.suffix_either import begin_or_go_on
 from actcache.passes.rewrite.suffix_past import Pasts
+from actcache.passes.rewrite.suffix_recurrent import with_ranks
 from actcache.passes.rewrite.suffix_resumed import Resumed
 from actcache.passes.rewrite.suffix_sizes import SuffixSizes
 from actcache.passes.rewrite.suffix_states import Ends, NoSuffix, StateChoice, States
@@ -253,7 +254,10 @@ class Builder:
         first, axis = source.output[recurrence.first], recurrence.gives[recurrence.first]
         tag = self.names.tag(frozenset({axis}), 1)
         parts = {number: f"{source.output[number]}{tag}" for number in recurrence.gives}
-        go_on(replace(self.at(source, first, frozenset({axis}), result), recurrence=recurrence, parts=parts))
+        shapes = map(self.proof.shape, source.output)
+        ranks = [None if shape is None else len(shape) - (n in recurrence.gives) for n, shape in enumerate(shapes)]
+        at = self.at(with_ranks(source, ranks), first, frozenset({axis}), result)
+        go_on(replace(at, recurrence=recurrence, parts=parts))
         self.made |= {(source.output[n], frozenset({a})): parts[n] for n, a in recurrence.gives.items()}
         return self.made[name, frozenset({self.proof.position_axis(name) or 0})]
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import onnx
+
 from actcache.passes.causal.registry import Carried, Recurrence
+from actcache.passes.graph.nodes import subgraphs
 from actcache.passes.rewrite.suffix_resumed import Resumed
 
 #: Before, Unsqueeze had its axes as an attribute.
@@ -37,6 +40,22 @@ def recurrence_of(at: Resumed) -> Recurrence:
     if at.recurrence is None:
         raise TypeError(f"{at.source.op_type} is no recurrence")
     return at.recurrence
+
+
+def with_ranks(source: onnx.NodeProto, ranks: Sequence[int | None]) -> onnx.NodeProto:
+    """Return a node whose body, if it has one, says which ranks its outputs have, where it does not say more.
+
+    onnxruntime runs no Scan whose outputs have no known ranks. In a branch it knows less of what is handed in.
+    """
+    node = onnx.NodeProto()
+    node.CopyFrom(source)
+    for body in subgraphs(node):
+        for value, rank in zip(body.output, ranks, strict=True):
+            if rank is not None and not value.type.tensor_type.HasField("shape"):
+                value.type.tensor_type.shape.SetInParent()
+                for _ in range(rank):
+                    value.type.tensor_type.shape.dim.add()
+    return node
 
 
 def operands(at: Resumed, read: Mapping[int, str], begins: Sequence[str]) -> list[str]:

@@ -77,7 +77,7 @@ def test_random_calls_are_the_originals(model: Recurrent) -> None:
     assert random_calls(Checked(model), 60) > 100
 
 
-@pytest.mark.parametrize("shape", [(1, 0), (1, 1), (3, 1), (1, 2)])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 1), (1, 2)])
 def test_small_calls_are_the_originals(model: Recurrent, shape: tuple[int, int]) -> None:
     call, ids = Checked(model), words(shape[0], 4)
     for _ in range(2):

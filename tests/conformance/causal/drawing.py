@@ -309,15 +309,14 @@ STEPS: tuple[tuple[Step, int], ...] = (
     (looked_up, 2),
     (convolution, 1),
     (recurrent, 1),
-    (scanned, 1),
     (fused_attention, 3),
     (fused_layer, 1),
 )
 
 
-def draw(seed: int, most: int = 5, *, past: bool = False) -> Sketch:
+def draw(seed: int, most: int = 5, *, past: bool = False, scan: bool = False) -> Sketch:
     """Draw a graph of 1 … `most` steps; its outputs are the last states. `past`: one of them is put behind an
-    input, or an attention takes that for its past.
+    input, or an attention takes that for its past. `scan`: one of the steps is a Scan.
     """
     d = Drawing(np.random.default_rng(seed))
     start = d.node("Gather", d.weight(WORDS, WIDTH, scale=1.0), "ids")
@@ -325,12 +324,14 @@ def draw(seed: int, most: int = 5, *, past: bool = False) -> Sketch:
     steps = [step for step, weight in STEPS for _ in range(weight)]
     count = int(d.random.integers(1, most + 1))
     behind = d.random.integers(count) if past else count
+    along = d.random.integers(count) if scan else count
     for number in range(count):
         if number == behind and seed % 2:
             d.states.append(attention_behind(d, d.states[-1], "past"))
         elif number == behind:
             d.states.append(d.node("Concat", "past", d.states[-1], axis=1))
-        d.states.append(d.one_of(*steps)(d, d.states[-1] if d.often() else d.state()))
+        step = scanned if number == along else d.one_of(*steps)
+        d.states.append(step(d, d.states[-1] if d.often() else d.state()))
     last = d.node("Identity", d.states[-1])
     make = onnx.helper.make_tensor_value_info
     inputs = [make("ids", onnx.TensorProto.INT64, ["B", "S"]), make("mask", onnx.TensorProto.INT64, ["B", "S"])]
