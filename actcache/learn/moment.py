@@ -19,8 +19,8 @@ from pathlib import Path
 from actcache.learn import cache, priority, program, settings
 from actcache.learn.whole_rows import WholeRows
 
-#: How often it is asked, in seconds.
-_PERIOD = 0.5
+#: How often it is asked, in seconds: seldom once it has waited for long, as a program may have many models.
+_PERIOD, _LONGEST_PERIOD, _OF_WAITING = 0.5, 5.0, 0.02
 #: What compiling may take of a program that gains nothing, as a share of what that has run.
 _LITTLE = 0.03
 #: What has to come back of what is invested.
@@ -64,6 +64,7 @@ def decide(ran: float | None, idle: bool, share: float, calls_took: float, cost:
 def awaited(root: Path, folder: Path) -> Iterator[None]:
     """Wait for the moment to look at a place, with the cache folder locked from then on."""
     waits = settings.niceness() >= settings.DEFAULT_NICE
+    began = time.monotonic()
     idle, rows, cost = priority.IdleCore(), WholeRows(folder / "calls"), expected_cost(root, folder)
     while True:
         moment = _now(folder, idle.found(), rows, cost) if waits else Moment.BEHIND
@@ -74,7 +75,7 @@ def awaited(root: Path, folder: Path) -> Iterator[None]:
                         priority.step_back()
                     yield
                     return
-        time.sleep(_PERIOD)
+        time.sleep(min(_LONGEST_PERIOD, _PERIOD + _OF_WAITING * (time.monotonic() - began)))
 
 
 def _now(folder: Path, idle: bool, rows: WholeRows, cost: float) -> Moment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from contextlib import suppress
@@ -10,6 +11,8 @@ from actcache.learn import settings
 
 #: What has to be idle of one core, and for how long; seconds.
 _IDLE, _LONG_ENOUGH = 0.8, 1.0
+#: A niceness of one more divides a share of time by this.
+_STEP = 1.25
 
 
 def leave() -> None:
@@ -17,6 +20,7 @@ def leave() -> None:
     with suppress(OSError):  # the first of its session already
         os.setsid()
     _write("oom_score_adj", "1000")
+    _niceness_of_group(round(math.log(os.cpu_count() or 1, _STEP)))  # as one thread of a program that has one per core
     with suppress(OSError, ValueError):  # programs check it
         cores = settings.cores()
         if cores:
@@ -30,9 +34,13 @@ def step_back() -> None:
         os.nice(nice)
         if nice >= settings.DEFAULT_NICE:  # even then it would hold a core for a moment after others have woken up
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    # A session is scheduled as a group, whose niceness is another one. It is our own by now, or must not be touched.
-    if os.getsid(0) == os.getpid():
-        _write("autogroup", str(nice))
+    _niceness_of_group(nice)
+
+
+def _niceness_of_group(nice: int) -> None:
+    """Have the session step back, which is scheduled as a group: else it would get as much as all of the program."""
+    if os.getsid(0) == os.getpid():  # it is our own by now, or must not be touched
+        _write("autogroup", str(min(nice, settings.DEFAULT_NICE)))
 
 
 def _write(file: str, text: str) -> None:
