@@ -41,12 +41,14 @@ def whisper_encoder(attention: str) -> Subject:
 
 
 def whisper_decoder(attention: str, **sizes: int) -> Subject:
-    """Whisper's decoder on the states of its encoder."""
+    """Whisper's decoder on the states of its encoder; it gets a mask of ones, as :func:`tests.exports.text.decoder`."""
     config = whisper_config(attention, **sizes)
     made = hf.WhisperForConditionalGeneration(config).eval()
 
     def call(inner: torch.nn.Module, ids: torch.Tensor, states: torch.Tensor) -> object:
-        found = inner.model.decoder(input_ids=ids, encoder_hidden_states=states, use_cache=False)
+        attended = torch.ones_like(ids)
+        decoder = inner.model.decoder
+        found = decoder(input_ids=ids, attention_mask=attended, encoder_hidden_states=states, use_cache=False)
         return inner.proj_out(found.last_hidden_state)
 
     states = Given(torch.randn(ROWS, config.max_source_positions, config.d_model), {0: "batch"})

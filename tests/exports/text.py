@@ -56,10 +56,15 @@ def bert_typed(attention: str) -> Subject:
 
 
 def decoder(model: type, config: object, *, masked: bool = True) -> Subject:
-    """A decoder that reads whole texts."""
+    """A decoder that reads whole texts.
+
+    Without a mask it gets one of ones: else transformers looks for the ends of packed texts (``torch.diff``), which the
+    older exporter does not know.
+    """
     made = model(config).eval()
 
     def call(inner: torch.nn.Module, ids: torch.Tensor, attended: torch.Tensor | None = None) -> object:
+        attended = torch.ones_like(ids) if attended is None else attended
         return inner(input_ids=ids, attention_mask=attended, use_cache=False).logits
 
     inputs = {"input_ids": tokens(), **({"attention_mask": mask()} if masked else {})}
