@@ -4,7 +4,7 @@ Small configurations with random weights, without a cache. As in :mod:`benchmark
 two threads each:
 
 - decoders with rotary positions and grouped heads (Llama, Qwen2), by both exporters: 128 tokens after 64;
-- decoders on the states of an encoder (Whisper, T5): 64 tokens;
+- decoders on the states of an encoder, of the sizes of whisper-tiny and t5-small: 64 tokens;
 - recurrent language models (GRU, LSTM) and a stack of causal convolutions: 64 positions after 960 that were seen,
   against the original on the 64 alone.
 
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers as hf
+from numpy.typing import NDArray
 
 from benchmarks.prefix import report
 from benchmarks.prefix_pair import Bar, Pair, Played, timed, token_ids
@@ -33,7 +34,9 @@ from tests.exports.speech import whisper_decoder
 from tests.exports.subject import Given, Subject, batch, tokens
 from tests.exports.text import decoder, t5_decoder
 
-VOCABULARY, WIDTH, LAYERS, ENCODED = 8192, 384, 4, 300
+VOCABULARY, WIDTH, LAYERS = 8192, 384, 4
+#: Of the decoders on an encoder: their vocabularies, and how many states they are given. Whisper's are of 30 seconds.
+WHISPER_VOCABULARY, WHISPER_STATES, T5_VOCABULARY, T5_STATES = 51865, 1500, 32128, 300
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,14 @@ def _rotary(model: type, config: type) -> Callable[[], Subject]:
 
 def _whisper() -> Subject:
     heads = {"decoder_attention_heads": 6, "encoder_attention_heads": 6}
-    longest = {"max_source_positions": ENCODED, "max_target_positions": 256}
-    layers = {"decoder_layers": LAYERS, "decoder_ffn_dim": 4 * WIDTH}
-    return whisper_decoder("sdpa", vocab_size=VOCABULARY, d_model=WIDTH, **heads, **longest, **layers)
+    longest = {"max_source_positions": WHISPER_STATES, "max_target_positions": 448}
+    layers = {"decoder_layers": 4, "decoder_ffn_dim": 1536}
+    return whisper_decoder("sdpa", vocab_size=WHISPER_VOCABULARY, d_model=384, **heads, **longest, **layers)
 
 
 def _t5() -> Subject:
-    sizes = {"d_kv": 64, "d_ff": 4 * WIDTH, "num_decoder_layers": LAYERS, "num_heads": 6}
-    return t5_decoder("eager", vocab_size=VOCABULARY, d_model=WIDTH, **sizes)
+    sizes = {"d_kv": 64, "d_ff": 2048, "num_decoder_layers": 6, "num_heads": 8}
+    return t5_decoder("eager", vocab_size=T5_VOCABULARY, d_model=512, **sizes)
 
 
 class _Recurrent(torch.nn.Module):  # type: ignore[misc]
@@ -103,10 +106,15 @@ def _samples() -> Played:
     return Played("x", lambda length: random.standard_normal((1, 256, length), np.float32), axis=2)
 
 
-def _on_states(*names: str) -> Played:
-    states = np.random.default_rng(2).standard_normal((1, ENCODED, WIDTH), np.float32)
-    given = (states, np.ones((1, ENCODED), np.int64))
-    return token_ids(VOCABULARY, "decoder_input_ids", dict(zip(names, given, strict=False)))
+def _on_states(vocabulary: int, states: NDArray[np.float32], mask: str = "") -> Played:
+    others: dict[str, NDArray[Any]] = {"encoder_hidden_states": states}
+    if mask:
+        others[mask] = np.ones(states.shape[:2], np.int64)
+    return token_ids(vocabulary, "decoder_input_ids", others)
+
+
+def _states(count: int, width: int) -> NDArray[np.float32]:
+    return np.random.default_rng(2).standard_normal((1, count, width), np.float32)
 
 
 def _decoders(source: Path, target: Path, played: Played, pairs: int) -> Iterator[Bar]:
@@ -118,6 +126,8 @@ def _decoders(source: Path, target: Path, played: Played, pairs: int) -> Iterato
 
 def _on_an_encoder(source: Path, target: Path, played: Played, pairs: int) -> Iterator[Bar]:
     yield Pair(source, target, played).decode(2, 64, 0.35, "all positions read")
+    pair = Pair(source, target.with_suffix(".last.onnx"), played, ("logits:last",))
+    yield pair.decode(2, 64, 0.35, "last position read")
 
 
 def _appended(source: Path, target: Path, played: Played, pairs: int) -> Iterator[Bar]:
@@ -137,8 +147,12 @@ def _appended_to_text(source: Path, target: Path, played: Played, pairs: int) ->
 CASES = {
     "llama": Case(_rotary(hf.LlamaForCausalLM, hf.LlamaConfig), lambda: token_ids(VOCABULARY), _decoders),
     "qwen2": Case(_rotary(hf.Qwen2ForCausalLM, hf.Qwen2Config), lambda: token_ids(VOCABULARY), _decoders),
-    "whisper decoder": Case(_whisper, lambda: _on_states("encoder_hidden_states"), _on_an_encoder),
-    "t5 decoder": Case(_t5, lambda: _on_states("encoder_hidden_states", "encoder_attention_mask"), _on_an_encoder),
+    "whisper decoder": Case(
+        _whisper, lambda: _on_states(WHISPER_VOCABULARY, _states(WHISPER_STATES, 384)), _on_an_encoder
+    ),
+    "t5 decoder": Case(
+        _t5, lambda: _on_states(T5_VOCABULARY, _states(T5_STATES, 512), "encoder_attention_mask"), _on_an_encoder
+    ),
     "gru": Case(_recurrent(torch.nn.GRU), lambda: token_ids(VOCABULARY), _appended_to_text),
     "lstm": Case(_recurrent(torch.nn.LSTM), lambda: token_ids(VOCABULARY), _appended_to_text),
     "convolutions": Case(_convolutions, _samples, _appended),
