@@ -32,6 +32,8 @@ class Region:
         finals: For prefixes: what it writes, besides live-outs, of what is known behind the last position of a call
             alone, and others read: each with the end that is equal to it, or the live-out that is at its last position.
         shared: Those of its nodes that the rest of the model needs, too. They stay; the branch has copies.
+        behind: For prefixes: nodes that it does not have, but whose results it reads. The frontier has what they are
+            computed from in place of their results, which may be large: so its keys cover these nodes, too.
         positions: For prefixes: frontier tensors with positions, each with their axis; what it is causal along.
         pasts: For prefixes: frontier tensors with positions of earlier calls, each with their axis. Calls that have any
             are computed without the cache.
@@ -49,6 +51,7 @@ class Region:
     ends: Mapping[str, End] = field(default_factory=dict)
     finals: Mapping[str, str] = field(default_factory=dict)
     shared: frozenset[int] = frozenset()
+    behind: frozenset[int] = frozenset()
     positions: Mapping[str, int] = field(default_factory=dict)
     pasts: Mapping[str, int] = field(default_factory=dict)
     ones: tuple[str, ...] = ()
@@ -72,6 +75,11 @@ class Region:
     def moved(self) -> frozenset[int]:
         """Its nodes that only the branch has."""
         return self.nodes - self.shared
+
+    @property
+    def keyed(self) -> frozenset[int]:
+        """The nodes between its frontier and its results, which its keys cover."""
+        return self.nodes | self.behind
 
     @property
     def kept(self) -> tuple[str, ...]:

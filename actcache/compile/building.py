@@ -16,6 +16,7 @@ from actcache.passes.cuts import AnyDivision, PrefixDivision, RowDivision
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import fingerprint
 from actcache.passes.region import inner_axes
+from actcache.passes.rewrite.key_constants import constants_behind
 from actcache.passes.rewrite.outline import outline_in
 from actcache.passes.rewrite.per_call import add_per_call
 from actcache.passes.rows import prove_rows, row_hypotheses, with_namesakes
@@ -53,10 +54,11 @@ def build(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> Built:
     model = onnx.ModelProto()
     model.CopyFrom(written.model)
     compiled = []
+    shown = {name for region in regions for name in constants_behind(written, region)}
     for candidate, region in zip(plan, regions, strict=True):
         found = candidate.region
-        digest = fingerprint(subject.view, found.nodes, list(map(found.like, found.kept)), job.loaded.weights.tensors)
-        outline_in(model, written, region, digest, job.loaded.weights.path, job.loaded.read)
+        digest = fingerprint(subject.view, found.keyed, list(map(found.like, found.kept)), job.loaded.weights.tensors)
+        outline_in(model, written, region, digest, job.loaded.weights.path, job.loaded.read, shown)
         seconds = sum(chosen.measured.costs.seconds[index] for index in found.nodes)
         compiled.append(CompiledRegion(candidate, digest, seconds))
     add_per_call(model, job.options.per_call, [region.id for region in regions])

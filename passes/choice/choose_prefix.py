@@ -164,6 +164,7 @@ class _Search:
         without_data = frozenset(self._without_data())
         self.free = Skipping(view, without_data)
         self.copied = Skipping(view, without_data - left)
+        self.left = Skipping(view, without_data & left)
         self.cones = cones(view)
         self.reads_earlier = False  # the region that was found: positions read what others have
 
@@ -265,7 +266,8 @@ class _Search:
         nodes = with_private_constants(self.view, frozenset(inside | copied) - shared) | shared
         pasts = Pasts(self.view, self.proof, nodes)
         outs.sort(key=lambda out: pasts.is_read_whole(out))  # the branch hands on the last of them itself
-        frontier = self._telling(canonical_frontier(self.view, nodes, [*outs, *finals]))
+        behind = self._behind(nodes, [*outs, *finals])
+        frontier = self._telling(canonical_frontier(self.view, nodes | behind, [*outs, *finals]))
         states = plan_states(self.view, nodes, frontier, [*outs, *finals], self.proof)
         if isinstance(states, Refusal):
             return states
@@ -277,7 +279,8 @@ class _Search:
         unkept = [state for state in like if not can_be_kept(self.view, state)]
         if unkept:
             return Refusal("output-type", f"results of the type of '{unkept[0]}' are not cached", name)
-        rows = self._rows(frontier, [*outs, *like])
+        handed = {n for i in nodes for n in self.view.reads[i] if self.view.producer.get(n) in behind}
+        rows = self._rows(frontier, [*outs, *like], handed)
         ends = list(states.ends.values())
         cut = PrefixCut.proven(self.proof, rows, frontier, [*outs, *own], len(own), self.positions, ends)
         if not states.ends.keys().isdisjoint(states.finals.values()):
@@ -292,10 +295,25 @@ class _Search:
             ends=states.ends,
             finals=states.finals,
             shared=shared,
+            behind=behind,
             positions=self.positions,
             pasts={past: axis for past, axis in self.pasts.items() if past in frontier},
             ones=self.proof.ones_inputs,
         )
+
+    def _behind(self, nodes: frozenset[int], given: Sequence[str]) -> frozenset[int]:
+        """Return what is left to other regions of what computes the frontier, if hashing what that reads takes less:
+        an encoder's states, say, and not the keys and values that are made of them for each layer.
+        """
+        near = canonical_frontier(self.view, nodes, given)
+        behind = frozenset(self.left.needed(near))
+        far = canonical_frontier(self.view, nodes | behind, given)
+        return (
+            behind if self._bytes(set(far).difference(near)) < self._bytes(set(near).difference(far)) else frozenset()
+        )
+
+    def _bytes(self, names: Collection[str]) -> int:
+        return sum(self.costs.bytes(self.view, name) or 0 for name in names)
 
     def _apart(self, given: Sequence[str]) -> tuple[list[str], list[str]]:
         """Tell what has positions from what is remembered behind the last one. The operators need something that has
@@ -313,14 +331,21 @@ class _Search:
             return tuple(frontier)
         return (*frontier, *sorted(self._cone(frontier).difference(frontier)))
 
-    def _rows(self, frontier: Collection[str], kept: Collection[str]) -> RowProof | None:
-        """Return what proves that rows of the batch have beginnings of their own, if that is so."""
+    def _rows(self, frontier: Collection[str], kept: Collection[str], handed: Collection[str] = ()) -> RowProof | None:
+        """Return what proves that rows of the batch have beginnings of their own, if that is so.
+
+        Args:
+            frontier: What their keys are made of.
+            kept: What their entries hold.
+            handed: What the region reads besides.
+        """
         for axes in row_hypotheses(self.view, self._cone(frontier)):
             if any(self.positions.get(name) == axis for name, axis in axes.items()):
                 continue
             unread = frozenset(self.view.inputs).difference(frontier)
             proof = prove_rows(self.view, axes, positions=self.positions, pasts=self.pasts, unread=unread)
-            told = all(proof.row_axis(n) is not None or isinstance(proof.state(n), RowFree) for n in frontier)
+            read = (*frontier, *handed)
+            told = all(proof.row_axis(n) is not None or isinstance(proof.state(n), RowFree) for n in read)
             if told and proof.is_told_by(frontier) and all(proof.row_axis(name) is not None for name in kept):
                 return proof
         return None

@@ -23,6 +23,7 @@ import onnx
 from actcache.passes.graph.nodes import all_nodes, element_bits, is_constant_node, node_attribute, subgraphs
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import canonical_walk
+from actcache.passes.region import Region
 from actcache.passes.rewrite.weight_samples import SAMPLE_NUMBERS
 
 #: Element types that every supported onnxruntime hands to custom operators. Strings are among them.
@@ -43,11 +44,22 @@ class KeyConstants:
     are_all: bool
 
 
-def key_constants(view: GraphView, nodes: frozenset[int], live_outs: Sequence[str]) -> KeyConstants:
-    """Return what the keys of a region cover, in an order that does not depend on names."""
-    found = _constants(view, nodes, live_outs)
-    names = tuple(name for name in found if _is_covered(view, name))
-    bodies = [body for node in all_nodes(view.model.graph.node[index] for index in nodes) for body in subgraphs(node)]
+def key_constants(
+    view: GraphView, nodes: frozenset[int], live_outs: Sequence[str], behind: frozenset[int] = frozenset()
+) -> KeyConstants:
+    """Return what the keys of a region cover, in an order that does not depend on names.
+
+    Args:
+        view: The model.
+        nodes: Of the region.
+        live_outs: Its results.
+        behind: :attr:`~actcache.passes.region.Region.behind`. Values of ``Constant`` nodes that only these read are
+            left out: such a node may move into another region.
+    """
+    found = _constants(view, nodes | behind, live_outs)
+    names = tuple(name for name in found if _is_covered(view, name) and not _may_move(view, name, nodes, behind))
+    around = all_nodes(view.model.graph.node[index] for index in nodes | behind)
+    bodies = [body for node in around for body in subgraphs(node)]
     return KeyConstants(names, len(names) == len(found) and not any(map(_has_constants, bodies)))
 
 
@@ -73,6 +85,15 @@ def _constants(view: GraphView, nodes: frozenset[int], live_outs: Sequence[str])
         else:
             stack.extend(reversed(view.reads[producer]))
     return list(found)
+
+
+def constants_behind(view: GraphView, region: Region) -> tuple[str, ...]:
+    """Return the constants that a region's lookup has to be shown, though nodes of other regions read them."""
+    return key_constants(view, region.nodes, region.live_outs, region.behind).names if region.behind else ()
+
+
+def _may_move(view: GraphView, name: str, nodes: frozenset[int], behind: frozenset[int]) -> bool:
+    return bool(behind) and name in view.producer and nodes.isdisjoint(view.consumers.get(name, ()))
 
 
 def _is_covered(view: GraphView, name: str) -> bool:

@@ -80,10 +80,11 @@ def outline_in(
     fingerprint: str,
     weight_file: Path | None = None,
     read: ReadTensor | None = None,
+    shown: Collection[str] = (),
 ) -> None:
     """Outline a region found in `view` in a copy of its model, from which other regions may have been outlined.
 
-    `weight_file`: where the data of external weights is. `read`: reads them.
+    `weight_file`: where external weights are. `read`: reads them. `shown`: constants that stay, for other lookups.
     """
     current = GraphView(model, view.told)
     # An If of a region inside this one writes some of what its nodes wrote, in an order of its own.
@@ -93,12 +94,12 @@ def outline_in(
     for index, node in enumerate(model.graph.node):
         if node.domain == DOMAIN and nodes.issuperset(current.consumers[node.output[0]]):
             nodes.add(index)
-    constants = key_constants(view, region.nodes, region.live_outs)
+    constants = key_constants(view, region.nodes, region.live_outs, region.behind)
     stay = {name for index in region.shared for name in view.writes[index]}
     shared = {index for index in nodes if not stay.isdisjoint(current.writes[index])}
     now = replace(region, nodes=frozenset(nodes), shared=frozenset(shared))
     suffix = prefix_branch(view, region, mark_of(region.id), read)
-    _Outliner(current, now, fingerprint, certain_shapes(view, region), constants, weight_file, suffix).run()
+    _Outliner(current, now, fingerprint, certain_shapes(view, region), constants, weight_file, suffix, shown).run()
 
 
 def mark_of(region_id: str) -> str:
@@ -116,9 +117,10 @@ class _Outliner:
         constants: KeyConstants,
         weight_file: Path | None = None,
         suffix: SuffixBranch | None = None,
+        shown: Collection[str] = (),
     ) -> None:
         self.view, self.region, self.fingerprint, self.certain = view, region, fingerprint, certain
-        self.constants, self.weight_file, self.suffix = constants, weight_file, suffix
+        self.constants, self.weight_file, self.suffix, self.shown = constants, weight_file, suffix, shown
         self.graph = view.model.graph
         self.mark, self.fetched = mark_of(region.id), is_fetched(view, region)
         nodes = [self.graph.node[index] for index in sorted(region.nodes)]
@@ -153,14 +155,14 @@ class _Outliner:
         return dict.fromkeys(name for i in sorted(self.region.nodes) for name in self.view.reads[i])
 
     def _private_initializers(self) -> set[str]:
-        outputs = set(self.view.outputs)
+        elsewhere = {*self.view.outputs, *self.shown}
         return {
             name
             for name in self._region_reads()
             if name in self.view.initializers
             and (tensor := self.view.initializer(name)) is not None
             and not self._stays_outside(tensor)
-            and name not in outputs
+            and name not in elsewhere
             and self.region.moved.issuperset(self.view.consumers[name])
         }
 

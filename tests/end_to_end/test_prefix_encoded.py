@@ -14,7 +14,7 @@ import actcache
 from benchmarks.decoders import Decoder
 
 Array = np.ndarray[Any, Any]
-SIZES = Decoder(encoded=True)
+SIZES = Decoder(encoded=True, width=64)  # so large that weights stay in the main graph
 RANDOM = np.random.default_rng(0)
 
 
@@ -30,9 +30,11 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> actcache.CompileResult
     return actcache.compile_model(source, samples=[sample], min_saving=0.0)  # however long it takes here
 
 
-def session(path: Path) -> ort.InferenceSession:
+def session(path: Path, **replaced: ort.OrtValue) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.register_custom_ops_library(actcache.library_path())
+    for name, value in replaced.items():
+        options.add_initializer(name, value)
     options.add_session_config_entry("actcache.namespace", "encoded")
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
@@ -43,7 +45,8 @@ def test_keys_and_values_of_the_states_are_a_region_that_the_tokens_region_reads
     kept, tokens = (plan.candidate.region for plan in compiled.regions)
     assert (kept.granularity, tokens.granularity) == ("row", "prefix")
     assert kept.frontier == ("encoder_hidden_states",) and len(kept.live_outs) == 2 * SIZES.layers
-    assert set(kept.live_outs) < set(tokens.frontier)
+    assert tokens.frontier == ("input_ids", "encoder_hidden_states"), "keys and values are larger, and made of these"
+    assert tokens.behind and tokens.behind <= kept.nodes
     assert kept.nodes.isdisjoint(tokens.moved)
 
 
@@ -68,6 +71,19 @@ def test_other_states_have_other_entries(compiled: actcache.CompileResult) -> No
         for _ in range(2):
             feed = {"input_ids": ids, "encoder_hidden_states": encoded}
             np.testing.assert_allclose(cached.run(None, feed)[0], plain.run(None, feed)[0], rtol=0, atol=1e-5)
+
+
+def test_keys_cover_the_weights_of_what_is_behind(compiled: actcache.CompileResult) -> None:
+    stored = onnx.load(compiled.model).graph.initializer
+    weight = next(onnx.numpy_helper.to_array(tensor) for tensor in stored if tensor.name == "h0.cross.v.weight")
+    feed = {"input_ids": RANDOM.integers(0, SIZES.vocabulary, (1, 12)), "encoder_hidden_states": states(1)}
+    (original,) = session(compiled.output).run(None, feed)
+    changed = {"h0.cross.v.weight": ort.OrtValue.ortvalue_from_numpy(weight * 2)}  # has to outlive its sessions
+    (expected,) = session(compiled.model, **changed).run(None, feed)
+    assert np.abs(expected - original).max() > 1e-3
+    for _ in range(2):
+        (given,) = session(compiled.output, **changed).run(None, feed)
+        np.testing.assert_allclose(given, expected, rtol=0, atol=1e-5)
 
 
 def _counts(region: str, before: dict[str, Any]) -> tuple[int, int]:
