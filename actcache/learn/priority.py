@@ -10,7 +10,7 @@ from contextlib import suppress
 from actcache.learn import settings
 
 #: What has to be idle of one core, and for how long; seconds.
-_IDLE, _LONG_ENOUGH = 0.8, 1.0
+_IDLE, _LONG_ENOUGH = 0.8, 2.0
 #: A niceness of one more divides a share of time by this.
 _STEP = 1.25
 

@@ -15,8 +15,14 @@ _STATE, _BEGAN = 0, 19
 
 
 def this() -> dict[str, float]:
-    """Return what identifies this process, as numbers of processes are given out again, and how long it has run."""
-    told: dict[str, float] = {"pid": os.getpid(), "began": int(_fields(os.getpid())[_BEGAN])}
+    """Return what identifies this process, as numbers of processes are given out again, and how long it has run.
+
+    Where the system does not tell (``/proc`` is not there), nothing is known of it.
+    """
+    try:
+        told: dict[str, float] = {"pid": os.getpid(), "began": int(_fields(os.getpid())[_BEGAN])}
+    except (OSError, LookupError, ValueError):
+        return {}
     return {**told, "ran": round(age(told) or 0.0, 3)}
 
 

@@ -87,7 +87,7 @@ def waiting_process(folder: Path, program: subprocess.Popen[bytes]) -> int:
 
     pid = wait_for(started)
     before = _slept(pid)
-    wait_for(lambda: _slept(pid) - before >= 3)
+    wait_for(lambda: _slept(pid) - before >= 5)
     return pid
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,30 @@ def test_calls_of_earlier_starts_count_while_a_program_runs(model: Path) -> None
     sampled.saw({"x": np.zeros(4, np.float32)})
     assert place.compile_when_due(sampled)
     assert not place.compile_when_due(sampled)
+
+
+def test_while_a_process_is_at_a_place_no_other_is_started_there(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = tmp_path / "started"
+    script = tmp_path / "python"
+    script.write_text(f"#!/bin/sh\necho >> {started}\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("ACTCACHE_AUTO_PYTHON", str(script))
+    place = place_of(model)
+    sampled = Sampling(place)
+    for call in range(64):
+        sampled.saw({"x": np.full(4, call, np.float32)})
+    with cache.locked(cache.below(cache.make_folder(place.folder), "lock")):
+        assert [place.compile_when_due(sampled) for _ in range(3)] == [True, False, False]
+        request = cache.read_json(cache.below(place.folder, "request.json"))
+        assert request is not None and request["program"]["pid"] == os.getpid()
+        assert waiting(place.calls).calls == 64  # for the process that is there
+    assert not place.compile_when_due(sampled) and not place.compile_when_due(sampled)
+    end = time.monotonic() + 60
+    while not (started.exists() and started.read_text()) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert started.read_text() == "\n"  # once
 
 
 def test_answer_says_how_many_calls_are_missing(model: Path) -> None:
