@@ -16,8 +16,8 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
-from actcache.passes.causal.forms import Affine, Given, substitute
-from actcache.passes.causal.joining import lost
+from actcache.passes.causal.forms import Affine, Given
+from actcache.passes.causal.joining import of_single, unknown
 from actcache.passes.causal.registry import RULES, Op, Result, by_row_rules
 from actcache.passes.causal.remembered import Last, remembered
 from actcache.passes.causal.state import (
@@ -327,7 +327,8 @@ class _Interpreter:
         given = next((value.form for value in op.present if value.form is not None), None)
         known = by_rows or [Value(FIXED)] * len(op.node.output)
         return [
-            Value(FIXED, v.shape, v.content, v.constant, f or lost(given)) for v, f in zip(known, forms, strict=False)
+            Value(FIXED, v.shape, v.content, v.constant, of_single(f, v.shape) or unknown(given))
+            for v, f in zip(known, forms, strict=False)
         ]
 
 
@@ -378,11 +379,7 @@ def _checked(value: Value, label: str) -> Value:
                 return _ahead("size-from-positions", "the number of positions sets the size of another axis", label)
             state = Counted()
             break
-    form = value.form
-    if form is not None and shape is not None:
-        single = {axis - len(shape): Affine() for axis, size in enumerate(shape) if size == ONE}
-        form = substitute(form, single) if single else form
-    return Value(state, shape, value.content, value.constant, form)
+    return Value(state, shape, value.content, value.constant, of_single(value.form, shape))
 
 
 def _ahead(rule: str, reason: str, label: str = "") -> Value:

@@ -140,6 +140,13 @@ def is_stable(form: Form) -> bool:
     return form.stable if isinstance(form, Some) else True
 
 
+def is_exact(form: Form) -> bool:
+    """Return whether every leaf says what it is: then the form tells by itself if the number of positions matters."""
+    if isinstance(form, Apply | Stack):
+        return all(map(is_exact, form.operands if isinstance(form, Apply) else form.parts))
+    return isinstance(form, Affine | Table)
+
+
 def applied(operator: str, operands: tuple[Form, ...]) -> Form:
     """Return an operator on forms; sums and differences of position numbers are followed exactly."""
     affine = [form for form in operands if isinstance(form, Affine)]

@@ -61,9 +61,20 @@ def fitted(form: Form | None, own: Shape, result: Shape) -> Form | None:
     return substitute(form, places) if places else form
 
 
+def of_single(form: Form | None, shape: Shape | None) -> Form | None:
+    """Return a form in which positions along axes of one entry are 0."""
+    single = {axis - len(shape): Affine() for axis, size in enumerate(shape) if size == ONE} if shape else {}
+    return substitute(form, single) if form is not None and single else form
+
+
 def lost(form: Form | None) -> Form | None:
-    """Return what is left of a form that cannot be followed: between which numbers it is, wherever that is."""
+    """Return what is left of the form of entries that lie elsewhere now: between which numbers they are."""
     return None if form is None else Some(*bounds_anywhere(form), is_stable(form))
+
+
+def unknown(form: Form | None) -> Form | None:
+    """Return what is left of a form that something else is computed from."""
+    return None if form is None else Some(stable=is_stable(form))
 
 
 Labels = Sequence[str]

@@ -14,6 +14,7 @@ from typing import Any
 
 import onnx
 
+from actcache.passes.causal.forms import Form, is_exact, is_stable
 from actcache.passes.causal.state import FIXED, Causal, Counted, Fixed, LooksAhead, Places, Value
 from actcache.passes.graph.op_facts import canonical_domain
 from actcache.passes.graph.view import GraphView
@@ -240,13 +241,23 @@ def _counted(value: row_states.Value) -> Value:
 
 def stable(places: Places, values: Sequence[Value]) -> Fixed | Counted | Causal:
     """Return the state of what has its positions at `places`, made of `values`."""
-    is_stable = all(value.stable for value in values)
+    all_stable = all(value.stable for value in values)
     if any(value.data for value in values):
-        if not is_stable:
+        if not all_stable:
             raise LooksAhead("size-in-data", SIZE_IN_DATA)
         if not places:
             raise LooksAhead("positions-lost", "the axis of positions is lost")
         return Causal(places)
     if places or any(isinstance(value.state, Counted) for value in values):
-        return Counted(places, is_stable)
+        return Counted(places, all_stable)
     return FIXED
+
+
+def counted(places: Places, form: Form | None, *, kept: bool) -> Counted:
+    """Return the state of what holds no data: stable if what it is made of is (`kept`), or if its form shows that.
+
+    What two parts have of S may go, as in a difference. Only an exact form shows that.
+    """
+    if form is None:
+        return Counted(places, kept)
+    return Counted(places, is_stable(form) and (kept or is_exact(form)))

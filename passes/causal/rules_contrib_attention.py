@@ -20,6 +20,7 @@ from actcache.passes.causal.state import LooksAhead, Place, S, Value
 from actcache.passes.rows.sizes import ONE, ZERO, Size, const
 
 _POSITIONS = (Place(1),)
+_FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 
 
 @rule("MultiHeadAttention", domain=MICROSOFT)
@@ -88,8 +89,7 @@ def _scores(op: Op, mask: int, bias: int) -> Form | None:
         earlier = applied("LessOrEqual", (along(-1), along(-2)))
         form = applied("Where", (earlier, scores, lowest_of(op.types[0])))
     if (given := op.get(bias)) is not None:
-        if len(known(given)) != 4 or known(given)[2:] != (S, S):
-            raise LooksAhead("mask-unknown", "the bias of scores has other sizes than there are positions")
+        _needs_all_scores(given)
         form = applied("Add", (form or scores, form_of(given, op.types[bias])))
     if (given := op.get(mask)) is not None:
         if len(known(given)) != 2 or known(given)[1] != S or given.places not in ((), _POSITIONS):
@@ -111,27 +111,35 @@ def group_query_attention(op: Op) -> Result:
         reason = "the lengths of its rows are not proven to be the number of positions: they are counted in a mask, say"
         raise LooksAhead("attention-lengths", reason)
     parts = [query] if key is None or value is None else [query, key, value]
+    bias = op.get(10)
+    if bias is not None:
+        _needs_all_scores(bias)
     if any(part.places != _POSITIONS or len(known(part)) != 3 for part in parts):
         raise LooksAhead("positions-misaligned", "queries, keys or values have their positions elsewhere")
-    op.fixed(7, 8)
+    op.fixed(7, 8, 11)
     heads, groups = op.attribute("num_heads"), op.attribute("kv_num_heads")
     packed = known(query)[2].divided_by(const(heads + 2 * groups)) or op.symbols.fresh("size")
     size = packed if len(parts) == 1 else known(query)[2].divided_by(const(heads)) or op.symbols.fresh("size")
-    more = any(op.get(index) is not None for index in range(9, len(op.inputs)))
+    more = any(op.get(index) is not None for index in (9, *range(12, len(op.inputs))))
     if len(op.node.output) < 3 or not all(op.node.output):
         raise LooksAhead("not-followed", "GroupQueryAttention that hands out no keys and values")
-    if more or op.attribute("softcap", 0.0) or op.attribute("smooth_softmax", 0) or not _turns_all(op, size):
-        raise LooksAhead(
-            "not-followed", "GroupQueryAttention with a bias, capped scores, or features that are not turned"
-        )
-    if op.attribute("local_window_size", -1) == 0 or op.types[0] != onnx.TensorProto.FLOAT:
-        reason = "GroupQueryAttention with a window of nothing, or of another type than float32"
+    if more or not _turns_all(op, size):
+        reason = "GroupQueryAttention with numbers of positions, scales, or features that are not turned"
+        raise LooksAhead("not-followed", reason)
+    if op.attribute("local_window_size", -1) == 0 or op.types[0] not in _FLOATS:
+        reason = "GroupQueryAttention with a window of nothing, or of another type than float32 and float16"
         raise LooksAhead("not-followed", reason)
     batch = known(query)[0]
-    result = Value(stable(_POSITIONS, parts), (batch, S, const(heads) * size))
+    read = [*parts, *([] if bias is None else [bias])]
+    result = Value(stable(_POSITIONS, read), (batch, S, const(heads) * size))
     sizes = batch, const(groups), S, size
     presents = handed_out(op, [(parts[0 if len(parts) == 1 else 1], sizes), (parts[-1], sizes)])
-    return Result([result, *presents], {0: {1: 1}}, resumed=True)
+    return Result([result, *presents], {0: {1: 1}, 10: {2: 1}}, resumed=True)
+
+
+def _needs_all_scores(bias: Value) -> None:
+    if len(known(bias)) != 4 or known(bias)[2:] != (S, S):
+        raise LooksAhead("mask-unknown", "the bias of scores has other sizes than there are positions")
 
 
 def _says(value: Value | None, number: Size) -> bool:

@@ -6,7 +6,7 @@ import onnx
 
 from actcache.passes.causal.forms import COMPUTED, COMPUTED_HALF, Affine, Form, Some, applied, is_stable, table
 from actcache.passes.causal.joining import axes_of, fitted, joined
-from actcache.passes.causal.registry import MICROSOFT, SIZE_IN_DATA, Op, Result, known, rule
+from actcache.passes.causal.registry import MICROSOFT, SIZE_IN_DATA, Op, Result, counted, known, rule
 from actcache.passes.causal.state import Counted, LooksAhead, Value
 from actcache.passes.graph.op_facts import canonical_domain
 from actcache.passes.rows.rules_elementwise import NARY, UNARY
@@ -123,7 +123,7 @@ def _formed(value: Value, form: Form | None) -> Value:
     """Give a value its form, which decides whether it is stable."""
     state = value.state
     if form is not None and isinstance(state, Counted):
-        state = Counted(state.places, is_stable(form))
+        state = counted(state.places, form, kept=state.stable)
     elif form is not None and value.data and not is_stable(form):
         raise LooksAhead("size-in-data", SIZE_IN_DATA)
     return Value(state, value.shape, form=form)

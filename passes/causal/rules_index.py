@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeGuard
+
+import numpy as np
+import numpy.typing as npt
 
 from actcache.passes.causal.forms import (
     Affine,
     Form,
+    Some,
     Stack,
     Table,
     along,
@@ -17,10 +23,10 @@ from actcache.passes.causal.forms import (
     substitute_affine,
 )
 from actcache.passes.causal.joining import axes_of, lost
-from actcache.passes.causal.registry import Op, Result, known, rule, stable
+from actcache.passes.causal.registry import Op, Result, counted, known, rule, stable
 from actcache.passes.causal.rules_elementwise import form_of_constant
 from actcache.passes.causal.state import Counted, LooksAhead, Place, S, Value
-from actcache.passes.rows.sizes import ONE, ZERO, product
+from actcache.passes.rows.sizes import ONE, ZERO, const, product
 from actcache.passes.rows.state import Mixes
 
 #: Constants of so many elements are looked through for the least and the largest.
@@ -82,8 +88,8 @@ def _gathered_form(data: Value, index: Value, axis: int, rank: int) -> Form | No
     form = data.form if data.form is not None else _form_of_mask(data)
     if data.is_constant and not isinstance(index.form, Affine):
         return _one_of(data, index.form)
-    if form is None or data.data or not isinstance(index.form, Affine):
-        return lost(data.form if data.form is not None else index.form)
+    if form is None or data.data or not _counts_from_the_front(index.form):
+        return lost(data.form) or Some(stable=data.stable and index.stable)
     own, wide = len(known(data)), len(known(index))
     places: dict[int, Affine | None] = {a - own: along(a - rank) for a in range(axis)}
     places |= {a - own: along(a + wide - 1 - rank) for a in range(axis + 1, own)}
@@ -91,12 +97,17 @@ def _gathered_form(data: Value, index: Value, axis: int, rank: int) -> Form | No
     return substitute(form, places)
 
 
+def _counts_from_the_front(form: Form | None) -> TypeGuard[Affine]:
+    """Whether numbers are followed and never negative: those count from the end."""
+    return isinstance(form, Affine) and all(size.dimension for size in (form.constant, *dict(form.terms).values()))
+
+
 def _one_of(data: Value, index: Form | None) -> Form | None:
     """Some entry of a small constant."""
     count = product(known(data)).value
     found = form_of_constant(data) if count is not None and count <= SMALL else None
     kept = index is None or is_stable(index)
-    return range_of(found.array, stable=kept) if isinstance(found, Table) else lost(index)
+    return range_of(found.array, stable=kept) if isinstance(found, Table) else Some(stable=kept)
 
 
 def _form_of_mask(data: Value) -> Form | None:
@@ -114,7 +125,7 @@ def gather_nd(op: Op) -> Result:
     count = known(index)[-1].value
     if op.attribute("batch_dims", 0) or count is None or count > rank:
         raise LooksAhead("pick-positions", "GatherND picks entries by rows, or by coordinates that are not known")
-    parts = index.form.parts if isinstance(index.form, Stack) else ()
+    parts = coordinates(index, count)
     sizes = (*known(index)[:-1], *known(data)[count:])
     chosen = {a: a for a in range(wide - 1)}
     rest = {a: a - count + wide - 1 for a in range(count, rank)}
@@ -123,7 +134,7 @@ def gather_nd(op: Op) -> Result:
         raise LooksAhead("pick-positions", "GatherND takes positions for coordinates")
     places |= {p.axis: p for p in index.places}
     moved = {a - wide: along(a - len(sizes)) for a in range(wide - 1)}
-    where = [substitute_affine(part, moved) if isinstance(part, Affine) else None for part in parts] or [None] * count
+    where = [None if part is None else substitute_affine(part, moved) for part in parts]
     for place in data.places:
         if place.axis not in rest:
             own = where[place.axis]
@@ -135,8 +146,31 @@ def gather_nd(op: Op) -> Result:
     form = None if data.form is None else substitute(data.form, known_places)
     state = stable(tuple(places[a] for a in sorted(places)), [data, index])
     if isinstance(state, Counted) and form is not None:
-        state = Counted(state.places, is_stable(form))
+        state = counted(state.places, form, kept=state.stable)
     return Result([Value(state, sizes, form=form)], {0: rest, 1: chosen})
+
+
+def coordinates(index: Value, count: int) -> list[Affine | None]:
+    """Return what each coordinate of an index is, by the positions along the index's axes; None: not known."""
+    array = index.array() if index.is_constant else None
+    parts: Sequence[Form | None] = index.form.parts if isinstance(index.form, Stack) else (index.form,)
+    if array is not None and 0 < array.size <= SMALL:
+        parts = [_counted(array[..., number]) for number in range(count)]
+    if len(parts) != count:
+        return [None] * count
+    return [part if _counts_from_the_front(part) else None for part in parts]
+
+
+def _counted(array: npt.NDArray[np.generic]) -> Affine | None:
+    """Numbers that go on by one along an axis of an index, or are all the same; that has an axis more."""
+    first = int(array.reshape(-1)[0])
+    if (array == first).all():
+        return Affine((), const(first))
+    for axis, size in enumerate(array.shape):
+        numbers = first + np.arange(size).reshape(-1, *[1] * (array.ndim - axis - 1))
+        if (array == numbers).all():
+            return along(axis - array.ndim - 1).plus(Affine((), const(first)))
+    return None
 
 
 @rule("GatherElements")

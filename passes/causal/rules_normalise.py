@@ -7,7 +7,7 @@ from dataclasses import replace
 from actcache.passes.causal.bounds import constant_of
 from actcache.passes.causal.closing import closed
 from actcache.passes.causal.forms import Affine
-from actcache.passes.causal.joining import axes_of, joined, lost
+from actcache.passes.causal.joining import axes_of, joined, unknown
 from actcache.passes.causal.registry import MICROSOFT, Op, Result, known, rule
 from actcache.passes.causal.rules_elementwise import COUNTING
 from actcache.passes.causal.rules_shape import moved
@@ -66,7 +66,7 @@ def along_axis(op: Op) -> Result:
     rank = len(known(x))
     axes = [op.axis(-1, rank)] if op.node.op_type == "LpNormalization" else softmax_axes(op.rows, rank, op.opset)
     _none_of(op, x, axes)
-    return Result([Value(x.state, known(x), form=lost(x.form))], {0: axes_of(x)})
+    return Result([Value(x.state, known(x), form=unknown(x.form))], {0: axes_of(x)})
 
 
 @rule("BatchNormalization")
@@ -78,7 +78,7 @@ def batch_normalization(op: Op) -> Result:
     x = op.need(0)
     if any(place.axis == 1 for place in x.places):
         raise LooksAhead("normalise-over-positions", "BatchNormalization has constants along the axis of positions")
-    return Result([Value(x.state, known(x), form=lost(x.form))], {0: axes_of(x)})
+    return Result([Value(x.state, known(x), form=unknown(x.form))], {0: axes_of(x)})
 
 
 @rule(*(f"Reduce{kind}" for kind in "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare".split()))
@@ -98,9 +98,9 @@ def reduce(op: Op) -> Result:
     sizes = known(x)
     if keep:
         shape = tuple(ONE if axis in axes else size for axis, size in enumerate(sizes))
-        return Result([Value(x.state, shape, form=lost(x.form))], {0: axes_of(x)})
+        return Result([Value(x.state, shape, form=unknown(x.form))], {0: axes_of(x)})
     kept = [axis for axis in range(rank) if axis not in axes]
-    bare = Value(x.state, sizes, form=lost(x.form))
+    bare = Value(x.state, sizes, form=unknown(x.form))
     return moved(bare, {old: new for new, old in enumerate(kept)}, tuple(sizes[axis] for axis in kept))
 
 

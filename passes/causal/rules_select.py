@@ -15,8 +15,8 @@ from actcache.passes.causal.forms import (
     is_stable,
     substitute,
 )
-from actcache.passes.causal.joining import axes_of, lost
-from actcache.passes.causal.registry import MICROSOFT, Op, Result, known, rule, stable
+from actcache.passes.causal.joining import axes_of, lost, unknown
+from actcache.passes.causal.registry import MICROSOFT, Op, Result, counted, known, rule, stable
 from actcache.passes.causal.rules_elementwise import form_of, form_of_constant
 from actcache.passes.causal.state import Counted, LooksAhead, Place, Places, S, State, Value
 from actcache.passes.rows.rules_select import slice_bounds, slice_reaches, slice_size, split_parts
@@ -51,8 +51,8 @@ def concat(op: Op) -> Result:
     if isinstance(state, Counted):
         if total == S:
             places[axis] = Place(axis)
-        is_kept = is_stable(form) if form is not None else state.stable and not total.batch
-        state = Counted(tuple(places[a] for a in sorted(places)), is_kept)
+        joined = tuple(places[a] for a in sorted(places))
+        state = counted(joined, form, kept=state.stable and not total.batch)
     result = Value(state, tuple(sizes), form=form)
     return Result([result], {index: axes_of(value) for index, value in enumerate(values)})
 
@@ -109,7 +109,8 @@ def slice_(op: Op) -> Result:
     starts, ends, axes, steps = slice_bounds(op.rows, rank)
     sizes, places = list(known(x)), {place.axis: place for place in x.places}
     shifts: dict[int, Affine | None] = {}
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+    for given, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        start = ZERO if given + sizes[axis] == ZERO else given  # as many from the end as there are
         if step == ONE and start == ZERO and slice_reaches(end, sizes[axis]):
             continue
         if axis in places and x.data:
@@ -126,7 +127,11 @@ def slice_(op: Op) -> Result:
     form = substitute(form, shifts) if form is not None else None
     found = sorted([*places.values(), *_new_places(x, sizes, places)], key=lambda place: place.axis)
     ends_at = {2: axes} if x.data and op.get(2) is not None else {}
-    return Result([Value(_sliced_state(x, tuple(found), form), tuple(sizes), form=form)], {0: axes_of(x)}, ends_at)
+    follows = all(place is not None and is_stable(place) for place in shifts.values())
+    state = _sliced_state(x, tuple(found), form, follows)
+    # Of numbers, what is cut along an axis is cut out of all of them.
+    same = {axis: axis for axis in axes_of(x) if x.data or axis - rank not in shifts}
+    return Result([Value(state, tuple(sizes), form=form)], {0: same}, ends_at)
 
 
 def _cut(place: Place, size: Size, start: Size, end: Size, step: Size) -> Place:
@@ -166,12 +171,13 @@ def _new_places(x: Value, sizes: Sequence[Size], own: Collection[int]) -> list[P
     return [Place(axis) for axis, size in enumerate(sizes) if size == S and axis not in own]
 
 
-def _sliced_state(x: Value, places: Places, form: Form | None) -> State:
+def _sliced_state(x: Value, places: Places, form: Form | None, follows: bool) -> State:
     if x.data:
         return stable(places, [x])
     if not places:
         return stable((), [x])
-    return Counted(places, form is not None and is_stable(form))
+    kept = x.stable and follows and all(place.single and not place.tail for place in x.places)
+    return counted(places, form, kept=form is not None and kept)
 
 
 @rule("Trilu")
@@ -192,7 +198,7 @@ def trilu(op: Op) -> Result:
     if x.data and not is_stable(form):
         raise LooksAhead("size-in-data", "the number of positions decides which part Trilu keeps")
     if isinstance(state, Counted):
-        state = Counted(state.places, is_stable(form))
+        state = counted(state.places, form, kept=state.stable)
     return Result(
         [Value(state, known(x), form=form)], {0: axes_of(x)}, whole=frozenset(range(len(known(x)) - 2, len(known(x))))
     )
@@ -218,7 +224,7 @@ def pad(op: Op) -> Result:
             along_positions.add(axis)
         sizes[axis] = sizes[axis] + front + back
     state = stable(tuple(places.values()), [x])
-    result = Value(state, tuple(sizes), form=lost(x.form))
+    result = Value(state, tuple(sizes), form=unknown(x.form))
     return Result([result], {0: axes_of(x)}, whole=frozenset(along_positions), resumed=bool(along_positions))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actcache.passes.causal.bounds import constant_of
 from actcache.passes.causal.forms import Affine, Form, along, applied
-from actcache.passes.causal.joining import axes_of, lost
+from actcache.passes.causal.joining import axes_of, unknown
 from actcache.passes.causal.registry import Carried, Op, Recurrence, Result, known, rule, stable
 from actcache.passes.causal.state import Ahead, LooksAhead, Place, S, Value
 from actcache.passes.refusal import Refusal
@@ -28,7 +28,7 @@ def cumulative(op: Op) -> Result:
 def _running_sum(op: Op, x: Value, axis: int) -> Form | None:
     """Of one number everywhere it is known; of others, how far it may get."""
     if x.form is None or op.node.op_type != "CumSum" or op.attribute("reverse", 0):
-        return lost(x.form)
+        return unknown(x.form)
     number = constant_of(x.form)
     if number is None or number != int(number):
         return applied("CumSum", (x.form,))

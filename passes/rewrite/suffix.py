@@ -264,8 +264,9 @@ class Builder:
     def at(self, source: onnx.NodeProto, name: str, version: frozenset[int], result: Result | None) -> Resumed:
         """Return what the operator's way is told, to make the suffix of one of its outputs."""
         reads, written = source.input, source.output
+        tag = self.names.tag(version, len(self.proof.value(name).places))
         return Resumed(
-            *(source, f"{name}{self.names.tag(version, 1)}", min(version), self.sizes, self.view.opsets[""]),
+            *(source, f"{name}{tag}", min(version), self.sizes, self.view.opsets[""]),
             own=lambda slot: self.operand(reads[slot], slot, result, version),
             whole=lambda slot: self.tensor(reads[slot], FULL) if reads[slot] else "",
             later=lambda slot: self.suffix(reads[slot]),

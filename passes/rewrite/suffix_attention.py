@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import onnx
 
 from actcache.passes.rewrite.suffix_resumed import Resumed
+from actcache.passes.rewrite.suffix_scores import attend_plainly, needs_plain_operators
 from actcache.passes.rewrite.suffix_window import numbered, windowed
 
 #: From this version on Reshape takes 0 for 0.
@@ -106,7 +108,7 @@ def _projected(at: Resumed, x: str, weights: str, bias: str) -> str:
 
 
 def attend_in_groups(at: Resumed) -> None:
-    """GroupQueryAttention, by a MultiHeadAttention of repeated keys and values.
+    """GroupQueryAttention, by a MultiHeadAttention of repeated keys and values, or by plain operators.
 
     It takes no more than one new position behind a past itself: onnxruntime 1.18 gives wrong results for more, later
     versions refuse them for more than one row.
@@ -115,25 +117,27 @@ def attend_in_groups(at: Resumed) -> None:
     query, *later = _apart(at)
     if at.attribute("do_rotary"):
         query, later[0] = _turned(at, query, heads), _turned(at, later[0], groups)
-    inputs, past = [query], []
-    for number, new in enumerate(later, 1):
-        parts = [at.given(number), _in_groups(at, new)]
+    past = [at.given(1), at.given(2)]
+    for number, (known, new) in enumerate(zip(past, later, strict=True), 1):
+        parts = [known, _in_groups(at, new)]
         sizes.nodes.append(onnx.helper.make_node("Concat", parts, [at.present_part(number)], axis=2))
-        inputs.append(_repeated(at, new))
-        past.append(_repeated_past(at, parts[0]))
-    scale = {a.name: a.f for a in at.source.attribute if a.name == "scale"}
-    window = windowed(at, query) if at.attribute("local_window_size", -1) > 0 else ""
-    sizes.nodes.append(
-        onnx.helper.make_node(
-            "MultiHeadAttention",
-            [*inputs, "", "", window, *past],
-            [at.part, f"{at.part}.keys", f"{at.part}.values"],
-            domain=at.source.domain,
-            num_heads=heads,
-            unidirectional=1,
-            **scale,
-        )
-    )
+    if needs_plain_operators(at):
+        attend_plainly(at, query, *(_repeated_heads(at, at.present_part(n), sizes.all) for n in (1, 2)))
+    else:
+        _attend_by_heads(at, query, later, past)
+
+
+def _attend_by_heads(at: Resumed, query: str, later: Sequence[str], past: Sequence[str]) -> None:
+    """A MultiHeadAttention of a GroupQueryAttention's parts: new ones [B, positions, …], and those of the past."""
+    sizes = at.sizes
+    operands = [query, *(_repeated(at, new) for new in later), "", ""]
+    operands.append(windowed(at, query) if at.attribute("local_window_size", -1) > 0 else "")
+    operands += [_repeated_heads(at, known, sizes.known) for known in past]
+    attributes = {a.name: a.f for a in at.source.attribute if a.name == "scale"}
+    written = [at.part, f"{at.part}.keys", f"{at.part}.values"]
+    heads: dict[str, Any] = {"num_heads": at.attribute("num_heads"), "unidirectional": 1, **attributes}
+    node = onnx.helper.make_node("MultiHeadAttention", operands, written, domain=at.source.domain, **heads)
+    sizes.nodes.append(node)
 
 
 def _apart(at: Resumed) -> list[str]:
@@ -177,12 +181,12 @@ def _repeated(at: Resumed, x: str) -> str:
     return _expanded(at, x, times, [batch, sizes.rest, sizes.vector([groups]), each], flat, 3)
 
 
-def _repeated_past(at: Resumed, x: str) -> str:
-    """Likewise of [B, groups, positions, size]."""
+def _repeated_heads(at: Resumed, x: str, count: str) -> str:
+    """Likewise of [B, groups, positions, size]; `count`: how many positions."""
     sizes, groups, heads = at.sizes, at.attribute("kv_num_heads"), at.attribute("num_heads")
     batch, each = _size(at, x, 0), _size(at, x, 3)
-    apart = [batch, sizes.vector([groups]), sizes.known, each]
-    return _expanded(at, x, heads // groups, apart, [batch, sizes.vector([heads]), sizes.known, each], 2)
+    apart = [batch, sizes.vector([groups]), count, each]
+    return _expanded(at, x, heads // groups, apart, [batch, sizes.vector([heads]), count, each], 2)
 
 
 def _expanded(at: Resumed, x: str, times: int, apart: list[str], flat: list[str], axis: int) -> str:

@@ -23,7 +23,7 @@ from actcache.passes.rows.sizes import Size
 #: Operators that lay data out anew.
 LAYOUT = frozenset("Cast Expand Flatten Identity Pad Reshape Slice Split Squeeze Tile Transpose Unsqueeze".split())
 #: What is so cheap that it is rather computed again for all positions than kept.
-CHEAP = LAYOUT | frozenset((*UNARY, *NARY, "Not", "Neg", "Abs", "Concat", "Clip", "CumSum"))
+CHEAP = LAYOUT | frozenset((*UNARY, *NARY, *"Not Neg Abs Concat Clip CumSum ScatterElements ScatterND".split()))
 #: Reads what lies at given places.
 _PICKS = frozenset({"Gather", "GatherND", "GatherElements"})
 _SCALES = frozenset({"Mul", "Div", "Add", "Sub", "Neg"})

@@ -35,13 +35,17 @@ def windowed(at: Resumed, query: str) -> str:
         query: Its queries [B, S - P, heads·size], of float32.
     """
     sizes = at.sizes
-    queries, keys = numbered(at)
-    seen = sizes.node("Add", sizes.vector([at.attribute("local_window_size")]), _more(at))
-    near = sizes.node("Less", sizes.node("Sub", queries, keys), seen)
-    bias = sizes.node("Where", near, *(sizes.constant(n, at.dtype(0)) for n in (np.array(0), _LOWEST)))
+    seen = near(at, *numbered(at))
+    bias = sizes.node("Where", seen, *(sizes.constant(n, at.dtype(0)) for n in (np.array(0), _LOWEST)))
     batch = sizes.node("Gather", sizes.node("Shape", query), sizes.vector([0]), axis=0)
     shape = sizes.node("Concat", batch, sizes.vector([at.attribute("num_heads")]), sizes.rest, sizes.all, axis=0)
     return sizes.node("Expand", bias, shape)
+
+
+def near(at: Resumed, queries: str, keys: str) -> str:
+    """Return the truth that a key is in a query's window, or behind it; by the numbers of their positions."""
+    seen = at.sizes.node("Add", at.sizes.vector([at.attribute("local_window_size")]), _more(at))
+    return at.sizes.node("Less", at.sizes.node("Sub", queries, keys), seen)
 
 
 def _more(at: Resumed) -> str:

@@ -21,6 +21,9 @@ SKETCHES = GOOD | BINARY | {f"{name}, past": made[0] for name, made in PASTS.ite
 #: its process, in the original as well. Weights packed like these came later.
 LATER = {"heads and a bias of scores", "heads and a mask in the bias", "packed weights"}
 LATER |= {name for name in SKETCHES if name.startswith("packed without biases")}
+#: What GroupQueryAttention learnt later.
+_LEARNT = ("capped", "bias", "smoothed", "sink")
+LATER |= {name for name in SKETCHES if name.startswith("groups") and any(word in name for word in _LEARNT)}
 
 #: Runs every model of a folder on its inputs, and compares; knows nothing but numpy and onnxruntime. Windows leave one
 #: position more open in old versions: then the original decides, which the branch is where nothing is known.

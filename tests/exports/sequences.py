@@ -13,12 +13,11 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 import torch
-import transformers as hf
 
 from actcache.passes.causal import Ahead
 from actcache.passes.causal.hypotheses import mask_hypotheses
@@ -27,10 +26,9 @@ from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
 from tests.conformance.causal.sketches import Sketch
 from tests.conformance.causal.truth import proven, suffix_model, wrong_suffixes, wrongly_proven
+from tests.exports.decoders import AHEAD, DECODERS
 from tests.exports.exporting import NotExportable, export
-from tests.exports.speech import whisper_decoder
 from tests.exports.subject import Subject
-from tests.exports.text import SMALL, decoder, decoder_with_past, gpt2_config, llama_config, t5_decoder
 
 #: Opset of each exporter.
 EXPORTERS = {"torchscript": 17, "dynamo": 20}
@@ -38,51 +36,12 @@ EXPORTERS = {"torchscript": 17, "dynamo": 20}
 SEQUENCES = frozenset({"input_ids", "attention_mask", "decoder_input_ids"})
 
 
-def config(kind: type, attention: str, **sizes: object) -> object:
-    """A small configuration of a decoder."""
-    common = {"max_position_embeddings": 40, "intermediate_size": 96, "use_cache": False, **SMALL}
-    return kind(attn_implementation=attention, **{**common, **sizes})
-
-
-def grouped(model: type, kind: type, **sizes: object) -> Callable[[str, bool], Subject]:
-    """A decoder of two heads of keys for four of queries."""
-    return lambda attention, masked: decoder(
-        model, config(kind, attention, **{"num_key_value_heads": 2, **sizes}), masked=masked
-    )
-
-
-DECODERS: dict[str, Callable[[str, bool], Subject]] = {
-    "gpt2": lambda a, masked: decoder(hf.GPT2LMHeadModel, gpt2_config(a), masked=masked),
-    "llama": lambda a, masked: decoder(hf.LlamaForCausalLM, llama_config(a), masked=masked),
-    "qwen2": grouped(hf.Qwen2ForCausalLM, hf.Qwen2Config),
-    "qwen3": grouped(hf.Qwen3ForCausalLM, hf.Qwen3Config, head_dim=16),
-    "mistral": grouped(hf.MistralForCausalLM, hf.MistralConfig, sliding_window=5),
-    "gemma": grouped(hf.GemmaForCausalLM, hf.GemmaConfig, head_dim=16),
-    "phi": grouped(hf.PhiForCausalLM, hf.PhiConfig, num_key_value_heads=4),
-    "gpt-neox": lambda a, masked: decoder(hf.GPTNeoXForCausalLM, config(hf.GPTNeoXConfig, a), masked=masked),
-    "opt": lambda a, masked: decoder(
-        hf.OPTForCausalLM, config(hf.OPTConfig, a, ffn_dim=96, word_embed_proj_dim=64), masked=masked
-    ),
-    "bloom": lambda a, masked: decoder(
-        hf.BloomForCausalLM,
-        hf.BloomConfig(vocab_size=99, hidden_size=64, n_layer=2, n_head=4, use_cache=False),
-        masked=masked,
-    ),
-    "gpt2 past": lambda a, masked: decoder_with_past(hf.GPT2LMHeadModel, gpt2_config(a), 2, 4, 16),
-    "llama past": lambda a, masked: decoder_with_past(hf.LlamaForCausalLM, llama_config(a), 2, 2, 16),
-    "opt past": lambda a, masked: decoder_with_past(
-        hf.OPTForCausalLM, config(hf.OPTConfig, a, ffn_dim=96, word_embed_proj_dim=64), 2, 4, 16
-    ),
-    "t5 decoder": lambda a, masked: t5_decoder(a),
-    "whisper decoder": lambda a, masked: whisper_decoder(a),
-}
-
-
 def names() -> Iterator[tuple[str, str, str]]:
     """Yield what is tried: decoder, exporter, whether a mask is handed in."""
     for name in DECODERS:
         forms = ("masked",) if name.endswith((" decoder", " past")) else ("masked", "bare")
         yield from ((name, exporter, form) for exporter in EXPORTERS for form in forms)
+    yield from ((name, exporter, "ahead") for name in AHEAD for exporter in EXPORTERS)
 
 
 def judge(path: Path) -> list[str]:
@@ -107,11 +66,18 @@ def _tried(name: tuple[str, str, str], folder: Path) -> list[str]:
     path = folder / f"{'-'.join(name).replace(' ', '-')}.onnx"
     try:
         if not path.exists():
-            export(DECODERS[decoder_name]("sdpa", form == "masked"), path, exporter, EXPORTERS[exporter])
+            export(_subject(decoder_name, form), path, exporter, EXPORTERS[exporter])
     except NotExportable as error:
         path.unlink(missing_ok=True)
         return [f"not exported: {error}"]
-    return judge(path)
+    found = judge(path)
+    if form != "ahead":
+        return found
+    return [] if found and found[0].startswith("refused") else ["it looks ahead, and is not refused", *found]
+
+
+def _subject(name: str, form: str) -> Subject:
+    return AHEAD[name]("sdpa") if form == "ahead" else DECODERS[name]("sdpa", form == "masked")
 
 
 def main() -> int:
@@ -130,8 +96,9 @@ def main() -> int:
             skipped = bool(problems) and problems[0].startswith("not exported")
             causal += not problems
             wrong += bool(problems) and not skipped
-            print(*name, *(problems or ["causal, and right after every prefix"]), sep="  ", flush=True)
-    print(f"{causal} decoders are causal; {wrong} are wrong, or refused although they should not be")
+            right = "refused" if name[2] == "ahead" else "causal, and right after every prefix"
+            print(*name, *(problems or [right]), sep="  ", flush=True)
+    print(f"{causal} models are right: causal, or refused as they look ahead; {wrong} are wrong")
     return 1 if wrong or not causal else 0
 
 

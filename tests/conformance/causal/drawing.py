@@ -17,6 +17,7 @@ import onnx
 from actcache.passes.graph.pasts import past_axes
 from tests.conformance.causal.drawing_fused import attention_behind, fused_attention, fused_layer
 from tests.conformance.causal.drawing_scans import scanned
+from tests.conformance.causal.drawing_written import overwritten, written_mask
 from tests.conformance.causal.sketches import MOST, WIDTH, WORDS, Sketch
 
 Array = np.ndarray
@@ -253,7 +254,7 @@ def _repeated(d: Drawing, x: str, groups: int, times: int, size: int) -> str:
 
 
 def _masked(d: Drawing, scores: str) -> str:
-    kind = d.random.integers(8)
+    kind = d.random.integers(9)
     lowest = np.finfo(np.float32).min
     low = d.constant(d.one_of(-np.inf, -np.inf, lowest, lowest, -1e30, -1e4), np.float32)
     if kind == 0 and d.often(0.3):
@@ -270,6 +271,8 @@ def _masked(d: Drawing, scores: str) -> str:
         full = d.node("Expand", low, d.node("Concat", size, size, axis=0))
         corner = d.constant(d.one_of(1, 1, 1, 0, 2))
         return d.node("Add", scores, d.node("Trilu", full, corner, upper=int(d.often(0.85))))
+    if kind == 3:
+        return d.node("Add", scores, written_mask(d, low))
     return _compared(d, scores, low)
 
 
@@ -307,6 +310,7 @@ STEPS: tuple[tuple[Step, int], ...] = (
     (moved, 2),
     (rotated, 2),
     (looked_up, 2),
+    (overwritten, 1),
     (convolution, 1),
     (recurrent, 1),
     (fused_attention, 3),

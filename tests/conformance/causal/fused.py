@@ -35,7 +35,13 @@ def weights(seed: int = 3) -> dict[str, np.ndarray]:
         "past16": np.array([16]),
         "two32": np.array(2, np.int32),
     }
-    made |= {"first": np.array([3]), "encoded": drawn(1, 5, WIDTH), "unit": np.array(1, np.float32)}
+    made |= {
+        "first": np.array([3]),
+        "tenth": np.array(0.1, np.float32),
+        "sinks": np.array([1.5, -2], np.float32),
+        "encoded": drawn(1, 5, WIDTH),
+        "unit": np.array(1, np.float32),
+    }
     made |= {"scales": drawn(WIDTH), "shift": drawn(WIDTH), "two_heads": np.array([1, 2]), "many": np.array(3)}
     return made
 
@@ -81,6 +87,15 @@ def biased(condition: str) -> str:
         all4 = Concat<axis=0>(two_heads, s1, s1)  bias = Expand(flat, all4)"""
 
 
+#: A bias of scores that grows with distance, [1, heads, S, S].
+DISTANCES = """d = Sub(pj, pi)  far = Cast<to=1>(d)  sloped = Mul(far, scale)  s1 = Unsqueeze(s, axis0)
+    all4 = Concat<axis=0>(two_heads, s1, s1)  bias = Expand(sloped, all4)"""
+#: One row of it for all queries.
+OF_KEYS = DISTANCES.replace("Sub(pj, pi)", "Identity(pj)").replace("(two_heads, s1, s1)", "(two_heads, axis1, s1)")
+#: Queries, keys and values of float16, so small that its rounding is.
+NARROW = (
+    """q1 = Mul(gq, tenth)  v1 = Mul(gv, tenth)  nq = Cast<to=10>(q1)  nk = Cast<to=10>(gk)  nv = Cast<to=10>(v1)"""
+)
 GOOD: dict[str, Sketch] = {
     "heads": heads("q, k, v"),
     "heads, scaled": heads("q, k, v", attributes="unidirectional=1, scale=0.3"),
@@ -123,6 +138,26 @@ GOOD: dict[str, Sketch] = {
     "groups, window": groups("kv_num_heads=1, local_window_size=2"),
     "groups, turned in a window": groups("kv_num_heads=1, do_rotary=1, local_window_size=3", more=", cos8, sin8"),
     "groups, window of one": groups("kv_num_heads=1, local_window_size=1"),
+    "groups, capped": groups("kv_num_heads=1, softcap=2.0"),
+    "groups, capped and turned in a window": groups(
+        "kv_num_heads=1, softcap=2.0, do_rotary=1, local_window_size=3", more=", cos8, sin8"
+    ),
+    "groups, capped, of one": groups(
+        "kv_num_heads=2, softcap=2.0, scale=0.3", before=LENGTHS.replace("w16", "w32").replace("v16", "v32")
+    ),
+    "groups and a bias of scores": groups(more=", , , , bias", before=f"{LENGTHS} {DISTANCES}"),
+    "groups, capped, and a bias of scores": groups(
+        "kv_num_heads=1, softcap=2.0", more=", , , , bias", before=f"{LENGTHS} {DISTANCES}"
+    ),
+    "groups and a bias that closes": groups(
+        more=", , , , bias", before=f"{LENGTHS} d = Sub(pi, pj) {biased('Less(d, many)')}"
+    ),
+    "groups, smoothed": groups("kv_num_heads=1, smooth_softmax=1"),
+    "groups, with a sink for each head": groups(more=", , , , , sinks", before=f"{LENGTHS}"),
+    "groups of float16": layer(
+        f"""{LENGTHS} {NARROW} a, pk, pv = com.microsoft.GroupQueryAttention<num_heads=2, kv_num_heads=1>(nq, nk, nv,
+        , , lens, s32) f = Cast<to=1>(a) y = Mul(f, tenth)"""
+    ),
     "turned by number": layer(f"numbers = Expand(pos, sh) {TURNED} y = Add(q, h)"),
     "turned from the first on": layer(f"numbers = Identity(first) {TURNED} y = Add(q, h)"),
     "quantised and back": layer(
@@ -184,5 +219,11 @@ GROUPS_REFUSED = {
     "attention-past": groups(
         past="past, past", before=f"{LENGTHS} ps = Concat<axis=0>(bs, axis1, axis1, past16) past = ConstantOfShape(ps)"
     ),
-    "not-followed": groups("kv_num_heads=1, softcap=5.0"),
+    "not-followed": groups(
+        "kv_num_heads=1, do_rotary=1", more=", cos8, sin8, numbers", before=f"{LENGTHS} numbers = Expand(pos, sh)"
+    ),
+    "size-in-data": groups(
+        more=", , , , bias", before=f"{LENGTHS} long = Cast<to=1>(s) {DISTANCES.replace('(far, scale)', '(far, long)')}"
+    ),
+    "mask-unknown": groups(more=", , , , bias", before=f"{LENGTHS} {OF_KEYS}"),
 }

@@ -15,6 +15,11 @@ COUNTED = """n0 = ReduceSum(mask, axis1)  n1 = Sub(n0, one)  lens = Cast<to=6>(n
     msh = Shape(mask)  t0 = Gather<axis=0>(msh, one)  total = Cast<to=6>(t0)"""
 GROUPED = "gq = MatMul(h, w32)  gk = MatMul(h, w16)  gv = MatMul(h, v16)"
 HEADS = "past_k, past_v"
+#: A bias of scores that grows with distance, [1, heads, S, past + S].
+DISTANCES = """p0 = Sub(t0, s)  every = Range(zero, t0, one)  own = Range(p0, t0, one)  oi = Unsqueeze(own, axis1)
+    oj = Unsqueeze(every, axis0)  d = Sub(oj, oi)  far = Cast<to=1>(d)  sloped = Mul(far, scale)
+    s1 = Unsqueeze(s, axis0)  t1 = Unsqueeze(t0, axis0)  all4 = Concat<axis=0>(two_heads, s1, t1)
+    bias = Expand(sloped, all4)"""
 
 
 def layer(nodes: str, pasts: str, *, masked: bool = True, ones: bool = True, opset: int = 17) -> Sketch:
@@ -95,6 +100,17 @@ GOOD: dict[str, tuple[Sketch, tuple[str, ...]]] = {
         ),
         TWO,
     ),
+    "groups, capped": (groups(", softcap=2.0"), TWO),
+    "groups, capped, packed and turned in a window": (
+        groups(
+            ", softcap=2.0, do_rotary=1, local_window_size=2",
+            more=", cos8, sin8",
+            before=f"{COUNTED} qkv = MatMul(h, w64)",
+            operands="qkv, , ",
+        ),
+        TWO,
+    ),
+    "groups and a bias of scores": (groups(more=", , , , bias", before=f"{COUNTED} {DISTANCES}"), TWO),
     "heads": (heads(), TWO),
     "heads, biased": (heads("q, k, v, biases, , "), TWO),
     "heads and a given mask": (heads("q, k, v, , m32, ", masked=True), TWO),
@@ -113,7 +129,14 @@ REFUSED: dict[str, tuple[str, Sketch]] = {
     ),
     "all but one": ("attention-lengths", groups(before=COUNTED.replace("Cast<to=6>(t0)", "Cast<to=6>(n1)"))),
     "window of nothing": ("not-followed", groups(", local_window_size=0")),
-    "capped": ("not-followed", groups(", softcap=5.0")),
+    "turned by numbers that are handed in": (
+        "not-followed",
+        groups(
+            ", do_rotary=1",
+            more=", cos8, sin8, numbers",
+            before=f"{COUNTED} sh2 = Shape(ids) numbers = Expand(pos, sh2)",
+        ),
+    ),
     "heads to all": ("bidirectional", heads(attributes="unidirectional=0")),
     "standard to all": ("bidirectional", standard("scale=0.4")),
     "standard, one more": (
