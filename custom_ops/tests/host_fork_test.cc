@@ -16,6 +16,7 @@
 
 #include "audit/audit_log.h"
 #include "audit_testing.h"
+#include "base/memory.h"
 #include "config/config.h"
 #include "metrics/metrics_file.h"
 #include "region/registry.h"
@@ -50,14 +51,16 @@ bool ChildWorks(std::size_t budget) {
   if (!Config::Process().values().metrics_path.empty()) return false;
   Registry::Process().InternNamespace("the child's");
   testing_support::Put(&store, 1, 100, 1);
-  return testing_support::Has(&store, 1) && store.Invalidate({}, 0) == 1;
+  testing_support::Put(&store, 2, 2 * kPooledBytes, 1);
+  if (!testing_support::Has(&store, 2)) return false;
+  return testing_support::Has(&store, 1) && store.Invalidate({}, 0) == 2;
 }
 
 TEST(Fork, AChildStartsAnewWhateverTheOtherThreadsWereDoing) {
 #if defined(__SANITIZE_ADDRESS__)
   GTEST_SKIP() << "AddressSanitizer's malloc hangs in a child whose parent's threads were using it";
 #endif
-  constexpr std::size_t kBudget = std::size_t{1} << 14;
+  constexpr std::size_t kBudget = std::size_t{1} << 17;
   static const bool installed = (InstallForkHandlers(), true);
   ASSERT_TRUE(installed);
   Config::Process().Configure("budget_bytes", std::to_string(kBudget));
@@ -74,7 +77,8 @@ TEST(Fork, AChildStartsAnewWhateverTheOtherThreadsWereDoing) {
   };
   for (std::uint64_t thread = 0; thread < 2; ++thread) {
     repeat([&region, thread](std::uint64_t i) {
-      testing_support::Put(&Store::Process(), thread << 32 | i, 100 + i % 500, i % 100);
+      const std::size_t bytes = i % 16 == 0 ? kPooledBytes : 100 + i % 500;
+      testing_support::Put(&Store::Process(), thread << 32 | i, bytes, i % 100);
       RegionCounters::Add(region.counters.hits, 1);
     });
   }

@@ -2,30 +2,20 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <cstdio>
+#include <cstring>
 #include <functional>
 #include <utility>
 #include <vector>
 
 #if defined(__GLIBC__)
 #include <malloc.h>
-#include <unistd.h>
 #endif
 
+#include "base/block_pool.h"
 #include "base/memory.h"
+#include "base/sanitized.h"
+#include "resident.h"
 #include "store_testing.h"
-
-// The sanitizers bring their own allocators.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define ACTCACHE_OWN_MALLOC 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define ACTCACHE_OWN_MALLOC 0
-#endif
-#endif
-#if !defined(ACTCACHE_OWN_MALLOC)
-#define ACTCACHE_OWN_MALLOC 1
-#endif
 
 namespace actcache {
 namespace {
@@ -54,46 +44,52 @@ TEST(StoreMemory, BookkeepingTakes128Bytes) {
   }
 }
 
-#if ACTCACHE_OWN_MALLOC && defined(__GLIBC__)
+// The sanitizers bring their own allocators.
+#if !ACTCACHE_SANITIZED && defined(__GLIBC__)
 
 std::size_t InUse() {
   const struct mallinfo2 info = mallinfo2();
-  return info.uordblks + info.hblkhd;
+  return info.uordblks + info.hblkhd + BlockPool::Process().held();
 }
 
-std::size_t ResidentBytes() {
-  long pages = 0;
-  std::FILE* const file = std::fopen("/proc/self/statm", "r");
-  if (file == nullptr || std::fscanf(file, "%*d %ld", &pages) != 1) ADD_FAILURE();
-  if (file != nullptr) std::fclose(file);
-  return static_cast<std::size_t>(pages) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-}
-
-// The charges cover what malloc really gave out, index included, for any size; but for a little
-// that malloc keeps of what was freed (the arrays of the index before they grew).
+// The charges cover what malloc and the pool really gave out, index included, for any size; but for
+// a little that malloc keeps of what was freed (the arrays of the index before they grew).
 TEST(StoreMemory, IsChargedAsItIs) {
   constexpr std::size_t kKept = 256 << 10;
-  for (const std::size_t bytes : {1u, 8u, 16u, 100u, 1000u, 1024u, 5000u}) {
+  for (const std::size_t bytes : {1u, 8u, 16u, 100u, 1000u, 1024u, 5000u, 9000u, 100000u}) {
     Store store(std::size_t{1} << 40);
     const std::size_t before = InUse();
-    for (std::uint64_t n = 0; n < 20000; ++n) {
+    const std::uint64_t count = bytes < 9000 ? 20000 : 100;
+    for (std::uint64_t n = 0; n < count; ++n) {
       ASSERT_EQ(Put(&store, n, bytes, 1000), Rejection::kNone);
     }
     const std::size_t real = InUse() - before;
     EXPECT_LE(real, store.stats().bytes + kKept) << bytes;
-    EXPECT_GE(real, store.stats().bytes - 20000 * 16) << bytes;
+    EXPECT_GE(real, store.stats().bytes - count * 16) << bytes;
   }
 }
 
-TEST(StoreMemory, GoesBackToTheSystem) {
+// Of malloc, and of the pool.
+class StoreMemoryOf : public ::testing::TestWithParam<std::size_t> {
+ protected:
+  // 100 MB, all of it touched.
+  void FillUp(Store* store) const {
+    const auto specs = Bytes(GetParam());
+    for (std::uint64_t n = 0; n < 100000000 / GetParam(); ++n) {
+      Draft draft = store->Reserve(OfferOf(n, specs, 1000, {static_cast<std::uint32_t>(n % 2), 0}));
+      ASSERT_TRUE(draft);
+      std::memset(draft.data(0), 1, draft.bytes(0));
+      ASSERT_TRUE(store->Publish(std::move(draft)));
+    }
+  }
+};
+
+TEST_P(StoreMemoryOf, GoesBackToTheSystem) {
   Store store(512 * kMiB);
   const std::size_t before = ResidentBytes();
-  for (std::uint64_t n = 0; n < 10000; ++n) {
-    ASSERT_EQ(Put(&store, n, 10000, 1000, {static_cast<std::uint32_t>(n % 2), 0}),
-              Rejection::kNone);
-  }
+  FillUp(&store);
   // Between the entries, so that the heap cannot simply be cut off at its end.
-  ASSERT_EQ(Put(&store, 50000, 10000, 1000, {2, 0}), Rejection::kNone);
+  ASSERT_EQ(Put(&store, 50000, GetParam(), 1000, {2, 0}), Rejection::kNone);
   ASSERT_GT(ResidentBytes(), before + 80 * kMiB);
   Selection one;
   one.name_space = 0;
@@ -101,10 +97,23 @@ TEST(StoreMemory, GoesBackToTheSystem) {
   one.name_space = 1;
   store.Invalidate(one, 0);
   EXPECT_LT(ResidentBytes(), before + 30 * kMiB);
-  for (std::uint64_t n = 0; n < 10000; ++n) Put(&store, n, 10000, 1000);
+  FillUp(&store);
   ASSERT_GT(ResidentBytes(), before + 80 * kMiB);
   store.SetBudget(kMiB);
   EXPECT_LT(ResidentBytes(), before + 30 * kMiB);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, StoreMemoryOf, ::testing::Values(5000, 10000, 240000, 3000000));
+
+TEST(StoreMemory, LargeEntriesAreInThePool) {
+  Store store(64 * kMiB);
+  const std::size_t before = BlockPool::Process().held();
+  ASSERT_EQ(Put(&store, 1, kPooledBytes / 2, 1000), Rejection::kNone);
+  EXPECT_EQ(BlockPool::Process().held(), before);
+  ASSERT_EQ(Put(&store, 2, kPooledBytes, 1000), Rejection::kNone);
+  EXPECT_GT(BlockPool::Process().held(), before);
+  Clear(&store);
+  EXPECT_EQ(BlockPool::Process().held(), before);
 }
 
 #endif

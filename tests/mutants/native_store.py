@@ -11,6 +11,7 @@ _EVICTION, _ENTRY, _TABLE, _FLIGHT = (
     "store/key_table.cc",
     "flight/flight_table.cc",
 )
+_POOL, _MEMORY = "base/block_pool.cc", "base/memory.cc"
 
 BREAKS = [
     Break(_LEDGER, "if (others > budget - bytes) return Verdict::kFull;",
@@ -167,4 +168,17 @@ BREAKS = [
         "what was stored between search and claim is computed again"),
     Break("flight/open_flights.cc", "if (open.node == node || now >= open.deadline_ns) table.End(open.flight);", "",
         "a run that failed leaves its flight open"),
-]  # fmt: skip
+    Break(_MEMORY, "bytes >= kPooledBytes &&", "false &&", "large entries are blocks of malloc's"),
+    Break(_MEMORY, "BlockPool::Process().ReturnFree();", "", "memory of large entries is never given back"),
+    Break(_POOL, "if (mapped_ - held_ > held_ / kFreeShare + kLeastMapping) ReturnFreeLocked();", "",
+        "fragments are kept beside new mappings"),
+    Break(_POOL, "rest->SetFree(true); Link(rest);", "", "the rest of a block that was divided is lost"),
+    Break(_POOL, "if (!block->Is(kLast) && block->Next()->Is(kFree)) {", "if (false) {",
+        "a free block does not take in the next one"),
+    Break(_POOL, "if (block->Is(kAfterFree)) {", "if (false) {", "a free block is not taken in by the one before it"),
+    Break(_POOL, "Header* block = bins_[bin];", "Header* block = nullptr;", "blocks of equal size are not used again"),
+    Break(_POOL, "block != nullptr && block->size() < size;", "false;", "a block that is too small"),
+    Break(_POOL, "held_ -= block->size();", "", "what is freed counts as held"),
+    Break(_POOL, "munmap(block, bytes);", "", "mappings are kept for ever"),
+    Break(_POOL, "block->ReturnPages();", "", "free pages between entries are never given back"),
+]

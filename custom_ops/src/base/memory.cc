@@ -7,6 +7,9 @@
 #include <malloc.h>
 #endif
 
+#include "base/block_pool.h"
+#include "base/sanitized.h"
+
 namespace actcache {
 namespace {
 
@@ -32,7 +35,20 @@ void* Allocate(std::size_t bytes) noexcept {
 
 void Free(void* memory) noexcept { std::free(memory); }
 
+Block AllocateBlock(std::size_t bytes) noexcept {
+  if (!kSanitized && bytes >= kPooledBytes && !FailsOnPurpose()) {
+    void* const memory = BlockPool::Process().Allocate(bytes);
+    if (memory != nullptr) return {memory, true};
+  }
+  return {Allocate(bytes), false};
+}
+
+void FreeBlock(Block block) noexcept {
+  block.pooled ? BlockPool::Process().Free(block.memory) : Free(block.memory);
+}
+
 void ReturnFreeMemory() noexcept {
+  BlockPool::Process().ReturnFree();
 #if defined(__GLIBC__)
   malloc_trim(0);
 #endif

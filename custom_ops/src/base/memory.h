@@ -19,10 +19,24 @@ constexpr std::size_t AlignUp(std::size_t bytes, std::size_t alignment) noexcept
 void* Allocate(std::size_t bytes) noexcept;
 void Free(void* memory) noexcept;
 
-// Gives memory that was freed back to the system, where the C library keeps it. Takes a while.
+// Memory for a block that may be large. From kPooledBytes on it comes from the pool (block_pool.h),
+// if that has any and there is no sanitizer, which would see nothing of what is wrong inside of a
+// pool.
+struct Block {
+  void* memory;  // null: there is none
+  bool pooled;
+};
+inline constexpr std::size_t kPooledBytes = std::size_t{8} << 10;
+// As Allocate() and Free(). Of a block that is given back, both fields as they were.
+Block AllocateBlock(std::size_t bytes) noexcept;
+void FreeBlock(Block block) noexcept;
+
+// Gives memory that was freed back to the system, where the pool or the C library keeps it. Takes a
+// while.
 void ReturnFreeMemory() noexcept;
 
-// What an allocation takes from the heap: glibc puts 8 bytes before it and rounds up to 16.
+// What an allocation takes from the heap or from the pool: both put 8 bytes before it and round up
+// to 16.
 constexpr std::size_t AllocationFootprint(std::size_t bytes) noexcept {
   return AlignUp(bytes + 8, 16);
 }

@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "audit/audit_log.h"
+#include "base/block_pool.h"
 #include "base/forked.h"
 #include "base/mutex.h"
 #include "config/config.h"
@@ -54,6 +55,7 @@ void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   FlightTable::ReplaceInForkedChild();
   HandOverTable::ReplaceInForkedChild();  // before the store, whose entries it holds
   Store::ReplaceInForkedChild();
+  BlockPool::ReplaceInForkedChild();
   Registry::Process().ResetCounters();
   MetricsFile::ReplaceInForkedChild();
   Config::ApplyAfterFork();
@@ -64,6 +66,7 @@ void AfterForkInChild() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
 }  // namespace
 
 void InstallForkHandlers() noexcept {
+  BlockPool::Process();
   Store::Process();
   FlightTable::Process();
   HandOverTable::Process();

@@ -174,9 +174,10 @@ Entry::Entry(const Offer& offer, std::size_t charge) noexcept
 }
 
 Entry* Entry::Make(const Offer& offer, const Layout& layout) noexcept {
-  void* const memory = Allocate(offer.payloads ? layout.allocation : layout.bare);
-  if (memory == nullptr) return nullptr;
-  auto* const entry = new (memory) Entry(offer, layout.charge);
+  const Block block = AllocateBlock(offer.payloads ? layout.allocation : layout.bare);
+  if (block.memory == nullptr) return nullptr;
+  auto* const entry = new (block.memory) Entry(offer, layout.charge);
+  entry->Set(kPooled, block.pooled);
   unsigned char* at = WriteVarint(entry->records(), offer.count);
   for (std::size_t i = 0; i < offer.count; ++i) {
     const TensorSpec& spec = offer.specs[i];
@@ -189,8 +190,9 @@ Entry* Entry::Make(const Offer& offer, const Layout& layout) noexcept {
 }
 
 void Entry::Free(Entry* entry) noexcept {
+  const bool pooled = entry->Is(kPooled);
   entry->~Entry();
-  actcache::Free(entry);
+  FreeBlock({entry, pooled});
 }
 
 }  // namespace actcache

@@ -22,6 +22,7 @@ namespace actcache {
 // The fields are as small as they may be: with one tensor of up to three dimensions, header and
 // record take 96 bytes. With malloc's header and the index's share an entry takes 128 beside its
 // payload, if that is a multiple of 16 or up to 8 more; other sizes malloc rounds up, by 7 at most.
+// (Memory of the pool is no different.)
 class Entry {
  public:
   Entry(const Entry&) = delete;
@@ -117,6 +118,7 @@ class Entry {
   static constexpr std::uint8_t kExpires = 2;  // expires_ counts
   static constexpr std::uint8_t kUsed = 4;     // found since it was taken out of the heap
   static constexpr std::uint8_t kShared = 8;   // its KeyScope
+  static constexpr std::uint8_t kPooled = 16;  // where its memory is from (Block)
 
   bool Expired(std::uint64_t now_ns) const noexcept {
     return Is(kExpires) && TicksBetween(expires_, TickOf(now_ns)) >= 0;
