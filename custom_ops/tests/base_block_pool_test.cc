@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/memory.h"
+#include "base/sanitized.h"
 #include "resident.h"
 #include "rounds.h"
 
@@ -154,6 +155,7 @@ TEST(BlockPool, WhatWasUsedBeforeComesFirst) {
 }
 
 TEST(BlockPool, GivesWholePagesBackAndKeepsTheRest) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer keeps memory of its own beside it";
   BlockPool pool;
   std::vector<Used> used;
   const std::size_t before = ResidentBytes();
@@ -175,6 +177,7 @@ TEST(BlockPool, GivesWholePagesBackAndKeepsTheRest) {
 
 // Every second block is freed, and all that comes is larger: what lies between is of no use.
 TEST(BlockPool, FragmentsGoBackBeforeMoreIsMapped) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer keeps memory of its own beside it";
   BlockPool pool;
   std::vector<Used> used;
   const std::size_t before = ResidentBytes();

@@ -176,9 +176,10 @@ BREAKS = [
     Break(_POOL, "if (!block->Is(kLast) && block->Next()->Is(kFree)) {", "if (false) {",
         "a free block does not take in the next one"),
     Break(_POOL, "if (block->Is(kAfterFree)) {", "if (false) {", "a free block is not taken in by the one before it"),
-    Break(_POOL, "Header* block = bins_[bin];", "Header* block = nullptr;", "blocks of equal size are not used again"),
+    Break(_POOL, "Header* block = bins_[bin]; for (int", "Header* block = nullptr; for (int",
+        "blocks of equal size are not used again"),
     Break(_POOL, "block != nullptr && block->size() < size;", "false;", "a block that is too small"),
     Break(_POOL, "held_ -= block->size();", "", "what is freed counts as held"),
     Break(_POOL, "munmap(block, bytes);", "", "mappings are kept for ever"),
     Break(_POOL, "block->ReturnPages();", "", "free pages between entries are never given back"),
-]
+]  # fmt: skip

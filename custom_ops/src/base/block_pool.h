@@ -56,7 +56,7 @@ class BlockPool {
 
  private:
   struct Header;
-  static constexpr std::size_t kBins = 64 * 8;
+  static constexpr std::size_t kBins = 512;  // 64 octaves of eight
 
   void* AllocateLocked(std::size_t size) noexcept ACTCACHE_REQUIRES(mutex_);
   // A free block of at least this size, taken out of its bin; null: there is none.
