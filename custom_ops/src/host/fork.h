@@ -2,9 +2,11 @@
 //
 // In the child only the thread that forked lives on; what the others held stays locked or half
 // written for ever. So:
-//   - The store, the pool of its memory and the table of flights, which change all the time, are not
-//     taken along: the child gets empty ones and never touches the parent's again. The entries stay in its memory as all
-//     else that it inherits, shared with the parent until one of them writes; nothing is charged.
+//   - The store, the pool of its memory and the table of flights, which change all the time, are
+//   not
+//     taken along: the child gets empty ones and never touches the parent's again. The entries stay
+//     in its memory as all else that it inherits, shared with the parent until one of them writes;
+//     nothing is charged.
 //   - The registry, the configuration and the operator sets, which change rarely, are taken along,
 //     as inherited kernels refer to them: fork() waits for whoever changes them. Counts start at 0.
 //   - The thread that writes the metrics file is the parent's. The child has no metrics file until
