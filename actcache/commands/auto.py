@@ -190,6 +190,8 @@ def _show_model(console: Console, model: Mapping[str, Any]) -> None:
         say(console, f"session option {name}: {value}")
     attempts = "1 attempt" if model["attempts"] == 1 else f"{model['attempts']} attempts"
     say(console, f"sample of {model['calls']:,} calls, {attempts}, {format_bytes(model['bytes'])} on disk")
+    if model["processor_seconds"] is not None:
+        say(console, f"compiling it took {model['processor_seconds']:.1f} s of processor time")
     if model["ratio"] is not None:
         say(console, f"measured on the sample: {model['ratio']:.3f} of the original's time")
     for name, share in model["reuse"].items():

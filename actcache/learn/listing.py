@@ -29,8 +29,9 @@ def models(root: Path) -> list[dict[str, Any]]:
     Keys, of which none goes away: ``key``, ``name``, ``sources``; ``state``: ``learning``, ``compiled`` or
     ``refused``; ``reason``, ``refusals``, ``regions``; ``ratio``: measured time relative to the original's;
     ``reuse`` there; ``calls``: in the sample; ``attempts``; ``attempted``, ``compiled``: the time of
-    the last; ``bytes``: on disk; ``saved``: over all programs, or null; ``around``: options, versions and processor;
-    ``back``: why sessions went back to the original (``reason``, ``times``, ``time``), or null.
+    the last; ``processor_seconds``: that compiling took, or null; ``bytes``: on disk; ``saved``: over all programs,
+    or null; ``around``: options, versions and processor; ``back``: why sessions went back to the original
+    (``reason``, ``times``, ``time``), or null.
     """
     found = [_model(folder) for folder in _folders(root / "models")]
     return sorted((model for model in found if model is not None), key=lambda model: -model["attempted"])
@@ -114,6 +115,7 @@ def _model(folder: Path) -> dict[str, Any] | None:
         "attempts": record.get("attempts", 0),
         "attempted": record.get("attempted", 0.0),
         "compiled": record.get("compiled"),
+        "processor_seconds": record.get("processor_seconds"),
         "bytes": cache.folder_size(folder),
         "saved": cache.read_json(folder / "saved.json"),
         "around": record.get("around", {}),

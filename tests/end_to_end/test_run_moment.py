@@ -78,8 +78,8 @@ def wait_for(what: Callable[[], int | None]) -> int:
     raise AssertionError("it did not happen")
 
 
-def waiting_process(folder: Path, program: subprocess.Popen[bytes]) -> int:
-    """Return the compiling process, once it has looked several times whether to begin."""
+def waiting_process(folder: Path, program: subprocess.Popen[bytes], looks: int = 2) -> int:
+    """Return the compiling process, once it has looked so many times whether to begin."""
 
     def started() -> int | None:
         locks = (folder / "cache" / "places").glob("*/lock")
@@ -87,7 +87,7 @@ def waiting_process(folder: Path, program: subprocess.Popen[bytes]) -> int:
 
     pid = wait_for(started)
     before = _slept(pid)
-    wait_for(lambda: _slept(pid) - before >= 5)
+    wait_for(lambda: _slept(pid) - before >= looks)
     return pid
 
 
@@ -102,7 +102,7 @@ def _slept(pid: int) -> int:
 def test_it_waits_for_the_end_of_a_program_that_leaves_no_core_idle(
     tmp_path: Path, busy_core: None, program: subprocess.Popen[bytes]
 ) -> None:
-    pid = waiting_process(tmp_path, program)
+    pid = waiting_process(tmp_path, program, looks=5)
     assert holder(tmp_path / "cache" / "lock") is None and not (tmp_path / "cache" / "models").exists()
     assert os.sched_getaffinity(pid) == {CORE} and os.getsid(pid) == pid
     memory = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))

@@ -29,6 +29,7 @@ def add_model(root: Path, key: str, *, used: float, size: int = 1000, source: st
         "reuse": {"encoder": 0.75},
         "regions": [REGION],
         "attempts": 1,
+        "processor_seconds": 11.46,
         "attempted": used,
         "around": {"onnxruntime": "1.32.0", "actcache": "0.1.0", "machine": "x86_64-1", "options": {"a": "b"}},
     }

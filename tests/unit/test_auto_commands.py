@@ -85,6 +85,7 @@ def test_show_takes_a_file_its_name_or_the_beginning_of_its_key(root: Path, name
         "session option a: b",
         "0.400 of the original's time",
         "75.0% reused",
+        "compiling it took 11.5 s of processor time",
         "in 3 programs: 2,000 rows, 1,500 reused, 12.50 s saved",
     ):
         assert text in result.output, text
