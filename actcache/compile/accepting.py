@@ -114,7 +114,7 @@ def paying(job: Job, subject: Subject, accepted: Accepted, predictor: Predictor 
     calls, budget, names = job.trace.measured_on, job.options.budget_bytes, accepted.built.names
     job.step(f"measuring the result on {len(calls)} recorded calls")
     tolerance = _accepted_difference(job, accepted.report)
-    request = PlayTrace(subject.originals, on_disk(job, accepted.built), calls, tolerance, budget)
+    request = PlayTrace(subject.originals, on_disk(job, accepted.built), calls, tolerance, budget, until_clear=True)
     played = ask(request, job.loaded.directory)
     if played.failure is not None:
         return Attempt(None, (Refusal("verification", played.failure, names),))

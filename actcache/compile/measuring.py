@@ -114,6 +114,7 @@ def read_trace(
     calls = trace.chosen_by
     job.step(f"looking for what repeats in {len(calls)} recorded calls")
     places = sorted(wanted, key=str)
+    batches = largest(batches)
     request = HashTrace(
         subject.originals, calls, measured.samples[0], places, batches, job.loaded.directory / "keys.npz"
     )
@@ -126,3 +127,12 @@ def read_trace(
     else:
         keys, fewer = replace(keys, seconds=np.array(known.seconds)), known.fewer
     return Predictor(TimeModel(measured.costs, fewer), keys, job.options.budget_bytes)
+
+
+def largest(batches: Sequence[Mapping[str, int]]) -> list[Mapping[str, int]]:
+    """Leave out batches that are a part of another one: that tells of their nodes, too."""
+    return [
+        batch
+        for number, batch in enumerate(batches)
+        if batch not in batches[:number] and not any(batch.items() < other.items() for other in batches)
+    ]

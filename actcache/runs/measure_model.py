@@ -12,8 +12,10 @@ from actcache.base.free_memory import release_memory
 from actcache.model.feed_file import read_feed, save_sample
 from actcache.model.model_inputs import model_inputs
 from actcache.model.synthetic_samples import make_samples
-from actcache.passes.costs.profiler import measure_costs, run_seconds
+from actcache.passes.costs.layout import Layout, lay_out
+from actcache.passes.costs.profiler import measure_costs
 from actcache.passes.costs.time_model import FewRows
+from actcache.passes.costs.timed_runs import run_seconds
 from actcache.passes.cuts.feeds import Feed, row_count, take
 from actcache.passes.graph.told_types import told_types
 from actcache.passes.graph.view import GraphView
@@ -51,8 +53,16 @@ def measure(request: Measure, directory: Path) -> Measurement:
     timing = run_seconds(session, first)
     del session  # one model in memory at a time
     release_memory()
-    costs = measure_costs(GraphView(proto), directory, first, timing, originals.libraries)
+    view = GraphView(proto)
+    layout = lay_out(view, directory, first, originals.libraries)
+    layout.save(_layout_file(originals, directory))
+    costs = measure_costs(view, directory, first, timing, layout, originals.libraries)
     return Measurement(paths, ort.__version__, costs)
+
+
+def _layout_file(originals: Originals, directory: Path) -> Path:
+    """Where the layout is kept for further measurements of the same model."""
+    return directory / f"{Path(originals.base).stem}.layout"
 
 
 def measure_one_row(
@@ -73,5 +83,7 @@ def measure_one_row(
         timing = run_seconds(session, feed)
     except Exception:  # whatever the runtime raises: the model takes this many rows and no fewer
         return None
-    costs = measure_costs(GraphView(proto), directory, feed, timing, originals.libraries)
+    view, kept = GraphView(proto), _layout_file(originals, directory)
+    layout = Layout.load(kept) if kept.exists() else lay_out(view, directory, sample, originals.libraries)
+    costs = measure_costs(view, directory, feed, timing, layout, originals.libraries)
     return FewRows(row_axes, 1, costs)

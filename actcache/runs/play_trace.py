@@ -9,6 +9,7 @@ from typing import Any
 
 import onnx
 
+from actcache.runs.paired_times import PairedTimes
 from actcache.runs.requests import Played, PlayTrace, RowCounts
 from actcache.runs.sessions import open_original, run_of, run_of_compiled
 from actcache.runs.trace_calls import Calls
@@ -27,36 +28,39 @@ def play_trace(request: PlayTrace, _: Path) -> Played:
     knobs.configure(budget_bytes=request.budget)
     original = run_of(open_original(originals), originals)
     compiled = run_of_compiled(request.compiled, originals.libraries)
-    return _played(original, compiled, Calls(proto, request.calls), request.tolerance)
+    return _played(original, compiled, Calls(proto, request.calls), request)
 
 
-def _played(original: Run, compiled: Run, calls: Calls, tolerance: float | None) -> Played:
-    """Play calls through both models in turn, from an empty store, until all are played or the time is up."""
-    played, seconds, report = 0, [0.0, 0.0], verify.Verification()
+def _played(original: Run, compiled: Run, calls: Calls, request: PlayTrace) -> Played:
+    """Play calls through both models in turn, from an empty store, until all are played, or enough are, or the time is
+    up.
+    """
+    times, report = PairedTimes(), verify.Verification()
     varying: frozenset[int] = frozenset()
     before: Mapping[str, RowCounts] = {}
     deadline = time.monotonic() + _SECONDS
     for feed in calls:
-        if played == 0:
+        if not times:
             varying = verify.varying_outputs(original, feed)
             compiled(feed)
             runtime.invalidate()
             before = _computed()
-        elif time.monotonic() > deadline:
+        elif time.monotonic() > deadline or (request.until_clear and times.are_clear()):
             break
-        answers: list[Any] = [None, None]
-        for which in (0, 1) if played % 2 else (1, 0):
+        answers, seconds = [list[Any](), list[Any]()], [0.0, 0.0]
+        for which in (0, 1) if len(times) % 2 else (1, 0):
             start = time.perf_counter()
             answers[which] = (original, compiled)[which](feed)
-            seconds[which] += time.perf_counter() - start
-        played += 1
-        failure = verify.differences(f"call {played} of the trace", answers[1], answers[0], tolerance, varying, report)
+            seconds[which] = time.perf_counter() - start
+        times.add(*seconds)
+        name = f"call {len(times)} of the trace"
+        failure = verify.differences(name, answers[1], answers[0], request.tolerance, varying, report)
         if failure is not None:
             report.failure = failure
             break
     none = RowCounts(0, 0)
     regions = {name: after - before.get(name, none) for name, after in _computed().items()}
-    return Played(played, seconds[0], seconds[1], regions, report.max_abs_error, report.failure)
+    return Played(len(times), times.original, times.compiled, regions, report.max_abs_error, report.failure)
 
 
 def _computed() -> dict[str, RowCounts]:

@@ -235,13 +235,16 @@ class HashTrace(OfOriginals[list[FewRows]], frozen=True):
 
 
 class PlayTrace(OfOriginals[Played], frozen=True):
-    """Play recorded calls through the original and the compiled model, with a store of `budget` bytes."""
+    """Play recorded calls through the original and the compiled model, with a store of `budget` bytes; only as many as
+    tell clearly which is faster, if `until_clear`.
+    """
 
     answer = Played
     compiled: Compiled
     calls: Sequence[Path]
     tolerance: float | None
     budget: int
+    until_clear: bool = False
 
 
 class FrontierCall(msgspec.Struct, frozen=True):

@@ -13,7 +13,8 @@ Of a region of prefixes, m of the n positions of a row are behind what all rows 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +73,7 @@ class Predictor:
     def __init__(self, times: TimeModel, trace: TraceKeys, budget: int) -> None:
         self.times, self.trace, self.budget = times, trace, budget
         self._keys: dict[tuple[tuple[Place, ...], Cut], list[Hashes]] = {}
+        self._lookups: dict[tuple[tuple[Place, ...], Cut], _Lookups] = {}
 
     def can_predict(self, candidate: Candidate) -> bool:
         """Whether hashes were taken at the candidate's frontier, and its entries are of rows, calls or positions."""
@@ -85,8 +87,33 @@ class Predictor:
         Args:
             plan: Regions; one inside another comes before it.
         """
+        if not plan:
+            return Prediction(1.0, ())
         parts = [_Part(self, candidate, plan, index) for index, candidate in enumerate(plan)]
         store = StoreSimulation(self.budget)
+        alone = all(part.outer is None and not isinstance(part.candidate.region.cut, PrefixCut) for part in parts)
+        total = self._at_once(parts, store) if alone else self._in_turn(parts, store)
+        return Prediction(total / max(self.trace.total, 1e-12), tuple(part.use() for part in parts))
+
+    def _at_once(self, parts: Sequence[_Part], store: StoreSimulation) -> float:
+        """Play all calls in one go: what a region looks up does not depend on what others have found."""
+        looked_up = [self.lookups(part.candidate) for part in parts]
+        columns: list[tuple[npt.NDArray[Any], ...]] = []
+        for part, found in reversed(list(zip(parts, looked_up, strict=True))):  # as in turn
+            told = (part.candidate.entry_bytes, part.candidate.saving, part.index)
+            columns.append((found.calls, found.keys, *(np.full(len(found.keys), value) for value in told)))
+        calls, keys, sizes, savings, regions = map(np.concatenate, zip(*columns, strict=True))
+        order = np.argsort(calls, kind="stable")
+        missed = np.zeros(len(keys), bool)
+        missed[order] = ~store.touch(keys[order], sizes[order], savings[order], regions[order])
+        saved, overhead = np.zeros(len(self.trace.seconds)), 0.0
+        for part, found in zip(parts, looked_up, strict=True):
+            own, more = part.played(found, missed[regions == part.index])
+            saved, overhead = saved + own, overhead + more
+        return float((self.trace.seconds * np.maximum(1.0 - saved, 0.0)).sum() + overhead)
+
+    def _in_turn(self, parts: Sequence[_Part], store: StoreSimulation) -> float:
+        """Play one call after the other."""
         total = 0.0
         for call, seconds in enumerate(self.trace.seconds):
             saved = overhead = 0.0
@@ -94,8 +121,8 @@ class Predictor:
                 if part.look_up(call, store, parts):
                     overhead += part.overhead
                 saved += part.saved
-            total += seconds * max(1.0 - saved, 0.0) + overhead
-        return Prediction(float(total / max(self.trace.total, 1e-12)), tuple(part.use() for part in parts))
+            total += float(seconds) * max(1.0 - saved, 0.0) + overhead
+        return total
 
     def keys(self, candidate: Candidate) -> list[Hashes]:
         """Return the keys of a candidate's frontier in every call; see :meth:`TraceKeys.keys`."""
@@ -103,6 +130,37 @@ class Predictor:
         if (wanted, cut) not in self._keys:
             self._keys[wanted, cut] = self.trace.keys(wanted, cut)
         return self._keys[wanted, cut]
+
+    def lookups(self, candidate: Candidate) -> _Lookups:
+        """Return what calls look up of a region by rows or by whole calls."""
+        wanted, cut = places(candidate.region), candidate.region.cut
+        divided = (wanted, replace(cut, live_out_axes=()))
+        if divided not in self._lookups:
+            self._lookups[divided] = _Lookups.of(*self.trace.flat_keys(wanted, cut))
+        return self._lookups[divided]
+
+
+@dataclass(frozen=True)
+class _Lookups:
+    """What the calls of a trace look up of one region.
+
+    Attributes:
+        counts: Units of each call.
+        keys: Those of each call, without what is equal to another one before it in the same call.
+        calls: Of each key, its call.
+    """
+
+    counts: npt.NDArray[np.int64]
+    keys: Hashes
+    calls: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, keys: Hashes, counts: npt.NDArray[np.int64]) -> _Lookups:
+        calls = np.repeat(np.arange(len(counts)), counts)
+        order = np.lexsort((keys, calls))  # stable: of equal ones the first comes first
+        differs = (np.diff(keys[order]) != 0) | (np.diff(calls[order]) != 0)
+        own = np.sort(order[np.concatenate([[True] * bool(len(keys)), differs])])
+        return cls(counts, keys[own], calls[own])
 
 
 class _Part:
@@ -114,7 +172,7 @@ class _Part:
         own = nodes.difference(*(other.region.nodes for other in plan[:index] if other.region.nodes <= nodes))
         around = [i for i, other in enumerate(plan) if i > index and nodes <= other.region.nodes]
         self.outer = min(around, key=lambda i: len(plan[i].region.nodes), default=None)
-        self.keys = predictor.keys(candidate)
+        self._predictor = predictor
         times = predictor.times
         axes, self.sample_units = _units(candidate, times.costs)
         self.fixed, self.slope = times.line(own, axes, self.sample_units)
@@ -126,7 +184,7 @@ class _Part:
 
     def look_up(self, call: int, store: StoreSimulation, parts: Sequence[_Part]) -> bool:
         """Look the call up; return whether there was anything to do."""
-        keys = self.keys[call]
+        keys = self._predictor.keys(self.candidate)[call]
         if isinstance(self.candidate.region.cut, PrefixCut):
             return self._look_up_chains(keys, self.candidate.region.cut, store)
         rows = len(keys)
@@ -148,6 +206,25 @@ class _Part:
         self.saved = self._share(count) * (1 - self._relative(left, count))
         self.overhead = LOOKUP_SECONDS + int(wanted.sum()) * self.candidate.entry_overhead
         return bool(wanted.any())
+
+    def played(self, found: _Lookups, missed: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float64], float]:
+        """Note what all calls have found; return the share of each that is saved, and the seconds of all lookups.
+
+        Args:
+            found: What they looked up.
+            missed: Of its keys, whether each was not there.
+        """
+        by_rows = self.candidate.region.granularity == "row"
+        units = int(found.counts.sum())
+        computed = np.bincount(found.calls, missed, len(found.counts))
+        self.lookups, self.computed = units, int(missed.sum())
+        self.within = units - len(found.keys)
+        rows = found.counts if by_rows else np.full(len(found.counts), self.candidate.rows)
+        left = computed if by_rows else computed * rows
+        share = (self.fixed + self.slope * rows) / np.maximum(self.all_fixed + self.all_slope * rows, 1e-12)
+        relative = (self.fixed + self.slope * left) / np.maximum(self.fixed + self.slope * rows, 1e-12)
+        overhead = LOOKUP_SECONDS * int((found.counts > 0).sum()) + units * self.candidate.entry_overhead
+        return share * (1 - np.where(computed == 0, 0.0, relative)), overhead
 
     def _look_up_chains(self, keys: Hashes, cut: PrefixCut, store: StoreSimulation) -> bool:
         """Look the positions of a call up, [rows, positions]. No region is inside one of prefixes."""

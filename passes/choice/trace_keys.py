@@ -42,6 +42,11 @@ def places(region: Region) -> tuple[Place, ...]:
     return tuple(map(Place, region.frontier, region.cut.frontier_axes, positions))
 
 
+def _by_rows(wanted: Sequence[Place]) -> RowCut:
+    """Return the cut that divides calls by the rows of the places that have any."""
+    return RowCut(tuple(place.rows for place in wanted), ())
+
+
 @dataclass(frozen=True)
 class TraceKeys:
     """Recorded calls, in order.
@@ -74,24 +79,62 @@ class TraceKeys:
             wanted: The places, all of them held.
             cut: What decides how calls are divided; None: the rows of the places that have any.
         """
-        by = cut or RowCut(tuple(place.rows for place in wanted), ())
-        return [self._keys(call, wanted, by) for call in range(len(self.seconds))]
+        by = cut or _by_rows(wanted)
+        if isinstance(by, PrefixCut):
+            units = self._units(wanted, by)
+            return [self._chains(call, wanted, by, found) for call, found in enumerate(units)]
+        keys, counts = self.flat_keys(wanted, by)
+        return np.split(keys, np.cumsum(counts)[:-1])
+
+    def flat_keys(self, wanted: Sequence[Place], cut: Cut) -> tuple[Hashes, npt.NDArray[np.int64]]:
+        """Return the keys of all calls, one call after the other, and how many each has; arguments as :meth:`keys`. The
+        cut is none by positions.
+        """
+        units = self._units(wanted, cut)
+        counts = np.array([found.count for found in units], np.int64)
+        keys = np.zeros(counts.sum(), np.uint64)
+        for place in wanted:
+            parts, wholes = self.hashes[place], self._wholes(place)
+            divided = [found.divided and place.rows is not None for found in units]
+            if all(divided):
+                part = np.concatenate(parts)
+            else:
+                calls = zip(parts, wholes, counts, divided, strict=True)
+                part = np.concatenate([own if apart else np.repeat(all_, n) for own, all_, n, apart in calls])
+            keys = joined(keys, part)
+        return keys, counts
 
     def distinct(self, wanted: Sequence[Place]) -> int:
         """Return how many different keys there are in all calls."""
-        keys = self.keys(wanted)
-        return len(np.unique(np.concatenate(keys))) if keys else 0
+        asked = tuple(wanted)
+        if asked not in self._distinct:
+            self._distinct[asked] = len(np.unique(self.flat_keys(asked, _by_rows(asked))[0]))
+        return self._distinct[asked]
 
-    def _keys(self, call: int, wanted: Sequence[Place], cut: Cut) -> Hashes:
-        units = cut.units([self.shapes[place.tensor][call] for place in wanted])
-        if isinstance(cut, PrefixCut):
-            return self._chains(call, wanted, cut, units)
-        key = np.zeros(units.count, np.uint64)
-        for place in wanted:
-            part = self.hashes[place][call]
-            divided = units.divided and place.rows is not None
-            key = joined(key, part if divided else whole(part))
-        return key
+    @cached_property
+    def _distinct(self) -> dict[tuple[Place, ...], int]:
+        return {}
+
+    @cached_property
+    def _known_wholes(self) -> dict[Place, Hashes]:
+        return {}
+
+    def _wholes(self, place: Place) -> Hashes:
+        """What stands for all of a place, per call."""
+        if place not in self._known_wholes:
+            self._known_wholes[place] = np.concatenate([whole(part) for part in self.hashes[place]])
+        return self._known_wholes[place]
+
+    def _units(self, wanted: Sequence[Place], cut: Cut) -> list[Units]:
+        """What each call is divided into; many calls have the same shapes."""
+        known: dict[tuple[TensorShape, ...], Units] = {}
+        found = []
+        of_calls = zip(*(self.shapes[place.tensor] for place in wanted), strict=True)
+        for shapes in of_calls if wanted else [()] * len(self.seconds):
+            if shapes not in known:
+                known[shapes] = cut.units(shapes)
+            found.append(known[shapes])
+        return found
 
     def _chains(self, call: int, wanted: Sequence[Place], cut: PrefixCut, units: Units) -> Hashes:
         """The keys of a call's positions; none, if it is computed without the cache."""

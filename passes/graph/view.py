@@ -1,10 +1,10 @@
 """A read-only view of one model for the analyses.
 
 The protobuf stays the source of truth: the rewrites edit it in place so that whatever they do not touch
-survives. The analyses read :class:`GraphView`, which puts graphsurgeon's def-use graph beside it. Node *i*
+survives. The analyses read :class:`GraphView`: who writes and who reads what, types, small constants. Node *i*
 of the view is node *i* of the protobuf.
 
-The view is built on a skeleton of the model (large weights declared, not copied), so it costs little memory
+Types are inferred on a skeleton of the model (large weights declared, not copied), which costs little memory
 and works for models whose weights are stored outside the file or exceed protobuf's 2 GB.
 """
 
@@ -17,8 +17,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnx_graphsurgeon as gs
-from onnx_graphsurgeon.logger import G_LOGGER
 
 from actcache.passes.graph.node_purity import Scope, impurity
 from actcache.passes.graph.nodes import (
@@ -47,8 +45,6 @@ class GraphView:
     Attributes:
         model: The protobuf this view was made from.
         told: As given.
-        graph: graphsurgeon's graph of the skeleton, with inferred shapes. Large constants have no values
-            here; read them through :meth:`initializer`.
     """
 
     def __init__(self, model: onnx.ModelProto, told: Mapping[str, int] | None = None) -> None:
@@ -59,16 +55,8 @@ class GraphView:
         with contextlib.suppress(Exception):
             skeleton = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
         self._types = _value_types(skeleton.graph)
-        with G_LOGGER.suppress():  # it warns of values that are no tensors, whatever is done with them
-            self.graph = gs.import_onnx(skeleton)
 
     # -- nodes ---------------------------------------------------------------------------------------
-
-    @property
-    def nodes(self) -> list[gs.Node]:
-        """Graphsurgeon's nodes, in the order of ``model.graph.node``."""
-        nodes: list[gs.Node] = self.graph.nodes
-        return nodes
 
     def label(self, index: int) -> str:
         """Return how messages name node `index`."""

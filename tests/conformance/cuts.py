@@ -17,9 +17,9 @@ from actcache.passes.rows import row_hypotheses, with_namesakes
 def plans(view: GraphView, costs: Costs, chosen: Choice) -> list[Plan]:
     """What is compiled: the choice, whole tensors, and other cuts of the same model (nodes take random times)."""
     found = [*chosen.plans, *choose(view, costs, granularity="tensor", min_saving=0, name="region").plans]
-    random = np.random.default_rng(len(view.nodes))
+    random = np.random.default_rng(len(view.writes))
     for granularity in ("row", "auto"):
-        seconds = tuple(random.exponential(1e-6, len(view.nodes)))
+        seconds = tuple(random.exponential(1e-6, len(view.writes)))
         priced = Costs(seconds, sum(seconds), costs.shapes, measured=False)
         found += choose(view, priced, granularity=granularity, min_saving=1e-30, name="region").plans[:1]
     return list({frozenset((c.region.granularity, c.region.nodes) for c in plan): plan for plan in found}.values())

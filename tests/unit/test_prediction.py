@@ -10,7 +10,7 @@ from graphs import TOWERS, view
 from actcache.passes.choice.candidate import Candidate
 from actcache.passes.choice.chained_keys import Hashes
 from actcache.passes.choice.choose import choose, wanted_places
-from actcache.passes.choice.prediction import Predictor
+from actcache.passes.choice.prediction import Predictor, _Part
 from actcache.passes.choice.store_simulation import ENTRY_OVERHEAD, StoreSimulation
 from actcache.passes.choice.trace_keys import Place, TraceKeys
 from actcache.passes.costs.cost import Costs
@@ -148,6 +148,27 @@ def test_a_budget_too_small_for_the_working_set_loses_its_hits() -> None:
     assert predictor(graph, keys).predict(whole).regions[0].computed == 50
     small = predictor(graph, keys, budget=10 * (16 + ENTRY_OVERHEAD)).predict(whole).regions[0]
     assert small.computed > 120
+
+
+@pytest.mark.parametrize("budget", [1 << 30, 12 * (16 + ENTRY_OVERHEAD)])
+@pytest.mark.parametrize("granularity", ["row", "tensor"])
+def test_calls_that_are_played_in_one_go_find_what_they_find_in_turn(granularity: str, budget: int) -> None:
+    graph, random = view(TOWERS), np.random.default_rng(1)
+    rows = [int(count) for count in random.integers(0, 6, 60)]
+    keys: Keys = {name: [random.zipf(1.3, count).tolist() for count in rows] for name in "ab"}
+    made = predictor(graph, keys, budget=budget)
+    made.times = TimeModel(made.times.costs, [FewRows({"a": 0, "b": 0}, 1, costs_of(graph, 4e-4))])
+    (plan, *_) = choose(graph, costs_of(graph), granularity=granularity, min_saving=0).plans
+    apart = [next(c for c in plan if c.region.id == name) for name in ("model.a", "model.b")]
+    plans = [[candidate] for candidate in plan] + [apart, apart[::-1]]
+    assert len(plans) >= 4
+    for tried in plans:
+        found = []
+        for play in (made._at_once, made._in_turn):
+            parts = [_Part(made, candidate, tried, index) for index, candidate in enumerate(tried)]
+            found.append((play(parts, StoreSimulation(budget)), [part.use() for part in parts]))
+        assert found[0][0] == pytest.approx(found[1][0]) and found[0][1] == found[1][1]
+        assert all(0 < use.computed < use.lookups and use.within > 0 for use in found[0][1]) or granularity == "tensor"
 
 
 # -- choosing by them ---------------------------------------------------------------------------------
