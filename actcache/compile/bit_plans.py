@@ -94,8 +94,8 @@ def region_bits(
         regions: The regions of the accepted model.
         report: What verification found of all of them together.
     """
-    plan = [c.candidate for c in regions]
+    plan = tuple(c.candidate for c in regions)
     if report.bit_exact or len(plan) == 1:
         return {c.region.id: report.bit_exact for c in plan}
-    reports = [(c.region.id, build_and_verify(job, subject, chosen, (c,))[1]) for c in plan]
+    reports = [(c.region.id, build_and_verify(job, subject, chosen, (c,), plan)[1]) for c in plan]
     return {name: alone.bit_exact and alone.failure is None for name, alone in reports}

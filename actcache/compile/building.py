@@ -80,8 +80,19 @@ def on_disk(job: Job, built: Built) -> Compiled:
     return Compiled(path, job.options.per_call)
 
 
-def build_and_verify(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> tuple[Built, Verification]:
-    """Compile and verify a plan."""
+def build_and_verify(
+    job: Job, subject: Subject, chosen: Chosen, plan: Plan, part_of: Plan | None = None
+) -> tuple[Built, Verification]:
+    """Compile and verify a plan.
+
+    Args:
+        job: The compilation.
+        subject: The model.
+        chosen: What that rests on.
+        plan: The plan.
+        part_of: Of a plan that was verified before, this is a part: make the same calls, and end at the first
+            difference.
+    """
     built = build(job, subject, chosen, plan)
     step = "verifying " + ", ".join(f"'{c.region.id}' by {c.region.granularity}" for c in plan)
     job.step(step)
@@ -89,10 +100,12 @@ def build_and_verify(job: Job, subject: Subject, chosen: Chosen, plan: Plan) -> 
         originals=subject.originals,
         compiled=on_disk(job, built),
         samples=chosen.measured.samples,
-        divisions=divisions(subject, plan),
-        cones=[c.cone for c in plan],
+        divisions=divisions(subject, part_of or plan),
+        cones=[c.cone for c in part_of or plan],
         tolerance=job.options.tolerance,
         exact=job.options.bits,
+        keeps=job.options.bits or len(plan) > 1,
+        only_bits=part_of is not None,
     )
     # Where bits count, it takes a while.
     progress = (lambda case: job.step(f"{step}: {case}")) if job.options.bits else None

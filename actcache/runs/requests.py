@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from actcache.base.per_call import PerCall
-from actcache.passes.choice.bits import Dependent
+from actcache.passes.choice.dependent import Dependent
 from actcache.passes.choice.trace_keys import Place
 from actcache.passes.costs.cost import Costs
 from actcache.passes.costs.time_model import FewRows
@@ -196,6 +196,8 @@ class Verify(OfOriginals[Verification], frozen=True):
         cones: Per region the graph inputs that it depends on.
         tolerance: Largest accepted relative difference; None: by the types of outputs.
         exact: Accept no difference, not in one bit.
+        keeps: What the original answers is kept, as further models may be held to the same calls.
+        only_bits: All that is asked is whether no bit differs: the first difference ends it.
     """
 
     answer = Verification
@@ -205,6 +207,8 @@ class Verify(OfOriginals[Verification], frozen=True):
     cones: Sequence[Sequence[str]]
     tolerance: float | None
     exact: bool
+    keeps: bool = False
+    only_bits: bool = False
 
 
 class FindBatchBits(OfOriginals[BatchBits], frozen=True):

@@ -40,11 +40,10 @@ def verify_model(request: Verify, directory: Path) -> verify.Verification:
     asked = repr((request.originals, request.samples, request.divisions, request.cones))
     path = directory / f"answers-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.npz"
     progress = writes_progress(directory)
-    # Where bits count, several models are held to the same calls.
-    kept = read_kept(path) if request.exact else None
+    kept = read_kept(path)
     if kept is None:
         kept = _ask_original(request, samples, progress)
-        if request.exact:
+        if request.keeps:
             keep(path, kept)
     given = verify.given_cases(samples, request.divisions, request.cones, kept.sequences)
     answers = [list(zip(found, told, strict=True)) for found, told in zip(given, kept.answers, strict=True)]
@@ -59,7 +58,7 @@ def verify_model(request: Verify, directory: Path) -> verify.Verification:
         runtime.invalidate,
         answers,
         tolerance=request.tolerance,
-        exact=request.exact,
+        exact=request.exact or request.only_bits,
         ignore=kept.varying,
         spread=lambda: _spread(request, samples),
         progress=progress,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -13,26 +14,27 @@ from actcache.base.typed_json import read_json, write_json
 from actcache.errors import ActcacheError
 from actcache.runs import requests
 from actcache.runs.client import ANSWER, ERRORS, FAILURE, FILE_REFUSED
-from actcache.runs.compute_frontiers import compute_frontiers
-from actcache.runs.fill_store import fill_store
-from actcache.runs.hash_trace import hash_trace
-from actcache.runs.measure_model import ask_types, measure
-from actcache.runs.play_trace import play_trace
-from actcache.runs.replay_log import replay_log
-from actcache.runs.verify_model import find_batch_bits, verify_model
 
-#: What carries out a request: takes it and the working folder.
-TASKS: dict[type, Callable[[Any, Path], Any]] = {
-    requests.AskTypes: ask_types,
-    requests.FindBatchBits: find_batch_bits,
-    requests.ComputeFrontiers: compute_frontiers,
-    requests.FillStore: fill_store,
-    requests.HashTrace: hash_trace,
-    requests.Measure: measure,
-    requests.PlayTrace: play_trace,
-    requests.ReplayLog: replay_log,
-    requests.Verify: verify_model,
+#: What carries out a request, as ``module:function``: it takes the request and the working folder. What others need is
+#: not loaded.
+TASKS: dict[type, str] = {
+    requests.AskTypes: "measure_model:ask_types",
+    requests.FindBatchBits: "verify_model:find_batch_bits",
+    requests.ComputeFrontiers: "compute_frontiers:compute_frontiers",
+    requests.FillStore: "fill_store:fill_store",
+    requests.HashTrace: "hash_trace:hash_trace",
+    requests.Measure: "measure_model:measure",
+    requests.PlayTrace: "play_trace:play_trace",
+    requests.ReplayLog: "replay_log:replay_log",
+    requests.Verify: "verify_model:verify_model",
 }
+
+
+def task(kind: type) -> Callable[[Any, Path], Any]:
+    """Return what carries out requests of a kind."""
+    module, _, function = TASKS[kind].partition(":")
+    found: Callable[[Any, Path], Any] = getattr(importlib.import_module(f"actcache.runs.{module}"), function)
+    return found
 
 
 def main(path: Path) -> None:
@@ -52,7 +54,7 @@ def main(path: Path) -> None:
 
 def _answer(request: requests.Request[Any], path: Path) -> None:
     try:
-        answer = TASKS[type(request)](request, path.parent)
+        answer = task(type(request))(request, path.parent)
     except ActcacheError as error:
         name = type(error).__name__
         kind = name if name in ERRORS else "InvalidModel"

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from actcache.passes.choice.bits import Dependent
+from actcache.passes.choice.dependent import Dependent
 from actcache.passes.cuts.feeds import Feed, more_rows, row_count, take
 from actcache.passes.graph.nodes import node_reads
 

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from actcache.passes.choice.candidate import Candidate
+from actcache.passes.choice.dependent import Dependent
 from actcache.passes.graph.nodes import subgraphs
 from actcache.passes.graph.op_bits import batch_dependence, is_known_alone
 from actcache.passes.graph.view import GraphView
@@ -27,27 +28,6 @@ from actcache.passes.rows.sizes import ONE
 RULE = "exact-bits"
 #: See :attr:`~actcache.passes.cuts.Cut.min_units`: what tells a single row apart from all other calls.
 NEVER_ALONE = 2
-
-
-@dataclass(frozen=True)
-class Dependent:
-    """A node of the optimised model whose results depend on the batch.
-
-    Attributes:
-        output: What it writes.
-        label: Its operator, and its name if it has one.
-        rows: The largest number of rows that came out different from the same rows in a larger batch.
-        error: The largest difference.
-    """
-
-    output: str
-    label: str
-    rows: int
-    error: float
-
-    def __str__(self) -> str:
-        beside = f"'{self.output}' of {self.rows} rows is {self.error:.2g} away from the same rows in a larger batch"
-        return f"onnxruntime's own results of {self.label} depend on the batch: {beside} (--exact bits)"
 
 
 @dataclass(frozen=True)

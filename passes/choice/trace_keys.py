@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import repeat
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,9 @@ import numpy.typing as npt
 from actcache.passes.choice.chained_keys import Hashes, chained, joined, whole
 from actcache.passes.cuts import Cut, PrefixCut, RowCut, TensorShape, Units
 from actcache.passes.cuts.prefix import MaskOpen
-from actcache.passes.region import Region
+
+if TYPE_CHECKING:
+    from actcache.passes.region import Region
 
 
 class Place(NamedTuple):

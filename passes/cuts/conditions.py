@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import onnx
 
 from actcache.passes.cuts.cut import OneUnit, TensorShape, numbers_of
 from actcache.passes.graph.nodes import element_bits
-from actcache.passes.rows import SizeEquation
+
+if TYPE_CHECKING:
+    from actcache.passes.rows import SizeEquation
 
 #: Most units of a call that the operators have numbers for (kMaxPlanRows in custom_ops/src/units/call_plan.h).
 MOST_UNITS = 0x7FFFFFFF

@@ -14,13 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import chain, islice
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
-from actcache.passes.causal import CausalProof
 from actcache.passes.cuts.conditions import (
     MOST_UNITS,
     SizeRule,
@@ -33,7 +32,10 @@ from actcache.passes.cuts.conditions import (
 )
 from actcache.passes.cuts.cut import Cut, Granularity, OneUnit, TensorShape, Units, axes_of, numbers_of
 from actcache.passes.cuts.ends import End, Layout
-from actcache.passes.rows import RowProof
+
+if TYPE_CHECKING:  # those who read cuts of compiled models prove nothing
+    from actcache.passes.causal import CausalProof
+    from actcache.passes.rows import RowProof
 
 #: Fewest positions that are computed if any are: kernels for a single one give other bits.
 MIN_SUFFIX = 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import onnx
 
@@ -19,7 +19,9 @@ from actcache.passes.cuts.conditions import (
     size_rules_of,
 )
 from actcache.passes.cuts.cut import Cut, Granularity, OneUnit, TensorShape, Units, axes_of
-from actcache.passes.rows import RowProof
+
+if TYPE_CHECKING:  # those who read cuts of compiled models prove nothing
+    from actcache.passes.rows import RowProof
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnx.reference
 
 from actcache.passes.graph.nodes import element_bits
 from actcache.passes.graph.view import GraphView
@@ -59,7 +58,9 @@ class ConstantValues:
         graph = onnx.helper.make_graph(nodes, "constant", [], [onnx.ValueInfoProto(name=name)], stored)
         try:
             model = onnx.helper.make_model(graph, opset_imports=self._view.model.opset_import)
-            (found,) = onnx.reference.ReferenceEvaluator(model).run(None, {})
+            from onnx.reference import ReferenceEvaluator  # loads all of its operators
+
+            (found,) = ReferenceEvaluator(model).run(None, {})
         except Exception:  # whatever it lacks or refuses: the value is then not known
             return None
         return found if isinstance(found, np.ndarray) else None

@@ -10,7 +10,7 @@ import onnxruntime as ort
 from onnx import parser
 
 from actcache.passes.choice.bits import BitRules, measured_rules
-from actcache.passes.choice.bits import Dependent as Found
+from actcache.passes.choice.dependent import Dependent as Found
 from actcache.passes.graph.view import GraphView
 from actcache.verification.batch_bits import dependent_nodes, kept_tensors, optimised
 

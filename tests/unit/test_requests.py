@@ -11,7 +11,7 @@ import pytest
 
 from actcache.base.per_call import PerCall
 from actcache.base.typed_json import read_json, write_json
-from actcache.passes.choice.bits import Dependent
+from actcache.passes.choice.dependent import Dependent
 from actcache.passes.choice.trace_keys import Place
 from actcache.passes.costs.cost import Costs
 from actcache.passes.costs.time_model import FewRows
