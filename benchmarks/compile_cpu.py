@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import resource
 import subprocess
@@ -32,6 +33,14 @@ WORKLOADS = {
 }
 #: Of a step's name, what is the same for every model.
 _STEP = re.compile(r"[^\d']*[^\d' ]")
+
+_IMPORTS = """
+import importlib
+import benchmarks.compile_cpu, actcache.compile.driver
+from actcache.runs.worker import TASKS
+for task in TASKS.values():
+    importlib.import_module("actcache.runs." + task.partition(":")[0])
+"""
 
 #: A step: its name, and the seconds of both kinds of processes.
 Step = tuple[str, float, float]
@@ -69,9 +78,23 @@ def compile_here(model: Path, trace: Path) -> list[Step]:
 
 
 def compile_apart(model: Path, trace: Path) -> list[Step]:
-    """Compile a model in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.compile_cpu", "--here", "--model", str(model), "--trace", str(trace)]
-    return [tuple(step) for step in json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)]
+    """Compile a model in a process of its own, with bytecode, as installed packages have it."""
+    with tempfile.TemporaryDirectory(prefix="actcache-bytecode-") as folder:
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        env["PYTHONPYCACHEPREFIX"] = folder
+        subprocess.run([sys.executable, "-c", _IMPORTS], env=env, check=True)
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.compile_cpu",
+            "--here",
+            "--model",
+            str(model),
+            "--trace",
+            str(trace),
+        ]
+        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True)
+    return [(name, own, others) for name, own, others in json.loads(done.stdout)]
 
 
 def record(workload: Workload, calls: int, folder: Path) -> None:

@@ -26,17 +26,22 @@ class PairedTimes:
         self.original += original
         self.compiled += compiled
 
-    def are_clear(self) -> bool:
+    def are_clear(self, calls: int) -> bool:
         """Whether they say that the compiled model takes clearly less time, or no less.
 
-        The first calls find little in the cache, so it takes no less only if that is true of the later half, too.
+        The first calls find little in the cache. So it takes no less only if that is true of the later half, too, and
+        half of all calls were made.
+
+        Args:
+            calls: How many there are in all.
         """
         if not self._pairs or len(self._pairs) % _CALLS or self.original + self.compiled < _SECONDS:
             return False
         every = np.array(self._pairs)
         low, high = _interval(every)
         late_low, late_high = _interval(every[len(every) // 2 :])
-        return max(high, late_high) < _PAYS or min(low, late_low) >= 1.0
+        lost = 2 * len(every) >= calls and min(low, late_low) >= 1.0
+        return lost or max(high, late_high) < _PAYS
 
 
 def _interval(pairs: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> tuple[float, float]:

@@ -45,7 +45,7 @@ def _played(original: Run, compiled: Run, calls: Calls, request: PlayTrace) -> P
             compiled(feed)
             runtime.invalidate()
             before = _computed()
-        elif time.monotonic() > deadline or (request.until_clear and times.are_clear()):
+        elif time.monotonic() > deadline or (request.until_clear and times.are_clear(len(calls))):
             break
         answers, seconds = [list[Any](), list[Any]()], [0.0, 0.0]
         for which in (0, 1) if len(times) % 2 else (1, 0):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from actcache.passes.causal import CausalProof
-from actcache.passes.rows import RowProof
+if TYPE_CHECKING:
+    from actcache.passes.causal import CausalProof
+    from actcache.passes.rows import RowProof
 
 
 @dataclass(frozen=True)
