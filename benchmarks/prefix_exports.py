@@ -5,8 +5,8 @@ two threads each:
 
 - decoders with rotary positions and grouped heads (Llama, Qwen2), by both exporters: 128 tokens after 64;
 - decoders on the states of an encoder, of the sizes of whisper-tiny and t5-small: 64 tokens;
-- recurrent language models (GRU, LSTM) and a stack of causal convolutions: 64 positions after 960 that were seen,
-  against the original on the 64 alone.
+- recurrent language models (GRU, LSTM; Mamba, whose loop is exported as a Scan) and a stack of causal convolutions: 64
+  positions after 960 that were seen, against the original on the 64 alone.
 
 ``make bench-exports`` makes the environment first. The exit code is 1 if a bar is missed or a token differs.
 """
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from benchmarks.prefix import report
 from benchmarks.prefix_pair import Bar, Pair, Played, timed, token_ids
 from tests.exports.exporting import export
+from tests.exports.scans import mamba
 from tests.exports.sequences import EXPORTERS
 from tests.exports.speech import whisper_decoder
 from tests.exports.subject import Given, Subject, batch, tokens
@@ -96,6 +97,10 @@ def _recurrent(layer: type[torch.nn.RNNBase]) -> Callable[[], Subject]:
     return lambda: Subject(_Recurrent(layer).eval(), given, ("logits",), batch(("logits",)))
 
 
+def _mamba() -> Subject:
+    return mamba(hidden_size=WIDTH, vocab_size=VOCABULARY, state_size=16)
+
+
 def _convolutions() -> Subject:
     given = Given(torch.randn(3, 256, 21), {0: "batch", 2: "steps"})
     return Subject(_Convolutions().eval(), {"x": given}, ("y",), batch(("y",)))
@@ -155,6 +160,7 @@ CASES = {
     ),
     "gru": Case(_recurrent(torch.nn.GRU), lambda: token_ids(VOCABULARY), _appended_to_text),
     "lstm": Case(_recurrent(torch.nn.LSTM), lambda: token_ids(VOCABULARY), _appended_to_text),
+    "mamba": Case(_mamba, lambda: token_ids(VOCABULARY), _appended_to_text, ("dynamo",)),
     "convolutions": Case(_convolutions, _samples, _appended),
 }
 

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 import transformers as hf
 
+from tests.exports.scans import mamba
 from tests.exports.speech import whisper_decoder
 from tests.exports.subject import ROWS, Given, Subject, Wrapped, batch, mask, tokens
 from tests.exports.text import (
@@ -112,6 +113,7 @@ DECODERS: dict[str, Made] = {
     "marian decoder": of_encoder("MarianMTModel", "MarianConfig"),
     "pegasus decoder": of_encoder("PegasusForConditionalGeneration", "PegasusConfig"),
     "whisper decoder": lambda a, masked: whisper_decoder(a),
+    "mamba decoder": lambda a, masked: mamba(),
 }
 
 #: Models in which positions see later ones.
