@@ -17,7 +17,7 @@
 #   make apps                 programs that nobody here wrote, plain and under actcache run (docs/apps.md)
 #   make apps-suite           a package's own tests, plain and under actcache run
 #   make bench                the reuse curve on five models, the README's figures, prefixes: about a quarter of an hour
-#   make bench-full           all benchmarks, and longer: about two hours. RESUME=1 goes on where either was interrupted
+#   make bench-full           most benchmarks: about 50 minutes. RESUME=1 goes on where either was interrupted
 #   make versions             one library and its compiled models under onnxruntime 1.18 to the newest, Python 3.10 to 3.13
 #                             those that this machine has; environments in .venv-versions take 6 GB
 #   make examples             the text embedders of examples/, in an environment with PyTorch

@@ -7,9 +7,10 @@ if all before it in its row are, so calls of prefixes are played as a whole.
 
 Misses of the sample, divided by the rate, are held against the true number of rows: keys that are wanted often weigh
 too much or too little in a sample of few keys, but they miss once (the idea of SHARDS-adj). The error that is stated is
-the standard error of four disjoint quarters of the sample. An entry's size is the mean of those that its call stored or
-found, as lines say no more. What no sample shows: entries that expire or are invalidated, namespaces' quotas, pinned
-entries; and, where not all keys are sampled, that a batch of sequences goes no further than its row that knows least.
+the standard error of four disjoint quarters of the sample. An entry's size is the mean of those that its call stored,
+or of those that it found, as lines say no more: where sizes differ widely, calls of many rows tell little of each. What
+no sample shows: entries that expire or are invalidated, namespaces' quotas, pinned entries; and, where not all keys are
+sampled, that a batch of sequences goes no further than its row that knows least.
 """
 
 from __future__ import annotations

@@ -222,7 +222,7 @@ class _Reader:
             counted.add(rows.key[wanted], rows.key[first][wanted], depth[wanted])
         for lookup, index in zip(lookups, region, strict=True):
             summary.regions[int(index)].ends |= lookup.ends
-        summary.sample.add(rows, region_of_row, _entry_sizes(lookups, self.stores)[rows.line], length)
+        summary.sample.add(rows, region_of_row, _entry_sizes(lookups, self.stores, rows), length)
 
 
 def _control(summary: Summary, event: ControlLine) -> None:
@@ -276,22 +276,21 @@ def _count_timeline(summary: Summary, lookups: Sequence[LookupLine], rows: Rows,
         summary.regions[int(index)].timeline.add(times[region == index], values[region == index, :3])
 
 
-def _entry_sizes(lookups: Sequence[LookupLine], stores: Sequence[StoreLine]) -> Floats:
-    """Return the mean bytes of each lookup's entries, found or stored afterwards; 0: unknown.
+def _entry_sizes(lookups: Sequence[LookupLine], stores: Sequence[StoreLine], rows: Rows) -> Floats:
+    """Return per row the bytes of its entry: the mean of those that its call found, or stored; 0: unknown.
 
-    Of prefixes, what is copied out is less than entries hold.
+    What is found is no measure for what is missing: a store keeps small entries longer. Of prefixes, what is copied out
+    is less than entries hold.
 
     The store line follows its lookup soon: it is found among the same events but for a few lookups.
     """
     sizes = {(s.call, s.region): s.bytes / s.stored for s in stores if s.stored}
-    found = np.zeros(len(lookups))
-    for place, lookup in enumerate(lookups):
-        fetched = sum(map(lookup.outcomes.count, FETCHED))
-        if fetched and lookup.bytes and not lookup.length:
-            found[place] = lookup.bytes / fetched
-        else:
-            found[place] = sizes.get((lookup.call, lookup.region), 0.0)
-    return found
+    kept = np.array([sizes.get((lookup.call, lookup.region), 0.0) for lookup in lookups])
+    copied = np.where(column(lookups, "length") > 0, 0.0, column(lookups, "bytes"))
+    fetched = rows.among(FETCHED)
+    found = copied / np.maximum(np.bincount(rows.line[fetched], minlength=len(lookups)), 1)
+    sized: Floats = np.where(fetched & (found[rows.line] > 0), found[rows.line], kept[rows.line])
+    return sized
 
 
 def _count_stores(summary: Summary, stores: Sequence[StoreLine]) -> None:

@@ -1,8 +1,9 @@
 """One library and its compiled models under many versions of onnxruntime and Python: ``python -m scripts.versions``.
 
-Models are compiled once, by the onnxruntime of this environment: by rows, by whole calls, by prefixes. Every pair of
-versions gets an environment of its own in .venv-versions, with onnxruntime and numpy alone, where they make the same
-calls, new and repeated, and are held to the originals. Under the first and the last onnxruntime some are also
+Models are compiled once, by the onnxruntime of this environment: by rows, by whole calls, by prefixes, with large
+results, in the branches of an If. Every pair of versions gets an environment of its own in .venv-versions, with
+onnxruntime and numpy alone, where they make the same calls, new and repeated, one node at a time and in parallel, and
+are held to the originals. Under the first and the last onnxruntime some are also
 compiled. What cannot be had is said. The exit code is 1 if a pair fails.
 """
 

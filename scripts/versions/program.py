@@ -2,7 +2,8 @@
 
 ``python program.py LIBRARY FOLDER`` prints one JSON object. Each folder in FOLDER is a case: original.onnx,
 compiled.onnx, and calls/NUMBER-new.npz or calls/NUMBER-known.npz in the order in which they are made. A known call
-shares something with an earlier one, and the second repeats the first.
+shares something with an earlier one, and the second repeats the first. All are made twice: in onnxruntime's usual mode,
+and where it runs nodes in parallel.
 """
 
 from __future__ import annotations
@@ -43,10 +44,17 @@ def difference(got: Any, wanted: Any) -> float:
     return found if found == found else float("inf")
 
 
-def play(library: str, case: Path) -> dict[str, Any]:
-    """Make the calls of a case, and return what came of it; ``passed`` sums it up."""
+#: What is added to the name of a case, and how onnxruntime runs nodes.
+MODES = {"": ort.ExecutionMode.ORT_SEQUENTIAL, ", parallel": ort.ExecutionMode.ORT_PARALLEL}
+
+
+def play(library: str, case: Path, mode: str) -> dict[str, Any]:
+    """Make the calls of a case in a mode, and return what came of it; ``passed`` sums it up."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    options.execution_mode = MODES[mode]
+    options.inter_op_num_threads = 2
+    options.add_session_config_entry("actcache.namespace", f"mode{mode}")
     options.register_custom_ops_library(library)
     providers = ["CPUExecutionProvider"]
     original = ort.InferenceSession(str(case / "original.onnx"), providers=providers)
@@ -70,11 +78,11 @@ def play(library: str, case: Path) -> dict[str, Any]:
 def main(library: str, folder: str) -> None:
     """Play all cases."""
     found: dict[str, Any] = {}
-    for case in sorted(Path(folder).iterdir()):
+    for case, mode in itertools.product(sorted(Path(folder).iterdir()), MODES):
         try:
-            found[case.name] = play(library, case)
+            found[case.name + mode] = play(library, case, mode)
         except Exception as error:
-            found[case.name] = {"passed": False, "error": str(error).strip().splitlines()[0]}
+            found[case.name + mode] = {"passed": False, "error": str(error).strip().splitlines()[0]}
     print(json.dumps({"onnxruntime": ort.__version__, "python": platform.python_version(), "cases": found}))
 
 

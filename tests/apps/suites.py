@@ -12,6 +12,7 @@ import argparse
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -37,8 +38,16 @@ def outcomes(python: Path, tests: Path, files: list[str], cache: Path | None) ->
     """Run the tests, under ``actcache run`` if there is a cache folder, and return how each ended."""
     wrapper = [str(python), "-m", "actcache", "run", "--cache-dir", str(cache), "--"] if cache else []
     report = tests.parent / ("wrapped.xml" if cache else "plain.xml")
+    report.unlink(missing_ok=True)
     command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *files]
-    subprocess.run([*wrapper, *command], cwd=tests, env=clean_environment(), stdout=subprocess.DEVNULL, check=False)
+    started = time.monotonic()
+    done = subprocess.run(
+        [*wrapper, *command], cwd=tests, env=clean_environment(), stdout=subprocess.DEVNULL, check=False
+    )
+    if not report.exists():
+        raise SystemExit(f"{_SUITE.name}: the tests ended with exit code {done.returncode}, and without a report")
+    how = "under actcache run" if cache else "alone"
+    print(f"{_SUITE.name}: {(time.monotonic() - started) / 60:.1f} minutes {how}", flush=True)
     found = {}
     for case in ElementTree.parse(report).iter("testcase"):
         kinds = {child.tag for child in case} & {"failure", "error", "skipped"}

@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 import actcache
+from actcache.passes.graph.nodes import all_nodes
 from scripts.versions import cases
 from scripts.versions.__main__ import PROGRAM, main
 from scripts.versions.environments import Pair, UnavailableError, dependencies, environment, interpreter
@@ -33,12 +35,25 @@ def played(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_both_cuts_pass_under_this_onnxruntime(folder: Path) -> None:
+def test_all_cuts_and_operators_pass_under_this_onnxruntime(folder: Path) -> None:
     found = played(folder)
-    assert set(found) == {"rows of images", "prefixes"}
+    hits = {"rows of images": [0, 4, 3, 1, 0], "large hits": [0, 4, 3, 1, 0], "prefixes": [0, 40, 40, 40, 0]}
+    hits["branches of an If"] = hits["prefixes"]
+    assert {name: case.get("hits") for name, case in found.items()} == {
+        name + mode: counted for name, counted in hits.items() for mode in ("", ", parallel")
+    }
     assert all(case["passed"] and case["repeated"] for case in found.values()), found
-    assert found["rows of images"]["hits"] == [0, 4, 3, 1, 0]
-    assert found["prefixes"]["hits"] == [0, 40, 40, 40, 0]
+
+
+def test_every_operator_is_in_a_model(folder: Path) -> None:
+    found = {case.name: onnx.load(folder / case.name / "compiled.onnx") for case in cases.QUICK}
+    ours = {
+        name: {node.op_type for node in all_nodes(model.graph.node) if node.domain == "ai.actcache"}
+        for name, model in found.items()
+    }
+    around = {"CacheLookup", "CacheStore"}
+    assert ours["large hits"] == around | {"CacheFetch"}
+    assert ours["branches of an If"] >= around | {"CacheConstants"}
 
 
 def test_what_is_wrong_fails(folder: Path, tmp_path: Path) -> None:
@@ -50,7 +65,8 @@ def test_what_is_wrong_fails(folder: Path, tmp_path: Path) -> None:
     (places["no model"] / "compiled.onnx").write_bytes(b"")
     (places["new"] / "calls" / "1-known.npz").rename(places["new"] / "calls" / "1-new.npz")
     found = played(tmp_path)
-    assert {name: case["passed"] for name, case in found.items()} == dict.fromkeys(places, False)
+    tried = [name + mode for name in places for mode in ("", ", parallel")]
+    assert {name: case["passed"] for name, case in found.items()} == dict.fromkeys(tried, False)
     assert "error" in found["other model"] and "error" in found["no model"]
     assert found["no cache"]["hits"] == [0] * 5 and found["new"]["hits"] == [0, 4, 3, 1, 0]
 

@@ -154,6 +154,20 @@ def test_a_sampled_curve_is_near_the_truth(tmp_path: Path) -> None:
     assert curve.working_set == pytest.approx(whole, rel=0.05)
 
 
+def test_what_is_missing_has_not_the_size_of_what_its_call_found(tmp_path: Path) -> None:
+    small, large, count = 1000, 9000, 40
+    lines = [logs.lookup(0, "m", [1]), logs.store(0, "s", bytes=small)]
+    for call in range(2, count + 2):
+        lines += [
+            logs.lookup(call, "hm", [1, call], call=call, bytes=small),
+            logs.store(call, "s", call=call, bytes=large),
+        ]
+    summary = summary_of(tmp_path, [logs.start(), logs.region(), *lines])
+    curve = miss_ratio_curve(summary.sample, list(summary.regions), 1 << 20)
+    assert curve is not None and curve.keys == count + 1
+    assert curve.working_set == small + 128 + count * (large + 128)
+
+
 def test_few_keys_that_come_too_often_end_the_sample_early(tmp_path: Path) -> None:
     keys = logs.zipf_keys(100_000, 100)
     summary = summary_of(tmp_path, [logs.start(), logs.region(), *logs.played(keys, rows=64)])
