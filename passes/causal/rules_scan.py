@@ -36,19 +36,18 @@ def scan(op: Op) -> Result:
     parts = _Parts.of(op)
     _refuse(op, parts)
     carried, given = _sizes(op, parts)
-    axes = {parts.states + number: axis for number, axis in enumerate(_axes(op, "scan_output_axes", given))}
+    gives = {parts.states + number: axis for number, axis in enumerate(_axes(op, "scan_output_axes", given))}
     scanned = [op.need(slot) for slot in parts.reads]
     values = [Value(Ahead(_LAST), shape) for shape in carried]
-    for shape, axis in zip(given, axes.values(), strict=True):
+    for shape, axis in zip(given, gives.values(), strict=True):
         values.append(Value(stable((Place(axis),), scanned), (*shape[:axis], S, *shape[axis + 1 :])))
-    gives = {number: axis for number, axis in axes.items() if op.node.output[number]}
     if not gives:
-        return Result(values, whole=frozenset(axes.values()), resumed=True)
+        return Result(values)
     shown = _shown(parts.body, parts.states, gives)
     remembered = [Carried(f"state{number}", number, number, shown.get(number)) for number in range(parts.states)]
     recurrence = Recurrence(tuple(remembered), parts.reads, gives)
     moved = {slot: {axis: gives[recurrence.first]} for slot, axis in parts.reads.items()}
-    return Result(values, moved, whole=frozenset(axes.values()), resumed=True, recurrence=recurrence)
+    return Result(values, moved, whole=frozenset(gives.values()), resumed=True, recurrence=recurrence)
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,9 @@ class _Parts:
         bodies = list(subgraphs(op.node))
         count = int(op.attribute("num_scan_inputs", 0))
         states = len(op.inputs) - count
-        if len(bodies) != 1 or count < 1 or states < 0 or len(bodies[0].output) != len(op.node.output):
-            raise LooksAhead("malformed-node", "a Scan whose body does not fit it")
+        named = len(bodies) == 1 and len(bodies[0].output) == len(op.node.output) and all(op.node.output)
+        if not named or count < 1 or states < 0:  # onnxruntime refuses all of these
+            raise LooksAhead("malformed-node", "a Scan whose body does not fit it, or with outputs that have no names")
         slots = range(states, len(op.inputs))
         ranks = [len(known(op.need(slot))) for slot in slots]
         axes = op.attribute("scan_input_axes", [0] * count)

@@ -1,4 +1,4 @@
-"""Suffixes behind onnxruntime's own attention: the oldest version computes them as the installed one does."""
+"""Suffixes behind onnxruntime's own attention, and of Scan: the oldest version computes them as the installed one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import pytest
 
 from tests.conformance.causal.fused import BINARY, GOOD
 from tests.conformance.causal.fused_pasts import GOOD as PASTS
+from tests.conformance.causal.scans import GOOD as SCANS
 from tests.conformance.causal.sketches import Sketch
 from tests.conformance.causal.truth import continued, proven, suffix_model
 
 OLDEST = Path(__file__).resolve().parents[2] / ".venv-oldest" / "bin" / "python"
 SKETCHES = GOOD | BINARY | {f"{name}, past": made[0] for name, made in PASTS.items() if "standard" not in name}
+SKETCHES |= {name: SCANS[name] for name in ("moving average", "selective state space", "outputs along other axes")}
 #: Version 1.18 reads a bias of one row, which is meant for all, beyond its end, and an Attention without biases ends
 #: its process, in the original as well. Weights packed like these came later.
 LATER = {"heads and a bias of scores", "heads and a mask in the bias", "packed weights"}
@@ -72,7 +74,7 @@ def write(sketch: Sketch, folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("interpreter", [OLDEST, Path(sys.executable)], ids=["oldest", "this"])
-def test_suffixes_of_fused_attention(folder: Path, interpreter: Path) -> None:
+def test_suffixes(folder: Path, interpreter: Path) -> None:
     if not interpreter.exists():
         pytest.skip("no .venv-oldest; `make test` prepares it")
     ran = subprocess.run([interpreter, "-c", PROGRAM, folder], capture_output=True, text=True, timeout=120, check=False)

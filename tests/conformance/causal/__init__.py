@@ -4,6 +4,7 @@
 ``sketches``  small sequence models written as text, with the mask as a parameter
 ``masks``     masks as exporters write them, and such as look like them
 ``fused``     onnxruntime's own operators of transformers
+``scans``     Scan along positions
 ``truth``     what is proven against what onnxruntime computes
 ``drawing``   random graphs that mix operators that look ahead with others; onnxruntime's own in ``drawing_fused``,
               Scan in ``drawing_scans``
