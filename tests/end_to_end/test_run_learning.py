@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ def test_next_start_uses_the_compiled_model_from_the_first_call(learnt_folder: P
     found = saved(folder)
     assert found["programs"] == 1 and found["lookups"] == 96
     assert found["hits"] == 90  # of six rows
+    assert 0 <= time.time() - found["began"] < 300
 
 
 def test_summary_is_one_line_on_stderr(learnt_folder: Path) -> None:

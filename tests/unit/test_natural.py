@@ -29,7 +29,7 @@ from benchmarks.render import filled
 from models import DATA
 from models.fetch import is_cached
 from models.workloads import WORKLOADS as STREAMS
-from tests.apps.__main__ import Tried
+from tests.apps.__main__ import Tried, told
 
 
 def needs(*names: str) -> None:
@@ -171,6 +171,14 @@ def test_programs_stand_beside_the_workloads() -> None:
     text = filled(page.replace("natural", "apps-idle-core"), found)
     assert text.count("\n| ") == 4 and "| reads pages | 7.6 s | 1.10 | 0.86 |" in text
     assert "None yet" in filled(page.replace("natural", "apps"), found)
+
+
+def test_a_program_tells_when_its_sessions_went_over() -> None:
+    model = {"name": "m.onnx", "state": "compiled", "reason": None, "compiled": 1010.0, "ratio": 0.4}
+    assert told(model, 1000.0, 1012.0) == "m ready after 10 s, in use after 12 s (measured 0.40)"
+    assert told(model, 1000.0, None) == "m ready after 10 s, not in use within the run (measured 0.40)"
+    refused = {**model, "state": "refused", "reason": "nothing repeats", "compiled": None}
+    assert told(refused, 1000.0, None) == "m refused: nothing repeats"
 
 
 def test_a_workload_is_measured_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
