@@ -25,7 +25,7 @@ from actcache.passes.causal.forms import (
 from actcache.passes.causal.joining import axes_of, lost
 from actcache.passes.causal.registry import Op, Result, counted, known, rule, stable
 from actcache.passes.causal.rules_elementwise import form_of_constant
-from actcache.passes.causal.state import Counted, LooksAhead, Place, S, Value
+from actcache.passes.causal.state import Counted, Fixed, LooksAhead, Place, S, Value
 from actcache.passes.rows.sizes import ONE, ZERO, const, product
 from actcache.passes.rows.state import Mixes
 
@@ -178,6 +178,10 @@ def gather_elements(op: Op) -> Result:
     """Positions agree on every axis but the one indexed."""
     data, index = op.need(0), op.need(1)
     axis = op.axis(0, len(known(data)))
+    if isinstance(data.state, Fixed):  # every position looks up what it wants
+        form = _one_of(data, index.form) if data.is_constant else lost(data.form)
+        value = Value(stable(index.places, [data, index]), known(index), form=form)
+        return Result([value], {1: {axis: axis}})
     places = {place.axis: place for value in (data, index) for place in value.places}
     if axis in places:
         raise LooksAhead("pick-positions", "GatherElements picks positions of the sequence by number")

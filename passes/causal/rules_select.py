@@ -32,8 +32,8 @@ def concat(op: Op) -> Result:
     rank = len(known(values[0]))
     axis = op.axis(1, rank)
     parts = [index for index, value in enumerate(values) if known(value)[axis] != ZERO]
-    if len(parts) == 1 and values[parts[0]].data:
-        return _alone(op, values, parts[0], axis)
+    if len(parts) == 1 and values[parts[0]].data and not any(v.places for v in values if v is not values[parts[0]]):
+        return _alone(values, parts[0])
     places: dict[int, Place] = {}
     for value in values:
         for place in value.places:
@@ -57,11 +57,9 @@ def concat(op: Op) -> Result:
     return Result([result], {index: axes_of(value) for index, value in enumerate(values)})
 
 
-def _alone(op: Op, values: Sequence[Value], only: int, axis: int) -> Result:
-    """One tensor, joined with others that have no entries."""
+def _alone(values: Sequence[Value], only: int) -> Result:
+    """One tensor, joined with others that have no entries, and no positions."""
     value = values[only]
-    if any(other.places for other in values if other is not value):
-        raise LooksAhead("concat-positions", "Concat joins positions with a tensor that has none of them")
     state = stable(value.places, values)
     return Result([Value(state, known(value), form=value.form)], {only: axes_of(value)})
 

@@ -34,9 +34,13 @@ def config(kind: type, attention: str, **sizes: object) -> object:
 
 def plain(model: str, kind: str, **sizes: object) -> Made:
     """A decoder of tokens, by the names of its class and of its configuration."""
-    return lambda attention, masked: decoder(
-        getattr(hf, model), config(getattr(hf, kind), attention, **sizes), masked=masked
-    )
+
+    def made(attention: str, masked: bool) -> Subject:
+        known = getattr(getattr(hf, model), f"_supports_{attention}", True)
+        chosen = config(getattr(hf, kind), attention if known else "eager", **sizes)
+        return decoder(getattr(hf, model), chosen, masked=masked)
+
+    return made
 
 
 def grouped(model: str, kind: str, **sizes: object) -> Made:
@@ -101,6 +105,7 @@ DECODERS: dict[str, Made] = {
     "cohere": grouped("CohereForCausalLM", "CohereConfig"),
     "granite": grouped("GraniteForCausalLM", "GraniteConfig"),
     "glm": grouped("GlmForCausalLM", "GlmConfig", head_dim=16),
+    "bert that decodes": plain("BertLMHeadModel", "BertConfig", is_decoder=True),
     "gpt2 past": lambda a, masked: decoder_with_past(hf.GPT2LMHeadModel, gpt2_config(a), 2, 4, 16),
     "llama past": lambda a, masked: decoder_with_past(hf.LlamaForCausalLM, llama_config(a), 2, 2, 16),
     "opt past": behind_past("OPTForCausalLM", "OPTConfig", 4, **_OPT),

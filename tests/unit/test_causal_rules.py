@@ -43,6 +43,7 @@ def weights(seed: int = 3) -> dict[str, np.ndarray]:
     made |= {"pad1": np.array([0, 0, 1, 0, 0, 1]), "pad2": np.array([0, 0, 2, 0, 0, 0]), "far": np.array([2**31])}
     made |= {"pad4": np.array([0, 0, 4, 0, 0, 0]), "pad_h": np.array([0, 1, 0, 0, 0, 0]), "less2": np.array([-2])}
     made |= {"pad_t": np.array([0, 0, 0, 0, 1, 0])}
+    made |= {"line": np.linspace(-1, 1, 20, dtype=np.float32)}
     made |= {"four": np.array([0, 0, 4, 2]), "limit": np.array(20), "two0": np.array(2), "eight1": np.array([8])}
     return made
 
@@ -57,6 +58,12 @@ def layer(nodes: str, *, inputs: str = "", positions: dict[str, int] | None = No
 QKV = "q0 = MatMul(h, wq)  k0 = MatMul(h, wk)  v0 = MatMul(h, wv)"
 OPEN = "ok = LessOrEqual(pj, pi)"
 GOOD: dict[str, Sketch] = {
+    "looked up element by element": layer(
+        """bs = Gather<axis=0>(sh, axis0) s1 = Unsqueeze(s, axis0) twenty = Unsqueeze(limit, axis0)
+        long = Concat<axis=0>(bs, twenty) all = Expand(line, long) both = Concat<axis=0>(bs, s1) n = Expand(pos, both)
+        e = GatherElements<axis=1>(all, n) u = Unsqueeze(e, axis2) y = Mul(h, u)"""
+    ),
+    "features joined with none": layer("p = Slice(h, eight1, far, axis2) y = Concat<axis=-1>(h, p)"),
     "rotary": layer(f"{ANGLES} {ROTATED} y = Add(a, b)"),
     "rotary by handed in numbers": layer(
         f"""fp = Cast<to=1>(position_ids) at = Unsqueeze(fp, axis2) angle = Mul(at, rates)
