@@ -58,13 +58,20 @@ void CheckBlocks(const CallPlan& plan) {
   ACTCACHE_FUZZ_CHECK((plan.before != nullptr) == (plan.missing > 0 && plan.cached_rows > 0));
 }
 
+void CheckFound(const CallPlan& plan) {
+  if (!plan.any_miss()) return;
+  plan.ForEachFound([&](std::size_t unit, std::size_t found) {
+    ACTCACHE_FUZZ_CHECK(unit < plan.rows && found < plan.cached_rows);
+  });
+}
+
 void CheckPlan(const CallPlan& plan, const std::byte* bytes, std::size_t size) {
   ACTCACHE_FUZZ_CHECK(plan.region == kRegion);
   ACTCACHE_FUZZ_CHECK(plan.missing + std::uint64_t{plan.cached_rows} <= plan.rows);
   ACTCACHE_FUZZ_CHECK(plan.kind != PlanKind::kPass || plan.rows == 0);
   ACTCACHE_FUZZ_CHECK(plan.kind != PlanKind::kWhole || plan.rows == 1);
-  ACTCACHE_FUZZ_CHECK(plan.handed_over == kNothingHandedOver ||
-                      (!plan.any_miss() && plan.kind != PlanKind::kPass));
+  ACTCACHE_FUZZ_CHECK(plan.handed_over == kNothingHandedOver || plan.cached_rows > 0);
+  CheckFound(plan);
   CheckSources(plan);
   CheckBlocks(plan);
   for (std::uint32_t i = 0; i < plan.missing; ++i) {
@@ -106,6 +113,7 @@ std::vector<fuzz::Input> fuzz::Seeds() {
   add(PlanKind::kRow, 5, 0, 5);
   plan.handed_over = 7;
   add(PlanKind::kRow, 5, 0, 5);
+  add(PlanKind::kRow, 5, 2, 2);
   plan.handed_over = kNothingHandedOver;
   plan.length = 2;
   plan.tail = 1;

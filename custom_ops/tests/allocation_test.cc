@@ -17,14 +17,23 @@ namespace {
 using fake::FakeRegion;
 using testing_support::FailingNew;
 
+struct Shape {
+  const char* granularity;
+  std::int64_t axis;
+  std::size_t width = 3;
+};
+
+// Of rows of which two are handed over to be copied.
+constexpr std::size_t kLarge = 4000;
+
 // What a region is asked for, in this order: cold, equal rows, partly warm, warm, more rows than
-// fit the operators' inline arrays, no row.
+// fit the operators' inline arrays (but for large ones), no row.
 struct Script {
-  Script(const std::string& id, const char* granularity, std::int64_t axis_in)
-      : region(id, granularity, axis_in) {
+  Script(const std::string& id, const Shape& shape) : region(id, shape.granularity, shape.axis) {
     for (const fake::Numbers& numbers :
          {fake::Numbers{1, 2}, {3, 3, 1}, {1, 4, 2, 5}, {5, 1}, Many(), {}}) {
-      calls.push_back(fake::RowsOf(numbers, 3, axis_in));
+      if (shape.width == kLarge && numbers.size() > 4) continue;
+      calls.push_back(fake::RowsOf(numbers, shape.width, shape.axis));
     }
   }
 
@@ -67,13 +76,12 @@ void ExpectSound(Script* script, const std::string& what) {
   EXPECT_EQ(Store::Process().stats().bytes, 0u) << what;
 }
 
-class Allocation : public ::testing::TestWithParam<std::pair<const char*, std::int64_t>> {
+class Allocation : public ::testing::TestWithParam<Shape> {
  protected:
   // A new region each time, so that it begins cold.
   static Script Fresh() {
     static int number = 0;
-    const auto [granularity, axis] = GetParam();
-    return Script("allocation" + std::to_string(number++), granularity, axis);
+    return Script("allocation" + std::to_string(number++), GetParam());
   }
 };
 
@@ -134,8 +142,8 @@ TEST_P(Allocation, OfTheStoreFailsFromEachOn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Granularities, Allocation,
-                         ::testing::Values(std::make_pair("row", 0), std::make_pair("row", 1),
-                                           std::make_pair("tensor", -1)));
+                         ::testing::Values(Shape{"row", 0}, Shape{"row", 1}, Shape{"tensor", -1},
+                                           Shape{"row", 0, kLarge}));
 
 }  // namespace
 }  // namespace actcache

@@ -45,6 +45,7 @@ class FakeRegion {
     store_info_ = lookup_info_;
     fetch_info_ = lookup_info_;
     lookup_info_.numbers = {{"hands_over", 1}};
+    lookup_info_.ints["store_fetches"] = {0, 1};
     lookup_info_.inputs = {ElementType::kInt64};
     lookup_info_.outputs = {ElementType::kBool, ElementType::kUint8, ElementType::kInt64,
                             ElementType::kUint8};

@@ -3,107 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <memory>
-#include <numeric>
 #include <string>
 #include <vector>
 
 #include "ops/cache_fetch.h"
-#include "ops_squares.h"
+#include "ops_fetching.h"
 #include "store/store.h"
 
 namespace actcache {
 namespace {
-
-constexpr std::size_t kWidth = 8192;  // of a row: 32 KiB
-
-// A region that squares, with the branch that fetches what is found.
-class Fetching {
- public:
-  explicit Fetching(const std::string& id, const std::string& granularity = "row",
-                    std::int64_t axis = 0, bool hands_over = true)
-      : region_(Registry::Process().InternRegion(id, id)), axis_(granularity == "row" ? axis : -1) {
-    Config::Process().Configure("bypass", "off");
-    info_.strings = {{"region", id}, {"fingerprint", id}, {"granularity", granularity}};
-    info_.ints = {{"input_row_axes", {axis_}},
-                  {"output_row_axes", {axis_}},
-                  {"output_types", {1}},
-                  {"size_equations", {}}};
-    fetch_info_ = info_;
-    store_info_ = info_;
-    if (hands_over) info_.numbers["hands_over"] = 1;
-    info_.inputs = {ElementType::kFloat};
-    info_.outputs = {ElementType::kBool, ElementType::kUint8, ElementType::kFloat};
-    if (axis_ >= 0) info_.outputs.push_back(ElementType::kFloat);
-    fetch_info_.inputs = {ElementType::kUint8, ElementType::kFloat};
-    fetch_info_.outputs = {ElementType::kFloat};
-    store_info_.inputs = {ElementType::kUint8, ElementType::kFloat, ElementType::kFloat};
-    store_info_.outputs = {ElementType::kFloat};
-    lookup_ = std::make_unique<CacheLookup>(fake::Api::Get(), &info_, session_);
-    store_ = std::make_unique<CacheStore>(fake::Api::Get(), &store_info_, session_);
-    fetch_ = std::make_unique<CacheFetch>(fake::Api::Get(), &fetch_info_, session_);
-  }
-
-  ort::KernelContext Context(const ort::Value& x) const {
-    return {&info_, {x}, std::vector<ort::Value>(4)};
-  }
-  void Look(ort::KernelContext* context) const { lookup_->Compute(context); }
-  ort::KernelContext Look(const ort::Value& x) const {
-    ort::KernelContext context = Context(x);
-    Look(&context);
-    return context;
-  }
-  ort::KernelContext FetchContext(const ort::KernelContext& looked) const {
-    return {&fetch_info_, {looked.outputs[1], looked.outputs[2]}, std::vector<ort::Value>(1)};
-  }
-  void Compute(ort::KernelContext* context) const { fetch_->Compute(context); }
-  ort::Value Fetch(const ort::KernelContext& looked) const {
-    ort::KernelContext context = FetchContext(looked);
-    fetch_->Compute(&context);
-    return context.outputs[0];
-  }
-  // Makes entries of x.
-  void Keep(const ort::Value& x) const {
-    const ort::KernelContext looked = Look(x);
-    const ort::Value computed = Kernels::Square(axis_ >= 0 ? looked.outputs[3] : x);
-    ort::KernelContext merged{
-        &store_info_, {looked.outputs[1], looked.outputs[2], computed}, std::vector<ort::Value>(1)};
-    store_->Compute(&merged);
-  }
-  void EndSession() { lookup_.reset(); }
-
-  const RegionCounters& counters() const { return region_.counters; }
-
- private:
-  const Region& region_;
-  const SessionSettings session_{"", Registry::Process().InternNamespace("")};
-  const std::int64_t axis_;
-  ort::KernelInfo info_;
-  ort::KernelInfo fetch_info_;
-  ort::KernelInfo store_info_;
-  std::unique_ptr<CacheLookup> lookup_;
-  std::unique_ptr<CacheStore> store_;
-  std::unique_ptr<CacheFetch> fetch_;
-};
-
-// Rows of kWidth numbers that begin with these, on axis 0 or 1.
-ort::Value Wide(const Floats& rows, std::int64_t axis = 0) {
-  Floats values(rows.size() * kWidth);
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    for (std::size_t i = 0; i < kWidth; ++i) {
-      values[axis == 1 ? i * rows.size() + row : row * kWidth + i] =
-          rows[row] + static_cast<float>(i);
-    }
-  }
-  const auto count = static_cast<std::int64_t>(rows.size());
-  const auto width = static_cast<std::int64_t>(kWidth);
-  return Batch(values, axis == 1 ? Dims{width, count} : Dims{count, width});
-}
-
-bool HandedOverBy(const ort::KernelContext& looked) {
-  return PlanOf(looked).handed_over != kNothingHandedOver;
-}
-std::size_t Held() { return HandOverTable::Process().count(); }
 
 TEST(Fetch, CopiesALargeHitThatTheLookupHasNotCopied) {
   const std::size_t held = Held();
@@ -154,15 +62,6 @@ TEST(Fetch, HandsOnWhatTheLookupHasCopied) {
   const ort::Value x = Wide({1, 2, 3});
   without.Keep(x);
   ExpectSquare(without.Look(x).outputs[2], x);
-}
-
-TEST(Fetch, LookupsCopyWhatIsNotComplete) {
-  Fetching region("fetch partly");
-  region.Keep(Wide({1, 2, 3}));
-  const ort::KernelContext looked = region.Look(Wide({1, 2, 3, 4}));
-  EXPECT_EQ(*looked.outputs[0].data(), std::byte{1});
-  EXPECT_FALSE(HandedOverBy(looked));
-  ExpectSquare(looked.outputs[2], Wide({1, 2, 3}));
 }
 
 TEST(Fetch, DoesNotMindThatEntriesAreGone) {
@@ -269,16 +168,6 @@ TEST(Fetch, ThatFailsHoldsNothing) {
   EXPECT_EQ(Held(), held);
 }
 
-void ExpectRefused(const Fetching& region, const ort::KernelContext& looked,
-                   const std::string& why) {
-  try {
-    region.Fetch(looked);
-    FAIL() << why;
-  } catch (const ort::Error& error) {
-    EXPECT_NE(std::string(error.what()).find(why), std::string::npos) << error.what();
-  }
-}
-
 TEST(Fetch, RefusesWhatIsNotItsOwn) {
   Fetching region("fetch own");
   Fetching other("fetch other");
@@ -286,17 +175,38 @@ TEST(Fetch, RefusesWhatIsNotItsOwn) {
   region.Keep(x);
   other.Keep(x);
   ort::KernelContext looked = region.Look(x);
-  ExpectRefused(other, looked, "it belongs to another region");
+  const auto fetch = [&] { region.Fetch(looked); };
+  ExpectRefused([&] { other.Fetch(looked); }, "it belongs to another region");
   // A plan of this region with the token of another.
   const ort::KernelContext foreign = other.Look(x);
   PlanHeader header = PlanOf(looked);
   header.handed_over = PlanOf(foreign).handed_over;
   std::memcpy(looked.outputs[1].data(), &header, sizeof(header));
-  ExpectRefused(region, looked, "the plan is of another region");
+  ExpectRefused(fetch, "the plan is of another region");
   // A token that was used, or that nobody has.
-  ExpectRefused(region, looked, "run it again");
+  ExpectRefused(fetch, "run it again");
   looked.outputs[1].data()[0] ^= std::byte{1};
-  ExpectRefused(region, looked, "bad plan");
+  ExpectRefused(fetch, "bad plan");
+  // That of a call of which something is missing.
+  looked = region.Look(Wide({1, 2, 4}));
+  ExpectRefused(fetch, "something is missing");
+  ExpectSquare(region.Merge(looked), Wide({1, 2, 4}));
+}
+
+TEST(Fetch, RefusesFewerResultsThanItGives) {
+  Fetching region("fetch fewer");
+  const ort::Value x = Wide({1, 2, 3});
+  region.Keep(x);
+  const ort::KernelContext looked = region.Look(x);
+  ort::KernelInfo info;
+  info.strings = {{"region", "fetch fewer"}, {"fingerprint", "fetch fewer"}};
+  info.ints = {{"output_types", {1, 1}}};
+  info.inputs = {ElementType::kUint8, ElementType::kFloat, ElementType::kFloat};
+  info.outputs = {ElementType::kFloat, ElementType::kFloat};
+  const CacheFetch fetch(fake::Api::Get(), &info, SessionSettings{"", 0});
+  ort::KernelContext context{
+      &info, {looked.outputs[1], looked.outputs[2], looked.outputs[2]}, std::vector<ort::Value>(2)};
+  ExpectRefused([&] { fetch.Compute(&context); }, "the plan is of another region");
 }
 
 TEST(Fetch, RefusesAttributesThatDoNotFitTheNode) {

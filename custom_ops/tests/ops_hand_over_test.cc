@@ -6,6 +6,7 @@
 #include <atomic>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "store/store.h"
@@ -28,7 +29,8 @@ class HandOvers : public ::testing::Test {
   std::unique_ptr<HandedOver> Found(std::uint32_t region = 0) {
     auto found = std::make_unique<HandedOver>();
     found->region = region;
-    found->tensors.push_back({ElementType::kUint8, {kBytes}, Window::Whole(kBytes)});
+    found->tensors.push_back({0, ElementType::kUint8, {kBytes}, Window::Whole(kBytes)});
+    found->bytes = kBytes;
     found->entries.push_back(entry_);
     return found;
   }
@@ -99,6 +101,22 @@ TEST_F(HandOvers, GiveWayToOthersAfterTenMinutes) {
   EXPECT_NE(table_.Take(next), nullptr);
 }
 
+TEST_F(HandOvers, WaitLongerWhileTheirRegionIsComputed) {
+  const std::uint64_t hour = 6 * HandOverTable::kMostNs;
+  for (const auto& [usual, most] : {std::pair{std::uint64_t{0}, HandOverTable::kDayNs},
+                                    {hour, HandOverTable::kDayNs},
+                                    {7, HandOverTable::kMostNs + 700}}) {
+    std::unique_ptr<HandedOver> found = Found();
+    found->computes = true;
+    found->computing_ns = usual;
+    const HandOverToken computing = table_.Put(std::move(found), nullptr, kBytes, 0);
+    EXPECT_EQ(Put(kBytes, most), kNothingHandedOver);
+    const HandOverToken next = Put(kBytes, most + 1);
+    EXPECT_EQ(table_.Take(computing), nullptr);
+    EXPECT_NE(table_.Take(next), nullptr);
+  }
+}
+
 TEST_F(HandOvers, AreKeptIfThereIsRoomHoweverOld) {
   const HandOverToken old = Put(kAll, 0);
   Put(kAll, 100 * HandOverTable::kMostNs);
@@ -108,10 +126,11 @@ TEST_F(HandOvers, AreKeptIfThereIsRoomHoweverOld) {
 TEST_F(HandOvers, EndWhereTheirPlanLayIfAnotherIsThere) {
   std::vector<std::byte> memory(400);
   const HandOverToken sent = Put();
-  table_.Send(sent, 5, memory.data() + 100, 72);
+  table_.Send(sent, 5, 0, memory.data() + 100, 72);
   const HandOverToken unsent = Put();
   table_.EndOfPlansAt(memory.data(), 100);
   table_.EndOfPlansAt(memory.data() + 172, 200);
+  table_.EndOfPlansAt(memory.data() + 120, 0);
   EXPECT_EQ(table_.count(), 2u);
   table_.EndOfPlansAt(memory.data() + 164, 8);
   EXPECT_EQ(table_.count(), 1u);
@@ -122,12 +141,14 @@ TEST_F(HandOvers, EndWhereTheirPlanLayIfAnotherIsThere) {
   EXPECT_NE(table_.Take(unsent), nullptr);
 }
 
-TEST_F(HandOvers, KnowWhatTheLogCallsTheirCall) {
+TEST_F(HandOvers, KnowWhatTheirLookupSays) {
   const std::byte plan[8] = {};
   const HandOverToken token = Put();
-  table_.Send(token, 42, plan, sizeof(plan));
-  EXPECT_EQ(table_.Take(token)->call, 42u);
-  table_.Send(token, 43, plan, sizeof(plan));  // gone: nothing
+  table_.Send(token, 42, 7, plan, sizeof(plan));
+  const std::unique_ptr<HandedOver> found = table_.Take(token);
+  EXPECT_EQ(found->call, 42u);
+  EXPECT_EQ(found->looked_ns, 7u);
+  table_.Send(token, 43, 7, plan, sizeof(plan));  // gone: nothing
   EXPECT_EQ(table_.count(), 0u);
 }
 
@@ -149,10 +170,10 @@ TEST_F(HandOvers, AreTakenBackIfTheirLookupFails) {
   }
   EXPECT_EQ(HandOverTable::Process().count(), 0u);
   HandOver over;
-  EXPECT_EQ(over.Send(1, nullptr, 0), kNothingHandedOver);
+  EXPECT_EQ(over.Send(1, 0, nullptr, 0), kNothingHandedOver);
   over.Put(Found(), nullptr, kAll, 0);
   const std::byte plan[8] = {};
-  const HandOverToken token = over.Send(1, plan, sizeof(plan));
+  const HandOverToken token = over.Send(1, 0, plan, sizeof(plan));
   EXPECT_NE(HandOverTable::Process().Take(token), nullptr);
 }
 
@@ -166,7 +187,7 @@ TEST_F(HandOvers, AreEachTheirOwnWhateverOthersDo) {
         const HandOverToken token = table_.Put(Found(number), &plan, 8 * kBytes, 0);
         if (token == kNothingHandedOver) continue;
         table_.EndOfPlansAt(plan.data(), plan.size());  // of its own last one
-        table_.Send(token, 1, plan.data(), plan.size());
+        table_.Send(token, 1, 0, plan.data(), plan.size());
         if (i % 8 == 0) continue;  // given up
         const std::unique_ptr<HandedOver> found = table_.Take(token);
         if (found == nullptr || found->region != number) ++wrong;

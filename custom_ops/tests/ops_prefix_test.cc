@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "ops/cache_fetch.h"
 #include "ops/cache_lookup.h"
 #include "ops/cache_store.h"
 #include "ops_fake_runtime.h"
@@ -40,6 +41,12 @@ class RunningSums {
     lookup_info_.ints["input_position_axes"] = {1, -1};
     lookup_info_.ints["output_ranks"] = {3, 2};
     lookup_info_.numbers["min_suffix"] = min_suffix;
+    lookup_info_.numbers["hands_over"] = 1;
+    lookup_info_.ints["store_fetches"] = {0};  // the region reads s alone
+    fetch_info_.strings = store_info_.strings;
+    fetch_info_.ints = {{"output_types", {7}}};
+    fetch_info_.inputs = {ElementType::kUint8, ElementType::kInt64};
+    fetch_info_.outputs = {ElementType::kInt64};
     lookup_info_.inputs = {ElementType::kInt64, ElementType::kInt64};
     lookup_info_.outputs = {ElementType::kBool, ElementType::kUint8, ElementType::kInt64,
                             ElementType::kInt64, ElementType::kInt64};
@@ -48,6 +55,7 @@ class RunningSums {
     store_info_.outputs = {ElementType::kInt64};
     lookup_ = std::make_unique<CacheLookup>(fake::Api::Get(), &lookup_info_, session_);
     store_ = std::make_unique<CacheStore>(fake::Api::Get(), &store_info_, session_);
+    fetch_ = std::make_unique<CacheFetch>(fake::Api::Get(), &fetch_info_, session_);
     region_ = &Registry::Process().InternRegion(id, id);
     Config::Process().Configure("bypass", "off");
   }
@@ -97,11 +105,19 @@ class RunningSums {
     return context.outputs[0];
   }
 
+  ort::Value Fetch(const ort::KernelContext& looked) const {
+    ort::KernelContext context{
+        &fetch_info_, {looked.outputs[1], looked.outputs[2]}, std::vector<ort::Value>(1)};
+    fetch_->Compute(&context);
+    return context.outputs[0];
+  }
+
   // What the graph gives.
   ort::Value Run(const ort::Value& x, const ort::Value& salt) {
     const ort::KernelContext looked = Look(x, salt);
     computed_ = 0;
-    if (*looked.outputs[0].data() == std::byte{0}) return looked.outputs[2];
+    copied_ = looked.outputs[2].info.dims[2] > 0;
+    if (*looked.outputs[0].data() == std::byte{0}) return Fetch(looked);
     computed_ = static_cast<std::size_t>(looked.outputs[4].info.dims[1]);
     std::this_thread::sleep_for(cost_ * computed_);
     return Merge(looked, Compute(looked.outputs[4], salt, looked.outputs[3]));
@@ -116,20 +132,30 @@ class RunningSums {
   }
 
   const RegionCounters& counters() const { return region_->counters; }
+  // As if somebody had edited the model: its CacheStore takes the batch for one row.
+  void StoreWithoutRows() {
+    store_info_.ints["output_row_axes"] = {-1, -1};
+    store_ = std::make_unique<CacheStore>(fake::Api::Get(), &store_info_, session_);
+  }
   std::size_t entries() const { return Store::Process().usage(region_->number).entries; }
   // What computing a position takes, if anything.
   void set_cost(std::chrono::microseconds cost) { cost_ = cost; }
   // Positions that the last call computed of each row.
   std::size_t computed() const { return computed_; }
+  // Whether its lookup copied results.
+  bool copied() const { return copied_; }
 
  private:
   const SessionSettings session_{"", Registry::Process().InternNamespace("")};
   ort::KernelInfo lookup_info_;
   ort::KernelInfo store_info_;
+  ort::KernelInfo fetch_info_;
   std::unique_ptr<CacheLookup> lookup_;
   std::unique_ptr<CacheStore> store_;
+  std::unique_ptr<CacheFetch> fetch_;
   const Region* region_;
   std::size_t computed_ = 0;
+  bool copied_ = false;
   std::chrono::microseconds cost_{0};
 };
 
@@ -159,6 +185,32 @@ TEST(Prefixes, AreComputedOnce) {
   EXPECT_EQ(region.counters().stored, 4u + 1u + 3u + 5u);
   EXPECT_EQ(region.counters().hits, 4u + 3u + 2u);
   EXPECT_EQ(region.counters().misses, 4u + 2u + 3u + 5u);
+}
+
+TEST(Prefixes, OfLargeResultsAreCopiedOnce) {
+  constexpr std::size_t kLong = 3000;  // of 16 bytes each
+  for (const std::int64_t block : {1, 4}) {
+    RunningSums region("large prefixes " + std::to_string(block), block);
+    const auto row = [](std::int64_t seed, std::size_t length) {
+      Numbers numbers(length, seed);
+      return numbers;
+    };
+    EXPECT_TRUE(region.RunsRight(Rows({row(1, kLong), row(2, kLong)}), Salts({0, 1})));
+    EXPECT_FALSE(region.copied());
+    const ort::Value longer = Rows({row(1, kLong + 7), row(2, kLong + 7)});
+    EXPECT_TRUE(region.RunsRight(longer, Salts({0, 1})));
+    EXPECT_FALSE(region.copied());
+    EXPECT_EQ(region.computed(), 7u);
+    EXPECT_TRUE(region.RunsRight(Rows({row(2, kLong), row(1, kLong)}), Salts({1, 0})));
+    EXPECT_FALSE(region.copied());
+    EXPECT_EQ(region.computed(), 0u);
+    EXPECT_TRUE(region.RunsRight(Rows({row(2, 40)}), Salts({1})));
+    EXPECT_TRUE(region.copied());
+    region.StoreWithoutRows();
+    EXPECT_THROW(region.Run(Rows({row(1, kLong + 50), row(2, kLong + 50)}), Salts({0, 1})),
+                 ort::Error);
+  }
+  EXPECT_EQ(HandOverTable::Process().count(), 0u);
 }
 
 TEST(Prefixes, OfABatchAreTheShortestRows) {

@@ -126,12 +126,12 @@ TEST(RegionPolicy, LosesNoMoreThanTwoHitsSaveBeforeItKnows) {
 TEST(RegionPolicy, CopiesThatAreMadeLaterCount) {
   RegionPolicy policy;
   policy.LookedUp({0, 1, 1, 0, 1'000, 0, 10'000, /*handed_over=*/true});
-  policy.CopiedOut(0, 1, 4'000);
-  EXPECT_EQ(policy.Computed(0, 1, 10'000).fetch_ns, 4'000u);
+  policy.CopiedOut(0, 1, 4'000, 500);  // with what the lookup copied itself
+  EXPECT_EQ(policy.Computed(0, 1, 10'000).fetch_ns, 4'500u);
   EXPECT_FALSE(policy.bypassed());
   for (int i = 0; i < 1'000 && !policy.bypassed(); ++i) {
     policy.LookedUp({0, 1, 1, 0, 1'000, 0, 10'000, /*handed_over=*/true});
-    policy.CopiedOut(0, 1, 20'000);
+    policy.CopiedOut(0, 1, 20'000, 0);
   }
   EXPECT_TRUE(policy.bypassed());
 }

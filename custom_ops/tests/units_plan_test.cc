@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <random>
+#include <utility>
 #include <vector>
 
 namespace actcache {
@@ -107,10 +108,11 @@ TEST_F(PlanTest, WithoutMissesThereAreNoSources) {
   EXPECT_NE(Decode(), nullptr);
 }
 
-TEST_F(PlanTest, OnlyWhatIsCompleteIsHandedOver) {
+TEST_F(PlanTest, OnlyWhatWasFoundIsHandedOver) {
   plan_.handed_over = 0x123456789abcdef0;
   Encode();
-  EXPECT_NE(Decode(), nullptr);
+  ASSERT_EQ(Decode(), nullptr);
+  EXPECT_EQ(decoded_.handed_over, plan_.handed_over);
   plan_.missing = 0;
   plan_.cached_rows = 5;
   plan_.flight = kNoFlight;
@@ -121,6 +123,26 @@ TEST_F(PlanTest, OnlyWhatIsCompleteIsHandedOver) {
   plan_.rows = plan_.cached_rows = 0;
   Encode();
   EXPECT_NE(Decode(), nullptr);
+}
+
+using Places = std::vector<std::pair<std::size_t, std::size_t>>;
+
+Places FoundBy(const CallPlan& plan) {
+  Places places;
+  plan.ForEachFound([&](std::size_t unit, std::size_t found) { places.emplace_back(unit, found); });
+  return places;
+}
+
+TEST_F(PlanTest, SaysWhichUnitsWereFound) {
+  EXPECT_EQ(FoundBy(plan_), (Places{{1, 0}, {4, 1}}));
+  plan_.kind = PlanKind::kPrefix;
+  plan_.rows = 10;
+  plan_.length = 5;
+  plan_.cached_rows = 4;
+  plan_.missing = 6;
+  EXPECT_EQ(FoundBy(plan_), (Places{{0, 0}, {1, 1}, {5, 2}, {6, 3}}));
+  plan_.cached_rows = 0;
+  EXPECT_EQ(FoundBy(plan_), Places{});
 }
 
 TEST_F(PlanTest, RefusesAnotherRegion) { EXPECT_NE(Decode(kRegion + 1), nullptr); }

@@ -21,9 +21,6 @@ from actcache.passes.graph.view import GraphView
 from actcache.passes.region import Region
 from actcache.passes.rewrite.finals import take_finals
 
-#: ``CacheLookup`` has this attribute where ``CacheFetch`` stands in the branch.
-HANDS_OVER = "hands_over"
-
 #: In rows of less, hits of usual batches are so small that a second copy does not show.
 _LEAST_BYTES = 4096
 
@@ -31,11 +28,11 @@ _LEAST_BYTES = 4096
 def is_fetched(view: GraphView, region: Region) -> bool:
     """Return whether ``CacheFetch`` gives what is found of `region`: its results are large, or their size is not known.
 
-    Not with states: an entry holds these, too, and more of it would be held than is copied. Not with finals, which the
-    branch takes out of what the lookup has copied. Not with types that are not known: a ``CacheFetch`` has to say them.
+    Not with finals, which the branch takes out of what the lookup has copied. Not with types that are not known: a
+    ``CacheFetch`` has to say them.
     """
     types = [view.dtype(name) for name in region.live_outs]
-    if region.states or region.finals or None in types:
+    if region.finals or None in types:
         return False
     sizes = [_row_bytes(view, name, region.live_out_axes[name]) for name in region.live_outs]
     known = [size for size in sizes if size is not None]

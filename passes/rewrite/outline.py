@@ -33,7 +33,8 @@ from actcache.passes.region import Region
 from actcache.passes.rewrite.annotations import move_annotations
 from actcache.passes.rewrite.certain_shapes import certain_shapes
 from actcache.passes.rewrite.fill_up import fill_up
-from actcache.passes.rewrite.hit_branch import HANDS_OVER, hit_branch, is_fetched
+from actcache.passes.rewrite.handing_over import handing_over
+from actcache.passes.rewrite.hit_branch import hit_branch, is_fetched
 from actcache.passes.rewrite.kept_region import keep_region
 from actcache.passes.rewrite.key_constants import (
     KeyConstants,
@@ -141,7 +142,7 @@ class _Outliner:
         self.inside |= {name: name + self.mark for name in renamed}
         branch = self._branch(private, duplicated, brought)
         kept = [n for i, n in enumerate(self.graph.node) if i not in self.region.moved]
-        nodes = topological([*kept, self._lookup(private), self._if(branch)])
+        nodes = topological([*kept, self._lookup(private, branch), self._if(branch)])
         del self.graph.node[:]
         self.graph.node.extend(nodes)
         self._remove_moved(private)
@@ -260,7 +261,7 @@ class _Outliner:
         take_samples(node, found)
         return node
 
-    def _lookup(self, moved: Collection[str]) -> onnx.NodeProto:
+    def _lookup(self, moved: Collection[str], branch: onnx.GraphProto) -> onnx.NodeProto:
         outputs = [f"any_miss{self.mark}", f"plan{self.mark}"]
         outputs += [f"{n}{self.mark}.cached" for n in self.region.kept]
         outputs += [n + self.mark for n in self.region.compact_axes()]
@@ -269,8 +270,7 @@ class _Outliner:
             "CacheLookup", self.region.frontier, outputs, f"CacheLookup {self.region.id}", domain=DOMAIN
         )
         node.attribute.extend([*self._identity_attributes(), *self.region.cut.lookup_attributes()])
-        if self.fetched:
-            node.attribute.append(onnx.helper.make_attribute(HANDS_OVER, 1))
+        node.attribute.extend(handing_over(self.region, self.mark, branch, self.fetched))
         elsewhere = {*moved, *self._stated_constants()}
         there = {*self.view.producer, *(tensor.name for tensor in self.graph.initializer)}  # others: in inner branches
         here = [name for name in self.constants.names if name in there and name not in elsewhere]
@@ -283,16 +283,16 @@ class _Outliner:
         cut = self.region.cut
         if isinstance(cut, PrefixCut):
             cut = replace(cut, states=cut.states + complete)
-        return [*self._result_attributes(), *cut.attributes()]
+        return [*self._result_attributes(self.region.kept), *cut.attributes()]
 
-    def _result_attributes(self) -> list[onnx.AttributeProto]:
-        make, types = onnx.helper.make_attribute, [self.view.dtype(self.region.like(n)) or 0 for n in self.region.kept]
+    def _result_attributes(self, names: Sequence[str]) -> list[onnx.AttributeProto]:
+        make, types = onnx.helper.make_attribute, [self.view.dtype(self.region.like(n)) or 0 for n in names]
         return [make("region", self.region.id), make("fingerprint", self.fingerprint), make("output_types", types)]
 
     def _if(self, branch: onnx.GraphProto) -> onnx.NodeProto:
         outputs = [self._handed_on(name, f"{name}{self.mark}.hit") for name in self.region.handed_on]
         fetch = onnx.helper.make_node("CacheFetch", [], [], f"CacheFetch {self.region.id}", domain=DOMAIN)
-        fetch.attribute.extend(self._result_attributes())
+        fetch.attribute.extend(self._result_attributes(self.region.live_outs))
         return onnx.helper.make_node(
             "If",
             [f"any_miss{self.mark}"],

@@ -60,7 +60,7 @@ class Region:
     after: str = ""
     outputs: Sequence[Tensor] | None = None
     id: str = field(default_factory=lambda: f"region{next(_REGIONS)}")
-    fetches: bool = False  # CacheFetch stands in the branch of hits
+    fetches: bool = False  # the branches copy what is found: CacheFetch stands in that of hits
     between: str = ""  # nodes that make the condition of the If, `go`, of `miss`
 
     def proto(self) -> onnx.ModelProto:
@@ -85,6 +85,8 @@ class Region:
         reads = " ".join(f"{t.name}_e = Identity({t.name}_k)" for t in self.live_outs)
         if self.fetches:
             reads = f"{listed(self.live_outs, '_e')} = ai.actcache.CacheFetch <{results}> (plan, {cached})"
+        numbers = list(range(len(self.live_outs)))
+        fetched = f", store_fetches: ints = {numbers}" if self.fetches else ""
         info = [listed(self.live_outs, "_k", typed=True)] + ([listed(rows, "_c", typed=True)] if rows else [])
         text = f"""
             <ir_version: 9, opset_import: ["": {self.opset}, "ai.actcache": 1]>
@@ -96,7 +98,7 @@ class Region:
               miss, plan, {cached}{compact} =
                 ai.actcache.CacheLookup
                 <{shared}, input_row_axes: ints = {axes(self.frontier)}, size_equations: ints = [],
-                 hands_over: int = {int(self.fetches)}>
+                 hands_over: int = {int(self.fetches)}{fetched}>
                 ({listed(self.frontier)})
               {self.between}
               {listed(self.live_outs)} = If ({"go" if self.between else "miss"}) <

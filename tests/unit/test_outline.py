@@ -16,6 +16,7 @@ from actcache.passes.graph.nodes import node_attribute
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import fingerprint
 from actcache.passes.region import Region, convexity
+from actcache.passes.rewrite.handing_over import handing_over
 from actcache.passes.rewrite.inline_regions import inline_regions, is_compiled
 from actcache.passes.rewrite.outline import outline, outline_in
 
@@ -90,6 +91,25 @@ def test_large_results_are_fetched_by_the_branch(shapes: tuple[str, ...], granul
     assert hands_over is not None and hands_over.i == 1
     assert {attribute.name for attribute in fetch.attribute} == {"region", "fingerprint", "output_types"}
     assert inline_regions(result) and [node.op_type for node in result.graph.node] == ["Tanh"] * len(shapes)
+
+
+@pytest.mark.parametrize(("granularity", "fetched"), [("row", [0, 1]), ("tensor", None)])
+def test_the_store_may_copy_what_nobody_else_in_its_branch_reads(granularity: str, fetched: list[int] | None) -> None:
+    plain = model("two (float[N, 2] x) => (float[N, 2] y, float[N, 2] z) { y = Tanh(x) z = Abs(y) }")
+    lookup, _ = outlined(plain, {0, 1}, granularity).graph.node
+    numbers = node_attribute(lookup, "store_fetches")
+    assert (None if numbers is None else list(numbers.ints)) == fetched
+
+
+def test_the_store_may_not_copy_what_others_in_its_branch_read() -> None:
+    view = GraphView(model("two (float[N, 2] x) => (float[N, 2] y, float[N, 2] z) { y = Tanh(x) z = Abs(x) }"))
+    region = region_of(view, {0, 1})
+    nodes = "a = Neg(y_m) b = If(c) <then_branch = t () => (float[N, 2] d) { d = Add(a, z_k) }>"
+    body = model(f"branch (float[N, 2] y_m, bool c) => (float[N, 2] b) {{ {nodes} }}").graph
+    body.node[1].attribute[0].g.node[0].input[1] = "z@r.cached"
+    body.node.add(op_type="CacheStore", domain="ai.actcache", input=["y@r.cached", "z@r.cached"])
+    (attribute,) = handing_over(region, "@r", body, fetched=False)
+    assert (attribute.name, list(attribute.ints)) == ("store_fetches", [0])
 
 
 def test_shared_constants_stay_and_small_ones_are_copied() -> None:

@@ -5,6 +5,7 @@
 
 #include "audit/audit_log.h"
 #include "base/clock.h"
+#include "ops/take_found.h"
 #include "units/window.h"
 
 namespace actcache {
@@ -18,22 +19,21 @@ void CacheFetch::Compute(ort::KernelContext* context) const {
   const std::uint64_t start = SteadyNow();
   const KernelIo io(api_, context);
   const Parallel parallel(api_, context);
-  const HandOverToken token = ReadPlan(io);
-  if (token == kNothingHandedOver) return HandOn(io, parallel);
-  const std::unique_ptr<HandedOver> found = HandOverTable::Process().Take(token);
-  Check(found.get());
+  const std::unique_ptr<HandedOver> found = TakeFound(ReadPlan(io), region_, attributes_);
+  if (found == nullptr) return HandOn(io, parallel);
   Write(io, parallel, *found);
   const std::uint64_t end = SteadyNow();
   Account(*found, end - start, end);
 }
 
-HandOverToken CacheFetch::ReadPlan(const KernelIo& io) const {
+CallPlan CacheFetch::ReadPlan(const KernelIo& io) const {
   const TensorView tensor = io.Input(0);
   CallPlan plan;
-  const char* const problem = tensor.type == ElementType::kUint8
-                                  ? DecodePlan(tensor.data, tensor.bytes, region_.number, &plan)
-                                  : "it is not uint8";
-  if (problem == nullptr) return plan.handed_over;
+  const char* problem = tensor.type == ElementType::kUint8
+                            ? DecodePlan(tensor.data, tensor.bytes, region_.number, &plan)
+                            : "it is not uint8";
+  if (problem == nullptr && plan.any_miss()) problem = "something is missing";
+  if (problem == nullptr) return plan;
   throw ort::Error(ort::ErrorCode::kInvalidArgument,
                    "actcache: region \"" + attributes_.region + "\": bad plan: " + problem);
 }
@@ -46,42 +46,22 @@ void CacheFetch::HandOn(const KernelIo& io, const Parallel& parallel) const {
   }
 }
 
-void CacheFetch::Check(const HandedOver* found) const {
-  if (found == nullptr) {
-    throw ort::Error(
-        ort::ErrorCode::kFail,
-        "actcache: region \"" + attributes_.region +
-            "\": what this call has found is not held any more, as the call stood still "
-            "for ten minutes or longer; run it again");
-  }
-  bool fits =
-      found->region == region_.number && found->tensors.size() == attributes_.output_types.size();
-  for (std::size_t i = 0; fits && i < found->tensors.size(); ++i) {
-    fits = found->tensors[i].type == attributes_.output_types[i];
-  }
-  if (fits) return;
-  throw ort::Error(ort::ErrorCode::kInvalidArgument,
-                   "actcache: region \"" + attributes_.region +
-                       "\": the plan is of another region. The model was changed after it was "
-                       "compiled: change the original, and compile that");
-}
-
 void CacheFetch::Write(const KernelIo& io, const Parallel& parallel,
                        const HandedOver& found) const {
   FoundTargets targets;
-  for (std::size_t i = 0; i < found.tensors.size(); ++i) {
-    const FoundTensor& tensor = found.tensors[i];
+  for (const FoundTensor& tensor : found.tensors) {
+    const std::size_t i = tensor.live_out;
     const KernelIo::Output output = io.Allocate(i, tensor.type, tensor.dims);
     if (output.data != nullptr) targets.push_back({i, output.data, tensor.window});
   }
-  CopyFound(parallel, found.entries, found.sources.data(), found.sources.size(), targets);
+  CopyFound(parallel, found.entries, PlacesOf(found.sources), targets);
 }
 
 void CacheFetch::Account(const HandedOver& found, std::uint64_t copy_ns,
                          std::uint64_t now_ns) const {
   RegionCounters::Add(region_.counters.copy_ns, copy_ns);
   RegionCounters::Add(region_.counters.overhead_ns, copy_ns);
-  if (!found.replayed) region_.policy.CopiedOut(found.shape, found.entries.size(), copy_ns);
+  TellCopied(region_, found, copy_ns);
   if (found.call == 0) return;
   const AuditLog::Slot<CopyRecord> slot(AuditLog::Process());
   if (!slot) return;

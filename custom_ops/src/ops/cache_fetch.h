@@ -14,6 +14,7 @@
 #include "ops/region_attributes.h"
 #include "ops/session.h"
 #include "region/registry.h"
+#include "units/call_plan.h"
 #include "units/parallel.h"
 
 namespace actcache {
@@ -31,10 +32,10 @@ class CacheFetch {
   void Compute(ort::KernelContext* context) const;
 
  private:
-  HandOverToken ReadPlan(const KernelIo& io) const;
+  // The result points into the input.
+  CallPlan ReadPlan(const KernelIo& io) const;
   // The results that CacheLookup has copied.
   void HandOn(const KernelIo& io, const Parallel& parallel) const;
-  void Check(const HandedOver* found) const;
   // The results, out of the entries.
   void Write(const KernelIo& io, const Parallel& parallel, const HandedOver& found) const;
   // What copying took, for statistics, policy and audit log.

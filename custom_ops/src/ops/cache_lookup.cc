@@ -25,15 +25,6 @@ constexpr std::size_t kLeastHandedOver = std::size_t{64} * 1024;
 // What is handed over may be so much of the budget.
 constexpr std::size_t kHandOverShare = 4;
 
-// Of what was found, as it is copied: the first `live_outs` of an entry.
-std::size_t CopiedBytes(const Match& match, std::size_t live_outs) {
-  if (match.hits.empty()) return 0;
-  std::size_t unit_bytes = 0;
-  const Entry& entry = *match.hits.front();
-  for (std::size_t i = 0; i < live_outs; ++i) unit_bytes += entry.bytes(i);
-  return unit_bytes * match.handed_out.count();
-}
-
 }  // namespace
 
 // One call, on the stack of Compute().
@@ -189,13 +180,13 @@ void CacheLookup::SearchTiers(Call& call, LookupRules& rules) const {
 }
 
 void CacheLookup::HandOverFound(const LookupOutputs& outputs, Call& call) const {
-  if (!attributes_.hands_over || call.passes || call.match.any_miss()) return;
-  if (call.copied_bytes < kLeastHandedOver) return;
+  if (outputs.BytesForBranch() < kLeastHandedOver) return;
   try {
-    std::unique_ptr<HandedOver> found = outputs.Complete();
+    std::unique_ptr<HandedOver> found = outputs.ForBranch();
     found->region = region_.number;
     found->shape = call.shape;
     found->replayed = call.recorded.has_value();
+    found->computing_ns = region_.recompute_time.Expected(call.match.missing.size());
     const std::size_t most = Config::Process().budget_bytes() / kHandOverShare;
     call.handed_over.Put(std::move(found), this, most, SteadyNow());
   } catch (...) {
@@ -206,7 +197,7 @@ void CacheLookup::HandOverFound(const LookupOutputs& outputs, Call& call) const 
 void CacheLookup::WriteUnits(const KernelIo& io, Call& call, const Parallel& parallel) const {
   const std::uint64_t start = SteadyNow();
   const LookupOutputs outputs{io, parallel, attributes_, *cut_, call.units, call.match};
-  call.copied_bytes = CopiedBytes(call.match, outputs.cached());
+  call.copied_bytes = outputs.FoundBytes();
   HandOverFound(outputs, call);
   outputs.WriteCached(call.inputs, call.handed_over.made());
   if (!call.match.hits.empty()) call.fetch_ns = SteadyNow() - start;
@@ -361,8 +352,7 @@ void CacheLookup::WritePlan(const KernelIo& io, Call& call, SingleFlight& flight
   const KernelIo::Output output =
       io.Allocate(1, ElementType::kUint8, Dims{static_cast<std::int64_t>(bytes)});
   if (output.data == nullptr) return;
-  HandOverTable::Process().EndOfPlansAt(output.data, bytes);
-  plan.handed_over = call.handed_over.Send(call.number, output.data, bytes);
+  plan.handed_over = call.handed_over.Send(call.number, call.fetch_ns, output.data, bytes);
   if (plan.missing > 0) plan.flight = flight.HandOver();
   plan.call = call.number;
   plan.lookup_end_ns = SteadyNow();  // last: what follows is the region's time

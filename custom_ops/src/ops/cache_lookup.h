@@ -8,8 +8,8 @@
 //          plan      uint8 [P], for CacheStore (plan.h)
 //          cached    one per live-out: complete if there is no miss; else what was found: rows, in
 //                    row order, or the first positions of all rows; if nothing was, shape [0] or
-//                    zeros of the rank that output_ranks says; [0], too, if the plan says that
-//                    CacheFetch is to copy them (hand_over_table.h)
+//                    zeros of the rank that output_ranks says; and so, too, if the plan says that
+//                    CacheFetch or CacheStore is to copy them (hand_over_table.h)
 //          compact   one per input that the region's cut divides along the axis of its parts
 //                    (UnitPlace::splice()): those to compute, equal rows once, filled up by
 //                    repeating the last (Cut::ToCompute); without a miss, none

@@ -1,11 +1,13 @@
 #include "ops/cache_store.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 
 #include "audit/audit_log.h"
 #include "ops/row_outcomes.h"
 #include "ops/session_constants.h"
+#include "ops/take_found.h"
 #include "units/call_plan.h"
 #include "units/computed_units.h"
 #include "units/parallel.h"
@@ -55,9 +57,10 @@ struct CacheStore::Call {
   std::uint64_t start_ns = SteadyNow();
   std::optional<LoggedCall> recorded;  // in a replay
   TensorView plan_tensor;
-  CallPlan plan;             // points into plan_tensor
-  const Cut* cut = nullptr;  // by which it is divided
-  Splice splice{};           // how the results are put together; not of a pass
+  CallPlan plan;                      // points into plan_tensor
+  const Cut* cut = nullptr;           // by which it is divided
+  Splice splice{};                    // how the results are put together; not of a pass
+  std::unique_ptr<HandedOver> found;  // what the lookup has left to this kernel; may be null
   std::vector<TensorView> cached;
   std::vector<TensorView> computed;
   RegionPolicy::EntryCost unit_cost{};
@@ -66,6 +69,15 @@ struct CacheStore::Call {
   std::uint64_t saved_ns = 0;  // by computing equal units once
   UnitKeeper::Kept kept;
 
+  // What the lookup has left of a live-out to this kernel; null: nothing.
+  const FoundTensor* Left(std::size_t live_out) const {
+    if (found == nullptr) return nullptr;
+    const auto& tensors = found->tensors;
+    const auto left = std::find_if(tensors.begin(), tensors.end(), [&](const FoundTensor& each) {
+      return each.live_out == live_out;
+    });
+    return left == tensors.end() ? nullptr : &*left;
+  }
   bool passed() const { return plan.kind == PlanKind::kPass; }
   // Nothing was found and no two units are equal: what was computed is the result, as it is.
   bool complete() const { return passed() || plan.missing == plan.rows; }
@@ -102,7 +114,6 @@ void CacheStore::ReadPlan(const KernelIo& io, Call& call) const {
     if (call.plan.kind != call.cut->kind()) problem = "its calls are divided in another way";
     if (problem == nullptr) problem = call.cut->Problem(call.plan);
   }
-  if (problem == nullptr && !call.passed()) call.splice = call.cut->SpliceOf(call.plan);
   if (problem == nullptr) return;
   throw ort::Error(ort::ErrorCode::kInvalidArgument,
                    "actcache: region \"" + attributes_.region + "\": bad plan: " + problem);
@@ -135,9 +146,16 @@ std::string CacheStore::Problem(const Call& call, std::size_t i) const {
            " rows, on axis " + std::to_string(place.rows().number());
   }
   if (call.splice.found == 0 || place.end()) return "";
-  if (call.cached[i].dims == axis.WithUnits(computed, call.splice.found)) return "";
+  const FoundTensor* const left = call.Left(i);
+  const Dims& cached = left == nullptr ? call.cached[i].dims : left->dims;
+  bool fits = cached == axis.WithUnits(computed, call.splice.found);
+  // With units of other sizes the entries would not fit into the results.
+  if (fits && left != nullptr) {
+    fits = place.In(left->type, cached).unit_bytes() == left->window.unit_bytes();
+  }
+  if (fits) return "";
   return name_and_shape + ", which does not fit its cached " + spliced + " of shape " +
-         ShapeText(call.cached[i].dims);
+         ShapeText(cached);
 }
 
 bool CacheStore::Check(const Call& call) const {
@@ -157,9 +175,11 @@ bool CacheStore::Check(const Call& call) const {
 }
 
 void CacheStore::Write(const KernelIo& io, const Call& call, const Parallel& parallel) const {
+  FoundTargets targets;
   for (std::size_t i = 0; i < attributes_.handed_on(); ++i) {
     const TensorView& computed = call.computed[i];
-    const UnitAxis& axis = call.cut->output(i).splice();
+    const UnitPlace& place = call.cut->output(i);
+    const UnitAxis& axis = place.splice();
     const Dims dims =
         call.complete() ? computed.dims : axis.WithUnits(computed.dims, call.splice.complete);
     const KernelIo::Output output = io.Allocate(i, computed.type, dims);
@@ -168,10 +188,29 @@ void CacheStore::Write(const KernelIo& io, const Call& call, const Parallel& par
       CopyAll(parallel, computed.data, output.data, computed.bytes);
       continue;
     }
-    const Dims cached = axis.WithUnits(computed.dims, call.splice.found);
-    CopyRuns(parallel, call.splice.runs, {call.cached[i].data, axis.In(computed.type, cached)},
-             {computed.data, axis.In(computed)}, output.data, axis.In(computed.type, dims));
+    RunSource found;
+    if (call.Left(i) == nullptr) {
+      const Dims cached = axis.WithUnits(computed.dims, call.splice.found);
+      found = {call.cached[i].data, axis.In(computed.type, cached)};
+    } else {
+      targets.push_back({i, output.data, place.In(computed.type, dims)});
+    }
+    CopyRuns(parallel, call.splice.runs, found, {computed.data, axis.In(computed)}, output.data,
+             axis.In(computed.type, dims));
   }
+  if (call.found != nullptr) Fetch(call, targets, parallel);
+}
+
+void CacheStore::Fetch(const Call& call, const FoundTargets& targets,
+                       const Parallel& parallel) const {
+  const std::uint64_t start = SteadyNow();
+  FoundPlaces places;
+  places.reserve(call.plan.cached_rows);
+  call.plan.ForEachFound([&](std::size_t unit, std::size_t found) {
+    places.push_back({static_cast<std::uint32_t>(found), static_cast<std::uint32_t>(unit)});
+  });
+  CopyFound(parallel, call.found->entries, places, targets);
+  TellCopied(region_, *call.found, SteadyNow() - start);
 }
 
 void CacheStore::Appraise(Call& call) const {
@@ -195,9 +234,12 @@ void CacheStore::Compute(ort::KernelContext* context) const {
   Call call;
   ReadPlan(io, call);
   const FlightEnd flight_end(call.plan.flight);  // whatever happens; after Keep() if it does
+  call.found = TakeFound(call.plan, region_, attributes_);  // before anything else may fail
+  if (!call.passed()) call.splice = call.cut->SpliceOf(call.plan);
   ReadLiveOuts(io, call);
   const bool divisible = Check(call);
   Write(io, call, parallel);
+  call.found.reset();  // so that what is stored may take its room
   if (!call.passed()) Appraise(call);
   const std::uint64_t copy_end = SteadyNow();
   call.copy_ns = copy_end - call.start_ns;

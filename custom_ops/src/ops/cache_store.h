@@ -1,6 +1,7 @@
 // CacheStore: puts the complete live-outs together from found and computed units, and publishes
-// what was computed. Stands in the branch that runs when something is missing. States, the last of
-// the live-outs, are kept in entries alone: nothing is put together of them.
+// what was computed. What CacheLookup has handed over is copied straight from the entries. Stands
+// in the branch that runs when something is missing. States, the last of the live-outs, are kept in
+// entries alone: nothing is put together of them.
 //
 // inputs:  plan      of the region's CacheLookup
 //          cached    one per live-out, from CacheLookup
@@ -14,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "ops/found_units.h"
 #include "ops/kernel_io.h"
 #include "ops/region_attributes.h"
 #include "ops/session.h"
@@ -47,6 +49,8 @@ class CacheStore {
   bool Check(const Call& call) const;
   // The complete live-outs.
   void Write(const KernelIo& io, const Call& call, const Parallel& parallel) const;
+  // Copies what the lookup has left to this kernel out of the entries.
+  void Fetch(const Call& call, const FoundTargets& targets, const Parallel& parallel) const;
   // What a unit costs, and what the call has saved by computing equal ones once.
   void Appraise(Call& call) const;
   void Audit(const Call& call) const;

@@ -4,9 +4,25 @@
 
 namespace actcache {
 
+FoundPlaces InOrder(std::size_t count) {
+  FoundPlaces places;
+  places.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) places.push_back({i, i});
+  return places;
+}
+
+FoundPlaces PlacesOf(const Sources& sources) {
+  FoundPlaces places;
+  places.reserve(sources.size());
+  for (std::uint32_t unit = 0; unit < sources.size(); ++unit) {
+    places.push_back({static_cast<std::uint32_t>(sources[unit].index()), unit});
+  }
+  return places;
+}
+
 void CopyFound(const Parallel& parallel, const std::vector<EntryRef>& entries,
-               const RowSource* sources, std::size_t units, const FoundTargets& targets) {
-  if (entries.empty()) return;
+               const FoundPlaces& places, const FoundTargets& targets) {
+  if (entries.empty() || targets.empty()) return;
   const std::size_t tensors = entries.front()->tensor_count();
   // Where tensor i of entry n is: number n * tensors + i.
   SmallVector<const void*, 64> payloads(entries.size() * tensors);
@@ -19,18 +35,18 @@ void CopyFound(const Parallel& parallel, const std::vector<EntryRef>& entries,
     unit_bytes += target.window.unit_bytes();
     most = std::max(most, target.window.unit_bytes());
   }
+  const std::size_t units = places.size();
   CopyUnits(
       parallel, targets.size() * units, unit_bytes * units, most,
       [&](std::size_t number) {
         const FoundTarget& target = targets[number / units];
-        const std::size_t unit = number % units;
-        const std::size_t entry = sources == nullptr ? unit : sources[unit].index();
+        const std::size_t entry = places[number % units].entry;
         const void* const data = payloads[entry * tensors + target.live_out];
         return ConstUnit{static_cast<const std::byte*>(data), target.window.Dense(), 0};
       },
       [&](std::size_t number) {
         const FoundTarget& target = targets[number / units];
-        return MutableUnit{target.data, target.window, number % units};
+        return MutableUnit{target.data, target.window, places[number % units].unit};
       });
 }
 

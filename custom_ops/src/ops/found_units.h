@@ -3,6 +3,7 @@
 #define ACTCACHE_OPS_FOUND_UNITS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "base/small_vector.h"
@@ -18,6 +19,7 @@ using Sources = SmallVector<RowSource, 16>;
 
 // A live-out of units that are put together.
 struct FoundTensor {
+  std::size_t live_out;
   ElementType type;
   Dims dims;
   Window window;  // where its units lie
@@ -31,11 +33,22 @@ struct FoundTarget {
 };
 using FoundTargets = SmallVector<FoundTarget, 4>;
 
-// Copies as many units as the windows have into all targets: unit n is that of the entry that
-// sources[n] says, or of entry n if there are no `sources`. REQUIRES: all entries have the tensors
-// that the targets name, of the windows' sizes. May throw std::bad_alloc, before it copies.
+// Which entry has a unit of the targets.
+struct FoundPlace {
+  std::uint32_t entry;
+  std::uint32_t unit;
+};
+using FoundPlaces = SmallVector<FoundPlace, 16>;
+
+// The first `count` units are those of the entries, in order.
+FoundPlaces InOrder(std::size_t count);
+// Unit n is that of the entry that sources[n] says. REQUIRES: all units were found.
+FoundPlaces PlacesOf(const Sources& sources);
+
+// Copies units into all targets. REQUIRES: all entries have the tensors that the targets name, of
+// the windows' sizes; all places are in both. May throw std::bad_alloc, before it copies.
 void CopyFound(const Parallel& parallel, const std::vector<EntryRef>& entries,
-               const RowSource* sources, std::size_t units, const FoundTargets& targets);
+               const FoundPlaces& places, const FoundTargets& targets);
 
 }  // namespace actcache
 

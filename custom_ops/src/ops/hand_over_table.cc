@@ -14,6 +14,14 @@ ProcessObject<HandOverTable>& ProcessTable() noexcept {
   return table;
 }
 
+// For how long a run may go on from one operator to the other.
+std::uint64_t MostNs(const HandedOver& found) {
+  if (!found.computes) return HandOverTable::kMostNs;
+  if (found.computing_ns == 0) return HandOverTable::kDayNs;
+  return std::min(HandOverTable::kDayNs,
+                  HandOverTable::kMostNs + HandOverTable::kPatience * found.computing_ns);
+}
+
 }  // namespace
 
 HandOverTable& HandOverTable::Process() noexcept { return ProcessTable().get(); }
@@ -21,12 +29,13 @@ void HandOverTable::ReplaceInForkedChild() noexcept { ProcessTable().Replace(); 
 
 HandOverToken HandOverTable::Put(std::unique_ptr<HandedOver> found, const void* node,
                                  std::size_t most_bytes, std::uint64_t now_ns) noexcept {
-  const std::size_t bytes = found->bytes();
+  const std::size_t bytes = found->bytes;
   Dropped dropped;  // before the lock, so that it is let go after it
   const MutexLock lock(&mutex_);
   Slot* slot = Room(bytes, most_bytes);
   if (slot == nullptr) {
-    DropInto(&dropped, [&](const Slot& other) { return now_ns - other.put_ns > kMostNs; });
+    DropInto(&dropped,
+             [&](const Slot& other) { return now_ns - other.put_ns > MostNs(*other.found); });
     slot = Room(bytes, most_bytes);
   }
   if (slot == nullptr) return kNothingHandedOver;
@@ -42,12 +51,13 @@ HandOverToken HandOverTable::Put(std::unique_ptr<HandedOver> found, const void* 
   return slot->token;
 }
 
-void HandOverTable::Send(HandOverToken token, std::uint64_t call, const std::byte* plan,
-                         std::size_t bytes) noexcept {
+void HandOverTable::Send(HandOverToken token, std::uint64_t call, std::uint64_t looked_ns,
+                         const std::byte* plan, std::size_t bytes) noexcept {
   const MutexLock lock(&mutex_);
   Slot* const slot = SlotOf(token);
   if (slot == nullptr) return;
   slot->found->call = call;
+  slot->found->looked_ns = looked_ns;
   slot->plan = plan;
   slot->plan_bytes = bytes;
 }
@@ -59,7 +69,7 @@ std::unique_ptr<HandedOver> HandOverTable::Take(HandOverToken token) noexcept {
 }
 
 void HandOverTable::EndOfPlansAt(const std::byte* memory, std::size_t bytes) noexcept {
-  if (count() == 0) return;
+  if (count() == 0 || bytes == 0) return;
   const auto begin = reinterpret_cast<std::uintptr_t>(memory);
   DropWhere([&](const Slot& slot) {
     const auto plan = reinterpret_cast<std::uintptr_t>(slot.plan);

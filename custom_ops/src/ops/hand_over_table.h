@@ -1,15 +1,19 @@
 // What lookups have found and handed over, for the branch of the same call to copy.
 //
-// A hit is copied once that way: out of its entries straight into the model's output, which only an
-// operator in the branch can write to. Between the two operators the entries are held here, behind
-// a token that travels in the plan. An entry never changes, and stays counted against the budget
-// while it is held, so it does not matter what the store does meanwhile.
+// It is copied once that way: out of its entries straight into the model's output, which only an
+// operator in the branch can write to: CacheFetch if nothing is missing, else CacheStore. Between
+// the two operators the entries are held here, behind a token that travels in the plan. An entry
+// never changes, and stays counted against the budget while it is held, so it does not matter what
+// the store does meanwhile.
 //
 // What is handed over leaves the table
 //   - when it is fetched;
-//   - when its run is known to be over: the memory of its plan is given to another plan, which it
-//     is not before onnxruntime has freed the first; or its session ends;
-//   - if room is wanted, after ten minutes. No run stands still so long between two operators.
+//   - when its run is known to be over: the memory of its plan is given to another tensor that an
+//     operator of this library writes, which it is not before onnxruntime has freed the plan; or
+//     its session ends;
+//   - if room is wanted, after ten minutes; if the region is computed in between, after a hundred
+//     times as long as that usually takes, too. No run takes so long from one operator to the
+//     other.
 // Nothing else takes it away: where there is no room, a lookup copies what it found. So a run finds
 // what was handed over to it in every mode of onnxruntime, on whatever threads, and what runs leave
 // behind that were given up in between is bounded.
@@ -32,22 +36,19 @@
 
 namespace actcache {
 
-// The complete results of a call, and what is to be told of copying them.
+// What was found of a call's results, and what is to be told of copying it.
 struct HandedOver {
-  std::uint32_t region = 0;  // the registry's number
-  std::vector<FoundTensor> tensors;
+  std::uint32_t region = 0;          // the registry's number
+  std::vector<FoundTensor> tensors;  // of those units that were found
   std::vector<EntryRef> entries;
-  Sources sources;         // per unit: of which entry it is
-  ShapeClass shape = 0;    // by which the policy keeps costs
-  bool replayed = false;   // the policy is told nothing
-  std::uint64_t call = 0;  // AuditLog's number; 0: the call is not in the log
-
-  // What the entries hold, but for headers.
-  std::size_t bytes() const {
-    std::size_t unit = 0;
-    for (const FoundTensor& tensor : tensors) unit += tensor.window.unit_bytes();
-    return unit * entries.size();
-  }
+  std::size_t bytes = 0;           // that the entries hold, as the store counts them
+  Sources sources;                 // per unit: of which entry it is; only if nothing is missing
+  bool computes = false;           // something is missing: it is computed before this is copied
+  std::uint64_t computing_ns = 0;  // that it usually takes; 0: not known
+  ShapeClass shape = 0;            // by which the policy keeps costs
+  bool replayed = false;           // the policy is told nothing
+  std::uint64_t call = 0;          // AuditLog's number; 0: the call is not in the log
+  std::uint64_t looked_ns = 0;     // that the lookup took to copy the rest of what it found
 };
 
 // All methods are thread-safe, and none throws. Entries are let go outside of the lock.
@@ -55,6 +56,10 @@ class HandOverTable {
  public:
   static constexpr std::size_t kMost = 64;  // at one time
   static constexpr std::uint64_t kMostNs = std::uint64_t{600} * 1'000'000'000;
+  // Where it is computed in between: so often what that usually takes, besides. At most, and if
+  // nobody knows, for a day.
+  static constexpr std::uint64_t kPatience = 100;
+  static constexpr std::uint64_t kDayNs = 144 * kMostNs;
 
   HandOverTable() = default;
   HandOverTable(const HandOverTable&) = delete;
@@ -69,15 +74,15 @@ class HandOverTable {
   // kMost or more than `most_bytes`. `node`: the lookup's. Times are SteadyNow()'s.
   HandOverToken Put(std::unique_ptr<HandedOver> found, const void* node, std::size_t most_bytes,
                     std::uint64_t now_ns) noexcept;
-  // Says where the plan with the token lies, and what the audit log calls the call. Nothing if it
-  // is gone.
-  void Send(HandOverToken token, std::uint64_t call, const std::byte* plan,
+  // Says where the plan with the token lies, what the audit log calls the call, and how long the
+  // lookup took to copy what it did not hand over. Nothing if it is gone.
+  void Send(HandOverToken token, std::uint64_t call, std::uint64_t looked_ns, const std::byte* plan,
             std::size_t bytes) noexcept;
   // Takes it out; null if it is not there.
   std::unique_ptr<HandedOver> Take(HandOverToken token) noexcept;
 
-  // Lets go of what belongs to runs that are over: whose plan lay where another one is made now;
-  // whose session ends.
+  // Lets go of what belongs to runs that are over: whose plan lay where something else is written
+  // now; whose session ends.
   void EndOfPlansAt(const std::byte* memory, std::size_t bytes) noexcept;
   void EndOfNode(const void* node) noexcept;
 
@@ -131,8 +136,9 @@ class HandOver {
   }
   bool made() const { return token_ != kNothingHandedOver; }
   // As HandOverTable::Send(). Returns what the plan says; if nothing was put, that.
-  HandOverToken Send(std::uint64_t call, const std::byte* plan, std::size_t bytes) noexcept {
-    if (made()) HandOverTable::Process().Send(token_, call, plan, bytes);
+  HandOverToken Send(std::uint64_t call, std::uint64_t looked_ns, const std::byte* plan,
+                     std::size_t bytes) noexcept {
+    if (made()) HandOverTable::Process().Send(token_, call, looked_ns, plan, bytes);
     return std::exchange(token_, kNothingHandedOver);
   }
 

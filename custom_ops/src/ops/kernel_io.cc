@@ -3,6 +3,8 @@
 #include <cstring>
 #include <string>
 
+#include "ops/hand_over_table.h"
+
 namespace actcache {
 
 namespace slot = ort::slot;
@@ -72,6 +74,7 @@ KernelIo::Output KernelIo::Allocate(std::size_t index, ElementType type, const D
   void* data = nullptr;
   ort::Call(api_, slot::GetTensorMutableData, output.value, &data);
   output.data = static_cast<std::byte*>(data);
+  HandOverTable::Process().EndOfPlansAt(output.data, ByteCount(type, dims));
   return output;
 }
 

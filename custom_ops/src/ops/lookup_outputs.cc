@@ -47,13 +47,44 @@ std::size_t LookupOutputs::cached() const {
   return match.any_miss() ? cut.first_end() : attributes.handed_on();
 }
 
+bool LookupOutputs::IsForBranch(std::size_t live_out) const {
+  return match.any_miss() ? attributes.StoreFetches(live_out)
+                          : attributes.hands_over && live_out < attributes.handed_on();
+}
+
+template <typename Counts>
+std::size_t LookupOutputs::BytesOf(const Counts& counts) const {
+  if (match.hits.empty()) return 0;
+  std::size_t unit_bytes = 0;
+  const Entry& entry = *match.hits.front();
+  for (std::size_t i = 0; i < cached(); ++i) {
+    if (counts(i)) unit_bytes += entry.bytes(i);
+  }
+  return unit_bytes * match.handed_out.count();
+}
+
+std::size_t LookupOutputs::FoundBytes() const {
+  return BytesOf([](std::size_t) { return true; });
+}
+
+std::size_t LookupOutputs::BytesForBranch() const {
+  return BytesOf([&](std::size_t live_out) { return IsForBranch(live_out); });
+}
+
+std::size_t LookupOutputs::HeldBytes() const {
+  if (!units.cut->has_ends()) return match.hits.front()->charge() * match.hits.size();
+  std::size_t bytes = 0;
+  for (const EntryRef& entry : match.hits) bytes += entry->charge();
+  return bytes;
+}
+
 FoundTensor LookupOutputs::Found(std::size_t live_out) const {
   Dims unit_dims;
   for (const std::int64_t dim : match.hits.front()->dims(live_out)) unit_dims.push_back(dim);
   const ElementType type = attributes.output_types[live_out];
   const UnitPlace& place = units.cut->output(live_out);
   const Dims dims = place.Joined(std::move(unit_dims), match.handed_out);
-  return {type, dims, place.In(type, dims)};
+  return {live_out, type, dims, place.In(type, dims)};
 }
 
 void LookupOutputs::WriteCached(const std::vector<TensorView>& inputs, bool handed_over) const {
@@ -63,7 +94,7 @@ void LookupOutputs::WriteCached(const std::vector<TensorView>& inputs, bool hand
       WriteEnds(i, match.ends.size());
       continue;
     }
-    if (match.hits.empty() || i >= cached() || handed_over) {
+    if (match.hits.empty() || i >= cached() || (handed_over && IsForBranch(i))) {
       io.Allocate(2 + i, attributes.output_types[i], attributes.EmptyDims(i, RowsOf(inputs)));
       continue;
     }
@@ -71,16 +102,22 @@ void LookupOutputs::WriteCached(const std::vector<TensorView>& inputs, bool hand
     const KernelIo::Output output = io.Allocate(2 + i, found.type, found.dims);
     if (output.data != nullptr) targets.push_back({i, output.data, found.window});
   }
-  const RowSource* const sources = match.any_miss() ? nullptr : match.sources.data();
-  CopyFound(parallel, match.hits, sources, match.handed_out.count(), targets);
+  if (targets.empty()) return;
+  CopyFound(parallel, match.hits,
+            match.any_miss() ? InOrder(match.handed_out.count()) : PlacesOf(match.sources),
+            targets);
 }
 
-std::unique_ptr<HandedOver> LookupOutputs::Complete() const {
-  auto complete = std::make_unique<HandedOver>();
-  for (std::size_t i = 0; i < attributes.handed_on(); ++i) complete->tensors.push_back(Found(i));
-  complete->entries = match.hits;
-  complete->sources = match.sources;
-  return complete;
+std::unique_ptr<HandedOver> LookupOutputs::ForBranch() const {
+  auto found = std::make_unique<HandedOver>();
+  for (std::size_t i = 0; i < cached(); ++i) {
+    if (IsForBranch(i)) found->tensors.push_back(Found(i));
+  }
+  found->entries = match.hits;
+  found->bytes = HeldBytes();
+  found->computes = match.any_miss();
+  if (!found->computes) found->sources = match.sources;
+  return found;
 }
 
 void LookupOutputs::WriteEnds(std::size_t live_out, std::size_t rows) const {

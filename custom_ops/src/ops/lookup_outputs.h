@@ -28,19 +28,30 @@ struct LookupOutputs {
   const Match& match;  // empty for a pass
 
   // `cached`: without a miss the complete results, with one what CacheStore merges. States, which
-  // nobody reads without a miss, are empty then; and so is all that was handed over.
+  // nobody reads without a miss, are empty then; and so is what was handed over.
   void WriteCached(const std::vector<TensorView>& inputs, bool handed_over) const;
-  // The complete results, for the branch to copy. REQUIRES: nothing is missing.
-  std::unique_ptr<HandedOver> Complete() const;
+  // Bytes that WriteCached() copies out of entries of all positions; how many of them the branch
+  // may copy instead.
+  std::size_t FoundBytes() const;
+  std::size_t BytesForBranch() const;
+  // What the branch may copy. REQUIRES: something was found.
+  std::unique_ptr<HandedOver> ForBranch() const;
   // `compact`: what is to be computed of the inputs that the region's cut divides along a splice
   // axis (Cut::ToCompute()); everything where nothing was found.
   void WriteCompact(const std::vector<TensorView>& inputs) const;
   // Where the region is to tell its ends besides, if it has some.
   void WriteDivided() const;
-  // How many of the live-outs WriteCached() copies out of entries of all positions.
-  std::size_t cached() const;
 
  private:
+  // How many of the live-outs WriteCached() copies out of entries of all positions.
+  std::size_t cached() const;
+  // Whether the branch may copy what was found of a live-out.
+  bool IsForBranch(std::size_t live_out) const;
+  // Of all units that are handed out, in those live-outs.
+  template <typename Counts>
+  std::size_t BytesOf(const Counts& counts) const;
+  // What the entries hold, as the store counts it.
+  std::size_t HeldBytes() const;
   // Of what was found of a live-out. REQUIRES: something was.
   FoundTensor Found(std::size_t live_out) const;
   // Ends: those of one position, if they are known.

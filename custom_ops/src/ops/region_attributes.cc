@@ -257,9 +257,10 @@ void CheckLookupAttributes(const RegionAttributes& attributes, std::size_t input
   if (attributes.kind == PlanKind::kRow && attributes.compact_inputs() == 0) {
     RefuseAttributes(attributes, "some input needs a row axis for granularity \"row\"");
   }
-  // Entries with states hold more than what is handed over.
-  if (attributes.hands_over && attributes.prefix.states > 0) {
-    RefuseAttributes(attributes, "hands_over is not for regions with states");
+  for (const std::int64_t live_out : attributes.store_fetches) {
+    if (live_out < 0 || static_cast<std::size_t>(live_out) >= attributes.handed_on()) {
+      RefuseAttributes(attributes, "store_fetches names a result that is not there");
+    }
   }
   const std::size_t wanted = attributes.account_output() + (attributes.account ? 1 : 0);
   if (outputs != wanted) {
@@ -299,6 +300,7 @@ RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo
   attributes.control_input = reader.IntOr("control_input", -1);
   attributes.account = reader.IntOr("account", 0) != 0;
   attributes.hands_over = reader.IntOr("hands_over", 0) != 0;
+  attributes.store_fetches = reader.IntsOrNone("store_fetches");
   attributes.key_constants = reader.IntsOrNone("key_constants");
   attributes.outer = reader.StringOrNone("outer");
   attributes.all_constants = reader.IntOr("all_constants", 0) != 0;

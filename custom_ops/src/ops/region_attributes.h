@@ -3,6 +3,7 @@
 #ifndef ACTCACHE_OPS_REGION_ATTRIBUTES_H_
 #define ACTCACHE_OPS_REGION_ATTRIBUTES_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -61,9 +62,11 @@ struct RegionAttributes {
   std::vector<std::int64_t> constants;
   std::vector<std::int64_t> key_constants;
   std::string outer;
-  // CacheLookup only, and absent in models that were compiled without it: whether a CacheFetch
-  // copies what is found when nothing is missing.
+  // CacheLookup only, and absent in models that were compiled without them: whether a CacheFetch
+  // copies what is found when nothing is missing; numbers of the live-outs that nobody but
+  // CacheStore reads when something is, so that it may copy them.
   bool hands_over = false;
+  std::vector<std::int64_t> store_fetches;
   // CacheLookup only: whether key_constants are all that the region computes with.
   bool all_constants = false;
   // CacheStore only: what its inputs behind the constants are.
@@ -73,6 +76,10 @@ struct RegionAttributes {
   std::size_t live_outs() const { return output_types.size(); }
   // Live-outs without the states.
   std::size_t handed_on() const { return live_outs() - prefix.states; }
+  bool StoreFetches(std::size_t live_out) const {
+    const auto number = static_cast<std::int64_t>(live_out);
+    return std::find(store_fetches.begin(), store_fetches.end(), number) != store_fetches.end();
+  }
   // How many inputs are the frontier; they come first.
   std::size_t frontier() const { return input_row_axes.size(); }
   // Per input the axis along which what is to be computed is handed out; -1: it is not.

@@ -79,9 +79,10 @@ void RegionPolicy::LookedUp(const LookupCosts& lookup) noexcept {
   mutex_.Unlock();
 }
 
-void RegionPolicy::CopiedOut(ShapeClass shape, std::size_t found, std::uint64_t fetch_ns) noexcept {
+void RegionPolicy::CopiedOut(ShapeClass shape, std::size_t found, std::uint64_t fetch_ns,
+                             std::uint64_t looked_ns) noexcept {
   if (!mutex_.TryLock()) return;
-  costs_.Add(shape, &RowCosts::fetch, PerRow(fetch_ns, found));
+  costs_.Add(shape, &RowCosts::fetch, PerRow(fetch_ns + looked_ns, found));
   if (weighing()) {
     first_sight_.Saved(-static_cast<double>(fetch_ns));
     Weigh(static_cast<double>(fetch_ns), 0);

@@ -92,8 +92,10 @@ class RegionPolicy {
     bool handed_over = false;  // those found are copied later: CopiedOut() says how long it took
   };
   void LookedUp(const LookupCosts& lookup) noexcept;
-  // Copying `found` > 0 unique rows that a lookup had handed over.
-  void CopiedOut(ShapeClass shape, std::size_t found, std::uint64_t fetch_ns) noexcept;
+  // Copying `found` > 0 unique rows that a lookup had handed over; `looked_ns` is what LookedUp()
+  // was told of the same rows.
+  void CopiedOut(ShapeClass shape, std::size_t found, std::uint64_t fetch_ns,
+                 std::uint64_t looked_ns) noexcept;
 
   // The costs of one row of an entry that is about to be stored, after `elapsed` for `rows` > 0
   // rows: what is usual for this shape, as a single measurement is anything.

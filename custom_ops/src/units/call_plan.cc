@@ -57,9 +57,8 @@ const char* CheckHeader(const PlanHeader& header, std::size_t size, std::uint32_
     return "its row counts are inconsistent";
   }
   if (header.flight != kNoFlight && header.missing == 0) return "nobody can wait for it";
-  if (header.handed_over != kNothingHandedOver &&
-      (header.kind == PlanKind::kPass || header.missing > 0 || header.tail > 0)) {
-    return "what it hands over is not complete";
+  if (header.handed_over != kNothingHandedOver && header.cached_rows == 0) {
+    return "nothing was found that it could hand over";
   }
   if (header.origin > std::numeric_limits<std::uint16_t>::max()) return "its origin is unknown";
   if (header.scope > static_cast<std::uint16_t>(KeyScope::kShared)) return "its scope is unknown";

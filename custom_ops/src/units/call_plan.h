@@ -82,7 +82,7 @@ struct PlanHeader {
   std::uint16_t tails;   // 1: the keys have second halves
   std::uint32_t length;  // of `rows`, in each row of the batch; 1 but for kPrefix
   std::uint32_t tail;    // positions behind them in each row; 0 but for kPrefix
-  HandOverToken handed_over;  // the complete results, if they are not in the `cached` tensors
+  HandOverToken handed_over;  // what was found, if it is not in the `cached` tensors
 };
 static_assert(sizeof(PlanHeader) == 72 && alignof(PlanHeader) == 8, "plan bytes have no padding");
 
@@ -124,6 +124,21 @@ struct CallPlan {
   std::size_t divided() const;
   // How many units were wanted that are computed, equal ones counted each.
   std::size_t wanted() const;
+  // Calls visit(unit, found) for each unit that was found: it is number `found` of the cached ones.
+  // REQUIRES: any_miss().
+  template <typename Visit>
+  void ForEachFound(const Visit& visit) const {
+    if (kind == PlanKind::kPrefix) {
+      const std::size_t in_a_row = cached_rows / batch();
+      for (std::size_t found = 0; found < cached_rows; ++found) {
+        visit(found / in_a_row * length + found % in_a_row, found);
+      }
+      return;
+    }
+    for (std::size_t row = 0; row < rows; ++row) {
+      if (sources[row].cached()) visit(row, sources[row].index());
+    }
+  }
 };
 
 std::size_t PlanBytes(const CallPlan& plan);
