@@ -83,14 +83,14 @@ def choose(
         name: Becomes the id of the region; regions of some of the inputs have those appended.
         predictor: What recorded calls say; None: there are none.
         bits: Where regions may lie so that no bit changes; None: anywhere.
-        budget: Bytes of the store. It decides what is kept of a sequence.
+        budget: Bytes of the store. It decides what is kept of a sequence, and how large other entries may be.
         read: Reads constants that are stored outside the model.
     """
     impure = impure_nodes(view, pure_ops)
     if granularity == "prefix":
         choice = Choice(refusals=[*impure.values(), *_outputs_not_kept(view)])
     else:
-        choice = _by_rows_or_calls(view, costs, impure, granularity, min_saving, name, predictor, bits)
+        choice = _by_rows_or_calls(view, costs, impure, granularity, min_saving, name, predictor, bits, budget)
     if granularity in ("auto", "prefix"):
         beside = choice.plans[0] if choice.plans else ()
         everything = min_saving == 0
@@ -136,11 +136,12 @@ def _by_rows_or_calls(
     name: str,
     predictor: Predictor | None,
     bits: BitRules | None,
+    budget: int,
 ) -> Choice:
     """Find regions by rows and by whole calls; arguments as :func:`choose`."""
     choice = Choice()
     choice.refusals += [*impure.values(), *_outputs_not_kept(view)]
-    search = Search(view, costs, impure, everything=min_saving == 0, bits=bits)
+    search = Search(view, costs, impure, everything=min_saving == 0, bits=bits, budget=budget)
     if predictor is not None and min_saving is None:
         traced = TracedChoice(search, predictor, granularity, choice.refusals)
         traced.run(_named_cones(view, costs, name, MIN_CONE_SHARE))
@@ -226,7 +227,7 @@ def sequences(
     alone = found(())
     if alone is None or set(alone.cone) <= alone.region.positions.keys() | alone.region.pasts.keys():
         return [] if alone is None else [alone]
-    plans = _by_rows_or_calls(view, costs, impure, "auto", None, "", None, None).plans
+    plans = _by_rows_or_calls(view, costs, impure, "auto", None, "", None, None, budget).plans
     with_others = found(plans[0]) if plans else None
     return [alone] if with_others is None else [alone, with_others]
 

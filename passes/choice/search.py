@@ -25,6 +25,9 @@ SHARE_PER_BYTE = 0.1 / 2**20
 CONE_DISCOUNT = 0.1
 #: Where that leaves nothing, a region is still taken if one entry is no larger than this.
 LARGEST_ENTRY = 16 << 20
+#: Entries of a region of some of the inputs may also be as large as this share of the budget: such as keys and values,
+#: for all layers of a decoder, of an encoder's states.
+LARGEST_SHARE = 0.25
 
 Cone = frozenset[str]
 
@@ -38,6 +41,7 @@ class Search:
         impure: Nodes that no region may contain.
         everything: Take whatever is safe, whatever it saves.
         bits: Where regions may lie.
+        budget: Bytes of the store.
     """
 
     def __init__(
@@ -48,7 +52,9 @@ class Search:
         *,
         everything: bool,
         bits: BitRules | None = None,
+        budget: int = 256 << 20,
     ) -> None:
+        self.budget = budget
         self.view, self.costs, self.everything, self._bits = view, costs, everything, bits or BitRules()
         unknown = {n for n in view.inputs if not can_be_hashed(view, n)}
         unread = {i for i, reads in enumerate(view.reads) if unknown.intersection(reads)}
@@ -110,7 +116,7 @@ class Search:
             reason = f"none of the inputs {', '.join(sorted(cone))} has an axis of variable size that could be a batch"
             reasons.append(Refusal("rows-no-batch", reason))
         refusals += [r for r in dict.fromkeys(reasons) if r not in refusals]
-        return _distinct(found)
+        return self._fitting(cone, found)
 
     def tensor_candidates(
         self, cone: Cone, name: str, inside: Sequence[Candidate], starts: Sequence[Start], shares: Sequence[float]
@@ -121,7 +127,7 @@ class Search:
             every.append(behind_impure(self.view, self._impure))
         covered = _covered(inside)
         sets = [nodes for start in every for nodes in self._cuts(None, start, (), inside, shares)]
-        return _distinct([describe(self.view, self.costs, nodes, None, name, covered) for nodes in sets])
+        return self._fitting(cone, [describe(self.view, self.costs, nodes, None, name, covered) for nodes in sets])
 
     def starts(self, cone: Cone) -> list[Start]:
         """Return the start of the regions of a cone that begin at its inputs."""
@@ -198,9 +204,7 @@ class Search:
                 found.append(nodes)
         if not found and 0.0 not in shares:
             found = self._cuts(proof, start, mixed, inside, (0.0,))
-        if self.everything:
-            return found
-        return [nodes for nodes in found if self._entry_bytes(nodes, proof) <= LARGEST_ENTRY]
+        return found
 
     def _prices(self, proof: RowProof | None, share_per_byte: float, covered: Collection[int]) -> Prices:
         """Prices of one call: what may be kept (rows only, given a proof) and what that costs."""
@@ -218,14 +222,11 @@ class Search:
         seconds = [0.0 if i in covered else s for i, s in enumerate(self.costs.seconds)]
         return Prices(seconds, keep)
 
-    def _entry_bytes(self, nodes: frozenset[int], proof: RowProof | None) -> int:
-        region = describe(self.view, self.costs, nodes, proof, "").region
-        total = 0
-        for name in region.live_outs:
-            axis = region.live_out_axes[name]
-            rows = 1 if axis is None else max(self.costs.shapes[name][axis], 1)
-            total += (self.costs.bytes(self.view, name) or 0) // rows
-        return total
+    def _fitting(self, cone: Cone, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Leave out candidates whose entries are too large, or whose region another one has."""
+        partly = cone != frozenset(self.view.inputs)
+        largest = max(LARGEST_ENTRY, LARGEST_SHARE * self.budget if partly else 0)
+        return _distinct([c for c in candidates if self.everything or c.entry_bytes <= largest])
 
     # -- where it may lie ----------------------------------------------------------------------------
 

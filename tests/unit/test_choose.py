@@ -139,6 +139,19 @@ def test_large_results_are_not_kept_when_a_cheap_last_node_makes_them() -> None:
     assert best.region.live_outs == ("b",)
 
 
+@pytest.mark.parametrize(("budget", "regions"), [(256 << 20, [{0, 1}]), (64 << 20, [])])
+def test_entries_of_inputs_that_stay_may_be_large(budget: int, regions: list[set[int]]) -> None:
+    """24 MiB of an encoder's states, say, while a decoder writes: not half of the store."""
+    decoder = view("""g (float[1, 6291456] states, float[1, K] x) => (float[1, 6291456] y) {
+        a = Tanh(states) b = Exp(a) s = ReduceMax<keepdims = 1>(x) y = Mul(b, s)
+    }""")
+    large = (1, 6 << 20)
+    shapes = {**dict.fromkeys(["states", "a", "b", "y"], large), "x": (1, 1), "s": (1, 1)}
+    costs = Costs((0.5, 0.5, 1e-4, 1e-2), 1.0101, shapes, measured=True)
+    found = choose(decoder, costs, budget=budget).plans
+    assert [nodes(c) for plan in found[:1] for c in plan if c.cone == ("states",)] == regions
+
+
 def test_names_that_are_not_needed_for_the_proof_are_not_relied_on() -> None:
     """Some exporters call every unknown size "?": equal by name, they differ in every real call."""
     image = view("g (float[N, 3, H, H] x) => (float[N, 3, H, H] y) { a = Tanh(x) y = Exp(a) }")
