@@ -32,6 +32,9 @@ WORKLOADS = {
     "magika_v3_3": (Workload("magika_v3_3", 1), 200),
     "paraphrase_minilm_l3": (Workload("paraphrase_minilm_l3", 4, 32), 200),
 }
+#: As users call it, where it is installed; ``python -m`` loads more.
+_SCRIPT = Path(sys.executable).with_name("actcache")
+_COMMAND = [str(_SCRIPT)] if _SCRIPT.exists() else [sys.executable, "-m", "actcache"]
 _NOTHING = "1000000000"  # calls that never come: nothing is compiled
 
 
@@ -72,7 +75,7 @@ class Programs:
         env = {**left, **own, "PYTHONPYCACHEPREFIX": str(self.bytecode)}
         if compile_after == _NOTHING:  # what its starts did adds up, and would be looked at beside the next one
             env["ACTCACHE_AUTO_PYTHON"] = "/bin/true"
-        wrapper = [sys.executable, "-m", "actcache", "run", "--"] if wrapped else []
+        wrapper = [*_COMMAND, "run", "--"] if wrapped else []
         command = [*wrapper, sys.executable, str(_SUBJECT), str(self.model), str(self.feed), str(calls)]
         started = subprocess.Popen(command, env=env, stdout=subprocess.PIPE)
         assert started.stdout is not None

@@ -8,20 +8,19 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actcache.base.per_call import PerCall
 from actcache.base.tolerance import accepted_by_spread
-from actcache.compile.driver import compile_model
-from actcache.compile.result import CompileResult
 from actcache.errors import ActcacheError, InternalError, NothingToCache
 from actcache.learn import cache, identity, job, set_aside
 from actcache.learn.place import find_ready
 from actcache.learn.repetition import may_repeat
 from actcache.model.feed_file import read_entries
-from actcache.runs.client import ask
-from actcache.runs.requests import Compiled, Originals, PlayTrace
 from actcache.serve.knobs import configuration
+
+if TYPE_CHECKING:  # the compiler takes a second of processor time to load: not where nothing repeats
+    from actcache.compile.result import CompileResult
 
 #: A new choice takes the place of a compiled model if it takes so much less time on the same calls.
 _CLEARLY = 0.9
@@ -67,6 +66,8 @@ def _make(
     Raises:
         ActcacheError: It cannot be compiled, or does not pay.
     """
+    from actcache.compile.driver import compile_model
+
     before = _processor_seconds()
     try:
         result = compile_model(
@@ -113,6 +114,9 @@ def _check_against_earlier(
     chosen = choice([region.to_json() for region in result.regions], reuse)
     if chosen == choice(record.get("regions", ()), record.get("reuse", {})):
         raise NothingToCache(message="the newer calls ask for the same regions")
+
+    from actcache.runs.client import ask
+    from actcache.runs.requests import Compiled, Originals, PlayTrace
 
     def ratio_of(compiled: Path) -> float | None:
         name = str(model)

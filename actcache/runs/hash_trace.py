@@ -35,7 +35,7 @@ from actcache.runs.trace_key_file import save_keys
 
 #: How long the original is timed for, and how often calls of one shape are: only what calls take relative to each
 #: other counts. The first run with a shape plans its memory, which shows where runs are no longer than that.
-_TIMING_SECONDS, _REPEATS, _SHORT = 3.0, 3, 0.005
+_TIMING_SECONDS, _REPEATS, _SHORT = 2.0, 3, 0.005
 
 
 def hash_trace(request: HashTrace, directory: Path) -> list[FewRows]:
