@@ -1,8 +1,10 @@
 // Rows copied out of entries into a batched tensor, as a lookup that hits does it, against memcpy
-// of the same bytes from the same places to the same places.
+// of the same bytes from the same places to the same places. And entries that are filled, in memory
+// that is new to the process, or was used before; with the page faults of each round.
 //
 // Arguments: bytes per row; the row axis's chunks per row (1 for axis 0).
 #include <benchmark/benchmark.h>
+#include <sys/resource.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/memory.h"
 #include "bench_store.h"
 #include "store/store.h"
 #include "units/window.h"
@@ -94,6 +97,39 @@ void Memcpy(benchmark::State& state) {
   CountBytes(state, batch);
 }
 
+long PageFaults() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_minflt;
+}
+
+void FillEntries(benchmark::State& state, bool new_memory) {
+  constexpr std::size_t kFilled = std::size_t{60} << 20;
+  const auto bytes = static_cast<std::size_t>(state.range(0));
+  const auto specs = Bytes(bytes);
+  const std::vector<std::byte> source(bytes);
+  Store store(std::size_t{1} << 30);
+  std::vector<Draft> drafts;
+  long faults = 0;
+  for (auto _ : state) {
+    const long before = PageFaults();
+    for (std::size_t n = 0; n < kFilled / bytes; ++n) {
+      drafts.push_back(store.Reserve(OfferOf(KeyNumber(n), specs, /*cost_ns=*/1000)));
+      std::memcpy(drafts.back().data(0), source.data(), bytes);
+    }
+    state.PauseTiming();
+    faults += PageFaults() - before;
+    drafts.clear();
+    if (new_memory) ReturnFreeMemory();
+    state.ResumeTiming();
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(kFilled));
+  state.counters["faults"] =
+      benchmark::Counter(static_cast<double>(faults), benchmark::Counter::kAvgIterations);
+}
+void FillNewMemory(benchmark::State& state) { FillEntries(state, true); }
+void FillUsedMemory(benchmark::State& state) { FillEntries(state, false); }
+
 void Sizes(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"bytes", "chunks"});
   for (const std::int64_t bytes :
@@ -106,6 +142,8 @@ void Sizes(benchmark::internal::Benchmark* benchmark) {
 
 BENCHMARK(CopyHits)->Apply(Sizes);
 BENCHMARK(Memcpy)->Apply(Sizes);
+BENCHMARK(FillNewMemory)->Arg(4 << 10)->Arg(64 << 10)->Arg(240 << 10)->Arg(1 << 20);
+BENCHMARK(FillUsedMemory)->Arg(4 << 10)->Arg(64 << 10)->Arg(240 << 10)->Arg(1 << 20);
 
 }  // namespace
 }  // namespace actcache::bench

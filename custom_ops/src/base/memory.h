@@ -26,7 +26,7 @@ struct Block {
   void* memory;  // null: there is none
   bool pooled;
 };
-inline constexpr std::size_t kPooledBytes = std::size_t{8} << 10;
+inline constexpr std::size_t kPooledBytes = std::size_t{1} << 10;
 // As Allocate() and Free(). Of a block that is given back, both fields as they were.
 Block AllocateBlock(std::size_t bytes) noexcept;
 void FreeBlock(Block block) noexcept;

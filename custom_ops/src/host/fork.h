@@ -2,8 +2,7 @@
 //
 // In the child only the thread that forked lives on; what the others held stays locked or half
 // written for ever. So:
-//   - The store, the pool of its memory and the table of flights, which change all the time, are
-//   not
+//   - The store, the pool of its memory and the table of flights change all the time and are not
 //     taken along: the child gets empty ones and never touches the parent's again. The entries stay
 //     in its memory as all else that it inherits, shared with the parent until one of them writes;
 //     nothing is charged.
