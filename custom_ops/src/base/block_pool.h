@@ -1,4 +1,4 @@
-// Memory for blocks that are kept, out of a few large mappings that the system may back by huge pages.
+// Memory for blocks that are kept, out of a few mappings that the system may back by huge pages.
 //
 // The system finds memory when it is used for the first time, page by page, and that takes several
 // times as long as the copy for whose sake it is used. So a block of malloc's, mapped for itself
