@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,9 +20,14 @@ from actcache.verification.only_last import only_last
 def session_options(libraries: Sequence[str], *, spinning: bool = False) -> ort.SessionOptions:
     """Options of a session. Its pool spins only where calls are timed as users make them: after a call, a pool that
     spins takes cores from the next session, and from the rest of the machine.
+
+    If this process is kept to some cores (``taskset``, ``--learn-on``), so is the pool: onnxruntime's own choice is a
+    thread for each core of the machine, tied to that core.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    if (cores := len(os.sched_getaffinity(0))) < (os.cpu_count() or 1):
+        options.intra_op_num_threads = cores
     if not spinning:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     for library in libraries:
