@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,9 @@ from actcache.passes.graph.nodes import (
     tensor_bytes,
 )
 from actcache.passes.graph.op_facts import canonical_domain
+
+if TYPE_CHECKING:
+    import onnx_graphsurgeon as gs
 
 
 class GraphView:
@@ -55,6 +59,20 @@ class GraphView:
         with contextlib.suppress(Exception):
             skeleton = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
         self._types = _value_types(skeleton.graph)
+        self._skeleton = skeleton
+
+    @cached_property
+    def graph(self) -> gs.Graph:
+        """Graphsurgeon's graph of the model, with inferred shapes, for passes that want to walk it or to build on it.
+
+        Its nodes are those of ``model.graph.node``, in that order. Large constants have no values here; read them
+        through :meth:`initializer`. It is made when it is asked for, which takes longer than all else here.
+        """
+        import onnx_graphsurgeon
+        from onnx_graphsurgeon.logger import G_LOGGER
+
+        with G_LOGGER.suppress():  # it warns of values that are no tensors, whatever is done with them
+            return onnx_graphsurgeon.import_onnx(self._skeleton)
 
     # -- nodes ---------------------------------------------------------------------------------------
 

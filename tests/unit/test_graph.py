@@ -25,6 +25,13 @@ def test_reads_and_writes_follow_the_protobuf() -> None:
     assert towers.consumers["t"] == [3]
 
 
+def test_graphsurgeons_graph_has_the_same_nodes_and_knows_shapes() -> None:
+    towers = view(TOWERS)
+    assert [node.op for node in towers.graph.nodes] == [node.op_type for node in towers.model.graph.node]
+    assert towers.graph.nodes[1].o().op == "Add"
+    assert towers.graph.tensors()["t"].shape == list(towers.shape("t") or ())
+
+
 def test_bodies_read_what_they_capture() -> None:
     assert set(view(IF_CAPTURES).reads[1]) == {"c", "k", "x"}
 
