@@ -99,12 +99,12 @@ struct BlockPool::Header {
   void SetFree(bool free) noexcept {
     size_and_flags = free ? size_and_flags | kFree : size_and_flags & ~kFree;
     if (Is(kLast)) return;
-    Header* const next = Next();
+    Header* const after = Next();
     if (free) {
-      next->size_before = size();
-      next->size_and_flags |= kAfterFree;
+      after->size_before = size();
+      after->size_and_flags |= kAfterFree;
     } else {
-      next->size_and_flags &= ~kAfterFree;
+      after->size_and_flags &= ~kAfterFree;
     }
   }
   // Gives back those of its pages that hold nothing of the block's own.
