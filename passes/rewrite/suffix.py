@@ -256,7 +256,8 @@ class Builder:
         parts = {number: f"{source.output[number]}{tag}" for number in recurrence.gives}
         shapes = map(self.proof.shape, source.output)
         ranks = [None if shape is None else len(shape) - (n in recurrence.gives) for n, shape in enumerate(shapes)]
-        at = self.at(with_ranks(source, ranks), first, frozenset({axis}), result)
+        types = [self.view.dtype(output) or 0 for output in source.output]
+        at = self.at(with_ranks(source, ranks, types), first, frozenset({axis}), result)
         go_on(replace(at, recurrence=recurrence, parts=parts))
         self.made |= {(source.output[n], frozenset({a})): parts[n] for n, a in recurrence.gives.items()}
         return self.made[name, frozenset({self.proof.position_axis(name) or 0})]

@@ -42,19 +42,22 @@ def recurrence_of(at: Resumed) -> Recurrence:
     return at.recurrence
 
 
-def with_ranks(source: onnx.NodeProto, ranks: Sequence[int | None]) -> onnx.NodeProto:
+def with_ranks(source: onnx.NodeProto, ranks: Sequence[int | None], types: Sequence[int]) -> onnx.NodeProto:
     """Return a node whose body, if it has one, says which ranks its outputs have, where it does not say more.
 
-    onnxruntime runs no Scan whose outputs have no known ranks. In a branch it knows less of what is handed in.
+    onnxruntime runs no Scan whose outputs have no known ranks. In a branch it knows less of what is handed in. A rank
+    is not said without a type; `types`: of all outputs, 0 where it is not known.
     """
     node = onnx.NodeProto()
     node.CopyFrom(source)
     for body in subgraphs(node):
-        for value, rank in zip(body.output, ranks, strict=True):
-            if rank is not None and not value.type.tensor_type.HasField("shape"):
-                value.type.tensor_type.shape.SetInParent()
+        for value, rank, dtype in zip(body.output, ranks, types, strict=True):
+            tensor = value.type.tensor_type
+            if rank is not None and not tensor.HasField("shape") and (tensor.elem_type or dtype):
+                tensor.elem_type = tensor.elem_type or dtype
+                tensor.shape.SetInParent()
                 for _ in range(rank):
-                    value.type.tensor_type.shape.dim.add()
+                    tensor.shape.dim.add()
     return node
 
 

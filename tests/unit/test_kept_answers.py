@@ -55,6 +55,7 @@ def test_the_original_need_not_be_there_a_second_time(tmp_path: Path) -> None:
         cones=[["x"]],
         tolerance=None,
         exact=True,
+        keeps=True,
     )
     first = verify_model(request, work)
     assert first.failure is None and first.bit_exact and first.cases > 50
