@@ -208,6 +208,15 @@ class Control:
     def invalidate(self, namespace: str | None = None) -> int:
         return self._library.actcache_invalidate(namespace if namespace is None else namespace.encode(), None, None, 0)
 
+    def is_emptied_by(self, call: Callable[[int], None]) -> bool:
+        """Make up to 100 calls, and invalidate after each; return whether then nothing is held any more."""
+        for number in range(100):
+            call(number)
+            self.invalidate()
+            if self.store()["bytes"] == 0:
+                return True
+        return False
+
     def replay(
         self,
         region: Region,
