@@ -312,7 +312,7 @@ def _rows_differ(feed: Feed) -> bool:
         return True
     rows: int = max({array.shape[0] for array in arrays}, key=[array.shape[0] for array in arrays].count)
     batched = [array for array in arrays if array.shape[0] == rows]
-    seen = {tuple(_row_bytes(array[row]) for array in batched) for row in range(rows)}
+    seen = {tuple(_row_bytes(array[row : row + 1]) for array in batched) for row in range(rows)}
     return len(seen) == rows
 
 

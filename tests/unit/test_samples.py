@@ -218,6 +218,13 @@ def test_every_type_and_differing_rows(kind: str) -> None:
     assert len({tuple(row) for row in array.tolist()}) == 4
 
 
+@pytest.mark.parametrize("kind", ["float", "int64", "string"])
+def test_rows_of_one_value_differ_as_well(kind: str) -> None:
+    array = made(f"g ({kind}[N] x) => ({kind}[N] y) {{ y = Identity(x) }}")["x"]
+    assert array.shape == (4,)
+    assert len(set(array.tolist())) == 4 or kind == "int64"  # which are a mask
+
+
 def test_nothing_fits_says_to_give_a_sample() -> None:
     model = parse("g (float[N, S] x) => (float[N, S] y) { y = Identity(x) }")
 
