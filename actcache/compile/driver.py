@@ -24,10 +24,10 @@ from actcache.compile.measuring import Measured, measure
 from actcache.compile.notes import choice_notes, model_notes, unknown_operators
 from actcache.compile.options import Options, Progress, Sample
 from actcache.compile.result import CompileResult
-from actcache.errors import InvalidModel, InvalidOption, NothingToCache
+from actcache.errors import InvalidOption, NothingToCache
 from actcache.model.emit import emit, working_folder
 from actcache.model.manifest import Original, Policy, add_manifest
-from actcache.model.model_file import LoadedModel, load_model
+from actcache.model.model_file import LoadedModel, check_is_file, load_model
 from actcache.model.trace import load_trace
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
@@ -147,9 +147,8 @@ def compile_model(
 
 def _target(source: Path, output: str | os.PathLike[str] | None) -> Path:
     """Return the file to write."""
+    check_is_file(source)
     target = Path(output) if output is not None else source.with_suffix(".cached.onnx")
-    if not source.exists():
-        raise InvalidModel("no such file", file=source)
     if target.exists() and source.resolve() == target.resolve() and source.suffix:
         raise InvalidOption(f"the output '{target}' is the model itself", hint="choose another file with -o")
     return target

@@ -122,6 +122,12 @@ def load_model(
     return loaded
 
 
+def check_is_file(source: Path) -> None:
+    """Raise InvalidModel if there is no such file, or if it is a folder or a device."""
+    if not source.is_file():
+        raise InvalidModel("this is not a file" if source.exists() else "no such file", file=source)
+
+
 def parse_model(source: Path) -> onnx.ModelProto:
     """Read the protobuf of a model, without its external data.
 
@@ -129,8 +135,7 @@ def parse_model(source: Path) -> onnx.ModelProto:
         InvalidModel: The file is missing, empty, truncated, or not ONNX.
     """
     try:
-        if not source.is_file():
-            raise InvalidModel("no such file" if not source.exists() else "this is not a file", file=source)
+        check_is_file(source)
         if source.stat().st_size == 0:
             raise InvalidModel("the file is empty", file=source, hint="export or download the model again")
         proto = onnx.load_model(str(source), format="protobuf", load_external_data=False)

@@ -122,6 +122,11 @@ def test_a_model_that_cannot_be_used(tmp_path: Path, write: Callable[[Path], obj
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("path", ["", ".", "..", "/"])
+def test_a_folder_without_a_name_of_its_own(path: str) -> None:
+    refused(run("compile", path), "this is not a file")
+
+
 # -- options that do not fit the model ---------------------------------------------------------------
 
 
