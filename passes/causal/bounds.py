@@ -30,8 +30,11 @@ _WIDEST = 2.0**64
 
 #: Every type of integers holds the numbers from 0 on up to this.
 _FITS_ALL = 7
-#: The largest number of float16.
-_HALF = 65504.0
+#: The largest number of float16, and of float32; the least that each holds with all its digits.
+_HALF, _SINGLE = 65504.0, float(np.finfo(np.float32).max)
+_HALF_LEAST, _SINGLE_LEAST = 2.0**-14, float(np.finfo(np.float32).tiny)
+#: By how much of it a result of Exp or Tanh may be off.
+_INEXACT = 1e-5
 #: No position is as far on as this.
 _FARTHEST = 2.0**40
 
@@ -153,7 +156,7 @@ class Scene:
         if rule is None:
             return ANY
         low, high = rule(*(self.bounds(operand) for operand in form.operands))
-        return ANY if math.isnan(low) or math.isnan(high) else (low, high)
+        return ANY if math.isnan(low) or math.isnan(high) else _as_single((low, high))
 
     def _running_sum(self, form: Form) -> Interval:
         """Of up to as many entries as there may be, wherever they lie."""
@@ -240,14 +243,50 @@ def _as_truth(a: Interval) -> Interval:
 
 def _as_half(a: Interval) -> Interval:
     """What float16 cannot hold becomes infinite, or stays as it is where onnxruntime leaves the cast out."""
-    low, high = a
-    return (-math.inf if low < -_HALF else min(low, _HALF)), (math.inf if high > _HALF else max(high, -_HALF))
+    return _rounded(a, _HALF, _HALF_LEAST, 11)
+
+
+def _as_single(a: Interval) -> Interval:
+    """What float32 makes of a result; float64 and integers are more exact."""
+    return _rounded(a, _SINGLE, _SINGLE_LEAST, 24)
+
+
+def _rounded(a: Interval, most: float, least: float, digits: int) -> Interval:
+    """Return an interval that holds its numbers as they are, and as a type of so many binary digits rounds them.
+
+    What is larger than `most` may become infinite, what is smaller than `least` may become 0.
+    """
+    return _rounded_down(a[0], most, least, digits), -_rounded_down(-a[1], most, least, digits)
+
+
+def _rounded_down(end: float, most: float, least: float, digits: int) -> float:
+    if math.isinf(end):
+        return end
+    low = end - _rounding(end, digits)
+    if abs(low) < least:
+        return 0.0 if low >= 0 else -least
+    return -math.inf if low < -most else min(low, most)
+
+
+def _rounding(end: float, digits: int) -> float:
+    """How far rounding to so many binary digits may move a number."""
+    fraction, _ = math.frexp(end)
+    return 0.0 if math.ldexp(fraction, digits).is_integer() else abs(end) * 2.0**-digits
 
 
 def _truncated(a: Interval) -> Interval:
     """bfloat16 has 8 bits for a number's digits."""
-    low, high = (0.0 if math.isinf(end) else abs(end) / 256 for end in a)
-    return a[0] - low, a[1] + high
+    return _rounded(a, _SINGLE, _SINGLE_LEAST, 8)
+
+
+def _nearly(function: Callable[[float], float]) -> Callable[[Interval], Interval]:
+    """A rising function that kernels compute up to a few last digits."""
+
+    def bounds(a: Interval) -> Interval:
+        low, high = function(a[0]), function(a[1])
+        return low - abs(low) * _INEXACT, high + (0.0 if math.isinf(high) else abs(high) * _INEXACT)
+
+    return bounds
 
 
 def _rising(function: Callable[[float], float]) -> Callable[[Interval], Interval]:
@@ -268,7 +307,7 @@ _RULES: dict[str, Callable[..., Interval]] = {
     "Abs": _absolute,
     "Min": lambda *a: (min(low for low, _ in a), min(high for _, high in a)),
     "Max": lambda *a: (max(low for low, _ in a), max(high for _, high in a)),
-    "Sum": lambda *a: (sum(low for low, _ in a), sum(high for _, high in a)),
+    "Sum": lambda *a: a[0] if len(a) == 1 else _add(*a) if len(a) == 2 else ANY,
     "Not": lambda a: (1 - a[1], 1 - a[0]),
     "And": lambda a, b: (min(a[0], b[0]), min(a[1], b[1])),
     "Or": lambda a, b: (max(a[0], b[0]), max(a[1], b[1])),
@@ -287,8 +326,8 @@ _RULES: dict[str, Callable[..., Interval]] = {
     "Cast:e": _as_half,
     "Cast:t": _truncated,
     "Identity": lambda a: a,
-    "Exp": _rising(_exponential),
-    "Tanh": _rising(math.tanh),
+    "Exp": _nearly(_exponential),
+    "Tanh": _nearly(math.tanh),
     "Relu": _rising(lambda value: max(value, 0.0)),
     "Floor": _rising(lambda value: float(np.floor(value))),
     "Ceil": _rising(lambda value: float(np.ceil(value))),

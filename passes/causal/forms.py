@@ -152,8 +152,10 @@ def applied(operator: str, operands: tuple[Form, ...]) -> Form:
     affine = [form for form in operands if isinstance(form, Affine)]
     if len(affine) == len(operands) and operator in _EXACT:
         exact = _EXACT[operator](*affine)
-        if exact is not None:
+        if exact is not None and _is_counted_exactly(exact):
             return exact
+        if exact is not None and operator in _WRAPPING:
+            return Some(stable=is_stable(exact))
     if operator in _COMPARISONS and len(affine) == 2:
         operands = (affine[0].plus(affine[1], MINUS), Affine())  # what both have in common, S as well, goes
     form = Apply(operator, operands)
@@ -176,6 +178,17 @@ _EXACT: dict[str, Callable[..., Affine | None]] = {
     "Cast:f": lambda a: a,  # positions are far below the numbers that floats cannot count
     "Identity": lambda a: a,
 }
+#: What integers wrap around in.
+_WRAPPING = frozenset({"Add", "Sub", "Neg", "Mul"})
+#: With larger numbers in it, a sum of positions may be more than an integer holds, or than a float counts one by one.
+_LARGEST = 1 << 20
+
+
+def _is_counted_exactly(form: Affine) -> bool:
+    numbers = [size.value for size in (form.constant, *dict(form.terms).values())]
+    return all(number is None or abs(number) <= _LARGEST for number in numbers)
+
+
 _COMPARISONS = frozenset({"Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"})
 
 

@@ -18,6 +18,8 @@ _FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.Tenso
 COUNTING = frozenset({onnx.TensorProto.INT32, onnx.TensorProto.INT64})
 #: Floats that cannot.
 _SHORT: dict[int, str] = {onnx.TensorProto.FLOAT16: "e", onnx.TensorProto.BFLOAT16: "t"}
+#: Whose results these round.
+_ROUNDED = frozenset({"Add", "Sub", "Mul", "Div", "Sum", "Sqrt", "Exp", "Tanh"})
 #: What wraps around in the other integers.
 _ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Neg", "Abs", "Sum"})
 
@@ -87,6 +89,8 @@ def with_form(op: Op, result: Result, operator: str) -> Result:
     forms = [_fitted(op, index, value) for index, value in enumerate(op.inputs) if value is not None]
     fit = [fitted(form, known(value), shape) for form, value in zip(forms, op.present, strict=True)]
     form = applied(operator, tuple(form for form in fit if form is not None))
+    if op.types[0] in _SHORT and operator in _ROUNDED:
+        form = applied(f"Cast:{_SHORT[op.types[0]]}", (form,))
     return Result([_formed(result.values[0], form)], result.axes)
 
 

@@ -132,6 +132,19 @@ def arg(op: Op) -> Result:
     return moved(bare, {old: new for new, old in enumerate(kept)}, tuple(known(x)[a] for a in kept))
 
 
+@rule("TopK")
+def top_k(op: Op) -> Result:
+    """The largest entries along an axis of features, and their places there."""
+    op.fixed(1)
+    x, count = op.need(0), op.attribute("k")
+    axis = op.axis(-1, len(known(x)))
+    _none_of(op, x, [axis])
+    counts = [count] if count is not None else op.integers(1)
+    chosen = op.symbols.fresh("chosen") if counts is None else const(int(counts[0]))
+    shape = tuple(chosen if a == axis else size for a, size in enumerate(known(x)))
+    return Result([Value(x.state, shape)] * 2, {0: axes_of(x)})
+
+
 def _none_of(op: Op, x: Value, axes: list[int]) -> None:
     if any(place.axis in axes for place in x.places):
         raise LooksAhead("over-positions", f"{op.node.op_type} goes over positions, later ones included")

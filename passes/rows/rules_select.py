@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from actcache.passes.rows.broadcasting import carry, joint_state, same_rows
-from actcache.passes.rows.registry import ALL, MICROSOFT, Op, barrier, known, normal_axis, numbers, rule
+from actcache.passes.rows.registry import ALL, MAX_CONTENT, MICROSOFT, Op, barrier, known, normal_axis, numbers, rule
 from actcache.passes.rows.sizes import ONE, ZERO, N, Size, const
 from actcache.passes.rows.state import BATCH_SIZE, ROW_FREE, Content, Mixes, Row, RowCoords, RowIndex, Value
 
@@ -204,8 +204,26 @@ def one_hot(op: Op) -> Value:
         return carry(x, None)
     axis = op.axis(-1, len(x.shape) + 1)
     size = depth.reshape(-1)[0] if depth is not None else op.symbols.fresh("depth")
+    if (marked := _marked(op, axis)) is not None:
+        return numbers(marked)
     sizes = (*x.shape[:axis], size, *x.shape[axis:])
     return Value(Row(x.row.axis + (x.row.axis >= axis), x.row.block) if x.row else x.state, sizes)
+
+
+def _marked(op: Op, axis: int) -> Content | None:
+    """The elements of a small OneHot: exporters make repeats of one axis of it (``repeat_interleave``)."""
+    index, depth, values = (op.need(number).content for number in range(3))
+    if index is None or depth is None or values is None:
+        return None
+    size, places = depth.reshape(-1)[0].value, [place.value for place in index.reshape(-1)]
+    if size is None or None in places or size * len(places) > MAX_CONTENT:
+        return None
+    off, on = values.reshape(-1)
+    found = np.full((len(places), size), off, object)
+    for row, place in enumerate(places):
+        if place is not None and -size <= place < size:
+            found[row, place] = on
+    return np.moveaxis(found.reshape(*index.shape, size), -1, axis)
 
 
 @rule("Trilu")

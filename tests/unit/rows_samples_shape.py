@@ -95,6 +95,8 @@ SELECT: list[Sample] = [
     sample("y = com.microsoft.Pad(x, p)", 0, x=rows(3), p=literal([0, 1, 0, 2])),
     sample("y = OneHot(i, d, v)", 0, i=ints(3), d=literal(6), v=literal([-0.5, 1.25], "float32")),
     sample("y = OneHot<axis = 0>(i, d, v)", 1, i=ints(3), d=literal(6), v=literal([-0.5, 1.25], "float32")),
+    sample("r = OneHot(i, d, v) s = Reshape(r, m) y = Tile(x, s)", {"r": "free", "s": "free", "y": 0}, x=rows(1, 4),
+        i=literal([1]), d=literal(3), v=literal([1, 2]), m=literal([-1])),
     sample("y = Trilu<upper = 0>(x)", 0, x=rows(4, 4)),
     sample("y = com.microsoft.Trilu(x)", 0, x=rows(4, 4)),
     sample("y = Trilu(x)", "mixed", x=rows(4)),

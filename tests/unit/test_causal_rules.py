@@ -44,6 +44,8 @@ def weights(seed: int = 3) -> dict[str, np.ndarray]:
     made |= {"pad1": np.array([0, 0, 1, 0, 0, 1]), "pad2": np.array([0, 0, 2, 0, 0, 0]), "far": np.array([2**31])}
     made |= {"pad4": np.array([0, 0, 4, 0, 0, 0]), "pad_h": np.array([0, 1, 0, 0, 0, 0]), "less2": np.array([-2])}
     made |= {"pad_t": np.array([0, 0, 0, 0, 1, 0])}
+    made |= {"experts": drawn(WIDTH, WIDTH, WIDTH), "flat": np.array([-1, WIDTH]), "pairs": np.array([-1, 2, WIDTH])}
+    made |= {"three": np.array(3), "twice": np.array([1, 2])}
     made |= {"line": np.linspace(-1, 1, 20, dtype=np.float32)}
     made |= {"four": np.array([0, 0, 4, 2]), "limit": np.array(20), "two0": np.array(2), "eight1": np.array([8])}
     return made
@@ -63,6 +65,17 @@ GOOD: dict[str, Sketch] = {
         """bs = Gather<axis=0>(sh, axis0) s1 = Unsqueeze(s, axis0) twenty = Unsqueeze(limit, axis0)
         long = Concat<axis=0>(bs, twenty) all = Expand(line, long) both = Concat<axis=0>(bs, s1) n = Expand(pos, both)
         e = GatherElements<axis=1>(all, n) u = Unsqueeze(e, axis2) y = Mul(h, u)"""
+    ),
+    "the largest features": layer(
+        "v, i = TopK(h, two1) f = Cast<to=1>(i) s2 = ReduceSum(v, back) y0 = Mul(h, s2) "
+        "g = ReduceSum(f, back) y = Add(y0, g)"
+    ),
+    "each position sent to two experts": layer(
+        """x = Reshape(h, flat) v, i = TopK(x, two1) u = Unsqueeze(x, axis1) r0 = OneHot(axis1, three, twice)
+        r = Reshape(r0, back) t = Tile(u, r) both = Flatten<axis=2>(t) ix = Reshape(i, back) w = Gather(experts, ix)
+        c = Unsqueeze(both, axis2) p0 = MatMul(w, c) p1 = Squeeze(p0, axis2) g = Reshape(v, back)
+        g1 = Unsqueeze(g, axis1) p2 = Mul(p1, g1) p3 = Reshape(p2, pairs) z = ReduceSum<keepdims=0>(p3, axis1)
+        hs = Shape(h) y = Reshape(z, hs)"""
     ),
     "features joined with none": layer("p = Slice(h, eight1, far, axis2) y = Concat<axis=-1>(h, p)"),
     "rotary": layer(f"{ANGLES} {ROTATED} y = Add(a, b)"),
@@ -172,6 +185,7 @@ AHEAD: dict[str, tuple[str, Sketch]] = {
         "over-positions",
         layer(f"{ACROSS} c0 = LpNormalization<axis=2>(x) c = Identity(c0) {BACK}"),
     ),
+    "the two largest of all": ("over-positions", layer("v, i = TopK<axis=1>(h, axis1) y = Add(h, v)")),
     "largest of all": ("over-positions", layer("m = ReduceMax<axes=[1]>(h) y = Add(h, m)")),
     "backwards": ("slice-positions", layer("y = Slice(h, back, front, axis1, back)")),
     "the last one": ("pick-positions", layer("l = Gather<axis=1>(h, ends) y = Add(h, l)")),

@@ -8,5 +8,6 @@
 ``truth``     what is proven against what onnxruntime computes
 ``drawing``   random graphs that mix operators that look ahead with others; onnxruntime's own in ``drawing_fused``,
               Scan in ``drawing_scans``
+``trial``     one graph, proven and held to onnxruntime in every form; ``python -m tests.conformance.causal`` runs many
 ============  ===================================================================================
 """

@@ -200,6 +200,40 @@ OPENED_AHEAD: dict[str, Sketch] = {
     }.items()
 }
 
+DISTANCE = "d = Sub(pj, pi) f = Cast<to=1>(d)"
+SHORT_INTEGERS = "d0 = Sub(pj, pi) d = Cast<to=6>(d0)"
+TINY, HUGE = np.array(1e-30, np.float32), np.array(2**25, np.float32)
+#: These would close later positions if numbers had no ends and all their digits.
+ROUNDED: dict[str, Sketch] = {
+    "products too small for float32": where(
+        f"{DISTANCE} a = Mul(f, tiny) b = Mul(a, tiny) ok = LessOrEqual(b, nothing)", tiny=TINY
+    ),
+    "quotients too small for float32": where(
+        f"{DISTANCE} a = Div(f, huge) b = Div(a, huge) ok = LessOrEqual(b, nothing)", huge=1 / TINY
+    ),
+    "lost beside 1": where(
+        f"{DISTANCE} a = Mul(f, tiny) b = Add(a, unit) ok = LessOrEqual(b, unit)",
+        tiny=TINY,
+        unit=np.array(1, np.float32),
+    ),
+    "lost beside a large number": where(
+        f"{DISTANCE} a = Add(f, huge) b = Sub(a, huge) ok = LessOrEqual(b, nothing)", huge=HUGE
+    ),
+    "lost in a sum": where(f"{DISTANCE} b = Sum(f, huge, back) ok = LessOrEqual(b, nothing)", huge=HUGE, back=-HUGE),
+    "larger than float32 counts": where(
+        "a = Add(pj, huge) b = Add(pi, huge) c = Cast<to=1>(a) d = Cast<to=1>(b) ok = LessOrEqual(c, d)",
+        huge=HUGE.astype(np.int64),
+    ),
+    "more than an integer holds": where(
+        f"{SHORT_INTEGERS} a = Mul(d, huge) b = Mul(a, huge) ok = LessOrEqual(b, zero32)",
+        huge=np.array(2**16, np.int32),
+        zero32=np.array(0, np.int32),
+    ),
+    "infinity less infinity": added(
+        "a = Where(ok, nothing, low) b = Mul(a, ten) c = Mul(b, scale) m = Sub(b, c)", ten=np.array(10, np.float32)
+    ),
+}
+
 #: None of these does.
 AHEAD: dict[str, Sketch] = {
     "no mask": where("", "Identity(sc1)"),
@@ -236,6 +270,17 @@ AHEAD: dict[str, Sketch] = {
         zero64=np.array(3, np.uint64),
     ),
     "distances": added("d = Sub(pi, pj) m = Cast<to=1>(d)"),
+    **ROUNDED,
+    "products too small for float16": where(
+        "d = Sub(pj, pi) f = Cast<to=10>(d) a = Mul(f, tiny) b = Mul(a, tiny) ok = LessOrEqual(b, none)",
+        tiny=np.array(1e-4, np.float16),
+        none=np.array(0, np.float16),
+    ),
+    "Tanh near its end": where(
+        f"{DISTANCE} a = Mul(f, nine) b = Tanh(a) ok = Less(b, unit)",
+        nine=np.array(9, np.float32),
+        unit=np.array(1, np.float32),
+    ),
     "position as length": where("last = Sub(s, one) d = Sub(last, pj) ok = LessOrEqual(d, pi)"),
 }
 
