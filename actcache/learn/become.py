@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from actcache.learn import settings
 
@@ -64,6 +65,7 @@ def become(
     _check_cores()
     os.environ.setdefault(settings.SWITCH, "1")
     _put_on_path()
+    _forget_own_locale()
     _heed_signals()
     sys.stdout.flush()
     try:
@@ -99,8 +101,16 @@ def _check_cores() -> None:
 def _put_on_path() -> None:
     """Have every Python of the program import our ``sitecustomize`` first."""
     site = os.path.join(os.path.dirname(os.path.abspath(__file__)), "site")
-    known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != site]
+    given = os.environ.get("PYTHONPATH")
+    known = [path for path in given.split(os.pathsep) if path != site] if given else []  # empty ones mean something
     os.environ["PYTHONPATH"] = os.pathsep.join([site, *known])
+
+
+def _forget_own_locale() -> None:
+    """Take back what Python itself sets in the environment where the locale is C (PEP 538)."""
+    with suppress(OSError), open("/proc/self/environ", "rb") as file:
+        if not any(entry.startswith(b"LC_CTYPE=") for entry in file.read().split(b"\0")):
+            os.environ.pop("LC_CTYPE", None)
 
 
 def _heed_signals() -> None:

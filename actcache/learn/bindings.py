@@ -42,10 +42,11 @@ def observe(binding_class: Any) -> None:
 
 def _noting(real: Callable[..., Any], value_of: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
-    def bind(self: Any, name: str, *arguments: Any, **keywords: Any) -> Any:
-        result = real(self, name, *arguments, **keywords)
+    def bind(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        result = real(self, *arguments, **keywords)
+        name = arguments[0] if arguments else keywords["name"]
         try:
-            self._actcache_inputs[name] = value_of(*arguments, **keywords)
+            self._actcache_inputs[name] = value_of(*arguments[1:], **keywords)
         except Exception:  # a binding made before this was in place, or a form that nobody here knows
             self.__dict__.setdefault("_actcache_inputs", {})[name] = None
         return result

@@ -154,6 +154,7 @@ def locked(path: AnyPath, *, wait: bool = True) -> Iterator[bool]:
             held = False
         yield held
     finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked meanwhile has the file open, too
         os.close(descriptor)
 
 

@@ -47,6 +47,11 @@ def signature(path: str | os.PathLike[str]) -> Signature:
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev]
 
 
+def changed_at(taken: Signature) -> int:
+    """Return when a file was last written or replaced, in nanoseconds since 1970."""
+    return max(taken[1:3])
+
+
 def circumstances(runtime_version: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides results and times besides the model."""
     return {"actcache": __version__, "onnxruntime": runtime_version, "machine": _machine(), "options": dict(options)}

@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from actcache.learn import ending, process, settings
 from actcache.learn import options as session_options
-from actcache.learn import process, settings
-from actcache.learn.opening import Opening, declare, rebind
+from actcache.learn.opening import MANIFEST, Opening, declare, rebind
 from actcache.learn.place import Place, Ready
 from actcache.learn.sampling import Sampling
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 #: So many calls that cannot be recorded are no accident.
 _FEW = 16
-_MANIFEST = "actcache.manifest"
 
 
 def begin(
@@ -49,7 +48,8 @@ def begin(
         elif not isinstance(model, bytes):
             return None
         opening = Opening(real, model, taken, providers, provider_options, dict(keywords))
-        reason = session_options.refusal(options, providers, keywords, runtime.get_available_providers())
+        here, known = runtime.get_available_providers(), runtime.get_all_providers()
+        reason = session_options.refusal(options, providers, keywords, here, known)
         return Learner(opening, Place.find(opening, runtime.__version__), reason)
     except Exception as error:  # whatever is wrong, it must not keep the program from its session
         process.note(f"a session does not learn ({type(error).__name__}: {error})")
@@ -95,11 +95,11 @@ class Learner:
         self._created = True
         if self.reason is not None:
             return False
-        ready = None
+        ready = self.place.ready()
+        if ready is None:
+            return False
+        self.opening.say_what_onnxruntime_would()
         try:
-            ready = self.place.ready()
-            if ready is None:
-                return False
             compiled = self.opening.compiled(ready.file)
             self._go_over(session, ready, compiled)
             declare(session, self.opening.taken.options_class)
@@ -113,11 +113,14 @@ class Learner:
         self._session = weakref.ref(session)
         self._below.add(session._sess)
         self.sampling.types = {value.name: value.type for value in session._inputs_meta}
-        if self.ready is None and _MANIFEST in session._model_meta.custom_metadata_map:
+        if self.ready is None and MANIFEST in session._model_meta.custom_metadata_map:
             self.stay("actcache has compiled this model already")
         if self.place.refused:
             self._count_anew()  # an earlier program has recorded enough
-        process.add(self)
+        try:
+            process.add(self)
+        except RuntimeError as error:
+            self.stay(f"its calls cannot be looked after ({error})")
 
     # -- its calls ------------------------------------------------------------------------------
 
@@ -195,10 +198,24 @@ class Learner:
             library().handle.actcache_abandon()
         with self.lock:
             if self._original is None:
-                self._original = self.opening.original()
+                with suppress(Exception):
+                    self._original = self._load_original()
+        if self._original is None:
+            raise failure
         result = getattr(self._original, again)(*given)
         self.stay(f"a call failed that the original can make ({type(failure).__name__}: {failure})")
         return result
+
+    def _load_original(self, prepare: Callable[[Any], Any] = lambda options: options) -> Any:
+        """Return a plain session of the model that the program has loaded.
+
+        Raises:
+            ModelChanged: Its file is another one now.
+        """
+        self.place.check_unchanged()
+        original = self.opening.original(prepare)
+        self.place.check_unchanged()
+        return original
 
     # -- going over -----------------------------------------------------------------------------
 
@@ -212,7 +229,7 @@ class Learner:
             if self.ready is not None and session is not None:
                 if self._original is None:
                     with suppress(Exception):
-                        self._original = self.opening.original()
+                        self._original = self._load_original()
                 if self._original is not None:
                     rebind(session, self._original._sess)
                     self.ready = self._worth = None
@@ -221,7 +238,8 @@ class Learner:
         self.place.note_refusal(reason)
 
     def forget(self) -> None:
-        """After a fork: record nothing more. No lock is taken, as its holder may be gone."""
+        """After a fork: record nothing more. A new lock takes the place of the one whose holder may be gone."""
+        self.lock = RLock()
         self.sampling.stop()
         self.idle = self.ready is None
         self.reason = self.reason or "its process was forked"
@@ -248,7 +266,7 @@ class Learner:
             set_aside.clear(self.place.root, ready)
         if worth.problem is None:
             return
-        original = self.opening.original()  # the calls go on meanwhile
+        original = self._load_original(ending.heeding_load)  # the calls go on meanwhile
         with self.lock:
             rebind(session, original._sess)
             self._below.add(original._sess)
@@ -285,7 +303,11 @@ class Learner:
                     self._go_back_unless_it_pays(session, self.ready, self._worth)
             else:
                 self.place.write_refusal()
+        except ending.Ended:
+            return True
         except Exception as error:
+            if ending.has_begun():
+                return True
             self.stay(f"learning failed ({type(error).__name__}: {error})")
         self.sampling.resume()
         self.idle = self.ready is None and not self.sampling.recording

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actcache.learn.options import Taken
@@ -11,6 +11,8 @@ from actcache.learn.options import Taken
 if TYPE_CHECKING:
     from actcache.learn.cache import AnyPath
 
+#: What a compiled model says of itself, which the original does not.
+MANIFEST = "actcache.manifest"
 #: Attributes of onnxruntime's session that come from the session in C++ below it, and what they are called there.
 _FROM_BELOW = {
     "_inputs_meta": "inputs_meta",
@@ -48,27 +50,51 @@ class Opening(NamedTuple):
         """The model's file; None: it was given as bytes."""
         return None if isinstance(self.model, bytes) else self.model
 
-    def original(self) -> Any:
-        """Return a plain session of the original model."""
-        options = self.taken.copy()
-        return self.real(self.model, options, self.providers, provider_options=self.provider_options, **self.keywords)
+    def original(self, prepare: Callable[[Any], Any] = lambda options: options) -> Any:
+        """Return a plain session of the original model.
 
-    def compiled(self, file: AnyPath) -> Any:
-        """Return a session, as C++ has it, of a compiled model."""
+        Args:
+            prepare: Is given its options first.
+        """
+        names, settings = self._providers_here()
+        options = prepare(self.taken.copy())
+        return self.real(self.model, options, names, provider_options=settings, **self.keywords)
+
+    def compiled(self, file: AnyPath, prepare: Callable[[Any], Any] = lambda options: options) -> Any:
+        """Return a session, as C++ has it, of a compiled model.
+
+        Args:
+            file: Its file.
+            prepare: Is given its options first.
+        """
         from onnxruntime.capi import _pybind_state as native
-        from onnxruntime.capi.onnxruntime_inference_collection import check_and_normalize_provider_args
 
         from actcache.serve.runtime import register
 
-        options = self.taken.copy()
+        options = prepare(self.taken.copy())
         register(options)
-        available = native.get_available_providers()
-        here = [p for p in self.providers or () if (p[0] if isinstance(p, tuple) else p) in available]
-        providers = None if self.providers is None or self.provider_options is not None else here
-        names, settings = check_and_normalize_provider_args(providers, None, available)
         session = native.InferenceSession(options, os.fspath(file), True, False)
-        session.initialize_session(names, settings, set(self.taken.disabled))
+        session.initialize_session(*self._providers_here(), set(self.taken.disabled))
         return session
+
+    def say_what_onnxruntime_would(self) -> None:
+        """Warn of execution providers as onnxruntime does when it makes a session, and raise what it raises."""
+        from onnxruntime.capi import onnxruntime_inference_collection as collection
+
+        available = collection.C.get_available_providers()
+        collection.check_and_normalize_provider_args(self.providers, self.provider_options, available)
+
+    def _providers_here(self) -> tuple[list[str], list[dict[str, str]]]:
+        """Return the execution providers that were given and that there are, and nothing to say of them."""
+        from onnxruntime.capi import _pybind_state as native
+
+        found: dict[str, dict[str, str]] = {}
+        options = self.provider_options or [{} for _ in self.providers or ()]
+        for provider, its in zip(self.providers or (), options, strict=True):
+            name, its = provider if isinstance(provider, tuple) else (provider, its)
+            found.setdefault(name, {str(key): str(value) for key, value in its.items()})
+        available = native.get_available_providers()
+        return [n for n in found if n in available], [its for n, its in found.items() if n in available]
 
 
 def differing(one: Any, other: Any) -> str | None:
@@ -85,6 +111,8 @@ def rebind(session: Any, below: Any) -> None:
     for name, below_name in _FROM_BELOW.items():
         if hasattr(below, below_name):
             setattr(session, name, getattr(below, below_name))
+    told = session._model_meta.custom_metadata_map
+    session._model_meta.custom_metadata_map = {name: text for name, text in told.items() if name != MANIFEST}
     session._sess = below
 
 

@@ -85,6 +85,7 @@ def refusal(
     providers: Sequence[Any] | None,
     keywords: Mapping[str, Any],
     available: Sequence[str],
+    known: Sequence[str],
 ) -> str | None:
     """Return why a session with these options stays as it is; None if it may learn.
 
@@ -93,10 +94,14 @@ def refusal(
         providers: As it was given them.
         keywords: What else it was given.
         available: The providers of this onnxruntime.
+        known: Those that it has a name for.
     """
     first = next((name for name in _names(providers) if name in available and name not in _HARMLESS), _CPU)
     if first != _CPU:
         return f"its first execution provider is {first}; only {_CPU} is supported"
+    strange = next((name for name in _names(providers) if name not in (*known, *available)), None)
+    if strange is not None:
+        return f"onnxruntime has no execution provider {strange}"
     if keywords.get("read_config_from_model"):
         return "its options are read from the model"
     if options is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -23,6 +24,10 @@ _MANY = 1024
 _AGAIN, _MOST_DOUBLED = 256, 3
 #: The end of a program is an occasion, too, if the calls that wait took so long, over all its starts; or after so many.
 _WORTH_SECONDS, _WORTH_STARTS = 0.5, 64
+
+
+class ModelChanged(Exception):
+    """The model's file is no longer the one that the program has loaded."""
 
 
 class Ready(NamedTuple):
@@ -57,6 +62,8 @@ class Place:
     def __init__(self, root: str, name: str | None, opening: Opening, around: dict[str, Any]) -> None:
         self.root, self._opening, self._around = root, opening, around
         self._signature = identity.signature(opening.path) if opening.path is not None else None
+        self._files = {opening.path: self._signature} if opening.path is not None and self._signature else {}
+        self._opened = time.time_ns()
         self._seen: object = None
         self._refusal: str | None = None
         self._next, self._launched_at, self._before = settings.first_calls(), 0, 0.0
@@ -99,13 +106,31 @@ class Place:
         answer = cache.read_json(self._answer)
         if answer is None or not isinstance(answer.get("key"), str):
             return None
-        if self._opening.path is not None and not identity.unchanged(answer.get("files", {})):
-            return None
+        if self._opening.path is not None:
+            files = answer.get("files", {})
+            if not self._loaded_these(files):
+                return None
+            self._files = files
         self.refused = answer.get("state") == "refused" and answer.get("wanted", 0) >= _MANY
         ready = find_ready(self.root, answer["key"])
         if ready is not None and set_aside.is_out_of_use(cache.model_folder(self.root, ready.key), ready.folder):
             return None
         return ready
+
+    def _loaded_these(self, files: Mapping[str, identity.Signature]) -> bool:
+        """Whether the program has loaded its model from these files, of which weights may be others by now."""
+        if files.get(str(self._opening.path)) != self._signature or not identity.unchanged(files):
+            return False
+        return all(identity.changed_at(signature) <= self._opened for signature in files.values())
+
+    def check_unchanged(self) -> None:
+        """Make sure that what would be loaded now is what the program has loaded.
+
+        Raises:
+            ModelChanged: It is not.
+        """
+        if self._files and not identity.unchanged(self._files):
+            raise ModelChanged(f"{self._opening.path} is not what the program has loaded")
 
     def has_news(self) -> bool:
         """Whether something was answered since :meth:`ready` was asked."""

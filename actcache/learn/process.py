@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from actcache.learn import settings
+from actcache.learn import ending, settings
 
 if TYPE_CHECKING:
     from actcache.learn.learner import Learner
@@ -42,14 +42,18 @@ def notes() -> list[str]:
 
 
 def add(learner: Learner) -> None:
-    """Look after a learner from now on."""
+    """Look after a learner from now on.
+
+    Raises:
+        RuntimeError: There is no room for one more thread.
+    """
     global _started_in
     with _lock:
         _learners.add(learner)
         if _started_in != os.getpid():
             _heed_the_end()
-            _started_in = os.getpid()
             _start_thread(_serve, ())
+            _started_in = os.getpid()
 
 
 def _heed_the_end() -> None:
@@ -72,16 +76,19 @@ def _serve() -> None:
     totals_at = began + _FIRST_TOTALS
     while True:
         _sleep(_PERIOD)
-        write_totals = time.monotonic() > totals_at
-        for learner in learners():
-            if not learner.tick():
-                learner.end()
-                with _lock:
-                    _learners.discard(learner)
-        if write_totals:
-            now = time.monotonic()
-            totals_at = now + min(now - began, _TOTALS_PERIOD)
-            _write_totals()
+        with ending.at_work():
+            if ending.has_begun():
+                return
+            write_totals = time.monotonic() > totals_at
+            for learner in learners():
+                if not learner.tick():
+                    learner.end()
+                    with _lock:
+                        _learners.discard(learner)
+            if write_totals:
+                now = time.monotonic()
+                totals_at = now + min(now - began, _TOTALS_PERIOD)
+                _write_totals()
 
 
 def _write_totals() -> None:
@@ -95,6 +102,7 @@ def _end() -> None:
     """Write what is left when the program ends, and have it looked at; nothing of this may disturb its end."""
     if _started_in not in (0, os.getpid()):
         return
+    ending.begin()
     for learner in learners():
         learner.end()
     _write_totals()
@@ -109,6 +117,7 @@ def _forget() -> None:
     """A child of fork() has no thread, and its sessions are the parent's: they do not learn. New ones do."""
     global _started_in, _lock
     _lock = _new_lock()
+    ending.forget()
     for learner in _learners:
         learner.forget()
     _learners.clear()

@@ -99,4 +99,5 @@ def learning_class(real: Any) -> Any:
         for name, method in vars(part).items():
             if callable(method) and hasattr(real, name):
                 method.__doc__ = getattr(real, name).__doc__
+                method.__qualname__ = getattr(real, name).__qualname__  # errors of wrong calls say it
     return type(real.__name__, (mine, real), {**told, "_actcache_real": real})

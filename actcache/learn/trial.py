@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from actcache.learn import ending
 from actcache.learn.chunks import Feed
 from actcache.learn.opening import Opening, differing
 from actcache.learn.place import Ready
@@ -21,28 +22,35 @@ def trial(opening: Opening, ready: Ready, session: Any, calls: Sequence[Feed]) -
 
     Returns:
         The compiled model's session, as C++ has it, and what is wrong with it.
+
+    Raises:
+        Ended: The program ends.
     """
+    from onnxruntime import RunOptions
+
     from actcache.verification.verify import Verification, differences, varying_outputs
 
     original = session._sess
     try:
-        compiled = opening.compiled(ready.file)
+        compiled = opening.compiled(ready.file, ending.heeding_load)
         differs = differing(original, compiled)
         if differs is not None:
             return None, f"the compiled model has another signature: {differs}"
         names = [output.name for output in original.outputs_meta]
+        options = ending.heeding_call(RunOptions())
         report = Verification()
         varying: frozenset[int] | None = None
         for number, feed in enumerate(calls):
-            expected = original.run(names, feed, None)
+            expected = original.run(names, feed, options)
             if varying is None:
-                varying = varying_outputs(lambda inputs: original.run(names, inputs, None), feed)
+                varying = varying_outputs(lambda inputs: original.run(names, inputs, options), feed)
             for state in ("first", "again"):
-                got = compiled.run(names, feed, None)
+                got = compiled.run(names, feed, options)
                 name = f"one of the program's calls ({number + 1}, {state})"
                 problem = differences(name, got, expected, ready.tolerance, varying, report)
                 if problem is not None:
                     return None, f"the compiled model differs: {problem}"
     except Exception as error:
+        ending.check()
         return None, f"the compiled model cannot be run here ({type(error).__name__}: {error})"
     return compiled, None

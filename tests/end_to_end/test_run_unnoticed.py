@@ -1,0 +1,137 @@
+"""Programs return and print the same under ``actcache run`` as without it, with nothing learnt and with a model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from learning_programs import copy_learnt, environment, run
+
+_SESSION = "session = ort.InferenceSession('model.onnx', options)"
+_PROGRAMS = {
+    "providers that are not here": """
+        for providers in (["CUDAExecutionProvider", "CPUExecutionProvider"], ["CPUExecutionProvider"] * 2, ["Nobody"]):
+            session = ort.InferenceSession("model.onnx", options, providers=providers)
+            print(session.get_providers(), session.get_provider_options())
+        session = ort.InferenceSession("model.onnx", providers=["CUDAExecutionProvider"], provider_options=[{"a": 1}])
+        """,
+    "what a model says of itself": f"""
+        {_SESSION}
+        meta = session.get_modelmeta()
+        print(meta.custom_metadata_map, meta.producer_name, meta.graph_name, meta.description, meta.version)
+        print([(v.name, v.type, v.shape) for v in session.get_inputs() + session.get_outputs()])
+        """,
+    "calls that make no sense": f"""
+        {_SESSION}
+        binding = session.io_binding()
+        makes = [ort.InferenceSession, lambda: ort.InferenceSession(5), lambda: ort.InferenceSession("no.onnx")]
+        calls = [session.run, session.run_async, binding.bind_input, lambda: session.run(None, {{"x": pool[0]}})]
+        calls += [lambda: session.run(None, {{}}), lambda: session.run(["no"], {{"x": pool}})]
+        for call in [*makes, *calls, lambda: session.run(None, pool), lambda: binding.bind_cpu_input("no", pool)]:
+            try:
+                call()
+            except Exception as error:
+                print(type(error).__name__, error)
+        """,
+    "no room for one more thread": f"""
+        import threading
+        threading.stack_size(1 << 46)
+        {_SESSION}
+        print(session.run(None, {{"x": pool}})[0].shape)
+        """,
+    "a fork while its session is changed": f"""
+        import signal, threading
+        {_SESSION}
+        held, done = threading.Event(), threading.Event()
+        def hold():
+            lock = getattr(getattr(session, "_learner", None), "lock", threading.Lock())
+            with lock:
+                held.set()
+                done.wait(60)
+        threading.Thread(target=hold).start()
+        held.wait(60)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            session.io_binding().bind_cpu_input("x", pool)
+            os._exit(5)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        done.set()
+        """,
+}
+
+
+@pytest.mark.parametrize("name", list(_PROGRAMS))
+def test_programs_print_the_same(learnt_folder: Path, name: str) -> None:
+    def result(*, wrapped: bool) -> tuple[int, str, str]:
+        done = run(_PROGRAMS[name], folder=learnt_folder, wrapped=wrapped)
+        return done.returncode, done.stdout, done.stderr
+
+    plain = result(wrapped=False)
+    assert plain[0] == 0 and plain[1]
+    assert result(wrapped=True) == plain
+    shutil.rmtree(learnt_folder / "cache")
+    assert result(wrapped=True) == plain
+
+
+def _environment_of_env(folder: Path, given: dict[str, str], *words: str) -> dict[str, str]:
+    """Return what a program that is no Python finds in its environment."""
+    done = subprocess.run([*words, "env"], env=given, cwd=folder, capture_output=True, text=True, check=True)
+    return dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("path", ["", os.pathsep, f"/nowhere{os.pathsep}"])
+def test_environment_is_the_programs_own(tmp_path: Path, path: str) -> None:
+    root = Path(__file__).parents[2]
+    given = {k: v for k, v in environment(tmp_path).items() if k not in ("LC_ALL", "LC_CTYPE", "LANG")}
+    given["PYTHONPATH"] = path
+    start = f"import sys; sys.path.insert(0, {str(root)!r}); from actcache.__main__ import main; main()"
+    plain = _environment_of_env(tmp_path, given)
+    wrapped = _environment_of_env(tmp_path, given, sys.executable, "-c", start, "run", "--")
+    site, _, rest = wrapped.pop("PYTHONPATH").partition(os.pathsep)
+    assert Path(site) == root / "actcache/learn/site"
+    assert rest == plain.pop("PYTHONPATH")  # an empty part of it is the current folder
+    assert wrapped.pop("ACTCACHE_AUTO") == "1"
+    assert wrapped == plain
+
+
+#: Ends while the session is about to go over: the thread that sees to it is running the program's last calls.
+_ENDS_MEANWHILE = """
+    from pathlib import Path
+    session = ort.InferenceSession("model.onnx", options)
+    for _ in range(6):
+        session.run(None, {"x": draw(1200)})
+    (hidden,) = Path("cache").glob("places/*/hidden")
+    hidden.rename(hidden.with_name("answer.json"))
+
+    def being_tried():
+        for frame in sys._current_frames().values():
+            while frame is not None:
+                if frame.f_code.co_name == "trial":
+                    return True
+                frame = frame.f_back
+        return False
+
+    end = time.monotonic() + 60
+    while not being_tried() and time.monotonic() < end:
+        time.sleep(0.001)
+    time.sleep(float(sys.argv[1]))
+    print(being_tried())
+    sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+def test_a_program_that_ends_while_its_session_goes_over(learnt: Path, tmp_path: Path, seconds: float) -> None:
+    folder = copy_learnt(learnt, tmp_path)
+    (answer,) = (folder / "cache").glob("places/*/answer.json")
+    answer.rename(answer.with_name("hidden"))
+    done = run(_ENDS_MEANWHILE, seconds, folder=folder)
+    assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 3)
+    assert not list((folder / "cache").glob("models/*/rejected.json"))
+    again = run(f"{_SESSION}\nprint(session._learner.ready is not None)", folder=folder)
+    assert (again.stdout, again.stderr, again.returncode) == ("True\n", "", 0)
