@@ -14,9 +14,12 @@ import onnxruntime as ort
 
 import actcache
 from actcache.errors import NothingToCache
+from benchmarks.against_itself import AgainstItself
 from benchmarks.contender_names import ACTCACHE, LIMIT, ORIGINAL
 from benchmarks.contenders import largest_difference
 from benchmarks.interleaved import Spread, turn
+from benchmarks.natural_control_play import Rounds, measured_control
+from benchmarks.natural_counts import begin_anew, counts, reused, states
 from benchmarks.natural_repeats import ROWS, Part, Repeats
 from benchmarks.rows import row_count, rows_of
 from benchmarks.sessions import session
@@ -63,11 +66,19 @@ class Natural:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long a workload is played, by which clock: so many rounds at least, more while these seconds are not over."""
+    """How long a workload is played, and by which clock.
+
+    Attributes:
+        rounds: So many at least.
+        seconds: More of them while these are not over.
+        clock: Says how late it is, in seconds.
+        loads: Rounds of a control, at least: its sessions are loaded anew for each.
+    """
 
     rounds: int = LEAST_ROUNDS
     seconds: float = 20.0
     clock: Callable[[], float] = time.perf_counter
+    loads: int = 7
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,6 @@ def measured(workload: Natural, effort: Effort, quick: bool, tell: Callable[[str
         compiled = _compiled(played, folder)
         rest = played.calls[played.first :]
         repeats = Repeats.of(rest, played.parts)
-        player = _Player(played, compiled, repeats)
         return {
             "name": workload.name,
             "title": workload.title,
@@ -110,8 +120,25 @@ def measured(workload: Natural, effort: Effort, quick: bool, tell: Callable[[str
             "repeats": repeats.by_part,
             "shares": {part.name: round(part.share, 4) for part in played.parts},
             "reuse": round(repeats.total, 4),
-            **player.play(effort, tell),
+            **_told(workload, played, compiled, repeats, effort, tell),
         }
+
+
+def _told(
+    workload: Natural,
+    played: Played,
+    compiled: _Compiled,
+    repeats: Repeats,
+    effort: Effort,
+    tell: Callable[[str], object],
+) -> dict[str, Any]:
+    """Play it: a control against itself, as there one per cent counts."""
+    if not workload.control:
+        return _Player(played, compiled, repeats).play(effort, tell)
+    warm, rest = played.calls[0], played.calls[played.first :]
+    clock = "cpu" if effort.clock is time.process_time else "wall"
+    rounds = Rounds(effort.loads, effort.seconds, len(compiled.regions), clock)
+    return measured_control(AgainstItself(played.model, compiled.path), warm, rest, rounds, tell)
 
 
 def _compiled(played: Played, folder: Path) -> _Compiled:
@@ -144,29 +171,29 @@ class _Player:
     def __post_init__(self) -> None:
         self._original = session(self.played.model, compiled=False)
         self._cached = session(self.compiled.path, compiled=True)
+        # One of its own: a session that follows its own calls finds the weights in the processor's cache.
+        self._alone = session(self.played.model, compiled=False)
         self._rest = self.played.calls[self.played.first :]
         for feed in self.played.calls[:1]:  # onnxruntime allocates in the first run
-            self._original.run(None, feed)
-            self._cached.run(None, feed)
+            for each in (self._original, self._cached, self._alone):
+                each.run(None, feed)
 
     def play(self, effort: Effort, tell: Callable[[str], object]) -> dict[str, Any]:
         """Play rounds, each from an empty store, and then one in which everything was seen."""
         end = time.monotonic() + effort.seconds
-        before = _counts()
+        before = counts()
         while len(self._times) < effort.rounds or time.monotonic() < end:
             tell(f"round {len(self._times) + 1}")
-            actcache.invalidate()
-            actcache.configure(bypass="off")  # what was learnt about lookups is forgotten, too
-            actcache.configure(bypass="auto")
+            begin_anew()
             self._times.append(self._round(len(self._times), effort.clock))
-        found = _reused(before, _counts())
-        states = sorted({region["state"] for region in _latest(len(self.compiled.regions))})
+        found = reused(before, counts())
+        now = states(len(self.compiled.regions))
         tell("again")
         again = self._round(len(self._times), effort.clock)
         return {
             "rounds": len(self._times),
             "reused": found,
-            "states": states,
+            "states": now,
             "original_ms": _spread([1e3 * each[ORIGINAL] / len(self._rest) for each in self._times]),
             "ratio": self._ratio(ACTCACHE),
             "new_alone": self._ratio(LIMIT) if self.repeats.new is not None else None,
@@ -187,7 +214,7 @@ class _Player:
             for new, share in self.repeats.new[place] if self.repeats.new is not None else ():
                 if new:
                     counted.append((LIMIT, share))
-                    calls.append(_call(self._original, rows_of(feed, np.asarray(new))))
+                    calls.append(_call(self._alone, rows_of(feed, np.asarray(new))))
             took = turn(calls, number + place, clock)
             for (name, share), each in zip(counted, took, strict=True):
                 seconds[name] += share * each.seconds
@@ -206,24 +233,3 @@ def _call(runner: ort.InferenceSession, feed: Feed) -> Callable[[], object]:
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in asdict(Spread.of(values)).items()}
-
-
-def _latest(count: int) -> list[dict[str, Any]]:
-    """Return the counters of the regions that were loaded last."""
-    regions: dict[str, dict[str, Any]] = actcache.stats()["regions"]
-    return list(regions.values())[-count:]
-
-
-def _counts() -> dict[str, tuple[int, int]]:
-    """Lookups and hits so far, by region."""
-    regions: dict[str, dict[str, Any]] = actcache.stats()["regions"]
-    return {name: (each["lookups"], each["hits"]) for name, each in regions.items()}
-
-
-def _reused(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> dict[str, float]:
-    """By region, the share of what was looked up that was found; regions of other models did not move."""
-    moved = {
-        name: (now[0] - before.get(name, (0, 0))[0], now[1] - before.get(name, (0, 0))[1])
-        for name, now in after.items()
-    }
-    return {name: round(hits / lookups, 4) for name, (lookups, hits) in moved.items() if lookups}

@@ -23,7 +23,7 @@ from actcache.errors import OutputError
 from benchmarks import results
 from benchmarks.apps_table import apps_table
 from benchmarks.curve_tables import curve_summary, curve_tables
-from benchmarks.natural_tables import gaps, natural_table, programs_table
+from benchmarks.natural_tables import controls_table, gaps, natural_table, programs_table
 from benchmarks.natural_tables import verdict as natural_verdict
 from benchmarks.triton import triton_table
 from scripts.versions.table import table as version_table
@@ -103,6 +103,8 @@ def _natural(found: Documents) -> str:
     workloads = document["workloads"]
     figure = "![Time of each workload, relative to the original's, beside the limit](plots/natural.svg)"
     parts = [_measured_on(document), natural_verdict(workloads), figure, natural_table(workloads)]
+    if controls := controls_table(workloads):
+        parts.append(controls)
     if far := gaps(workloads):
         parts += ["Where a workload takes 0.05 or more above its limit, the time goes here:", far]
     if "apps" in found:

@@ -22,7 +22,7 @@ from benchmarks.natural_decoding import prompts
 from benchmarks.natural_questions import calls as questions
 from benchmarks.natural_questions import picture_share
 from benchmarks.natural_repeats import ROWS, Part, Repeats, beginnings, rows_of_inputs
-from benchmarks.natural_tables import gaps, missed, natural_table, verdict
+from benchmarks.natural_tables import controls_table, gaps, missed, natural_table, verdict
 from benchmarks.natural_towers import Towers
 from benchmarks.natural_towers import calls as ratings
 from benchmarks.render import filled
@@ -155,6 +155,38 @@ def test_losses_are_told_like_wins() -> None:
     assert lines[2] == "| the a | 4 ms | 50% of rows | 0.500 |  | **0.520** (0.510–0.530) | 0.012 | 0 |"
 
 
+def by_clocks(wall: float, cpu: float, wall_noise: float, cpu_noise: float) -> dict[str, Any]:
+    """A control that was measured by both clocks, and how far the original is from itself by each."""
+
+    def clock(ratio: float, noise: float) -> dict[str, Any]:
+        spread = {"median": ratio, "low": ratio - 0.002, "high": ratio + 0.002}
+        return {"ms": 4.0, "compiled": spread, "itself": {"median": 1.001, "low": 1 - noise, "high": 1.002}}
+
+    result = a_result("control", 0, wall, control=True)
+    return {**result, "clocks": {"wall": clock(wall, wall_noise), "cpu": clock(cpu, cpu_noise)}}
+
+
+@pytest.mark.parametrize(
+    ("wall", "cpu", "wall_noise", "cpu_noise", "loses"),
+    [
+        (1.009, 1.008, 0.001, 0.001, False),
+        (1.030, 1.008, 0.001, 0.001, True),
+        (1.030, 1.008, 0.040, 0.001, False),  # the original differs more from itself
+        (1.030, 1.020, 0.040, 0.001, True),  # the other clock sees it
+        (0.990, 1.020, 0.040, 0.025, False),
+    ],
+)
+def test_a_control_loses_what_is_not_noise(
+    wall: float, cpu: float, wall_noise: float, cpu_noise: float, loses: bool
+) -> None:
+    found = [by_clocks(wall, cpu, wall_noise, cpu_noise)]
+    assert missed(found) == ["control"] * loses
+    assert f"{1 - loses} of 1 take 1.01" in verdict(found)
+    (line,) = controls_table(found).splitlines()[2:]
+    assert line.startswith(f"| the control | {wall:.3f} ({wall - 0.002:.3f}–{wall + 0.002:.3f}) | 1.001 (")
+    assert controls_table([a_result("a", 0, 1.0, control=True)]) == ""
+
+
 def test_programs_stand_beside_the_workloads() -> None:
     tried = [Tried("reads pages", 7.6, 1.1, 0.86, 35, 192, "compiled", None)]
     tried.append(Tried("looks at files", 2.7, 1.1, 0.99, 0, 0, "nothing is worth it", None))
@@ -199,6 +231,19 @@ def test_a_workload_is_measured_from_end_to_end(tmp_path: Path, capsys: pytest.C
     file.write_text(json.dumps(document), "utf-8")
     assert main(["--quick", "--json", str(file), "--resume", "movielens"]) in (0, 1)
     assert json.loads(file.read_text("utf-8"))["workloads"][0]["mark"] == "kept"
+
+
+def test_a_control_is_measured_against_the_original_and_the_original_against_itself(tmp_path: Path) -> None:
+    needs("tweets", *STREAMS["tweets"].data)
+    file = tmp_path / "natural.json"
+    assert main(["--quick", "--json", str(file), "prompts-once"]) in (0, 1)
+    (found,) = json.loads(file.read_text("utf-8"))["workloads"]
+    assert found["control"] and found["rounds"] == 2 and found["calls"] == 8
+    assert set(found["clocks"]) == {"wall", "cpu"} and found["ratio"] == found["clocks"]["wall"]["compiled"]
+    for clock in found["clocks"].values():
+        assert clock["ms"] > 0
+        for who in ("compiled", "itself"):
+            assert clock[who]["low"] <= clock[who]["median"] <= clock[who]["high"]
 
 
 def test_what_there_is_not_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
