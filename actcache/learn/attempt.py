@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from actcache.base.per_call import PerCall
 from actcache.base.tolerance import accepted_by_spread
 from actcache.errors import ActcacheError, InternalError, NothingToCache
-from actcache.learn import cache, identity, job, set_aside
+from actcache.learn import cache, evidence, identity, job, set_aside
+from actcache.learn.evidence import Evidence
 from actcache.learn.place import find_ready
 from actcache.learn.repetition import may_repeat
 from actcache.model.feed_file import read_entries
@@ -40,7 +41,9 @@ def attempt(root: Path, key: str, model: Path, request: Mapping[str, Any], recor
             raise NothingToCache(message=problem)
         if not may_repeat(map(read_entries, calls)):
             raise NothingToCache(message=f"nothing repeats in {len(calls)} recorded calls")
-        result, ratio = _make(root, key, model, request, calls, cache.make_folder(folder), record)
+        chosen = evidence.choose(calls)
+        record["one_in"] = chosen.one_in
+        result, ratio = _make(root, key, model, request, chosen, cache.make_folder(folder), record)
     except Exception as error:
         shutil.rmtree(folder, ignore_errors=True)
         _refused(record, error)
@@ -54,7 +57,7 @@ def _make(
     key: str,
     model: Path,
     request: Mapping[str, Any],
-    calls: list[Path],
+    chosen: Evidence,
     folder: Path,
     record: dict[str, Any],
 ) -> tuple[CompileResult, float]:
@@ -73,8 +76,8 @@ def _make(
         result = compile_model(
             model,
             folder / _MODEL,
-            trace=[folder.parent / "calls"],
-            budget_bytes=max(1, int(configuration()["budget_bytes"])),
+            trace=chosen.calls,
+            budget_bytes=_budget(chosen),
             custom_op_libraries=request.get("libraries", []),
         )
         ratio = result.trace.measured if result.trace is not None else 1.0
@@ -82,10 +85,15 @@ def _make(
         if ratio > (job.PAYS if aside is None else set_aside.stricter(job.PAYS, aside)):
             raise NothingToCache(message=f"it would take {ratio:.3f} of the original's time on the recorded calls")
         if aside is None:
-            _check_against_earlier(root, key, model, request, calls[len(calls) // 2 :], result, record)
+            _check_against_earlier(root, key, model, request, chosen, result, record)
     finally:
         record["processor_seconds"] = round(_processor_seconds() - before, 2)
     return result, ratio
+
+
+def _budget(chosen: Evidence) -> int:
+    """Return what a store may hold of the chosen calls, so that they are found as often as all calls are."""
+    return max(1, int(configuration()["budget_bytes"]) // chosen.one_in)
 
 
 def _processor_seconds() -> float:
@@ -98,7 +106,7 @@ def _check_against_earlier(
     key: str,
     model: Path,
     request: Mapping[str, Any],
-    calls: list[Path],
+    chosen: Evidence,
     result: CompileResult,
     record: Mapping[str, Any],
 ) -> None:
@@ -111,8 +119,8 @@ def _check_against_earlier(
     if ready is None:
         return
     reuse = result.trace.reuse if result.trace is not None else {}
-    chosen = choice([region.to_json() for region in result.regions], reuse)
-    if chosen == choice(record.get("regions", ()), record.get("reuse", {})):
+    regions = choice([region.to_json() for region in result.regions], reuse)
+    if regions == choice(record.get("regions", ()), record.get("reuse", {})):
         raise NothingToCache(message="the newer calls ask for the same regions")
 
     from actcache.runs.client import ask
@@ -124,9 +132,9 @@ def _check_against_earlier(
             PlayTrace(
                 Originals(name, name, name, request.get("libraries", [])),
                 Compiled(compiled, PerCall()),
-                calls,
+                chosen.calls[len(chosen.calls) // 2 :],
                 ready.tolerance,
-                max(1, int(configuration()["budget_bytes"])),
+                _budget(chosen),
             ),
             result.output.parent,
         )

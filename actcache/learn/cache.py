@@ -7,7 +7,7 @@
       places/<place>/         a model as programs name it, with the options of its session
         request.json          by the program: what to compile
         answer.json           by the compiling process: which model that is, and what came of it
-        calls/*.npz           by the program: recorded calls that are not taken over yet
+        calls/*.calls         by the program: recorded calls that are not taken over yet
       models/<key>/           a model by its content
         record.json           by the compiling process: what was found, compiled or refused, and why
         back.json             by programs: sessions went back to the original, and why

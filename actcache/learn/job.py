@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from actcache.learn import cache, identity, moment, settings
 
-#: What is kept of a model's calls.
+#: What is kept of a model's calls: so much of neighbouring ones, and as much of those kept by their keys.
 _MOST_CALLS, _MOST_BYTES = 4096, 64 << 20
 #: With fewer calls nothing can be said about what repeats.
 _FEWEST = 4
@@ -129,29 +129,69 @@ def _answer(
 
 
 def take_over(calls: Path, target: Path) -> int:
-    """Make samples of recorded chunks, and return how many. The oldest samples go if there are too many."""
-    from actcache.learn.chunks import read_chunk
-    from actcache.model.feed_file import save_sample
+    """Make samples of recorded chunks, and return how many calls these stand for.
+
+    The oldest samples go if there are too many. Calls that one program keeps by their keys take the place of those that
+    it kept before.
+    """
+    from actcache.learn.chunks import level_in, told
 
     taken = 0
     for chunk in sorted(calls.glob("*.calls")) if calls.is_dir() else []:
-        try:
-            for number, feed in enumerate(read_chunk(chunk)):
-                temporary = target / f".{chunk.stem}-{number:04d}.tmp"
-                save_sample(temporary, feed)
-                temporary.replace(target / f"{chunk.stem}-{number:04d}.npz")
-                taken += 1
-        except (ValueError, cache.Untrusted):
-            pass  # cut off, or not ours
+        name = told(chunk.name)
+        by_key = name if name is not None and name.level is not None else None
+        if by_key is not None:
+            for sample in target.glob(f"{by_key.origin}-*.npz"):
+                sample.unlink(missing_ok=True)
+        made = _make_samples(chunk, target)
+        taken += made if by_key is None else by_key.calls
         with suppress(OSError):
             chunk.unlink()
     kept = sorted(target.glob("*.npz"), reverse=True)
+    _keep_newest([sample for sample in kept if level_in(sample.name) is None])
+    _keep_newest([sample for sample in kept if level_in(sample.name) is not None])
+    return taken
+
+
+def _make_samples(chunk: Path, target: Path) -> int:
+    """Make a sample of each call, and return how many; of equal calls there is one file, with several names."""
+    from actcache.learn.chunks import read_chunk, sample_name
+    from actcache.model.feed_file import save_sample
+
+    known: dict[int, Path] = {}
+    made = 0
+    with suppress(ValueError, cache.Untrusted):  # cut off, or not ours
+        for feed in read_chunk(chunk):
+            sample = target / sample_name(chunk.name, made)
+            temporary = sample.with_name(f".{sample.stem}.tmp")
+            temporary.unlink(missing_ok=True)
+            first = known.setdefault(id(feed), sample)
+            if first is sample:
+                save_sample(temporary, feed)
+            else:
+                _link(first, temporary)
+            temporary.replace(sample)
+            made += 1
+    return made
+
+
+def _link(known: Path, other: Path) -> None:
+    try:
+        os.link(known, other)
+    except OSError:  # this file system has no hard links
+        shutil.copyfile(known, other)
+
+
+def _keep_newest(samples: list[Path]) -> None:
+    """Remove samples, the newest first, that there is no more room for."""
     total = 0
-    for number, sample in enumerate(kept):
-        total += sample.stat().st_size
+    counted: set[int] = set()
+    for number, sample in enumerate(samples):
+        found = sample.stat()
+        total += found.st_size if found.st_ino not in counted else 0
+        counted.add(found.st_ino)
         if number >= _MOST_CALLS or (total > _MOST_BYTES and number >= _FEWEST):
             sample.unlink()
-    return taken
 
 
 def check_room(model: Path, size: int) -> str | None:

@@ -295,7 +295,7 @@ class Learner:
                 self.sampling.write_in_time()
                 if self.sampling.unreadable > _FEW and not self.sampling.recorded:
                     self.stay("its inputs are of a kind that is not recorded: sequences, maps, or in a device's memory")
-                if self.sampling.full or (due and self.ready is not None):
+                if (self.sampling.full and not self.sampling.choose_by_key()) or (due and self.ready is not None):
                     self._count_anew()
                 if session is not None and self.place.has_news():
                     self._try(session)
@@ -335,7 +335,7 @@ class Learner:
         with suppress(Exception):
             if self.reason is None and self.sampling.recorded:
                 self.place.find_out_name()
-                self.sampling.write()
+                self.sampling.write_all()
                 self.place.compile_at_end(self.sampling)
             else:
                 self.place.write_refusal()

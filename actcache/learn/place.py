@@ -218,7 +218,7 @@ class Place:
         return False
 
     def _launch(self, sampling: Sampling) -> None:
-        sampling.write()
+        sampling.write_all()
         self._launched_at, self._before = sampling.recorded, sampling.seconds
         self._next = max(self._next, sampling.recorded) * _GROWTH
         self._earlier = Waiting()

@@ -19,6 +19,10 @@ Feed = Mapping[str, "npt.NDArray[Any]"]
 _PIECES = 16
 
 
+#: Of every place in the inputs (name, axis, number of the piece) the digests of what was there, in their order.
+_Parts = dict[tuple[str, int, int], list[bytes]]
+
+
 def may_repeat(calls: Iterable[Feed]) -> bool:
     """Whether a part of a call may be equal to a part of another one, or of the same.
 
@@ -28,21 +32,47 @@ def may_repeat(calls: Iterable[Feed]) -> bool:
     Args:
         calls: The inputs of each.
     """
-    parts: dict[tuple[str, int, int], list[bytes]] = defaultdict(list)
+    varying = _varying(calls)
+    if varying is None or all(axis > 0 for _, axis, _ in varying):
+        return True
+    return any(len(set(found)) < len(found) for found in varying.values())
+
+
+def repeating_share(calls: Iterable[Feed]) -> float:
+    """Return how much came before at the place where most does, in the newer half of what was there, of 1.
+
+    Where beginnings would have to be compared, that is taken to be everything, as nothing is known.
+    """
+    varying = _varying(calls)
+    if varying is None:
+        return 1.0
+    return max((_came_before(found) for found in varying.values()), default=1.0)
+
+
+def _came_before(found: list[bytes]) -> float:
+    half = len(found) // 2
+    seen = set(found[:half])
+    repeats = 0
+    for digest in found[half:]:
+        repeats += digest in seen
+        seen.add(digest)
+    return repeats / max(1, len(found) - half)
+
+
+def _varying(calls: Iterable[Feed]) -> _Parts | None:
+    """Return the parts that do not always have one value; None: texts, or what may be sequences."""
+    parts: _Parts = defaultdict(list)
     sizes: dict[str, set[tuple[int, ...]]] = defaultdict(set)
     for feed in calls:
         for name, array in feed.items():
             if array.dtype.kind == "O":
-                return True
+                return None
             sizes[name].add(array.shape[1:])
             for axis, piece, digest in _digests(array):
                 parts[name, axis, piece].append(digest)
     if any(len(found) > 1 for found in sizes.values()):
-        return True
-    varying = {place: found for place, found in parts.items() if len(set(found)) > 1}
-    if all(axis > 0 for _, axis, _ in varying):
-        return True
-    return any(len(set(found)) < len(found) for found in varying.values())
+        return None
+    return {place: found for place, found in parts.items() if len(set(found)) > 1}
 
 
 def _digests(array: npt.NDArray[Any]) -> Iterator[tuple[int, int, bytes]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from actcache.learn import cache
 
@@ -50,21 +51,31 @@ class WholeRows:
 
 
 def _rows(chunk: Path) -> Iterator[bytes]:
-    """Yield the digests of a chunk's rows; a call whose inputs have no common number of rows is one row."""
+    """Yield the digests of a chunk's rows."""
     cache.check_owner(chunk)
+    calls: list[list[bytes]] = []
     with open(chunk, "rb") as file:
         for head in json.loads(file.readline()):
-            inputs = [(name, kind, shape, file.read(_size(kind, shape))) for name, (kind, shape) in head.items()]
-            counts = {shape[0] for _, _, shape, _ in inputs if shape}
-            count = counts.pop() if len(counts) == 1 else 1
-            for number in range(count):
-                digest = blake2b(digest_size=16)
-                for name, kind, shape, content in inputs:
-                    width = len(content) // count
-                    divided = bool(shape) and shape[0] == count
-                    digest.update(json.dumps([name, kind, shape[1:] if divided else shape]).encode())
-                    digest.update(content[number * width : (number + 1) * width] if divided else content)
-                yield digest.digest()
+            if isinstance(head, int):  # the same as an earlier call
+                calls.append(calls[head])
+            else:
+                calls.append(list(_rows_of(head, file)))
+            yield from calls[-1]
+
+
+def _rows_of(head: dict[str, Any], file: BinaryIO) -> Iterator[bytes]:
+    """Yield the digests of a call's rows; a call whose inputs have no common number of rows is one row."""
+    inputs = [(name, kind, shape, file.read(_size(kind, shape))) for name, (kind, shape) in head.items()]
+    counts = {shape[0] for _, _, shape, _ in inputs if shape}
+    count = counts.pop() if len(counts) == 1 else 1
+    for number in range(count):
+        digest = blake2b(digest_size=16)
+        for name, kind, shape, content in inputs:
+            width = len(content) // count
+            divided = bool(shape) and shape[0] == count
+            digest.update(json.dumps([name, kind, shape[1:] if divided else shape]).encode())
+            digest.update(content[number * width : (number + 1) * width] if divided else content)
+        yield digest.digest()
 
 
 def _size(kind: str, shape: list[int]) -> int:

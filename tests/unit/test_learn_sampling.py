@@ -89,6 +89,45 @@ def test_bounds_of_calls_and_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert small.recorded == 2 and not small.recording
 
 
+def test_large_calls_are_chosen_by_their_keys_once_neighbours_take_all_the_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "MOST_BYTES", 100)
+    monkeypatch.setattr(sampling, "MOST_CALLS", 12)
+    sampled = recorder(tmp_path)
+    for number in range(4):
+        sampled.saw({"x": np.full(6, number, float)})
+    assert (sampled.recorded, sampled.full) == (2, True)
+    assert sampled.choose_by_key() and not sampled.full and sampled.recording
+    for number in (5, 6, 5):
+        sampled.saw({"x": np.full(6, number, float)})
+    sampled.write_all()
+    sampled.write_all()
+    left = chunks.waiting(tmp_path / "calls")
+    assert (sampled.recorded, left.chunks, left.calls) == (5, 2, 5)
+    assert [int(feed["x"][0]) for feed in written(tmp_path)] == [0, 1, 5, 6, 5]
+    for number in (7, 6):
+        sampled.saw({"x": np.full(6, number, float)})
+    sampled.write_all()  # all of them again, in the place of the first
+    left = chunks.waiting(tmp_path / "calls")
+    assert (left.chunks, left.calls) == (2, 7)
+    assert [int(feed["x"][0]) for feed in written(tmp_path)] == [0, 1, 5, 6, 5, 7, 6]
+    for file in (tmp_path / "calls").iterdir():
+        file.unlink()  # taken over
+    for number in range(9):
+        sampled.saw({"x": np.full(6, number, float)})
+    assert (sampled.recorded, sampled.full, sampled.recording) == (12, True, False)
+    sampled.write_all()
+    left = chunks.waiting(tmp_path / "calls")
+    assert (left.chunks, left.calls) == (1, 5)  # new ones
+    assert not sampled.choose_by_key()
+    sampled.seldom()
+    sampled.saw({"x": np.full(6, 9, float)})
+    sampled.write_all()
+    assert chunks.waiting(tmp_path / "calls").chunks == 2
+    assert not sampled.choose_by_key()
+
+
 def test_bytes_that_wait_are_bounded_until_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "MOST_WAITING", 100)
     sampled = recorder(tmp_path)
@@ -136,6 +175,9 @@ def test_damaged_chunks_are_refused(tmp_path: Path) -> None:
         list(chunks.read_chunk(file))
     file.write_bytes(whole.replace(b"<f8", b"|O8"))
     with pytest.raises(ValueError, match="type"):
+        list(chunks.read_chunk(file))
+    file.write_bytes(b"[0]\n")
+    with pytest.raises(ValueError, match="call 0"):
         list(chunks.read_chunk(file))
     file.write_bytes(b"no chunk\n")
     with pytest.raises(ValueError, match="Expecting"):
