@@ -15,7 +15,7 @@ from actcache.model.samples import check_sample, load_sample, model_inputs, save
 from actcache.model.trace import Trace, typical_calls
 from actcache.passes.choice.prediction import Predictor
 from actcache.passes.choice.trace_keys import Place
-from actcache.passes.costs.cost import Costs, estimate_costs, typical_costs
+from actcache.passes.costs.cost import Costs, estimate_costs, least_costs
 from actcache.passes.costs.time_model import FewRows, TimeModel
 from actcache.runs.client import ask
 from actcache.runs.requests import HashTrace, Measure
@@ -80,11 +80,11 @@ def _given_samples(job: Job) -> list[Path]:
 
 
 def measure_again(job: Job, subject: Subject, measured: Measured) -> Measured:
-    """Measure twice more, because one measurement decides by too little, and take the medians."""
+    """Measure twice more, because one measurement decides by too little, and take the least times."""
     job.step("measuring again, because the choice is close")
     request = Measure(subject.originals, measured.samples, timed=True)
     again = [ask(request, job.loaded.directory).costs for _ in range(2)]
-    return replace(measured, costs=typical_costs([measured.costs, *filter(None, again)]))
+    return replace(measured, costs=least_costs([measured.costs, *filter(None, again)]))
 
 
 def keep_costs(job: Job, measured: Measured) -> None:

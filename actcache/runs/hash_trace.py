@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import statistics
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -155,7 +154,7 @@ class _Clock:
 
     def seconds(self) -> list[float]:
         """Seconds of every call; those of shapes that were not timed follow from their bytes."""
-        medians = {shapes: statistics.median(timed) for shapes, timed in self._timed.items() if timed}
-        sizes = {shapes: size for shapes, size in self._order if shapes in medians}
-        per_byte = sum(medians[s] for s in sizes) / max(sum(sizes.values()), 1)
-        return [medians.get(shapes, size * per_byte) for shapes, size in self._order]
+        least = {shapes: min(timed) for shapes, timed in self._timed.items() if timed}
+        sizes = {shapes: size for shapes, size in self._order if shapes in least}
+        per_byte = sum(least[s] for s in sizes) / max(sum(sizes.values()), 1)
+        return [least.get(shapes, size * per_byte) for shapes, size in self._order]

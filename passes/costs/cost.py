@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -44,11 +43,14 @@ class Costs:
         return math.prod(shape) * element_bits(dtype) // 8
 
 
-def typical_costs(measured: Sequence[Costs]) -> Costs:
-    """Return the median of several measurements of one model on one sample, node by node."""
-    seconds = tuple(statistics.median(times) for times in zip(*(c.seconds for c in measured), strict=True))
-    total = statistics.median(c.total for c in measured)
-    return replace(measured[0], seconds=seconds, total=total, spread=max(c.spread for c in measured))
+def least_costs(measured: Sequence[Costs]) -> Costs:
+    """Return the least of several measurements of one model on one sample, node by node, scaled to the least total."""
+    seconds = [min(times) for times in zip(*(c.seconds for c in measured), strict=True)]
+    total = min(c.total for c in measured)
+    scale = total / max(sum(seconds), 1e-12)
+    return replace(
+        measured[0], seconds=tuple(s * scale for s in seconds), total=total, spread=max(c.spread for c in measured)
+    )
 
 
 def estimate_costs(view: GraphView) -> Costs:

@@ -5,7 +5,6 @@ time of a fused node is shared out. Shapes are those of one sample.
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +64,7 @@ def lay_out(view: GraphView, directory: Path, sample: Feed, libraries: Sequence[
         graph = _optimised_graph(path, scratch, libraries)
         release_memory()
     shapes |= {name: tuple(value.shape) for name, value in sample.items() if isinstance(value, np.ndarray)}
-    return Layout(graph, [statistics.median(d) * 1e-6 if d else 0.0 for d in durations], shapes)
+    return Layout(graph, [min(d, default=0) * 1e-6 for d in durations], shapes)
 
 
 def _optimised_graph(path: Path, scratch: Path, libraries: Sequence[str]) -> onnx.GraphProto:

@@ -5,7 +5,6 @@ The times are those of the optimised model, shared out to the nodes of the file 
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,18 +35,19 @@ def measure_costs(
         libraries: Custom-op libraries that the model needs.
     """
     with numbered_copy(view.model, directory) as (path, scratch):
-        times = _node_seconds(profile(path, scratch, sample, libraries, optimise=True))
+        times = node_seconds(profile(path, scratch, sample, libraries, optimise=True))
     seconds = attribute(view, layout.graph, times, layout.weights)
     total, spread = timing
     scale = total / max(sum(seconds), 1e-9)
     return Costs(tuple(s * scale for s in seconds), total, layout.shapes, measured=True, spread=spread)
 
 
-def _node_seconds(events: Sequence[Event]) -> dict[str, float]:
-    """Median time of every node by its name."""
-    durations: dict[str, list[int]] = {}
+def node_seconds(events: Sequence[Event]) -> dict[str, float]:
+    """Return the least time of every node of a profile, by its name."""
+    least: dict[str, int] = {}
     for event in events:
         name = str(event.get("name", ""))
         if event.get("cat") == "Node" and name.endswith(KERNEL_TIME):
-            durations.setdefault(name.removesuffix(KERNEL_TIME), []).append(int(str(event["dur"])))
-    return {name: statistics.median(found) * 1e-6 for name, found in durations.items()}
+            node, duration = name.removesuffix(KERNEL_TIME), int(str(event["dur"]))
+            least[node] = min(duration, least.get(node, duration))
+    return {node: duration * 1e-6 for node, duration in least.items()}

@@ -84,8 +84,9 @@ def test_a_trace_leaves_out_the_tower_that_never_repeats(towers: Path, tmp_path:
     assert trace is not None and trace.predicted is not None and trace.played == 8
     (reuse,) = trace.reuse.values()
     assert reuse == pytest.approx(5 / 8)  # three sets of candidates in eight calls
-    assert trace.predicted < 0.75
-    assert trace.measured == pytest.approx(trace.predicted, abs=0.15)
+    assert trace.predicted < 0.75  # `python -m benchmarks` holds it to what is measured
+    name = pair.regions()[CANDIDATE][1]
+    assert [pair.hits(texts(query, 20))[name] for query in (20, 21)] == [0, 4]
 
 
 # -- an image and where to look at it ------------------------------------------------------------------

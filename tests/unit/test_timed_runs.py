@@ -11,7 +11,7 @@ import pytest
 from graphs import model
 
 from actcache.passes.costs.layout import Layout, lay_out
-from actcache.passes.costs.profiler import measure_costs
+from actcache.passes.costs.profiler import measure_costs, node_seconds
 from actcache.passes.costs.timed_runs import run_seconds, say_enough
 from actcache.passes.graph.view import GraphView
 
@@ -34,6 +34,16 @@ def test_equal_times_say_enough_sooner_than_different_ones() -> None:
 
 def test_an_outlier_says_nothing_of_the_median() -> None:
     assert say_enough([1.0] * 9 + [50.0])
+
+
+def test_what_disturbs_most_runs_of_a_node_does_not_count() -> None:
+    events = [
+        {"cat": "Node", "name": f"{node}_kernel_time", "dur": duration}
+        for node, durations in {"alone": [300, 301, 299, 302], "disturbed": [9000, 302, 7000, 8000]}.items()
+        for duration in durations
+    ]
+    others = [{"cat": "Session", "name": "alone_kernel_time", "dur": 1}, {"cat": "Node", "name": "alone", "dur": 1}]
+    assert node_seconds([*events, *others]) == pytest.approx({"alone": 299e-6, "disturbed": 302e-6})
 
 
 @pytest.fixture
