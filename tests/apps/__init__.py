@@ -1,1 +1,1 @@
-"""Programs that nobody here wrote, run as they are: plain, for the first time under ``actcache run``, and again."""
+"""Programs of others, run as they are: plain, for the first time under ``actcache run``, and again."""
