@@ -41,6 +41,7 @@ def attention(op: Op) -> Result:
     closed(op, _scores(op, mask), -2, -1)
     axes = {0: axes_of(query)}
     if mask is not None:
+        only_of_scores(mask)
         axes[3] = {len(known(mask)) - 2: axis}
     parts = [part for part in (query, key, value, mask) if part is not None]
     result = Value(stable((Place(axis),), parts), _shape(op, query, value))
@@ -54,6 +55,12 @@ def _to_fixed_keys(op: Op, query: Value, value: Value, axis: int) -> Result:
         raise LooksAhead("mask-unknown", "a mask of positions on keys that have none")
     result = Value(stable(query.places, [query]), _shape(op, query, value))
     return Result([result, *only_first(op)], {0: axes_of(query)})
+
+
+def only_of_scores(mask: Value) -> None:
+    """Require that a mask has no positions for rows or heads, of which there may be as many in a call."""
+    if any(place.axis < len(known(mask)) - 2 for place in mask.places):
+        raise LooksAhead("mask-unknown", "a mask of scores has positions along the axis of rows or heads")
 
 
 def without_past(op: Op, slots: Sequence[int], axis: int) -> None:

@@ -14,7 +14,7 @@ from actcache.passes.causal.closing import closed
 from actcache.passes.causal.forms import Affine, Form, along, applied, substitute, table
 from actcache.passes.causal.joining import axes_of
 from actcache.passes.causal.registry import MICROSOFT, Op, Result, known, rule, stable
-from actcache.passes.causal.rules_attention import handed_out, lowest_of, only_first, without_past
+from actcache.passes.causal.rules_attention import handed_out, lowest_of, only_first, only_of_scores, without_past
 from actcache.passes.causal.rules_elementwise import form_of, scores_of
 from actcache.passes.causal.state import LooksAhead, Place, S, Value
 from actcache.passes.rows.sizes import ONE, ZERO, Size, const
@@ -140,6 +140,7 @@ def group_query_attention(op: Op) -> Result:
 def _needs_all_scores(bias: Value) -> None:
     if len(known(bias)) != 4 or known(bias)[2:] != (S, S):
         raise LooksAhead("mask-unknown", "the bias of scores has other sizes than there are positions")
+    only_of_scores(bias)
 
 
 def _says(value: Value | None, number: Size) -> bool:

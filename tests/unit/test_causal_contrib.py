@@ -5,8 +5,19 @@ from __future__ import annotations
 import pytest
 from causal_checks import assert_goes_on, assert_refused
 
-from tests.conformance.causal.fused import AHEAD, BINARY, GOOD, GROUPS_REFUSED, QKV, biased, layer, packed
-from tests.conformance.causal.truth import looks_ahead, proven, suffix_model
+from tests.conformance.causal.fused import (
+    AHEAD,
+    BINARY,
+    GOOD,
+    GROUPS_REFUSED,
+    LENGTHS,
+    QKV,
+    biased,
+    groups,
+    layer,
+    packed,
+)
+from tests.conformance.causal.truth import agree, changed, feed, looks_ahead, proven, session, suffix_model
 
 
 @pytest.mark.parametrize("name", [*GOOD, *BINARY])
@@ -39,6 +50,18 @@ def test_it_is_refused_and_looks_ahead(name: str) -> None:
     rule, sketch = AHEAD[name]
     assert_refused(sketch, rule)
     assert looks_ahead(sketch)
+
+
+def test_a_bias_with_positions_for_rows_is_refused() -> None:
+    """Of as many rows as positions, each gets a bias of its own, from a position that may be later."""
+    nodes = """one_row = Gather<axis=0>(h, zero) each = ReduceSum<keepdims=0>(one_row, axis1)
+        rows = Unsqueeze(each, axis123) keys = Unsqueeze(each, axis012) queries = Transpose<perm=[0,1,3,2]>(keys)
+        b0 = Add(keys, queries) distance = Mul(b0, rows) bias = Tanh(distance)"""
+    sketch = groups(more=", , , , bias", before=f"{LENGTHS} {nodes}")
+    assert_refused(sketch, "mask-unknown")
+    runner, given = session(sketch.model), feed(sketch, 6, rows=6)
+    whole, other = (runner.run(["y"], each)[0] for each in (given, changed(given, sketch, 4)))
+    assert not agree(other[:, :4], whole[:, :4])
 
 
 def test_keys_and_values_are_the_past() -> None:

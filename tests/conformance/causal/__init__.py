@@ -7,7 +7,7 @@
 ``scans``     Scan along positions
 ``truth``     what is proven against what onnxruntime computes
 ``drawing``   random graphs that mix operators that look ahead with others; onnxruntime's own in ``drawing_fused``,
-              Scan in ``drawing_scans``
+              Scan in ``drawing_scans``, computed masks in ``drawing_masks``, the rest in ``drawing_further``
 ``trial``     one graph, proven and held to onnxruntime in every form; ``python -m tests.conformance.causal`` runs many
 ============  ===================================================================================
 """

@@ -15,7 +15,9 @@ import numpy as np
 import onnx
 
 from actcache.passes.graph.pasts import past_axes
+from tests.conformance.causal import drawing_further as further
 from tests.conformance.causal.drawing_fused import attention_behind, fused_attention, fused_layer
+from tests.conformance.causal.drawing_masks import computed_mask
 from tests.conformance.causal.drawing_scans import scanned
 from tests.conformance.causal.drawing_written import overwritten, written_mask
 from tests.conformance.causal.sketches import MOST, WIDTH, WORDS, Sketch
@@ -254,7 +256,7 @@ def _repeated(d: Drawing, x: str, groups: int, times: int, size: int) -> str:
 
 
 def _masked(d: Drawing, scores: str) -> str:
-    kind = d.random.integers(9)
+    kind = d.random.integers(11)
     lowest = np.finfo(np.float32).min
     low = d.constant(d.one_of(-np.inf, -np.inf, lowest, lowest, -1e30, -1e4), np.float32)
     if kind == 0 and d.often(0.3):
@@ -273,6 +275,8 @@ def _masked(d: Drawing, scores: str) -> str:
         return d.node("Add", scores, d.node("Trilu", full, corner, upper=int(d.often(0.85))))
     if kind == 3:
         return d.node("Add", scores, written_mask(d, low))
+    if kind in (4, 5):
+        return computed_mask(d, scores, low)
     return _compared(d, scores, low)
 
 
@@ -315,6 +319,16 @@ STEPS: tuple[tuple[Step, int], ...] = (
     (recurrent, 1),
     (fused_attention, 3),
     (fused_layer, 1),
+    (further.activation, 1),
+    (further.several, 1),
+    (further.reduced, 1),
+    (further.shared_norm, 1),
+    (further.quantised, 1),
+    (further.rearranged, 1),
+    (further.chosen, 1),
+    (further.picked, 1),
+    (further.pooled, 1),
+    (further.product, 1),
 )
 
 

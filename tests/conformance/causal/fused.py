@@ -42,6 +42,7 @@ def weights(seed: int = 3) -> dict[str, np.ndarray]:
         "encoded": drawn(1, 5, WIDTH),
         "unit": np.array(1, np.float32),
     }
+    made |= {"axis123": np.array([1, 2, 3]), "axis012": np.array([0, 1, 2])}
     made |= {"scales": drawn(WIDTH), "shift": drawn(WIDTH), "two_heads": np.array([1, 2]), "many": np.array(3)}
     return made
 

@@ -144,7 +144,10 @@ def wrongly_proven(
 
 
 def _outputs(
-    runner: Any, names: Sequence[str], given: Feed, refusals: tuple[type[Exception], ...] = (InvalidArgument,)
+    runner: Any,
+    names: Sequence[str],
+    given: Feed,
+    refusals: tuple[type[Exception], ...] = (RuntimeException, Fail, InvalidArgument),
 ) -> dict[str, Array]:
     """Run a model; nothing, if it cannot be run on such inputs."""
     try:
@@ -324,7 +327,7 @@ def behind_past(
     for name, axis in sketch.pasts.items():
         shape = [2 if a == axis else size for a, size in enumerate(given[name].shape)]
         given[name] = random.standard_normal(shape).astype(given[name].dtype)
-    expected = _outputs(session(sketch.model), [output], given, (RuntimeException, Fail, InvalidArgument))
+    expected = _outputs(session(sketch.model), [output], given)
     if isinstance(made, Refusal) or not expected:
         return None
     model, kept = made
