@@ -101,6 +101,7 @@ def load_model(
     try:
         recompiled = inline_regions(proto)
         _list_inputs_only(proto)
+        _drop_copies(proto.graph)
         _sort(proto.graph)
         _import_default_domain(proto)
         if outputs:
@@ -168,6 +169,19 @@ def _list_inputs_only(proto: onnx.ModelProto) -> None:
     del proto.graph.input[:]
     proto.graph.input.extend(inputs)
     proto.ir_version = 4
+
+
+def _drop_copies(graph: onnx.GraphProto) -> None:
+    """Leave one of equal weights of one name. Where they differ, onnxruntime 1.18 takes the last, 1.32 the first."""
+    found: dict[str, onnx.TensorProto] = {}
+    for place in reversed(range(len(graph.initializer))):
+        tensor = graph.initializer[place]
+        if found.setdefault(tensor.name, tensor) is tensor:
+            continue
+        if found[tensor.name] != tensor:
+            problem = f"two different weights are named '{tensor.name}', and versions of onnxruntime differ in which counts"
+            raise InvalidModel(problem)
+        del graph.initializer[place]
 
 
 def _sort(graph: onnx.GraphProto) -> None:

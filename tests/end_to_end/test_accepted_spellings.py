@@ -75,10 +75,15 @@ def turn_and_spell(model: onnx.ModelProto) -> None:
     spell_all(model)
 
 
+def repeat_weights(model: onnx.ModelProto) -> None:
+    model.graph.initializer.extend(list(model.graph.initializer))
+
+
 CASES = [
     (PLAIN, spell_nodes),
     (PLAIN, import_both),
     (PLAIN, turn_and_spell),
+    (PLAIN, repeat_weights),
     (BRANCHING, turn),
     (CALLING, turn),
 ]
@@ -143,3 +148,14 @@ def test_nodes_that_read_each_other_are_refused(tmp_path: Path) -> None:
         ort.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     with pytest.raises(InvalidModel, match=r"model\.onnx: its nodes read each other's results in a circle"):
         actcache.compile_model(tmp_path / "model.onnx")
+
+
+def test_two_weights_of_one_name_are_refused(tmp_path: Path) -> None:
+    """onnxruntime runs it, with one or the other: 1.18 takes the last, 1.32 the first."""
+    proto = onnx.parser.parse_model(PLAIN)
+    other = onnx.numpy_helper.from_array(np.eye(8, dtype=np.float32), "w")
+    proto.graph.initializer.append(other)
+    onnx.save(proto, tmp_path / "model.onnx")
+    ort.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    with pytest.raises(InvalidModel, match=r"model\.onnx: two different weights are named 'w'"):
+        actcache.compile_model(tmp_path / "model.onnx", verify=False)
