@@ -12,6 +12,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from actcache.base.start_code import start_code
 from actcache.learn import settings
 
 if TYPE_CHECKING:
@@ -19,13 +20,7 @@ if TYPE_CHECKING:
 
 _SHELL = "/bin/sh"
 _IN_BACKGROUND = '"$@" &'
-#: The program's packages come behind the standard library, so that nothing of theirs takes the place of a standard
-#: module, and before those of this Python.
 _CODE = """
-import sys
-sys.path.remove('')
-behind = next((i for i, p in enumerate(sys.path) if p.endswith(('site-packages', 'dist-packages'))), len(sys.path))
-sys.path[behind:behind] = {paths!r}
 from actcache.learn.priority import leave
 leave()
 from actcache.learn.job import main
@@ -40,7 +35,7 @@ def start(root: AnyPath, place: str) -> None:
     Raises:
         OSError: No process can be started, or there is no Python to start.
     """
-    code = _CODE.format(paths=_paths(), job=[str(root), place])
+    code = start_code(_paths()) + _CODE.format(job=[str(root), place])
     command = [_python(), "-c", code]
     if os.access(_SHELL, os.X_OK):
         command = [_SHELL, "-c", _IN_BACKGROUND, "actcache", *command]

@@ -179,7 +179,9 @@ def _drop_copies(graph: onnx.GraphProto) -> None:
         if found.setdefault(tensor.name, tensor) is tensor:
             continue
         if found[tensor.name] != tensor:
-            problem = f"two different weights are named '{tensor.name}', and versions of onnxruntime differ in which counts"
+            problem = (
+                f"two different weights are named '{tensor.name}', and versions of onnxruntime differ in which counts"
+            )
             raise InvalidModel(problem)
         del graph.initializer[place]
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from actcache.base.start_code import start_code
 from actcache.base.typed_json import read_json, write_json
 from actcache.errors import ActcacheError, InternalError, InvalidModel, InvalidSamples, LibraryError, UnsupportedAudit
 from actcache.runs.progress import PROGRESS, read_progress
@@ -32,7 +33,11 @@ ERRORS: dict[str, type[ActcacheError]] = {
 }
 #: Seconds between two looks at how far it is.
 _PROGRESS_SECONDS = 0.5
-#: The other process imports what this one does, not what lies in the folder where it is started (Python 3.11 or later).
+#: Begins the other process, which is given the request.
+_CODE = """
+from actcache.runs.worker import main
+main(sys.argv[1])
+"""
 #: Verification must be able to keep what it checks, whatever the environment of the host says; and its calls are none
 #: of those that the host's audit log and metrics tell of, nor may they find or leave anything in its other tiers.
 _ENVIRONMENT = {
@@ -44,7 +49,6 @@ _ENVIRONMENT = {
     "ACTCACHE_DISK_PATH": "",
     "ACTCACHE_REMOTE_URL": "",
     "ACTCACHE_AUTO": "0",
-    "PYTHONSAFEPATH": "1",
 }
 
 
@@ -68,8 +72,8 @@ def ask(request: Request[T], directory: Path, progress: Callable[[str], object] 
         old.unlink(missing_ok=True)
     write_json(path, request)
     process = subprocess.Popen(
-        [sys.executable, "-m", "actcache.runs.worker", str(path)],
-        env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        [sys.executable, "-c", start_code([str(folder) for folder in sys.path if folder]) + _CODE, str(path)],
+        env={**{name: value for name, value in os.environ.items() if name != "PYTHONPATH"}, **_ENVIRONMENT},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The process in which the compiler runs models: ``python -m actcache.runs.worker REQUEST.json`` (see ``client``)."""
+"""The process in which the compiler runs models (see ``client``)."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ def task(kind: type) -> Callable[[Any, Path], Any]:
     return found
 
 
-def main(path: Path) -> None:
-    """Carry out one request and write the answer beside it."""
+def main(file: str) -> None:
+    """Carry out the request in a file and write the answer beside it."""
+    path = Path(file)
     # What is verified and measured here is the cache, however little these calls repeat.
     os.environ["ACTCACHE_BYPASS"] = "off"
     request = read_json(path, requests.AnyRequest)
@@ -62,7 +63,3 @@ def _answer(request: requests.Request[Any], path: Path) -> None:
         write_json(path.with_name(FAILURE), failure)
     else:
         write_json(path.with_name(ANSWER), answer)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

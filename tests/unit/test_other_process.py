@@ -15,16 +15,28 @@ from actcache.runs.requests import AskTypes, Originals
 MODEL = '<ir_version: 8, opset_import: ["" : 17]> g (float[N, 2] x) => (float[N, 2] y) { z = Abs(x) y = Neg(z) }'
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 puts the current folder first")
+def ask_types(folder: Path) -> dict[str, int]:
+    model = folder / "m.onnx"
+    onnx.save(onnx.parser.parse_model(MODEL), model)
+    work = folder / "work"
+    work.mkdir()
+    return ask(AskTypes(Originals(str(model), str(model), str(model)), ["z"]), work)
+
+
 def test_the_current_folder_is_not_imported_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = tmp_path / "checkout" / "actcache"
     other.mkdir(parents=True)
     (other / "__init__.py").write_text("raise RuntimeError('another version')\n")
-    model = tmp_path / "m.onnx"
-    onnx.save(onnx.parser.parse_model(MODEL), model)
-    work = tmp_path / "work"
-    work.mkdir()
     monkeypatch.chdir(other.parent)
     monkeypatch.setattr(sys, "path", [str(Path(entry).absolute()) for entry in sys.path if entry not in ("", ".")])
-    types = ask(AskTypes(Originals(str(model), str(model), str(model)), ["z"]), work)
-    assert types == {"z": onnx.TensorProto.FLOAT}
+    assert ask_types(tmp_path) == {"z": onnx.TensorProto.FLOAT}
+
+
+@pytest.mark.parametrize("name", ["types", "enum", "json", "random"])
+def test_a_script_has_files_beside_it_that_are_called_like_standard_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The script's own folder is the first of ``sys.path``; Python has loaded its standard modules before that."""
+    (tmp_path / f"{name}.py").write_text("raise RuntimeError('not a standard module')\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    assert ask_types(tmp_path) == {"z": onnx.TensorProto.FLOAT}
