@@ -58,8 +58,8 @@ class AgainstItself:
     _random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
     _sessions: list[ort.InferenceSession] = field(default_factory=list)
 
-    def load(self, warm: Feed) -> None:
-        """Load all three anew, and run each once: onnxruntime allocates in the first run."""
+    def load(self, warm: Feed) -> ort.InferenceSession:
+        """Load all three anew, run each once (onnxruntime allocates in the first run), and return the compiled one."""
         self._sessions = []  # the old ones go first
         loaded: dict[int, ort.InferenceSession] = {}
         for place in self._random.permutation(3):
@@ -67,6 +67,7 @@ class AgainstItself:
             loaded[place] = session(self.compiled if is_compiled else self.original, compiled=is_compiled)
             loaded[place].run(None, warm)
         self._sessions = [loaded[place] for place in range(3)]
+        return loaded[_COMPILED]
 
     def play(self, calls: Sequence[Feed]) -> Seconds:
         """Make each call with each session; return seconds [calls, sessions, clocks].

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 import actcache
+from benchmarks.counts import begin_anew
 from benchmarks.interleaved import Call, Ratio, interleaved
 from benchmarks.sessions import IMAGES, TEXTS, Workload, compiled_path, session
 from models import Feed
@@ -44,8 +45,7 @@ class Bypass:
         self.original = session(fetch(workload.model), compiled=False)
         self.compiled = session(compiled_path(workload), compiled=True)
         self._seeds = itertools.count(1_000_000)
-        actcache.configure(bypass="off")
-        actcache.configure(bypass="auto")
+        begin_anew(self.compiled, self._fresh())
 
     def nothing_repeats(self, pairs: int) -> Ratio:
         """Every batch is new to both."""

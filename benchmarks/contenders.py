@@ -13,6 +13,7 @@ import actcache
 from actcache.base.tolerance import scale_of, type_tolerance
 from benchmarks.caches import RequestCache, RowLru
 from benchmarks.contender_names import LIMIT, NAMES, ORIGINAL
+from benchmarks.counts import begin_anew
 from benchmarks.interleaved import turn
 from benchmarks.rows import Mixed
 from benchmarks.sessions import Workload, compiled_path, session
@@ -51,9 +52,8 @@ class Contenders:
 
     def begin(self, seen: Sequence[Feed]) -> None:
         """Empty all caches, have the compiled model learn anew whether lookups pay, and make the calls of `seen`."""
-        actcache.invalidate()
-        actcache.configure(bypass="off", budget_bytes=BUDGET_BYTES)
-        actcache.configure(bypass="auto")
+        actcache.configure(budget_bytes=BUDGET_BYTES)
+        begin_anew(self._compiled, seen[0])
         self._row_lru = RowLru(self._behind_rows, BUDGET_BYTES)
         self._request_cache = RequestCache(self._behind_requests, BUDGET_BYTES)
         for each in (self._compiled, self._row_lru, self._request_cache):

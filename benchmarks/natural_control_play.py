@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.against_itself import CLOCKS, AgainstItself
-from benchmarks.natural_counts import begin_anew, counts, reused, states
+from benchmarks.counts import Reused, begin_anew, states, use_other_namespace
 from models import Feed
 
 
@@ -37,20 +37,22 @@ def measured_control(
     Raises:
         WrongOutputError: An output is not the original's.
     """
-    before, end = counts(), time.monotonic() + rounds.seconds
+    reused, end = Reused(), time.monotonic() + rounds.seconds
     while model.rounds < rounds.least or time.monotonic() < end:
         tell(f"round {model.rounds + 1}")
-        model.load(warm)
-        begin_anew()
+        use_other_namespace()
+        begin_anew(model.load(warm), warm)
+        reused.begin()
         model.count(model.play(calls))
-    looked_up, now = reused(before, counts()), states(rounds.regions)
+        reused.end()
+    now = states(rounds.regions)
     tell("again")
     original, _, compiled = model.play(calls)[:, :, list(CLOCKS).index(rounds.clock)].sum(0)
     clocks = model.found()
     chosen = clocks[rounds.clock]
     return {
         "rounds": model.rounds,
-        "reused": looked_up,
+        "reused": reused.shares(),
         "states": now,
         "original_ms": {"median": chosen["ms"]},
         "ratio": chosen["compiled"],

@@ -17,9 +17,9 @@ from actcache.errors import NothingToCache
 from benchmarks.against_itself import AgainstItself
 from benchmarks.contender_names import ACTCACHE, LIMIT, ORIGINAL
 from benchmarks.contenders import largest_difference
+from benchmarks.counts import Reused, begin_anew, states, use_other_namespace
 from benchmarks.interleaved import Spread, turn
 from benchmarks.natural_control_play import Rounds, measured_control
-from benchmarks.natural_counts import begin_anew, counts, reused, states
 from benchmarks.natural_repeats import ROWS, Part, Repeats
 from benchmarks.rows import row_count, rows_of
 from benchmarks.sessions import session
@@ -170,29 +170,31 @@ class _Player:
 
     def __post_init__(self) -> None:
         self._original = session(self.played.model, compiled=False)
-        self._cached = session(self.compiled.path, compiled=True)
         # One of its own: a session that follows its own calls finds the weights in the processor's cache.
         self._alone = session(self.played.model, compiled=False)
         self._rest = self.played.calls[self.played.first :]
         for feed in self.played.calls[:1]:  # onnxruntime allocates in the first run
-            for each in (self._original, self._cached, self._alone):
+            for each in (self._original, self._alone):
                 each.run(None, feed)
 
     def play(self, effort: Effort, tell: Callable[[str], object]) -> dict[str, Any]:
         """Play rounds, each from an empty store, and then one in which everything was seen."""
         end = time.monotonic() + effort.seconds
-        before = counts()
+        reused = Reused()
         while len(self._times) < effort.rounds or time.monotonic() < end:
             tell(f"round {len(self._times) + 1}")
-            begin_anew()
+            use_other_namespace()
+            self._cached = session(self.compiled.path, compiled=True)
+            begin_anew(self._cached, self.played.calls[0])
+            reused.begin()
             self._times.append(self._round(len(self._times), effort.clock))
-        found = reused(before, counts())
+            reused.end()
         now = states(len(self.compiled.regions))
         tell("again")
         again = self._round(len(self._times), effort.clock)
         return {
             "rounds": len(self._times),
-            "reused": found,
+            "reused": reused.shares(),
             "states": now,
             "original_ms": _spread([1e3 * each[ORIGINAL] / len(self._rest) for each in self._times]),
             "ratio": self._ratio(ACTCACHE),

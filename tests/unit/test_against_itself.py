@@ -11,8 +11,11 @@ import onnx
 import onnx.parser
 import pytest
 
+import actcache
 from benchmarks.against_itself import AgainstItself, orders_of_chance, ratios
 from benchmarks.contenders import WrongOutputError
+from benchmarks.counts import Reused, begin_anew, states, use_other_namespace
+from benchmarks.sessions import session
 
 
 def rounds_of(count: int, calls: int) -> np.ndarray:
@@ -72,6 +75,24 @@ def test_rounds_are_played_by_sessions_of_their_own(tmp_path: Path) -> None:
     assert model.rounds == 2 and model.difference == 0
     found = model.found()
     assert set(found) == {"wall", "cpu"} and all(each["ms"] > 0 for each in found.values())
+
+
+def test_a_round_begins_as_if_nothing_had_been_before(tmp_path: Path) -> None:
+    source, target = saved(tmp_path, 2.0), tmp_path / "compiled.onnx"
+    feeds = [{"x": np.full((1, 4), number, np.float32)} for number in range(200)]
+    actcache.compile_model(source, target, samples=[feeds[0]], min_saving=0.0)
+    for _ in range(2):
+        use_other_namespace()
+        compiled = session(target, compiled=True)
+        begin_anew(compiled, feeds[0])
+        reused = Reused()
+        reused.begin()
+        assert states(1) == ["active"]
+        for feed in feeds[1:]:
+            compiled.run(None, feed)
+        reused.end()
+        assert set(reused.shares().values()) == {0}
+        assert states(1) == ["bypassed"], "one multiplication is not worth a lookup"
 
 
 def test_a_wrong_output_ends_it(tmp_path: Path) -> None:
