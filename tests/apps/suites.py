@@ -21,6 +21,8 @@ from tests.apps.apps import RUNTIME, App
 
 _SUITE = App("skl2onnx", "", (RUNTIME, "skl2onnx==1.20.0", "scikit-learn==1.9.1", "pandas==3.1.1", "pytest==9.2.0"), "")
 _SOURCE = "skl2onnx-1.20.0"
+#: One test has scikit-learn fit a Gaussian process to 7,500 rows: minutes, hardly any of them in onnxruntime.
+_LEFT_OUT = "test_x_issue_789"
 
 
 def unpack(python: Path, folder: Path) -> Path:
@@ -39,7 +41,8 @@ def outcomes(python: Path, tests: Path, files: list[str], cache: Path | None) ->
     wrapper = [str(python), "-m", "actcache", "run", "--cache-dir", str(cache), "--"] if cache else []
     report = tests.parent / ("wrapped.xml" if cache else "plain.xml")
     report.unlink(missing_ok=True)
-    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *files]
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    command += ["-k", f"not {_LEFT_OUT}", *files]
     started = time.monotonic()
     done = subprocess.run(
         [*wrapper, *command], cwd=tests, env=clean_environment(), stdout=subprocess.DEVNULL, check=False

@@ -109,28 +109,23 @@ _ENDS_MEANWHILE = """
     hidden.rename(hidden.with_name("answer.json"))
 
     def being_tried():
-        for frame in sys._current_frames().values():
-            while frame is not None:
-                if frame.f_code.co_name == "trial":
-                    return True
-                frame = frame.f_back
-        return False
+        # A thread that is in onnxruntime shows the frame that called it.
+        files = [frame.f_code.co_filename for frame in sys._current_frames().values()]
+        return any(file.endswith(("learn/trial.py", "learn/opening.py")) for file in files)
 
     end = time.monotonic() + 60
     while not being_tried() and time.monotonic() < end:
         time.sleep(0.001)
-    time.sleep(float(sys.argv[1]))
     print(being_tried())
     sys.exit(3)
 """
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.05])
-def test_a_program_that_ends_while_its_session_goes_over(learnt: Path, tmp_path: Path, seconds: float) -> None:
+def test_a_program_that_ends_while_its_session_goes_over(learnt: Path, tmp_path: Path) -> None:
     folder = copy_learnt(learnt, tmp_path)
     (answer,) = (folder / "cache").glob("places/*/answer.json")
     answer.rename(answer.with_name("hidden"))
-    done = run(_ENDS_MEANWHILE, seconds, folder=folder)
+    done = run(_ENDS_MEANWHILE, folder=folder)
     assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 3)
     assert not list((folder / "cache").glob("models/*/rejected.json"))
     again = run(f"{_SESSION}\nprint(session._learner.ready is not None)", folder=folder)
