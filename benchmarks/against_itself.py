@@ -122,6 +122,11 @@ def ratios(seconds: Seconds) -> tuple[float, float]:
     return typical[_COMPILED] / originals, typical[_AGAIN] / typical[_ORIGINAL]
 
 
+def spread_text(spread: dict[str, float]) -> str:
+    """Return a spread of :meth:`AgainstItself.found` for tables."""
+    return f"{spread['median']:.3f} ({spread['low']:.3f}–{spread['high']:.3f})"
+
+
 def _told(seconds: Seconds) -> dict[str, Any]:
     random = np.random.default_rng(0)
     count = len(seconds)

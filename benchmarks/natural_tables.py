@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.against_itself import spread_text
+
 #: The claim: where so much of the work repeats, so much of the time is saved; and what a control may take.
 REUSE, CUT, CONTROL = 0.40, 0.38, 1.01
 #: What is further above its limit is explained.
@@ -33,7 +35,7 @@ def controls_table(found: Sequence[dict[str, Any]]) -> str:
     for each in measured:
         clocks = [each["clocks"][name] for name in ("wall", "cpu")]
         lines.append(
-            _row([each["title"], *(_spread(clock[who]) for clock in clocks for who in ("compiled", "itself"))])
+            _row([each["title"], *(spread_text(clock[who]) for clock in clocks for who in ("compiled", "itself"))])
         )
     return "\n".join(lines)
 
@@ -121,10 +123,6 @@ def _line(found: dict[str, Any]) -> str:
     original = f"{median:.0f} ms" if median >= 100 else f"{median:.3g} ms"
     limit = f"{1 - found['reuse']:.3f}"
     return _row([found["title"], original, repeats, limit, alone, own, f"{found['again']:.3f}", difference])
-
-
-def _spread(spread: dict[str, float]) -> str:
-    return f"{spread['median']:.3f} ({spread['low']:.3f}–{spread['high']:.3f})"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -68,7 +68,7 @@ FULL = (
     Part("scale", "benchmarks.scale"),
     Part(
         "bypass",
-        "benchmarks.bypass --pairs 24"
+        "benchmarks.bypass --pairs 49"
         " --model open_nsfw_resnet --model paraphrase_minilm_l3 --model rapidocr_cls_v2 --model magika_v3_3",
     ),
     Part("exact_bits", "benchmarks.exact_bits paraphrase_minilm_l3 magika_v3_3"),
