@@ -20,7 +20,7 @@ from actcache.passes.cuts.feeds import Feed, row_count, take
 from actcache.passes.graph.told_types import told_types
 from actcache.passes.graph.view import GraphView
 from actcache.runs.requests import AskTypes, Measure, Measurement, Originals, RowAxes
-from actcache.runs.sessions import open_original, run_of, run_sample
+from actcache.runs.sessions import check_outputs, open_original, run_of, run_sample
 
 
 def ask_types(request: AskTypes, directory: Path) -> dict[str, int]:
@@ -36,6 +36,7 @@ def measure(request: Measure, directory: Path) -> Measurement:
     """Run the samples, or made-up ones, and measure costs on the first."""
     originals = request.originals
     session = open_original(originals, spinning=True)
+    check_outputs(session, originals)
     proto = onnx.load_model(originals.base, load_external_data=False)
     paths = list(request.samples)
     if paths:

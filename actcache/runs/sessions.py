@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from actcache.runs.requests import Compiled, Originals
 from actcache.serve import runtime
 from actcache.verification.cases import Run
 from actcache.verification.only_last import only_last
+
+#: Element types of outputs, as onnxruntime names them, that become numpy arrays.
+_HANDED_OUT = frozenset(
+    "float double float16 float8e4m3fn int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool string".split()
+)
 
 
 def session_options(libraries: Sequence[str], *, spinning: bool = False) -> ort.SessionOptions:
@@ -67,6 +73,19 @@ def open_original(
         problem = f"onnxruntime {ort.__version__} cannot load it ({short(error)})"
         hint = "export it for an older opset, or give --custom-op-library if it has operators of its own"
         raise InvalidModel(problem, file=originals.source, hint=hint) from error
+
+
+def check_outputs(session: ort.InferenceSession, originals: Originals) -> None:
+    """Raise InvalidModel if an output is of a type that onnxruntime's Python API cannot hand out."""
+    for value in session.get_outputs():
+        found = re.search(r"tensor\((\w+)\)", value.type)
+        if found and found[1] not in _HANDED_OUT:
+            raise InvalidModel(
+                f"onnxruntime's Python API cannot hand out this output ({found[1]})",
+                file=originals.source,
+                node=f"'{value.name}'",
+                hint="cast it to float32 in the model, or leave it out (--outputs)",
+            )
 
 
 def run_of(session: ort.InferenceSession, originals: Originals) -> Run:

@@ -122,6 +122,16 @@ def test_a_model_that_cannot_be_used(tmp_path: Path, write: Callable[[Path], obj
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("kind", ["bfloat16", "float8e5m2"])
+def test_an_output_that_numpy_has_no_type_for(tmp_path: Path, kind: str) -> None:
+    number = onnx.TensorProto.DataType.Value(kind.upper())
+    save(f"g (float[N] x) => ({kind}[N] y, float[N] z) {{ y = Cast<to = {number}>(x) z = Exp(x) }}", '"": 19')(
+        tmp_path / "model.onnx"
+    )
+    refused(run("compile", tmp_path / "model.onnx"), "'y'", f"cannot hand out this output ({kind})", "--outputs")
+    assert run("compile", tmp_path / "model.onnx", "--outputs", "z", "--min-saving", "0").returncode == 0
+
+
 @pytest.mark.parametrize("path", ["", ".", "..", "/"])
 def test_a_folder_without_a_name_of_its_own(path: str) -> None:
     refused(run("compile", path), "this is not a file")
