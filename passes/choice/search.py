@@ -231,10 +231,17 @@ class Search:
     # -- where it may lie ----------------------------------------------------------------------------
 
     def _shares(self, cone: Cone) -> tuple[float, ...]:
-        """The price of a byte where no trace says what the budget has to hold."""
+        """Prices of a byte where no trace says what the budget has to hold.
+
+        Of some of the inputs, what takes a tenth of the store also has to save a tenth of the time only: how long the
+        others are in the sample, and so how long the model takes, says little about the calls in which these stay.
+        """
         if self.everything:
             return (0.0,)
-        return (SHARE_PER_BYTE,) if cone == frozenset(self.view.inputs) else (SHARE_PER_BYTE * CONE_DISCOUNT,)
+        if cone == frozenset(self.view.inputs):
+            return (SHARE_PER_BYTE,)
+        discounted = SHARE_PER_BYTE * CONE_DISCOUNT
+        return (discounted, min(discounted, 1 / max(1, self.budget)))
 
     def _outside(self, cone: Cone) -> set[int]:
         """Nodes that are impure or depend on other inputs."""
