@@ -62,7 +62,7 @@ def ls_command(cache_dir: Path | None, as_json: bool, debug: bool) -> None:
     _respond(cache_dir, found, _show_list, as_json, debug)
 
 
-@auto_command.command(name="show", context_settings=options.HELP_NAMES)
+@auto_command.command(name="show", short_help="Show what is known of a model.", context_settings=options.HELP_NAMES)
 @click.argument("model")
 @_folder
 @options.as_json
@@ -97,7 +97,7 @@ def forget_command(model: str, cache_dir: Path | None, as_json: bool, debug: boo
     _respond(cache_dir, found, show, as_json, debug)
 
 
-@auto_command.command(name="prune", context_settings=options.HELP_NAMES)
+@auto_command.command(name="prune", short_help="Remove what was used longest ago.", context_settings=options.HELP_NAMES)
 @click.option("--cache-size", type=ByteSize(), metavar="SIZE", help="What the folder may hold.  [default: 4GiB]")
 @_folder
 @options.as_json

@@ -27,7 +27,12 @@ Examples:
 {options.EXIT_CODES}"""
 
 
-@click.command(name="diff", epilog=_EPILOG, context_settings=options.HELP_NAMES)
+@click.command(
+    name="diff",
+    short_help="Show which entries two compiled models share.",
+    epilog=_EPILOG,
+    context_settings=options.HELP_NAMES,
+)
 @click.argument("first", type=options.READ)
 @click.argument("second", type=options.READ)
 @options.as_json

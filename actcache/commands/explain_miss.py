@@ -31,7 +31,12 @@ Examples:
 {options.EXIT_CODES}"""
 
 
-@click.command(name="explain-miss", epilog=_EPILOG, context_settings=options.HELP_NAMES)
+@click.command(
+    name="explain-miss",
+    short_help="Explain why a call hits or misses.",
+    epilog=_EPILOG,
+    context_settings=options.HELP_NAMES,
+)
 @click.argument("model", type=options.READ)
 @click.argument("first", type=options.READ, metavar="FIRST.npz")
 @click.argument("second", type=options.READ, metavar="SECOND.npz|AUDIT")
@@ -64,8 +69,8 @@ def explain_miss_command(
     starts with an empty store, so evictions and expiry in real use are not seen here.
 
     With an audit log instead of SECOND: what became of FIRST while the model was in use. The log does not hold inputs,
-    so FIRST may fit several of its lookups: those with as many rows, of which the same are equal. The answer says how
-    many it fits and explains the last of them; --lookup and --at choose another.
+    so FIRST may fit several of its lookups: those with as many rows, among which the same ones are equal. The answer
+    says how many it fits and explains the last of them; --lookup and --at choose another.
     """
 
     def find() -> Mapping[str, Any]:

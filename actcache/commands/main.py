@@ -100,7 +100,11 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
 
 
 @click.command(
-    name="compile", cls=_CompileCommand, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+    name="compile",
+    cls=_CompileCommand,
+    short_help="Write a copy of a model that reuses results.",
+    epilog=_EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: MODEL.cached.onnx]")

@@ -27,7 +27,12 @@ Record both with
 {options.EXIT_CODES}"""
 
 
-@click.command(name="replay", epilog=_EPILOG, context_settings=options.HELP_NAMES)
+@click.command(
+    name="replay",
+    short_help="Make the calls of an audit log again, and compare.",
+    epilog=_EPILOG,
+    context_settings=options.HELP_NAMES,
+)
 @click.argument("audit", type=options.READ)
 @click.option("--model", type=options.READ, required=True, help="The compiled model that was in use.")
 @click.option(
@@ -58,8 +63,8 @@ def replay_command(
     """Make the calls of the audit log AUDIT again, and compare the decisions: hits, stores, evictions.
 
     The replay starts with an empty store and uses the log's configuration, times and costs. Outputs are compared with
-    those of the original model. What came out of a tier in the log comes out of one again: of a store that the replay
-    fills, or of a copy of the one that --disk-path names.
+    those of the original model. Values that came from a store on disk or on a server come from such a store again: one
+    that the replay fills, or a copy of the one that --disk-path names.
     """
 
     def find() -> Mapping[str, Any]:

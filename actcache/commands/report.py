@@ -26,7 +26,12 @@ Examples:
 {options.EXIT_CODES}"""
 
 
-@click.command(name="report", epilog=_EPILOG, context_settings=options.HELP_NAMES)
+@click.command(
+    name="report",
+    short_help="Write an HTML report about an audit log.",
+    epilog=_EPILOG,
+    context_settings=options.HELP_NAMES,
+)
 @click.argument("audit", type=options.READ)
 @click.option("--model", type=options.READ, help="The compiled model that was in use.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: AUDIT as .html]")

@@ -27,6 +27,7 @@ The program's exit code, signals and output are its own. 127: there is no such p
 
 @click.command(
     name="run",
+    short_help="Run a program, and compile its models in the background.",
     epilog=_EPILOG,
     context_settings={**options.HELP_NAMES, "ignore_unknown_options": True, "allow_interspersed_args": False},
 )
@@ -49,7 +50,8 @@ def run_command(
 ) -> None:
     """Run PROGRAM so that its onnxruntime sessions reuse what they have computed before.
 
-    PROGRAM starts with its own models. While it runs, a background process compiles them by the calls that it makes. A
-    session goes over to the compiled model if that is equal and saves time. Whatever is not supported stays as it is.
+    PROGRAM starts with its own models. While it runs, a background process compiles them for the calls that it makes. A
+    session switches to the compiled model if its results are equal and it saves time. What is not supported stays as it
+    is.
     """
     become(program, str(cache_dir) if cache_dir is not None else None, cache_size, summary, learn_on)

@@ -33,7 +33,9 @@ Examples:
 _STORE = click.argument("store", type=click.Path(path_type=Path))
 
 
-@click.group(name="store", epilog=_EPILOG, context_settings=options.HELP_NAMES)
+@click.group(
+    name="store", short_help="Look after a store on disk.", epilog=_EPILOG, context_settings=options.HELP_NAMES
+)
 def store_command() -> None:
     """Look after the store of disk_path, also while services use it."""
 
@@ -135,12 +137,12 @@ def _show_purge(console: Console, answer: Mapping[str, Any]) -> None:
         say(console, f"{answer['removed']} entries removed")
 
 
-def _copies(name: str, text: str, turned: bool) -> None:
-    @store_command.command(name=name, help=text, context_settings=options.HELP_NAMES)
+def _copies(name: str, short: str, text: str, turned: bool) -> None:
+    @store_command.command(name=name, short_help=short, help=text, context_settings=options.HELP_NAMES)
     @_STORE
     @click.argument("folder", type=click.Path(path_type=Path))
     @click.option(
-        "--budget", type=ByteSize(), metavar="SIZE", help="Of the store that is written to.  [default: its own]"
+        "--budget", type=ByteSize(), metavar="SIZE", help="Size of the store that is written to.  [default: its own]"
     )
     @options.as_json
     @options.debug
@@ -159,17 +161,27 @@ def _show_copy(console: Console, answer: Mapping[str, Any]) -> None:
     )
 
 
-_copies("export", "Copy all entries of STORE to a store in FOLDER, with the secret that its keys are made with.", False)
 _copies(
-    "import", "Copy all entries of the store in FOLDER to STORE, which has to have the same secret or none yet.", True
+    "export",
+    "Copy a store to a folder, with its secret.",
+    "Copy all entries of STORE to a store in FOLDER, with the secret that its keys are made with.",
+    False,
+)
+_copies(
+    "import",
+    "Copy a store out of a folder.",
+    "Copy all entries of the store in FOLDER to STORE, which has to have the same secret or none yet.",
+    True,
 )
 
 
-@store_command.command(context_settings=options.HELP_NAMES)
+@store_command.command(
+    short_help="Fill a store with the results of recorded calls.", context_settings=options.HELP_NAMES
+)
 @click.argument("model", type=options.READ)
 @click.argument("trace", type=click.Path(path_type=Path))
 @_STORE
-@click.option("--budget", type=ByteSize(), metavar="SIZE", help="Of the store.  [default: its own]")
+@click.option("--budget", type=ByteSize(), metavar="SIZE", help="Size of the store.  [default: its own]")
 @options.as_json
 @options.debug
 def warm(model: Path, trace: Path, store: Path, budget: int | None, as_json: bool, debug: bool) -> None:

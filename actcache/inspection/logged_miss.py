@@ -1,7 +1,8 @@
 """Why rows of a call were missed while a model was in use: what its audit log says of their keys before.
 
 Keys are hashed with a secret of the process that wrote the log, so that an input's cannot be computed: the lookup of an
-input is the last one that has as many rows, of which the same are equal; or another of those, which the user names.
+input is the last one that has as many rows, among which the same ones are equal; or another of those, which the user
+names.
 """
 
 from __future__ import annotations

@@ -48,9 +48,13 @@ def save_sample(path: str | PathLike[str], feed: Mapping[str, Any]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, value in _entries(feed):
             if name + _SUFFIX in archive.NameToInfo:
-                raise InvalidSamples("two parts of the inputs have this name", node=f"'{name}'")
+                raise InvalidSamples(
+                    "two parts of the inputs have this name", node=f"'{name}'", hint="rename one of the model's inputs"
+                )
             if len(name.encode()) > _LONGEST_NAME:
-                raise InvalidSamples("this name is too long for an .npz file", node=f"'{name[:40]}...'")
+                raise InvalidSamples(
+                    "this name is too long for an .npz file", node=f"'{name[:40]}...'", hint="rename the model's input"
+                )
             stored = value.astype(np.str_) if value.dtype.kind == "O" else value
             with archive.open(zipfile.ZipInfo(name + _SUFFIX), "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, stored, allow_pickle=False)

@@ -26,6 +26,7 @@ from actcache.passes.rewrite.weights import WeightFile, all_tensors, move_weight
 BASE_MODEL, WEIGHTS = "base.onnx", "weights.bin"
 #: Of ai.onnx, for models that import none: all onnxruntimes that are supported know it, and its If takes every type.
 DEFAULT_OPSET = 21
+_BROKEN = "no program can run such a file: export the model again"
 
 
 @dataclass
@@ -108,7 +109,7 @@ def load_model(
             keep_outputs(proto, outputs)
         home = data_home(source, proto)
     except InvalidModel as error:
-        raise InvalidModel(error.message, file=source) from error
+        raise InvalidModel(error.message, file=source, node=error.node, hint=error.hint) from error
     if single_file:
         check_single_file(proto, source)
     weights = move_weights(proto, home, directory / WEIGHTS)
@@ -190,7 +191,7 @@ def _sort(graph: onnx.GraphProto) -> None:
     """Put nodes behind what they read: onnxruntime takes the main graph (no other) in any order."""
     nodes = topological(graph.node)
     if len(nodes) < len(graph.node):
-        raise InvalidModel("its nodes read each other's results in a circle")
+        raise InvalidModel("its nodes read each other's results in a circle", hint=_BROKEN)
     if any(one is not two for one, two in zip(nodes, graph.node, strict=True)):
         copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
         del graph.node[:]
@@ -212,11 +213,13 @@ def _check(loaded: LoadedModel) -> None:
         label = f"{node.op_type} '{node.name}'"
         for name in node.input:
             if name and name not in known:
-                raise InvalidModel(f"reads '{name}', which nothing before it defines", file=loaded.source, node=label)
+                raise InvalidModel(
+                    f"reads '{name}', which nothing before it defines", file=loaded.source, node=label, hint=_BROKEN
+                )
         for name in node.output:
             if name and name in known:
-                raise InvalidModel(f"defines '{name}' a second time", file=loaded.source, node=label)
+                raise InvalidModel(f"defines '{name}' a second time", file=loaded.source, node=label, hint=_BROKEN)
             known.add(name)
     for value in graph.output:
         if value.name not in known:
-            raise InvalidModel(f"output '{value.name}' is defined by no node", file=loaded.source)
+            raise InvalidModel(f"output '{value.name}' is defined by no node", file=loaded.source, hint=_BROKEN)

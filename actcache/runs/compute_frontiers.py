@@ -7,12 +7,12 @@ from pathlib import Path
 import onnx
 import onnxruntime as ort
 
-from actcache.errors import InvalidModel, InvalidSamples
+from actcache.errors import InvalidModel
 from actcache.model.feed_file import grouped, read_entries, save_sample
 from actcache.model.model_inputs import model_inputs
 from actcache.passes.cuts.feeds import Feed
 from actcache.runs.requests import ComputeFrontiers
-from actcache.runs.sessions import open_session, session_options, short
+from actcache.runs.sessions import open_session, refused_call, session_options, short
 from actcache.serve import runtime
 
 
@@ -30,7 +30,7 @@ def compute_frontiers(request: ComputeFrontiers, _: Path) -> None:
             try:
                 values |= zip(names, session.run(names, wanted), strict=True)
             except Exception as error:
-                raise InvalidSamples(f"the model refuses this call ({short(error)})", file=call.name) from error
+                raise refused_call(error, call.name) from error
     for call, values in zip(request.calls, found, strict=True):
         save_sample(call.values, values)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import onnx
 
-from actcache.errors import InvalidSamples
 from actcache.runs.replay_log import LoggedSessions, refused_by
 from actcache.runs.requests import FillStore
+from actcache.runs.sessions import refused_call
 from actcache.runs.trace_calls import Calls
 from actcache.serve import knobs, runtime
 
@@ -32,5 +32,5 @@ def fill_store(request: FillStore, _: Path) -> None:
         try:
             sessions.run(step, feed)
         except Exception as error:
-            raise InvalidSamples(f"the model refuses this call ({error})", file=path) from error
+            raise refused_call(error, path) from error
     runtime.flush(_PATIENCE)

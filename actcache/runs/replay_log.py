@@ -14,10 +14,10 @@ import onnxruntime as ort
 
 from actcache.audit.logged_decisions import RECORDERS
 from actcache.base.library import call
-from actcache.errors import InvalidOption, InvalidSamples, UnsupportedAudit
+from actcache.errors import InvalidOption, UnsupportedAudit
 from actcache.passes.cuts.feeds import Feed
 from actcache.runs.requests import Compiled, LoggedCall, LoggedControlCall, ReplayLog
-from actcache.runs.sessions import open_original, open_session, run_of, session_options
+from actcache.runs.sessions import open_original, open_session, refused_call, run_of, session_options
 from actcache.runs.trace_calls import Calls
 from actcache.serve import knobs, runtime
 from actcache.serve.stated_model import stated_model, stating
@@ -63,7 +63,7 @@ def replay_log(request: ReplayLog, _: Path) -> verify.Verification:
                 varying = verify.varying_outputs(original, feed)
             got = sessions.run(step, feed)
         except Exception as error:
-            raise InvalidSamples(f"the model refuses this call ({error})", file=path) from error
+            raise refused_call(error, path) from error
         failure = verify.differences(str(path), got, expected, request.tolerance, varying, report)
         report.failure = report.failure or failure
     knobs.configure(audit_path="")

@@ -119,6 +119,12 @@ def run_sample(session: ort.InferenceSession, sample: Feed, path: Path) -> None:
         raise InvalidSamples(f"the model refuses this sample ({short(error)})", file=path, hint=hint) from error
 
 
+def refused_call(error: Exception, path: Path | str) -> InvalidSamples:
+    """Return what to raise where a model refuses a recorded call."""
+    hint = "give calls that were recorded with this model, or with the one that it was compiled from"
+    return InvalidSamples(f"the model refuses this call ({short(error)})", file=path, hint=hint)
+
+
 def short(error: Exception) -> str:
     """Return what onnxruntime says, in one line of no more than 300 characters."""
     text = " ".join(str(error).split())

@@ -63,7 +63,7 @@ def copy(source: Path, target: Path, budget_bytes: int = 0) -> dict[str, Any]:
         OutputError: The folder of the target cannot be made.
     """
     if not target.parent.is_dir():
-        raise OutputError("there is no such folder", file=target.parent)
+        raise OutputError("there is no such folder", file=target.parent, hint="make it first, or name another")
     return _ask("copy", source, other=str(target), number=budget_bytes)
 
 

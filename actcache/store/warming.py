@@ -35,7 +35,8 @@ def warm(model: Path, trace: Path, store: Path, budget_bytes: int | None = None)
         for call in calls:
             session.run(None, load_sample(call, inputs))
         if not flush(_PATIENCE):
-            raise OutputError("the store takes too long to write what was computed", file=store)
+            hint = "warm it again: what was written is there; or choose a folder on a faster disk"
+            raise OutputError("the store takes too long to write what was computed", file=store, hint=hint)
         tier = stats()["tiers"]["disk"]
     finally:
         configure(disk_path="")

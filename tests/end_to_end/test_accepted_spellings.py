@@ -146,8 +146,9 @@ def test_nodes_that_read_each_other_are_refused(tmp_path: Path) -> None:
     onnx.save(proto, tmp_path / "model.onnx")
     with pytest.raises(Exception, match="acyclic"):
         ort.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
-    with pytest.raises(InvalidModel, match=r"model\.onnx: its nodes read each other's results in a circle"):
+    with pytest.raises(InvalidModel, match=r"model\.onnx: its nodes read each other's results in a circle") as refused:
         actcache.compile_model(tmp_path / "model.onnx")
+    assert refused.value.hint is not None  # as where the circle was found
 
 
 def test_two_weights_of_one_name_are_refused(tmp_path: Path) -> None:

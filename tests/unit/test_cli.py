@@ -337,6 +337,14 @@ def test_every_command_has_examples_and_describes_every_option(name: str | None)
     assert options and all(option.help for option in options)
 
 
+@pytest.mark.parametrize("group", [umbrella, *(c for c in umbrella.commands.values() if isinstance(c, click.Group))])
+def test_the_lines_that_list_commands_are_whole(group: click.Group) -> None:
+    shown = group.get_help(click.Context(group, info_name="actcache", terminal_width=80))
+    listed = shown.partition("Commands:")[2].partition("Examples:")[0]
+    assert all(f"  {name} " in listed for name in group.commands) and group.commands
+    assert "..." not in listed
+
+
 def options_of(command: click.Command) -> list[click.Option]:
     """Its own, or those of its subcommands."""
     own = [option for option in command.params if isinstance(option, click.Option)]
