@@ -129,14 +129,16 @@ apps-wheel: $(DONE)/package
 
 # Each program gets an environment of its own in .venv-apps; APPS: names of programs, all if it is empty. APPS_CORES=0
 # APPS_LEARN_ON=1 keeps the programs to one core, and leaves the other to the compiling process, with results of its own.
-# APPS_NICE: what the compiling process steps back by; below 19 it does not wait for its moment either.
+# APPS_REPEATS: plain and first runs of each, in turn. APPS_NICE: what the compiling process steps back by; below 19 it does
+# not wait for its moment either.
 APPS :=
 APPS_NICE := 19
 APPS_CORES :=
+APPS_REPEATS := 1
 APPS_LEARN_ON :=
 APPS_RESULTS = benchmarks/results/apps$(if $(APPS_CORES),_idle_core).json
 apps: apps-wheel
-	code=0; $(PYTHON) -m tests.apps --wheel build/wheels/actcache-*.whl --nice $(APPS_NICE) \
+	code=0; $(PYTHON) -m tests.apps --wheel build/wheels/actcache-*.whl --nice $(APPS_NICE) --repeats $(APPS_REPEATS) \
 	  $(if $(APPS_CORES),--cores $(APPS_CORES)) $(if $(APPS_LEARN_ON),--learn-on $(APPS_LEARN_ON)) $(APPS) \
 	  $(if $(APPS),,--json $(APPS_RESULTS)) || code=$$?; $(PYTHON) -m benchmarks.render --tables && exit $$code
 

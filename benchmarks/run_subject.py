@@ -1,8 +1,9 @@
 """A program as others write it, for ``benchmarks.run``: it knows nothing of actcache.
 
-    python run_subject.py MODEL FEED CALLS
+    python run_subject.py MODEL FEED CALLS start|ends
 
-Makes CALLS calls with inputs that all differ from FEED and from each other, and prints one JSON object: the processor's
+Makes CALLS calls with inputs that all differ from FEED and from each other: at the start, or at both ends of the first
+input, so that parts of it repeat and a model is not refused at once. Prints one JSON object: the processor's
 and the wall clock's seconds in the calls, and the most memory that the process ever held, in bytes.
 """
 
@@ -19,7 +20,8 @@ options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1
 session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 feed = dict(np.load(feed_file))
-changing = feed[session.get_inputs()[0].name].reshape(-1)[:2]
+flat = feed[session.get_inputs()[0].name].reshape(-1)
+changing = flat[:2] if sys.argv[4] == "start" else flat[:: len(flat) - 1]
 wall, cpu = time.perf_counter(), time.process_time()
 for call in range(calls):
     changing[:] = call % 100, call // 100 % 100

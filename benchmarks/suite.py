@@ -72,7 +72,7 @@ FULL = (
         " --model open_nsfw_resnet --model paraphrase_minilm_l3 --model rapidocr_cls_v2 --model magika_v3_3",
     ),
     Part("exact_bits", "benchmarks.exact_bits paraphrase_minilm_l3 magika_v3_3"),
-    Part("run", "benchmarks.run silero_vad magika_v3_3 --pairs 3"),
+    Part("run", "benchmarks.run"),
     Part("native", "benchmarks.native --repetitions 5"),
     Part("tiers", "benchmarks.tiers"),
     Part("disk_store", "benchmarks.disk_store --gigabytes 2"),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Bounds of what a session records: calls and bytes altogether, and bytes that wait to be written.
 MOST_CALLS, MOST_BYTES, MOST_WAITING = 4096, 64 << 20, 16 << 20
 #: The last calls are kept to try a compiled model on.
-_KEPT, _KEPT_BYTES = 6, 16 << 20
+_KEPT, MOST_LATEST = 6, 16 << 20
 #: Calls wait to be written, so that few files are written: so many seconds, or until they take so many bytes.
 _LONGEST_WAIT, _WORTH_WRITING = 10.0, 4 << 20
 #: Types of tensors that onnxruntime makes of lists.
@@ -117,7 +117,7 @@ class Sampling:
             self._keep_latest(kept, size)
 
     def _keep_latest(self, copied: Feed, size: int) -> None:
-        if size <= _KEPT_BYTES // _KEPT:
+        if size <= MOST_LATEST // _KEPT:
             self._latest.append(copied)
 
     def _array(self, name: str, value: Any) -> Any:

@@ -1,9 +1,13 @@
 """``make apps``: runs each program plain, for the first time under ``actcache run``, and again; prints a table.
 
-    python -m tests.apps [--wheel FILE] [--cores CPUS --learn-on CPUS] [--first-only] [--json FILE] [NAME ...]
+    python -m tests.apps [--wheel FILE] [--cores CPUS --learn-on CPUS] [--first-only] [--repeats N]
+        [--json FILE] [NAME ...]
 
 Each program has an environment of its own, with the pinned packages and the wheel of this actcache; without a wheel,
 with the source tree. The outputs of all runs have to be the same, their numbers within the program's tolerance.
+
+With --repeats, plain and first runs take turns, each first run with an empty cache folder. What counts is the median of
+its times relative to the plain runs before and after it.
 
 With --cores, all runs are kept to these cores, and --learn-on leaves others to the compiling process.
 """
@@ -15,6 +19,7 @@ import hashlib
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -60,6 +65,7 @@ class Tried:
         reused, looked_up: Rows of the second run.
         models: What became of its models, and how many seconds after the start its sessions went over to them.
         problem: Where its outputs differ; None: they are the same.
+        firsts: Each of several first times; `first` is their median.
     """
 
     program: str
@@ -70,6 +76,7 @@ class Tried:
     looked_up: int
     models: str
     problem: str | None
+    firsts: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,7 @@ class Conditions:
         nice: Of the compiling process.
         wheel: What is installed; None: the source tree is used.
         first_only: Whether there is no second run.
+        repeats: How often a program is run plain and for the first time.
     """
 
     before: Sequence[str] = ()
@@ -89,6 +97,7 @@ class Conditions:
     nice: int = 19
     wheel: Path | None = None
     first_only: bool = False
+    repeats: int = 1
 
 
 def prepare(app: App, folder: Path, wheel: Path) -> Path:
@@ -168,27 +177,45 @@ def saved(learnt: list[dict[str, Any]], what: str) -> float:
 
 
 def try_out(app: App, folder: Path, how: Conditions) -> Tried:
-    """Run a program plain, twice under ``actcache run``, and plain again."""
+    """Run a program plain and for the first time under ``actcache run``, in turn; then a second time, and plain."""
     python = environment_of(app, folder, how.wheel)
     cache = folder / app.name / "cache"
-    shutil.rmtree(cache, ignore_errors=True)
-    plain = run(app, python, None, how)
-    started = time.time()
-    first = run(app, python, cache, how)
-    went_over = {model["key"]: (model["saved"] or {}).get("began") for model in models(cache)}
-    wait(cache)
+    plains, firsts = [], []
+    for _ in range(how.repeats):
+        shutil.rmtree(cache, ignore_errors=True)
+        plains.append(run(app, python, None, how))
+        started = time.time()
+        firsts.append(run(app, python, cache, how))
+        went_over = {model["key"]: (model["saved"] or {}).get("began") for model in models(cache)}
+        wait(cache)
     learnt = models(cache)
     second = None if how.first_only else run(app, python, cache, how)
-    plain_again = run(app, python, None, how)
+    plains.append(run(app, python, None, how))
     after = models(cache)
-    others = [other for other in (first, second, plain_again) if other is not None]
-    problems = [d for d in (differs(plain.found, other.found, app.tolerance) for other in others) if d]
-    base = (plain.seconds + plain_again.seconds) / 2
+    others = [*plains[1:], *firsts, *([second] if second else [])]
+    problems = [d for d in (differs(plains[0].found, other.found, app.tolerance) for other in others) if d]
+    base = statistics.median(plain.seconds for plain in plains)
+    ratios = [round(ratio, 3) for ratio in beside_neighbours(plains, firsts)]
     hits, looked_up = (saved(after, what) - saved(learnt, what) for what in ("hits", "lookups"))
-    states = "; ".join(told(model, started, went_over.get(model["key"])) for model in learnt) or "none"
-    ratios = (round(first.seconds / base, 3), round(second.seconds / base, 3) if second else None)
-    problem = problems[0][:80] if problems else None
-    return Tried(app.what, round(base, 2), *ratios, int(hits), int(looked_up), states, problem)
+    return Tried(
+        app.what,
+        round(base, 2),
+        round(statistics.median(ratios), 3),
+        round(second.seconds / base, 3) if second else None,
+        int(hits),
+        int(looked_up),
+        "; ".join(told(model, started, went_over.get(model["key"])) for model in learnt) or "none",
+        problems[0][:80] if problems else None,
+        ratios if len(ratios) > 1 else (),
+    )
+
+
+def beside_neighbours(plains: Sequence[Run], others: Sequence[Run]) -> list[float]:
+    """Return the time of each run relative to that of the plain runs before and after it."""
+    return [
+        2 * other.seconds / (before.seconds + after.seconds)
+        for before, other, after in zip(plains[:-1], others, plains[1:], strict=True)
+    ]
 
 
 def told(model: dict[str, Any], started: float, went_over: float | None) -> str:
@@ -204,7 +231,7 @@ def conditions(given: argparse.Namespace) -> Conditions:
     """Return how the programs are to be run."""
     before = only_on(given.cores, given.environments) if given.cores else []
     options = ["--learn-on", given.learn_on] if given.learn_on else []
-    return Conditions(before, options, given.nice, given.wheel, given.first_only)
+    return Conditions(before, options, given.nice, given.wheel, given.first_only, given.repeats)
 
 
 def main() -> int:
@@ -217,15 +244,19 @@ def main() -> int:
     parser.add_argument("--cores", metavar="CPUS", help="the cores of all runs, as taskset lists them")
     parser.add_argument("--learn-on", metavar="CPUS", help="the cores of the compiling process")
     parser.add_argument("--first-only", action="store_true", help="leave the second run out")
+    parser.add_argument("--repeats", type=int, default=1, help="plain and first runs of each program (default: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, too")
     given = parser.parse_args()
+    if given.repeats < 1:
+        parser.error("--repeats: at least one run")
     given.environments.mkdir(exist_ok=True, parents=True)
     given.environments = given.environments.resolve()
     how = conditions(given)
     print("| " + " | ".join(HEADS) + " |\n|" + "---|" * len(HEADS), flush=True)
     where = {name: value for name, value in results.environment().items() if name != "threads"}  # the programs' own
     kept = f" --cores {given.cores}" if given.cores else ""
-    command = " ".join(["python -m tests.apps" + kept, *how.options])
+    repeats = [f"--repeats {given.repeats}"] if given.repeats > 1 else []
+    command = " ".join(["python -m tests.apps" + kept, *how.options, *repeats])
     document: dict[str, Any] = {"command": command, "environment": where}
     tried: list[Tried] = []
     for app in APPS:

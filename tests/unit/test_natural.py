@@ -29,7 +29,7 @@ from benchmarks.render import filled
 from models import DATA
 from models.fetch import is_cached
 from models.workloads import WORKLOADS as STREAMS
-from tests.apps.__main__ import Tried, told
+from tests.apps.__main__ import Run, Tried, beside_neighbours, told
 
 
 def needs(*names: str) -> None:
@@ -191,6 +191,10 @@ def test_programs_stand_beside_the_workloads() -> None:
     tried = [Tried("reads pages", 7.6, 1.1, 0.86, 35, 192, "compiled", None)]
     tried.append(Tried("looks at files", 2.7, 1.1, 0.99, 0, 0, "nothing is worth it", None))
     assert apps_row(asdict(tried[0]))[-3:] == ["35 of 192 rows", "compiled", "same"]
+    several = {**asdict(tried[0]), "firsts": [1.1, 0.95, 1.2]}
+    assert apps_row(several)[2] == "1.10 (0.95–1.20, 3 runs)"
+    plains = [Run(None, seconds) for seconds in (2.0, 4.0, 2.0)]
+    assert beside_neighbours(plains, [Run(None, 3.0), Run(None, 6.0)]) == [1.0, 2.0]
     assert apps_row({**asdict(tried[1]), "second": None})[1:5] == ["2.7 s", "1.10", "–", "–"]
     apps = {"command": "python -m tests.apps", "environment": results.environment()}
     natural = {"command": "x", "environment": results.environment(), "workloads": [a_result("a", 0.5, 0.52)]}
