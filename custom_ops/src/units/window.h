@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "base/streamed_copy.h"
 #include "units/parallel.h"
 #include "units/tensor_view.h"
 
@@ -103,8 +104,9 @@ struct MutableUnit {
 
 // Copies bytes [begin, end) of a gathered unit. REQUIRES: the units are of equal size, and their
 // chunks are equal or one side has a single one (an entry is dense, a tensor may not be).
+// `streamed`: as a part of a copy of kStreamedBytes or more.
 inline void CopyUnitBytes(const ConstUnit& from, const MutableUnit& to, std::size_t begin,
-                          std::size_t end) {
+                          std::size_t end, bool streamed = false) {
   if (begin >= end) return;
   const std::size_t chunk = std::min(from.window.chunk, to.window.chunk);
   const auto step = [chunk](const Window& window) {
@@ -119,8 +121,13 @@ inline void CopyUnitBytes(const ConstUnit& from, const MutableUnit& to, std::siz
   for (std::size_t i = begin / chunk; begin < end; ++i) {
     const std::size_t within = begin - i * chunk;
     const std::size_t size = std::min(end - begin, chunk - within);
-    std::memcpy(target + (i * to_step + to_jumps.Until(i)) + within,
-                source + (i * from_step + from_jumps.Until(i)) + within, size);
+    std::byte* const written = target + (i * to_step + to_jumps.Until(i)) + within;
+    const std::byte* const read = source + (i * from_step + from_jumps.Until(i)) + within;
+    if (streamed) {
+      StreamedCopy(written, read, size);
+    } else {
+      std::memcpy(written, read, size);
+    }
     begin += size;
   }
 }
@@ -141,13 +148,14 @@ void CopyUnits(const Parallel& parallel, std::size_t count, std::size_t bytes, s
     return;
   }
   const std::size_t cuts = std::max<std::size_t>(1, most / kCut);
+  const bool streamed = bytes >= kStreamedBytes;
   parallel.For(count * cuts, bytes, [&](std::size_t task) {
     const ConstUnit unit = from(task / cuts);
     const std::size_t cut = task % cuts;
     // Written this way round, no product exceeds the unit's bytes.
     const std::size_t step = unit.window.unit_bytes() / cuts;
     const std::size_t end = cut + 1 == cuts ? unit.window.unit_bytes() : (cut + 1) * step;
-    CopyUnitBytes(unit, to(task / cuts), cut * step, end);
+    CopyUnitBytes(unit, to(task / cuts), cut * step, end, streamed);
   });
 }
 
