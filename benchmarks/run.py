@@ -174,8 +174,8 @@ def _start(programs: Programs, pairs: int) -> list[Row]:
     for what, of in (("processor time", "whole"), ("wall time", "elapsed")):
         alone = [1e3 * getattr(run, of) for run in plain]
         more = [1e3 * getattr(run, of) - base for run, base in zip(first, alone, strict=True)]
-        detail = f"{what}, quartiles {_quartiles(more)}; the plain program's: {statistics.median(alone):.0f} ms"
-        rows.append(Row("start without a compiled model, ms more", statistics.median(more), 50, detail))
+        detail = f"quartiles {_quartiles(more)}; the plain program's: {statistics.median(alone):.0f} ms"
+        rows.append(Row(f"start without a compiled model, ms of {what} more", statistics.median(more), 50, detail))
     return rows
 
 

@@ -87,6 +87,17 @@ def test_new_chunks_are_looked_at_and_damaged_ones_are_not(tmp_path: Path) -> No
     assert found.share() == 1.0
 
 
+def test_calls_that_are_written_again_count_once(tmp_path: Path) -> None:
+    found = WholeRows(tmp_path)
+    kept: list[Feed] = [{"x": DRAWN[:1]}, {"x": DRAWN[1:2]}]
+    first = tmp_path / chunk_name(1, 2, 0.1, began=5, level=0)
+    write_chunk(first, kept)
+    assert found.share() == 0.0
+    first.unlink()
+    write_chunk(tmp_path / chunk_name(1, 4, 0.1, began=5, level=0), [*kept, {"x": DRAWN[2:3]}, kept[0]])
+    assert found.share() == 0.5
+
+
 def test_a_process_is_known_while_it_runs(tmp_path: Path) -> None:
     mine = program.this()
     before = program.age(mine)
