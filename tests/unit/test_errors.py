@@ -1,3 +1,5 @@
+"""The exception tree: its messages, what is public, and its exit codes."""
+
 import re
 
 import pytest

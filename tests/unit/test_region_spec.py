@@ -1,3 +1,5 @@
+"""Regions as they are named on the command line: what is read, and what is refused with the form to write."""
+
 import pytest
 
 from actcache import InvalidRegion, RegionSpec
