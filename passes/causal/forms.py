@@ -180,13 +180,13 @@ _EXACT: dict[str, Callable[..., Affine | None]] = {
 }
 #: What integers wrap around in.
 _WRAPPING = frozenset({"Add", "Sub", "Neg", "Mul"})
-#: With larger numbers in it, a sum of positions may be more than an integer holds, or than a float counts one by one.
-_LARGEST = 1 << 20
+#: Of fewer than 2^20 positions float32 counts sums of so many times each, and every integer that counts holds them.
+_MOST_TIMES, _LARGEST = 16, 1 << 20
 
 
 def _is_counted_exactly(form: Affine) -> bool:
-    numbers = [size.value for size in (form.constant, *dict(form.terms).values())]
-    return all(number is None or abs(number) <= _LARGEST for number in numbers)
+    constant, times = form.constant.value or 0, [factor.value or 0 for _, factor in form.terms]
+    return abs(constant) <= _LARGEST and all(abs(factor) <= _MOST_TIMES for factor in times)
 
 
 _COMPARISONS = frozenset({"Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"})

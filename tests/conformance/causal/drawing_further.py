@@ -127,8 +127,9 @@ def rearranged(d: Drawing, x: str) -> str:
         wide = d.node("Tile", x, d.constant(d.one_of([1, 1, 2], [1, 1, 2], [1, 2, 1])))
         part = d.node("Slice", wide, d.constant([0]), d.vector(d.length()), d.constant([1]))
         return d.node("Slice", part, d.constant([0]), d.constant([WIDTH]), d.constant([2]))
-    first = d.node("Split", x, outputs=2, axis=d.one_of(2, 2, 2, 1))
-    return d.node("Concat", f"{first}.1", first, axis=2)
+    axis = d.one_of(2, 2, 2, 1)
+    first = d.node("Split", x, outputs=2, axis=axis)
+    return d.node("Concat", f"{first}.1", first, axis=axis)
 
 
 def chosen(d: Drawing, x: str) -> str:

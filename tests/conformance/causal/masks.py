@@ -229,6 +229,11 @@ ROUNDED: dict[str, Sketch] = {
         huge=np.array(2**16, np.int32),
         zero32=np.array(0, np.int32),
     ),
+    "more than an integer holds, once": where(
+        f"{SHORT_INTEGERS} a = Mul(d, huge) ok = LessOrEqual(a, zero32)",
+        huge=np.array(2**30, np.int32),
+        zero32=np.array(0, np.int32),
+    ),
     "infinity less infinity": added(
         "a = Where(ok, nothing, low) b = Mul(a, ten) c = Mul(b, scale) m = Sub(b, c)", ten=np.array(10, np.float32)
     ),
