@@ -47,7 +47,7 @@ def _video(_: Path, quick: bool) -> Played:
 
 
 def _scans(_: Path, quick: bool) -> Played:
-    calls = list(scanned(12 if quick else 240))
+    calls = list(scanned(12 if quick else 180))
     return Played(fetch("rapidocr_rec_v6s"), calls, len(calls) // 3)
 
 

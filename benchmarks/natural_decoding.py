@@ -86,6 +86,6 @@ READ_ONCE = Natural(
     "prompts-once",
     "prompts read once, nothing decoded",
     f"Tweets, each read once, as for a score; {_MODEL}.",
-    _maker(400, 0, shared=False),
+    _maker(300, 0, shared=False),
     control=True,
 )

@@ -38,4 +38,4 @@ TEXTS = (
     Natural("titles", "titles of artworks, batch 32", _what("artwork-titles"), stream("artwork-titles", 32, 36)),
     Natural("table-cells", "cells of table pages, batch 8", _what("table-cells"), stream("table-cells", 8, 36)),
 )
-TWEETS = Natural("tweets", "unique tweets, batch 1", _what("tweets"), stream("tweets", 1, 600), control=True)
+TWEETS = Natural("tweets", "unique tweets, batch 1", _what("tweets"), stream("tweets", 1, 480), control=True)
