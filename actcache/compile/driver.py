@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from actcache.compile.measuring import Measured, measure
 from actcache.compile.notes import choice_notes, model_notes, unknown_operators
 from actcache.compile.options import Options, Progress, Sample
 from actcache.compile.result import CompileResult
-from actcache.errors import InvalidOption, NothingToCache
+from actcache.errors import InvalidModel, InvalidOption, NothingToCache
 from actcache.model.emit import emit, working_folder
 from actcache.model.manifest import Original, Policy, add_manifest
 from actcache.model.model_file import LoadedModel, check_is_file, load_model
@@ -121,7 +122,7 @@ def compile_model(
     source = Path(model)
     target = _target(source, output)
     step = progress or (lambda _: None)
-    with working_folder(target) as folder:
+    with working_folder(target) as folder, _readable_names(source):
         step("reading the model")
         loaded = load_model(source, folder, single_file=single_file, outputs=outputs)
         original = Original.of(source, loaded.weights.digest if loaded.weights.size else None)
@@ -143,6 +144,16 @@ def compile_model(
         kept.save()
         result.files = emit(form.accepted.built.model, loaded.weights, target, single_file=single_file)
     return result
+
+
+@contextmanager
+def _readable_names(source: Path) -> Iterator[None]:
+    """Tell of names in other encodings: onnxruntime may take them, but Python's protobuf fails where one is read."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        hint = "export the model again with names in UTF-8"
+        raise InvalidModel("a name in it is not in UTF-8", file=source, hint=hint) from error
 
 
 def _target(source: Path, output: str | os.PathLike[str] | None) -> Path:

@@ -103,6 +103,7 @@ def save(graph: str, opsets: str = '"": 17') -> Callable[[Path], object]:
         pytest.param(write(b"\x89PNG\r\n\x1a\n" + bytes(64)), "not a complete ONNX model", id="picture"),
         pytest.param(write(b"hello world, this is text\n" * 9), "ONNX", id="text"),
         pytest.param(write(encoder().SerializeToString()[:-1000]), "not a complete ONNX model", id="truncated"),
+        pytest.param(write(encoder().SerializeToString().replace(b"w0", b"\xd6\xd0")), "UTF-8", id="encoding"),
         pytest.param(write_external, "weights.bin", id="external data missing"),
         pytest.param(save("g (float[N] x) => (float[N] y) { y = Neg(z) }"), "reads 'z'", id="undefined tensor"),
         pytest.param(
