@@ -25,10 +25,10 @@ from actcache.compile.measuring import Measured, measure
 from actcache.compile.notes import choice_notes, model_notes, unknown_operators
 from actcache.compile.options import Options, Progress, Sample
 from actcache.compile.result import CompileResult
-from actcache.errors import InvalidModel, InvalidOption, NothingToCache
+from actcache.errors import InvalidOption, NothingToCache
 from actcache.model.emit import emit, working_folder
 from actcache.model.manifest import Original, Policy, add_manifest
-from actcache.model.model_file import LoadedModel, check_is_file, load_model
+from actcache.model.model_file import LoadedModel, check_is_file, load_model, not_in_utf8
 from actcache.model.trace import load_trace
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
@@ -152,8 +152,7 @@ def _readable_names(source: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        hint = "export the model again with names in UTF-8"
-        raise InvalidModel("a name in it is not in UTF-8", file=source, hint=hint) from error
+        raise not_in_utf8(source) from error
 
 
 def _target(source: Path, output: str | os.PathLike[str] | None) -> Path:

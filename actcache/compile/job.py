@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import onnx
 
 from actcache.compile.cost_profile import CostProfile, measurement_key, model_digest
 from actcache.compile.options import Options, Progress
-from actcache.errors import InvalidModel
 from actcache.model.model_file import LoadedModel
 from actcache.model.trace import Trace
 from actcache.passes.graph.view import GraphView
@@ -65,13 +63,12 @@ class Subject:
 
 
 def _typed_view(job: Job, functions: LocalFunctions, originals: Originals) -> GraphView:
-    view = GraphView(functions.inlined)
-    if view.untyped:
-        job.step("asking onnxruntime for types")
-        with suppress(InvalidModel):  # it crashed: measuring the model will tell
-            told = ask(AskTypes(originals, list(view.untyped)), job.loaded.directory)
-            view = GraphView(view.model, told)
-    return view
+    """Look at the model, once another process has done so and asked for the types that onnx cannot infer.
+
+    A model may crash onnx as well as onnxruntime.
+    """
+    job.step("inferring types")
+    return GraphView(functions.inlined, ask(AskTypes(originals), job.loaded.directory))
 
 
 def _reading_last(job: Job, view: GraphView, originals: Originals) -> tuple[LocalFunctions, Originals]:

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from actcache.base.free_memory import release_memory
 from actcache.errors import InvalidModel
 from actcache.model.emit import check_single_file
+from actcache.passes.graph.nodes import all_nodes
 from actcache.passes.graph.op_facts import canonical_domain
 from actcache.passes.graph.order import topological
 from actcache.passes.graph.tensor_data import external_data, is_external
@@ -148,7 +149,28 @@ def parse_model(source: Path) -> onnx.ModelProto:
         raise InvalidModel("this is not a complete ONNX model", file=source, hint=hint) from error
     if not proto.graph.node or not proto.opset_import:
         raise InvalidModel("the file has no ONNX graph", file=source, hint="give a model in ONNX's protobuf format")
+    _check_names(proto.graph, source)
     return proto
+
+
+def _check_names(graph: onnx.GraphProto, source: Path) -> None:
+    """Refuse names in other encodings: for some of them protobuf gives bytes.
+
+    Raises:
+        InvalidModel: It did.
+        UnicodeDecodeError: It does not read one at all.
+    """
+    names = [value.name for values in (graph.input, graph.output, graph.value_info) for value in values]
+    for node in all_nodes(graph.node):
+        names += (node.op_type, node.domain, node.name, *node.input, *node.output)
+    if not all(isinstance(name, str) for name in names):
+        raise not_in_utf8(source)
+
+
+def not_in_utf8(source: Path) -> InvalidModel:
+    """Return the error for a model whose names are in another encoding."""
+    hint = "export the model again with names in UTF-8"
+    return InvalidModel("a name in it is not in UTF-8", file=source, hint=hint)
 
 
 def data_home(source: Path, proto: onnx.ModelProto) -> Path:

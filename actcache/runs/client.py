@@ -19,7 +19,7 @@ from actcache.base.start_code import start_code
 from actcache.base.typed_json import read_json, write_json
 from actcache.errors import ActcacheError, InternalError, InvalidModel, InvalidSamples, LibraryError, UnsupportedAudit
 from actcache.runs.progress import PROGRESS, read_progress
-from actcache.runs.requests import Failure, Request
+from actcache.runs.requests import AskTypes, Failure, Request
 
 T = TypeVar("T")
 
@@ -109,6 +109,10 @@ def _unanswered(request: Request[T], code: int, stderr: bytes) -> Exception:
     said = stderr.decode(errors="replace").strip().splitlines()[-1:] or ["nothing on stderr"]
     if code == FILE_REFUSED:
         return OSError(*json.loads(said[0]))
+    if code < 0 and isinstance(request, AskTypes):
+        hint = "if the file is not damaged, leave out the operators before or behind the model that need other types"
+        problem = "onnx's inference of types, or onnxruntime loading it, crashed"
+        return InvalidModel(problem, file=request.source, hint=hint)
     if code < 0:
         hint = "the model may not support these inputs: give others with --sample"
         return InvalidModel(f"onnxruntime crashed while running it ({said[0]})", file=request.source, hint=hint)

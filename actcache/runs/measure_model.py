@@ -24,10 +24,12 @@ from actcache.runs.sessions import check_outputs, open_original, run_of, run_sam
 
 
 def ask_types(request: AskTypes, directory: Path) -> dict[str, int]:
-    """Ask onnxruntime for types; none where it refuses the model with more outputs."""
-    proto = onnx.load_model(request.originals.base, load_external_data=False)
+    """Ask onnxruntime for types that onnx cannot infer; none where it refuses the model with more outputs."""
+    view = GraphView(onnx.load_model(request.originals.base, load_external_data=False))
+    if not view.untyped:
+        return {}
     try:
-        return told_types(proto, request.names, directory, request.originals.libraries)
+        return told_types(view.model, view.untyped, directory, request.originals.libraries)
     except Exception:  # whatever the runtime raises: the model itself is tried, and spoken of, when it is measured
         return {}
 

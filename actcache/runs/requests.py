@@ -172,10 +172,9 @@ class OfOriginals(Request[T], Generic[T], frozen=True):
 
 
 class AskTypes(OfOriginals[dict[str, int]], frozen=True):
-    """Ask onnxruntime for the types of the values `names` (:func:`actcache.passes.graph.told_types.told_types`)."""
+    """Ask onnxruntime for the types that onnx cannot infer (:func:`actcache.passes.graph.told_types.told_types`)."""
 
     answer = dict[str, int]
-    names: Sequence[str]
 
 
 class Measure(OfOriginals[Measurement], frozen=True):

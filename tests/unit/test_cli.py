@@ -113,6 +113,18 @@ def save(graph: str, opsets: str = '"": 17') -> Callable[[Path], object]:
         pytest.param(save("g (float[N] x) => (float[N] y) { y = Neg(x) }", '"": 99'), "opset", id="opset"),
         pytest.param(save("g (float[N] x) => (float[N] y) { y = Foo(x) }"), "Foo", id="operator"),
         pytest.param(save("g (float[N] x) => (float[N] y) { y = a.b.Foo(x) }", '"": 17, "a.b": 1'), "Foo", id="domain"),
+        pytest.param(
+            write(encoder().SerializeToString().replace(b"MatMul", b"MatM\xfel")), "UTF-8", id="operator's name"
+        ),
+        pytest.param(
+            save(
+                "g (string[N] x) => (int64[N] y) "
+                '{ z = com.microsoft.Gelu(x) y = ai.onnx.ml.LabelEncoder<classes_strings=["a"]>(z) }',
+                '"": 17, "com.microsoft": 1, "ai.onnx.ml": 1',
+            ),
+            "crashed",
+            id="onnx crashes",
+        ),
     ],
 )
 def test_a_model_that_cannot_be_used(tmp_path: Path, write: Callable[[Path], object], says: str) -> None:

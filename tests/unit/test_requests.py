@@ -28,7 +28,7 @@ DIVISIONS: list[AnyDivision] = [RowDivision({"x": 0}), PrefixDivision({"x": 1}, 
 SAMPLES = [Path("a.npz"), Path("b.npz")]
 
 REQUESTS: list[requests.Request[Any]] = [
-    requests.AskTypes(ORIGINALS, ["y"]),
+    requests.AskTypes(ORIGINALS),
     requests.Measure(ORIGINALS, SAMPLES, timed=True),
     requests.Verify(
         ORIGINALS,
@@ -101,7 +101,9 @@ def test_a_difference_may_be_infinite_and_a_number_may_be_numpys(tmp_path: Path)
     assert read_json(tmp_path / "answer.json", Verification) == Verification(max_abs_error=float("inf"), cases=2)
 
 
-@pytest.mark.parametrize("wrong", [{}, {"type": "Measure"}, {"type": "Guess"}, [], {"type": "AskTypes", "names": 3}])
+@pytest.mark.parametrize(
+    "wrong", [{}, {"type": "Measure"}, {"type": "Guess"}, [], {"type": "AskTypes", "originals": 3}]
+)
 def test_what_is_no_request_is_refused(wrong: Any, tmp_path: Path) -> None:
     write_json(tmp_path / "request.json", wrong)
     with pytest.raises(msgspec.ValidationError):
