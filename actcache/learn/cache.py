@@ -21,6 +21,7 @@ or may be written by others, is refused.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -49,8 +50,10 @@ def open_cache(folder: P) -> P:
 
     Raises:
         Untrusted: It is another user's.
-        OSError: It cannot be made.
+        OSError: It cannot be made, or it was to be in a home folder that this user does not have.
     """
+    if not os.path.isabs(folder):
+        raise OSError(errno.ENOENT, "this user has no home folder: name another in ACTCACHE_CACHE_DIR", str(folder))
     make_folder(folder)
     found = os.stat(folder)
     if found.st_uid != os.geteuid():

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from learning_programs import CALLS, HEAD, environment, record, run, saved
 
+from actcache.learn import cache
+
 BY_PATH = CALLS.format(model="'model.onnx'")
 
 
@@ -216,6 +218,14 @@ def test_cache_folder_that_cannot_be_made(learnt_folder: Path) -> None:
     (learnt_folder / "file").write_text("")
     done = run(BY_PATH, folder=learnt_folder, ACTCACHE_CACHE_DIR=str(learnt_folder / "file" / "cache"))
     assert (done.stdout, done.stderr, done.returncode) == ("original\n", "", 0)
+
+
+def test_user_without_a_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python leaves ``~`` as it is then."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match="ACTCACHE_CACHE_DIR"):
+        cache.open_cache("~/.cache/actcache")
+    assert not list(tmp_path.iterdir())
 
 
 def test_folder_is_private(learnt_folder: Path) -> None:
