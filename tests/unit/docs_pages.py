@@ -31,6 +31,12 @@ def shell_commands(page: str) -> Iterator[list[str]]:
                 yield words
 
 
+def fragments(page: str) -> list[str]:
+    """Return the Python blocks of a page that are no programs of their own: they leave out what goes before them."""
+    programs = _RUNNABLE.findall(page)
+    return [block[3] for block in _FENCED.finditer(page) if block[2] == "python" and block[3] not in programs]
+
+
 def runnable(page: str) -> str:
     """Return the programs of a page that are marked as runnable, one after the other."""
     return "\n".join(_RUNNABLE.findall(page))
