@@ -3,7 +3,8 @@
     python -m tests.apps.suites --wheel FILE [--environments FOLDER] [FILE_OF_TESTS ...]
 
 skl2onnx's are the ones that need no network: its source package holds them, and they make their models themselves. They
-open thousands of small sessions, most of them of models in bytes.
+open thousands of small sessions, most of them of models in bytes. Some split their data at random and may fail for it:
+every test begins with the same random numbers.
 """
 
 from __future__ import annotations
@@ -42,11 +43,10 @@ def outcomes(python: Path, tests: Path, files: list[str], cache: Path | None) ->
     report = tests.parent / ("wrapped.xml" if cache else "plain.xml")
     report.unlink(missing_ok=True)
     command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
-    command += ["-k", f"not {_LEFT_OUT}", *files]
+    command += ["-p", "seeded", "-k", f"not {_LEFT_OUT}", *files]
+    environment = {**clean_environment(), "PYTHONPATH": str(ROOT / "tests" / "apps" / "programs")}
     started = time.monotonic()
-    done = subprocess.run(
-        [*wrapper, *command], cwd=tests, env=clean_environment(), stdout=subprocess.DEVNULL, check=False
-    )
+    done = subprocess.run([*wrapper, *command], cwd=tests, env=environment, stdout=subprocess.DEVNULL, check=False)
     if not report.exists():
         raise SystemExit(f"{_SUITE.name}: the tests ended with exit code {done.returncode}, and without a report")
     how = "under actcache run" if cache else "alone"
