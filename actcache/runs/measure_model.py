@@ -9,6 +9,7 @@ import onnx
 import onnxruntime as ort
 
 from actcache.base.free_memory import release_memory
+from actcache.errors import InvalidSamples
 from actcache.model.feed_file import read_feed, save_sample
 from actcache.model.model_inputs import model_inputs
 from actcache.model.synthetic_samples import make_samples
@@ -38,18 +39,12 @@ def measure(request: Measure, directory: Path) -> Measurement:
     """Run the samples, or made-up ones, and measure costs on the first."""
     originals = request.originals
     session = open_original(originals, spinning=True)
-    check_outputs(session, originals)
     proto = onnx.load_model(originals.base, load_external_data=False)
-    paths = list(request.samples)
-    if paths:
-        first = read_feed(paths[0], model_inputs(proto))
-        run_sample(session, first, paths[0])
-    else:
-        signature = onnx.load_model(originals.signature or originals.base, load_external_data=False)
-        made = make_samples(signature, run_of(session, originals))
-        name = Path(originals.base).stem
-        paths = [save_sample(directory / f"{name}.sample{i}.npz", feed) for i, feed in enumerate(made)]
-        first = made[0]
+    try:
+        paths, first = _samples(request, session, proto, directory)
+    except InvalidSamples:
+        check_outputs(session, originals)
+        raise
     answer = Measurement(paths, ort.__version__, None)
     if not request.timed:
         return answer
@@ -61,6 +56,21 @@ def measure(request: Measure, directory: Path) -> Measurement:
     layout.save(_layout_file(originals, directory))
     costs = measure_costs(view, directory, first, timing, layout, originals.libraries)
     return Measurement(paths, ort.__version__, costs)
+
+
+def _samples(
+    request: Measure, session: ort.InferenceSession, proto: onnx.ModelProto, directory: Path
+) -> tuple[list[Path], Feed]:
+    """Return files of samples that the model accepts, those given or made-up ones, and what the first one holds."""
+    originals = request.originals
+    if request.samples:
+        first = read_feed(request.samples[0], model_inputs(proto))
+        run_sample(session, first, request.samples[0])
+        return list(request.samples), first
+    signature = onnx.load_model(originals.signature or originals.base, load_external_data=False)
+    made = make_samples(signature, run_of(session, originals))
+    name = Path(originals.base).stem
+    return [save_sample(directory / f"{name}.sample{i}.npz", feed) for i, feed in enumerate(made)], made[0]
 
 
 def _layout_file(originals: Originals, directory: Path) -> Path:

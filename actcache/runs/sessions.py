@@ -76,11 +76,11 @@ def open_original(
 
 
 def check_outputs(session: ort.InferenceSession, originals: Originals) -> None:
-    """Raise InvalidModel if an output is of a type that onnxruntime's Python API cannot hand out."""
+    """Raise InvalidSamples if an output is of a type that onnxruntime's Python API does not hand out of every model."""
     for value in session.get_outputs():
         found = re.search(r"tensor\((\w+)\)", value.type)
         if found and found[1] not in _HANDED_OUT:
-            raise InvalidModel(
+            raise InvalidSamples(
                 f"onnxruntime's Python API cannot hand out this output ({found[1]})",
                 file=originals.source,
                 node=f"'{value.name}'",
