@@ -130,9 +130,9 @@ def _decoders(source: Path, target: Path, played: Played, pairs: int) -> Iterato
 
 
 def _on_an_encoder(source: Path, target: Path, played: Played, pairs: int) -> Iterator[Bar]:
-    yield Pair(source, target, played).decode(2, 64, 0.35, "all positions read")
+    yield Pair(source, target, played).decode(2, 64, 0.35, "all positions read", times=5)
     pair = Pair(source, target.with_suffix(".last.onnx"), played, ("logits:last",))
-    yield pair.decode(2, 64, 0.35, "last position read")
+    yield pair.decode(2, 64, 0.35, "last position read", times=5)
 
 
 def _appended(source: Path, target: Path, played: Played, pairs: int) -> Iterator[Bar]:
