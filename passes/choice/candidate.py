@@ -19,10 +19,11 @@ from actcache.passes.region import Region, live_outs, with_private_constants
 from actcache.passes.rows import RowProof
 
 # What a lookup costs, measured on onnxruntime's CPU provider (benchmarks/overhead.py): a fixed part per call, a keyed
-# hash of every frontier byte, and two copies of every byte of a live-out.
+# hash of every frontier byte, and two copies of every byte of a live-out, or one if a hit is large (CacheFetch).
 LOOKUP_SECONDS = 10e-6
 HASH_SECONDS_PER_BYTE = 1 / 3e9
 COPY_SECONDS_PER_BYTE = 2 / 8e9
+COPIED_ONCE_BYTES = 64 << 10
 #: A region has to save this many times what its lookup costs.
 WORTH = 3.0
 
@@ -62,7 +63,10 @@ class Candidate:
     @property
     def entry_overhead(self) -> float:
         """Seconds that each further entry adds to a lookup: its hash and its copies."""
-        return self.read_bytes * HASH_SECONDS_PER_BYTE + self.entry_bytes * COPY_SECONDS_PER_BYTE
+        copies = self.entry_bytes * COPY_SECONDS_PER_BYTE
+        return self.read_bytes * HASH_SECONDS_PER_BYTE + (
+            copies if self.entry_bytes < COPIED_ONCE_BYTES else copies / 2
+        )
 
     @property
     def break_even(self) -> float:
