@@ -13,7 +13,7 @@ import docs_pages
 import onnx
 import pytest
 from docs_pages import ROOT
-from test_docs import NAMES, PAGES, RUNNABLE, deep_encoder, read
+from docs_programs import RUNNABLE, deep_encoder
 
 import actcache
 
@@ -37,7 +37,9 @@ BEHIND = {
     "docs/tutorials/service.md": "session.run(None, {'x': x})",
 }
 FRAGMENTS = {
-    name: blocks for path, name in zip(PAGES, NAMES, strict=True) if (blocks := docs_pages.fragments(read(path)))
+    path.relative_to(ROOT).as_posix(): blocks
+    for path in docs_pages.pages()
+    if (blocks := docs_pages.fragments(path.read_text("utf-8")))
 }
 
 
