@@ -183,7 +183,7 @@ def _link(known: Path, other: Path) -> None:
 
 
 def _keep_newest(samples: list[Path]) -> None:
-    """Remove samples, the newest first, that there is no more room for."""
+    """Remove the samples that there is no more room for; `samples`: all of them, the newest first."""
     total = 0
     counted: set[int] = set()
     for number, sample in enumerate(samples):

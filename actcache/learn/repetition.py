@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from actcache.learn.whole_rows import share_that_came_before
+
 Feed = Mapping[str, "npt.NDArray[Any]"]
 #: Into so many pieces a row is divided; each is held against the same piece of other rows.
 _PIECES = 16
-
 
 #: Of every place in the inputs (name, axis, number of the piece) the digests of what was there, in their order.
 _Parts = dict[tuple[str, int, int], list[bytes]]
@@ -46,17 +47,7 @@ def repeating_share(calls: Iterable[Feed]) -> float:
     varying = _varying(calls)
     if varying is None:
         return 1.0
-    return max((_came_before(found) for found in varying.values()), default=1.0)
-
-
-def _came_before(found: list[bytes]) -> float:
-    half = len(found) // 2
-    seen = set(found[:half])
-    repeats = 0
-    for digest in found[half:]:
-        repeats += digest in seen
-        seen.add(digest)
-    return repeats / max(1, len(found) - half)
+    return max((share_that_came_before(found) for found in varying.values()), default=1.0)
 
 
 def _varying(calls: Iterable[Feed]) -> _Parts | None:

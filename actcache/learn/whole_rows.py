@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from itertools import chain, islice
@@ -44,13 +44,19 @@ class WholeRows:
         return self._share
 
     def _counted(self) -> float:
-        seen: set[bytes] = set()
-        came_before = bytearray()
-        for row in islice(chain.from_iterable(rows for _, rows in sorted(self._rows.items())), _MOST_ROWS):
-            came_before.append(row in seen)
-            seen.add(row)
-        newer = came_before[len(came_before) // 2 :]
-        return sum(newer) / max(1, len(newer))
+        rows = chain.from_iterable(rows for _, rows in sorted(self._rows.items()))
+        return share_that_came_before(list(islice(rows, _MOST_ROWS)))
+
+
+def share_that_came_before(digests: Sequence[bytes]) -> float:
+    """Return how many of the newer half came before, of 1."""
+    half = len(digests) // 2
+    seen = set(digests[:half])
+    repeats = 0
+    for digest in digests[half:]:
+        repeats += digest in seen
+        seen.add(digest)
+    return repeats / max(1, len(digests) - half)
 
 
 def _rows(chunk: Path) -> Iterator[bytes]:

@@ -63,10 +63,8 @@ class Candidate:
     @property
     def entry_overhead(self) -> float:
         """Seconds that each further entry adds to a lookup: its hash and its copies."""
-        copies = self.entry_bytes * COPY_SECONDS_PER_BYTE
-        return self.read_bytes * HASH_SECONDS_PER_BYTE + (
-            copies if self.entry_bytes < COPIED_ONCE_BYTES else copies / 2
-        )
+        copies = COPY_SECONDS_PER_BYTE if self.entry_bytes < COPIED_ONCE_BYTES else COPY_SECONDS_PER_BYTE / 2
+        return self.read_bytes * HASH_SECONDS_PER_BYTE + self.entry_bytes * copies
 
     @property
     def break_even(self) -> float:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.exports.reasons import Reasons
 from tests.exports.verdict import Verdict
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "exports.md"
@@ -35,15 +36,11 @@ def document(verdicts: Sequence[Verdict]) -> str:
     )
     lines = [_HEAD, f"{len(verdicts)} models: {numbers}.", ""]
     lines += ["| architecture | exporter | opset | attention | form | verdict | batches |", "|---" * 7 + "|"]
-    reasons: dict[str, int] = {}
+    reasons = Reasons()
     for verdict in verdicts:
-        shown = verdict.proven
-        if verdict.reason:
-            shown += f" ({reasons.setdefault(verdict.reason, len(reasons) + 1)})"
+        shown = verdict.proven + reasons.mark(verdict.reason)
         lines.append(f"| {' | '.join((*verdict.name, shown, _batches(verdict)))} |")
-    if reasons:
-        lines += ["", "Reasons:", "", *(f"{number}. {reason}" for reason, number in reasons.items())]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *reasons.lines()]) + "\n"
 
 
 def _batches(verdict: Verdict) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.exports.reasons import Reasons
+
 #: Decoder, exporter, form.
 Name = tuple[str, str, str]
 #: Decoders that look back only, or nearly, and are refused: the page says why.
@@ -77,13 +79,10 @@ def _counts(found: Mapping[Name, Outcome]) -> str:
 def document(found: Mapping[Name, Outcome]) -> str:
     """Return the page."""
     lines = [_HEAD, _counts(found), "", "| model | exporter | form | verdict |", "|---" * 4 + "|"]
-    reasons: dict[str, int] = {}
+    reasons = Reasons()
     for name, outcome in found.items():
         shown = "compiled" if outcome.compiled else outcome.verdict
         shown += ", if the mask is 1 everywhere" if outcome.ones else ""
-        if outcome.reason:
-            shown += f" ({reasons.setdefault(outcome.reason, len(reasons) + 1)})"
+        shown += reasons.mark(outcome.reason)
         lines.append(f"| {' | '.join((*name, shown))} |")
-    if reasons:
-        lines += ["", "Reasons:", "", *(f"{number}. {reason}" for reason, number in reasons.items())]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *reasons.lines()]) + "\n"
