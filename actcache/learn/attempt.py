@@ -41,6 +41,13 @@ def attempt(root: Path, key: str, model: Path, request: Mapping[str, Any], recor
             raise NothingToCache(message=problem)
         if not may_repeat(map(read_entries, calls)):
             raise NothingToCache(message=f"nothing repeats in {len(calls)} recorded calls")
+        from actcache.learn.seeded import draws_by_a_seed
+
+        seeded = draws_by_a_seed(model)
+        if seeded is not None:
+            raise NothingToCache(
+                message=f"{seeded} draws random numbers by a seed, and a compiled model would draw others"
+            )
         chosen = evidence.choose(calls)
         record["one_in"] = chosen.one_in
         result, ratio = _make(root, key, model, request, chosen, cache.make_folder(folder), record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -54,7 +55,8 @@ def become(
         summary: Whether each of its processes prints one line at its end.
         learn_on: The cores that the compiling process runs on; None: as the environment says.
     """
-    if folder is not None:
+    folder = folder or os.environ.get(settings.FOLDER)
+    if folder:
         os.environ[settings.FOLDER] = os.path.abspath(folder)
     if size is not None:
         os.environ[settings.FOLDER_BYTES] = str(size)
@@ -63,19 +65,40 @@ def become(
     if learn_on is not None:
         os.environ[settings.CORES] = learn_on
     _check_cores()
-    os.environ.setdefault(settings.SWITCH, "1")
+    if not settings.switched_off():
+        os.environ[settings.SWITCH] = "1"
     _put_on_path()
     _forget_own_locale()
     _heed_signals()
-    sys.stdout.flush()
+    try:
+        _execute(program)
+    except FileNotFoundError:
+        _end(f"there is no program '{program[0]}'", _NOT_FOUND)
+    except OSError as error:
+        _end(f"{program[0]}: cannot be run ({error.strerror})", _NOT_EXECUTABLE)
+
+
+def _execute(program: Sequence[str]) -> NoReturn:
+    """Become a program as a shell would: a text that names no interpreter is for ``/bin/sh``.
+
+    Raises:
+        OSError: There is no such program, or it cannot be run.
+    """
     try:
         os.execvp(program[0], list(program))
-    except FileNotFoundError:
-        print(f"error: there is no program '{program[0]}'", file=sys.stderr)
-        sys.exit(_NOT_FOUND)
     except OSError as error:
-        print(f"error: {program[0]}: cannot be run ({error.strerror})", file=sys.stderr)
-        sys.exit(_NOT_EXECUTABLE)
+        if error.errno != errno.ENOEXEC:
+            raise
+        folders = [""] if os.sep in program[0] else os.get_exec_path()
+        paths = [os.path.join(folder, program[0]) for folder in folders]
+        found = next(path for path in paths if os.access(path, os.X_OK) and not os.path.isdir(path))
+        os.execv("/bin/sh", ["/bin/sh", found, *program[1:]])
+
+
+def _end(problem: str, code: int) -> NoReturn:
+    if sys.stderr is not None:  # it may have been closed
+        print(f"error: {problem}", file=sys.stderr)
+    sys.exit(code)
 
 
 def _check_cores() -> None:
@@ -94,8 +117,7 @@ def _check_cores() -> None:
     except OSError:
         problem = f"this machine has none of the cores {os.environ[settings.CORES]}, or lets nobody here use them"
     if problem is not None:
-        print(f"error: --learn-on, {settings.CORES}: {problem}", file=sys.stderr)
-        sys.exit(_BAD_INPUT)
+        _end(f"--learn-on, {settings.CORES}: {problem}", _BAD_INPUT)
 
 
 def _put_on_path() -> None:

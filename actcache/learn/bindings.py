@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def observe(binding_class: Any) -> None:
-    """Have bindings note both from now on, in attributes of their own."""
+    """Have bindings note both from now on, in attributes of their own. Again is harmless."""
+    if getattr(binding_class, "_actcache_notes", False):
+        return
+    binding_class._actcache_notes = True
     real_init = binding_class.__init__
 
     @functools.wraps(real_init)

@@ -30,8 +30,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from actcache.learn import settings
+
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
 #: Programs have texts, the compiling process has paths: pathlib takes longer to load than all that learns.
 AnyPath: TypeAlias = "str | Path"
@@ -49,11 +52,13 @@ def open_cache(folder: P) -> P:
     """Return the cache folder, made if it does not exist.
 
     Raises:
-        Untrusted: It is another user's.
+        Untrusted: It is another user's, or root's in another user's home.
         OSError: It cannot be made, or it was to be in a home folder that this user does not have.
     """
     if not os.path.isabs(folder):
         raise OSError(errno.ENOENT, "this user has no home folder: name another in ACTCACHE_CACHE_DIR", str(folder))
+    if os.geteuid() == 0 and not os.environ.get(settings.FOLDER):
+        _check_home(str(folder))
     make_folder(folder)
     found = os.stat(folder)
     if found.st_uid != os.geteuid():
@@ -61,6 +66,18 @@ def open_cache(folder: P) -> P:
     if found.st_mode & 0o077:
         os.chmod(folder, 0o700)
     return folder
+
+
+def _check_home(folder: str) -> None:
+    """Leave no folders of root's in another user's home: ``sudo`` may keep HOME.
+
+    Raises:
+        Untrusted: That is where it is.
+    """
+    while folder != "/":
+        folder = os.path.dirname(folder)
+        if os.path.isdir(folder) and os.stat(folder).st_uid != 0:
+            raise Untrusted(f"{folder} belongs to another user: name a folder in ACTCACHE_CACHE_DIR")
 
 
 def below(folder: P, *names: str) -> P:
@@ -112,10 +129,24 @@ def read_json(path: AnyPath) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def beside(path: AnyPath, mark: str = "") -> str:
-    """Return a name beside a file's, to write it under until all of it is there."""
+@contextmanager
+def replacing(path: AnyPath) -> Iterator[BinaryIO]:
+    """Write a file, whole or not at all: what is written has another name until all of it is there.
+
+    Raises:
+        OSError: It cannot be written; nothing of it is left.
+    """
     folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name}{mark}.tmp")
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "wb") as file:
+            yield file
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def write_json(path: AnyPath, content: dict[str, Any], *, lasting: bool = False) -> None:
@@ -126,19 +157,11 @@ def write_json(path: AnyPath, content: dict[str, Any], *, lasting: bool = False)
         content: The object.
         lasting: Whether to wait until it would outlive a power cut. Programs do not wait for their disk.
     """
-    temporary = beside(path, f".{os.getpid()}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-            file.flush()
-            if lasting:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=1).encode())
+        file.flush()
+        if lasting:
+            os.fsync(file.fileno())
 
 
 @contextmanager

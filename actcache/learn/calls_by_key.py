@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import heapq
 import math
-from _thread import allocate_lock
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from actcache.learn.chunks import Feed, bytes_of
+from actcache.learn.threads import new_lock
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -92,7 +92,7 @@ class CallsByKey:
 
     def __init__(self) -> None:
         self.level = self.looked_at = 0
-        self._lock = allocate_lock()
+        self._lock = new_lock()
         self._bytes = self._repeats = 0
         self._seen: set[int] = set()
         self._contents: dict[int, list[Feed]] = {}

@@ -150,17 +150,9 @@ def write_chunk(path: AnyPath, calls: list[Feed]) -> None:
             head[name] = [stored.dtype.str, list(stored.shape)]
             bodies.append(bytes_of(stored).data)
         heads.append(head)
-    temporary = cache.beside(path)
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(json.dumps(heads).encode() + b"\n")
-            file.writelines(bodies)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with cache.replacing(path) as file:
+        file.write(json.dumps(heads).encode() + b"\n")
+        file.writelines(bodies)
 
 
 def read_chunk(path: AnyPath) -> Iterator[Feed]:

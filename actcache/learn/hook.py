@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from actcache.learn import settings
+from actcache.learn import threads as threads  # before the program replaces what it takes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,14 +15,27 @@ _COLLECTION = "onnxruntime.capi.onnxruntime_inference_collection"
 
 
 class _AfterImport:
-    """A finder that lets the others find the module, and has it changed once it is loaded."""
+    """A finder that lets the others find the module, and has it changed once it is loaded.
+
+    It stays where it is: another thread that goes through the finders just then would miss the last one if this was
+    taken away. And a program may load the module again.
+    """
+
+    def __init__(self) -> None:
+        self._asking = False
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Find the spec of the one module that is waited for."""
-        if name != _COLLECTION:
+        if name != _COLLECTION or self._asking:  # others may ask all finders, too
             return None
-        sys.meta_path.remove(self)
-        for finder in sys.meta_path:
+        self._asking = True
+        try:
+            return self._of_others(name, path, target)
+        finally:
+            self._asking = False
+
+    def _of_others(self, name: str, path: Any, target: Any) -> Any:
+        for finder in list(sys.meta_path):
             spec = finder.find_spec(name, path, target) if hasattr(finder, "find_spec") else None
             if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
                 spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
@@ -52,12 +66,12 @@ class _Loader:
 
 def install() -> None:
     """Have sessions learn that are made from now on, unless the user has switched that off. Again is harmless."""
-    if settings.switched_off() or any(isinstance(finder, _AfterImport) for finder in sys.meta_path):
+    if settings.switched_off():
         return
-    loaded = sys.modules.get(_COLLECTION)
-    if loaded is None:
+    if not any(isinstance(finder, _AfterImport) for finder in sys.meta_path):
         sys.meta_path.insert(0, _AfterImport())
-    elif hasattr(loaded, "InferenceSession"):
+    loaded = sys.modules.get(_COLLECTION)
+    if loaded is not None and hasattr(loaded, "InferenceSession"):
         _put_in_place(loaded)
 
 

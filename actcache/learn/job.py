@@ -32,6 +32,7 @@ _MEMORY, _DISK = 4, 3
 
 def main(arguments: list[str]) -> NoReturn:
     """Do the work, in a process of its own."""
+    os.umask(0o077)
     os.closerange(3, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16))
     os.chdir(arguments[0])
     code = 1

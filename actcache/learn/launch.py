@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from actcache.base.start_code import start_code
-from actcache.learn import settings
+from actcache.learn import settings, threads
 
 if TYPE_CHECKING:
     from actcache.learn.cache import AnyPath
@@ -27,6 +27,12 @@ from actcache.learn.job import main
 main({job!r})
 """
 _FORKING = "import os\nif os.fork(): os._exit(0)\n"
+#: Of what the environment tells Python, this says where it finds itself, and how names of files are written. The rest
+#: (warnings that are errors, say) is for the program.
+_KEPT = frozenset(
+    f"PYTHON{name}"
+    for name in "HOME PLATLIBDIR USERBASE NOUSERSITE PYCACHEPREFIX DONTWRITEBYTECODE UTF8 COERCECLOCALE".split()
+)
 
 
 def start(root: AnyPath, place: str) -> None:
@@ -41,10 +47,25 @@ def start(root: AnyPath, place: str) -> None:
         command = [_SHELL, "-c", _IN_BACKGROUND, "actcache", *command]
     else:
         command[2] = _FORKING + code
-    # A session of its own gets no signals of the program's terminal.
-    process = os.posix_spawn(command[0], command, _environment(), file_actions=_files(), setsigmask=[], setsid=True)
+    process = os.posix_spawn(
+        command[0],
+        command,
+        _environment(),
+        file_actions=_files(),
+        setsigmask=[],
+        setsigdef=_signals(),
+        setsid=True,  # it gets no signals of the program's terminal
+    )
     with suppress(ChildProcessError):  # the program waits for any child, and was faster
-        os.waitpid(process, 0)
+        threads.waitpid(process, 0)
+
+
+def _signals() -> set[int]:
+    """Return the signals that a process may ignore: one that ignores SIGCHLD cannot tell how its own children end."""
+    import _signal  # type: ignore[import-not-found]  # what ``signal`` wraps, and that loads more
+
+    found: set[int] = _signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP}
+    return found
 
 
 def _files() -> list[Any]:
@@ -95,5 +116,5 @@ def _paths() -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    left = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONSTARTUP")}
+    left = {n: value for n, value in os.environ.items() if not n.startswith("PYTHON") or n in _KEPT}
     return {**left, settings.SWITCH: "0"}

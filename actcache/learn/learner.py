@@ -10,14 +10,13 @@ import os
 import sys
 import time
 import weakref
-from _thread import RLock
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from actcache.learn import ending, process, settings
+from actcache.learn import ending, process, settings, threads
 from actcache.learn import options as session_options
-from actcache.learn.opening import MANIFEST, Opening, declare, rebind
+from actcache.learn.opening import MANIFEST, Opening, copied, declare, is_of_this_program, rebind
 from actcache.learn.place import Place, Ready
 from actcache.learn.sampling import Sampling
 
@@ -44,10 +43,10 @@ def begin(
         runtime = sys.modules["onnxruntime"]
         taken = session_options.take(options, runtime.SessionOptions, keywords)
         if isinstance(model, (str, os.PathLike)):
-            model = os.path.realpath(model)
+            model = os.path.realpath(os.fsdecode(model))
         elif not isinstance(model, bytes):
             return None
-        opening = Opening(real, model, taken, providers, provider_options, dict(keywords))
+        opening = Opening(real, model, taken, copied(providers), copied(provider_options), dict(keywords))
         here, known = runtime.get_available_providers(), runtime.get_all_providers()
         reason = session_options.refusal(options, providers, keywords, here, known)
         return Learner(opening, Place.find(opening, runtime.__version__), reason)
@@ -67,7 +66,7 @@ class Learner:
     """
 
     def __init__(self, opening: Opening, place: Place, reason: str | None) -> None:
-        self.lock = RLock()
+        self.lock = threads.new_rlock()
         self.opening, self.place, self.reason = opening, place, reason
         self.ready: Ready | None = None
         self._worth: Worth | None = None
@@ -80,6 +79,10 @@ class Learner:
         self._below: weakref.WeakSet[Any] = weakref.WeakSet()  # all that the session has run, as C++ has them
         if reason is not None:
             place.note_refusal(reason)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sessions of packages that pickle what they hold do not learn where they are read."""
+        return type(None), ()
 
     # -- making the session ---------------------------------------------------------------------
 
@@ -102,14 +105,21 @@ class Learner:
         try:
             compiled = self.opening.compiled(ready.file)
             self._go_over(session, ready, compiled)
-            declare(session, self.opening.taken.options_class)
+            declare(session, session_options.shown(session._sess_options, self.opening.taken.options_class))
         except Exception as error:
-            self._refuse(ready, f"the compiled model cannot be loaded ({type(error).__name__}: {error})")
+            its = None if is_of_this_program(error) else ready
+            self._refuse(its, f"the compiled model cannot be loaded ({type(error).__name__}: {error})")
             return False
         return True
 
     def attach(self, session: Any) -> None:
-        """Learn from the session, which is made now."""
+        """Learn from the session, which is made now; whatever goes wrong, it is the program's."""
+        try:
+            self._attach(session)
+        except Exception as error:  # no room for one more thread, say
+            self.stay(f"its calls cannot be looked after ({type(error).__name__}: {error})")
+
+    def _attach(self, session: Any) -> None:
         self._session = weakref.ref(session)
         self._below.add(session._sess)
         self.sampling.types = {value.name: value.type for value in session._inputs_meta}
@@ -117,10 +127,7 @@ class Learner:
             self.stay("actcache has compiled this model already")
         if self.place.refused:
             self._count_anew()  # an earlier program has recorded enough
-        try:
-            process.add(self)
-        except RuntimeError as error:
-            self.stay(f"its calls cannot be looked after ({error})")
+        process.add(self)
 
     # -- its calls ------------------------------------------------------------------------------
 
@@ -140,7 +147,10 @@ class Learner:
         except (ValueError, TypeError, AttributeError):  # the call makes no sense, whatever the model
             raise
         except Exception as error:
-            if ready is None or again is None:
+            if ready is None:
+                raise
+            _abandon()
+            if again is None or _was_broken_off(given):
                 raise
             failure = error
         else:
@@ -157,8 +167,7 @@ class Learner:
         self, callback: Callable[..., Any], given: tuple[Any, ...], feed: Mapping[str, Any]
     ) -> Callable[..., Any]:
         """Return the callback for a call that is made now, and answered later."""
-        session = self._session() if self._session is not None else None
-        below, ready, start = getattr(session, "_sess", None), self.ready, time.perf_counter()
+        below, ready, start = self._below_now(), self.ready, time.perf_counter()
         worth = self._worth
         self._record(feed)  # the arrays may be changed once the call has returned
 
@@ -166,6 +175,8 @@ class Learner:
             nonlocal below
             below = None  # until now it had to live
             if failure and ready is not None:
+                _abandon()
+            if failure and ready is not None and not _was_broken_off(given):
                 with suppress(Exception):
                     results, failure = self._once_more("run", given, RuntimeError(failure)), ""
             seconds = time.perf_counter() - start
@@ -187,15 +198,16 @@ class Learner:
     def other_owner(self, binding: Any) -> Any:
         """Return the session, as C++ has it, that a binding was made for, if the learner's one has since gone over."""
         owner = getattr(binding, "_actcache_owner", None)
+        below = self._below_now()
+        return owner if below is not None and owner is not below and owner in self._below else None
+
+    def _below_now(self) -> Any:
+        """Return what the session is in C++ just now; None if the session is gone."""
         session = self._session() if self._session is not None else None
-        return owner if session is not None and owner is not session._sess and owner in self._below else None
+        return getattr(session, "_sess", None)
 
     def _once_more(self, again: str, given: tuple[Any, ...], failure: Exception) -> Any:
         """Make a call that the compiled model failed in with the original; what that says counts."""
-        with suppress(Exception):  # other threads may wait for what this call was to compute
-            from actcache.base.library import library
-
-            library().handle.actcache_abandon()
         with self.lock:
             if self._original is None:
                 with suppress(Exception):
@@ -239,23 +251,25 @@ class Learner:
 
     def forget(self) -> None:
         """After a fork: record nothing more. A new lock takes the place of the one whose holder may be gone."""
-        self.lock = RLock()
+        self.lock = threads.new_rlock()
         self.sampling.stop()
         self.idle = self.ready is None
         self.reason = self.reason or "its process was forked"
 
     def _go_over(self, session: Any, ready: Ready, below: Any) -> None:
         with self.lock:
+            if self.reason is not None:  # decided while the compiled model was being tried
+                return
             rebind(session, below)
             self._below.add(below)
             self.ready = ready
             self._count_anew()
         from actcache.learn import totals, worth
 
-        totals.watch(ready)
+        totals.watch(self.place.root, ready)
         self._worth = worth.of(ready)
 
-    def _go_back_unless_it_pays(self, session: Any, ready: Ready, worth: Worth) -> None:
+    def _go_back_unless_it_pays(self, ready: Ready, worth: Worth) -> None:
         """Go back to the original if the compiled model has stopped paying; it may come back once it pays again."""
         from actcache.learn import set_aside, totals
 
@@ -267,7 +281,10 @@ class Learner:
         if worth.problem is None:
             return
         original = self._load_original(ending.heeding_load)  # the calls go on meanwhile
+        session = self._session() if self._session is not None else None
         with self.lock:
+            if session is None or self.reason is not None:
+                return
             rebind(session, original._sess)
             self._below.add(original._sess)
             self.ready, self._worth, self._left = None, None, ready
@@ -284,10 +301,12 @@ class Learner:
     def tick(self) -> bool:
         """Write down what was recorded, have the model compiled, go over to it.
 
+        The session is the program's, and ends in its thread: it is not held here for longer than it takes to change it.
+
         Returns:
             False once the session is gone.
         """
-        session = self._session() if self._session is not None else None
+        below, gone = self._below_now(), self._session is None or self._session() is None
         try:
             if self.reason is None:
                 self.place.find_out_name()
@@ -297,33 +316,33 @@ class Learner:
                     self.stay("its inputs are of a kind that is not recorded: sequences, maps, or in a device's memory")
                 if (self.sampling.full and not self.sampling.choose_by_key()) or (due and self.ready is not None):
                     self._count_anew()
-                if session is not None and self.place.has_news():
-                    self._try(session)
-                if session is not None and self.ready is not None and self._worth is not None:
-                    self._go_back_unless_it_pays(session, self.ready, self._worth)
+                if below is not None and self.place.has_news():
+                    self._try(below)
+                if self.ready is not None and self._worth is not None:
+                    self._go_back_unless_it_pays(self.ready, self._worth)
             else:
                 self.place.write_refusal()
-        except ending.Ended:
-            return True
         except Exception as error:
-            if ending.has_begun():
+            if ending.is_broken_off():
+                self.place.look_again()
                 return True
             self.stay(f"learning failed ({type(error).__name__}: {error})")
         self.sampling.resume()
         self.idle = self.ready is None and not self.sampling.recording
-        return session is not None
+        return not gone
 
-    def _try(self, session: Any) -> None:
+    def _try(self, below: Any) -> None:
         ready = self.place.ready()
         if ready is None or ready in (self.ready, self._left):
             return
         from actcache.learn.trial import trial
 
-        compiled, problem = trial(self.opening, ready, session, self.sampling.latest())
+        compiled, problem = trial(self.opening, ready, below, self.sampling.latest())
+        session = self._session() if self._session is not None else None
         if problem is not None:
             self._refuse(ready, problem)
-            return
-        self._go_over(session, ready, compiled)
+        elif session is not None:
+            self._go_over(session, ready, compiled)
 
     def _refuse(self, ready: Ready | None, problem: str) -> None:
         self.stay(problem)
@@ -339,3 +358,16 @@ class Learner:
                 self.place.compile_at_end(self.sampling)
             else:
                 self.place.write_refusal()
+
+
+def _abandon() -> None:
+    """Free the calls that wait for what a failed one was to compute."""
+    with suppress(Exception):
+        from actcache.base.library import library
+
+        library().handle.actcache_abandon()
+
+
+def _was_broken_off(given: tuple[Any, ...]) -> bool:
+    """Whether the program itself has ended a call, by the options that it was given last."""
+    return bool(getattr(given[-1], "terminate", False))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from actcache.errors import LibraryError
 from actcache.learn.options import Taken
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ _FROM_BELOW = {
     "_model_meta": "model_meta",
     "_profiling_start_time_ns": "get_profiling_start_time_ns",
 }
+
+
+#: What onnxruntime says, and the system in its place, where there is no room.
+_NO_ROOM = ("bad_alloc", "llocate memory", "oo many open files", "No space left")
 
 
 class Opening(NamedTuple):
@@ -97,6 +102,21 @@ class Opening(NamedTuple):
         return [n for n in found if n in available], [its for n, its in found.items() if n in available]
 
 
+def copied(given: Any) -> Any:
+    """Return a copy of execution providers, or of their options: a program may change its lists later."""
+    if not isinstance(given, (list, tuple)):
+        return given
+    return [
+        dict(one) if isinstance(one, dict) else (one[0], dict(one[1])) if isinstance(one, tuple) else one
+        for one in given
+    ]
+
+
+def is_of_this_program(error: Exception) -> bool:
+    """Whether an error says nothing of the compiled model, this program lacks memory, files or the library."""
+    return isinstance(error, (MemoryError, OSError, LibraryError)) or any(text in str(error) for text in _NO_ROOM)
+
+
 def differing(one: Any, other: Any) -> str | None:
     """Return how inputs or outputs of two sessions, as C++ has them, differ; None if they do not."""
     for what in ("inputs_meta", "outputs_meta", "overridable_initializers"):
@@ -116,10 +136,14 @@ def rebind(session: Any, below: Any) -> None:
     session._sess = below
 
 
-def declare(session: Any, options_class: Any) -> None:
-    """Give a session that never ran the original what onnxruntime's own way of making it would have set besides."""
+def declare(session: Any, options: Any) -> None:
+    """Give a session that never ran the original what onnxruntime's own way of making it would have set besides.
+
+    Args:
+        session: The session.
+        options: What it shows as its options.
+    """
     session._fallback_providers = ["CPUExecutionProvider"]
     session._providers = session._sess.get_providers()
     session._provider_options = session._sess.get_provider_options()
-    if session._sess_options is None:
-        session._sess_options = options_class()
+    session._sess_options = options

@@ -8,6 +8,7 @@ copy. Options that were made before anybody noted are not dealt with.
 from __future__ import annotations
 
 import functools
+import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -54,7 +55,10 @@ _noted: weakref.WeakKeyDictionary[Any, list[tuple[str, tuple[Any, ...]]]] = weak
 
 
 def observe(options_class: Any) -> None:
-    """Have the calls noted that are made on options from now on."""
+    """Have the calls noted that are made on options from now on. Again is harmless."""
+    if getattr(options_class, "_actcache_notes", False):
+        return
+    options_class._actcache_notes = True
     real_init = options_class.__init__
 
     @functools.wraps(real_init)
@@ -74,10 +78,17 @@ def _noting(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         result = real(self, *arguments, **keywords)
         noted = _noted.get(self)
         if noted is not None:
-            noted.append((name, (*arguments, *keywords.values()) if name in _REPEATED else ()))
+            noted.append((name, _lasting(name, (*arguments, *keywords.values())) if name in _REPEATED else ()))
         return result
 
     return method
+
+
+def _lasting(name: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return arguments that name the same library wherever the program goes; without a folder it is searched for."""
+    if name == "register_custom_ops_library" and isinstance(arguments[0], str) and os.sep in arguments[0]:
+        return (os.path.abspath(arguments[0]),)
+    return arguments
 
 
 def refusal(
@@ -102,7 +113,7 @@ def refusal(
     strange = next((name for name in _names(providers) if name not in (*known, *available)), None)
     if strange is not None:
         return f"onnxruntime has no execution provider {strange}"
-    if keywords.get("read_config_from_model"):
+    if keywords.get("read_config_from_model", os.environ.get("ORT_LOAD_CONFIG_FROM_MODEL")) in (1, "1", True):
         return "its options are read from the model"
     if options is None:
         return None
@@ -169,6 +180,19 @@ def take(options: Any, options_class: Any, keywords: Mapping[str, Any]) -> Taken
         [call for call in noted if call[0] in _REPEATED] if noted is not None else [],
         sorted(str(name) for name in keywords.get("disabled_optimizers") or ()),
     )
+
+
+def shown(options: Any, options_class: Any) -> Any:
+    """Return what a session shows as its options: a copy of what it was given, or what nobody has set."""
+    result = options_class()
+    if options is not None:
+        for name, kind in vars(options_class).items():
+            if isinstance(kind, property):
+                setattr(result, name, getattr(options, name))
+        for name, arguments in _noted.get(options, ()):
+            if name == "add_session_config_entry":
+                result.add_session_config_entry(*arguments)
+    return result
 
 
 def _names(providers: Sequence[Any] | None) -> list[str]:

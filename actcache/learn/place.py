@@ -136,6 +136,10 @@ class Place:
         """Whether something was answered since :meth:`ready` was asked."""
         return bool(self.name) and self._state() != self._seen
 
+    def look_again(self) -> None:
+        """What was answered could not be tried: it is news again."""
+        self._seen = None
+
     def _state(self) -> object:
         try:
             answer = os.stat(self._answer)
@@ -250,7 +254,8 @@ class Place:
                 raise ValueError("the model was given as bytes, and its weights lie in other files")
             file = cache.below(self.folder, "model.onnx")
             if refused is None and not os.path.exists(file):
-                _write_bytes(file, model)
+                with cache.replacing(file) as opened:
+                    opened.write(model)
         else:
             file = model
         content = {
@@ -312,11 +317,3 @@ def find_ready(root: AnyPath, key: str) -> Ready | None:
 
 def _length_mark(root: str, model: bytes) -> str:
     return cache.below(root, "lengths", str(len(model)))
-
-
-def _write_bytes(file: str, content: bytes) -> None:
-    temporary = cache.beside(file, f".{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as opened:
-        opened.write(content)
-    os.replace(temporary, file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import atexit
 import os
 import sys
@@ -10,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from actcache.learn import ending, settings
+from actcache.learn import ending, settings, threads
 
 if TYPE_CHECKING:
     from actcache.learn.learner import Learner
@@ -19,14 +18,11 @@ if TYPE_CHECKING:
 #: times, and whenever so much more time has passed as until then, at most the third: not all programs end in order.
 _PERIOD, _FIRST_TOTALS, _TOTALS_PERIOD = 0.5, 1.0, 30.0
 
-# Taken now: programs replace these functions (gevent does), and this is no thread of theirs.
-_start_thread, _sleep, _new_lock = _thread.start_new_thread, time.sleep, _thread.allocate_lock
-
 _learners: set[Learner] = set()
 _notes: list[str] = []
-_lock = _new_lock()
+_lock = threads.new_lock()
 _started_in = 0
-_heeded = False
+_heeded = _ended = False
 
 
 def note(reason: str) -> None:
@@ -52,7 +48,8 @@ def add(learner: Learner) -> None:
         _learners.add(learner)
         if _started_in != os.getpid():
             _heed_the_end()
-            _start_thread(_serve, ())
+            _heed_a_workers_end()
+            threads.start(_serve)
             _started_in = os.getpid()
 
 
@@ -62,7 +59,16 @@ def _heed_the_end() -> None:
     if not _heeded:
         _heeded = True
         atexit.register(_end)
-        os.register_at_fork(after_in_child=_forget)
+        os.register_at_fork(before=ending.before_fork, after_in_parent=ending.after_fork, after_in_child=_forget)
+
+
+def _heed_a_workers_end() -> None:
+    """Have the end known of a worker that multiprocessing has forked: it leaves out what ``atexit`` knows."""
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _end, exitpriority=-1)  # after what the program has put there
 
 
 def learners() -> list[Learner]:
@@ -75,10 +81,11 @@ def _serve() -> None:
     began = time.monotonic()
     totals_at = began + _FIRST_TOTALS
     while True:
-        _sleep(_PERIOD)
+        threads.sleep(_PERIOD)
         with ending.at_work():
             if ending.has_begun():
                 return
+            ending.begin_anew()
             write_totals = time.monotonic() > totals_at
             for learner in learners():
                 if not learner.tick():
@@ -100,13 +107,15 @@ def _write_totals() -> None:
 
 def _end() -> None:
     """Write what is left when the program ends, and have it looked at; nothing of this may disturb its end."""
-    if _started_in not in (0, os.getpid()):
+    global _ended
+    if _ended or _started_in not in (0, os.getpid()):
         return
+    _ended = True
     ending.begin()
     for learner in learners():
         learner.end()
     _write_totals()
-    if os.environ.get(settings.SUMMARY) == "1":
+    if os.environ.get(settings.SUMMARY) == "1" and sys.stderr is not None:  # None: the program was started without it
         with suppress(Exception):
             from actcache.learn import totals
 
@@ -115,8 +124,8 @@ def _end() -> None:
 
 def _forget() -> None:
     """A child of fork() has no thread, and its sessions are the parent's: they do not learn. New ones do."""
-    global _started_in, _lock
-    _lock = _new_lock()
+    global _started_in, _lock, _ended
+    _lock, _ended = threads.new_lock(), False
     ending.forget()
     for learner in _learners:
         learner.forget()

@@ -34,14 +34,17 @@ class _Learning(_Real):  # type: ignore[misc, unused-ignore]
     ) -> None:
         learner = None
         if self._wants_to_learn:
-            from actcache.learn.learner import begin  # not before there is a session
-
             real = self._actcache_real
-            learner = begin(real, path_or_bytes, sess_options, providers, provider_options, kwargs)
+            learner = _begin(real, path_or_bytes, sess_options, providers, provider_options, kwargs)
         self._learner = learner
         super().__init__(path_or_bytes, sess_options, providers, provider_options=provider_options, **kwargs)
         if learner is not None:
             learner.attach(self)
+
+    def __getstate__(self) -> Any:
+        # A copy shares the session in C++, and does not learn.
+        state = super().__getstate__() if hasattr(super(), "__getstate__") else self.__dict__
+        return {name: value for name, value in state.items() if name != "_learner"} if type(state) is dict else state
 
     def _create_inference_session(self, providers: Any, provider_options: Any, disabled_optimizers: Any = None) -> None:
         create = super()._create_inference_session
@@ -67,7 +70,7 @@ class _Learning(_Real):  # type: ignore[misc, unused-ignore]
         self, output_names: Any, input_feed: Any, callback: Any, user_data: Any, run_options: Any = None
     ) -> Any:
         learner = self._learner
-        if learner is not None and not learner.idle:
+        if learner is not None and not learner.idle and callable(callback):
             callback = learner.answering(callback, (output_names, input_feed, run_options), input_feed)
         return super().run_async(output_names, input_feed, callback, user_data, run_options)
 
@@ -84,6 +87,14 @@ class _Learning(_Real):  # type: ignore[misc, unused-ignore]
         return learner.call(run, None, (run_options,), getattr(iobinding, "_actcache_inputs", {}))
 
 
+def _begin(*given: Any) -> Learner | None:
+    try:
+        from actcache.learn.learner import begin  # not before there is a session
+    except Exception:  # no room for one more open file, say; nobody could write that down
+        return None
+    return begin(*given)
+
+
 class _OwningValues(_Learning):
     def create_ortvalue_from_shape_and_type(self, *arguments: Any, **keywords: Any) -> Any:
         if self._learner is not None:
@@ -94,10 +105,12 @@ class _OwningValues(_Learning):
 def learning_class(real: Any) -> Any:
     """Return the subclass of onnxruntime's session class that learns."""
     mine = _OwningValues if hasattr(real, "create_ortvalue_from_shape_and_type") else _Learning
-    told = {"__doc__": real.__doc__, "__module__": real.__module__, "__qualname__": real.__qualname__}
+    named = {"__doc__": real.__doc__, "__module__": real.__module__, "__qualname__": real.__qualname__}
     for part in mine.__mro__[:-1]:
         for name, method in vars(part).items():
             if callable(method) and hasattr(real, name):
-                method.__doc__ = getattr(real, name).__doc__
-                method.__qualname__ = getattr(real, name).__qualname__  # errors of wrong calls say it
-    return type(real.__name__, (mine, real), {**told, "_actcache_real": real})
+                told = getattr(real, name)
+                method.__doc__, method.__wrapped__ = told.__doc__, told  # signatures are the real ones
+                method.__annotations__ = getattr(told, "__annotations__", {})
+                method.__qualname__ = told.__qualname__  # errors of wrong calls say it
+    return type(real.__name__, (mine, real), {**named, "_actcache_real": real})

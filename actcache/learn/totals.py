@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from actcache.learn import cache, settings, worth
+from actcache.learn import cache, worth
+from actcache.learn.cache import AnyPath
 from actcache.learn.place import Ready
+from actcache.learn.threads import new_lock
 
 #: What is added up, as ``actcache.stats()`` counts it per region.
 COUNTS = ("lookups", "hits", "misses", "bypassed", "saved_seconds", "overhead_seconds")
 
-_lock = threading.Lock()
-_watched: dict[str, Ready] = {}
+_lock = new_lock()
+#: With the cache folder that each came from: the program may since have gone to another folder.
+_watched: dict[str, tuple[AnyPath, Ready]] = {}
 _began: dict[str, float] = {}
 _written: dict[str, dict[str, float]] = {}
 
 
-def watch(ready: Ready) -> None:
+def watch(root: AnyPath, ready: Ready) -> None:
     """Count what a compiled model saves from now on."""
     with _lock:
-        _watched[ready.key] = ready
+        _watched[ready.key] = root, ready
         _began.setdefault(ready.key, time.time())
 
 
 def forget() -> None:
     """After a fork: what was counted is the parent's."""
     global _lock
-    _lock = threading.Lock()
+    _lock = new_lock()
     _watched.clear()
     _began.clear()
     _written.clear()
@@ -48,7 +50,7 @@ def now() -> dict[str, dict[str, float]]:
 
     regions: Mapping[str, Mapping[str, Any]] = stats()["regions"]
     found = {}
-    for ready in watched:
+    for _, ready in watched:
         mine = [region for region in regions.values() if region["fingerprint"] in ready.fingerprints]
         found[ready.key] = {name: sum(region[name] for region in mine) for name in COUNTS}
     return found
@@ -66,13 +68,12 @@ def write() -> None:
     Raises:
         OSError: That cannot be written.
     """
-    root = cache.open_cache(settings.cache_folder())
     for key, counts in now().items():
         before = _written.get(key)
         gained = {name: counts[name] - (before or {}).get(name, 0) for name in COUNTS}
         if before is not None and not any(gained.values()):
             continue
-        folder = cache.model_folder(root, key)
+        folder = cache.model_folder(_watched[key][0], key)
         saved = cache.below(folder, "saved.json")
         with cache.locked(cache.below(folder, "saved.lock")):
             known = cache.read_json(saved) or {}

@@ -7,30 +7,30 @@ from typing import Any
 
 from actcache.learn import ending
 from actcache.learn.chunks import Feed
-from actcache.learn.opening import Opening, differing
+from actcache.learn.opening import Opening, differing, is_of_this_program
 from actcache.learn.place import Ready
 
 
-def trial(opening: Opening, ready: Ready, session: Any, calls: Sequence[Feed]) -> tuple[Any, str | None]:
+def trial(opening: Opening, ready: Ready, original: Any, calls: Sequence[Feed]) -> tuple[Any, str | None]:
     """Load a compiled model and compare it with the session's, cold and warm.
 
     Args:
         opening: How the session was made.
         ready: The compiled model.
-        session: The session, which runs the original.
+        original: The session, as C++ has it.
         calls: The program's last calls.
 
     Returns:
         The compiled model's session, as C++ has it, and what is wrong with it.
 
     Raises:
-        Ended: The program ends.
+        BrokenOff: The program ends, or forks.
+        Exception: This program lacks what a compiled model needs.
     """
     from onnxruntime import RunOptions
 
     from actcache.verification.verify import Verification, differences, varying_outputs
 
-    original = session._sess
     try:
         compiled = opening.compiled(ready.file, ending.heeding_load)
         differs = differing(original, compiled)
@@ -52,5 +52,7 @@ def trial(opening: Opening, ready: Ready, session: Any, calls: Sequence[Feed]) -
                     return None, f"the compiled model differs: {problem}"
     except Exception as error:
         ending.check()
+        if is_of_this_program(error):
+            raise
         return None, f"the compiled model cannot be run here ({type(error).__name__}: {error})"
     return compiled, None

@@ -37,6 +37,78 @@ _PROGRAMS = {
             except Exception as error:
                 print(type(error).__name__, error)
         """,
+    "copies": f"""
+        import copy, pickle
+        {_SESSION}
+        for make in (pickle.dumps, copy.deepcopy):
+            try:
+                make(session)
+            except TypeError as error:
+                print(error)
+        other = copy.copy(session)
+        print(other.run(None, {{"x": pool}})[0].shape, vars(other).get("_learner"))
+
+        class Lasting(ort.InferenceSession):
+            def __getstate__(self):
+                return {{name: value for name, value in vars(self).items() if name in ("_model_path", "_learner")}}
+
+        print(pickle.loads(pickle.dumps(Lasting("model.onnx", options)))._model_path)
+        """,
+    "signatures": """
+        import inspect
+        session = ort.InferenceSession
+        print(inspect.signature(session))
+        for name in ("run", "run_async", "run_with_iobinding", "run_with_ort_values"):
+            method = getattr(session, name)
+            print(name, inspect.signature(method), method.__annotations__, inspect.getsource(method)[:20])
+        """,
+    "options that are changed later": """
+        def told(options):
+            kind = type(options)
+            return [(n, str(getattr(options, n))) for n in dir(kind) if isinstance(getattr(kind, n), property)]
+        def made():
+            return ort.InferenceSession("model.onnx", options, ["CPUExecutionProvider"]).get_session_options()
+        options.logid, options.log_severity_level = "mine", 3
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        first = made()
+        options.intra_op_num_threads = 2
+        print(told(first), first is options, first.get_session_config_entry("session.inter_op.allow_spinning"))
+        print(told(made()), told(ort.InferenceSession("model.onnx").get_session_options()))
+        """,
+    "a call that is to be answered to nobody": f"""
+        {_SESSION}
+        for callback in (None, 5):
+            try:
+                session.run_async(["y"], {{"x": pool}}, callback, None)
+            except Exception as error:
+                print(type(error).__name__, str(error).split("Invoked")[0])
+        """,
+    "calls that the program breaks off": f"""
+        {_SESSION}
+        given = ort.RunOptions()
+        given.terminate = True
+        for _ in range(2):
+            try:
+                session.run(None, {{"x": pool}}, given)
+            except Exception as error:
+                print(type(error).__name__, error)
+        given.terminate = False
+        print(session.run(None, {{"x": pool}}, given)[0].shape)
+        print(getattr(getattr(session, "_learner", None), "_original", None))  # that takes memory, and time to load
+        """,
+    "finders of modules": """
+        before = list(sys.meta_path)
+        del sys.modules["onnxruntime.capi.onnxruntime_inference_collection"]
+        import onnxruntime.capi.onnxruntime_inference_collection as again
+        print(before == sys.meta_path)  # another thread may just be going through them
+        options.add_session_config_entry("session.set_denormal_as_zero", "0")
+        session = again.InferenceSession("model.onnx", options)
+        binding = session.io_binding()
+        binding.bind_cpu_input("x", pool)
+        binding.bind_output("y")
+        session.run_with_iobinding(binding)
+        print(binding.copy_outputs_to_cpu()[0].shape, session.run(None, {"x": pool})[0].shape)
+        """,
     "no room for one more thread": f"""
         import threading
         threading.stack_size(1 << 46)

@@ -14,7 +14,7 @@ def _learn() -> None:
     try:
         from actcache.learn.hook import install
     except ImportError as error:
-        if os.environ.get("ACTCACHE_AUTO_TOLD") != "1":
+        if os.environ.get("ACTCACHE_AUTO_TOLD") != "1" and sys.stderr is not None:
             os.environ["ACTCACHE_AUTO_TOLD"] = "1"
             print(
                 f"actcache: {sys.executable} has no usable actcache ({error}), so this program runs without it;"
@@ -26,8 +26,8 @@ def _learn() -> None:
 
 
 def _hand_on() -> None:
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [path for path in sys.path if os.path.abspath(path or os.curdir) != here]
+    here = os.path.dirname(__file__)  # as it stands there, for the current folder may be gone
+    sys.path[:] = [path for path in sys.path if path != here]
     mine = sys.modules.pop(__name__, None)
     try:
         import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
