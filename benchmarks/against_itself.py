@@ -99,10 +99,16 @@ class AgainstItself:
     def found(self) -> dict[str, dict[str, Any]]:
         """Return, by clock, what a call of the original takes, the compiled model's ratio, and the original's own.
 
+        The compiled model's ratio is there for the last quarter of the calls, too: when it has learnt what pays.
+
         REQUIRES: two rounds.
         """
         all_rounds = np.stack(self._rounds)
-        return {name: _told(all_rounds[..., clock]) for clock, name in enumerate(CLOCKS)}
+        late = all_rounds[:, 3 * all_rounds.shape[1] // 4 :]
+        return {
+            name: {**_told(all_rounds[..., clock]), "last_quarter": _told(late[..., clock])["compiled"]}
+            for clock, name in enumerate(CLOCKS)
+        }
 
 
 def orders_of_chance(count: int, random: np.random.Generator) -> Iterator[list[int]]:

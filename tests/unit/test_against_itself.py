@@ -77,6 +77,17 @@ def test_rounds_are_played_by_sessions_of_their_own(tmp_path: Path) -> None:
     assert set(found) == {"wall", "cpu"} and all(each["ms"] > 0 for each in found.values())
 
 
+def test_the_last_quarter_of_the_calls_is_told_by_itself(tmp_path: Path) -> None:
+    model = AgainstItself(tmp_path, tmp_path)
+    for took in rounds_of(15, 200):
+        learning = took.copy()
+        learning[:150, 2] *= 1.5
+        model.count(np.stack([learning, learning], axis=-1))
+    wall = model.found()["wall"]
+    assert wall["compiled"]["median"] > 1.3
+    assert wall["last_quarter"]["median"] == pytest.approx(1, abs=0.02)
+
+
 def test_a_round_begins_as_if_nothing_had_been_before(tmp_path: Path) -> None:
     source, target = saved(tmp_path, 2.0), tmp_path / "compiled.onnx"
     feeds = [{"x": np.full((1, 4), number, np.float32)} for number in range(200)]
