@@ -20,7 +20,6 @@ from actcache.passes.choice.choose import Plan
 from actcache.passes.choice.prediction import Predictor
 from actcache.passes.refusal import Refusal
 from actcache.passes.rewrite.store_tolerance import state_tolerances
-from actcache.runs.client import ask
 from actcache.runs.requests import Played, PlayTrace
 from actcache.verification.verify import Verification
 
@@ -115,7 +114,7 @@ def paying(job: Job, subject: Subject, accepted: Accepted, predictor: Predictor 
     job.step(f"measuring the result on {len(calls)} recorded calls")
     tolerance = _accepted_difference(job, accepted.report)
     request = PlayTrace(subject.originals, on_disk(job, accepted.built), calls, tolerance, budget, until_clear=True)
-    played = ask(request, job.loaded.directory)
+    played = job.ask(request)
     if played.failure is not None:
         return Attempt(None, (Refusal("verification", played.failure, names),))
     regions = accepted.built.regions

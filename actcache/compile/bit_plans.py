@@ -12,7 +12,6 @@ from actcache.compile.result import CompiledRegion
 from actcache.errors import InternalError, InvalidModel
 from actcache.passes.choice.bits import filled_up, known_barriers, measured_rules, never_alone
 from actcache.passes.choice.choose import Plan
-from actcache.runs.client import ask
 from actcache.runs.requests import BatchBits, FindBatchBits
 from actcache.verification.verify import Verification
 
@@ -67,7 +66,7 @@ class BitSearch:
         sample = self._chosen.measured.samples[0]
         batches = verified_batches(self._subject, self._chosen.choice.plans[0])
         try:
-            return ask(FindBatchBits(self._subject.originals, sample, batches), self._job.loaded.directory)
+            return self._job.ask(FindBatchBits(self._subject.originals, sample, batches))
         except (InvalidModel, InternalError):  # no memory for so many values, say
             return BatchBits()
 

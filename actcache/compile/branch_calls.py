@@ -15,7 +15,6 @@ from actcache.model.model_inputs import Feed, model_inputs
 from actcache.passes.graph.view import GraphView
 from actcache.passes.rewrite.branch_models import Branch
 from actcache.passes.rewrite.upstream import upstream_model
-from actcache.runs.client import ask
 from actcache.runs.requests import ComputeFrontiers, FrontierCall
 
 
@@ -71,7 +70,7 @@ class BranchCalls:
         source = str(self.job.loaded.source)
         wanted = FrontierCall(source, save_sample(directory / "upstream-feed.npz", call), values)
         try:
-            ask(ComputeFrontiers(source, [part], [wanted], self.job.options.libraries), directory)
+            self.job.ask(ComputeFrontiers(source, [part], [wanted], self.job.options.libraries))
         except (InvalidModel, InvalidSamples):
             return None
         return {**fed, **read_entries(values)}

@@ -31,7 +31,6 @@ from actcache.passes.refusal import Refusal
 from actcache.passes.rewrite.branch_models import Branch, branch_model, branches_of, move_constants, put_back
 from actcache.passes.rewrite.per_call import add_per_call
 from actcache.passes.rewrite.shown_constants import show_constants
-from actcache.runs.client import ask
 from actcache.runs.requests import Verify
 from actcache.verification.verify import Verification
 
@@ -97,7 +96,7 @@ def compile_branches(job: Job, subject: Subject, measured: Measured) -> Branches
     model = onnx.ModelProto()
     model.CopyFrom(subject.view.model)
     move_constants(model, wanted)
-    view = GraphView(model, subject.view.told)
+    view = subject.view.of(model)
     calls = BranchCalls(job, view, read_calls(job, measured.samples))
     refusals: list[Refusal] = []
     compiled = [
@@ -141,7 +140,7 @@ def _compiled(
     if isinstance(model, Refusal):
         refusals.append(_said_of(label, model))
         return None
-    inside = GraphView(model, view.told)
+    inside = view.of(model)
     if not position_hypotheses(inside, past_axes(model)):
         refusals.append(Refusal("prefix-no-sequence", "no input that it reads is a sequence of variable length", label))
         return None
@@ -223,7 +222,7 @@ def _verified(job: Job, subject: Subject, built: Built, compiled: Sequence[_Comp
         tolerance=job.options.tolerance,
         exact=job.options.bits,
     )
-    report = ask(request, directory)
+    report = job.ask(request)
     own = [found.part.accepted.report for found in compiled]
     report.region_bits = {name: bits for one in own if one is not None for name, bits in one.region_bits.items()}
     return report

@@ -20,7 +20,6 @@ from actcache.passes.rewrite.key_constants import constants_behind
 from actcache.passes.rewrite.outline import outline_in
 from actcache.passes.rewrite.per_call import add_per_call
 from actcache.passes.rows import prove_rows, row_hypotheses, with_namesakes
-from actcache.runs.client import ask
 from actcache.runs.requests import Compiled, Verify
 from actcache.verification.verify import Verification
 
@@ -109,7 +108,7 @@ def build_and_verify(
     )
     # Where bits count, it takes a while.
     progress = (lambda case: job.step(f"{step}: {case}")) if job.options.bits else None
-    return built, ask(request, job.loaded.directory, progress)
+    return built, job.ask(request, progress)
 
 
 def divisions(subject: Subject, plan: Plan) -> list[AnyDivision]:

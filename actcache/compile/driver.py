@@ -20,9 +20,9 @@ from actcache.compile.branches import Part, compile_branches
 from actcache.compile.choosing import choose_regions
 from actcache.compile.cost_profile import CostProfile
 from actcache.compile.explain import explain
-from actcache.compile.job import Job, Subject, prepare
+from actcache.compile.job import Job, Subject, prepare, typed_view
 from actcache.compile.measuring import Measured, measure
-from actcache.compile.notes import choice_notes, model_notes, unknown_operators
+from actcache.compile.notes import choice_notes, model_notes, types_note, unknown_operators
 from actcache.compile.options import Options, Progress, Sample
 from actcache.compile.result import CompileResult
 from actcache.errors import InvalidOption, NothingToCache
@@ -34,6 +34,7 @@ from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
 from actcache.passes.rewrite.dynamic_batch import DynamicBatch, fixed_batches, make_dynamic
 from actcache.passes.rewrite.per_call import check_names
+from actcache.runs.client import OtherProcess
 from actcache.serve.byte_size import default_budget
 
 
@@ -122,14 +123,14 @@ def compile_model(
     source = Path(model)
     target = _target(source, output)
     step = progress or (lambda _: None)
-    with working_folder(target) as folder, _readable_names(source):
+    with working_folder(target) as folder, OtherProcess() as other, _readable_names(source):
         step("reading the model")
         loaded = load_model(source, folder, single_file=single_file, outputs=outputs)
         original = Original.of(source, loaded.weights.digest if loaded.weights.size else None)
         _check_fit(loaded, target, options.per_call)
         recorded = load_trace(trace) if trace else None
         kept = CostProfile(Path(profile) if profile is not None else None)
-        job = Job(loaded, options, recorded, kept, step)
+        job = Job(loaded, options, recorded, kept, step, other)
         form = _first_accepted_form(job)
         step("writing the compiled model")
         result = _result(job, form, target)
@@ -227,7 +228,7 @@ def _result(job: Job, form: _Form, target: Path) -> CompileResult:
     """Tell what was done; the files are written later."""
     loaded, asked = job.loaded, job.options
     notes = model_notes(loaded, asked.single_file, form.subject.dynamic, asked.per_call, asked.read_last)
-    notes += unknown_operators(loaded, asked.pure_ops)
+    notes += [*types_note(form.subject.view), *unknown_operators(loaded, asked.pure_ops)]
     return CompileResult(
         model=loaded.source,
         output=target,
@@ -293,7 +294,7 @@ def _forms(job: Job, refusals: list[Refusal]) -> Iterator[DynamicBatch | None]:
     What stands against a variable batch is added to `refusals`.
     """
     if job.options.dynamic_batch:
-        made = make_dynamic(job.loaded.proto, job.loaded.read)
+        made = make_dynamic(typed_view(job), job.loaded.read)
         if isinstance(made, DynamicBatch):
             del made.model.functions[:]  # those that nothing calls any more are kept, too
             made.model.functions.extend(job.loaded.functions.model.functions)

@@ -17,7 +17,6 @@ from actcache.passes.choice.prediction import Predictor
 from actcache.passes.choice.trace_keys import Place
 from actcache.passes.costs.cost import Costs, estimate_costs, least_costs
 from actcache.passes.costs.time_model import FewRows, TimeModel
-from actcache.runs.client import ask
 from actcache.runs.requests import HashTrace, Measure
 from actcache.runs.trace_key_file import load_keys
 
@@ -56,7 +55,7 @@ def measure(job: Job, subject: Subject) -> Measured:
     known: Costs | None = job.profile.find(key, Costs)
     job.step("running the model on samples" if known else "measuring what each node costs")
     try:
-        found = ask(Measure(subject.originals, given, timed=known is None), job.loaded.directory)
+        found = job.ask(Measure(subject.originals, given, timed=known is None))
     except ActcacheError as error:
         if job.options.verify or given or isinstance(error, InvalidModel):
             raise
@@ -83,7 +82,7 @@ def measure_again(job: Job, subject: Subject, measured: Measured) -> Measured:
     """Measure twice more, because one measurement decides by too little, and take the least times."""
     job.step("measuring again, because the choice is close")
     request = Measure(subject.originals, measured.samples, timed=True)
-    again = [ask(request, job.loaded.directory).costs for _ in range(2)]
+    again = [job.ask(request).costs for _ in range(2)]
     return replace(measured, costs=least_costs([measured.costs, *filter(None, again)]))
 
 
@@ -118,7 +117,7 @@ def read_trace(
     request = HashTrace(
         subject.originals, calls, measured.samples[0], places, batches, job.loaded.directory / "keys.npz"
     )
-    fewer = ask(request, job.loaded.directory)
+    fewer = job.ask(request)
     keys = load_keys(request.keys, places)
     key = subject.key("trace", calls=[file_digest(path) for path in calls], batches=[dict(axes) for axes in batches])
     known: TraceTimes | None = job.profile.find(key, TraceTimes)

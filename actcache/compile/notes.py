@@ -43,6 +43,13 @@ def model_notes(
     return notes
 
 
+def types_note(view: GraphView) -> list[str]:
+    """Say that onnx was left out, where it crashes: without sizes, less can be proven."""
+    if view.infers:
+        return []
+    return ["onnx crashes while it infers types: those that onnxruntime tells were used, and no sizes"]
+
+
 def unknown_operators(loaded: LoadedModel, pure_ops: Collection[str]) -> list[str]:
     """Say which operators that the user declared pure the model does not have: a misspelt name has no effect."""
     bodies = [loaded.proto.graph.node, *(function.node for function in loaded.functions.model.functions)]

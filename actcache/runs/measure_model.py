@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +21,19 @@ from actcache.passes.costs.timed_runs import run_seconds
 from actcache.passes.cuts.feeds import Feed, row_count, take
 from actcache.passes.graph.told_types import told_types
 from actcache.passes.graph.view import GraphView
-from actcache.runs.requests import AskTypes, Measure, Measurement, Originals, RowAxes
+from actcache.runs.requests import AskTypes, Measure, Measurement, Originals, RowAxes, Told
 from actcache.runs.sessions import check_outputs, open_original, run_of, run_sample
 
 
-def ask_types(request: AskTypes, directory: Path) -> dict[str, int]:
-    """Ask onnxruntime for types that onnx cannot infer; none where it refuses the model with more outputs."""
-    view = GraphView(onnx.load_model(request.originals.base, load_external_data=False))
-    if not view.untyped:
-        return {}
-    try:
-        return told_types(view.model, view.untyped, directory, request.originals.libraries)
-    except Exception:  # whatever the runtime raises: the model itself is tried, and spoken of, when it is measured
-        return {}
+def ask_types(request: AskTypes, directory: Path) -> Told:
+    """Ask onnxruntime for types that onnx does not infer; none where it refuses the model with more outputs."""
+    view = GraphView(onnx.load_model(request.originals.base, load_external_data=False), infers=request.infers)
+    types: dict[str, int] = {}
+    if view.untyped:
+        # Whatever the runtime raises: the model itself is tried, and spoken of, when it is measured.
+        with suppress(Exception):
+            types = told_types(view.model, view.untyped, directory, request.originals.libraries)
+    return Told(types, request.infers)
 
 
 def measure(request: Measure, directory: Path) -> Measurement:
@@ -51,7 +52,7 @@ def measure(request: Measure, directory: Path) -> Measurement:
     timing = run_seconds(session, first)
     del session  # one model in memory at a time
     release_memory()
-    view = GraphView(proto)
+    view = GraphView(proto, infers=False)
     layout = lay_out(view, directory, first, originals.libraries)
     layout.save(_layout_file(originals, directory))
     costs = measure_costs(view, directory, first, timing, layout, originals.libraries)
@@ -96,7 +97,7 @@ def measure_one_row(
         timing = run_seconds(session, feed)
     except Exception:  # whatever the runtime raises: the model takes this many rows and no fewer
         return None
-    view, kept = GraphView(proto), _layout_file(originals, directory)
+    view, kept = GraphView(proto, infers=False), _layout_file(originals, directory)
     layout = Layout.load(kept) if kept.exists() else lay_out(view, directory, sample, originals.libraries)
     costs = measure_costs(view, directory, feed, timing, layout, originals.libraries)
     return FewRows(row_axes, 1, costs)

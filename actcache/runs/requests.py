@@ -81,6 +81,15 @@ class Compiled:
 # -- answers ------------------------------------------------------------------------------------------
 
 
+class Told(msgspec.Struct, frozen=True):
+    """Answers :class:`AskTypes`: value to its element type (``TensorProto.DataType``; 0: no dense tensor), and whether
+    onnx infers the others without crashing.
+    """
+
+    types: Mapping[str, int]
+    infers: bool
+
+
 class Measurement(msgspec.Struct, frozen=True):
     """Answers :class:`Measure`: the samples (made up, if none were given) and the version of onnxruntime that ran them;
     costs, if they were asked for.
@@ -153,6 +162,13 @@ class Request(msgspec.Struct, Generic[T], frozen=True, tag=True):
 
     #: T, for the reader of the answer.
     answer: ClassVar[Any] = None
+    #: Whether the process that carried it out may go on with another one.
+    leaves_nothing: ClassVar[bool] = False
+
+    @property
+    def instead(self) -> Request[T] | None:
+        """What to ask if the process crashes over it; None: nothing, the model is refused."""
+        return None
 
     @property
     def source(self) -> str:
@@ -171,10 +187,21 @@ class OfOriginals(Request[T], Generic[T], frozen=True):
         return self.originals.source
 
 
-class AskTypes(OfOriginals[dict[str, int]], frozen=True):
-    """Ask onnxruntime for the types that onnx cannot infer (:func:`actcache.passes.graph.told_types.told_types`)."""
+class AskTypes(OfOriginals[Told], frozen=True):
+    """Ask onnxruntime for the types that onnx does not infer (:func:`actcache.passes.graph.told_types.told_types`).
 
-    answer = dict[str, int]
+    Attributes:
+        infers: Whether onnx is to infer what it can. It may crash.
+    """
+
+    answer = Told
+    leaves_nothing = True
+    infers: bool = True
+
+    @property
+    def instead(self) -> AskTypes | None:
+        """The types of all values."""
+        return AskTypes(self.originals, infers=False) if self.infers else None
 
 
 class Measure(OfOriginals[Measurement], frozen=True):

@@ -71,6 +71,18 @@ NON_TENSOR = frozenset(
     }
 )
 
+#: Operators for which onnx infers types from that of their input without asking whether it has one: if not, the process
+#: dies (``tests/unit/test_inference.py`` tries all of onnx's operators).
+READ_TYPES = frozenset(
+    {
+        ("", "EyeLike"),
+        ("", "RegexFullMatch"),
+        ("ai.onnx.ml", "DictVectorizer"),
+        ("ai.onnx.ml", "LabelEncoder"),
+        ("ai.onnx.ml", "TreeEnsemble"),
+    }
+)
+
 #: Names that onnxruntime's MatMulAddFusion gives to constants that it makes, whether or not a body has such constants
 #: already, as it does in a model that was optimised before: it then fails to load.
 GENERATED_CONSTANTS = re.compile(r"gemm_(input|output)_shape(_token_\d+)?")

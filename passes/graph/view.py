@@ -10,7 +10,6 @@ and works for models whose weights are stored outside the file or exceed protobu
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from actcache.passes.graph.inference import inferred
 from actcache.passes.graph.node_purity import Scope, impurity
 from actcache.passes.graph.nodes import (
     INLINE_BYTES,
@@ -45,21 +45,26 @@ class GraphView:
         model: The model; its local functions are not looked into (see ``local_functions``). It is not modified.
         told: Element types of values that onnx cannot infer (:mod:`~actcache.passes.graph.told_types`); 0: no dense
             tensor.
+        infers: Whether onnx infers types and shapes; if not, those that are stated and told are all that is known.
 
     Attributes:
         model: The protobuf this view was made from.
         told: As given.
+        infers: As given.
     """
 
-    def __init__(self, model: onnx.ModelProto, told: Mapping[str, int] | None = None) -> None:
+    def __init__(self, model: onnx.ModelProto, told: Mapping[str, int] | None = None, *, infers: bool = True) -> None:
         self.model = model
         self.told = dict(told or {})
+        self.infers = infers
         skeleton = _skeleton(model)
         _state(skeleton.graph, self.told)
-        with contextlib.suppress(Exception):
-            skeleton = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
-        self._types = _value_types(skeleton.graph)
-        self._skeleton = skeleton
+        self._skeleton = inferred(skeleton) if infers else skeleton
+        self._types = _value_types(self._skeleton.graph)
+
+    def of(self, model: onnx.ModelProto) -> GraphView:
+        """Return a view of a model that was made from this one: what was told of its values holds there, too."""
+        return GraphView(model, self.told, infers=self.infers)
 
     @cached_property
     def graph(self) -> gs.Graph:

@@ -94,17 +94,16 @@ def fixed_batches(view: GraphView) -> list[FixedBatch]:
     return found
 
 
-def make_dynamic(model: onnx.ModelProto, read: ReadTensor) -> DynamicBatch | Refusal:
+def make_dynamic(view: GraphView, read: ReadTensor) -> DynamicBatch | Refusal:
     """Make the batch of a model variable.
 
     Args:
-        model: The model, local functions inlined. It is not modified.
+        view: The model, local functions inlined.
         read: Reads external data.
 
     Returns:
         The new model, or why there is none.
     """
-    view = GraphView(model)
     first: Refusal | None = None
     for guess in fixed_batches(view):
         found = _Rewriter(view, guess, read).run()
@@ -118,7 +117,7 @@ class _Rewriter:
     """Rewrites the model for one guess."""
 
     def __init__(self, view: GraphView, batch: FixedBatch, read: ReadTensor) -> None:
-        self.batch = batch
+        self.before, self.batch = view, batch
         self.model = onnx.ModelProto()
         self.model.CopyFrom(view.model)
         self.symbol = _free_symbol(view.model)
@@ -133,7 +132,7 @@ class _Rewriter:
             if value.name in self.batch.axes:
                 _set_size(value, self.batch.axes[value.name], self.symbol)
         _forget_shapes(self.model)
-        view = GraphView(self.model)
+        view = self.before.of(self.model)
         interpreter = Interpreter(view, {})
         interpreter.inputs(self.batch.axes)
         interpreter.constants(view.model.graph, interpreter.values, main=True)
@@ -200,7 +199,7 @@ class _Rewriter:
 
     def _proven(self) -> DynamicBatch | Refusal:
         """Prove the result from scratch, and describe its tensors by the proof."""
-        proof = prove_rows(GraphView(self.model), self.batch.axes)
+        proof = prove_rows(self.before.of(self.model), self.batch.axes)
         axes = []
         for value in self.model.graph.output:
             state = proof.state(value.name)

@@ -30,17 +30,17 @@ def read_last_anywhere(view: GraphView, outputs: Sequence[str], read: ReadTensor
                 problem = f"output '{name}' has its positions on another axis in each branch of an If"
                 raise InvalidOption(problem, hint="leave out --reads")
     rest = [name for name in outputs if name not in inside]
-    return {**axes, **(read_last(GraphView(view.model, view.told), rest, read) if rest else {})}
+    return {**axes, **(read_last(view.of(view.model), rest, read) if rest else {})}
 
 
 def _read_last_of(view: GraphView, branch: Branch, outputs: Sequence[str], read: ReadTensor | None) -> dict[str, int]:
     """Do so in one branch; return the axes of positions by the names that the outputs have outside."""
-    now = GraphView(view.model, view.told)
+    now = view.of(view.model)
     model = branch_model(now, branch)
     if isinstance(model, Refusal):
         raise InvalidOption(f"output '{outputs[0]}' is not proven to have positions: {model}", hint="leave out --reads")
     slots = {name: list(branch.node(view.model).output).index(name) for name in outputs}
     names = {name: model.graph.output[slot].name for name, slot in slots.items()}
-    axes = read_last(GraphView(model, view.told), list(names.values()), read)
+    axes = read_last(view.of(model), list(names.values()), read)
     put_back(view.model, branch, model)
     return {name: axes[inner] for name, inner in names.items()}

@@ -102,7 +102,7 @@ class LocalFunctions:
         used = {canonical_domain(n.domain) for n in all_nodes(model.graph.node)}
         needed = _versions(self.inlined.opset_import)
         _import(model, {d: v for d, v in needed.items() if d in used - set(_versions(model.opset_import))})
-        current = GraphView(model, view.told)
+        current = view.of(model)
         found = []
         for region in regions:
             nodes = frozenset(i for i, (_, leaves) in enumerate(pieces) if _inside(leaves, region, view))

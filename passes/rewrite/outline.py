@@ -87,7 +87,7 @@ def outline_in(
 
     `weight_file`: where external weights are. `read`: reads them. `shown`: constants that stay, for other lookups.
     """
-    current = GraphView(model, view.told)
+    current = view.of(model)
     # An If of a region inside this one writes some of what its nodes wrote, in an order of its own.
     written = {name for index in region.nodes for name in view.writes[index]}
     nodes = {index for index, writes in enumerate(current.writes) if not written.isdisjoint(writes)}

@@ -12,6 +12,7 @@ from graphs import model
 
 import actcache
 from actcache.passes.cuts.feeds import Feed
+from actcache.passes.graph.view import GraphView
 from actcache.passes.rewrite.dynamic_batch import DynamicBatch, make_dynamic
 from actcache.verification.verify import in_batches
 
@@ -110,7 +111,7 @@ def sized(feed: Feed, axes: dict[str, int], rows: list[int]) -> Feed:
 def test_what_is_baked_in_is_computed_from_the_batch(name: str) -> None:
     text, new = BAKED[name]
     proto = model(text)
-    made = make_dynamic(proto, not_external)
+    made = make_dynamic(GraphView(proto), not_external)
     assert isinstance(made, DynamicBatch), made
     onnx.checker.check_model(made.model, full_check=True)
     before = [node.op_type for node in proto.graph.node]
@@ -131,13 +132,13 @@ def test_what_is_baked_in_is_computed_from_the_batch(name: str) -> None:
         for mine, theirs in zip(dynamic.run(None, batch), in_groups(batch), strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-6)
 
-    assert not isinstance(make_dynamic(made.model, not_external), DynamicBatch)
+    assert not isinstance(make_dynamic(GraphView(made.model), not_external), DynamicBatch)
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_depends_on_the_batch_is_refused(name: str) -> None:
     text, node, reason = REFUSED[name]
-    refusal = make_dynamic(model(text), not_external)
+    refusal = make_dynamic(GraphView(model(text)), not_external)
     assert not isinstance(refusal, DynamicBatch)
     assert refusal.rule == "fixed-batch" and refusal.node == node and reason in refusal.reason
 
@@ -148,7 +149,7 @@ def test_the_model_says_where_its_rows_are() -> None:
     for name in ("f", "t"):
         proto.graph.value_info.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [64, 8]))
     proto.graph.value_info[0].doc_string = "every position of every row"
-    made = make_dynamic(proto, not_external)
+    made = make_dynamic(GraphView(proto), not_external)
     assert isinstance(made, DynamicBatch)
 
     def dims(value: onnx.ValueInfoProto) -> list[int | str]:
@@ -226,7 +227,7 @@ def test_a_batch_that_must_stay_is_compiled_as_it_is(tmp_path: Path) -> None:
 def test_a_batch_that_verification_rejects_is_compiled_as_it_is(tmp_path: Path) -> None:
     """Sin may differ in its last bit with the place of a value in the batch: too much for a tolerance of 0."""
     proto = fixed_model(operator="Sin", width=27)
-    made = make_dynamic(proto, not_external)
+    made = make_dynamic(GraphView(proto), not_external)
     assert isinstance(made, DynamicBatch)
     session = ort.InferenceSession(made.model.SerializeToString())
     x = fixed_feed(ort.InferenceSession(proto.SerializeToString()))["x"]

@@ -68,7 +68,7 @@ REQUESTS: list[requests.Request[Any]] = [
     ),
 ]
 ANSWERS: list[tuple[Any, Any]] = [
-    (dict[str, int], {"y": 1}),
+    (requests.Told, requests.Told({"y": 1}, infers=False)),
     (Measurement, Measurement(SAMPLES, "1.32.0", COSTS)),
     (Verification, Verification(cases=3, failure="differs", outputs=[{"output": 0}], region_bits={"r": True})),
     (BatchBits, BatchBits([Dependent("y", "Log 'l'", 2, 1e-7)], ["y"])),
