@@ -13,6 +13,7 @@ import onnx
 from actcache.model.compiled_model import CompiledModel, Lookup, read_compiled
 from actcache.model.manifest import region_entry
 from actcache.passes.cuts import PrefixCut
+from actcache.passes.graph.nodes import type_name
 from actcache.passes.graph.op_facts import canonical_domain
 from actcache.passes.graph.view import GraphView
 
@@ -149,11 +150,6 @@ def _described(view: GraphView, name: str) -> dict[str, Any]:
 def _size(size: int | str | None) -> int | str | None:
     """Leave out the names that shape inference makes up for sizes it does not know."""
     return None if isinstance(size, str) and size.startswith("unk__") else size
-
-
-def type_name(element_type: int | None) -> str | None:
-    """Return an element type as messages call it, ``float`` for instance; None: unknown."""
-    return onnx.TensorProto.DataType.Name(element_type).lower() if element_type else None
 
 
 def _weights(model: CompiledModel) -> list[dict[str, Any]]:

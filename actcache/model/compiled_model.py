@@ -23,7 +23,7 @@ from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
 from actcache.passes.region import with_private_constants
 from actcache.passes.rewrite.branch_models import Branch, branch_model, branches_of
-from actcache.passes.rewrite.inline_regions import inline_regions, is_compiled
+from actcache.passes.rewrite.inline_regions import CHANGED, inline_regions, is_compiled
 from actcache.passes.rewrite.local_functions import LocalFunctions
 from actcache.passes.rewrite.outline import DOMAIN, mark_of
 from actcache.passes.rewrite.weights import all_tensors
@@ -145,12 +145,12 @@ def read_compiled(path: Path) -> CompiledModel:
         branches = {lookup.branch: _branch(view, lookup.branch) for lookup in lookups if lookup.branch is not None}
         compiled = CompiledModel(path, home, view, lookups, manifest, data_files, branches)
         for lookup in lookups:
+            _check(lookup)
             compiled.nodes(lookup)
     except InvalidModel as error:
         raise InvalidModel(error.message, file=path, node=error.node, hint=error.hint) from error
-    except (KeyError, IndexError, StopIteration) as error:
-        problem = "the model was compiled by actcache and changed since; compile the original model instead"
-        raise InvalidModel(problem, file=path) from error
+    except Exception as error:  # whatever the graph now lacks
+        raise InvalidModel(CHANGED, file=path) from error
     return compiled
 
 
@@ -217,6 +217,18 @@ def _lookup(node: onnx.NodeProto, branching: onnx.NodeProto, around: Sequence[st
         control_input=per_call("control_input"),
         outer=around[-1] if around else None,
     )
+
+
+def _check(lookup: Lookup) -> None:
+    """Raise ValueError if a region's attributes are not about as many tensors as it has."""
+    cut, read, kept = lookup.cut, len(lookup.frontier), len(lookup.live_outs) + len(lookup.states)
+    of_read, of_kept = cut.position_axes
+    sizes = cut.live_out_sizes if isinstance(cut, PrefixCut) else ()
+    always = [(cut.frontier_axes, read), (cut.live_out_axes, kept), (lookup.live_out_types, kept)]
+    if any(len(of) != count for of, count in always):
+        raise ValueError
+    if any(len(of) not in (0, count) for of, count in ((of_read, read), (of_kept, kept), (sizes, kept))):
+        raise ValueError
 
 
 def _original_names(names: Sequence[str], around: Sequence[str]) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ import onnx
 from actcache._version import __version__
 from actcache.base.per_call import PerCall
 from actcache.errors import InvalidModel
+from actcache.model.manifest_form import check_form
 from actcache.passes.costs.cost import Costs
 from actcache.passes.rewrite.inline_regions import MANIFEST_KEY
 
@@ -155,13 +156,15 @@ def read_manifest(model: onnx.ModelProto, file: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(text)
         schema = int(content.get("schema", content.get("version")))
-        regions = {region["id"]: region for region in content["regions"]}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        if schema <= SCHEMA:
+            check_form(content)
+    except Exception as error:  # whatever it is, it is no manifest
         hint = "compile the original model again"
         raise InvalidModel("its manifest is damaged and cannot be read", file=file, hint=hint) from error
     if schema > SCHEMA:
         problem = f"its manifest has schema {schema}, and actcache {__version__} reads schemas up to {SCHEMA}"
         raise InvalidModel(problem, file=file, hint="use the actcache that compiled it, or a later one")
+    regions = {region["id"]: region for region in content["regions"]}
     compiled_by = content.get("actcache") or str(content.get("tool", "")).removeprefix("actcache ") or None
     per_call = PerCall.from_manifest(text).names()
     return {**content, "schema": schema, "actcache": compiled_by, "regions": regions, "per_call": per_call}

@@ -227,8 +227,17 @@ def _import_default_domain(proto: onnx.ModelProto) -> None:
 
 
 def _check(loaded: LoadedModel) -> None:
-    """Check structure only where actcache depends on it: every name is defined once, and before it is read."""
+    """Check structure only where actcache depends on it: every name is defined once, and before it is read; constants
+    can be read.
+    """
     graph = loaded.proto.graph
+    for tensor, _ in all_tensors(loaded.proto):
+        if not is_external(tensor):
+            try:
+                onnx.numpy_helper.to_array(tensor)
+            except Exception as error:  # numpy's, of a size or a type
+                problem, node = "its data does not fit its type and shape", f"constant '{tensor.name}'"
+                raise InvalidModel(problem, file=loaded.source, node=node, hint=_BROKEN) from error
     known = {v.name for v in graph.input} | {t.name for t in graph.initializer}
     known |= {t.values.name for t in graph.sparse_initializer}
     for node in graph.node:

@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from actcache.passes.graph.nodes import type_name
+
 #: Element types that numpy arrays can carry into onnxruntime.
 _FEEDABLE = frozenset(
     {
@@ -70,7 +72,7 @@ class ModelInput:
     @property
     def type_name(self) -> str:
         """The element type as messages call it, ``int64`` for instance."""
-        return str(TensorProto.DataType.Name(self.element_type)).lower() if self.element_type else "not a tensor"
+        return type_name(self.element_type) or "not a tensor"
 
     def __str__(self) -> str:
         name = ("optional " if self.nullable else "") + {"sequence": "sequence of ", "map": "map to "}.get(

@@ -17,7 +17,7 @@ from actcache.base.library import call
 from actcache.errors import InvalidOption, UnsupportedAudit
 from actcache.passes.cuts.feeds import Feed
 from actcache.runs.requests import Compiled, LoggedCall, LoggedControlCall, ReplayLog
-from actcache.runs.sessions import open_original, open_session, refused_call, run_of, session_options
+from actcache.runs.sessions import open_original, open_session, refused_call, refused_model, run_of, session_options
 from actcache.runs.trace_calls import Calls
 from actcache.serve import knobs, runtime
 from actcache.serve.stated_model import stated_model, stating
@@ -91,7 +91,10 @@ class LoggedSessions:
         runtime.register(options)
         # Most logs are of actcache.InferenceSession, which states its model, so that equal regions share at once.
         with stating(stated_model(self._path, options, {})):
-            return open_session(self._path, options)
+            try:
+                return open_session(self._path, options)
+            except Exception as error:  # whatever the runtime raises
+                raise refused_model(error, self._path) from error
 
     def run(self, step: LoggedCall, feed: Feed) -> list[Any]:
         """Make a call, and return the outputs that the original has."""

@@ -70,9 +70,8 @@ def open_original(
     except ActcacheError:
         raise
     except Exception as error:
-        problem = f"onnxruntime {ort.__version__} cannot load it ({short(error)})"
         hint = "export it for an older opset, or give --custom-op-library if it has operators of its own"
-        raise InvalidModel(problem, file=originals.source, hint=hint) from error
+        raise refused_model(error, originals.source, hint) from error
 
 
 def check_outputs(session: ort.InferenceSession, originals: Originals) -> None:
@@ -117,6 +116,11 @@ def run_sample(session: ort.InferenceSession, sample: Feed, path: Path) -> None:
     except Exception as error:
         hint = "every sample must be a valid call of the model"
         raise InvalidSamples(f"the model refuses this sample ({short(error)})", file=path, hint=hint) from error
+
+
+def refused_model(error: Exception, path: Path | str, hint: str | None = None) -> InvalidModel:
+    """Return what to raise where onnxruntime refuses to load a model."""
+    return InvalidModel(f"onnxruntime {ort.__version__} cannot load it ({short(error)})", file=path, hint=hint)
 
 
 def refused_call(error: Exception, path: Path | str) -> InvalidSamples:

@@ -109,6 +109,11 @@ def element_bits(data_type: int) -> int:
     return _BITS.get(data_type, 0)
 
 
+def type_name(data_type: int | None) -> str | None:
+    """Return an ONNX type as messages call it, ``float`` for instance; None: undefined, or not known."""
+    return _NAMES.get(data_type, f"type {data_type}") if data_type else None
+
+
 def _bits_by_type() -> dict[int, int]:
     t = onnx.TensorProto
     table = {t.BOOL: 8, t.INT8: 8, t.UINT8: 8, t.INT16: 16, t.UINT16: 16, t.FLOAT16: 16, t.BFLOAT16: 16}
@@ -127,6 +132,7 @@ def _bits_by_type() -> dict[int, int]:
 
 
 _BITS = _bits_by_type()
+_NAMES = {value: name.lower() for name, value in onnx.TensorProto.DataType.items()}
 
 
 def _reads(node: onnx.NodeProto) -> Iterator[str]:

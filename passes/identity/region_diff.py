@@ -16,7 +16,7 @@ from typing import Any
 
 import onnx
 
-from actcache.passes.graph.nodes import captured, node_attribute
+from actcache.passes.graph.nodes import captured, node_attribute, type_name
 from actcache.passes.graph.op_facts import canonical_domain
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import attribute_digest, canonical_walk, constant_digest
@@ -269,7 +269,7 @@ def _either(a: str, b: str) -> str:
 
 
 def _type(element_type: int | None) -> str:
-    return str(onnx.TensorProto.DataType.Name(element_type or 0)).lower()
+    return type_name(element_type) or "undefined"
 
 
 def _values(a: onnx.AttributeProto, b: onnx.AttributeProto) -> str:

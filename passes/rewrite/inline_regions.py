@@ -21,6 +21,8 @@ from actcache.passes.rewrite.placement import brings_in, shapes_brought_in
 from actcache.passes.rewrite.shown_constants import hide_constants
 
 MANIFEST_KEY = "actcache.manifest"
+#: What is said of a compiled model whose regions are not as the compiler puts them.
+CHANGED = "the model was compiled by actcache and changed since; compile the original model instead"
 
 
 def is_compiled(model: onnx.ModelProto) -> bool:
@@ -39,15 +41,24 @@ def inline_regions(model: onnx.ModelProto) -> bool:
     """
     if not is_compiled(model):
         return False
-    remove_per_call(model.graph)
-    hide_constants(model.graph)
-    _inline_all(model.graph)
-    for graph in _graphs(model.graph):
-        _inline_all(graph)
+    try:
+        _inline_everywhere(model.graph)
+    except InvalidModel:
+        raise
+    except Exception as error:  # whatever a region has lost
+        raise InvalidModel(CHANGED) from error
     if any(_mentions_domain(node) for node in model.graph.node):
-        raise InvalidModel("the model was compiled by actcache and changed since; compile the original model instead")
+        raise InvalidModel(CHANGED)
     _forget_domain(model)
     return True
+
+
+def _inline_everywhere(graph: onnx.GraphProto) -> None:
+    remove_per_call(graph)
+    hide_constants(graph)
+    _inline_all(graph)
+    for inner in _graphs(graph):
+        _inline_all(inner)
 
 
 def _graphs(graph: onnx.GraphProto) -> list[onnx.GraphProto]:

@@ -110,6 +110,11 @@ def save(graph: str, opsets: str = '"": 17') -> Callable[[Path], object]:
             save("g (float[N] x) => (float[N] y) { y = Neg(x)  y = Abs(x) }"), "'y' a second time", id="defined twice"
         ),
         pytest.param(save("g (float[N] x) => (float[N] y) { z = Neg(x) }"), "output 'y'", id="undefined output"),
+        pytest.param(
+            save("g (float[N, 2] x) => (float[N, 2] y) <float[2] b = {1, 2, 3}> { y = Add(x, b) }"),
+            "constant 'b': its data does not fit",
+            id="a constant of another size",
+        ),
         pytest.param(save("g (float[N] x) => (float[N] y) { y = Neg(x) }", '"": 99'), "opset", id="opset"),
         pytest.param(save("g (float[N] x) => (float[N] y) { y = Foo(x) }"), "Foo", id="operator"),
         pytest.param(save("g (float[N] x) => (float[N] y) { y = a.b.Foo(x) }", '"": 17, "a.b": 1'), "Foo", id="domain"),
