@@ -31,10 +31,14 @@ class CompiledRegion:
     def to_json(self) -> dict[str, Any]:
         """Return the region as it stands in ``--json`` output and in the manifest.
 
-        ``inputs``: its cone. ``nodes``: how many. ``milliseconds``: of the call on the sample, which had ``rows`` rows
-        (1 for granularity ``tensor``); ``saving_ms``, ``read_bytes`` and ``entry_bytes`` (bytes of frontier and
-        live-outs) are per row, and so is ``kept_bytes``, the bytes of each live-out. ``break_even``: the share of rows
-        that have to be found for the region to pay for its lookups.
+        - ``id``, ``fingerprint``, ``granularity``: its name, its content hash, and what one entry covers.
+        - ``inputs``: the inputs of the model that it depends on. ``frontier``, ``live_outs``: the tensors that it reads
+          and gives.
+        - ``nodes``: how many it has. ``time_share``: its share of the model's time.
+        - ``milliseconds``: of the call on the sample, which had ``rows`` rows (1 for granularity ``tensor``).
+        - ``saving_ms``, ``read_bytes``, ``entry_bytes``: what a hit saves, and the bytes of frontier and live-outs, all
+          per row. ``kept_bytes``: those of each live-out.
+        - ``break_even``: the share of rows that have to be found for the region to pay for its lookups.
         """
         region = self.candidate.region
         return {

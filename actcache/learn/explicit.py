@@ -29,16 +29,16 @@ class InferenceSession(_Base):  # type: ignore[misc, unused-ignore]
 
     Args:
         path_or_bytes: A compiled model; with `compile`, any model.
-        sess_options: Options of the session. With `compile`, make them after ``actcache.InferenceSession`` was named
-            for the first time.
+        sess_options: Options of the session. With `compile`, create them after the first use of the name
+            ``actcache.InferenceSession``.
         providers: Execution providers.
-        compile: ``"auto"``: run the model as it is, record its calls, compile it in the background, and go over to the
+        compile: ``"auto"``: run the model as it is, record its calls, compile it in the background, and switch to the
             compiled model once that pays (``docs/run.md``). None: run it.
         **kwargs: As onnxruntime's.
 
     Raises:
         LibraryError: As :func:`actcache.register`.
-        InvalidOption: `compile` is neither.
+        InvalidOption: `compile` is something else.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ in it changes a result. Its keys in schema 2:
 - ``actcache``, ``onnxruntime``: the versions that compiled and measured; the second is null if nothing was run.
 - ``original``: the model that was compiled: its ``file`` name, ``sha256`` of that file and ``weights_sha256`` of its
   large weights as the compiler lays them out.
-- ``policy``: see :class:`Policy`.
+- ``policy``: how regions were chosen, see :class:`Policy`.
 - ``milliseconds``: one call of the original on the sample, and ``measured``: whether that is a measurement.
 - ``regions``: see :meth:`actcache.compile.result.CompiledRegion.to_json`; ``predicted_reuse`` and ``measured_reuse``
   are the shares of rows that a trace said would repeat and that did, null without one.

@@ -110,7 +110,8 @@ def record(
         path: The folder; made if it does not exist.
         max_calls: Recording stops after this many calls.
         max_bytes: Recording stops before the folder holds more bytes.
-        sample: Share of the calls to record, in stretches of :data:`STRETCH` neighbours; the first one is recorded.
+        sample: Share of the calls to record. They are recorded in stretches of 64 successive calls; the first stretch
+            always is.
 
     Returns:
         What to call instead of `session`.

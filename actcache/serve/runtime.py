@@ -100,23 +100,28 @@ def stats() -> dict[str, Any]:
         ``{"forked": bool, "regions": {id: {...}}, "store": {...}, "namespaces": {name: {...}}, "tiers": {name: {...}},
         "audit": {...}}``.
 
-        Per region, in rows (a call of a tensor-granular region is one row): ``lookups == hits + misses + bypassed``;
-        of the hits, ``duplicates`` equal a row of the same batch and ``joined`` waited for another call; of the
-        misses, ``expired`` had an entry that was too old; ``verified`` rows were compared with their entry
-        (``compared`` of them because another session had made it) and ``mismatches`` differed; ``kept_apart`` sessions
-        use no entries of others since; ``stored``, ``not_admitted`` (of which
-        ``first_sights`` because nothing had repeated so far), ``evicted``; ``bytes`` and ``pinned_bytes`` held
-        now; ``saved_seconds`` and the time spent hashing, copying and computing; ``overhead_seconds`` in both operators
-        altogether. A region's ``state`` is ``"active"`` or, where looking up costs more than it saves (or would, as
-        ``bypass_reason`` says), ``"bypassed"`` until a probe succeeds (``bypass_switches``, ``probes``); some calls
-        of a bypassed region are looked up and stored for other processes (``fed``, ``docs/tiers.md``). ``"disabled"``
-        is one that a mismatch turned off for good.
+        Per region, in rows (a whole call counts as one row where it has one entry):
 
-        The store: ``bytes``, ``entries``, ``budget_bytes``, ``pinned_bytes``, ... as they are now, and how many
-        entries were inserted, evicted, expired, invalidated, ... so far. Per namespace that holds something:
-        ``bytes`` and ``entries``. Per tier that is set up (``"tiers"``: ``"disk"``): what was found there, stored,
-        refused, damaged, ... and what the whole store holds now. The audit log: events ``written`` and ``dropped``,
-        ``bytes`` written.
+        - ``lookups`` are ``hits`` + ``misses`` + ``bypassed``.
+        - Part of the hits: ``duplicates`` equal a row of the same batch; ``joined`` waited for another call;
+          ``disk_hits`` and ``remote_hits`` came from a tier.
+        - Part of the misses: ``expired`` had an entry that was too old; ``verified`` were computed to be compared with
+          their entry (``compared``, as another session had made it), and ``mismatches`` differed.
+        - ``stored``; ``not_admitted`` were computed and not stored (``first_sights``, as nothing had repeated so far);
+          ``evicted``.
+        - ``kept_apart``: sessions that use no entries of others since a row differed.
+        - ``bytes`` and ``pinned_bytes`` are held now.
+        - ``saved_seconds``; the time of hashing, copying and computing; ``overhead_seconds`` in both operators.
+        - ``state`` is ``"active"``, ``"bypassed"`` or, after a mismatch, ``"disabled"`` for good. A region is bypassed
+          if lookups cost more than they save, or would (``bypass_reason``), until a trial succeeds
+          (``bypass_switches``, ``probes``). Some of its calls are looked up and stored for other processes (``fed``,
+          ``docs/tiers.md``).
+
+        For the store: ``bytes``, ``entries``, ``budget_bytes``, ``pinned_bytes``, ... now, and how many entries were
+        inserted, evicted, expired, invalidated, ... so far. For each namespace that holds something: ``bytes`` and
+        ``entries``. For each tier (``disk``, ``remote``): what was found there, stored, refused, damaged, ..., and what
+        the whole store holds now. For the audit log: events ``written`` and ``dropped``, and ``bytes`` written.
+
         ``forked`` tells a child of ``os.fork()``, which counts from 0.
         ``custom_ops/include/actcache.h`` has the complete list.
 

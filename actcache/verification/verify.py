@@ -30,8 +30,8 @@ class Verification:
         bit_exact: Whether every output was equal to the original's bit for bit.
         failure: What went beyond the tolerance, or None.
         skipped: Cases that could not be run, and why.
-        outputs: What is known of each output that was not equal
-        (:meth:`actcache.base.tolerance.OutputDifference.to_json`).
+        outputs: What is known of each output that was not equal: the members of
+            :class:`actcache.base.tolerance.OutputDifference`.
         different: Names of the cases in which an output was not equal.
         region_bits: Per region whether the model with this region alone was equal bit for bit; empty if nobody asked.
     """

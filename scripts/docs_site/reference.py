@@ -4,7 +4,8 @@ A page asks for it with a comment in a line of its own::
 
     <!-- commands -->                    the help of every command
     <!-- python: compile_model stats -->  signatures and docstrings of names of ``actcache``
-    <!-- docstring: actcache.model.manifest -->
+    <!-- docstring: actcache.model.manifest -->            that of a module
+    <!-- docstring: actcache.model.manifest Policy -->     that of a class in it, or of a method: Policy.of
     <!-- comment: custom_ops/src/ops/cache_lookup.h -->   the comment at its beginning
     <!-- file: examples/01_five_lines.py -->
 """
@@ -85,26 +86,30 @@ def _signature(name: str, thing: Any) -> str:
 def as_markdown(docstring: str) -> str:
     """Return a docstring of Google's style as Markdown: its sections become lists."""
     found: list[str] = []
-    in_section = False
+    in_section, of_items = False, False
     for line in docstring.splitlines():
         section = _SECTION.match(line)
         if section:
-            in_section = True
+            in_section, of_items = True, section[1] != "Returns"
             found.append(f"**{section[1]}**\n")
-        elif in_section and (item := re.match(r"    ([\w*, ]+): (.*)", line)):
+        elif of_items and (item := re.match(r"    ([\w*][\w*, ]*): (.*)", line)):
             names = ", ".join(f"`{name.strip()}`" for name in item[1].split(","))
             found.append(f"- {names}: {item[2]}")
         elif in_section and line.startswith("    "):
             found.append(line[4:])
         else:
             found.append(line)
-    text = re.sub(r":\w+:`([^`]+)`", r"`\1`", "\n".join(found))
+    text = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", "\n".join(found))
     return re.sub(r"``docs/([\w-]+)\.md``", r"[\1](../\1.md)", text)
 
 
-def _docstring(module: str) -> str:
+def _docstring(named: str) -> str:
+    module, _, inside = named.partition(" ")
     source = ROOT / Path(*module.split(".")).with_suffix(".py")
-    return as_markdown(ast.get_docstring(ast.parse(source.read_text("utf-8"))) or "")
+    found: Any = ast.parse(source.read_text("utf-8"))
+    for name in filter(None, inside.split(".")):
+        found = next(node for node in found.body if getattr(node, "name", None) == name)
+    return as_markdown(ast.get_docstring(found) or "")
 
 
 def _comment(path: str) -> str:

@@ -72,6 +72,13 @@ def test_every_page_is_in_the_navigation_once() -> None:
     assert sorted(navigation) == sorted(site_pages().values()), "add the page to `nav` in zensical.toml"
 
 
+def test_every_page_is_found_from_the_first_one() -> None:
+    """Whoever reads the files themselves has no navigation."""
+    first = ROOT / "docs" / "index.md"
+    linked = {(first.parent / link.target).resolve() for link in links(read(first)) if not link.is_external}
+    assert set(site_pages()) - linked == {first}
+
+
 def test_the_commands_that_pages_show_exist() -> None:
     checked = 0
     for path in PAGES:
@@ -172,6 +179,8 @@ def test_reference_pages_are_filled() -> None:
     filled = fill(read(ROOT / "docs" / "reference" / "cli.md"))
     assert "<!--" not in filled
     assert "## actcache store verify\n" in filled and "--repair" in filled
+    manifest = fill(read(ROOT / "docs" / "reference" / "manifest.md"))
+    assert "- `min_saving_ms`: " in manifest and "``break_even``" in manifest
     python = fill(read(ROOT / "docs" / "reference" / "python.md"))
     missing = [name for name in actcache.__all__ if f"### {name}\n" not in python and name != "__version__"]
     assert not missing
@@ -185,6 +194,12 @@ def test_docstrings_become_markdown() -> None:
         "Do it.\n\nArgs:\n    a: First,\n        continued.\n    b, c: See :func:`d` in ``docs/run.md``."
     )
     assert text == "Do it.\n\n**Args**\n\n- `a`: First,\n    continued.\n- `b`, `c`: See `d` in [run](../run.md)."
+
+
+def test_words_before_a_colon_are_no_item_of_their_own() -> None:
+    arguments = as_markdown("Args:\n    a: First.\n        Default: none.")
+    assert arguments == "**Args**\n\n- `a`: First.\n    Default: none."
+    assert as_markdown("Returns:\n    Two.\n    The rest: less.") == "**Returns**\n\nTwo.\nThe rest: less."
 
 
 _CODE = (".py", ".pth", ".sh")
