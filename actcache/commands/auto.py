@@ -25,7 +25,7 @@ Examples:
   actcache auto forget encoder.onnx
       removes what was compiled and recorded of it
   actcache auto prune --cache-size 1GiB
-      removes what was used longest ago
+      removes models that were not used for the longest time
 
 {options.EXIT_CODES}"""
 
@@ -37,9 +37,14 @@ _folder = click.option(
 )
 
 
-@click.group(name="auto", epilog=_EPILOG, context_settings=options.HELP_NAMES)
+@click.group(
+    name="auto",
+    short_help="Look after the models of `actcache run`.",
+    epilog=_EPILOG,
+    context_settings=options.HELP_NAMES,
+)
 def auto_command() -> None:
-    """Show and remove what programs of `actcache run` have learnt."""
+    """Show and remove the models that `actcache run` has recorded and compiled."""
 
 
 @auto_command.command(name="ls", context_settings=options.HELP_NAMES)
@@ -84,7 +89,7 @@ def show_command(model: str, cache_dir: Path | None, as_json: bool, debug: bool)
 @options.as_json
 @options.debug
 def forget_command(model: str, cache_dir: Path | None, as_json: bool, debug: bool) -> None:
-    """Remove what was compiled and recorded of MODEL. Programs that run go on."""
+    """Remove what was compiled and recorded of MODEL. Running programs are not disturbed."""
 
     def found(root: Path) -> Mapping[str, Any]:
         from actcache.learn import listing
@@ -97,13 +102,13 @@ def forget_command(model: str, cache_dir: Path | None, as_json: bool, debug: boo
     _respond(cache_dir, found, show, as_json, debug)
 
 
-@auto_command.command(name="prune", short_help="Remove what was used longest ago.", context_settings=options.HELP_NAMES)
+@auto_command.command(name="prune", short_help="Remove old models.", context_settings=options.HELP_NAMES)
 @click.option("--cache-size", type=ByteSize(), metavar="SIZE", help="What the folder may hold.  [default: 4GiB]")
 @_folder
 @options.as_json
 @options.debug
 def prune_command(cache_size: int | None, cache_dir: Path | None, as_json: bool, debug: bool) -> None:
-    """Remove what was used longest ago, until the folder holds no more than SIZE."""
+    """Remove models until the folder holds no more than SIZE, those first that were not used for the longest time."""
 
     def found(root: Path) -> Mapping[str, Any]:
         from actcache.learn import cache

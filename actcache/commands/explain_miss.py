@@ -24,9 +24,9 @@ Examples:
       for every row of tuesday.npz: whether it hits after monday.npz, or what is different
   actcache explain-miss clip.cached.onnx a.npz b.npz --region clip.pixel_values --json
   actcache explain-miss encoder.cached.onnx tuesday.npz audit.jsonl
-      what became of tuesday.npz when it was last called, and why: evicted, expired, never seen, ...
+      what happened to tuesday.npz when it was last called, and why: evicted, expired, never seen, ...
   actcache explain-miss encoder.cached.onnx tuesday.npz audit.jsonl --at 2026-11-24T09:30:00
-      the same of the last such call before half past nine
+      the same for the last such call up to half past nine
 
 {options.EXIT_CODES}"""
 
@@ -68,9 +68,10 @@ def explain_miss_command(
     FIRST and SECOND are .npz files of inputs (numpy.savez). They are called one after the other in one session that
     starts with an empty store, so evictions and expiry in real use are not seen here.
 
-    With an audit log instead of SECOND: what became of FIRST while the model was in use. The log does not hold inputs,
-    so FIRST may fit several of its lookups: those with as many rows, among which the same ones are equal. The answer
-    says how many it fits and explains the last of them; --lookup and --at choose another.
+    With an audit log instead of SECOND: what happened to FIRST while the model was in use. The log does not hold
+    inputs. So a lookup of the log is taken for FIRST if it has as many rows, and if the same rows are equal to each
+    other. If there are several, the answer says how many, and explains the last of them; --lookup and --at choose
+    another.
     """
 
     def find() -> Mapping[str, Any]:

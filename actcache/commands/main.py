@@ -51,7 +51,7 @@ Examples:
   actcache-compile encoder.onnx
       writes encoder.cached.onnx, measured and checked on made-up inputs
   actcache-compile encoder.onnx -o out.onnx --sample texts.npz --explain
-      measures and checks on your inputs (numpy.savez), explains every refusal
+      measures and checks on your inputs (numpy.savez), says why parts are not cached
   actcache-compile encoder.onnx --trace calls/ --explain
       chooses regions by what repeats in your recorded calls (actcache.record)
   actcache-compile clip.onnx --region image=pixel_values:image_embeds
@@ -144,14 +144,15 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
     "--min-saving",
     type=click.FloatRange(min=0),
     metavar="MS",
-    help="Milliseconds that a hit must save; 0 caches everything that is safe.  [default: measured]",
+    help="Milliseconds that a hit must save; 0 caches everything that is safe.  [default: several times what a lookup"
+    " costs]",
 )
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
     metavar="T",
     help="Largest accepted difference from the original's outputs, relative to their largest value.  [default: by"
-    " type, 1e-4 for float32; or twice the original's own spread]",
+    " type, 1e-4 for float32; or twice what the original differs by between batches, threads and optimisation levels]",
 )
 @click.option(
     "--exact",
@@ -216,7 +217,8 @@ def _named_option(option: str, text: str) -> Callable[[_Decorated], _Decorated]:
 def compile_command(as_json: bool, quiet: bool, debug: bool, explain: bool, **options: Any) -> None:
     """Write a copy of MODEL that reuses results it has computed before.
 
-    The copy runs in plain onnxruntime with actcache's custom-op library and gives the same outputs as MODEL.
+    The copy runs in plain onnxruntime with actcache's custom-op library and gives the same outputs as MODEL. A part of
+    the model that is cached is called a region.
     """
     model: Path = options["model"]
     output = stdout(as_json)

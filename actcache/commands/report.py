@@ -51,7 +51,7 @@ Examples:
 def report_command(
     audit: Path, model: Path | None, output: Path | None, budget: int | None, watts: float, as_json: bool, debug: bool
 ) -> None:
-    """Write an HTML report about the audit log AUDIT (recorded with the knob audit_path), rotated files included.
+    """Write an HTML report about the audit log AUDIT (recorded with the setting audit_path), rotated files included.
 
     The report is one file and needs no network. Its first screen says whether the cache pays and what to change. Below:
     reuse by region and over time, the effect of other budgets, ages and sizes of entries, the most frequent inputs.

@@ -37,7 +37,7 @@ _STORE = click.argument("store", type=click.Path(path_type=Path))
     name="store", short_help="Look after a store on disk.", epilog=_EPILOG, context_settings=options.HELP_NAMES
 )
 def store_command() -> None:
-    """Look after the store of disk_path, also while services use it."""
+    """Look after a store on disk, also while services use it. STORE is its folder, which disk_path names."""
 
 
 def _selected(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,7 +50,7 @@ def _selected(command: Callable[..., Any]) -> Callable[..., Any]:
 @options.as_json
 @options.debug
 def stat(store: Path, as_json: bool, debug: bool) -> None:
-    """Show what STORE holds."""
+    """Show what the store in the folder STORE holds."""
     from actcache.store import disk
 
     respond(lambda: disk.stat(store), _show_stat, as_json=as_json, debug=debug)
@@ -77,7 +77,7 @@ def _show_stat(console: Console, answer: Mapping[str, Any]) -> None:
 @options.as_json
 @options.debug
 def ls(store: Path, region: str, namespace: str, limit: int, as_json: bool, debug: bool) -> None:
-    """List the entries of STORE that are worth most."""
+    """List the entries of STORE that are worth most. They took long to compute, are used often, and are small."""
     from actcache.store import disk
 
     respond(

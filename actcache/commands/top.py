@@ -21,8 +21,8 @@ from actcache.report.energy import Meter, Power, power
 from actcache.serve.byte_size import format_bytes
 
 _EPILOG = f"""\b
-A process writes PATH if its knob metrics_path is set to it: actcache.configure(metrics_path=PATH), the session config
-entry actcache.metrics_path, or the environment variable ACTCACHE_METRICS_PATH.
+A process writes PATH if one of these names it: actcache.configure(metrics_path=PATH), the session config entry
+actcache.metrics_path, or the environment variable ACTCACHE_METRICS_PATH.
 
 \b
 Examples:
