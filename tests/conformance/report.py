@@ -31,17 +31,19 @@ _WORDS = {
 _HEAD = """\
 # Conformance
 
-Models that nobody here wrote. Each is compiled with the cost threshold off, and compared with the original in plain
-onnxruntime. `make conformance` runs this and writes this page. `python -m tests.conformance --help` runs parts of
-it.
+Models that nobody here wrote (onnx's own tests, random graphs, real models), compiled and compared with the original in
+plain onnxruntime. Everything that is safe is cached here, even if it saves no time. `make conformance` runs this and
+writes this page. `python -m tests.conformance --help` says how to run parts of it.
 
 Each model is compiled in four ways: with granularity `auto`, with whole calls alone, and twice with other regions
-(nodes are given random times). Each result is run cold, warm (bit for bit the cold answer), with some of its inputs
-changed, and after other sizes. Where it caches rows, it is also run permuted, as subsets, partly warm, with equal
-rows, and row by row. Answers have to be the original's up to rounding: 2e-5 of the largest magnitude in the row. A
-larger difference counts as rounding only if moving inputs and weights by a millionth moves the original nearly as
-far. What the row analysis claims of *every* intermediate tensor is compared with onnxruntime in the same way, for
-every assumption about the batch. onnx's checker must accept the result (its full check where the original passes
+(nodes are given random times). Each result is run with an empty store, again with everything known (which has to give
+the same bits), with some of its inputs changed, and after other sizes. If it is cached by rows, it is also run with
+rows in another order, some of the rows, some rows known, equal rows, and row by row. Answers have to equal the
+original's up to rounding: 2e-5 of the largest magnitude in the row. A larger difference counts as rounding only if a
+change of inputs and weights by a millionth changes the original's answer nearly as much.
+
+What the row analysis says of *every* intermediate tensor is compared with onnxruntime in the same way, for
+every assumption about the batch. onnx's checker must accept the result (its full check if the original passes
 that). Taking the regions out again must give back the same nodes and constants.
 
 Node tests are run as they are, and with a variable batch: on axis 0 or 1 of all inputs that agree on its size, on
@@ -112,10 +114,11 @@ def _reviewed(outcomes: Iterable[Outcome]) -> str:
         told[verdict.needless if verdict else None, rule, why][operator] = names
     return (
         "\n## Refusals that look too strict\n\n"
-        "Outputs of the original that follow the rows wherever they were tried, although rows were refused; how many"
-        " models,\nand one of them. A person looked at each kind.\n"
-        + _listed("Needless: the rows can be shown to be apart", _told(told, True))
-        + _listed("Rightly refused: they follow by accident of these inputs", _told(told, False))
+        "Here rows were refused, although in every trial each output row of the original depended only on its own input"
+        " row. Each\nline has the operators and how many models they stopped, the rule with one of these models, and"
+        " why. A person looked at\neach kind.\n"
+        + _listed("Needless: the rows could be proven independent", _told(told, True))
+        + _listed("Rightly refused: with other inputs, rows would be mixed", _told(told, False))
         + _listed("Not looked at yet", _told(told, None))
     )
 

@@ -12,12 +12,14 @@ from tests.exports.verdict import Verdict
 DOCUMENT = Path(__file__).parents[2] / "docs" / "exports.md"
 _HEAD = """# Models exported from PyTorch
 
-Written by `make conformance-exports`. Each architecture is made from a small random configuration, exported by both
-exporters of PyTorch, optimised and quantised by onnxruntime's own tools, and compiled with verification on.
+Which models of PyTorch can be cached by rows. Written by `make conformance-exports`. Each architecture is made from a
+small random configuration, exported by both exporters of PyTorch, optimised and quantised by onnxruntime's own tools,
+and compiled with verification on. [Another page](exports-sequences.md) is about prefixes of sequence models.
 
-**row**: all outputs are proven to keep the rows of the batch apart, and the compiled model computes what the original
-does; its batches are those that have a region of rows. **tensor**: one entry covers a whole call, for the reason given.
-**not exported**: the exporter, or onnxruntime's tool, fails on it.
+- **row**: the rows of all outputs are proven independent, and the compiled model computes what the original does. The
+  last column names the batches that have a region of rows.
+- **tensor**: one entry covers a whole call, for the reason given.
+- **not exported**: the exporter, or onnxruntime's tool, fails.
 """
 
 

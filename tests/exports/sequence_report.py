@@ -16,19 +16,23 @@ REFUSED = frozenset({"mpt", "openai-gpt", "gpt-oss"})
 DOCUMENT = Path(__file__).parents[2] / "docs" / "exports-sequences.md"
 _HEAD = """# Sequence models exported from PyTorch
 
-Written by `make conformance-exports` (`python -m tests.exports.sequences`). Each decoder is made from a small random
-configuration and exported by both exporters of PyTorch (with `--once`, by the first that can), with a mask of padding
-(`masked`) or without (`bare`). What is proven of every tensor is held to onnxruntime, and the branch that computes the
-last positions to the whole model, after every prefix of a text. The first export of each decoder that allows it is
-compiled (`--granularity prefix`), and calls that begin alike are held to the original.
+Which decoders are proven to be causal, so that [prefixes](prefix.md) can be cached, and which are refused. Written by
+`make conformance-exports` (`python -m tests.exports.sequences`).
 
-**causal**: proven, and right after every prefix. **compiled**: and so is the compiled model, which finds beginnings
-again. **refused**: it is not proven, for the reason given. **not exported**: the exporter fails on it, or its export
-does not compute what the module does. The last models look ahead, and have to be refused.
+Each decoder is made from a small random configuration and exported by both exporters of PyTorch (with `--once`, by the
+first that can), with a mask of padding as an input (`masked`) or without (`bare`). What the proof says of every tensor
+is compared with onnxruntime. So is the branch that computes the last positions, after every prefix of a text. The first
+export of each decoder that allows it is compiled (`--granularity prefix`), and calls with the same beginning are
+compared with the original's.
 
-Three decoders that look back are refused all the same. MPT's biases count from the last position, so they change with
-the length. They all move together, which softmax undoes: that is not followed. OpenAI-GPT's mask is -10,000, which
-scores may outweigh. GPT-OSS puts scores of sinks behind those of the positions.
+- **causal**: it is proven, and the branch was right after every prefix.
+- **compiled**: in addition the compiled model was right, and found beginnings again.
+- **refused**: it is not proven, for the reason given. The last models of the table look ahead, and have to be refused.
+- **not exported**: the exporter fails, or its export does not compute what the module does.
+
+Three decoders are refused although they only look back. MPT's biases count from the last position, so they change with
+the length. (They all change by the same number, which softmax ignores, but the proof does not see that.) OpenAI-GPT's
+mask is -10,000, which scores may outweigh. GPT-OSS puts scores of sinks behind those of the positions.
 """
 
 
