@@ -70,9 +70,10 @@ def _of_row(
     shared, nearest = max(((_leading(keys, step.keys or ()), step.call) for step in others), default=(0, 0))
     if shared:
         details |= {"nearest_lookup": nearest, "shared": shared * cut.block}
-        text += f". Of the earlier lookups, {nearest} has most in common with it: {shared * cut.block} positions"
+        common = shared * cut.block
+        text += f". Of the earlier lookups, number {nearest} has most positions in common with it: the first {common}"
     if used < known * cut.block:
-        text += f"; another row of the call knew {used}, from where on all rows were computed"
+        text += f"; only {used} were known of another row of the call, so all rows were computed from there on"
     return Why(decision.region[0], row, outcome, reason, text, details)
 
 

@@ -81,7 +81,7 @@ def _rows(region: str, cut: PrefixCut, known: Sequences, asked: Sequences) -> It
         if length < asked.length:
             text += _difference(known, there, asked, row, length)
         if shortest < length:
-            text += f"; another row of the call knows {shortest}, from where on all rows are computed"
+            text += f"; only {shortest} are known of another row of the call, so all rows are computed from there on"
         yield Why(region, row, "miss", "prefix", text, details)
 
 

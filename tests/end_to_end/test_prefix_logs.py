@@ -87,7 +87,7 @@ def test_a_log_explains_a_step_of_a_decoding_loop(logged: tuple[Sequences, Path]
     said = {"lookup": calls[3], "known": 8, "used": 7, "positions": 9, "nearest_lookup": calls[2], "shared": 8}
     assert said.items() <= record.details.items()
     assert record.text.startswith("8 of its 9 positions were known; the next was not: no earlier lookup of the log had")
-    assert f"Of the earlier lookups, {calls[2]} has most in common with it: 8 positions" in record.text
+    assert f"lookups, number {calls[2]} has most positions in common with it: the first 8" in record.text
 
 
 def test_a_log_explains_each_row_of_a_batch(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_the_shortest_beginning_of_a_batch_decides_and_is_told() -> None:
     first, second = explained(call(IDS), call(other))
     assert (first.details["known"], second.details["known"]) == (6, 3)
     assert first.details["used"] == second.details["used"] == 3
-    assert "position 6 differs in 'ids'" in first.text and "another row of the call knows 3" in first.text
+    assert "position 6 differs in 'ids'" in first.text and "only 3 are known of another row" in first.text
     blocks = explained(call(IDS), call(other), replace(CUT, block=2))
     assert blocks[0].details["used"] == 2
 
