@@ -18,6 +18,7 @@ import onnx
 
 from actcache.passes.causal.forms import Affine, Given
 from actcache.passes.causal.joining import of_single, unknown
+from actcache.passes.causal.ranges import held_content
 from actcache.passes.causal.registry import RULES, Op, Result, by_row_rules
 from actcache.passes.causal.remembered import Last, remembered
 from actcache.passes.causal.state import (
@@ -300,7 +301,7 @@ class _Interpreter:
     def applied(self, index: int, op: Op, domain: str, read: list[Value], label: str) -> list[Value]:
         data = any(value.data for value in read)
         if not data:
-            by_rows = by_row_rules(op)
+            by_rows = self.held(op.node, by_row_rules(op))
             if by_rows is not None and all(value.content is not None for value in by_rows):
                 return by_rows
             if all(isinstance(value.state, Fixed) for value in read):
@@ -314,6 +315,16 @@ class _Interpreter:
             raise LooksAhead("malformed-node", f"{op.node.op_type} has more outputs than its causal rule knows")
         self.results[index] = result
         return [_checked(value, label) for value in result.values]
+
+    def held(self, node: onnx.NodeProto, values: list[Value] | None) -> list[Value] | None:
+        """Leave out small integers that their types may not hold."""
+        if values is None:
+            return None
+        types = [self.view.dtype(name) if name else None for name in node.output]
+        return [
+            replace(value, content=held_content(value.content, dtype))
+            for value, dtype in zip(values, types, strict=False)
+        ]
 
     def fixed(self, op: Op, by_rows: list[Value] | None) -> list[Value]:
         """What depends on no position. Forms are followed, as masks may be made of it."""

@@ -33,10 +33,18 @@ _FITS_ALL = 7
 #: The largest number of float16, and of float32; the least that each holds with all its digits.
 _HALF, _SINGLE = 65504.0, float(np.finfo(np.float32).max)
 _HALF_LEAST, _SINGLE_LEAST = 2.0**-14, float(np.finfo(np.float32).tiny)
+#: From which number on a type of integers holds each, and up to below which.
+INTEGERS: dict[str, Interval] = {
+    f"{sign}int{bits}": (0.0 if sign else -(2.0 ** (bits - 1)), 2.0**bits if sign else 2.0 ** (bits - 1))
+    for sign in ("", "u")
+    for bits in (8, 16, 32, 64)
+}
+#: Products of more sizes are so large that nothing holds them.
+_HIGHEST = 40
 #: By how much of it a result of Exp or Tanh may be off.
 _INEXACT = 1e-5
 #: No position is as far on as this.
-_FARTHEST = 2.0**40
+FARTHEST = 2.0**40
 
 
 class Order(Enum):
@@ -61,6 +69,8 @@ class Scene:
         order: How they stand.
         binary: Assume of masks that the caller hands in that they hold 0 and 1 only, and 1 at position 0.
         assumed: The tensors of which that was assumed.
+        farthest: No position is as far on as this.
+        largest: No size is larger than this, unless it is a product of others.
     """
 
     query: int
@@ -68,6 +78,8 @@ class Scene:
     order: Order
     binary: bool = False
     assumed: set[str] = field(default_factory=set)
+    farthest: float = FARTHEST
+    largest: float = math.inf
 
     def bounds(self, form: Form) -> Interval:
         """Return the least and the largest number that the form can be.
@@ -108,11 +120,11 @@ class Scene:
                 factors[self.query] = factors.get(self.query, SIZE_0) + own
             if self.order is Order.AHEAD:
                 factors[_BEYOND] = offset = own
-        least, most = _between(form.constant + offset)
+        least, most = between(form.constant + offset, self.largest)
         for factor in factors.values():
-            low, high = _between(factor)
-            least += min(0.0, _FARTHEST * low)
-            most += max(0.0, _FARTHEST * high)
+            low, high = between(factor, self.largest)
+            least += min(0.0, self.farthest * low)
+            most += max(0.0, self.farthest * high)
         return least, most
 
     def _table(self, form: Table) -> Interval:
@@ -160,10 +172,10 @@ class Scene:
 
     def _running_sum(self, form: Form) -> Interval:
         """Of up to as many entries as there may be, wherever they lie."""
-        anywhere = Scene(_BEYOND, _BEYOND + 1, Order.FIRST, self.binary)
+        anywhere = Scene(_BEYOND, _BEYOND + 1, Order.FIRST, self.binary, farthest=self.farthest, largest=self.largest)
         low, high = anywhere.bounds(form)
         self.assumed.update(anywhere.assumed)
-        return min(low, _FARTHEST * low), max(high, _FARTHEST * high)
+        return min(low, FARTHEST * low), max(high, FARTHEST * high)
 
     def _where(self, condition: Form, yes: Form, no: Form) -> Interval:
         replaced = isinstance(condition, Apply) and condition.operator == "IsNaN" and condition.operands == (no,)
@@ -177,10 +189,19 @@ class Scene:
         return _hull(self.bounds(yes), self.bounds(no))
 
 
-def _between(size: Size) -> Interval:
-    if size.value is not None:
-        return float(size.value), float(size.value)
-    return (0.0, math.inf) if size.dimension else ANY
+def between(size: Size, largest: float) -> Interval:
+    """Return the least and the largest number that a size can be, if axes are no longer than `largest`.
+
+    What is not the size of an axis, such as a quotient, may be a product of three of them.
+    """
+    least = most = 0.0
+    for symbols, factor in size.terms.items():
+        degree = sum(1 if symbol.dimension else 3 for symbol in symbols)
+        end = float(factor) * largest ** min(degree, _HIGHEST)
+        either = not all(symbol.dimension for symbol in symbols)
+        least += -abs(end) if either else min(0.0, end) if symbols else end
+        most += abs(end) if either else max(0.0, end) if symbols else end
+    return least, most
 
 
 def constant_of(form: Form) -> float | None:
@@ -189,10 +210,10 @@ def constant_of(form: Form) -> float | None:
     return low if low == high else None
 
 
-def bounds_anywhere(form: Form) -> Interval:
-    """Return the least and the largest number that a form can be, wherever that is."""
+def bounds_anywhere(form: Form, *, farthest: float = FARTHEST, largest: float = math.inf) -> Interval:
+    """Return the least and the largest number that a form can be, wherever that is; see :class:`Scene`."""
     try:
-        return Scene(_BEYOND, _BEYOND + 1, Order.FIRST).bounds(form)
+        return Scene(_BEYOND, _BEYOND + 1, Order.FIRST, farthest=farthest, largest=largest).bounds(form)
     except Never:
         return ANY
 
@@ -294,6 +315,16 @@ def _rising(function: Callable[[float], float]) -> Callable[[Interval], Interval
     return lambda a: (function(a[0]), function(a[1]))
 
 
+def _kept_in(ends: Interval) -> Callable[[Interval], Interval]:
+    """Of integers that wrap around beyond these ends nothing is known."""
+    return lambda a: a if is_within(a, ends) else ANY
+
+
+def is_within(a: Interval, ends: Interval) -> bool:
+    """Whether an interval lies between two numbers, of which the second one is none of its own."""
+    return ends[0] <= a[0] and a[1] < ends[1]
+
+
 def _exponential(value: float) -> float:
     return math.inf if value > 700 else math.exp(value)
 
@@ -320,12 +351,13 @@ _RULES: dict[str, Callable[..., Interval]] = {
     "IsNaN": lambda a: TRUTH,
     "IsInf": lambda a: TRUTH,
     "Cast:b": _as_truth,
-    "Cast:i": lambda a: (float(np.trunc(a[0])), float(np.trunc(a[1]))),
+    "Cast:i": _rising(lambda value: float(np.trunc(value))),
     "Cast:n": lambda a: a if a[0] >= 0 and a[1] <= _FITS_ALL else ANY,
     "Cast:f": lambda a: a,
     "Cast:e": _as_half,
     "Cast:t": _truncated,
     "Identity": lambda a: a,
+    **{f"Wraps:{name}": _kept_in(ends) for name, ends in INTEGERS.items()},
     "Exp": _nearly(_exponential),
     "Tanh": _nearly(math.tanh),
     "Relu": _rising(lambda value: max(value, 0.0)),

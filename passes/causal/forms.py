@@ -108,7 +108,8 @@ class Stack:
 @dataclass(frozen=True, slots=True, eq=False)
 class Apply:
     """An elementwise operator: its ONNX name, or for casts ``Cast:b`` to truths, ``Cast:i`` to integers that count
-    positions, ``Cast:n`` to smaller ones, ``Cast:f`` to floats, ``Cast:e`` to float16, ``Cast:t`` to bfloat16.
+    positions, ``Cast:n`` to smaller ones, ``Cast:f`` to floats, ``Cast:e`` to float16, ``Cast:t`` to bfloat16. Or
+    ``Wraps:int32`` and the like: what a type of integers makes of numbers that it may not hold.
     """
 
     operator: str
@@ -148,14 +149,14 @@ def is_exact(form: Form) -> bool:
 
 
 def applied(operator: str, operands: tuple[Form, ...]) -> Form:
-    """Return an operator on forms; sums and differences of position numbers are followed exactly."""
+    """Return an operator on forms; sums and differences of position numbers are followed exactly, as if their types
+    held all numbers (:mod:`ranges`).
+    """
     affine = [form for form in operands if isinstance(form, Affine)]
     if len(affine) == len(operands) and operator in _EXACT:
         exact = _EXACT[operator](*affine)
-        if exact is not None and _is_counted_exactly(exact):
+        if exact is not None:
             return exact
-        if exact is not None and operator in _WRAPPING:
-            return Some(stable=is_stable(exact))
     if operator in _COMPARISONS and len(affine) == 2:
         operands = (affine[0].plus(affine[1], MINUS), Affine())  # what both have in common, S as well, goes
     form = Apply(operator, operands)
@@ -175,20 +176,9 @@ _EXACT: dict[str, Callable[..., Affine | None]] = {
     "Neg": lambda a: Affine().plus(a, MINUS),
     "Mul": _product,
     "Cast:i": lambda a: a,
-    "Cast:f": lambda a: a,  # positions are far below the numbers that floats cannot count
+    "Cast:f": lambda a: a,
     "Identity": lambda a: a,
 }
-#: What integers wrap around in.
-_WRAPPING = frozenset({"Add", "Sub", "Neg", "Mul"})
-#: Of fewer than 2^20 positions float32 counts sums of so many times each, and every integer that counts holds them.
-_MOST_TIMES, _LARGEST = 16, 1 << 20
-
-
-def _is_counted_exactly(form: Affine) -> bool:
-    constant, times = form.constant.value or 0, [factor.value or 0 for _, factor in form.terms]
-    return abs(constant) <= _LARGEST and all(abs(factor) <= _MOST_TIMES for factor in times)
-
-
 _COMPARISONS = frozenset({"Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"})
 
 

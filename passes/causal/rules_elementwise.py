@@ -6,6 +6,7 @@ import onnx
 
 from actcache.passes.causal.forms import COMPUTED, COMPUTED_HALF, Affine, Form, Some, applied, is_stable, table
 from actcache.passes.causal.joining import axes_of, fitted, joined
+from actcache.passes.causal.ranges import held
 from actcache.passes.causal.registry import MICROSOFT, SIZE_IN_DATA, Op, Result, counted, known, rule
 from actcache.passes.causal.state import Counted, LooksAhead, Value
 from actcache.passes.graph.op_facts import canonical_domain
@@ -49,7 +50,10 @@ def cast(op: Op) -> Result:
     result = Result([Value(x.state, known(x))], {0: axes_of(x)})
     if target is None or x.form is None:
         return Result([_formed(result.values[0], Some(stable=x.stable) if x.form is not None else None)], result.axes)
-    return Result([_formed(result.values[0], applied(f"Cast:{_kind(target)}", (x.form,)))], result.axes)
+    form = applied(f"Cast:{_kind(target)}", (x.form,))
+    if _kind(target) in ("i", "f"):
+        form = held(form, target, known(x))
+    return Result([_formed(result.values[0], form)], result.axes)
 
 
 def _kind(dtype: int) -> str:
@@ -89,6 +93,8 @@ def with_form(op: Op, result: Result, operator: str) -> Result:
     forms = [_fitted(op, index, value) for index, value in enumerate(op.inputs) if value is not None]
     fit = [fitted(form, known(value), shape) for form, value in zip(forms, op.present, strict=True)]
     form = applied(operator, tuple(form for form in fit if form is not None))
+    if operator in _ARITHMETIC:
+        form = held(form, op.types[0], shape)
     if op.types[0] in _SHORT and operator in _ROUNDED:
         form = applied(f"Cast:{_SHORT[op.types[0]]}", (form,))
     return Result([_formed(result.values[0], form)], result.axes)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from actcache.passes.causal.bounds import constant_of
 from actcache.passes.causal.closing import closed
-from actcache.passes.causal.forms import Affine
+from actcache.passes.causal.forms import Affine, Form
 from actcache.passes.causal.joining import axes_of, joined, unknown
+from actcache.passes.causal.ranges import held
 from actcache.passes.causal.registry import MICROSOFT, Op, Result, known, rule
 from actcache.passes.causal.rules_elementwise import COUNTING
 from actcache.passes.causal.rules_shape import moved
@@ -108,10 +109,10 @@ def _counted(op: Op, x: Value, axes: list[int], keep: bool) -> Result:
     """What is the same for all data: a sum of one number as often as there are positions is that number times S."""
     sizes = known(x)
     number = None if x.form is None else constant_of(x.form)
-    form = None
+    form: Form | None = None
     counts = op.node.op_type == "ReduceSum" and op.types[0] in COUNTING and len(axes) == 1
     if counts and number is not None and number == int(number):
-        form = Affine((), const(int(number)) * sizes[axes[0]])
+        form = held(Affine((), const(int(number)) * sizes[axes[0]]), op.types[0], ())
     shape = [(ONE if axis in axes else size) for axis, size in enumerate(sizes) if keep or axis not in axes]
     return Result([Value(Counted(), tuple(shape), form=form)])
 

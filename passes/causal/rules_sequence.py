@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from actcache.passes.causal.bounds import constant_of
-from actcache.passes.causal.forms import Affine, Form, along, applied
+from actcache.passes.causal.forms import Affine, Form, Some, along, applied, is_stable
 from actcache.passes.causal.joining import axes_of, unknown
+from actcache.passes.causal.ranges import held, holds
 from actcache.passes.causal.registry import Carried, Op, Recurrence, Result, known, rule, stable
 from actcache.passes.causal.state import Ahead, LooksAhead, Place, S, Value
 from actcache.passes.refusal import Refusal
@@ -31,9 +32,11 @@ def _running_sum(op: Op, x: Value, axis: int) -> Form | None:
         return unknown(x.form)
     number = constant_of(x.form)
     if number is None or number != int(number):
-        return applied("CumSum", (x.form,))
+        return held(applied("CumSum", (x.form,)), op.types[0], known(x))
     counted = along(axis - len(known(x))).plus(Affine((), const(0 if op.attribute("exclusive", 0) else 1)))
-    return Affine().plus(counted, const(int(number)))
+    sums = Affine().plus(counted, const(int(number)))
+    dtype = op.types[0]
+    return sums if dtype is not None and holds(sums, dtype, known(x)) else Some(stable=is_stable(sums))
 
 
 def _is_plain(x: Value, axis: int) -> bool:

@@ -10,6 +10,7 @@ import onnx
 
 from actcache.passes.causal.forms import Affine, Form, along, is_stable, substitute, table
 from actcache.passes.causal.joining import broadcast_axes, broadcast_shape, fitted
+from actcache.passes.causal.ranges import held
 from actcache.passes.causal.registry import Op, Result, known, rule, stable
 from actcache.passes.causal.state import FIXED, Counted, LooksAhead, Place, S, Value
 from actcache.passes.rows.registry import normal_axis, objects
@@ -267,7 +268,7 @@ def range_(op: Op) -> Result:
     count = (limit - start) * const(step)
     if not count.dimension:
         raise LooksAhead("range-unknown", "a Range that may be empty or longer than it seems")
-    form: Form = Affine(((-1, const(step)),), start)
+    form: Form = held(Affine(((-1, const(step)),), start), op.types[0], (count,))
     if not (count.batch or start.batch):
         return Result([Value(FIXED, (count,), form=form)])
     places = (Place(0),) if count == S else ()

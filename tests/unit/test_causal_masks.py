@@ -80,6 +80,24 @@ SHORT_TYPES = {"int8": 128, "bfloat16": 256, "float16": 2048}
 QUIET = {"-10000", "triangle, at most a part", "and a given one, finite", "not its own, -inf"}
 QUIET |= {"products too small for float16", "Tanh near its end"}
 QUIET |= {f"compared as {name}" for name in SHORT_TYPES}
+#: Sequences of thousands of positions show these.
+FLATTENED = {"float32": 4_100, "int32": 60_100}
+QUIET |= {f"flattened numbers as {name}" for name in FLATTENED}
+#: What becomes of it depends on the processor.
+QUIET |= {"a float that no integer holds"}
+
+
+@pytest.mark.parametrize("name", FLATTENED)
+def test_flattened_numbers_round_or_wrap_around_in_long_sequences(name: str) -> None:
+    """Why masks that compare such numbers in these types are refused."""
+    length, cast = FLATTENED[name], f"Cast<to={onnx.helper.np_dtype_to_tensor_dtype(np.dtype(name))}>"
+    text = f"""<ir_version: 9, opset_import: ["" : 19]> g (int64 s, int64[R] i, int64[R] j) => (bool[R] open) {{
+        rows = Mul(i, s) key = Add(rows, j) own = Add(rows, i)
+        a = {cast}(key) b = {cast}(own) open = LessOrEqual(a, b) }}"""
+    i = np.arange(length - 1)
+    later = i + 1 if name == "float32" else np.full(length - 1, length - 1)
+    (opened,) = session(onnx.parser.parse_model(text)).run(None, {"s": np.array(length), "i": i, "j": later})
+    assert opened.any() and not opened.all()
 
 
 @pytest.mark.parametrize("name", SHORT_TYPES)

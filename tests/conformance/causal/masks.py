@@ -74,6 +74,17 @@ CAUSAL: dict[str, Sketch] = {
     "before the next": where("next = Add(pi, one) ok = Less(pj, next)"),
     "by difference": where("d = Sub(pi, pj) ok = GreaterOrEqual(d, zero)"),
     "as floats": where("fi = Cast<to=1>(pi) fj = Cast<to=1>(pj) ok = LessOrEqual(fj, fi)"),
+    "as int32": where("a = Cast<to=6>(pi) b = Cast<to=6>(pj) ok = LessOrEqual(b, a)"),
+    "as int32, by distance": where(
+        "a = Cast<to=6>(pi) b = Cast<to=6>(pj) d = Sub(b, a) e = Mul(d, many) ok = LessOrEqual(e, zero32)",
+        many=np.array(1000, np.int32),
+        zero32=np.array(0, np.int32),
+    ),
+    "many times, as floats": where(
+        "a = Mul(pi, many) b = Mul(pj, many) fi = Cast<to=1>(a) fj = Cast<to=1>(b) ok = LessOrEqual(fj, fi)",
+        many=np.array(16),
+    ),
+    "flattened": where("rows = Mul(pi, s) a = Add(rows, pj) b = Add(rows, pi) ok = LessOrEqual(a, b)"),
     "with S on both sides": where("a = Add(pi, s) b = Add(pj, s) ok = LessOrEqual(b, a)"),
     "window": where("a = LessOrEqual(pj, pi) d = Sub(pi, pj) b = Less(d, wide) ok = And(a, b)", wide=np.array(3)),
     "-inf": where("ok = LessOrEqual(pj, pi)", "Where(ok, sc1, below)", below=INFINITE),
@@ -200,8 +211,19 @@ OPENED_AHEAD: dict[str, Sketch] = {
     }.items()
 }
 
+
+def powers(of: str) -> str:
+    """The second, fourth, eighth and twelfth power of the length: ``s2`` and so on."""
+    return f"s2 = Mul({of}, {of}) s4 = Mul(s2, s2) s8 = Mul(s4, s4) s12 = Mul(s8, s4)"
+
+
+#: Positions of a square, numbered one row after the other, and those of its diagonal.
+FLATTENED = "rows = Mul(pi, s) a = Add(rows, pj) b = Add(rows, pi)"
 DISTANCE = "d = Sub(pj, pi) f = Cast<to=1>(d)"
 SHORT_INTEGERS = "d0 = Sub(pj, pi) d = Cast<to=6>(d0)"
+LATER = "later = Greater(pj, pi)"
+#: Open are a position's own, and those where ``a`` is negative.
+OR_OWN = "b = Less(a, none) own = Equal(pj, pi) ok = Or(b, own)"
 TINY, HUGE = np.array(1e-30, np.float32), np.array(2**25, np.float32)
 #: These would close later positions if numbers had no ends and all their digits.
 ROUNDED: dict[str, Sketch] = {
@@ -233,6 +255,38 @@ ROUNDED: dict[str, Sketch] = {
         f"{SHORT_INTEGERS} a = Mul(d, huge) ok = LessOrEqual(a, zero32)",
         huge=np.array(2**30, np.int32),
         zero32=np.array(0, np.int32),
+    ),
+    "more than int32 holds, by the length": where(
+        f"{SHORT_INTEGERS} s1 = Cast<to=6>(s) {powers('s1')} a = Mul(d, s12) {OR_OWN}", none=np.array(0, np.int32)
+    ),
+    "more than int64 holds, by the length": where(
+        f"d = Sub(pj, pi) {powers('s')} s24 = Mul(s12, s12) a = Mul(d, s24) {OR_OWN}", none=np.array(0)
+    ),
+    "larger than float32 counts, by the length": where(
+        f"{powers('s')} a = Add(pj, s12) b = Add(pi, s12) c = Cast<to=1>(a) d = Cast<to=1>(b) ok = LessOrEqual(c, d)"
+    ),
+    "larger than float32 counts, times the length": where(
+        f"{powers('s')} a = Mul(pi, s12) b = Add(a, pj) c = Add(a, pi) e = Cast<to=1>(b) f = Cast<to=1>(c) "
+        "ok = LessOrEqual(e, f)"
+    ),
+    "a length that int8 does not hold": where(
+        f"{powers('s')} s3 = Mul(s2, s) n = Cast<to=3>(s3) m = Cast<to=7>(n) a = Add(pj, m) b = Sub(a, s3) "
+        "ok = LessOrEqual(b, pi)"
+    ),
+    "more than an integer holds, replaced": where(
+        f"{LATER} a = Where(later, huge, zero32) b = Mul(a, four) ok = LessOrEqual(b, zero32)",
+        huge=np.array(2**30, np.int32),
+        four=np.array(4, np.int32),
+        zero32=np.array(0, np.int32),
+    ),
+    "cut off by a cast": where(
+        f"{LATER} a = Where(later, huge, zero) b = Cast<to=6>(a) ok = LessOrEqual(b, zero32)",
+        huge=np.array(2**32),
+        zero32=np.array(0, np.int32),
+    ),
+    "a float that no integer holds": where(
+        f"{LATER} a = Where(later, huge, nothing) b = Cast<to=7>(a) ok = LessOrEqual(b, zero)",
+        huge=np.array(1e30, np.float32),
     ),
     "infinity less infinity": added(
         "a = Where(ok, nothing, low) b = Mul(a, ten) c = Mul(b, scale) m = Sub(b, c)", ten=np.array(10, np.float32)
@@ -286,6 +340,8 @@ AHEAD: dict[str, Sketch] = {
         nine=np.array(9, np.float32),
         unit=np.array(1, np.float32),
     ),
+    "flattened numbers as int32": where(f"{FLATTENED} c = Cast<to=6>(a) e = Cast<to=6>(b) ok = LessOrEqual(c, e)"),
+    "flattened numbers as float32": where(f"{FLATTENED} c = Cast<to=1>(a) e = Cast<to=1>(b) ok = LessOrEqual(c, e)"),
     "position as length": where("last = Sub(s, one) d = Sub(last, pj) ok = LessOrEqual(d, pi)"),
 }
 
