@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import onnx
 
+from actcache.passes.choice.lookup_cost import HASH_SECONDS_PER_BYTE, LOOKUP_SECONDS, copy_seconds_per_byte
 from actcache.passes.costs.cost import Costs
 from actcache.passes.cuts import RowCut, WholeCut
 from actcache.passes.graph.cones import cones
@@ -18,12 +19,6 @@ from actcache.passes.refusal import Refusal
 from actcache.passes.region import Region, live_outs, with_private_constants
 from actcache.passes.rows import RowProof
 
-# What a lookup costs, measured on onnxruntime's CPU provider (benchmarks/overhead.py): a fixed part per call, a keyed
-# hash of every frontier byte, and two copies of every byte of a live-out, or one if a hit is large (CacheFetch).
-LOOKUP_SECONDS = 10e-6
-HASH_SECONDS_PER_BYTE = 1 / 3e9
-COPY_SECONDS_PER_BYTE = 2 / 8e9
-COPIED_ONCE_BYTES = 64 << 10
 #: A region has to save this many times what its lookup costs.
 WORTH = 3.0
 
@@ -63,8 +58,8 @@ class Candidate:
     @property
     def entry_overhead(self) -> float:
         """Seconds that each further entry adds to a lookup: its hash and its copies."""
-        copies = COPY_SECONDS_PER_BYTE if self.entry_bytes < COPIED_ONCE_BYTES else COPY_SECONDS_PER_BYTE / 2
-        return self.read_bytes * HASH_SECONDS_PER_BYTE + self.entry_bytes * copies
+        copies = self.entry_bytes * copy_seconds_per_byte(self.entry_bytes)
+        return self.read_bytes * HASH_SECONDS_PER_BYTE + copies
 
     @property
     def break_even(self) -> float:

@@ -17,13 +17,8 @@ from dataclasses import dataclass, replace
 
 from actcache.passes.causal import Causal, CausalProof, prove_causal
 from actcache.passes.causal.hypotheses import mask_hypotheses, position_hypotheses, time_first_hypotheses
-from actcache.passes.choice.candidate import (
-    COPY_SECONDS_PER_BYTE,
-    Candidate,
-    can_be_hashed,
-    can_be_kept,
-    sized,
-)
+from actcache.passes.choice.candidate import Candidate, can_be_hashed, can_be_kept, sized
+from actcache.passes.choice.lookup_cost import at_its_price, copy_seconds_per_byte
 from actcache.passes.choice.minimum_cut import Prices, best_closed_set
 from actcache.passes.choice.skipping import Skipping
 from actcache.passes.costs.cost import Costs
@@ -170,7 +165,19 @@ class _Search:
 
     def candidate(self, name: str) -> Candidate | Refusal:
         """Return the region that saves most, or why there is none."""
-        inside = best_closed_set(self.free, self._prices(), self._outside(), ())
+        outside = self._outside()
+        seen: dict[frozenset[int], Candidate | Refusal] = {}
+
+        def best(entry_bytes: float) -> Candidate | Refusal:
+            inside = best_closed_set(self.free, self._prices(entry_bytes), outside, ())
+            if inside not in seen:
+                seen[inside] = self._candidate(name, inside)
+            return seen[inside]
+
+        return at_its_price(best, lambda found: 0.0 if isinstance(found, Refusal) else found.entry_bytes)
+
+    def _candidate(self, name: str, inside: frozenset[int]) -> Candidate | Refusal:
+        """Return a region of these nodes, or why there is none."""
         region = self._region(name, inside)
         if isinstance(region, Refusal):
             return region
@@ -237,7 +244,8 @@ class _Search:
         read = bool(self.view.consumers.get(name)) or name in self.view.outputs
         return read and self.proof.refusal(name) is not None and self.proof.last(name) is None
 
-    def _prices(self) -> Prices:
+    def _prices(self, entry_bytes: float) -> Prices:
+        per_byte = copy_seconds_per_byte(entry_bytes) + self.costs.total / self.budget
         keep: dict[str, float] = {}
         for name in (name for names in self.free.writes for name in names):
             size = self.costs.bytes(self.view, name)
@@ -245,8 +253,7 @@ class _Search:
                 keep[name] = 0.0  # of one position in a call
             if size is None or self.proof.position_axis(name) is None or not can_be_kept(self.view, name):
                 continue
-            per_byte = 1e-15 if self.everything else 2 * COPY_SECONDS_PER_BYTE + self.costs.total / self.budget
-            keep[name] = size * per_byte
+            keep[name] = size * (1e-15 if self.everything else per_byte)
         return Prices(self.costs.seconds, keep)
 
     # -- the region ------------------------------------------------------------------------------------

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from actcache.passes.choice.candidate import LOOKUP_SECONDS, Candidate
+from actcache.passes.choice.candidate import Candidate
 from actcache.passes.choice.chained_keys import Hashes
+from actcache.passes.choice.lookup_cost import LOOKUP_SECONDS
 from actcache.passes.choice.store_simulation import StoreSimulation
 from actcache.passes.choice.trace_keys import Place, TraceKeys, places
 from actcache.passes.costs.cost import Costs

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from actcache.passes.choice.bits import BitRules
-from actcache.passes.choice.candidate import COPY_SECONDS_PER_BYTE, Candidate, can_be_hashed, can_be_kept, describe
+from actcache.passes.choice.candidate import Candidate, can_be_hashed, can_be_kept, describe
+from actcache.passes.choice.lookup_cost import at_its_price, copy_seconds_per_byte
 from actcache.passes.choice.minimum_cut import Prices, best_closed_set
 from actcache.passes.choice.region_starts import Start, behind_cheap, behind_impure
 from actcache.passes.choice.trace_keys import Place
@@ -30,6 +32,17 @@ LARGEST_ENTRY = 16 << 20
 LARGEST_SHARE = 0.25
 
 Cone = frozenset[str]
+
+
+class _Kept(NamedTuple):
+    """A tensor that may be kept: its bytes in a call, and how many entries have them."""
+
+    size: int
+    entries: int
+
+    @property
+    def entry_bytes(self) -> float:
+        return self.size / self.entries
 
 
 class Search:
@@ -196,19 +209,28 @@ class Search:
         atoms = [candidate.region.nodes for candidate in inside]
         outside = {*start.outside, *mixed}
         given = {name for name in start.given if self._bits.may_be_edge(name)}
+        covered = _covered(inside)
+        kept = self._kept(proof)
+
+        def entry_bytes(nodes: frozenset[int]) -> float:
+            return sum(kept[name].entry_bytes for name in live_outs(self.view, nodes))
+
         found: list[frozenset[int]] = []
         for share in shares:
-            prices = self._prices(proof, share, _covered(inside))
-            nodes = best_closed_set(self.view, prices, outside, given, atoms)
+
+            def best(size: float, share: float = share) -> frozenset[int]:
+                return best_closed_set(self.view, self._prices(kept, share, size, covered), outside, given, atoms)
+
+            nodes = at_its_price(best, entry_bytes)
             if nodes not in found and live_outs(self.view, nodes):  # else nothing reads them: there is nothing to keep
                 found.append(nodes)
         if not found and 0.0 not in shares:
             found = self._cuts(proof, start, mixed, inside, (0.0,))
         return found
 
-    def _prices(self, proof: RowProof | None, share_per_byte: float, covered: Collection[int]) -> Prices:
-        """Prices of one call: what may be kept (rows only, given a proof) and what that costs."""
-        keep: dict[str, float] = {}
+    def _kept(self, proof: RowProof | None) -> dict[str, _Kept]:
+        """What may be kept: rows only, given a proof."""
+        kept: dict[str, _Kept] = {}
         for name in (n for names in self.view.writes for n in names):
             size = self.costs.bytes(self.view, name)
             axis = proof.row_axis(name) if proof else None
@@ -216,9 +238,18 @@ class Search:
                 continue
             if not self._bits.may_be_edge(name):
                 continue
-            rows = 1 if axis is None else max(self.costs.shapes[name][axis], 1)
-            per_byte = COPY_SECONDS_PER_BYTE + self.costs.total * share_per_byte / rows
-            keep[name] = size * (1e-15 if self.everything else per_byte)
+            kept[name] = _Kept(size, 1 if axis is None else max(self.costs.shapes[name][axis], 1))
+        return kept
+
+    def _prices(
+        self, kept: Mapping[str, _Kept], share_per_byte: float, entry_bytes: float, covered: Collection[int]
+    ) -> Prices:
+        """Prices of one call whose entries have about so many bytes."""
+        copies, share = copy_seconds_per_byte(entry_bytes), self.costs.total * share_per_byte
+        keep = {
+            name: size * 1e-15 if self.everything else size * (copies + share / entries)
+            for name, (size, entries) in kept.items()
+        }
         seconds = [0.0 if i in covered else s for i, s in enumerate(self.costs.seconds)]
         return Prices(seconds, keep)
 

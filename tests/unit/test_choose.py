@@ -139,6 +139,34 @@ def test_large_results_are_not_kept_when_a_cheap_last_node_makes_them() -> None:
     assert best.region.live_outs == ("b",)
 
 
+@pytest.mark.parametrize(("elements", "kept"), [(1 << 18, "y"), (1 << 13, "a")])
+def test_large_results_are_kept_at_the_price_of_one_copy(elements: int, kept: str) -> None:
+    """The last node takes as long as one copy and a half of what it makes, be that 1 MiB or 32 KiB."""
+    expanding = view(f"""g (float[N, 8] x) => (float[N, {elements}] y)
+    {{ a = Tanh(x) n = Constant<value = int64[2] {{1, {elements // 8}}}>() y = Tile(a, n) }}""")
+    seconds = 1.5 * 4 * elements / 8e9
+    shapes = {"x": (1, 8), "a": (1, 8), "y": (1, elements)}
+    costs = Costs((seconds / 8, 0.0, seconds), seconds * 1.125, shapes, measured=True)
+    for granularity in ("row", "tensor"):
+        best = choose(expanding, costs, granularity=granularity, min_saving=1e-9).plans[0][0]
+        assert best.region.live_outs == (kept,)
+
+
+@pytest.mark.parametrize(("results", "regions"), [(4, 1), (3, 0)])
+def test_results_that_are_large_together_are_copied_once(results: int, regions: int) -> None:
+    """20 KiB each, which takes as long as one copy and a half: 80 KiB are copied once, 60 KiB twice."""
+    names = "abcd"[:results]
+    operators = dict(zip("abcd", ["Tanh", "Exp", "Sin", "Cos"], strict=True))
+    outputs = ", ".join(f"float[N, 5120] {name}" for name in names)
+    body = " ".join(f"{name} = {operators[name]}(x)" for name in names)
+    parallel = view(f"g (float[N, 5120] x) => ({outputs}) {{ {body} }}")
+    seconds = 1.5 * 4 * 5120 / 8e9
+    shapes = dict.fromkeys(["x", *names], (1, 5120))
+    costs = Costs((seconds,) * results, seconds * results, shapes, measured=True)
+    plans = choose(parallel, costs, granularity="row", min_saving=1e-9).plans
+    assert [len(c.region.live_outs) for plan in plans for c in plan] == [results] * regions
+
+
 @pytest.mark.parametrize(("budget", "regions"), [(256 << 20, [{0, 1}]), (64 << 20, [])])
 def test_entries_of_inputs_that_stay_may_be_large(budget: int, regions: list[set[int]]) -> None:
     """24 MiB of an encoder's states, say, while a decoder writes: not half of the store."""

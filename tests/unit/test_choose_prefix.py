@@ -8,7 +8,7 @@ from onnx import parser
 
 from actcache.passes.causal.hypotheses import mask_hypotheses, position_hypotheses
 from actcache.passes.choice.choose import Choice, choose
-from actcache.passes.costs.cost import estimate_costs
+from actcache.passes.costs.cost import Costs, estimate_costs
 from actcache.passes.cuts import PrefixCut
 from actcache.passes.graph.view import GraphView
 from actcache.passes.region import Region
@@ -60,6 +60,18 @@ def test_large_logits_are_kept_only_where_the_store_has_room_for_them() -> None:
     tight, view = chosen(model, 1 << 22, min_saving=1e-9)
     (hidden,) = region_of(tight).live_outs
     assert view.model.graph.node[view.producer[hidden]].op_type == "LayerNormalization"
+
+
+@pytest.mark.parametrize(("width", "kept"), [(1 << 15, "y"), (1 << 13, "h")])
+def test_large_positions_are_kept_at_the_price_of_one_copy(width: int, kept: str) -> None:
+    """The last node takes as long as one copy and a half of what it makes: 128 KiB or 32 KiB a position."""
+    model = parser.parse_model(f"""{HEAD} g (float[N, S, 4] x) => (float[N, S, {width}] y)
+        <int64 one = {{1}}, int64[3] times = {{1, 1, {width // 4}}}> {{ h = CumSum(x, one) y = Tile(h, times) }}""")
+    seconds = 1.5 * 16 * width / 8e9
+    shapes = {"x": (1, 4, 4), "h": (1, 4, 4), "y": (1, 4, width)}
+    costs = Costs((seconds / 8, seconds), seconds * 1.125, shapes, measured=True)
+    choice = choose(GraphView(model), costs, granularity="prefix", min_saving=1e-9, budget=1 << 40, name="m")
+    assert region_of(choice).live_outs == (kept,)
 
 
 def test_what_counts_positions_is_computed_on_both_sides() -> None:
