@@ -158,7 +158,7 @@ def test_a_chain_ends_where_a_unit_is_gone(control: Control) -> None:
 
 def test_what_is_invalidated_or_too_old_is_not_used(control: Control) -> None:
     model = CausalModel()
-    call = Checked(model, control, ttl_seconds="0.2")
+    call = Checked(model, control, ttl_seconds="1")
     ids = words(8)
     call(sequence(*ids))
     assert call(sequence(*ids)) == (8, 0)

@@ -7,18 +7,20 @@ from pathlib import Path
 import pytest
 from learning_programs import learn, look, run, write_model
 
-#: Calls of 8 KB, with room for 24 of them. The same 64 come again and again in turn, or all are new.
+#: Calls take milliseconds: what is measured of some dozens of them then says something on a busy machine, too.
+WIDTH = 1024
+#: Calls of 16 KB, with room for 24 of them. The same 64 come again and again in turn, or all are new.
 FAR = """
     from actcache.learn import calls_by_key, pace, sampling
 
     pace._PURSE = 60.0  # no rests
-    sampling.MOST_BYTES = calls_by_key.MOST_BYTES = 24 * 8192
+    sampling.MOST_BYTES = calls_by_key.MOST_BYTES = 24 * 16384
     session = ort.InferenceSession("model.onnx", options)
     sampled = session._learner.sampling
-    calls = random.standard_normal((64, 4, 512)).astype(np.float32)
+    calls = random.standard_normal((64, 4, 1024)).astype(np.float32)
     for number in range(256):
         fresh = sys.argv[1] == "new" and number >= 64
-        x = random.standard_normal((4, 512)).astype(np.float32) if fresh else calls[number % 64]
+        x = random.standard_normal((4, 1024)).astype(np.float32) if fresh else calls[number % 64]
         if sys.argv[2] == "bound":
             binding = session.io_binding()
             binding.bind_cpu_input("x", x)
@@ -35,7 +37,7 @@ FAR = """
 
 @pytest.mark.parametrize("way", ["plain", "bound"])
 def test_calls_that_come_again_late_are_seen(tmp_path: Path, way: str) -> None:
-    write_model(tmp_path / "model.onnx")
+    write_model(tmp_path / "model.onnx", width=WIDTH)
 
     def first() -> None:
         done = run(FAR, "again", way, folder=tmp_path, ACTCACHE_AUTO_PYTHON="/bin/true")
@@ -47,7 +49,7 @@ def test_calls_that_come_again_late_are_seen(tmp_path: Path, way: str) -> None:
 
 
 def test_calls_that_never_come_again_are_not(tmp_path: Path) -> None:
-    write_model(tmp_path / "model.onnx")
+    write_model(tmp_path / "model.onnx", width=WIDTH)
     done = run(FAR, "new", "plain", folder=tmp_path, ACTCACHE_AUTO_PYTHON="/bin/true")
     assert (done.returncode, done.stderr) == (0, "")
     found = look(tmp_path)
