@@ -69,7 +69,11 @@ def _samples(
         run_sample(session, first, request.samples[0])
         return list(request.samples), first
     signature = onnx.load_model(originals.signature or originals.base, load_external_data=False)
-    made = make_samples(signature, run_of(session, originals))
+    try:
+        made = make_samples(signature, run_of(session, originals))
+    except MemoryError as error:
+        problem, hint = "inputs of the sizes that it states do not fit into memory", "give others with --sample"
+        raise InvalidSamples(problem, file=originals.source, hint=hint) from error
     name = Path(originals.base).stem
     return [save_sample(directory / f"{name}.sample{i}.npz", feed) for i, feed in enumerate(made)], made[0]
 

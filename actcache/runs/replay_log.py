@@ -14,7 +14,7 @@ import onnxruntime as ort
 
 from actcache.audit.logged_decisions import RECORDERS
 from actcache.base.library import call
-from actcache.errors import InvalidOption, UnsupportedAudit
+from actcache.errors import InvalidModel, InvalidOption, UnsupportedAudit
 from actcache.passes.cuts.feeds import Feed
 from actcache.runs.requests import Compiled, LoggedCall, LoggedControlCall, ReplayLog
 from actcache.runs.sessions import open_original, open_session, refused_call, refused_model, run_of, session_options
@@ -64,6 +64,9 @@ def replay_log(request: ReplayLog, _: Path) -> verify.Verification:
             got = sessions.run(step, feed)
         except Exception as error:
             raise refused_call(error, path) from error
+        if len(got) != len(expected):
+            problem = "it has other outputs than the model that it was compiled from, and those that its manifest names"
+            raise InvalidModel(problem, file=request.originals.source, hint="compile the original model again")
         failure = verify.differences(str(path), got, expected, request.tolerance, varying, report)
         report.failure = report.failure or failure
     knobs.configure(audit_path="")

@@ -117,6 +117,11 @@ def save(graph: str, opsets: str = '"": 17') -> Callable[[Path], object]:
         ),
         pytest.param(save("g (float[N] x) => (float[N] y) { y = Neg(x) }", '"": 99'), "opset", id="opset"),
         pytest.param(save("g (float[N] x) => (float[N] y) { y = Foo(x) }"), "Foo", id="operator"),
+        pytest.param(
+            save("g (double[99999999, 9999999] x) => (double[99999999, 9999999] y) { y = Neg(x) }"),
+            "do not fit into memory",
+            id="a size that is too large",
+        ),
         pytest.param(save("g (float[N] x) => (float[N] y) { y = a.b.Foo(x) }", '"": 17, "a.b": 1'), "Foo", id="domain"),
         pytest.param(
             write(encoder().SerializeToString().replace(b"MatMul", b"MatM\xfel")), "UTF-8", id="operator's name"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -11,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from command_line import refused, run
 from graphs import TOWERS, encoder, model
 from outlining import ALL, CHAIN, outlined
 
 import actcache
+from actcache.passes.rewrite.inline_regions import MANIFEST_KEY
 from actcache.passes.rewrite.per_call import add_per_call
 
 #: Small enough to be compiled in a moment.
@@ -64,6 +67,16 @@ def test_calls_of_a_compiled_model(folder: Path) -> None:
     warm = f"store warm {{model}} {folder}/call0.npz {folder}/store"
     replay = f"replay {folder}/log.jsonl --model {{model}} --trace {folder}/call0.npz --trace {folder}/call1.npz"
     assert sum(exits(folder, ["compiled"], 6, explain, warm, replay).values()) == 18
+
+
+def test_a_manifest_that_does_not_name_all_outputs(folder: Path, tmp_path: Path) -> None:
+    proto = onnx.load_model(folder / "compiled.onnx", load_external_data=False)
+    (manifest,) = [entry for entry in proto.metadata_props if entry.key == MANIFEST_KEY]
+    manifest.value = json.dumps({**json.loads(manifest.value), "per_call": {}})
+    onnx.save_model(proto, tmp_path / "other.onnx")
+    done = run("replay", folder / "log.jsonl", "--model", tmp_path / "other.onnx", "--trace", folder / "call0.npz",
+               "--trace", folder / "call1.npz")  # fmt: skip
+    refused(done, "other.onnx: it has other outputs than")
 
 
 def test_compiling(folder: Path) -> None:
