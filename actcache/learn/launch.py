@@ -47,7 +47,7 @@ def start(root: AnyPath, place: str) -> None:
         command = [_SHELL, "-c", _IN_BACKGROUND, "actcache", *command]
     else:
         command[2] = _FORKING + code
-    process = os.posix_spawn(
+    process = threads.posix_spawn(
         command[0],
         command,
         _environment(),

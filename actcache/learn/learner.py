@@ -101,7 +101,7 @@ class Learner:
         ready = self.place.ready()
         if ready is None:
             return False
-        self.opening.say_what_onnxruntime_would()
+        self.opening.say_what_onnxruntime_would(session)
         try:
             compiled = self.opening.compiled(ready.file)
             self._go_over(session, ready, compiled)

@@ -27,6 +27,8 @@ _FROM_BELOW = {
 }
 
 
+#: Nothing is logged by the compiled session: what it cannot do, the original does, and says.
+_SILENT = 4
 #: What onnxruntime says, and the system in its place, where there is no room.
 _NO_ROOM = ("bad_alloc", "llocate memory", "oo many open files", "No space left")
 
@@ -56,7 +58,7 @@ class Opening(NamedTuple):
         return None if isinstance(self.model, bytes) else self.model
 
     def original(self, prepare: Callable[[Any], Any] = lambda options: options) -> Any:
-        """Return a plain session of the original model.
+        """Return a plain session of the original model; it logs what the program's would.
 
         Args:
             prepare: Is given its options first.
@@ -77,15 +79,17 @@ class Opening(NamedTuple):
         from actcache.serve.runtime import register
 
         options = prepare(self.taken.copy())
+        options.log_severity_level = _SILENT
         register(options)
         session = native.InferenceSession(options, os.fspath(file), True, False)
         session.initialize_session(*self._providers_here(), set(self.taken.disabled))
         return session
 
-    def say_what_onnxruntime_would(self) -> None:
+    def say_what_onnxruntime_would(self, session: Any) -> None:
         """Warn of execution providers as onnxruntime does when it makes a session, and raise what it raises."""
         from onnxruntime.capi import onnxruntime_inference_collection as collection
 
+        session._fallback_providers = ["CPUExecutionProvider"]  # what onnxruntime tries if this raises
         available = collection.C.get_available_providers()
         collection.check_and_normalize_provider_args(self.providers, self.provider_options, available)
 
@@ -143,7 +147,6 @@ def declare(session: Any, options: Any) -> None:
         session: The session.
         options: What it shows as its options.
     """
-    session._fallback_providers = ["CPUExecutionProvider"]
     session._providers = session._sess.get_providers()
     session._provider_options = session._sess.get_provider_options()
     session._sess_options = options

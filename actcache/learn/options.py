@@ -40,11 +40,11 @@ _COPIED = (
     "execution_order",
     "inter_op_num_threads",
     "intra_op_num_threads",
+    "log_severity_level",
+    "log_verbosity_level",
     "logid",
     "use_per_session_threads",
 )
-#: Nothing is logged by the compiled session: what it cannot do, the original does, and says.
-_SILENT = 4
 _CPU = "CPUExecutionProvider"
 #: Only for nodes of a domain of its own; the CPU provider computes everything else.
 _HARMLESS = frozenset({"AzureExecutionProvider"})
@@ -161,13 +161,12 @@ class Taken(NamedTuple):
         return [str(arguments[0]) for name, arguments in self.calls if name == "register_custom_ops_library"]
 
     def copy(self) -> Any:
-        """Return options that say the same, but log nothing."""
+        """Return options that say the same."""
         result = self.options_class()
         for name, value in self.attributes.items():
             setattr(result, name, value)
         for name, arguments in self.calls:
             getattr(result, name)(*arguments)
-        result.log_severity_level = _SILENT
         return result
 
 

@@ -59,7 +59,7 @@ def test_a_program_that_replaces_threads_and_waiting(unanswered: Path) -> None:
         replace(_thread, name)
     for name in ("Lock", "RLock", "get_ident", "Thread"):
         replace(threading, name)
-    for module, name in ((time, "sleep"), (os, "waitpid")):
+    for module, name in ((time, "sleep"), (os, "waitpid"), (os, "posix_spawn")):
         replace(module, name)
         """,
     )

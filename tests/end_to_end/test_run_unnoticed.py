@@ -18,6 +18,11 @@ _PROGRAMS = {
             session = ort.InferenceSession("model.onnx", options, providers=providers)
             print(session.get_providers(), session.get_provider_options())
         session = ort.InferenceSession("model.onnx", providers=["CUDAExecutionProvider"], provider_options=[{"a": 1}])
+        for given in (({"CPU"},), (["CPUExecutionProvider"], [{}, {}]), ([5],), ("CPU",)):
+            try:
+                print(ort.InferenceSession("model.onnx", options, *given).get_providers())
+            except Exception as error:
+                print(type(error).__name__, error)
         """,
     "what a model says of itself": f"""
         {_SESSION}
@@ -82,6 +87,24 @@ _PROGRAMS = {
                 session.run_async(["y"], {{"x": pool}}, callback, None)
             except Exception as error:
                 print(type(error).__name__, str(error).split("Invoked")[0])
+        """,
+    "what is logged of a call that fails": f"""
+        {_SESSION}
+        read, write = os.pipe()
+        stderr = os.dup(2)
+        os.dup2(write, 2)
+        for _ in range(2):
+            try:
+                session.run(None, {{"x": pool.astype(">f4").reshape(2, 3, 512)[:, :, ::2]}})
+            except Exception as error:
+                print(type(error).__name__)
+            try:
+                session.run_with_ort_values(None, {{"x": ort.OrtValue.ortvalue_from_numpy(np.zeros((2, 3), np.int32))}})
+            except Exception as error:
+                print(type(error).__name__)
+        os.dup2(stderr, 2)
+        os.close(write)
+        print([line.partition("[E:")[2] for line in os.read(read, 1 << 16).decode().splitlines()])
         """,
     "calls that the program breaks off": f"""
         {_SESSION}
