@@ -49,7 +49,7 @@ TEST(Config, StartsWithTheDefaults) {
   EXPECT_EQ(f.config.verify_fraction(), 0);
   EXPECT_EQ(f.config.verify_tolerance(), 1e-4);
   EXPECT_EQ(f.config.on_mismatch(), OnMismatch::kEvict);
-  EXPECT_TRUE(f.config.bypass());
+  EXPECT_TRUE(f.config.bypass() == BypassSetting{});
   EXPECT_TRUE(f.config.single_flight());
   const SessionKnobs session = f.config.RegisterSession(Reading({}));
   EXPECT_EQ(session.name_space, "");
@@ -111,9 +111,27 @@ TEST(Config, EveryKnobReachesItsReaders) {
   EXPECT_EQ(f.config.verify_fraction(), 0.25);
   EXPECT_EQ(f.config.verify_tolerance(), 1e-6);
   EXPECT_EQ(f.config.on_mismatch(), OnMismatch::kDisable);
-  EXPECT_FALSE(f.config.bypass());
+  EXPECT_FALSE(f.config.bypass().automatic);
   EXPECT_FALSE(f.config.single_flight());
   EXPECT_EQ(f.quota, kMemory / 8 / 10);
+}
+
+TEST(Config, CountsTheChangesOfBypass) {
+  Fixture f;
+  const auto changes = [&] { return f.config.bypass().changes; };
+  f.config.Configure("bypass", "auto");  // as it was
+  f.config.Configure("audit_files", "1");
+  EXPECT_EQ(changes(), 0u);
+  f.config.Configure("bypass", "off");
+  f.config.Configure("bypass", std::nullopt);
+  EXPECT_EQ(changes(), 2u);
+  EXPECT_TRUE(f.config.bypass().automatic);
+  f.config.RegisterSession(Reading({{"actcache.bypass", "off"}}));
+  EXPECT_EQ(changes(), 3u);
+  const Entries refused{{"actcache.bypass", "auto"}, {"actcache.audit_path", "/refused"}};
+  EXPECT_THROW(f.config.RegisterSession(Reading(refused)), ConfigError);
+  EXPECT_EQ(changes(), 3u);
+  EXPECT_FALSE(Fixture(Entries{{"ACTCACHE_BYPASS", "off"}}).config.bypass().automatic);
 }
 
 TEST(Config, PercentagesFollowWhatTheyAreOf) {

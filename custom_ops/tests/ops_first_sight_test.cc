@@ -27,7 +27,7 @@ class FirstSightsOfRows : public testing::Test {
         fake_(id_, "row", 0) {
     Config::Process().Configure("bypass", "auto");
     fake_.Load();
-    region_.policy.Begin(true);
+    region_.policy.Begin(Config::Process().bypass());
     for (unsigned i = 0; i <= FirstSight::kFreeCalls; ++i) {
       region_.policy.Computed(0, 1, 1'000'000);
       region_.policy.Published({0, 1, 200'000, 0});

@@ -223,7 +223,7 @@ TEST(RegionPolicy, FindsOutThatAHitNoLongerCostsMore) {
 TEST(RegionPolicy, OneKindOfRowThatDoesNotPaySpeaksNotForAnother) {
   RegionPolicy policy;
   const auto call = [&](ShapeClass shape, std::uint64_t recompute_ns, bool found) {
-    const Mode mode = policy.Begin(true);
+    const Mode mode = policy.Begin({});
     if (Passes(mode)) return policy.Passed({shape, 0, 0, 0});
     policy.LookedUp({shape, 1, found ? 1u : 0u, 0, 8'000, 1'000, found ? recompute_ns : 0});
     if (found) return;
@@ -250,7 +250,7 @@ TEST(RegionPolicy, DoesNotWatchWhereWatchingCostsANoticeableShare) {
   Region region{Costs{15'000, 8'000, 1'000, 2'000, 200}};  // 200 ns are 1.3 %
   region.Play(Fresh(), 100);
   ASSERT_TRUE(region.policy.stats().bypassed);
-  EXPECT_EQ(region.policy.Begin(true), Mode::kPass);
+  EXPECT_EQ(region.policy.Begin({}), Mode::kPass);
 }
 
 TEST(RegionPolicy, OffLooksEverythingUp) {
@@ -261,6 +261,19 @@ TEST(RegionPolicy, OffLooksEverythingUp) {
   EXPECT_EQ(region.Play(Fresh(), 1'000, 8, /*automatic=*/false).passed, 0u);
   EXPECT_FALSE(region.policy.stats().bypassed);
   EXPECT_EQ(region.policy.stats().reason, BypassReason::kNone);
+}
+
+TEST(RegionPolicy, OffAndOnAgainBetweenTwoCallsVoidsWhatWasDecided) {
+  Region region{Costs{}};
+  region.Play(Fresh(), 100);
+  ASSERT_TRUE(region.policy.stats().bypassed);
+  region.setting = region.setting.After(false).After(true);
+  EXPECT_EQ(region.Play(Fresh(), 1).passed, 0u);
+  EXPECT_FALSE(region.policy.stats().bypassed);
+  EXPECT_EQ(region.policy.stats().probes, 0u);
+  // Only once: it is judged again.
+  region.Play(Fresh(), 100);
+  EXPECT_TRUE(region.policy.stats().bypassed);
 }
 
 TEST(RegionPolicy, RowCostIsWhatIsUsual) {
@@ -275,7 +288,7 @@ TEST(RegionPolicy, RowCostIsWhatIsUsual) {
 TEST(RegionPolicy, VerifyingHitsIsNoReasonAgainstARegion) {
   RegionPolicy policy;
   for (int i = 0; i < 1'000; ++i) {
-    ASSERT_FALSE(Passes(policy.Begin(true))) << i;
+    ASSERT_FALSE(Passes(policy.Begin({}))) << i;
     policy.LookedUp({0, 8, 0, i > 10 ? 8u : 0u, 8'000, 0, 0});
     policy.Computed(0, 8, 1'000'000);
     policy.Published({0, 8, 1'000, 0});
@@ -289,7 +302,7 @@ TEST(RegionPolicy, ThreadsShareOneRegion) {
   for (std::uint64_t t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       for (std::uint64_t i = 0; i < 20'000; ++i) {
-        const Mode mode = policy.Begin(true);
+        const Mode mode = policy.Begin({});
         const std::size_t seen = Notes(mode) && filter.Note((i << 50) + t) ? 1 : 0;
         if (Passes(mode)) {
           policy.Passed({0, 1, seen, 10});

@@ -76,6 +76,7 @@ class Region {
 
   RegionPolicy policy;
   Costs costs;
+  BypassSetting setting;  // of the last call
   // Whether there is a tier.
   bool others_read = false;
   // What of a row's identity its signature shows.
@@ -89,7 +90,8 @@ class Region {
   }
 
   void Call(const Stream& stream, std::size_t rows, bool automatic, Totals* totals) {
-    Mode mode = policy.Begin(automatic);
+    setting = setting.After(automatic);
+    Mode mode = policy.Begin(setting);
     if (Passes(mode) && others_read && policy.Feeds()) mode = Mode::kLookUp;
     std::vector<std::uint64_t> ids(rows);
     for (std::uint64_t& id : ids) id = stream();

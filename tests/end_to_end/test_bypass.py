@@ -81,11 +81,15 @@ def test_bypassed_while_nothing_repeats_and_back_when_it_does(
     assert back["overhead_seconds"] >= back["hash_seconds"] + back["copy_seconds"] > 0
 
 
+def where_a_hit_costs_more() -> Region:
+    """A row of 1 MiB is hashed to save the copy of a single number."""
+    body = "zero = Constant <value_int: int = 0> () y_m = Gather <axis: int = 1> (x_c, zero)"
+    return Region([Tensor("x", shape="[N, 262144]")], [Tensor("y", shape="[N]")], body)
+
+
 @pytest.mark.usefixtures("automatic")
 def test_no_region_for_which_a_hit_costs_more(control: Control) -> None:
-    # A row of 1 MiB is hashed to save the copy of a single number.
-    body = "zero = Constant <value_int: int = 0> () y_m = Gather <axis: int = 1> (x_c, zero)"
-    region = Region([Tensor("x", shape="[N, 262144]")], [Tensor("y", shape="[N]")], body)
+    region = where_a_hit_costs_more()
     model = region.session()
     x = np.zeros((1, 262144), np.float32)
     for i in range(40):
@@ -94,3 +98,24 @@ def test_no_region_for_which_a_hit_costs_more(control: Control) -> None:
     counts = control.stats(region)
     assert (counts["state"], counts["bypass_reason"]) == ("bypassed", "hit costs more than recomputing")
     assert counts["misses"] < 10 and counts["bypassed"] > 30
+
+
+@pytest.mark.usefixtures("automatic")
+def test_off_and_auto_again_between_two_calls_forgets_what_was_decided(control: Control) -> None:
+    region = where_a_hit_costs_more()
+    model = region.session()
+    x = np.zeros((1, 262144), np.float32)
+    for i in range(40):
+        x[0, 0] = i
+        assert model.run(None, {"x": x})[0].tolist() == [i]
+    before = control.stats(region)
+    assert before["state"] == "bypassed"
+
+    actcache.configure(bypass="auto")  # as it is
+    model.run(None, {"x": x})
+    assert control.stats(region)["misses"] == before["misses"]
+    actcache.configure(bypass="off")
+    actcache.configure(bypass="auto")
+    assert model.run(None, {"x": x})[0].tolist() == [39]
+    after = control.stats(region)
+    assert (after["state"], after["misses"]) == ("active", before["misses"] + 1)

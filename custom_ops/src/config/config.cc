@@ -182,7 +182,7 @@ void Config::Apply() {
   verify_fraction_.store(values.verify_fraction, kRelaxed);
   verify_tolerance_.store(values.verify_tolerance, kRelaxed);
   on_mismatch_.store(values.on_mismatch, kRelaxed);
-  bypass_.store(values.bypass, kRelaxed);
+  bypass_.store(bypass_.load(kRelaxed).After(values.bypass), kRelaxed);
   single_flight_.store(values.single_flight, kRelaxed);
   portable_.store(values.portable, kRelaxed);
   namespace_quota_bytes_ = values.namespace_quota_bytes;

@@ -19,6 +19,7 @@
 #include "base/mutex.h"
 #include "config/knobs.h"
 #include "hash/hasher.h"
+#include "policy/bypass_setting.h"
 
 namespace actcache {
 
@@ -58,7 +59,7 @@ class Config {
   double verify_fraction() const { return Read(verify_fraction_); }
   double verify_tolerance() const { return Read(verify_tolerance_); }
   OnMismatch on_mismatch() const { return Read(on_mismatch_); }
-  bool bypass() const { return Read(bypass_); }  // "auto"
+  BypassSetting bypass() const { return Read(bypass_); }  // automatic: "auto"
   bool single_flight() const { return Read(single_flight_); }
   bool portable() const { return Read(portable_); }
 
@@ -95,7 +96,7 @@ class Config {
   std::atomic<double> verify_fraction_{};
   std::atomic<double> verify_tolerance_{};
   std::atomic<OnMismatch> on_mismatch_{};
-  std::atomic<bool> bypass_{};
+  std::atomic<BypassSetting> bypass_{};
   std::atomic<bool> single_flight_{};
   std::atomic<bool> portable_{};
 };

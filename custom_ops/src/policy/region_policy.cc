@@ -159,16 +159,16 @@ RegionPolicy::Stats RegionPolicy::stats() const noexcept {
   return Stats{Passes(mode_.load(std::memory_order_relaxed)), reason_, switches_, probes_, fed_};
 }
 
-void RegionPolicy::Turn(bool automatic) noexcept {
+void RegionPolicy::Turn(BypassSetting setting) noexcept {
   const MutexLock lock(&mutex_);
-  automatic_.store(automatic, std::memory_order_relaxed);
+  setting_.store(setting, std::memory_order_relaxed);
   failures_ = 0;
   Activate(Trial::kNone);
 }
 
 // A call that began before the last switch may still report after it; it only tells costs.
 bool RegionPolicy::weighing() const noexcept {
-  return automatic_.load(std::memory_order_relaxed) &&
+  return setting_.load(std::memory_order_relaxed).automatic &&
          !Passes(mode_.load(std::memory_order_relaxed));
 }
 

@@ -39,6 +39,7 @@
 #include <cstdint>
 
 #include "base/mutex.h"
+#include "policy/bypass_setting.h"
 #include "policy/first_sight.h"
 #include "policy/row_costs.h"
 
@@ -66,10 +67,10 @@ const char* BypassReasonText(BypassReason reason) noexcept;
 // region and complete for a quiet one.
 class RegionPolicy {
  public:
-  // How the next call goes. `automatic`: whether regions are bypassed at all; what was decided is
-  // void where that changes.
-  Mode Begin(bool automatic) noexcept {
-    if (automatic != automatic_.load(std::memory_order_relaxed)) Turn(automatic);
+  // How the next call goes. What was decided is void where `setting` has changed since the last
+  // call, be it twice.
+  Mode Begin(BypassSetting setting) noexcept {
+    if (setting != setting_.load(std::memory_order_relaxed)) Turn(setting);
     return mode_.load(std::memory_order_relaxed);
   }
 
@@ -148,7 +149,7 @@ class RegionPolicy {
   // Why the region is active.
   enum class Trial : std::uint8_t { kNone, kEvidence, kProbe };
 
-  void Turn(bool automatic) noexcept ACTCACHE_EXCLUDES(mutex_);
+  void Turn(BypassSetting setting) noexcept ACTCACHE_EXCLUDES(mutex_);
   void NoteStored(const Publication& publication) noexcept ACTCACHE_REQUIRES(mutex_);
   bool weighing() const noexcept ACTCACHE_REQUIRES(mutex_);
   void Feed(const LookupCosts& lookup) noexcept ACTCACHE_REQUIRES(mutex_);
@@ -167,7 +168,7 @@ class RegionPolicy {
   bool IsDueForProbe() const noexcept ACTCACHE_REQUIRES(mutex_);
 
   std::atomic<Mode> mode_{Mode::kLookUp};
-  std::atomic<bool> automatic_{true};
+  std::atomic<BypassSetting> setting_{BypassSetting{}};
   std::atomic<bool> stores_first_sights_{true};  // as first_sight_ says
   std::atomic<std::uint32_t> feed_period_{0};    // in calls; 0: never
   std::atomic<std::uint32_t> passes_{0};         // since the region became bypassed
