@@ -33,6 +33,7 @@ def ask_types(request: AskTypes, directory: Path) -> Told:
         # Whatever the runtime raises: the model itself is tried, and spoken of, when it is measured.
         with suppress(Exception):
             types = told_types(view.model, view.untyped, directory, request.originals.libraries)
+        release_memory()  # of that session: this process may go on to measure
     return Told(types, request.infers)
 
 
