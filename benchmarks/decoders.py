@@ -44,6 +44,7 @@ class Decoder:
         rotary: Whether positions turn queries and keys; else a vector is learnt for each.
         groups: So many heads of queries share one of keys and values.
         encoded: Whether it reads an encoder's states, ``encoder_hidden_states`` [batch, encoded, width], as well.
+        told: Whether the heads of these are told the batch size of the tokens, as exporters of PyTorch do it.
     """
 
     layers: int = 2
@@ -63,6 +64,7 @@ class Decoder:
     rotary: bool = False
     groups: int = 1
     encoded: bool = False
+    told: bool = False
 
     @property
     def dtype(self) -> type[np.floating[Any]]:
@@ -220,13 +222,17 @@ class _Writer:
 
     def _cross_attention(self, name: str, x: str) -> str:
         width, heads = self.sizes.width, self.sizes.heads
-        apart = self._numbers([0, 0, heads, width // heads])
+        apart, together = self._numbers([0, 0, heads, width // heads]), self._numbers([0, 0, -1])
+        if self.sizes.told:
+            batch = self._op("Gather", self._op("Shape", x), self._numbers([0]), axis=0)
+            apart = self._op("Concat", batch, self._numbers([-1, heads, width // heads]), axis=0)
+            together = self._op("Concat", batch, self._numbers([-1, width]), axis=0)
         read = {"q": x, "k": "encoder_hidden_states", "v": "encoder_hidden_states"}
         parts = [self._op("Reshape", self._linear(f"{name}.{n}", x, width, width), apart) for n, x in read.items()]
         q, k, v = (self._op("Transpose", part, perm=[0, 2, 1, 3]) for part in parts)
         scores = self._op("MatMul", q, self._op("Transpose", k, perm=[0, 1, 3, 2]))
         mixed = self._op("MatMul", self._op("Softmax", scores, axis=-1), v)
-        mixed = self._op("Reshape", self._op("Transpose", mixed, perm=[0, 2, 1, 3]), self._numbers([0, 0, -1]))
+        mixed = self._op("Reshape", self._op("Transpose", mixed, perm=[0, 2, 1, 3]), together)
         return self._linear(f"{name}.c_proj", mixed, width, width)
 
     def _fused(self, *reads: str, layer: int = 0) -> str:

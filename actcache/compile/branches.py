@@ -19,6 +19,7 @@ from actcache.compile.building import Built, divisions, on_disk
 from actcache.compile.choosing import Chosen, choose_regions, model_name
 from actcache.compile.job import Job, Subject, prepare
 from actcache.compile.measuring import Measured, measure
+from actcache.compile.own_sizes import telling_sizes_apart
 from actcache.errors import ActcacheError, NothingToCache
 from actcache.model.feed_file import save_sample
 from actcache.model.model_inputs import Feed
@@ -149,7 +150,8 @@ def _compiled(
     own = replace(job, loaded=job.loaded.part_of(name, model), options=asked, trace=None)
     try:
         subject = prepare(own, None)
-        chosen = choose_regions(own, subject, measure(own, subject))
+        subject, measured = telling_sizes_apart(own, subject, measure(own, subject))
+        chosen = choose_regions(own, subject, measured)
         chosen.choice.plans = [plan for plan in chosen.choice.plans if any(map(_is_of_prefixes, plan))]
         accepted = first_accepted(own, subject, chosen)
     except NothingToCache as error:

@@ -24,6 +24,7 @@ from actcache.compile.job import Job, Subject, prepare, typed_view
 from actcache.compile.measuring import Measured, measure
 from actcache.compile.notes import choice_notes, model_notes, types_note, unknown_operators
 from actcache.compile.options import Options, Progress, Sample
+from actcache.compile.own_sizes import telling_sizes_apart
 from actcache.compile.result import CompileResult
 from actcache.errors import InvalidOption, NothingToCache
 from actcache.model.emit import emit, working_folder
@@ -209,6 +210,7 @@ def _first_accepted_form(job: Job) -> _Form:
             refusals += branches.refusals
             if branches.accepted is not None:
                 return _Form(subject, measured, branches.accepted, branches.parts, refusals)
+        subject, measured = telling_sizes_apart(job, subject, measured)
         chosen = choose_regions(job, subject, measured)
         if not job.options.dynamic_batch and job.options.granularity != "tensor":
             refusals += _fixed_batch(subject.view)

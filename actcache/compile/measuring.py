@@ -86,6 +86,21 @@ def measure_again(job: Job, subject: Subject, measured: Measured) -> Measured:
     return replace(measured, costs=least_costs([measured.costs, *filter(None, again)]))
 
 
+def carried_over(job: Job, subject: Subject, measured: Measured, costs: Costs) -> Measured:
+    """Return what was measured of a model as that of another form of it, unless the profile knows better.
+
+    Args:
+        job: The compilation.
+        subject: The other form.
+        measured: What was measured.
+        costs: Its costs, for the nodes of the other form.
+    """
+    keep_costs(job, measured)
+    key = subject.key("costs", of=measured.key)
+    known: Costs | None = job.profile.find(key, Costs)
+    return replace(measured, costs=known or costs, key=key)
+
+
 def keep_costs(job: Job, measured: Measured) -> None:
     """Add new costs to the profile."""
     if measured.fresh:

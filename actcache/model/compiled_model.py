@@ -16,7 +16,7 @@ from actcache.errors import InvalidModel
 from actcache.model.manifest import read_manifest
 from actcache.model.model_file import data_home, parse_model
 from actcache.passes.cuts import Cut, PrefixCut, RowCut, read_cut
-from actcache.passes.graph.cones import cones
+from actcache.passes.graph.cones import content_cones
 from actcache.passes.graph.nodes import tensor_bytes
 from actcache.passes.graph.tensor_data import external_data, is_external
 from actcache.passes.graph.view import GraphView
@@ -116,11 +116,13 @@ class CompiledModel:
         return None if lookup.branch is None else lookup.branch.node(self.view.model).input[0]
 
     def cones(self, lookup: Lookup) -> Mapping[str, frozenset[str]]:
-        """Return the graph inputs that each tensor around a region depends on. Conditions of Ifs are not counted."""
-        own = cones(self.around(lookup))
+        """Return the graph inputs whose contents each tensor around a region depends on. Conditions of Ifs are not
+        counted.
+        """
+        own = content_cones(self.around(lookup))
         if lookup.branch is None:
             return own
-        outer = cones(self.view)
+        outer = content_cones(self.view)
         return {name: frozenset().union(*(outer[read] for read in cone)) for name, cone in own.items()}
 
 

@@ -18,7 +18,7 @@ from actcache.passes.causal.forms import (
 from actcache.passes.causal.joining import axes_of, lost, unknown
 from actcache.passes.causal.registry import MICROSOFT, Op, Result, counted, known, rule, stable
 from actcache.passes.causal.rules_elementwise import form_of, form_of_constant
-from actcache.passes.causal.state import Counted, LooksAhead, Place, Places, S, State, Value
+from actcache.passes.causal.state import FIXED, Counted, LooksAhead, Place, Places, S, State, Value
 from actcache.passes.rows.rules_select import slice_bounds, slice_reaches, slice_size, split_parts
 from actcache.passes.rows.sizes import ONE, ZERO, Size, const
 
@@ -101,10 +101,15 @@ def split(op: Op) -> Result:
 
 @rule("Slice")
 def slice_(op: Op) -> Result:
-    """Takes a range; along positions of data all of it. What is cut out of numbers or constants, its form tells."""
+    """Takes a range; along positions of data all of it, or nothing. What is cut out of numbers or constants, its form
+    tells.
+    """
     x = op.need(0)
     rank = len(known(x))
     starts, ends, axes, steps = slice_bounds(op.rows, rank)
+    if x.data and starts == ends and {place.axis for place in x.places} <= set(axes):
+        left = [ZERO if axis in axes else size for axis, size in enumerate(known(x))]
+        return Result([Value(FIXED, tuple(left))])  # without elements: the sizes of other axes are all it has
     sizes, places = list(known(x)), {place.axis: place for place in x.places}
     shifts: dict[int, Affine | None] = {}
     for given, end, axis, step in zip(starts, ends, axes, steps, strict=True):

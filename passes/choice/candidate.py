@@ -11,7 +11,7 @@ import onnx
 from actcache.passes.choice.lookup_cost import HASH_SECONDS_PER_BYTE, LOOKUP_SECONDS, copy_seconds_per_byte
 from actcache.passes.costs.cost import Costs
 from actcache.passes.cuts import RowCut, WholeCut
-from actcache.passes.graph.cones import cones
+from actcache.passes.graph.cones import content_cones
 from actcache.passes.graph.nodes import element_bits
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import canonical_frontier
@@ -34,7 +34,7 @@ class Candidate:
         rows: How many entries the sample was: its rows, the positions of all of them for ``prefix``, 1 for ``tensor``.
         read_bytes: Bytes of the frontier, per entry.
         entry_bytes: Bytes of the live-outs and states, per entry.
-        cone: Graph inputs that its frontier depends on.
+        cone: Graph inputs whose contents its frontier depends on.
         row_axes: Graph input to its row axis, for granularities ``row`` and ``prefix``.
         kept_bytes: Bytes of each live-out and state, per entry; those of unknown size are not in it. Of ends, of which
             the last entry of a call has one, the mean over all entries of the sample.
@@ -90,7 +90,7 @@ def describe(
     frontier = canonical_frontier(view, nodes, outs)
     cut = RowCut.proven(proof, frontier, outs) if proof else WholeCut.of(len(frontier), len(outs))
     region = Region(name, nodes, tuple(frontier), tuple(outs), cut)
-    by_tensor = cones(view)
+    by_tensor = content_cones(view)
     cone = sorted(set().union(*(by_tensor.get(n, frozenset()) for n in frontier)))
     inputs = ((n, proof.row_axis(n)) for n in cone) if proof else ()
     row_axes = {n: axis for n, axis in inputs if axis is not None}

@@ -19,7 +19,7 @@ from actcache.passes.choice.search import Cone, Search
 from actcache.passes.choice.trace_keys import Place
 from actcache.passes.choice.traced_prefix import judge
 from actcache.passes.costs.cost import Costs
-from actcache.passes.graph.cones import cones
+from actcache.passes.graph.cones import content_cones
 from actcache.passes.graph.constant_values import ReadTensor
 from actcache.passes.graph.view import GraphView
 from actcache.passes.purity import impure_nodes
@@ -244,7 +244,7 @@ def _named_cones(view: GraphView, costs: Costs, name: str, share: float) -> list
     """Return the cones that hold this share of the time or more, the smallest first, all inputs last; with the name
     of their regions.
     """
-    by_tensor = cones(view)
+    by_tensor = content_cones(view)
     everything = frozenset(view.inputs)
     of_node = [frozenset().union(*(by_tensor[n] for n in names)) for names in view.writes]
     found = []
@@ -254,6 +254,13 @@ def _named_cones(view: GraphView, costs: Costs, name: str, share: float) -> list
             found.append((len(cone), -seconds, sorted(cone), cone))
     parts = [cone for *_, cone in sorted(found, key=lambda entry: entry[:3])]
     return [*((cone, ".".join([name, *sorted(cone)])) for cone in parts), (everything, name)]
+
+
+def parts(view: GraphView, costs: Costs) -> list[Cone]:
+    """Return the sets of some of the inputs that a region of their own may be worth it for, the smallest first."""
+    found = [cone for cone, _ in _named_cones(view, costs, "", MIN_SHARE_ALONE) if cone != frozenset(view.inputs)]
+    together = {cone for cone, _ in _named_cones(view, costs, "", MIN_SHARE_TOGETHER)}
+    return [cone for cone in found if cone in together or _goes_its_own_way(view, cone)]
 
 
 def _goes_its_own_way(view: GraphView, cone: Collection[str]) -> bool:

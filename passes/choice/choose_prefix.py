@@ -23,7 +23,7 @@ from actcache.passes.choice.minimum_cut import Prices, best_closed_set
 from actcache.passes.choice.skipping import Skipping
 from actcache.passes.costs.cost import Costs
 from actcache.passes.cuts import PrefixCut
-from actcache.passes.graph.cones import cones
+from actcache.passes.graph.cones import cones, slices_without_elements
 from actcache.passes.graph.constant_values import ReadTensor
 from actcache.passes.graph.pasts import past_axes
 from actcache.passes.graph.view import GraphView
@@ -77,7 +77,8 @@ def choose_prefix(
         name: Id of the region.
         everything: Take whatever is safe, whatever it saves.
         read: Reads constants that are stored outside the model.
-        beside: Other regions that there could be. The nodes of those that read no sequence are left to them.
+        beside: Other regions that there could be. The nodes of those that read no sequence are left to them, and so are
+            those that read the sizes of inputs for them.
     """
     refusals: dict[Refusal, None] = {}
     ahead: list[Refusal] = []
@@ -89,6 +90,7 @@ def choose_prefix(
         proof = prove_causal(view, positions, pasts=pasts, ones=ones, binary_masks=True, read=read)
         sequences = positions.keys() | pasts.keys()
         left = frozenset(i for other in beside if sequences.isdisjoint(other.cone) for i in other.region.moved)
+        left |= frozenset(slices_without_elements(view).values())
         search = _Search(view, costs, impure, proof, positions, pasts, budget, everything, left)
         found = search.candidate(name)
         if not likely and (isinstance(found, Refusal) or not search.reads_earlier):

@@ -13,11 +13,12 @@ from actcache.passes.choice.minimum_cut import Prices, best_closed_set
 from actcache.passes.choice.region_starts import Start, behind_cheap, behind_impure
 from actcache.passes.choice.trace_keys import Place
 from actcache.passes.costs.cost import Costs
-from actcache.passes.graph.cones import cones
+from actcache.passes.graph.cones import content_cones, slices_without_elements
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
 from actcache.passes.region import live_outs
-from actcache.passes.rows import RowFree, RowProof, prove_rows, row_hypotheses
+from actcache.passes.rows import RowFree, RowProof, prove_rows, row_hypotheses, with_namesakes
+from actcache.passes.rows.sizes import ZERO
 
 #: Share of the model's time that keeping one byte per entry is taken to cost, beside its copies: a megabyte has to save
 #: a tenth. It stands for the entries that it pushes out of the budget, and does not move with the load of the machine.
@@ -73,7 +74,8 @@ class Search:
         unread = {i for i, reads in enumerate(view.reads) if unknown.intersection(reads)}
         self._impure = {**{i: _unknown_type(view, i) for i in unread}, **impure}
         self._row_barriers = {**self._bits.barriers, **self._impure}
-        self._cones = cones(view)
+        self._cones = content_cones(view)
+        self._sizes = slices_without_elements(view)
         self._proofs: dict[tuple[object, ...], RowProof] = {}
 
     # -- granularities -------------------------------------------------------------------------------
@@ -113,7 +115,7 @@ class Search:
         for hypothesis in hypotheses:
             proof = self._proof(hypothesis)
             for start in starts:
-                within = self._behind(start, hypothesis, proof) if start.given else (proof, start)
+                within = self._behind(start, hypothesis) if start.given else (proof, start)
                 found += self._rows(*within, name, inside, shares)
             if self._why_not_rows(proof, cone):  # names of sizes may help, but have to hold in every call
                 proof = self._proof(hypothesis, named_sizes=True)
@@ -143,8 +145,9 @@ class Search:
         return self._fitting(cone, [describe(self.view, self.costs, nodes, None, name, covered) for nodes in sets])
 
     def starts(self, cone: Cone) -> list[Start]:
-        """Return the start of the regions of a cone that begin at its inputs."""
-        return [Start(frozenset(self._outside(cone)))]
+        """Return the start of the regions of a cone that begin at its inputs, and at sizes of others."""
+        outside = self._outside(cone)
+        return [Start(frozenset(outside), frozenset(name for name, i in self._sizes.items() if i in outside))]
 
     def cheap_starts(self, cone: Cone) -> list[Start]:
         """Return starts behind the cheap nodes of a cone."""
@@ -155,14 +158,15 @@ class Search:
         found = {Place(name) for name in cone}
         hypotheses = row_hypotheses(self.view, cone)
         found |= {Place(name, axis) for hypothesis in hypotheses for name, axis in hypothesis.items()}
-        given = {name for start in self.cheap_starts(cone) for name in start.given}
+        given = {name for start in (*self.starts(cone), *self.cheap_starts(cone)) for name in start.given}
         if self._row_barriers and cone == frozenset(self.view.inputs):
             behind = behind_impure(self.view, self._row_barriers).given
             found |= {
                 Place(name, axis) for name in behind for axis in ((None, 0) if self.view.shape(name) else (None,))
             }
         for name in given:
-            axes = {self._proof(hypothesis).row_axis(name) for hypothesis in hypotheses}
+            proofs = (self._proof(self._with_sizes(hypothesis, [name])) for hypothesis in hypotheses)
+            axes = {proof.row_axis(name) for proof in proofs}
             found |= {Place(name, axis) for axis in (*axes, None)}
         return found
 
@@ -176,12 +180,14 @@ class Search:
         found = [describe(self.view, self.costs, nodes, proof, name, covered) for nodes in sets]
         return [c for c in found if _holds(proof, c)]
 
-    def _behind(self, start: Start, hypothesis: Mapping[str, int], proof: RowProof) -> tuple[RowProof, Start]:
+    def _behind(self, start: Start, hypothesis: Mapping[str, int]) -> tuple[RowProof, Start]:
         """Prove rows again, of what is read at a start: the proof must be about the frontier's own rows.
 
         What is neither rows nor free of them cannot be read there: computed outside for the whole batch, it is not what
         the region would have for the rows that are left.
         """
+        hypothesis = self._with_sizes(hypothesis, start.given)
+        proof = self._proof(hypothesis)
         readable = frozenset(name for name in start.given if _may_be_read(proof, name))
         axes = {name: proof.row_axis(name) for name in readable}
         tensors = {name: axis for name, axis in axes.items() if axis is not None}
@@ -189,6 +195,16 @@ class Search:
         inputs = {name: axis for name, axis in hypothesis.items() if name not in unread}
         proof = prove_rows(self.view, inputs, row_tensors=tensors, unread=unread)
         return proof, replace(start, given=readable)
+
+    def _with_sizes(self, hypothesis: Mapping[str, int], given: Collection[str]) -> Mapping[str, int]:
+        """Add inputs of which sizes are read at a start: as many rows, on axes of the same name, or else the first."""
+        sized = self._sizes.keys() & given
+        found = dict(with_namesakes(self.view, hypothesis) if sized else hypothesis)
+        for name in sorted(sized):
+            first = (self._proof({}).shape(name) or (ZERO,))[0]
+            if first.value is None:
+                found.setdefault(self.view.reads[self._sizes[name]][0], 0)
+        return found
 
     def _unread(self, start: Start) -> frozenset[str]:
         """The graph inputs that no region with this start reads."""
@@ -279,7 +295,8 @@ class Search:
         other = {
             i for i, names in enumerate(self.view.writes) if any(not self._cones.get(n, cone) <= cone for n in names)
         }
-        return {*self._impure, *other}
+        sizes = {i for i in self._sizes.values() if not cone.issuperset(self.view.reads[i][:1])}
+        return {*self._impure, *other, *sizes}
 
     def _proof(self, hypothesis: Mapping[str, int], *, named_sizes: bool = False) -> RowProof:
         key = (named_sizes, *sorted(hypothesis.items()))

@@ -35,6 +35,12 @@ class Costs:
     measured: bool
     spread: float = 0.0
 
+    def carried_over(self, view: GraphView, other: GraphView) -> Costs:
+        """Return the costs of another form of the model: what it has besides the same nodes takes no time."""
+        known = {name: seconds for names, seconds in zip(view.writes, self.seconds, strict=True) for name in names}
+        seconds = (max((known.get(name, 0.0) for name in names), default=0.0) for names in other.writes)
+        return replace(self, seconds=tuple(seconds))
+
     def bytes(self, view: GraphView, name: str) -> int | None:
         """Return the size of a tensor in bytes on the sample; None: not known."""
         shape, dtype = self.shapes.get(name), view.dtype(name)

@@ -76,6 +76,11 @@ class RowProof:
         value = self._values.get(name)
         return value.shape if value is not None else None
 
+    def content(self, name: str) -> Content | None:
+        """Return the elements of a small tensor of integers that are known as sizes, None of others."""
+        value = self._values.get(name)
+        return value.content if value is not None else None
+
     def size_equations(self, frontier: Collection[str]) -> tuple[SizeEquation, ...] | None:
         """Return what else has to hold in a call of a region with this frontier; None: that cannot be told from it."""
         return () if self._named is None else self._named.equations(frontier)
@@ -323,7 +328,8 @@ def _applied(op: Op, domain: str) -> list[Value]:
 def _checked(value: Value, op: Op, label: str) -> Value:
     """Hold every result to the definition of its state, whatever the rule said."""
     state, shape = value.state, value.shape
-    if isinstance(state, RowFree | BatchSize) and value.content is None and not all(v.number for v in op.present):
+    held = value.content is None and (shape is None or ZERO not in shape)  # without elements it holds nothing
+    if isinstance(state, RowFree | BatchSize) and held and not all(v.number for v in op.present):
         return _mixed("row-dependent-parameter", f"a parameter of {op.node.op_type} depends on the rows", label)
     if isinstance(state, RowFree):
         grows = shape is not None and any(size.batch for size in shape)

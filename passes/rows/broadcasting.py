@@ -41,8 +41,7 @@ def broadcast_size(sizes: Sequence[Size], symbols: Symbols) -> Size:
     distinct = [size for size in distinct if not any(symbols.cut_to(size, other) for other in distinct)]
     if len(distinct) == 1:
         return distinct[0]
-    ordered = sorted(distinct, key=repr)
-    return symbols.opaque("broadcast", *ordered, dimension=True)
+    return symbols.met(distinct)
 
 
 def broadcast(values: Sequence[Value], symbols: Symbols) -> Value:

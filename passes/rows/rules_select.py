@@ -94,7 +94,7 @@ def split_parts(op: Op, size: Size, count: int) -> list[Size]:
 
 @rule("Slice", sizes=ALL)
 def slice_(op: Op) -> Value:
-    """Takes a range along some axes; along that of the rows only all of it, in order."""
+    """Takes a range along some axes; along that of the rows only all of it, in order, or nothing."""
     x = op.need(0)
     if x.shape is None:
         if not all(value.number for value in op.present):
@@ -109,11 +109,16 @@ def slice_(op: Op) -> Value:
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if (start, step) == (ZERO, ONE) and slice_reaches(end, sizes[axis]):
             continue
+        if start == end:
+            sizes[axis] = ZERO
+            continue
         if x.row is not None and axis == x.row.axis:
             raise Mixes("slice-rows", "Slice takes some rows of the batch, or changes their order")
         if any(bound.batch for bound in (start, end, step)) and not x.number:
             raise Mixes("size-from-batch", "the number of rows decides which part is taken")
         sizes[axis] = slice_size(op, sizes[axis], start, end, step)
+    if x.row is not None and sizes[x.row.axis] == ZERO:  # of no row: the sizes of other axes are all it has
+        return Value(ROW_FREE, tuple(sizes))
     if any(v.state == BATCH_SIZE for v in op.present):
         return Value(x.state if x.row else BATCH_SIZE, tuple(sizes))
     return Value(x.state, tuple(sizes))

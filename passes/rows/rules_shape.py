@@ -179,7 +179,7 @@ def reshape(op: Op) -> Value:
         target = objects([const(n) for n in op.attribute("shape")], (len(op.attribute("shape")),))
     if target is None or x.shape is None:
         return _reshaped_blindly(op, target)
-    sizes = target_sizes(op, x.shape, list(target))
+    sizes = target_sizes(op, x.shape, list(target), any_total=x.state == ROW_FREE)
     if x.content is not None and all(s.value is not None for s in sizes):
         return numbers(x.content.reshape([int(s.value or 0) for s in sizes]))
     return reshaped(x, sizes)
@@ -192,9 +192,12 @@ def _reshaped_blindly(op: Op, target: Content | None) -> Value:
     return Value(ROW_FREE, sizes)
 
 
-def target_sizes(op: Op, source: Shape, target: list[Size]) -> Shape:
+def target_sizes(op: Op, source: Shape, target: list[Size], *, any_total: bool = False) -> Shape:
     """Resolve 0 (copy) and -1 (the rest). A computed entry that may turn out -1, or 0 although there are elements,
     in some run stands for an unknown size, except where the total proves what it is.
+
+    `any_total`: also where no run succeeds in which it is anything else, although the sizes returned may then have
+    another product than those of the source.
     """
     total = product(source)
     if op.attribute("allowzero", 0) and ZERO in target:
@@ -207,6 +210,8 @@ def target_sizes(op: Op, source: Shape, target: list[Size]) -> Shape:
             sizes.append(source[position])
         else:
             held = entry.sign() == 1 or (entry.dimension and total.divided_by(entry) is not None)
+            if any_total and not held and entry.dimension and position < len(source):
+                held = op.symbols.vanishes_with(source[position], entry)  # where it is 0, 0 is copied
             sizes.append(entry if held else None)
     unknown = [p for p, entry in enumerate(sizes) if entry is None]
     certain = product(s for s in sizes if s is not None)

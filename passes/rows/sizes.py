@@ -160,6 +160,7 @@ class Symbols:
 
     _opaque: dict[Hashable, Symbol] = field(default_factory=dict)
     _least: dict[Symbol, tuple[Size, Size]] = field(default_factory=dict)
+    _met: dict[Symbol, tuple[Size, ...]] = field(default_factory=dict)
 
     def fresh(self, text: str, *, batch: bool = False, dimension: bool = True, integer: bool = True) -> Size:
         """Return a new unknown that is equal to nothing else."""
@@ -194,6 +195,20 @@ class Symbols:
             if size == Size({(symbol,): 1}):
                 return (a == whole and b.sign() == 1) or (b == whole and a.sign() == 1)
         return False
+
+    def met(self, sizes: Iterable[Size]) -> Size:
+        """Return the size of an axis on which sizes are broadcast that are not known to be equal."""
+        parts = tuple(sorted(sizes, key=repr))
+        result = self.opaque("broadcast", *parts, dimension=True)
+        self._met[next(iter(result.terms))[0]] = parts
+        return result
+
+    def vanishes_with(self, size: Size, part: Size) -> bool:
+        """Return whether `size` is certainly 0 in every run that succeeds and in which `part` is: 0 meets 0 and 1."""
+        if size == part:
+            return True
+        parts = (p for symbol, found in self._met.items() if size == Size({(symbol,): 1}) for p in found)
+        return any(self.vanishes_with(p, part) for p in parts)
 
     def rounded(self, how: str, part: Size, *parameters: int) -> Size:
         """Return the integer unknown that rounding `part` gives."""

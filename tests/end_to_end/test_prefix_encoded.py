@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
 import actcache
 from benchmarks.decoders import Decoder
 
 Array = np.ndarray[Any, Any]
 SIZES = Decoder(encoded=True, width=64)  # so large that weights stay in the main graph
+TOLD = replace(SIZES, told=True)
 RANDOM = np.random.default_rng(0)
 
 
@@ -22,10 +25,11 @@ def states(rows: int, length: int = 40) -> Array:
     return RANDOM.standard_normal((rows, length, SIZES.width), np.float32)
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> actcache.CompileResult:
-    source = tmp_path_factory.mktemp("encoded") / "decoder.onnx"
-    onnx.save(SIZES.model(), source)
+@pytest.fixture(scope="module", params=[SIZES, TOLD], ids=["constant sizes", "the batch of the tokens"])
+def compiled(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> actcache.CompileResult:
+    name = "told" if request.param.told else "decoder"  # counts are kept by the names of regions
+    source = tmp_path_factory.mktemp("encoded") / f"{name}.onnx"
+    onnx.save(request.param.model(), source)
     sample = {"input_ids": RANDOM.integers(0, SIZES.vocabulary, (1, 24)), "encoder_hidden_states": states(1, 400)}
     return actcache.compile_model(source, samples=[sample], min_saving=0.0)  # however long it takes here
 
@@ -36,6 +40,7 @@ def session(path: Path, **replaced: ort.OrtValue) -> ort.InferenceSession:
     for name, value in replaced.items():
         options.add_initializer(name, value)
     options.add_session_config_entry("actcache.namespace", "encoded")
+    options.log_severity_level = 4  # some calls fail, as they should
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
@@ -44,9 +49,12 @@ def test_keys_and_values_of_the_states_are_a_region_that_the_tokens_region_reads
 ) -> None:
     kept, tokens = (plan.candidate.region for plan in compiled.regions)
     assert (kept.granularity, tokens.granularity) == ("row", "prefix")
-    assert kept.frontier == ("encoder_hidden_states",) and len(kept.live_outs) == 2 * SIZES.layers
+    assert kept.frontier[:1] == ("encoder_hidden_states",) and len(kept.live_outs) == 2 * SIZES.layers
+    assert set(kept.frontier[1:]) <= {"input_ids.0.sizes"}, "of the tokens, not more than how many rows they have"
+    made_by = {node.output[0]: node.op_type for node in onnx.load(compiled.model).graph.node}
+    assert {made_by[name] for name in kept.live_outs} == {"Transpose"}, "no call has to split them into heads again"
     assert tokens.frontier == ("input_ids", "encoder_hidden_states"), "keys and values are larger, and made of these"
-    assert tokens.behind and tokens.behind <= kept.nodes
+    assert tokens.behind and len(tokens.behind - kept.nodes) == len(kept.frontier[1:]), "and what reads these sizes"
     assert kept.nodes.isdisjoint(tokens.moved)
 
 
@@ -73,6 +81,29 @@ def test_other_states_have_other_entries(compiled: actcache.CompileResult) -> No
             np.testing.assert_allclose(cached.run(None, feed)[0], plain.run(None, feed)[0], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("rows", "of_states"), [(3, 1), (1, 3), (2, 4), (0, 1), (0, 0)])
+def test_other_numbers_of_rows_than_the_states_give_the_same_or_fail_as_before(
+    compiled: actcache.CompileResult, rows: int, of_states: int
+) -> None:
+    plain, cached = session(compiled.model), session(compiled.output)
+    known = {"input_ids": RANDOM.integers(0, SIZES.vocabulary, (1, 6)), "encoder_hidden_states": states(1)}
+    for feed in (known, {"input_ids": known["input_ids"].repeat(rows, 0), "encoder_hidden_states": states(of_states)}):
+        for _ in range(2):
+            expected, given = _result(plain, feed), _result(cached, feed)
+            assert (expected is None) == (given is None)
+            if expected is not None and given is not None:
+                np.testing.assert_allclose(given, expected, rtol=0, atol=1e-5)
+
+
+def test_compiling_again_gives_the_same_regions(compiled: actcache.CompileResult, tmp_path: Path) -> None:
+    sample = {"input_ids": RANDOM.integers(0, SIZES.vocabulary, (1, 24)), "encoder_hidden_states": states(1, 400)}
+    again = actcache.compile_model(compiled.output, tmp_path / "again.onnx", samples=[sample], min_saving=0.0)
+    kept, tokens = (plan.candidate.region for plan in compiled.regions)
+    same, others = (plan.candidate.region for plan in again.regions)
+    assert (same.frontier, same.live_outs) == (kept.frontier, kept.live_outs)
+    assert (others.frontier, others.live_outs) == (tokens.frontier, tokens.live_outs)
+
+
 def test_keys_cover_the_weights_of_what_is_behind(compiled: actcache.CompileResult) -> None:
     stored = onnx.load(compiled.model).graph.initializer
     weight = next(onnx.numpy_helper.to_array(tensor) for tensor in stored if tensor.name == "h0.cross.v.weight")
@@ -89,3 +120,11 @@ def test_keys_cover_the_weights_of_what_is_behind(compiled: actcache.CompileResu
 def _counts(region: str, before: dict[str, Any]) -> tuple[int, int]:
     earlier, now = before.get(region, {"hits": 0, "misses": 0}), actcache.stats()["regions"][region]
     return now["hits"] - earlier["hits"], now["misses"] - earlier["misses"]
+
+
+def _result(of: ort.InferenceSession, feed: dict[str, Array]) -> Array | None:
+    """What a session gives; None: it fails."""
+    try:
+        return np.asarray(of.run(None, feed)[0])
+    except (Fail, InvalidArgument, RuntimeException):
+        return None

@@ -88,6 +88,10 @@ SELECT: list[Sample] = [
         a=literal([1, 0]), s=literal([-2, 1])),
     sample("n = Shape<end = 1>(x) y = Slice(x, b, n, b)", 0, x=rows(3), b=literal([0])),
     sample("y = Slice<starts = [1], ends = [3], axes = [1]>(x)", 0, opset=9, x=rows(6)),
+    # Of nothing, only the sizes of other axes are left: those of no rows, or the number of rows.
+    sample("y = Slice(x, z, z, z) e = Slice(x, z, z, o) n = Shape<end = 1>(e) t = Concat<axis = 0>(n, k) "
+        "r = Reshape(x, t)", {"y": "free", "e": 0, "r": 0}, x=rows(3, 2), z=literal([0]), o=literal([1]),
+        k=literal([6])),
     sample("y = Pad(x, p)", 0, x=rows(3), p=literal([0, 1, 0, 2])),
     sample('y = Pad<mode = "reflect">(x, p, , a)', 0, x=rows(4), p=literal([1, 2]), a=literal([-1])),
     sample("y = Pad<pads = [0, 1, 0, 2]>(x)", 0, opset=10, x=rows(3)),

@@ -77,6 +77,10 @@ GOOD: dict[str, Sketch] = {
         g1 = Unsqueeze(g, axis1) p2 = Mul(p1, g1) p3 = Reshape(p2, pairs) z = ReduceSum<keepdims=0>(p3, axis1)
         hs = Shape(h) y = Reshape(z, hs)"""
     ),
+    "sizes of a slice of no positions": layer(
+        """e = Slice(h, axis0, axis0, axis1) es = Shape(e) n = Gather<axis=0>(es, axis0)
+        t = Concat<axis=0>(n, flat) y = Reshape(h, t)"""
+    ),
     "features joined with none": layer("p = Slice(h, eight1, far, axis2) y = Concat<axis=-1>(h, p)"),
     "rotary": layer(f"{ANGLES} {ROTATED} y = Add(a, b)"),
     "rotary by handed in numbers": layer(

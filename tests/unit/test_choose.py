@@ -193,6 +193,30 @@ def test_results_of_inputs_that_stay_are_weighed_against_the_store(budget: int, 
     assert [len(c.region.live_outs) for c in found if c.cone == ("states",)] == [kept]
 
 
+#: Keys of states, told the batch of the tokens by a slice of these without elements.
+TOLD = """g (int64[T, S] ids, float[STATES, E, 8] states) => (float[] y)
+<int64[1] zero = {0}, int64[1] one = {1}, int64[3] rest = {-1, 2, 4}> {
+    none = Slice(ids, zero, zero, one) s = Shape(none) n = Gather(s, zero) t = Concat<axis = 0>(n, rest)
+    a = Tanh(states) k0 = Reshape(a, t) k = Transpose<perm = [0, 2, 1, 3]>(k0)
+    f = Cast<to = 1>(ids) m = ReduceMax<keepdims = 1>(f) y = Mul(k, m)
+}"""
+
+
+@pytest.mark.parametrize("named", ["T", "B"])
+def test_sizes_of_other_inputs_are_in_the_frontier_and_their_contents_are_not(named: str) -> None:
+    told = view(TOLD.replace("STATES", named))
+    shapes = {"ids": (4, 9), "k0": (4, 6, 2, 4), **dict.fromkeys(["states", "a"], (4, 6, 8))}
+    shapes |= dict.fromkeys("ky", (4, 2, 6, 4))
+    costs = Costs((1e-3,) * len(told.writes), 1e-3 * len(told.writes), shapes, measured=True)
+    choice = choose(told, costs, min_saving=0)
+    (states,) = (c for c in choice.plans[0] if c.cone == ("states",))
+    assert isinstance(states.region.cut, RowCut)
+    assert dict(states.region.frontier_axes) == {"states": 0, "none": 0}, "the lookup holds both to one number of rows"
+    assert states.region.live_outs == ("k",) and states.row_axes == {"states": 0}
+    whole = next(c for c in choose(told, costs, min_saving=0, granularity="tensor").plans[0] if c.cone == ("states",))
+    assert set(whole.region.frontier) == {"states", "none"} and whole.region.live_outs == ("k",)
+
+
 def test_names_that_are_not_needed_for_the_proof_are_not_relied_on() -> None:
     """Some exporters call every unknown size "?": equal by name, they differ in every real call."""
     image = view("g (float[N, 3, H, H] x) => (float[N, 3, H, H] y) { a = Tanh(x) y = Exp(a) }")
