@@ -101,6 +101,12 @@ TEST_F(HandOvers, GiveWayToOthersAfterTenMinutes) {
   EXPECT_NE(table_.Take(next), nullptr);
 }
 
+TEST_F(HandOvers, DoNotGiveWayToACallThatCameEarlierAndGotTheLockLater) {
+  const HandOverToken young = Put(kBytes, 1'000);
+  EXPECT_EQ(Put(kBytes, 999), kNothingHandedOver);
+  EXPECT_NE(table_.Take(young), nullptr);
+}
+
 TEST_F(HandOvers, WaitLongerWhileTheirRegionIsComputed) {
   const std::uint64_t hour = 6 * HandOverTable::kMostNs;
   for (const auto& [usual, most] : {std::pair{std::uint64_t{0}, HandOverTable::kDayNs},

@@ -120,6 +120,7 @@ BREAKS = [
     Break(_TABLE, "bytes_ > most_bytes - bytes", "false", "more bytes are held than may be"),
     Break(_TABLE, "now_ns - other.put_ns > MostNs(*other.found)", "true",
         "runs that go on lose what they were handed"),
+    Break(_TABLE, "now_ns > other.put_ns &&", "", "a call that came earlier takes what a later one was handed"),
     Break(_TABLE, "HandOverTable::kPatience * found.computing_ns", "0",
         "runs that compute for long lose what they were handed"),
     Break(_TABLE, "plan < begin + bytes && begin < plan + slot.plan_bytes", "plan == begin",

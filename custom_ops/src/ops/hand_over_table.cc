@@ -34,8 +34,10 @@ HandOverToken HandOverTable::Put(std::unique_ptr<HandedOver> found, const void* 
   const MutexLock lock(&mutex_);
   Slot* slot = Room(bytes, most_bytes);
   if (slot == nullptr) {
-    DropInto(&dropped,
-             [&](const Slot& other) { return now_ns - other.put_ns > MostNs(*other.found); });
+    DropInto(&dropped, [&](const Slot& other) {
+      // Who put it may have come later than this call, and been given the lock before it.
+      return now_ns > other.put_ns && now_ns - other.put_ns > MostNs(*other.found);
+    });
     slot = Room(bytes, most_bytes);
   }
   if (slot == nullptr) return kNothingHandedOver;
