@@ -2,14 +2,20 @@
 // status or returns what it has to, the next one is right, and nothing stays behind.
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "config/config.h"
 #include "failing_new.h"
 #include "flight/open_flights.h"
 #include "ops_fake_region.h"
+#include "region/registry.h"
+#include "store/store.h"
+#include "tier/tiers.h"
+#include "tier_testing.h"
 
 namespace actcache {
 namespace {
@@ -139,6 +145,39 @@ TEST_P(Allocation, OfTheStoreFailsFromEachOn) {
     ExpectSound(&script, "after allocation " + std::to_string(nth) + " of the store failed");
     ASSERT_FALSE(HasFailure());
   }
+}
+
+// Memory has forgotten what a tier still has. What a lookup found there before it ran out of memory
+// is neither used nor counted.
+TEST(AllocationWithTier, OfALookupFailsOnceEach) {
+  const TestFolder folder;
+  Config::Process().Configure("disk_path", folder.path() + "/store");
+  Config::Process().Configure("bypass", "off");
+  const std::string name = "allocation with a tier";
+  FakeRegion region(name, "row", 0);
+  region.Load();
+  Region& own = Registry::Process().InternRegion(name, name);
+  const ort::Value x = fake::RowsOf(Script::Many(), 3, 0);
+  bool failed = true;
+  for (std::uint64_t nth = 1; failed; ++nth) {
+    ASSERT_FALSE(region.Run(x).failed);
+    ASSERT_TRUE(Tiers::Process().Flush(20'000'000'000));
+    Store::Process().Invalidate(Selection{}, SteadyNow());
+    own.recompute_time.Add(1, std::uint64_t{3600} * 1'000'000'000);  // else no tier is waited for
+    FakeRegion::Outcome outcome;
+    {
+      const FailingNew failing(nth, false);
+      outcome = region.Run(x);
+      failed = failing.failed();
+    }
+    ASSERT_TRUE(outcome.failed || region.IsRight(outcome, x)) << "allocation " << nth;
+    ASSERT_LE(own.counters.disk_hits, own.counters.hits) << "allocation " << nth;
+    OpenFlights::OfThisThread().EndAll();
+  }
+  EXPECT_GT(own.counters.disk_hits, 0u);
+  Config::Process().Configure("bypass", std::nullopt);
+  Config::Process().Configure("disk_path", std::nullopt);
+  Store::Process().Invalidate(Selection{}, SteadyNow());
 }
 
 INSTANTIATE_TEST_SUITE_P(Granularities, Allocation,

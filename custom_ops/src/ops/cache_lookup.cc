@@ -56,6 +56,15 @@ struct CacheLookup::Call {
   std::uint64_t copy_ns = 0;  // that, and what is to be computed
 
   bool refreshes() const { return options.control == CacheUse::kRefresh; }
+  // Nothing of what was found is used: the call is computed as a pass.
+  void GiveUp() noexcept {
+    passes = true;
+    match = Match();
+    keys = Keys();
+    tails = KeyTails();
+    tiers = TierSearch();
+    joined = 0;
+  }
   Account account() const {
     if (passes) return {0, 0, units.count};
     return {units.count - match.missing.size(), match.missing.size(), 0};
@@ -106,8 +115,7 @@ void CacheLookup::LookUp(Call& call, SingleFlight& flight, const KernelIo& io,
     Search(call, start, flight);
   } catch (...) {
     // No memory for the keys, say. The model can still be computed.
-    call.match = Match();
-    call.passes = true;
+    call.GiveUp();
   }
 }
 
