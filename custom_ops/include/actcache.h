@@ -47,6 +47,9 @@ extern "C" {
  *   "audit_path"             file that records what becomes of every row (docs/audit.md); "": none.
  *                            "%p" in it stands for the process id. What happened before is in its
  *                            file when this returns
+ *   "audit_max_bytes"        size at which that file is renamed and a new one begun
+ *   "audit_files"            how many renamed ones are kept
+ *   "audit_buffer_bytes"     memory for what is not written yet; what does not fit is dropped
  *   "disk_path"              folder of a store on a disk, which processes share; "" for none
  *   "disk_budget_bytes"      bytes that this store may take, for all processes together
  *   "remote_url"             server that machines share (docs/remote-store.md), for instance
@@ -60,29 +63,32 @@ extern "C" {
  *   "remote_ca_file"         certificates of who may vouch for a server with TLS (rediss://)
  *   "remote_cert_file"       certificate of this client, and
  *   "remote_key_file"        its key
- *   "portable"               "on": machines whose processors differ share values through tiers, if
- * their first results are equal but for rounding; or "off" "audit_max_bytes"        size at which
- * that file is renamed and a new one begun "audit_files"            how many renamed ones are kept
- *   "audit_buffer_bytes"     memory for what is not written yet; what does not fit is dropped
+ *   "portable"               "on": machines whose processors differ share values through tiers,
+ *                            if their first results are equal but for rounding; or "off"
  *
  * A null `value` takes the setting back. Returns 0, or -1 and a message in actcache_last_error().
  */
 ACTCACHE_EXPORT int actcache_configure(const char* name, const char* value);
 
-/* Writes what waits to be written to disk_path, for at most so many seconds. Returns 1 if all of it
- * is written, 0 if not. A process that ends does the same for five seconds. */
+/* Writes what waits for disk_path and remote_url, for at most so many seconds. Returns 1 if all of
+ * it is written, 0 if not. A process that ends does the same for five seconds. */
 ACTCACHE_EXPORT int actcache_flush(double seconds);
 
 /* Looks into a disk store, or changes it, also while services use it. Answers in JSON, with an
  * object that has the member "error" if it cannot; null if memory ran out. Valid until this
- * thread's next call. `what` is "stat"    "path", "budget_bytes", "entries", "bytes", "file_bytes",
- * "evicted", and "regions", a list with "region", "namespace", "entries", "bytes", "in_files",
- * "oldest", "newest" "ls"      "entries", a list of at most `number` entries of `region` and
- * `name_space` (null: any) "verify"  reads and checks everything; with a `number` other than 0
- * removes what is damaged: "entries", "damaged", "removed" "purge"   removes the entries of
- * `region` and `name_space` (null: all): "removed" "copy"    copies all entries to the store in the
- * folder `other`, which is made with the same secret if it is not there; `number` is its budget, 0
- * what it has: "copied", "present", "damaged", "refused" */
+ * thread's next call. A `region` or `name_space` that is null is any. `what` is one of:
+ *
+ *   "stat"      "path", "budget_bytes", "entries", "bytes", "file_bytes", "evicted", and "regions",
+ *               a list with "region", "namespace", "entries", "bytes", "in_files", "oldest",
+ *               "newest"
+ *   "ls"        "entries", a list of at most `number` entries of `region` and `name_space`
+ *   "verify"    reads and checks everything; with a `number` other than 0 removes what is damaged:
+ *               "entries", "damaged", "removed"
+ *   "purge"     removes the entries of `region` and `name_space`: "removed", "damaged_index"
+ *   "copy"      copies all entries to the store in the folder `other`, which is made with the same
+ *               secret if it is not there; `number` is its budget, 0 what it has: "copied",
+ *               "present", "damaged", "refused"
+ */
 ACTCACHE_EXPORT const char* actcache_store(const char* what, const char* folder, const char* other,
                                            const char* region, const char* name_space,
                                            uint64_t number);

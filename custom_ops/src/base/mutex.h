@@ -26,8 +26,6 @@
 #define ACTCACHE_RELEASE(...) ACTCACHE_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
 #define ACTCACHE_ASSERT_HELD(...) ACTCACHE_THREAD_ANNOTATION(assert_capability(__VA_ARGS__))
 #define ACTCACHE_NO_THREAD_SAFETY_ANALYSIS ACTCACHE_THREAD_ANNOTATION(no_thread_safety_analysis)
-// On mutexes: the order in which they are taken.
-#define ACTCACHE_ACQUIRED_BEFORE(...) ACTCACHE_THREAD_ANNOTATION(acquired_before(__VA_ARGS__))
 
 namespace actcache {
 

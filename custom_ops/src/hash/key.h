@@ -3,7 +3,6 @@
 #ifndef ACTCACHE_HASH_KEY_H_
 #define ACTCACHE_HASH_KEY_H_
 
-#include <cstddef>
 #include <cstdint>
 
 namespace actcache {
@@ -25,13 +24,6 @@ struct KeyTail {
 
   friend bool operator==(const KeyTail& a, const KeyTail& b) noexcept {
     return a.words[0] == b.words[0] && a.words[1] == b.words[1];
-  }
-};
-
-// For std::unordered_map. A key is uniform already; any word of it is a hash.
-struct KeyHash {
-  std::size_t operator()(const Key& key) const noexcept {
-    return static_cast<std::size_t>(key.words[0]);
   }
 };
 

@@ -181,6 +181,10 @@ int actcache_replay_fetched(const char* region, const char* fingerprint, std::ui
                             const char* tier, std::uint64_t cost_ns, std::uint64_t age_ns,
                             std::uint64_t ttl_ns, int trusted) {
   return Guard(-1, [&] {
+    if (region == nullptr || fingerprint == nullptr || tier == nullptr) {
+      throw actcache::ConfigError(
+          "actcache_replay_fetched: the region, the fingerprint or the tier is null");
+    }
     std::size_t number = 0;
     while (number < actcache::kMostTiers && std::string_view(tier) != Tiers::NameOf(number)) {
       ++number;

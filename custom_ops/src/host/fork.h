@@ -14,9 +14,9 @@
 //     configured or creates its first session.
 //   - The hash secret stays, and so does every other setting.
 // Locks are taken in the order operators_mutex -> configuration -> audit file -> registry ->
-// namespaces, in which
-// all other code takes them too; none of it calls out while it holds one of the last four, other
-// than to the store. So fork() waits for a bounded time, and the child finds all of them free.
+// namespaces -> tiers -> origins, in which all other code takes them too; none of it calls out
+// while it holds any but the first, other than to the store. So fork() waits for a bounded time,
+// and the child finds all of them free.
 //
 // The thread that forks holds no lock, entry or draft: none is held while a program's code runs.
 // Function-local statics are initialised when the library is loaded, since a child would wait for

@@ -82,7 +82,7 @@ const SessionKeying::Keyings& SessionKeying::Current(std::atomic<const Keyings*>
   };
   const Keyings* const there = kept->load(std::memory_order_acquire);
   if (is_current(there)) return *there;
-  const std::lock_guard lock(renewing_);
+  const MutexLock lock(&renewing_);
   const Keyings* const now = kept->load(std::memory_order_relaxed);
   if (is_current(now)) return *now;
   made_.reserve(made_.size() + 1);

@@ -5,10 +5,10 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "hash/hasher.h"
 #include "ops/kernel_io.h"
 #include "ops/region_attributes.h"
@@ -56,9 +56,9 @@ class SessionKeying {
   // Of the secret that was the process's when they were made (hash/secret.h). Null: not made yet.
   mutable std::atomic<const Keyings*> shared_{nullptr};
   mutable std::atomic<const Keyings*> own_{nullptr};
-  mutable std::mutex renewing_;
-  // All that there were: calls may be using them. Under renewing_.
-  mutable std::vector<std::unique_ptr<const Keyings>> made_;
+  mutable Mutex renewing_;
+  // All that there were: calls may be using them.
+  mutable std::vector<std::unique_ptr<const Keyings>> made_ ACTCACHE_GUARDED_BY(renewing_);
 };
 
 }  // namespace actcache

@@ -3,7 +3,7 @@
 namespace actcache {
 
 Origins& Origins::Process() {
-  // Never destroyed, as the store. Made with the first kernel.
+  // Never destroyed, as the store. Made when the library is loaded.
   static auto* const origins = new Origins;
   return *origins;
 }

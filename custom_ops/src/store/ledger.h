@@ -49,8 +49,8 @@ class Ledger {
   enum class Verdict : std::uint8_t { kCharged, kOff, kTooLarge, kFull, kOverQuota, kNoMemory };
   // Why an entry is findable no more.
   enum class Removal : std::uint8_t {
-    kForRoom,    // evicted: for a offer,
-    kForQuota,   // for a offer of its namespace or a lower quota,
+    kForRoom,    // evicted: for an offer,
+    kForQuota,   // for an offer of its namespace or a lower quota,
     kForBudget,  // for a lower budget
     kExpired,
     kInvalidated,

@@ -7,8 +7,6 @@
 namespace actcache {
 namespace {
 
-// Ticks wrap; entries older than this are removed, looked for twice in that time.
-
 // So much is freed, by operations that are rare, before it is worth while to give it back.
 constexpr std::size_t kReturnBytes = std::size_t{1} << 20;
 

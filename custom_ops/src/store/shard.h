@@ -50,7 +50,7 @@ class alignas(64) Shard {
   // The same without counting and without limits.
   Entry* Peek(const Key& key) noexcept;
 
-  // What a offer for this key meets.
+  // What an offer for this key meets.
   struct Prospect {
     bool present;             // an entry has the key already
     bool expired;             // and its time to live is over

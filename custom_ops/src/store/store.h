@@ -23,7 +23,7 @@
 // which are estimates: keys that collide in the sketch depend on their bits, and so does when a
 // shard's sketch is halved.
 //
-// Admission. With room to spare everything is stored. Otherwise a offer with worth H may push
+// Admission. With room to spare everything is stored. Otherwise an offer with worth H may push
 // out only idle entries whose H is not above its own; they are chosen first and dropped only if
 // together they make room, so that a refused offer costs nobody. Entries that a reader holds
 // are passed over: dropping them would free nothing yet. A refused offer ages the store as an
@@ -33,7 +33,7 @@
 //   - What takes as long to fetch as to compute pushes out nothing.
 //   - What takes more than an eighth of the budget pushes out nothing until its key was looked up
 //     twice lately: one large value that never repeats would cost many that do.
-//   - A offer over its namespace's quota pushes out entries of its own namespace only.
+//   - An offer over its namespace's quota pushes out entries of its own namespace only.
 //   - A replacement takes the room of what it replaces first.
 //
 // Chains. Of a unit of a chain, of no use without the unit before it, H is bounded by next to less
@@ -169,7 +169,7 @@ class Store {
   bool PublishIndexed(Entry* entry, std::uint64_t epoch, bool replace) noexcept
       ACTCACHE_EXCLUDES(eviction_mutex_);
 
-  // What a offer may push out for: its worth above L (but for chains), or 0 for nothing.
+  // What an offer may push out for: its worth above L (but for chains), or 0 for nothing.
   double GainOf(const Offer& offer, std::size_t charge, std::uint16_t frequency) const noexcept;
   // Charges `charge` bytes after evicting idle entries worth at most L + `gain`, if it is not
   // behind one that is worth less, or returns false and evicts nothing (unless others used up the
@@ -185,7 +185,7 @@ class Store {
   // their charges, which the ledger still counts. The others move into `in_use`.
   std::size_t Evict(Ledger::Removal why, EntryList* chosen, EntryList* in_use) noexcept
       ACTCACHE_REQUIRES(eviction_mutex_);
-  // Evicts what a offer is to replace, if nobody uses it and it is not pinned; the same.
+  // Evicts what an offer is to replace, if nobody uses it and it is not pinned; the same.
   std::size_t EvictReplaced(const Key& key) noexcept ACTCACHE_REQUIRES(eviction_mutex_);
   // Frees an entry that nobody refers to and returns its charge, which the ledger still counts.
   std::size_t Seize(Entry* entry, Ledger::Removal why) noexcept ACTCACHE_REQUIRES(eviction_mutex_);

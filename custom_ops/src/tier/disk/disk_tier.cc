@@ -259,6 +259,8 @@ TierStats DiskTier::stats() const noexcept {
     }
   } catch (const std::exception& error) {
     Failed(error);
+    if (reader != nullptr) ReturnReader(nullptr);
+    reader.reset();  // it remembers its fault
   }
   if (reader != nullptr) ReturnReader(std::move(reader));
   return stats;

@@ -93,8 +93,8 @@ std::vector<Named> NextEntries(Database* index, std::int64_t after,
   return entries;
 }
 
-// Calls visit(entry, record) for all entries that can be read; the record is false, and `damaged`
-// true, for what is there and is no sound record.
+// Calls visit(entry, record) for all entries that can be read; the record is false for what is
+// there and is no sound record.
 template <typename Visit>
 void ForEachRecord(OpenStore* store, const Visit& visit) {
   std::int64_t after = 0;

@@ -17,7 +17,7 @@ class ValueFiles {
  public:
   static constexpr std::uint64_t kFolders = 64;
 
-  // Below `path`/values. Throws DirectoryError if the folders cannot be made.
+  // Below `path`/values, which need not be there.
   explicit ValueFiles(const std::string& path) : root_(path + "/values") {}
 
   // False, and no file is left, if it is there already or cannot be written.
