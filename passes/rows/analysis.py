@@ -43,6 +43,7 @@ from actcache.passes.rows.state import (
     State,
     Value,
 )
+from actcache.passes.rows.wrapping import is_narrow, without_wrapped
 
 #: How many undecided branches may be followed at once; each doubles the work behind it.
 MAX_FORKS = 3
@@ -260,7 +261,10 @@ class Interpreter:
             sides = [[Value(ROW_FREE)] * len(node.output)]
         if followed:  # the bodies have followed each value on its own
             return [[_held(value, label) for value in values] for values in sides]
-        return [[_checked(value, op, label) for value in values] for values in sides]
+        (values,) = sides
+        types = [self.view.dtype(name) or op.attribute("to") for name in node.output]  # of what is in bodies: Cast's
+        checked = (_checked(value, op, label) for value in values)
+        return [[without_wrapped(v, op, dtype) for v, dtype in zip(checked, types, strict=True)]]
 
     def control_flow(self, op: Op, scope: MutableMapping[str, Value]) -> list[list[Value]]:
         """``If`` on a row-free condition is the same branch for every row; for loops see :mod:`loops`."""
@@ -381,7 +385,7 @@ def _constant(tensor: onnx.TensorProto) -> Value:
 
 def _known(array: npt.NDArray[np.generic]) -> Value:
     sizes = tuple(const(n) for n in array.shape)
-    if array.dtype.kind not in "iub" or array.size > MAX_CONTENT:
+    if array.dtype.kind not in "iub" or is_narrow(array.dtype) or array.size > MAX_CONTENT:
         return Value(ROW_FREE, sizes, constant=array)
     content = objects([const(int(n)) for n in array.reshape(-1)], array.shape)
     return Value(ROW_FREE, sizes, content, array)

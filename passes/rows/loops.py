@@ -69,7 +69,7 @@ def follow_scan(op: Op, body: Body) -> list[Value]:
     values = [op.need(i) for i in range(len(op.inputs))]
     initial, scanned = values[: len(values) - count], values[len(values) - count :]
     axes = op.attribute("scan_input_axes", [0] * count)
-    sliced = [_slice(op, value, int(axis)) for value, axis in zip(scanned, axes, strict=True)]
+    sliced = [_slice(value, int(axis)) for value, axis in zip(scanned, axes, strict=True)]
     mark = op.symbols.mark
     slices = [value for value, _ in sliced]
     carried, outputs = _settled(op, initial, lambda values: body([*values, *slices]), skip=0)
@@ -160,7 +160,7 @@ def _after(one: _Carried, symbols: Symbols) -> Value:
     return Value(value.state, tuple(sizes))
 
 
-def _slice(op: Op, value: Value, axis: int) -> tuple[Value, Size | None]:
+def _slice(value: Value, axis: int) -> tuple[Value, Size | None]:
     """Return what one iteration gets of a scanned tensor, and the number of iterations it gives."""
     if value.shape is None:
         if value.state != ROW_FREE:

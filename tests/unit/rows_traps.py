@@ -39,6 +39,19 @@ ACROSS: dict[str, Sample] = {
         e=literal([-100]), a=literal([0])),
     "slice-rows roll": sample("a = Slice(x, o, f, z) b = Slice(x, z, o, z) y = Concat<axis=0>(a, b)", "mixed",
         x=rows(3), o=literal([1]), f=literal([2**40]), z=literal([0])),
+    "pad-rows shifted where int32 wraps to -1": sample(
+        "c = Cast<to=6>(f) l = Less(c, z) p = Cast<to=7>(l) m = Neg(p) t = Concat<axis=0>(p, o, m, o) y = Pad(x, t)",
+        "mixed", x=rows(3), f=literal([2**63 - 1]), z=literal([0], "int32"), o=literal([0])),
+    "pad-rows shifted where a sum of uint8 wraps": sample(
+        "c = Add(f, f) d = Cast<to=7>(c) l = Less(d, z) p = Cast<to=7>(l) m = Neg(p) t = Concat<axis=0>(p, o, m, o) "
+        "y = Pad(x, t)", "mixed", x=rows(3), f=literal([200], "uint8"), z=literal([150]), o=literal([0])),
+    "size-from-batch shifted where a product of int32 wraps": sample(
+        f"{_N} i = Cast<to=6>(n) j = Mul(i, f) k = Mul(j, g) c = Cast<to=7>(k) l = Min(n, c) p = Sub(n, l) m = Neg(p) "
+        "t = Concat<axis=0>(p, o, m, o) y = Pad(x, t)", "mixed", x=rows(3), f=literal([1288490189], "int32"),
+        g=literal([4], "int32"), o=literal([0])),
+    "size-from-batch shifted where a product wraps to -1": sample(
+        f"{_N} c = Mul(n, f) l = Min(n, c) p = Sub(n, l) m = Neg(p) t = Concat<axis=0>(p, o, m, o) y = Pad(x, t)",
+        "mixed", x=rows(3), f=literal([(2**64 - 1) // 5]), o=literal([0])),
     "pad-rows difference to previous row": sample("a = Pad(x, p) b = Slice(a, z, e, z) y = Sub(x, b)", "mixed",
         x=rows(3), p=literal([1, 0, 0, 0]), z=literal([0]), e=literal([-1])),
     "reduce-over-rows reshape flat reduce": sample("f = Reshape(x, t) m = ReduceMax(f) y = Sub(x, m)", "mixed",

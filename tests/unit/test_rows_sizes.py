@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import onnx
 import pytest
 from rows_support import described, literal, rows, sample, weight
 
-from actcache.passes.rows.sizes import ONE, ZERO, N, Symbols, const, product
+from actcache.passes.rows.registry import Op, objects
+from actcache.passes.rows.sizes import ONE, ZERO, N, Size, Symbols, const, product
+from actcache.passes.rows.state import BATCH_SIZE, Value
+from actcache.passes.rows.wrapping import without_wrapped
 
 
 @pytest.fixture
@@ -35,6 +39,27 @@ def test_integers_are_known_where_all_parts_are(symbols: Symbols) -> None:
     assert (whole + ONE).integer and not (whole + open_number).integer and not (whole * open_number).integer
     assert symbols.opaque("f", whole, const(2)).integer and not symbols.opaque("f", whole, open_number).integer
     assert symbols.opaque("f", open_number, dimension=True).integer
+
+
+def test_what_integers_may_not_hold_is_unknown(symbols: Symbols) -> None:
+    def held(size: Size, dtype: int | None = onnx.TensorProto.INT64, operator: str = "Add") -> Size:
+        value = Value(BATCH_SIZE, (ONE,), objects([size], (1,)))
+        op = Op(onnx.helper.make_node(operator, [], ["y"]), 21, [], symbols)
+        content = without_wrapped(value, op, dtype).content
+        assert content is not None
+        found: Size = content[0]
+        return found
+
+    s, most = symbols.fresh("S"), 2**63 - 1
+    for size in (ZERO, N * s + const(2**31), const(most), const(-most - 1)):
+        assert held(size) == size
+    for size in (const(most + 1), const(-most - 2), N + const(most), N * const(2**62)):
+        found = held(size)
+        assert found.value is None and found.batch == size.batch and not found.dimension and found != held(size)
+    uint8, int32 = onnx.TensorProto.UINT8, onnx.TensorProto.INT32
+    assert held(const(255), uint8) == const(255) and held(const(2**31 - 1), int32) == const(2**31 - 1)
+    assert held(const(most), None).value is None and held(const(most), None, "Concat") == const(most)
+    assert None is held(const(256), uint8).value is held(const(-1), uint8).value is held(const(2**31), int32).value
 
 
 def test_texts_are_as_in_a_formula(symbols: Symbols) -> None:
