@@ -5,13 +5,18 @@
     ~/.cache/actcache/        0700
       lock                    held by the one process that compiles
       places/<place>/         a model as programs name it, with the options of its session
+        lock                  held by the process that looks at the place
         request.json          by the program: what to compile
+        model.onnx            by the program: the model, if it was given as bytes
         answer.json           by the compiling process: which model that is, and what came of it
+        job.log               by the compiling process: what it failed of
         calls/*.calls         by the program: recorded calls that are not taken over yet
+      lengths/<bytes>         there is a place of a model that was given as so many bytes
       models/<key>/           a model by its content
         record.json           by the compiling process: what was found, compiled or refused, and why
+        rejected.json         by programs: a compiled model that is not to be used, and why
         back.json             by programs: sessions went back to the original, and why
-        saved.json            by programs: what it saved, over all of them
+        saved.json            by programs: what it saved, over all of them; with saved.lock
         calls/*.npz           the sample that regions are chosen by
         compiled-<n>/         the compiled model
 

@@ -86,7 +86,7 @@ class Learner:
 
     # -- making the session ---------------------------------------------------------------------
 
-    def create(self, session: Any, create: Callable[..., None], providers: Any, provider_options: Any) -> bool:
+    def create(self, session: Any) -> bool:
         """Make the session with the compiled model, if there is one that can be trusted.
 
         Returns:
@@ -147,7 +147,7 @@ class Learner:
         except (ValueError, TypeError, AttributeError):  # the call makes no sense, whatever the model
             raise
         except Exception as error:
-            if ready is None:
+            if ready is None and self.ready is None:  # the session may have gone over since
                 raise
             _abandon()
             if again is None or _was_broken_off(given):
@@ -260,6 +260,7 @@ class Learner:
         with self.lock:
             if self.reason is not None:  # decided while the compiled model was being tried
                 return
+            self.idle = False  # from the first call of the compiled model on: it may fail
             rebind(session, below)
             self._below.add(below)
             self.ready = ready

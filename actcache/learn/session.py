@@ -47,9 +47,8 @@ class _Learning(_Real):  # type: ignore[misc, unused-ignore]
         return {name: value for name, value in state.items() if name != "_learner"} if type(state) is dict else state
 
     def _create_inference_session(self, providers: Any, provider_options: Any, disabled_optimizers: Any = None) -> None:
-        create = super()._create_inference_session
-        if self._learner is None or not self._learner.create(self, create, providers, provider_options):
-            create(providers, provider_options, disabled_optimizers)
+        if self._learner is None or not self._learner.create(self):
+            super()._create_inference_session(providers, provider_options, disabled_optimizers)
 
     def run(self, output_names: Any, input_feed: Mapping[str, Any], run_options: Any = None) -> Any:
         learner = self._learner
