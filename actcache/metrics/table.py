@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -307,8 +308,17 @@ class Readings:
     MOMENT = 0.05
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
+        self._begin()
+        itself = weakref.ref(self)
+
+        def begin_anew() -> None:
+            if (readings := itself()) is not None:
+                readings._begin()
+
+        os.register_at_fork(after_in_child=begin_anew)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()  # in a child, a new one: another thread may have held the parent's
         self._stats: Stats = {}
         self._time = -float("inf")
         self._largest: dict[tuple[str, Labels], float] = {}
@@ -330,10 +340,6 @@ class Readings:
             return samples
 
     def _refresh(self) -> None:
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._largest.clear()
-            self._time = -float("inf")
         if time.monotonic() - self._time > self.MOMENT:
             self._stats = stats()
             self._time = time.monotonic()

@@ -144,6 +144,7 @@ from actcache.metrics.table import METRICS, Readings
 readings = Readings()
 serve(10)
 print(sum(value for _, value in readings.read(rows)), flush=True)
+readings._lock.acquire()  # as another thread that reads while this one forks
 if os.fork() == 0:
     print(sum(value for _, value in readings.read(rows)), flush=True)
     os._exit(0)
