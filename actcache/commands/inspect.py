@@ -63,7 +63,7 @@ def _head(answer: Mapping[str, Any]) -> Iterator[str]:
         yield _policy_line(answer["policy"])
     if answer["milliseconds"] is not None:
         how = "measured" if answer["measured"] else "estimated"
-        yield f"one call of the original on the sample: {answer['milliseconds']:.3g} ms ({how})"
+        yield f"one call of the original on the sample: {_milliseconds(answer['milliseconds'])} ({how})"
     if answer["schema"] is not None and answer["schema"] > 1:
         yield report.verify_line(answer["verify"])
     if answer["trace"]:
@@ -108,8 +108,8 @@ def _print_regions(console: Console, regions: Sequence[Mapping[str, Any]]) -> No
             report.per(region["granularity"]),
             region["cone"],
             _number(region["time_share"], "{:.1%}"),
-            _number(region["milliseconds"], "{:.3g} ms"),
-            _number(region["saving_ms"], "{:.3g} ms"),
+            _milliseconds(region["milliseconds"]),
+            _milliseconds(region["saving_ms"]),
             "–" if region["entry_bytes"] is None else format_bytes(region["entry_bytes"]),
             _number(region["predicted_reuse"], "{:.1%}"),
             _number(region["measured_reuse"], "{:.1%}"),
@@ -188,3 +188,8 @@ def type_and_shape(tensor: Mapping[str, Any]) -> str:
 
 def _number(value: float | None, form: str) -> str:
     return "–" if value is None else form.format(value)
+
+
+def _milliseconds(value: float | None) -> str:
+    """Write three digits, and none behind a thousand: ``2.4 ms``, ``1,204 ms``."""
+    return _number(value, "{:.3g} ms" if value is None or abs(value) < 999.5 else "{:,.0f} ms")

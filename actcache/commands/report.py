@@ -13,6 +13,7 @@ from rich.console import Console
 from actcache.commands import options
 from actcache.commands.tables import say
 from actcache.commands.terminal import progress, respond
+from actcache.report.wording import duration
 from actcache.serve.byte_size import ByteSize, format_bytes
 
 _EPILOG = f"""\b
@@ -78,7 +79,7 @@ def _show(console: Console, answer: Mapping[str, Any]) -> None:
         console,
         f"{answer['reused']:,} of {answer['rows']:,} {answer['unit']} reused"
         f" ({answer['hit_ratio']:.1%} of those looked up),"
-        f" {answer['saved_seconds']:.4g} s saved ({answer['saved_share']:.1%})",
+        f" {duration(answer['saved_seconds'])} saved ({answer['saved_share']:.1%})",
     )
     if answer["hit_ratio_twice_budget"] is not None:
         twice = format_bytes(2 * answer["budget_bytes"])

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from actcache.audit.outcomes import DIFFERENT
 from actcache.errors import UnsupportedAudit
 from actcache.model.compiled_model import CompiledModel
 from actcache.model.manifest import region_entry
@@ -179,7 +180,7 @@ class Facts:
         idle = [region.id for region in self.regions if region.state != "active"]
         if idle:
             found.append(f"Not looked up at the end: {some(idle)} (see events).")
-        different = sum(region.results["x"] for region in self.regions)
+        different = sum(region.results[DIFFERENT] for region in self.regions)
         if different:
             found.append(f"Verification found {several(different, self.unit[:-1])} different from what was stored.")
         if self.model is not None:

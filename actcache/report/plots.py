@@ -256,6 +256,6 @@ def _line(points: Sequence[tuple[float, float]]) -> str:
 
 def _short(number: float) -> str:
     for scale, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= scale:
+        if number >= 0.9995 * scale:  # three digits round up to it
             return f"{number / scale:.3g} {unit}"
     return f"{number:.3g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from actcache.audit.outcomes import DIFFERENT
 from actcache.report.facts import Facts
 from actcache.report.summary import REUSED_ROWS
 from actcache.report.wording import count, duration, percent, several
@@ -34,7 +35,7 @@ class Verdict:
 
 def judge(facts: Facts) -> Verdict:
     """Return the verdict on an audit log."""
-    different = sum(region.results["x"] for region in facts.regions)
+    different = sum(region.results[DIFFERENT] for region in facts.regions)
     if different:
         found = f"Verification found {several(different, facts.unit[:-1])} different from what was stored"
         return Verdict("wrong", "Check the results first.", f"{found}. {_reuse(facts)}")

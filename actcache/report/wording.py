@@ -9,6 +9,8 @@ from actcache.report.energy import format_joules
 from actcache.serve.byte_size import format_bytes
 
 _SPACE = "\N{NO-BREAK SPACE}"
+#: From this share of a unit on, three digits say 1.
+_ROUNDS_UP = 0.9995
 
 
 def duration(seconds: float) -> str:
@@ -22,7 +24,7 @@ def duration(seconds: float) -> str:
     if seconds >= 60:
         return f"{_of(int(seconds // 60), 'min')} {_of(int(seconds % 60), 's')}"
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
+        if seconds >= size * _ROUNDS_UP:
             return _of(f"{seconds / size:.3g}", unit)
     return _of(f"{seconds * 1e9:.0f}", "ns") if seconds else _of(0, "s")
 
