@@ -28,6 +28,22 @@ def test_package_and_library_have_one_version() -> None:
     assert library().handle.actcache_version().decode() == actcache.__version__
 
 
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        ("actcache_configure", (None, b"off")),
+        ("actcache_replay", (None, b"f", 0, 0, 0, 0, 0, None)),
+        ("actcache_replay_fetched", (b"r", None, 0, b"disk", 0, 0, 0, 0)),
+        ("actcache_replay_fetched", (b"r", b"f", 0, None, 0, 0, 0, 0)),
+    ],
+)
+def test_control_functions_refuse_names_that_are_missing(function: str, arguments: tuple[object, ...]) -> None:
+    from actcache.base.library import call
+
+    with pytest.raises(actcache.InvalidOption, match=f"{function}: .* null"):
+        call(function, *arguments)
+
+
 def test_the_library_exports_nothing_else() -> None:
     if shutil.which("nm") is None:
         pytest.skip("nm (binutils) is not installed")
