@@ -73,8 +73,6 @@ COMPUTED: Final = MISS + EXPIRED + VERIFIED + REFRESHED + AGAIN
 HELD: Final = HIT + VERIFIED
 #: Rows of which the budget decides what becomes of them; the others are reused, or computed, with any budget.
 DECIDED_BY_BUDGET: Final = HIT + MISS + VERIFIED
-ALWAYS_REUSED: Final = DUPLICATE + JOINED + DISK + REMOTE
-ALWAYS_COMPUTED: Final = EXPIRED + REFRESHED + AGAIN
 #: Computed rows whose key is in the store afterwards.
 HELD_AFTERWARDS: Final = STORED + PRESENT + EQUAL
 

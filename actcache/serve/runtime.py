@@ -132,7 +132,7 @@ def stats() -> dict[str, Any]:
 
 
 def flush(seconds: float = 60.0) -> bool:
-    """Write what waits to be written to the store of ``disk_path``. A process that ends normally does that by itself.
+    """Write what waits for ``disk_path`` and ``remote_url``. A process that ends normally does that by itself.
 
     Args:
         seconds: How long to wait for it.

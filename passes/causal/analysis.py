@@ -99,10 +99,6 @@ class CausalProof:
         state = self.state(name)
         return state.refusal if isinstance(state, Ahead) else None
 
-    def is_counted(self, name: str) -> bool:
-        """Whether a tensor depends on S and positions' numbers, but on no data at positions."""
-        return isinstance(self.state(name), Counted)
-
     def shape(self, name: str) -> Shape | None:
         """Return the symbolic sizes of a tensor; S is :data:`~actcache.passes.causal.state.S`. None: rank unknown."""
         return self.value(name).shape

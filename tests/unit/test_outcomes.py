@@ -43,8 +43,6 @@ def test_groups_are_made_of_letters_there_are() -> None:
         outcomes.COMPUTED,
         outcomes.HELD,
         outcomes.DECIDED_BY_BUDGET,
-        outcomes.ALWAYS_REUSED,
-        outcomes.ALWAYS_COMPUTED,
     )
     assert all(set(group) <= set(outcomes.LOOKED_UP) for group in groups)
     assert set(outcomes.HELD_AFTERWARDS) <= set(outcomes.KEPT)
