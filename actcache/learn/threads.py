@@ -35,10 +35,10 @@ def start(function: Callable[[], None]) -> None:
 
     faults = {getattr(_signal, name) for name in _FAULTS if hasattr(_signal, name)}
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals() - faults)
-    size = _stack_size()
+    size = _stack_size(_STACK)  # asking alone would set it, too
     try:
-        if size < _STACK:
-            _stack_size(_STACK)
+        if size > _STACK:
+            _stack_size(size)
         _start(function, ())
     finally:
         _stack_size(size)
