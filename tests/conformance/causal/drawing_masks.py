@@ -40,6 +40,8 @@ def _truth(d: Drawing, row: str, column: str) -> str:
     dtype, number = _TYPES[d.random.integers(len(_TYPES))]
     wide = row, column, d.node("Sub", row, column), d.node("Sub", column, row)
     leaves = [d.node("Cast", part, to=number) for part in wide]
+    if d.often(0.2):
+        leaves.append(d.node("Cast", _power(d), to=number))
     sides = []
     for _ in range(2):
         value = d.one_of(*leaves, leaves[2])
@@ -54,9 +56,17 @@ def _truth(d: Drawing, row: str, column: str) -> str:
     return d.node(operator, *sides)
 
 
+def _power(d: Drawing) -> str:
+    """The length, squared some times: up to its 64th power, which no type holds."""
+    power = d.length()
+    for _ in range(d.random.integers(7)):
+        power = d.node("Mul", power, power)
+    return power
+
+
 def _computed(d: Drawing, value: str, leaves: list[str], dtype: type) -> str:
     floating = np.issubdtype(dtype, np.floating)
-    kind = d.random.integers(8)
+    kind = d.random.integers(10)
     if kind <= 3:
         operator = d.one_of("Add", "Sub", "Mul", *(["Div"] if floating else ["Mul"]))
         if dtype is np.int8:
@@ -72,6 +82,12 @@ def _computed(d: Drawing, value: str, leaves: list[str], dtype: type) -> str:
         return (
             d.node("Sum", value, _number(d, dtype)) if floating else d.node("Div", value, _number(d, dtype, of=(2, 3)))
         )
+    if kind == 8:
+        there, back = d.random.integers(len(_TYPES)), next(number for name, number in _TYPES if name is dtype)
+        return d.node("Cast", d.node("Cast", value, to=_TYPES[there][1]), to=back)
+    if kind == 9 and dtype in (np.float32, np.int32, np.int64):
+        later = d.node("Greater", d.one_of(*leaves), _number(d, dtype))
+        return d.node("Where", later, _number(d, dtype), d.one_of(value, _number(d, dtype)))
     return value
 
 
