@@ -20,7 +20,7 @@ from typing import Any
 from actcache.errors import InvalidOption, LibraryError
 
 #: Version of the control functions that this package was written for (``actcache_abi()``).
-ABI = 8
+ABI = 9
 
 #: Environment variable that names another build of the library.
 ENVIRONMENT = "ACTCACHE_LIBRARY"
@@ -188,6 +188,8 @@ def _declare(handle: ctypes.CDLL) -> None:
     handle.actcache_store.restype = ctypes.c_char_p
     handle.actcache_abandon.argtypes = []
     handle.actcache_abandon.restype = None
+    handle.actcache_abandon_run.argtypes = [ctypes.c_uint64]
+    handle.actcache_abandon_run.restype = None
     for name in ("actcache_invalidate", "actcache_pin", "actcache_unpin"):
         function = getattr(handle, name)
         function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_double]

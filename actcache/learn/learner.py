@@ -141,7 +141,7 @@ class Learner:
             feed: Its inputs.
         """
         ready, worth = self.ready, self._worth
-        start = time.perf_counter()
+        start = time.monotonic_ns()
         try:
             result = run(*given)
         except (ValueError, TypeError, AttributeError):  # the call makes no sense, whatever the model
@@ -149,12 +149,12 @@ class Learner:
         except Exception as error:
             if ready is None and self.ready is None:  # the session may have gone over since
                 raise
-            _abandon()
+            _abandon(start)
             if again is None or _was_broken_off(given):
                 raise
             failure = error
         else:
-            seconds = time.perf_counter() - start
+            seconds = (time.monotonic_ns() - start) * 1e-9
             if worth is not None:
                 worth.saw(seconds)
             if self.sampling.recording:
@@ -167,7 +167,7 @@ class Learner:
         self, callback: Callable[..., Any], given: tuple[Any, ...], feed: Mapping[str, Any]
     ) -> Callable[..., Any]:
         """Return the callback for a call that is made now, and answered later."""
-        below, ready, start = self._below_now(), self.ready, time.perf_counter()
+        below, ready, start = self._below_now(), self.ready, time.monotonic_ns()
         worth = self._worth
         self._record(feed)  # the arrays may be changed once the call has returned
 
@@ -175,11 +175,11 @@ class Learner:
             nonlocal below
             below = None  # until now it had to live
             if failure and ready is not None:
-                _abandon()
+                _abandon(start)
             if failure and ready is not None and not _was_broken_off(given):
                 with suppress(Exception):
                     results, failure = self._once_more("run", given, RuntimeError(failure)), ""
-            seconds = time.perf_counter() - start
+            seconds = (time.monotonic_ns() - start) * 1e-9
             self.sampling.seconds += seconds
             if worth is not None:
                 worth.saw(seconds)
@@ -361,12 +361,16 @@ class Learner:
                 self.place.write_refusal()
 
 
-def _abandon() -> None:
-    """Free the calls that wait for what a failed one was to compute."""
+def _abandon(start: int) -> None:
+    """Free the calls that wait for what a failed one was to compute, and let go of what it found.
+
+    Args:
+        start: When it began (``time.monotonic_ns()``), on this thread or, if it was answered later, before that.
+    """
     with suppress(Exception):
         from actcache.base.library import library
 
-        library().handle.actcache_abandon()
+        library().handle.actcache_abandon_run(start)
 
 
 def _was_broken_off(given: tuple[Any, ...]) -> bool:

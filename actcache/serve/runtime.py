@@ -7,6 +7,7 @@ store; onnxruntime's sessions must be created after it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
@@ -232,11 +233,12 @@ def _for_selected(
 
 
 def _abandoning(run: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Call `run`; if it raises, free the threads that wait for what this one was computing."""
+    """Call `run`. If it raises, free those who wait for what this thread was computing, and let go of what it found."""
+    begin = time.monotonic_ns()
     try:
         return run(*arguments, **options)
     except BaseException:
-        library().handle.actcache_abandon()
+        library().handle.actcache_abandon_run(begin)
         raise
 
 

@@ -190,6 +190,14 @@ ACTCACHE_EXPORT int64_t actcache_unpin(const char* name_space, const char* regio
  * time that computing usually takes. Harmless at any time. */
 ACTCACHE_EXPORT void actcache_abandon(void);
 
+/* As actcache_abandon(), of a Run that began at `begin_ns`: nanoseconds of CLOCK_MONOTONIC (which
+ * is std::chrono::steady_clock), read on this thread before Run(). What lookups on this thread have
+ * found since then, and that Run has not copied, is let go as well. Without this call large results
+ * stay for a while, counted against the budget. To be called when Run() has returned: no other Run
+ * that began on this thread since `begin_ns` may go on. With onnxruntime's parallel executor
+ * lookups are on other threads, and what they have found stays for a while all the same. */
+ACTCACHE_EXPORT void actcache_abandon_run(uint64_t begin_ns);
+
 /* For replaying an audit log. The next call of that region, of those that no call of this function
  * was for yet, decides as a recorded one did: it looks up (`passed`: it does not) as at
  * `lookup_ns`, and what it computes is offered to the store as at `store_ns`, with the costs of a

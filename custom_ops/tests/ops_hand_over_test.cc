@@ -167,6 +167,23 @@ TEST_F(HandOvers, EndWithTheirSession) {
   EXPECT_NE(table_.Take(other), nullptr);
 }
 
+TEST_F(HandOvers, EndWithARunThatFailedOnTheirThread) {
+  const HandOverToken before = Put(kAll, 9);  // of a run around it, say
+  const HandOverToken failed = Put(kAll, 10);
+  HandOverToken elsewhere = kNothingHandedOver;
+  std::thread([&] {
+    elsewhere = Put(kAll, 11);
+    table_.EndOfRun(CurrentThread(), 12);  // nothing was put since then
+    EXPECT_EQ(table_.count(), 3u);
+  }).join();
+  table_.EndOfRun(ThreadId{}, 0);  // no thread is that
+  EXPECT_EQ(table_.count(), 3u);
+  table_.EndOfRun(CurrentThread(), 10);
+  EXPECT_EQ(table_.Take(failed), nullptr);
+  EXPECT_NE(table_.Take(before), nullptr);
+  EXPECT_NE(table_.Take(elsewhere), nullptr);
+}
+
 TEST_F(HandOvers, AreTakenBackIfTheirLookupFails) {
   {
     HandOver over;

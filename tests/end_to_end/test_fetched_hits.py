@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ import pytest
 from audit_lines import Line, agrees_with_statistics, of
 from hand_written import LIBRARY, Array, Control, Region, Tensor
 from oldest import OLDEST
+
+import actcache
 
 #: Floats of a row: 64 KiB.
 WIDTH = 1 << 14
@@ -118,6 +121,57 @@ def test_a_session_that_ends_holds_nothing(control: Control) -> None:
     control.invalidate()
     assert control.store()["bytes"] >= 3 * x.nbytes
     del session
+    assert control.store()["bytes"] == 0
+
+
+def ours(model: onnx.ModelProto, *, parallel: bool = False) -> actcache.InferenceSession:
+    """A session that tells the library when its runs fail."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    if parallel:
+        options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
+        options.inter_op_num_threads = 2
+    return actcache.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def test_runs_that_fail_at_once_hold_nothing_where_the_library_is_told(control: Control) -> None:
+    control.invalidate()
+    session, x = ours(STOPS.proto()), rows(1, 2, 3)
+    check(session.run(None, {"x": x, "s": np.array([1])}), x)
+    barrier = threading.Barrier(4)
+
+    def fail(_: int) -> None:
+        barrier.wait()
+        with pytest.raises(Exception, match=r"[Rr]eshape"):
+            session.run(None, {"x": x, "s": np.array([2])})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(fail, range(4)))
+    control.invalidate()
+    assert control.store()["bytes"] == 0
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_runs_that_fail_take_nothing_from_others(control: Control, parallel: bool) -> None:
+    sessions, x = [ours(STOPS.proto(), parallel=parallel) for _ in range(2)], rows(1, 2, 3)
+    for session in sessions:
+        check(session.run(None, {"x": x, "s": np.array([1])}), x)
+    before = control.counts(STOPS, "hits")[0]
+
+    def call(number: int) -> None:
+        for turn in range(60):
+            if number % 2:
+                with pytest.raises(Exception, match=r"[Rr]eshape"):
+                    sessions[turn % 2].run(None, {"x": x, "s": np.array([2])})
+            else:
+                check(sessions[turn % 2].run(None, {"x": x, "s": np.array([1])}), x)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(call, range(4)))
+    assert control.counts(STOPS, "hits")[0] == before + 4 * 60 * 3
+    del session
+    sessions.clear()
+    control.invalidate()
     assert control.store()["bytes"] == 0
 
 

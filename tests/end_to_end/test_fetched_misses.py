@@ -106,6 +106,16 @@ def test_a_run_that_fails_in_the_region_holds_nothing_for_long(control: Control)
     assert control.is_emptied_by(call)
 
 
+def test_a_run_that_fails_in_the_region_holds_nothing_where_the_library_is_told(control: Control) -> None:
+    control.invalidate()
+    running, known = actcache.InferenceSession(stops().proto().SerializeToString()), rows(1, 2, 3)
+    check(running.run(None, {"x": known, "s": np.array([1])}), known)
+    for new in (4, 5, 6):
+        give_up(running, rows(1, 2, 3, new))
+    control.invalidate()
+    assert control.store()["bytes"] == 0
+
+
 def test_a_session_that_ends_holds_nothing(control: Control) -> None:
     control.invalidate()
     running, known = stops().session(), rows(1, 2, 3)

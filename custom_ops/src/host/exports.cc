@@ -17,10 +17,12 @@
 #include "config/config_json.h"
 #include "config/knobs.h"
 #include "flight/open_flights.h"
+#include "flight/thread_activity.h"
 #include "host/fork.h"
 #include "host/select.h"
 #include "metrics/metrics_file.h"
 #include "metrics/stats_json.h"
+#include "ops/hand_over_table.h"
 #include "ops/session.h"
 #include "region/logged_calls.h"
 #include "region/registry.h"
@@ -68,7 +70,7 @@ std::string Described(const Selectors& selectors) {
          ",\"min_age_seconds\":" + std::string(static_cast<const char*>(age), end) + "}";
 }
 
-constexpr int kAbi = 8;
+constexpr int kAbi = 9;
 
 // A fixed buffer, so that reporting "out of memory" needs none.
 thread_local char last_error[1024] = "";
@@ -246,6 +248,11 @@ int actcache_flush(double seconds) {
 }
 
 void actcache_abandon() { actcache::OpenFlights::OfThisThread().EndAll(); }
+
+void actcache_abandon_run(std::uint64_t begin_ns) {
+  actcache_abandon();
+  actcache::HandOverTable::Process().EndOfRun(actcache::CurrentThread(), begin_ns);
+}
 
 std::int64_t actcache_parse_bytes(const char* text, std::uint64_t whole) {
   return Guard(std::int64_t{-1}, [&]() -> std::int64_t {

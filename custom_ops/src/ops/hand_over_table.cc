@@ -46,6 +46,7 @@ HandOverToken HandOverTable::Put(std::unique_ptr<HandedOver> found, const void* 
   slot->found = std::move(found);
   slot->bytes = bytes;
   slot->node = node;
+  slot->thread = CurrentThread();
   slot->put_ns = now_ns;
   slot->plan = nullptr;
   bytes_ += bytes;
@@ -82,6 +83,13 @@ void HandOverTable::EndOfPlansAt(const std::byte* memory, std::size_t bytes) noe
 void HandOverTable::EndOfNode(const void* node) noexcept {
   if (count() == 0) return;
   DropWhere([&](const Slot& slot) { return slot.node == node; });
+}
+
+void HandOverTable::EndOfRun(ThreadId thread, std::uint64_t begin_ns) noexcept {
+  if (count() == 0 || thread.number == 0) return;  // 0: the system does not tell threads apart
+  DropWhere([&](const Slot& slot) {
+    return slot.thread.number == thread.number && slot.put_ns >= begin_ns;
+  });
 }
 
 HandOverTable::Slot* HandOverTable::SlotOf(HandOverToken token) noexcept {

@@ -10,7 +10,8 @@
 //   - when it is fetched;
 //   - when its run is known to be over: the memory of its plan is given to another tensor that an
 //     operator of this library writes, which it is not before onnxruntime has freed the plan; or
-//     its session ends;
+//     its session ends; or the host program says that a run has failed on the thread of its lookup
+//     (actcache_abandon_run);
 //   - if room is wanted, after ten minutes; if the region is computed in between, after a hundred
 //     times as long as that usually takes, too. No run takes so long from one operator to the
 //     other.
@@ -29,6 +30,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "flight/thread_activity.h"
 #include "ops/found_units.h"
 #include "policy/row_costs.h"
 #include "store/entry_ref.h"
@@ -85,6 +87,10 @@ class HandOverTable {
   // now; whose session ends.
   void EndOfPlansAt(const std::byte* memory, std::size_t bytes) noexcept;
   void EndOfNode(const void* node) noexcept;
+  // What lookups on `thread` have put since `begin_ns`. REQUIRES: no run that began on the thread
+  // since then goes on. So nothing is taken from another run: with onnxruntime's parallel executor
+  // lookups are on threads that no run began on.
+  void EndOfRun(ThreadId thread, std::uint64_t begin_ns) noexcept;
 
   std::size_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
 
@@ -94,6 +100,7 @@ class HandOverTable {
     std::unique_ptr<HandedOver> found;
     std::size_t bytes = 0;
     const void* node = nullptr;
+    ThreadId thread;  // of the lookup
     std::uint64_t put_ns = 0;
     const std::byte* plan = nullptr;  // until it is sent: no other plan lies there
     std::size_t plan_bytes = 0;
