@@ -108,13 +108,14 @@ class OtherProcess:
         """Wait until the request in a file has been carried out; return whether the process lives."""
         process = self._process()
         assert process.stdin is not None and process.stdout is not None
-        told, milliseconds = "", _PROGRESS_SECONDS * 1e3 if progress else None
+        told, done, milliseconds = "", False, _PROGRESS_SECONDS * 1e3 if progress else None
         said = select.poll()
         said.register(process.stdout)
         try:
             with suppress(BrokenPipeError):  # it has died, and the end of its stdout tells so
                 process.stdin.write(json.dumps(str(path)).encode() + b"\n")
-            while not said.poll(milliseconds):
+            while not done:
+                done = bool(said.poll(milliseconds))
                 if progress and (now := read_progress(path.parent)) != told:
                     progress(told := now)
             return bool(process.stdout.read(1))

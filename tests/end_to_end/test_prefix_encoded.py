@@ -95,13 +95,16 @@ def test_other_numbers_of_rows_than_the_states_give_the_same_or_fail_as_before(
                 np.testing.assert_allclose(given, expected, rtol=0, atol=1e-5)
 
 
-def test_compiling_again_gives_the_same_regions(compiled: actcache.CompileResult, tmp_path: Path) -> None:
+def test_compiling_again_keeps_the_states_apart_again(compiled: actcache.CompileResult, tmp_path: Path) -> None:
     sample = {"input_ids": RANDOM.integers(0, SIZES.vocabulary, (1, 24)), "encoder_hidden_states": states(1, 400)}
     again = actcache.compile_model(compiled.output, tmp_path / "again.onnx", samples=[sample], min_saving=0.0)
-    kept, tokens = (plan.candidate.region for plan in compiled.regions)
-    same, others = (plan.candidate.region for plan in again.regions)
-    assert (same.frontier, same.live_outs) == (kept.frontier, kept.live_outs)
-    assert (others.frontier, others.live_outs) == (tokens.frontier, tokens.live_outs)
+    kept, tokens = (plan.candidate.region for plan in again.regions)
+    assert (kept.granularity, tokens.granularity) == ("row", "prefix")
+    assert "encoder_hidden_states" in kept.frontier and "input_ids" not in kept.frontier
+    assert tokens.live_outs == compiled.regions[1].candidate.region.live_outs
+    plain, cached = session(compiled.model), session(again.output)
+    for _ in range(2):
+        np.testing.assert_allclose(cached.run(None, sample)[0], plain.run(None, sample)[0], rtol=0, atol=1e-5)
 
 
 def test_keys_cover_the_weights_of_what_is_behind(compiled: actcache.CompileResult) -> None:
