@@ -198,8 +198,8 @@ def _rewritten(view: GraphView, known: KnownSizes, wanted: Iterable[_Wanted]) ->
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in _read(topological(ordered), view)]
     del graph.node[:]
     graph.node.extend(copies)
-    graph.initializer.extend(sizes.constants)
     reads = {name for node in graph.node for name in node_reads(node)}
+    graph.initializer.extend(constant for constant in sizes.constants if constant.name in reads)
     gone = (view.producer.keys() - {name for node in graph.node for name in node.output}) | (
         view.initializers.intersection(view.consumers) - reads
     )
