@@ -2,11 +2,14 @@
 #ifndef ACTCACHE_POLICY_BYPASS_SETTING_H_
 #define ACTCACHE_POLICY_BYPASS_SETTING_H_
 
+#include <atomic>
 #include <cstdint>
 
 namespace actcache {
 
-struct BypassSetting {
+// Aligned to its size: a processor then loads and stores it at once, and no compiler calls a library
+// of locks for that.
+struct alignas(std::uint64_t) BypassSetting {
   bool automatic = true;
   // How often that has changed: who looks now and then also notices what was changed and changed
   // back in between.
@@ -20,6 +23,7 @@ struct BypassSetting {
   }
   bool operator!=(const BypassSetting& other) const { return !(*this == other); }
 };
+static_assert(std::atomic<BypassSetting>::is_always_lock_free, "BypassSetting");
 
 }  // namespace actcache
 
