@@ -7,8 +7,8 @@
 
 namespace actcache {
 
-// Aligned to its size: a processor then loads and stores it at once, and no compiler calls a library
-// of locks for that.
+// Aligned to its size: a processor then loads and stores it at once, and no compiler calls a
+// library of locks for that.
 struct alignas(std::uint64_t) BypassSetting {
   bool automatic = true;
   // How often that has changed: who looks now and then also notices what was changed and changed
