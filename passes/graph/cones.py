@@ -32,7 +32,9 @@ def slices_without_elements(view: GraphView) -> Mapping[str, int]:
         if not cut or node.input[0] not in view.inputs:
             continue
         starts, ends = view.value(node.input[1]), view.value(node.input[2])
-        if starts is not None and ends is not None and (starts.reshape(-1) == ends.reshape(-1)).any():
+        if starts is None or ends is None or starts.size != ends.size:
+            continue
+        if (starts.reshape(-1) == ends.reshape(-1)).any():
             found[node.output[0]] = index
     return found
 
