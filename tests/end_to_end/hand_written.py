@@ -133,6 +133,16 @@ def squares(**settings: Any) -> Region:
     return Region([Tensor("x")], [Tensor("y")], "y_m = Mul(x_c, x_c)", **settings)
 
 
+def costly(**settings: Any) -> Region:
+    """y = x times the mean of 4,096 numbers: a row always takes longer to compute than to copy.
+
+    So what is offered to a full store pushes other entries out, however busy the machine is.
+    """
+    body = """sizes = Constant <value_ints: ints = [3, 4096]> () w = ConstantOfShape(sizes) wide = MatMul(x_c, w)
+              e = Exp(wide) m = ReduceMean <axes: ints = [1]> (e) y_m = Mul(x_c, m)"""
+    return Region([Tensor("x")], [Tensor("y")], body, **settings)
+
+
 def batch(*rows: float, width: int = 3) -> Array:
     """Rows that differ where their numbers do."""
     return np.array([[row + k / 8 for k in range(width)] for row in rows], dtype=np.float32).reshape(-1, width)

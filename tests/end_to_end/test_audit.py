@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from audit_lines import Line, agrees_with_statistics, held_after, lines_of, of, outcomes, run, whole_squares
-from hand_written import Control, Region, Tensor, batch, session, squares
+from hand_written import Control, Region, Tensor, batch, costly, session, squares
 
 
 def test_hits_misses_and_duplicates(control: Control, audited: Callable[[], list[Line]]) -> None:
@@ -101,7 +101,7 @@ def test_verified_rows_and_what_differs(control: Control, audited: Callable[[], 
 
 
 def test_evictions_and_refusals(control: Control, audited: Callable[[], list[Line]]) -> None:
-    region = squares()
+    region = costly()
     model = region.session()
     before_budget = control.config()["budget_bytes"]
     control.configure("bypass", "off")  # a busy machine must not decide what is looked up
@@ -228,9 +228,9 @@ def test_a_mixed_run_of_several_threads(control: Control, audited: Callable[[], 
 CROWDED = """
     import json, sys, time
     import numpy as np
-    from hand_written import Control, batch, squares
+    from hand_written import Control, batch, costly
     control = Control()
-    region = squares(fingerprint="f", id="r")
+    region = costly(fingerprint="f", id="r")
     model = region.session(ttl_seconds="0.1")
     for name, value in {"budget_bytes": "3KiB", "verify_fraction": "0.1", "audit_path": sys.argv[1]}.items():
         control.configure(name, value)
