@@ -2,13 +2,14 @@
 
 onnxruntime's own results move in the last bits with the number of rows, so the measure is relative to the largest
 magnitude of the same row where rows are known: a huge row must not hide what went wrong in a small one. A model can be
-ill-conditioned (a difference of two nearly equal sums); what it does when inputs and weights are moved by a millionth
-tells that apart from a wrong answer.
+ill-conditioned (a difference of two nearly equal sums); what it does when inputs, weights and sums are moved by a
+millionth tells that apart from a wrong answer.
 """
 
 # mypy: allow-untyped-calls
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import onnx
 
 from actcache.passes.cuts.feeds import Array, Feed
+from actcache.passes.graph.view import GraphView
 from actcache.verification.cases import Run
 
 #: Largest difference, relative to the largest magnitude in the row (or in the tensor).
@@ -46,26 +48,31 @@ def excess(got: Any, wanted: Any, axis: int | None = None) -> float:
 
     Above 1 is too much, inf not comparable. `axis` is that of independent rows, if there is one.
     """
+    return float(excess_of_rows(got, wanted, axis).max(initial=0.0))
+
+
+def excess_of_rows(got: Any, wanted: Any, axis: int | None) -> Array:
+    """Return the same for each row; one number if there are no rows, or nothing can be compared."""
     if identical(got, wanted):
-        return 0.0
+        return np.zeros(())
     if isinstance(got, (list, tuple)) and isinstance(wanted, (list, tuple)) and len(got) == len(wanted):
-        return max(excess(a, b) for a, b in zip(got, wanted, strict=True))
+        return np.array(max(excess(a, b) for a, b in zip(got, wanted, strict=True)))
     if not isinstance(got, np.ndarray) or not isinstance(wanted, np.ndarray):
-        return float("inf")
+        return np.array(np.inf)
     if got.dtype != wanted.dtype or got.shape != wanted.shape:
-        return float("inf")
+        return np.array(np.inf)
     if got.dtype.kind not in "fc" and not _is_small_float(got.dtype):
-        return float("inf")
-    return _excess(got, wanted, axis)
+        return np.array(np.inf)
+    return _excess_of_rows(got, wanted, axis)
 
 
-def _excess(got: Array, wanted: Array, axis: int | None) -> float:
+def _excess_of_rows(got: Array, wanted: Array, axis: int | None) -> Array:
     wide = np.complex128 if got.dtype.kind == "c" else np.float64
     a, b = got.astype(wide), wanted.astype(wide)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     finite = np.isfinite(a) & np.isfinite(b)
     if not (same | finite).all():
-        return float("inf")
+        return np.array(np.inf)
     size = np.abs(np.where(np.isfinite(b), b, 0))
     others = None if axis is None else tuple(n for n in range(b.ndim) if n != axis)
     scale = size if others == () else size.max(axis=others, keepdims=True, initial=0.0)
@@ -73,40 +80,66 @@ def _excess(got: Array, wanted: Array, axis: int | None) -> float:
     if got.dtype.itemsize <= 2:
         tolerance = min(SPACINGS * float(ml_dtypes.finfo(got.dtype).eps), COARSEST)
     difference = np.abs(np.where(same, 0.0, np.where(finite, a, 0) - np.where(finite, b, 0)))
-    return float((difference / (tolerance * scale + 1e-30)).max(initial=0.0))
+    relative = difference / (tolerance * scale + 1e-30)
+    return relative if others == () else relative.max(axis=others, initial=0.0)
 
 
 def _is_small_float(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "V" and dtype.name.startswith(("bfloat", "float"))
 
 
-def accepted_excess(run: Run, feed: Feed, moved: Run | None = None) -> list[float]:
-    """Return per output how far it moves when the inputs and weights are nudged, in units of what is accepted.
+def accepted_excess(
+    run: Run, feed: Feed, moved: Run | None = None, axes: Sequence[int | None] | None = None
+) -> list[Array]:
+    """Return per output how far it moves when inputs, weights and sums are nudged, in units of what is accepted.
 
     A difference that is not well above this shows an ill-conditioned model, not a wrong answer.
 
     Args:
         run: Runs the model.
         feed: The inputs.
-        moved: Runs the model with nudged weights (:func:`with_moved_weights`).
+        moved: Runs the model with its own numbers nudged (:func:`with_moved_numbers`).
+        axes: Per output the axis of independent rows, if there is one: each row moves as far as it does.
     """
     before = run(feed)
     random = np.random.default_rng(7)
     results = [run({name: _nudged(value, random) for name, value in feed.items()}) for _ in range(3)]
     results += [moved(feed)] if moved else []
-    return [FACTOR * max(map(excess, after, [a] * len(after))) for a, *after in zip(before, *results, strict=True)]
+    axes = [None] * len(before) if axes is None else axes
+    return [
+        FACTOR * functools.reduce(np.maximum, (excess_of_rows(each, a, axis) for each in after))
+        for axis, a, *after in zip(axes, before, *results, strict=True)
+    ]
 
 
-def with_moved_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy of a model, which holds its weights itself, with every float weight moved by about a millionth."""
+def with_moved_numbers(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of a model, which holds its weights itself, with every float weight moved by about a millionth,
+    and so is every sum of its main graph: a kernel may add up in another order for another number of rows.
+    """
     random = np.random.default_rng(11)
     result = onnx.ModelProto()
     result.CopyFrom(model)
     for tensor in result.graph.initializer:
-        if tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE):
+        if tensor.data_type in _MOVED:
             weights = _nudged(onnx.numpy_helper.to_array(tensor), random)
             tensor.CopyFrom(onnx.numpy_helper.from_array(np.asarray(weights), tensor.name))
+    view, nodes = GraphView(model), list(result.graph.node)
+    del result.graph.node[:]
+    for node in nodes:
+        result.graph.node.append(node)
+        dtype = view.dtype(node.output[0]) if node.op_type in _ADDING else None
+        if dtype in _MOVED:
+            name = node.output[0]
+            one = np.ones((), onnx.helper.tensor_dtype_to_np_dtype(dtype))
+            result.graph.initializer.append(onnx.numpy_helper.from_array(_nudged(one, random), f"{name}.factor"))
+            result.graph.node[-1].output[0] = f"{name}.sum"
+            result.graph.node.append(onnx.helper.make_node("Mul", [f"{name}.sum", f"{name}.factor"], [name]))
     return result
+
+
+#: Types of what is moved, and operators that add up many numbers.
+_MOVED = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+_ADDING = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul", "ReduceMean", "ReduceSum", "ReduceSumSquare"})
 
 
 def _nudged(value: Any, random: np.random.Generator) -> Any:

@@ -17,7 +17,7 @@ from actcache.passes.rows import RULES
 from actcache.passes.rows.registry import Op, Rule
 from actcache.passes.rows.state import Value
 from tests.conformance import check as check_module
-from tests.conformance.agreement import accepted_excess, excess, identical, with_moved_weights
+from tests.conformance.agreement import accepted_excess, excess, identical, with_moved_numbers
 from tests.conformance.check import check
 from tests.conformance.pool import Worker
 from tests.conformance.running import runner, session
@@ -213,4 +213,21 @@ def test_weights_are_moved_where_inputs_cannot_be() -> None:
     { a = Gather(w, x) b = Gather(v, x) y = Sub(a, b) }""")
     feed = {"x": np.array([0, 1, 2])}
     assert accepted_excess(runner(session(model)), feed) == [0.0]
-    assert accepted_excess(runner(session(model)), feed, runner(session(with_moved_weights(model))))[0] > 1000
+    assert accepted_excess(runner(session(model)), feed, runner(session(with_moved_numbers(model))))[0] > 1000
+
+
+def test_sums_are_moved_where_neither_inputs_nor_weights_can_be() -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 18]>
+    g (int64[N, 8] x) => (float[N, 8] y) <int64[1] last = {1}>
+    { a = Cast<to = 1>(x) b = Tanh(a) c = ReduceMean(b, last) y = Sub(b, c) }""")
+    feed = {"x": np.full((3, 8), 9)}
+    assert accepted_excess(runner(session(model)), feed) == [0.0]
+    assert accepted_excess(runner(session(model)), feed, runner(session(with_moved_numbers(model))))[0] > 1000
+
+
+def test_each_row_moves_as_far_as_it_does_by_itself() -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 18]>
+    g (float[N, 8] x) => (float[N, 8] y) <int64[1] last = {1}> { c = ReduceMean(x, last) y = Sub(x, c) }""")
+    feed = {"x": np.stack([np.full(8, 0.3), np.arange(-3.5, 4)]).astype(np.float32)}
+    cancels, holds = accepted_excess(runner(session(model)), feed, axes=[0])[0]
+    assert cancels > 1000 * holds
