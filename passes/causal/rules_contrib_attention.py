@@ -107,6 +107,8 @@ def group_query_attention(op: Op) -> Result:
     query, key, value = op.need(0), op.get(1), op.get(2)
     if any(past is not None and known(past)[2:3] != (ZERO,) for past in (op.get(3), op.get(4))):
         raise LooksAhead("attention-past", "GroupQueryAttention with a past is not followed")
+    if any(op.get(index) is not None and op.types[index] != op.types[0] for index in (3, 4)):
+        raise LooksAhead("not-followed", "GroupQueryAttention that keeps keys and values in another type")
     if not _says(op.get(5), S - ONE) or not _says(op.get(6), S):
         reason = "the lengths of its rows are not proven to be the number of positions: they are counted in a mask, say"
         raise LooksAhead("attention-lengths", reason)

@@ -42,6 +42,11 @@ def begin_or_go_on(at: Resumed, presents: Sequence[int]) -> dict[int, str]:
 
 
 def _body(at: Resumed, nodes: Sequence[onnx.NodeProto], presents: Sequence[int]) -> onnx.GraphProto:
-    names = [at.part, *map(at.present_part, presents)]
-    outputs = [make_tensor_value_info(name, at.dtype(0), None) for name in names]
-    return make_graph(nodes, at.part, [], outputs)
+    """A branch. What its operator hands out may have another type than what it reads."""
+    others = [_value(at.present_part(number), at.output_dtype(number)) for number in presents]
+    return make_graph(nodes, at.part, [], [_value(at.part, at.dtype(0)), *others])
+
+
+def _value(name: str, dtype: int) -> onnx.ValueInfoProto:
+    """An output of a branch. One whose type is not known (0) has the type that its node gives it."""
+    return make_tensor_value_info(name, dtype, None) if dtype else onnx.ValueInfoProto(name=name)

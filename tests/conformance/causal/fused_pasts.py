@@ -46,11 +46,13 @@ def _presents(pasts: str) -> list[tuple[str, str]]:
     )
 
 
-def groups(attributes: str = "", *, more: str = "", before: str = COUNTED, operands: str = "gq, gk, gv") -> Sketch:
-    """A GroupQueryAttention of two heads of queries on one of keys and values."""
+def groups(
+    attributes: str = "", *, more: str = "", before: str = COUNTED, operands: str = "gq, gk, gv", kept: str = "float"
+) -> Sketch:
+    """A GroupQueryAttention of two heads of queries on one of keys and values. `kept`: the type of these."""
     node = f"a, pk, pv = com.microsoft.GroupQueryAttention<num_heads=2, kv_num_heads=1{attributes}>"
     nodes = f"{GROUPED} {before} {node}({operands}, {HEADS}, lens, total{more}) y = Tanh(a)"
-    return layer(nodes, "float[B,1,P,16] past_k, float[B,1,P,16] past_v")
+    return layer(nodes, f"{kept}[B,1,P,16] past_k, {kept}[B,1,P,16] past_v")
 
 
 def heads(operands: str = "q, k, v, , , ", *, attributes: str = "unidirectional=1", masked: bool = False) -> Sketch:
@@ -137,6 +139,7 @@ REFUSED: dict[str, tuple[str, Sketch]] = {
             before=f"{COUNTED} sh2 = Shape(ids) numbers = Expand(pos, sh2)",
         ),
     ),
+    "groups, kept with half the digits": ("not-followed", groups(kept="float16")),
     "heads to all": ("bidirectional", heads(attributes="unidirectional=0")),
     "standard to all": ("bidirectional", standard("scale=0.4")),
     "standard, one more": (
