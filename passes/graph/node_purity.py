@@ -11,10 +11,10 @@ import onnx
 
 from actcache.passes.graph.nodes import constant_value, node_attribute, subgraphs
 from actcache.passes.graph.op_facts import (
+    BUILT_IN_DOMAINS,
     NON_TENSOR,
-    ONNX_DOMAINS,
-    PURE_DOMAINS,
     RANDOM,
+    READ_SETS,
     RUNTIME_OPERATORS,
     STATEFUL,
     canonical_domain,
@@ -50,20 +50,27 @@ def impurity(node: onnx.NodeProto, scope: Scope) -> tuple[str, str] | None:
         return "impure-state", f"{operator} changes a state that is kept between calls"
     if key in NON_TENSOR:
         return "non-tensor", f"{operator} handles sequences, maps or optionals; only tensors are cached"
-    if node.domain not in PURE_DOMAINS:
+    if node.domain not in BUILT_IN_DOMAINS:
         return "impure-unknown-domain", (
             f"nothing is known about operators of domain '{node.domain}'; "
             f"if {operator} is a pure function, add --pure-op {node.domain}:{operator}"
         )
-    if node.domain in ONNX_DOMAINS and operator not in RUNTIME_OPERATORS and not onnx.defs.has(operator):
+    if not _is_known(domain, operator):
         return "impure-unknown-op", (
-            f"{operator} is not an operator of ONNX; if it is a pure function, add --pure-op :{operator}"
+            f"nothing is known about an operator {operator} of {domain or 'ONNX'}; "
+            f"if it is a pure function, add --pure-op {domain}:{operator}"
         )
     if operator == "BatchNormalization" and _batchnorm_trains(node, scope.opsets.get(domain, 0)):
         return "impure-training", "BatchNormalization in training mode updates its statistics"
     if operator == "Dropout" and _dropout_may_train(node, scope):
         return "impure-training", "Dropout is, or may be, in training mode"
     return _body_impurity(node, scope)
+
+
+def _is_known(domain: str, operator: str) -> bool:
+    if (domain, operator) in RUNTIME_OPERATORS:
+        return True
+    return domain in READ_SETS and onnx.defs.has(operator, READ_SETS[domain], domain)
 
 
 def _body_impurity(node: onnx.NodeProto, scope: Scope) -> tuple[str, str] | None:

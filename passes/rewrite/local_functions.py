@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import onnx
 
 from actcache.passes.graph.nodes import FunctionId, all_nodes, callee, function_id, subgraphs
-from actcache.passes.graph.op_facts import PURE_DOMAINS, canonical_domain
+from actcache.passes.graph.op_facts import BUILT_IN_DOMAINS, canonical_domain
 from actcache.passes.graph.view import GraphView
 from actcache.passes.region import Region, convexity
 
@@ -188,7 +188,7 @@ class _Expansion:
 
     def _fits(self, function: onnx.FunctionProto) -> bool:
         """Whether every operator of the body means the same under the model's opset imports."""
-        if function.domain in PURE_DOMAINS:
+        if function.domain in BUILT_IN_DOMAINS:
             return False
         own = _versions(function.opset_import)
         for node in all_nodes(function.node):

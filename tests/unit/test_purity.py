@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import onnx
 import pytest
 from graphs import model, view
+from onnxruntime.capi import onnxruntime_pybind11_state as native
 
+from actcache.passes.graph.node_purity import Scope, impurity
+from actcache.passes.graph.op_facts import NON_TENSOR, RANDOM, READ_SETS, RUNTIME_OPERATORS, STATEFUL, canonical_domain
 from actcache.passes.graph.view import GraphView
 from actcache.passes.purity import impure_nodes
+from actcache.passes.rows import RULES
+
+DOMAINS = ", ".join(
+    f'"{domain}" : 1'
+    for domain in "custom com.microsoft com.microsoft.nchwc ai.onnx.ml ai.onnx.preview.training".split()
+)
+SCOPE = Scope({"": 17}, lambda name: None)
+
+
+def node_of(domain: str, operator: str) -> onnx.NodeProto:
+    return onnx.helper.make_node(operator, ["x"], ["y"], domain=domain)
+
 
 IMPURE = {
     "random": ("y = RandomNormalLike(x)", "impure-random"),
     "bernoulli": ("y = Bernoulli(x)", "impure-random"),
     "unknown domain": ("y = custom.Thing(x)", "impure-unknown-domain"),
     "unknown operator": ("y = NoSuchOperator(x)", "impure-unknown-op"),
+    "unknown operator of onnxruntime": ("y = com.microsoft.NoSuchOperator(x)", "impure-unknown-op"),
+    "unknown operator of onnxruntime's optimiser": ("y = com.microsoft.nchwc.NoSuchOperator(x)", "impure-unknown-op"),
+    "unknown operator for trees and the like": ("y = ai.onnx.ml.NoSuchOperator(x)", "impure-unknown-op"),
+    "operator of one domain in another": ("y = ai.onnx.ml.FastGelu(x)", "impure-unknown-op"),
+    "training": ("y = ai.onnx.preview.training.Momentum(x)", "impure-unknown-domain"),
     "sequence": ("s = SequenceConstruct(x) i = Constant<value_int = 0>() y = SequenceAt(s, i)", "non-tensor"),
     "training dropout": (
         "t = Constant<value = bool {1}>() r = Constant<value_float = 0.5>() y = Dropout(x, r, t)",
@@ -43,9 +64,7 @@ IMPURE = {
 @pytest.mark.parametrize("name", IMPURE)
 def test_what_is_not_a_function_of_its_inputs_is_refused(name: str) -> None:
     nodes, rule = IMPURE[name]
-    found = impure_nodes(
-        view(f"g (float[N] x) => (float[N] y) {{ {nodes} }}", domains='"custom" : 1, "com.microsoft" : 1')
-    )
+    found = impure_nodes(view(f"g (float[N] x) => (float[N] y) {{ {nodes} }}", domains=DOMAINS))
     assert rule in {refusal.rule for refusal in found.values()}
 
 
@@ -56,13 +75,41 @@ def test_what_is_not_a_function_of_its_inputs_is_refused(name: str) -> None:
         "y = Dropout(x)",
         "f = Constant<value = bool {0}>() r = Constant<value_float = 0.5>() y = Dropout(x, r, f)",
         "y = com.microsoft.FastGelu(x)",
+        "y = com.microsoft.nchwc.ReorderInput(x)",
+        "y = ai.onnx.ml.Scaler<offset = [0.0], scale = [1.0]>(x)",
         "y = SimplifiedLayerNormalization(x, x)",
         "c = Constant<value = bool {1}>() y = If(c) <then_branch = t () => (float[N] a) { a = Neg(x) },"
         " else_branch = e () => (float[N] b) { b = Abs(x) }>",
     ],
 )
 def test_pure_nodes_pass(nodes: str) -> None:
-    assert impure_nodes(view(f"g (float[N] x) => (float[N] y) {{ {nodes} }}", domains='"com.microsoft" : 1')) == {}
+    assert impure_nodes(view(f"g (float[N] x) => (float[N] y) {{ {nodes} }}", domains=DOMAINS)) == {}
+
+
+def test_what_is_said_of_each_operator_that_onnxruntime_adds() -> None:
+    """Each that has a row rule was read for its purity, too; one that neither knows ends a region."""
+    said = {(canonical_domain(schema.domain), schema.name) for schema in native.get_all_operator_schema()}
+    assert len(said) > 300 and said >= RUNTIME_OPERATORS
+    pure = {key for key in said if impurity(node_of(*key), SCOPE) is None}
+    assert pure & RUNTIME_OPERATORS == RUNTIME_OPERATORS
+    assert not RUNTIME_OPERATORS & (RANDOM | STATEFUL | NON_TENSOR)
+    added = {key for key in RULES if key[0].startswith("com.")} | RUNTIME_OPERATORS
+    assert len(added) > 140 and added - RUNTIME_OPERATORS <= STATEFUL
+    assert {key for key in pure if key[0].startswith("com.")} <= RUNTIME_OPERATORS
+
+
+def test_what_a_later_operator_set_adds_is_not_known() -> None:
+    kind = onnx.defs.OpSchema
+    parameter = kind.FormalParameter("x", "T")
+    schema = kind("Later", "", READ_SETS[""] + 1, inputs=[parameter], outputs=[kind.FormalParameter("y", "T")],
+                  type_constraints=[("T", ["tensor(float)"], "")])  # fmt: skip
+    onnx.defs.register_schema(schema)
+    try:
+        assert onnx.defs.has("Later")
+        problem = impurity(node_of("", "Later"), SCOPE)
+        assert problem is not None and problem[0] == "impure-unknown-op" and "--pure-op :Later" in problem[1]
+    finally:
+        onnx.defs.deregister_schema("Later", READ_SETS[""] + 1, "")
 
 
 def test_batch_normalisation_that_trains() -> None:
