@@ -18,6 +18,7 @@ import onnx
 
 from actcache.passes.causal.forms import Affine, Given
 from actcache.passes.causal.joining import of_single, unknown
+from actcache.passes.causal.magnitudes import Magnitudes
 from actcache.passes.causal.ranges import held_content
 from actcache.passes.causal.registry import RULES, Op, Result, by_row_rules
 from actcache.passes.causal.remembered import Last, remembered
@@ -178,6 +179,7 @@ class _Interpreter:
         inputs = {name: axis for name, axis in positions.items() if name in view.inputs}
         self.named = NamedSizes(view, inputs, self.symbols)
         self.constants = ConstantValues(view, read or _nothing)
+        self.magnitudes = Magnitudes(view, self.constants)
         self.conditions: set[str] | None = set() if binary_masks else None
         self.values: dict[str, Value] = {}
         self.results: dict[int, Result] = {}
@@ -283,7 +285,7 @@ class _Interpreter:
         types = [self.view.dtype(name) if name else None for name in node.input]
         captured = {name: self.values[name] for body in subgraphs(node) for name in captured_by(body)}
         version = self.view.opsets.get(domain, 1)
-        op = Op(node, version, inputs, types, self.symbols, self.conditions, captured, self.view)
+        op = Op(node, version, inputs, types, self.symbols, self.conditions, captured, self.view, self.magnitudes.most)
         try:
             return self.applied(index, op, domain, [value for value in read if value is not None], label)
         except (LooksAhead, Mixes) as cause:

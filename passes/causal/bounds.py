@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from actcache.passes.causal.forms import Affine, Apply, Form, Given, Some, Stack, Table, Weights
+from actcache.passes.causal.forms import Affine, Apply, Computed, Form, Given, Some, Stack, Table, Weights
 from actcache.passes.rows.sizes import ZERO as SIZE_0
 from actcache.passes.rows.sizes import Size
 
@@ -71,6 +71,7 @@ class Scene:
         assumed: The tensors of which that was assumed.
         farthest: No position is as far on as this.
         largest: No size is larger than this, unless it is a product of others.
+        measure: Says how large numbers of a tensor may get. None: as large as they may in any model.
     """
 
     query: int
@@ -80,6 +81,7 @@ class Scene:
     assumed: set[str] = field(default_factory=set)
     farthest: float = FARTHEST
     largest: float = math.inf
+    measure: Callable[[str], float] | None = None
 
     def bounds(self, form: Form) -> Interval:
         """Return the least and the largest number that the form can be.
@@ -96,10 +98,16 @@ class Scene:
         if isinstance(form, Weights):
             return self._weights(form)
         if isinstance(form, Some):
-            return form.low, form.high
+            return self._some(form)
         if isinstance(form, Stack):
             return _hull(*map(self.bounds, form.parts))
         return self._applied(form)
+
+    def _some(self, form: Some) -> Interval:
+        if not isinstance(form, Computed) or self.measure is None or not form.tensor:
+            return form.low, form.high
+        most = self.measure(form.tensor)
+        return max(form.low, -most), min(form.high, most)
 
     def _weights(self, form: Weights) -> Interval:
         if form.binary is None or (form.binary and not self.binary):
@@ -173,6 +181,7 @@ class Scene:
     def _running_sum(self, form: Form) -> Interval:
         """Of up to as many entries as there may be, wherever they lie."""
         anywhere = Scene(_BEYOND, _BEYOND + 1, Order.FIRST, self.binary, farthest=self.farthest, largest=self.largest)
+        anywhere.measure = self.measure
         low, high = anywhere.bounds(form)
         self.assumed.update(anywhere.assumed)
         return min(low, FARTHEST * low), max(high, FARTHEST * high)

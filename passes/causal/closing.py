@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from actcache.passes.causal.bounds import Never, Order, Scene
-from actcache.passes.causal.forms import SCORES, Affine, Apply, Form, Weights
+from actcache.passes.causal.forms import Affine, Apply, Computed, Form, Weights
 from actcache.passes.causal.joining import CLOSES_ALL
 from actcache.passes.causal.registry import Op
 from actcache.passes.causal.state import LooksAhead
@@ -28,32 +29,32 @@ def closed(op: Op, form: Form | None, query: int, key: int) -> Weights:
     if form is None:
         raise LooksAhead("bidirectional", "attention to all positions, later ones included: no mask closes them")
     closes = False
-    for binary in (False, True) if op.conditions is not None else (False,):
-        scene = Scene(query, key, Order.AHEAD, binary)
-        try:
-            _, high = scene.bounds(form)
-        except Never:
-            return Weights(query, key)
-        needed = _opening(op, form, query, key, high)
-        if needed is not None or high == -math.inf:
-            if op.conditions is not None:
-                # Closed by -∞ all it may see gives no number: that is up to what follows.
-                op.conditions.update(scene.assumed, needed if needed and high != -math.inf else ())
-            return Weights(query, key, needed)
-        closes = closes or high < -_largest_score(form)
+    for measure in (None, op.measure) if _names(form) else (None,):
+        for binary in (False, True) if op.conditions is not None else (False,):
+            scene = Scene(query, key, Order.AHEAD, binary, measure=measure)
+            try:
+                _, high = scene.bounds(form)
+            except Never:
+                return Weights(query, key)
+            needed = _opening(op, form, scene, high)
+            if needed is not None or high == -math.inf:
+                if op.conditions is not None:
+                    # Closed by -∞ all it may see gives no number: that is up to what follows.
+                    op.conditions.update(scene.assumed, needed if needed and high != -math.inf else ())
+                return Weights(query, key, needed)
+            closes = closes or high < -_largest_score(form, measure)
     if closes:
         raise LooksAhead("mask-closes-all", CLOSES_ALL)
-    raise LooksAhead("not-causal", _why(form, Scene(query, key, Order.AHEAD)))
+    raise LooksAhead("not-causal", _why(form, Scene(query, key, Order.AHEAD, measure=op.measure)))
 
 
-def _opening(op: Op, form: Form, query: int, key: int, high: float) -> frozenset[str] | None:
+def _opening(op: Op, form: Form, ahead: Scene, high: float) -> frozenset[str] | None:
     """Return the masks of the caller that have to be as :attr:`Scene.binary` says for each position to see one, whose
     score lies well above `high`; None: some may see none in any case.
     """
-    scenes = [Scene(query, key, order) for order in (Order.OWN, Order.FIRST)]
-    if op.conditions is not None:
-        scenes.append(Scene(query, key, Order.FIRST, binary=True))
-    for scene in scenes:
+    orders = [(Order.OWN, False), (Order.FIRST, False), *([(Order.FIRST, True)] if op.conditions is not None else [])]
+    for order, binary in orders:
+        scene = Scene(ahead.query, ahead.key, order, binary, measure=ahead.measure)
         try:
             low, _ = scene.bounds(form)
         except Never:
@@ -64,26 +65,34 @@ def _opening(op: Op, form: Form, query: int, key: int, high: float) -> frozenset
 
 
 def _why(form: Form, scene: Scene) -> str:
-    largest = _largest_score(form)
+    largest = _largest_score(form, scene.measure)
     low, high = scene.bounds(_masks_of(form))
     if high <= -GAP:
-        return (
-            f"the mask of later positions is {high:.5g}, which scores may outweigh (up to {largest:.0e} is allowed for)"
-        )
+        allowed = f"{largest:.2g} by the weights" if largest < _largest_score(form, None) else f"{largest:.0e}"
+        return f"the mask of later positions is {high:.5g}, which scores may outweigh (up to {allowed} is allowed for)"
     if low < -largest:
         return "the mask depends on what is handed in, or closes only some of the later positions"
     return "the mask does not close later positions"
 
 
-def _largest_score(form: Form) -> float:
+def _names(form: Form) -> list[str]:
+    """The tensors that scores in a form are in."""
+    if isinstance(form, Apply):
+        return [name for operand in form.operands for name in _names(operand)]
+    return [form.tensor] if isinstance(form, Computed) and form.tensor else []
+
+
+def _largest_score(form: Form, measure: Callable[[str], float] | None) -> float:
     """How large the scores in a form may be."""
     if isinstance(form, Apply):
-        return max(map(_largest_score, form.operands))
-    return form.high if form in SCORES else 0.0
+        return max(_largest_score(operand, measure) for operand in form.operands)
+    if not isinstance(form, Computed):
+        return 0.0
+    return min(form.high, measure(form.tensor)) if measure is not None and form.tensor else form.high
 
 
 def _masks_of(form: Form) -> Form:
     """The form with 0 for all scores."""
     if isinstance(form, Apply):
         return Apply(form.operator, tuple(map(_masks_of, form.operands)))
-    return Affine() if form in SCORES else form
+    return Affine() if isinstance(form, Computed) else form

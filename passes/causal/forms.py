@@ -83,6 +83,17 @@ class Some:
 
 
 @dataclass(frozen=True, slots=True)
+class Computed(Some):
+    """What a computation from data gives.
+
+    Attributes:
+        tensor: Its name; "": it has none.
+    """
+
+    tensor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Weights:
     """Numbers from 0 to 1 that are 0 where the position along `key` is later than that along `query`.
 
@@ -124,7 +135,7 @@ Form: TypeAlias = Affine | Table | Given | Some | Weights | Stack | Apply
 
 #: What a computation from data gives: no model's scores come near the numbers that masks are made of. Those of float16
 #: end at 65504: a mask of -65504 that is added closes scores as long as they are within half of that.
-COMPUTED, COMPUTED_HALF = SCORES = Some(-1e28, 1e28), Some(-3e4, 3e4)
+COMPUTED, COMPUTED_HALF = Computed(-1e28, 1e28), Computed(-3e4, 3e4)
 
 
 def parts(form: Form) -> int:

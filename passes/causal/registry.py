@@ -134,6 +134,7 @@ class Op:
             None: no such result is wanted.
         captured: What its bodies read of the graph around it, by name.
         view: The model.
+        measure: Says how large numbers of a tensor may get.
     """
 
     node: onnx.NodeProto
@@ -144,6 +145,7 @@ class Op:
     conditions: set[str] | None = None
     captured: Mapping[str, Value] = field(default_factory=dict)
     view: GraphView | None = None
+    measure: Callable[[str], float] | None = None
 
     @cached_property
     def rows(self) -> rows.Op:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx
 
-from actcache.passes.causal.forms import COMPUTED, COMPUTED_HALF, Affine, Form, Some, applied, is_stable, table
+from actcache.passes.causal.forms import (
+    COMPUTED,
+    COMPUTED_HALF,
+    Affine,
+    Computed,
+    Form,
+    Some,
+    applied,
+    is_stable,
+    table,
+)
 from actcache.passes.causal.joining import axes_of, fitted, joined
 from actcache.passes.causal.ranges import held
 from actcache.passes.causal.registry import MICROSOFT, SIZE_IN_DATA, Op, Result, counted, known, rule
@@ -101,11 +113,11 @@ def with_form(op: Op, result: Result, operator: str) -> Result:
 
 
 def _fitted(op: Op, index: int, value: Value) -> Form:
-    return form_of(value, op.types[index])
+    return form_of(value, op.types[index], op.node.input[index])
 
 
-def form_of(value: Value, dtype: int | None) -> Form:
-    """Return the form of an operand; of a value that nothing is known of, what its type says."""
+def form_of(value: Value, dtype: int | None, tensor: str = "") -> Form:
+    """Return the form of an operand; of a value that nothing is known of, what its type says. `tensor`: its name."""
     if value.form is not None:
         return value.form
     array = value.array()
@@ -115,10 +127,11 @@ def form_of(value: Value, dtype: int | None) -> Form:
         return Affine((), value.content.reshape(-1)[0])
     if dtype == _BOOL:
         return Some(0, 1, value.stable)
-    return scores_of(dtype) if value.data and _is_float(dtype) else Some(stable=value.stable)
+    is_computed = value.data and _is_float(dtype)
+    return replace(scores_of(dtype), tensor=tensor) if is_computed else Some(stable=value.stable)
 
 
-def scores_of(dtype: int | None) -> Form:
+def scores_of(dtype: int | None) -> Computed:
     """Return what is known of scores of a type."""
     return COMPUTED_HALF if dtype == onnx.TensorProto.FLOAT16 else COMPUTED
 

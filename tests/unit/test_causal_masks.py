@@ -73,11 +73,16 @@ def test_masks_that_do_not_are_refused(name: str) -> None:
     assert state.refusal.node
 
 
-#: Small weights do not show through -10000; a given mask closes all of a row only if it begins with 0; a part of a mask
+#: What is drawn for a caller is small; a given mask closes all of a row only if it begins with 0; a part of a mask
 #: fits no longer sequence; types that cannot count show it in longer sequences. This onnxruntime computes float16 in
 #: float32, and its Tanh gets to 1.
 SHORT_TYPES = {"int8": 128, "bfloat16": 256, "float16": 2048}
-QUIET = {"-10000", "triangle, at most a part", "and a given one, finite", "not its own, -inf"}
+QUIET = {
+    "-10000 beside numbers that the caller hands in",
+    "triangle, at most a part",
+    "and a given one, finite",
+    "not its own, -inf",
+}
 QUIET |= {"products too small for float16", "Tanh near its end"}
 QUIET |= {f"compared as {name}" for name in SHORT_TYPES}
 #: Sequences of thousands of positions show these.

@@ -239,7 +239,9 @@ def attention(d: Drawing, x: str) -> str:
     if groups < heads:
         key, value = (_repeated(d, part, groups, heads // groups, size) for part in (key, value))
     scores = d.node(
-        "Mul", d.node("MatMul", query, d.node("Transpose", key, perm=[0, 1, 3, 2])), d.constant(0.4, np.float32)
+        "Mul",
+        d.node("MatMul", query, d.node("Transpose", key, perm=[0, 1, 3, 2])),
+        d.constant(d.one_of(0.4, 0.4, 0.4, 300, 1e8), np.float32),
     )
     weights = d.node("Softmax", _masked(d, scores), axis=-1)
     if d.often(0.2):
@@ -258,7 +260,7 @@ def _repeated(d: Drawing, x: str, groups: int, times: int, size: int) -> str:
 def _masked(d: Drawing, scores: str) -> str:
     kind = d.random.integers(11)
     lowest = np.finfo(np.float32).min
-    low = d.constant(d.one_of(-np.inf, -np.inf, lowest, lowest, -1e30, -1e4), np.float32)
+    low = d.constant(d.one_of(-np.inf, -np.inf, lowest, lowest, -1e30, -1e9, -1e9, -1e4, -1e4), np.float32)
     if kind == 0 and d.often(0.3):
         return scores
     if kind == 1:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.conformance.causal.sketches import MIXED, MOST, Sketch, attention
+from tests.conformance.causal.sketches import MIXED, MOST, WIDTH, Sketch, attention
 
 TRIANGLE = np.tril(np.ones((1, 1, MOST, MOST), bool))
 LOW = np.array(np.finfo(np.float32).min)
@@ -47,9 +47,22 @@ def given(inputs: str, nodes: str, positions: dict[str, int], apply: str, **weig
     return attention(nodes, apply=apply, given=inputs, positions=positions, weights=weights)
 
 
-def half(nodes: str, apply: str, below: float, *, softmax: str = "wh = Softmax<axis=-1>(sc2)", **more: Any) -> Sketch:
-    """Scores ``half`` of float16."""
+def _weights(factor: float) -> np.ndarray:
+    return (np.random.default_rng(3).standard_normal((WIDTH, WIDTH)) * factor).astype(np.float32)
+
+
+def half(
+    nodes: str,
+    apply: str,
+    below: float,
+    *,
+    softmax: str = "wh = Softmax<axis=-1>(sc2)",
+    large: bool = False,
+    **more: Any,
+) -> Sketch:
+    """Scores ``half`` of float16. `large`: weights do not keep them small."""
     weights = {"below": np.array(below, np.float16), "open": np.array(0, np.float16), "unit": np.array(1, np.float16)}
+    weights |= {"wq": _weights(1e4)} if large else {}
     mixed = MIXED.replace("w = Softmax<axis=-1>(sc2)", f"{softmax} w = Cast<to=1>(wh)")
     return attention(f"half = Cast<to=10>(sc1) {nodes}", apply=apply, mixed=mixed, weights=weights, **more)
 
@@ -60,6 +73,7 @@ def _with(array: np.ndarray, place: tuple[int, ...], value: Any) -> np.ndarray:
     return changed
 
 
+OUTWEIGHED = "m = Where(ok, nothing, little)"
 SQUARE = "s1 = Unsqueeze(s, axis0)  square = Concat<axis=0>(s1, s1)"
 UPPER = f"{SQUARE}  fill = Expand(below, square)  m = Trilu<upper=1>(fill, one)"
 BOTH = "a = LessOrEqual(pj, pi)  ok = And(a, mask)"
@@ -97,6 +111,14 @@ CAUSAL: dict[str, Sketch] = {
     "added -inf": added("m = Where(ok, nothing, below)", below=INFINITE),
     "added product": added("f = Cast<to=1>(ok) n = Sub(unit, f) m = Mul(n, low)", unit=np.array(1, np.float32)),
     "added -1e30": added("m = Where(ok, nothing, below)", below=np.array(-1.1e30, np.float32)),
+    "added -10000": added(OUTWEIGHED, little=np.array(-1e4, np.float32)),
+    "added -1e9, and large weights": added(OUTWEIGHED, little=np.array(-1e9, np.float32), wq=_weights(50)),
+    "replaced by -1e9": where("ok = LessOrEqual(pj, pi)", "Where(ok, sc1, below)", below=np.array(-1e9, np.float32)),
+    "scores times the mask, and -10000": attention(
+        "a = LessOrEqual(pj, pi) f = Cast<to=1>(a) kept = Mul(sc1, f) n = Sub(unit, f) shut = Mul(n, little)",
+        apply="Sub(kept, shut)",
+        weights={"unit": np.array(1, np.float32), "little": np.array(1e4, np.float32)},
+    ),
     "Trilu -inf": added(UPPER, below=INFINITE),
     "Trilu finite": added(UPPER, below=LOW),
     "Trilu of truths": where(f"{ONES} ok = Trilu<upper=0>(t2)"),
@@ -308,7 +330,16 @@ AHEAD: dict[str, Sketch] = {
     "window of a constant, one ahead": triangle(np.tril(np.ones_like(TRIANGLE), 1) & ~np.tril(TRIANGLE, -3)),
     "triangle upside down": triangle(np.swapaxes(TRIANGLE, 2, 3).copy()),
     "triangle, at most a part": least(3),
-    "-10000": added("m = Where(ok, nothing, little)", little=np.array(-1e4, np.float32)),
+    "-10000, which weights make scores outweigh": added(
+        OUTWEIGHED, little=np.array(-1e4, np.float32), wq=_weights(5e3)
+    ),
+    "-1e9, which weights make scores outweigh": added(OUTWEIGHED, little=np.array(-1e9, np.float32), wq=_weights(5e8)),
+    "-10000 beside numbers that the caller hands in": attention(
+        "ok = LessOrEqual(pj, pi) m = Where(ok, nothing, little) more = Mul(sc1, given)",
+        apply="Add(more, m)",
+        given="float given",
+        weights={"little": np.array(-1e4, np.float32)},
+    ),
     "-1": added("m = Where(ok, nothing, little)", little=np.array(-1, np.float32)),
     "Trilu from the second diagonal": added(UPPER.replace("(fill, one)", "(fill, two)"), below=LOW, two=np.array(2)),
     "Trilu of the lower half": added(UPPER.replace("upper=1", "upper=0"), below=INFINITE),
@@ -368,8 +399,8 @@ HALF_BINARY = {
 }
 #: Masks of float16 that scores within 30,000 may outweigh.
 HALF_AHEAD: dict[str, Sketch] = {
-    "not low enough to replace": half("ok = LessOrEqual(pj, pi)", "Where(ok, half, below)", -30000),
-    "not low enough to add": half(CLOSE, "Add(half, m)", -60000),
-    "-10000 of float16": half(CLOSE, "Add(half, m)", -10000),
-    "not low enough, softmax of float": half(CLOSE, "Add(half, m)", -60000, softmax=IN_FLOAT),
+    "not low enough to replace": half("ok = LessOrEqual(pj, pi)", "Where(ok, half, below)", -30000, large=True),
+    "not low enough to add": half(CLOSE, "Add(half, m)", -60000, large=True),
+    "-10000 of float16": half(CLOSE, "Add(half, m)", -10000, large=True),
+    "not low enough, softmax of float": half(CLOSE, "Add(half, m)", -60000, softmax=IN_FLOAT, large=True),
 }
