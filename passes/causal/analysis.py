@@ -179,7 +179,7 @@ class _Interpreter:
         inputs = {name: axis for name, axis in positions.items() if name in view.inputs}
         self.named = NamedSizes(view, inputs, self.symbols)
         self.constants = ConstantValues(view, read or _nothing)
-        self.magnitudes = Magnitudes(view, self.constants)
+        self.magnitudes = Magnitudes(view, self.constants, self.shape)
         self.conditions: set[str] | None = set() if binary_masks else None
         self.values: dict[str, Value] = {}
         self.results: dict[int, Result] = {}
@@ -193,6 +193,11 @@ class _Interpreter:
             for name, value in zip(node.output, self.outputs(index, node), strict=False):
                 if name:
                     self.values[name] = self.assumed(name, value) if name in self.positions else value
+
+    def shape(self, name: str) -> Shape | None:
+        """What is proven of a tensor's sizes so far."""
+        value = self.values.get(name)
+        return None if value is None else value.shape
 
     def given(self, name: str, declared: tuple[int | str | None, ...] | None) -> Value:
         """The value of a tensor that is handed in: declared sizes, S along the axis of its positions."""

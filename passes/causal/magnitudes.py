@@ -19,6 +19,7 @@ import onnx
 from actcache.passes.graph.constant_values import ConstantValues
 from actcache.passes.graph.op_facts import canonical_domain
 from actcache.passes.graph.view import GraphView
+from actcache.passes.rows.state import Shape
 
 #: What rounding may add to a bound, by its factor.
 _ROUNDING = 1.01
@@ -78,10 +79,11 @@ class Magnitudes:
     Args:
         view: The model.
         constants: Its constants.
+        shape: Says what is proven of the sizes of a tensor; None: nothing.
     """
 
-    def __init__(self, view: GraphView, constants: ConstantValues) -> None:
-        self.view, self._constants = view, constants
+    def __init__(self, view: GraphView, constants: ConstantValues, shape: Callable[[str], Shape | None]) -> None:
+        self.view, self._constants, self._shape = view, constants, shape
         self._known: dict[str, Magnitude] = {}
         self._depth = 0
 
@@ -123,9 +125,16 @@ class Magnitudes:
 
     def width(self, name: str, axis: int = -1) -> int | None:
         """Return the size of an axis, the last one, if it is a number."""
-        shape = self.view.shape(name)
-        size = shape[axis] if shape and len(shape) >= -axis else None
+        proven, declared = self._shape(name), self.view.shape(name) or ()
+        if proven is not None:
+            return proven[axis].value if len(proven) >= -axis else None
+        size = declared[axis] if len(declared) >= -axis else None
         return size if isinstance(size, int) and size > 0 else None
+
+    def rank(self, name: str) -> int | None:
+        """Return how many axes a tensor has."""
+        shape = self._shape(name) or self.view.shape(name)
+        return None if shape is None else len(shape)
 
     def normalised(self, node: onnx.NodeProto) -> Magnitude | None:
         """Return the bounds of d / √(mean(d²) + ε), a normalisation that is written as operators: ‖result‖ ≤ √n."""
@@ -166,8 +175,8 @@ class Magnitudes:
         if axes is None and len(node.input) > 1:
             array = self.constant(node.input[1])
             axes = None if array is None else [int(axis) for axis in array.reshape(-1)]
-        shape = self.view.shape(node.input[0])
-        return axes == [-1] or (shape is not None and axes == [len(shape) - 1])
+        rank = self.rank(node.input[0])
+        return axes == [-1] or (rank is not None and axes == [rank - 1])
 
     def _is_square(self, squares: str, d: str) -> bool:
         node = self._node(squares)
@@ -220,9 +229,9 @@ def _reshaped(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
 
 def _looked_up(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
     """Rows of a table."""
-    found, shape = all_.of(node.input[0]), all_.view.shape(node.input[0])
+    found, rank = all_.of(node.input[0]), all_.rank(node.input[0])
     axis = int(_attribute(node, "axis") or 0)
-    return found if shape is not None and axis % len(shape) != len(shape) - 1 else Magnitude(found.most)
+    return found if rank is not None and axis % rank != rank - 1 else Magnitude(found.most)
 
 
 def _any_of(first: int) -> _Rule:
@@ -262,8 +271,8 @@ def _divided(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
 def _layer_norm(scale: int, bias: int | None) -> _Rule:
     def rule(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
         width, axis = all_.width(node.input[0]) or all_.width(node.input[scale]), _attribute(node, "axis")
-        shape = all_.view.shape(node.input[0])
-        if width is None or axis not in (None, -1, None if shape is None else len(shape) - 1):
+        rank = all_.rank(node.input[0])
+        if width is None or axis not in (None, -1, None if rank is None else rank - 1):
             return UNKNOWN
         found = Magnitude(norm=math.sqrt(width) * _ROUNDING).along(width)
         if len(node.input) > scale and node.input[scale]:
@@ -275,9 +284,9 @@ def _layer_norm(scale: int, bias: int | None) -> _Rule:
 
 
 def _softmax(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
-    shape, axis = all_.view.shape(node.output[0]), _attribute(node, "axis")
+    rank, axis = all_.rank(node.input[0]), _attribute(node, "axis")
     over_last = axis == -1 or (axis is None and all_.view.opsets.get("", 1) >= _LAST_AXIS)
-    over_last = over_last or (shape is not None and axis == len(shape) - 1)
+    over_last = over_last or (rank is not None and axis == rank - 1)
     return Magnitude(1.0, 1.0, _ROUNDING) if over_last else Magnitude(1.0)
 
 
