@@ -7,6 +7,7 @@ differ from each other, so that a pass which mixes rows up is caught.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import onnx
 
 from actcache.errors import InvalidSamples
 from actcache.model.model_inputs import Feed, ModelInput, Shape, model_inputs
+from actcache.model.size_hints import SizeHints, size_hints
 from actcache.model.value_hints import ValueHint, value_hints
 from actcache.passes.graph.pasts import past_axes
 
@@ -27,6 +29,12 @@ _PICTURE_SIZES = (224, 320, 64, 48, 128, 256, 32, 512, 640, 16, 8, 7, 4, 3, 2, 1
 
 #: How many tensors a sequence gets, and entries a map.
 _ITEMS = 3
+
+#: How many entries the inputs of one call get, if they have fewer with all unknown axes of size 1.
+_MOST_ENTRIES = 1 << 23
+
+#: How many frames are tried along the first axis, where it turns out not to be that of a batch.
+_FRAMES = 64
 
 _MAX_TRIES = 96
 _MAX_SECONDS = 20.0
@@ -70,7 +78,7 @@ def make_samples(
         model: The model; weights need not be loaded.
         run: Runs the model once and returns its outputs; raises if it does not accept the feed. Called up to
             96 times, or for about 20 seconds; silence onnxruntime's log while it is.
-        rows: Size of the batch, wherever the model leaves it open.
+        rows: Size of the batch, wherever the model leaves it open and takes it; else 1, or 64 frames.
         seed: Of the random generator; the same seed gives the same samples.
         count: How many samples, all of the same shapes.
 
@@ -86,15 +94,15 @@ def make_samples(
             raise InvalidSamples(
                 f"no values can be made up for this input: its type is {given.type_name}", node=f"input '{given.name}'"
             )
-    pasts, hints = past_axes(model), value_hints(model)
+    pasts, hints, ends = past_axes(model), value_hints(model), size_hints(model)
     source = _Source(inputs, hints, np.random.default_rng(seed), pasts)
     try:
-        sizes, way, first = _search(source, run, rows)
+        sizes, way, first = _search(source, run, rows, ends)
     except InvalidSamples:
         if not pasts:
             raise
         source = _Source(inputs, hints, np.random.default_rng(seed))
-        sizes, way, first = _search(source, run, rows)
+        sizes, way, first = _search(source, run, rows, ends)
     samples = [first]
     for _ in range(count - 1):
         feed = source.feed(sizes, way)
@@ -120,6 +128,18 @@ class _Source:
         self._hints = hints
         self._generator = generator
 
+    def fits(self, sizes: Sizes) -> bool:
+        """Whether inputs of these sizes are small, or no larger than with all unknown axes of size 1."""
+        batch = {axis.name for axis in self.axes if axis.batch}
+        least = {name: size if name in batch else 1 for name, size in sizes.items()}
+        return self._entries(sizes) <= max(_MOST_ENTRIES, self._entries(least))
+
+    def _entries(self, sizes: Sizes) -> int:
+        return sum(
+            math.prod(sizes[size] if isinstance(size, str) else size for size in shape)
+            for shape in self.shapes.values()
+        )
+
     def feed(self, sizes: Sizes, way: _Values) -> Feed:
         """Draw a feed, again if two of its rows come out equal (small integers may do that)."""
         feed: Feed = {}
@@ -132,11 +152,15 @@ class _Source:
         return feed
 
 
-def _search(source: _Source, run: Callable[[Feed], object], rows: int) -> tuple[Sizes, _Values, Feed]:
+def _search(source: _Source, run: Callable[[Feed], object], rows: int, ends: SizeHints) -> tuple[Sizes, _Values, Feed]:
     """Find sizes and a way to choose values that `run` accepts; finite outputs are preferred."""
     deadline = time.monotonic() + _MAX_SECONDS
     problem, tries = "none was tried", 0
-    for sizes, way in itertools.islice(_attempts(source.axes, rows, source.has_flags), _MAX_TRIES):
+    likely = _hinted(source.axes, source.shapes, ends)
+    attempts = (
+        (sizes, way) for sizes, way in _attempts(source.axes, likely, rows, source.has_flags) if source.fits(sizes)
+    )
+    for sizes, way in itertools.islice(attempts, _MAX_TRIES):
         if tries and time.monotonic() > deadline:
             break
         tries += 1
@@ -207,15 +231,36 @@ def _axes(inputs: Sequence[ModelInput], shapes: Mapping[str, tuple[int | str, ..
     return list(found.values())
 
 
-def _attempts(axes: Sequence[_Axis], rows: int, has_flags: bool) -> Iterator[tuple[Sizes, _Values]]:
-    """Yield sizes and ways to choose values, likeliest first: equal sizes, then a batch of one, then mixed."""
+def _hinted(axes: Sequence[_Axis], shapes: Mapping[str, tuple[int | str, ...]], hints: SizeHints) -> list[Sizes]:
+    """Return sizes of the free axes that weights suggest: of the last axes, and if it is one size, of all."""
+    usual = {axis.name: axis.sizes[0] for axis in axes if not axis.batch}
+    found: list[Sizes] = []
+    for place, everywhere in itertools.product(range(max(map(len, hints.values()), default=0)), (False, True)):
+        sizes = dict(usual)
+        for name, several in hints.items():
+            shape = shapes.get(name, ())
+            ends = several[min(place, len(several) - 1)] if several else ()
+            if everywhere and len(ends) == 1:
+                ends *= len(shape)
+            pairs = zip(reversed(shape), reversed(ends), strict=False)
+            sizes.update((axis, size) for axis, size in pairs if isinstance(axis, str) and axis in usual and size > 1)
+        if sizes not in (usual, *found):
+            found.append(sizes)
+    return found
+
+
+def _attempts(
+    axes: Sequence[_Axis], likely: Sequence[Sizes], rows: int, has_flags: bool
+) -> Iterator[tuple[Sizes, _Values]]:
+    """Yield sizes and ways to choose values, likeliest first: the usual sizes, those of weights, then mixed ones."""
     free = [axis for axis in axes if not axis.batch]
     steps = range(len(_SEQUENCE_SIZES)) if free else range(1)
     equal = [{axis.name: axis.sizes[step] for axis in free} for step in steps]
-    batches = [{axis.name: size for axis in axes if axis.batch} for size in dict.fromkeys((rows, 1))]
-    for batch in batches[: 2 if batches[0] else 1]:
+    batches = [{axis.name: size for axis in axes if axis.batch} for size in dict.fromkeys((rows, 1, _FRAMES))]
+    for batch in batches if batches[0] else batches[:1]:
+        few = 12 if batch in batches[:2] else 4
         for way in _WAYS[: 2 if has_flags else 1]:
-            for sizes in equal[:12]:
+            for sizes in (equal[0], *likely, *equal[1:few]):
                 yield {**batch, **sizes}, way
     for sizes in _mixed(free):
         yield {**batches[0], **sizes}, _WAYS[0]

@@ -196,6 +196,58 @@ def test_sizes_are_tried_until_the_model_accepts() -> None:
     assert feed["x"].size % 56 == 0
 
 
+WEIGHTS = ", ".join(["0.5"] * 30)
+MEETS_WEIGHTS = {
+    "a matrix": (f"<float[10, 3] w = {{{WEIGHTS}}}> {{ y = MatMul(x, w) }}", (10,)),
+    "a matrix, turned": (f"<float[3, 10] w = {{{WEIGHTS}}}> {{ y = Gemm<transB = 1>(x, w) }}", (10,)),
+    "a recurrent net": (
+        f"<float[1, 3, 10] w = {{{WEIGHTS}}}, float[1, 3, 1] r = {{1, 1, 1}}, int64[1] one = {{1}}> "
+        "{ s = Unsqueeze(x, one)  y = GRU<hidden_size = 1>(s, w, r) }",
+        (10,),
+    ),
+    "a constant": (f"<float[10, 3] w = {{{WEIGHTS}}}> {{ z = Relu(x)  y = Sub(z, w) }}", (10, 3)),
+}
+
+
+@pytest.mark.parametrize("meets", MEETS_WEIGHTS)
+def test_sizes_are_those_of_the_weights_that_an_input_meets(meets: str) -> None:
+    """10 is none of the sizes that are tried without a reason."""
+    text, ends = MEETS_WEIGHTS[meets]
+    axes = ", ".join("STU"[: len(ends)])
+    model = parse(f"g (float[N, {axes}] x) => (float[?] y) {text}")
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    assert make_samples(model, runner(model))[0]["x"].shape == (4, *ends)
+
+
+def test_frames_along_the_first_axis_are_more_than_a_batch_has() -> None:
+    ones = ", ".join(["1"] * 9)
+    feed = made(
+        f"""g (float[T, F] x) => (float[1, 1, M, F] y) <float[1, 1, 9, 1] w = {{{ones}}}, int64[2] two = {{0, 1}}>
+            {{ p = Unsqueeze(x, two)  y = Conv(p, w) }}"""
+    )
+    assert feed["x"].shape[0] == 64
+
+
+@pytest.mark.parametrize("axes", ["N, A, B", "N, A, B, C", "N, 5000, A, B"])
+def test_sizes_that_multiply_to_more_than_memory_are_not_tried(axes: str) -> None:
+    model = parse(f"g (float[{axes}] x) => (float[{axes}] y) {{ y = Identity(x) }}")
+    tried: list[int] = []
+
+    def refuse(feed: Feed) -> None:
+        tried.append(feed["x"].size)
+        raise RuntimeError("no such luck")
+
+    with pytest.raises(InvalidSamples, match="no such luck"):
+        make_samples(model, refuse)
+    assert tried and max(tried) <= 1 << 23
+
+
+def test_sizes_that_a_model_declares_are_tried_however_large() -> None:
+    """An input of 36 MB, which no smaller one can stand for."""
+    model = parse("g (uint8[6000, 6000] x) => (uint8[6000, 6000] y) { y = Identity(x) }")
+    assert make_samples(model, runner(model), count=1)[0]["x"].shape == (6000, 6000)
+
+
 def test_a_model_that_takes_single_rows_only() -> None:
     feed = made("g (float[N, 4] x) => (float[4] y) <int64[1] shape = {4}> { y = Reshape(x, shape) }")
     assert feed["x"].shape == (1, 4)
