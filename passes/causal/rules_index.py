@@ -58,7 +58,7 @@ def _own_entries(op: Op, data: Value, index: Value, axis: int) -> Result:
     factors = dict(form.terms) if isinstance(form, Affine) and form.constant == ZERO else {}
     own = [a for a, factor in factors.items() if factor == ONE and known(index)[a] == S]
     row = [a for a, factor in factors.items() if factor == S and known(index)[a] == place.before]
-    by_both = len(factors) == 2 and len(row) == 1 and place.block == ONE and not place.lead and not place.tail
+    by_both = len(factors) == 2 and len(row) == 1 and place.block == ONE and not place.bounded
     if axis or len(own) != 1 or not (by_both or (place.plain and len(factors) == 1)):
         raise LooksAhead("pick-positions", _picked(op))
     new = own[0] + wide

@@ -7,12 +7,12 @@ from dataclasses import replace
 from actcache.passes.causal.bounds import constant_of
 from actcache.passes.causal.closing import closed
 from actcache.passes.causal.forms import Affine, Form
-from actcache.passes.causal.joining import axes_of, joined, unknown
+from actcache.passes.causal.joining import axes_of, is_zero, joined, unknown
 from actcache.passes.causal.ranges import held
-from actcache.passes.causal.registry import MICROSOFT, Op, Result, known, rule
+from actcache.passes.causal.registry import MICROSOFT, Op, Result, known, rule, stable
 from actcache.passes.causal.rules_elementwise import COUNTING
 from actcache.passes.causal.rules_shape import moved
-from actcache.passes.causal.state import Counted, LooksAhead, Value
+from actcache.passes.causal.state import Counted, LooksAhead, Place, Value
 from actcache.passes.rows.rules_reduce import softmax_axes
 from actcache.passes.rows.sizes import ONE, const
 
@@ -28,10 +28,15 @@ def softmax(op: Op) -> Result:
         return Result([same], {0: axes_of(x)}, whole=frozenset(axes))
     rank = len(known(x))
     queries = [place for place in x.places if place.axis not in axes]
-    if len(axes) > 1 or len(queries) != 1 or not all(place.plain for place in x.places):
+    if len(axes) > 1 or len(queries) != 1 or not _are_scores(queries[0], over[0]):
         raise LooksAhead("softmax-over-positions", "Softmax normalises over positions, later ones included")
     query, key = queries[0].axis - rank, over[0].axis - rank
     return Result([replace(same, form=closed(op, x.form, query, key))], {0: axes_of(x)}, whole=frozenset(axes))
+
+
+def _are_scores(query: Place, key: Place) -> bool:
+    """Whether entries are for a query and a key each; behind the keys may be others, which are for the query alone."""
+    return query.plain and key.begins
 
 
 @rule("LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization")
@@ -84,7 +89,9 @@ def batch_normalization(op: Op) -> Result:
 
 @rule(*(f"Reduce{kind}" for kind in "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare".split()))
 def reduce(op: Op) -> Result:
-    """Combines the entries along axes of features; sums may go over positions where later ones are 0."""
+    """Combines the entries along axes of features. Over positions: a sum where later ones are 0, the largest of scores
+    of which later ones are closed.
+    """
     x = op.need(0)
     rank = len(known(x))
     axes = op.axes(rank)
@@ -95,14 +102,34 @@ def reduce(op: Op) -> Result:
     keep = bool(op.attribute("keepdims", 1))
     if not x.data and any(place.axis in axes for place in x.places):
         return _counted(op, x, axes, keep)
-    _none_of(op, x, axes)
+    scores, form = _scores_over(x, axes), unknown(x.form)
+    if scores is not None and op.node.op_type == "ReduceMax":
+        if closed(op, x.form, *scores).binary is not None:  # else all may be closed by -∞
+            form = None  # it is a score
+    elif scores is None or not _is_zero_later(op, x, scores):
+        _none_of(op, x, axes)
     sizes = known(x)
+    without = stable(tuple(place for place in x.places if place.axis not in axes), [x])
     if keep:
         shape = tuple(ONE if axis in axes else size for axis, size in enumerate(sizes))
-        return Result([Value(x.state, shape, form=unknown(x.form))], {0: axes_of(x)})
+        return Result([Value(without, shape, form=form)], {0: axes_of(x)})
     kept = [axis for axis in range(rank) if axis not in axes]
-    bare = Value(x.state, sizes, form=unknown(x.form))
+    bare = Value(without, sizes, form=form)
     return moved(bare, {old: new for new, old in enumerate(kept)}, tuple(sizes[axis] for axis in kept))
+
+
+def _scores_over(x: Value, axes: list[int]) -> tuple[int, int] | None:
+    """Return the axes of queries and keys, from the back, if it is the keys of scores that are combined."""
+    over = [place for place in x.places if place.axis in axes]
+    queries = [place for place in x.places if place.axis not in axes]
+    if len(axes) > 1 or len(over) != 1 or len(queries) != 1 or not _are_scores(queries[0], over[0]):
+        return None
+    return queries[0].axis - len(known(x)), over[0].axis - len(known(x))
+
+
+def _is_zero_later(op: Op, x: Value, scores: tuple[int, int]) -> bool:
+    """Whether a sum has zeros only of later positions."""
+    return op.node.op_type == "ReduceSum" and x.form is not None and is_zero(x.form, scores, op.conditions)
 
 
 def _counted(op: Op, x: Value, axes: list[int], keep: bool) -> Result:

@@ -38,7 +38,7 @@ def concat(op: Op) -> Result:
     for value in values:
         for place in value.places:
             if place.axis == axis and any(value.data for value in values):
-                raise LooksAhead("concat-positions", "Concat joins along the axis of positions")
+                return _between(values, axis)
             if place.axis != axis and places.setdefault(place.axis, place) != place:
                 raise LooksAhead(
                     "positions-misaligned", "Concat joins tensors that flatten their positions differently"
@@ -55,6 +55,30 @@ def concat(op: Op) -> Result:
         state = counted(joined, form, kept=state.stable and not total.batch)
     result = Value(state, tuple(sizes), form=form)
     return Result([result], {index: axes_of(value) for index, value in enumerate(values)})
+
+
+def _between(values: Sequence[Value], axis: int) -> Result:
+    """Positions between others entries that no position changes, of which there are a certain number.
+
+    What is in front moves the positions on: all of it is computed again.
+    """
+    (first, *more), sizes = [n for n, v in enumerate(values) if any(p.axis == axis for p in v.places)], values[0].shape
+    main = values[first]
+    others = {place.axis: place for place in main.places if place.axis != axis}
+    counts = [const(0) if value is main else known(value)[axis] for value in values]
+    ends = [sum((count for count in part), ZERO).value for part in (counts[:first], counts[first:])]
+    alike = all({p.axis: p for p in value.places if p.axis != axis} == others for value in values)
+    if more or sizes is None or not alike or not main.data or ends[0] is None or ends[1] is None:
+        raise LooksAhead("concat-positions", "Concat joins along the axis of positions")
+    place = next(place for place in main.places if place.axis == axis).bordered(ends[0], ends[1])
+    if place is None:
+        raise LooksAhead("concat-positions", "Concat joins flattened positions with something else")
+    places = tuple(place if each.axis == axis else each for each in main.places)
+    whole = tuple(place.size if a == axis else size for a, size in enumerate(known(main)))
+    value = Value(stable(places, values), whole, form=unknown(main.form) if ends[0] else main.form)
+    moved = frozenset({axis} if ends[0] else ())
+    axes = {index: axes_of(value) for index, value in enumerate(values)}
+    return Result([value], axes, whole=moved, resumed=bool(moved) and len(places) == 1)
 
 
 def _alone(values: Sequence[Value], only: int) -> Result:
@@ -119,7 +143,7 @@ def slice_(op: Op) -> Result:
         if axis in places and x.data:
             places[axis] = _cut(places[axis], sizes[axis], start, end, step)
             sizes[axis] = places[axis].size
-            shifts[axis - rank] = None
+            shifts |= {} if start == ZERO else {axis - rank: None}
             continue
         places.pop(axis, None)
         moves = step == ONE and start.sign() in (0, 1)
@@ -141,7 +165,7 @@ def _cut(place: Place, size: Size, start: Size, end: Size, step: Size) -> Place:
     """Where positions lie once padding is cut off at both ends."""
     back = ZERO if slice_reaches(end, size) else end if end.sign() == -1 else end - size
     if step == ONE and start.dimension and start.value is not None and back.value is not None:
-        cut = place.widened(-start.value, back.value)
+        cut = place.trimmed(start.value, -back.value)
         if cut is not None:
             return cut
     raise LooksAhead("slice-positions", _part_of_positions(start, step))
@@ -179,7 +203,7 @@ def _sliced_state(x: Value, places: Places, form: Form | None, follows: bool) ->
         return stable(places, [x])
     if not places:
         return stable((), [x])
-    kept = x.stable and follows and all(place.single and not place.tail for place in x.places)
+    kept = x.stable and follows and all(place.single and not place.tail and not place.behind for place in x.places)
     return counted(places, form, kept=form is not None and kept)
 
 
@@ -219,21 +243,22 @@ def pad(op: Op) -> Result:
     if pads is None or len(pads) != 2 * len(axes):
         raise LooksAhead("pad-unknown", "Pad by numbers that are not known")
     sizes, places = list(known(x)), {place.axis: place for place in x.places}
-    along_positions = set()
+    moved: set[int] = set()
     for number, axis in enumerate(axes):
         front, back = pads[number], pads[number + len(axes)]
         if axis in places and (front, back) != (ZERO, ZERO):
             places[axis] = _bordered(op, places[axis], front, back)
-            along_positions.add(axis)
+            moved |= {axis} if front != ZERO or back.sign() == -1 else set()
         sizes[axis] = sizes[axis] + front + back
     state = stable(tuple(places.values()), [x])
-    result = Value(state, tuple(sizes), form=unknown(x.form))
-    return Result([result], {0: axes_of(x)}, whole=frozenset(along_positions), resumed=bool(along_positions))
+    only_behind = x.data and not moved and all(a in places or size == known(x)[a] for a, size in enumerate(sizes))
+    result = Value(state, tuple(sizes), form=x.form if only_behind else unknown(x.form))
+    return Result([result], {0: axes_of(x)}, whole=frozenset(moved), resumed=bool(moved) and len(places) == 1)
 
 
 def _bordered(op: Op, place: Place, front: Size, back: Size) -> Place:
     if op.attribute("mode", "constant") != "constant":
         raise LooksAhead("pad-positions", "Pad repeats positions")
-    if front.value is None or back.value is None or (found := place.widened(front.value, back.value)) is None:
+    if front.value is None or back.value is None or (found := place.bordered(front.value, back.value)) is None:
         raise LooksAhead("pad-positions", "Pad takes positions away, or a number of them that is not known")
     return found

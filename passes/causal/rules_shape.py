@@ -156,7 +156,7 @@ def _reshaped(x: Value, sizes: Shape, operands: Mapping[int, Sequence[int | None
 
 
 def _place(source: Shape, place: Place, sizes: Shape) -> Place | None:
-    if place.lead or place.tail:
+    if place.bounded:
         kept = _same_axes(source, sizes)
         return replace(place, axis=kept[place.axis]) if place.axis in kept else None
     before = product(source[: place.axis]) * place.before

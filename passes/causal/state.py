@@ -36,7 +36,9 @@ class Place:
     """Where positions lie.
 
     Axis `axis` has size before·S·block, and position t has `block` entries in each part. Or there are `lead` entries
-    in front that no position changes, and `tail` entries behind that all of them may: padding, for convolutions.
+    in front that no position changes, and `tail` entries behind that all of them may: padding, for convolutions. Behind
+    these are `behind` entries that no position along this axis changes. A `lead` of -1: the first position has no
+    entry, so there are S - 1.
     """
 
     axis: int
@@ -44,6 +46,7 @@ class Place:
     before: Size = ONE
     lead: int = 0
     tail: int = 0
+    behind: int = 0
 
     @property
     def single(self) -> bool:
@@ -51,23 +54,51 @@ class Place:
         return self.block == ONE and self.before == ONE
 
     @property
+    def bounded(self) -> bool:
+        """Whether there are other entries at the ends, or the first position has none."""
+        return bool(self.lead or self.tail or self.behind)
+
+    @property
+    def begins(self) -> bool:
+        """Whether the axis begins with exactly the S positions, and no other entry depends on these."""
+        return self.single and not self.lead and not self.tail
+
+    @property
     def plain(self) -> bool:
         """Whether the axis holds exactly the S positions."""
-        return self.single and not self.lead and not self.tail
+        return self.begins and not self.behind
 
     @property
     def size(self) -> Size:
         """The size of the axis."""
-        return self.before * S * self.block + const(self.lead + self.tail)
+        return self.before * S * self.block + const(self.lead + self.tail + self.behind)
+
+    def bordered(self, front: int, back: int) -> Place | None:
+        """Return the place with more entries at both ends that no position changes; None as :meth:`widened`."""
+        if front < 0 or back < 0 or self.tail or not self.single:
+            return self.widened(front, back)
+        return replace(self, lead=self.lead + front, behind=self.behind + back)
+
+    def trimmed(self, front: int, back: int) -> Place | None:
+        """Return the place with entries less at both ends; None as :meth:`widened`."""
+        if not front and back <= self.behind:
+            return replace(self, behind=self.behind - back)
+        return self.widened(-front, -back) or self._without_one(front, back)
+
+    def _without_one(self, front: int, back: int) -> Place | None:
+        """Without the first position, or without the last: what is left is taken to stand for the next position."""
+        one_less = self.plain and (front, back) in ((0, 1), (1, 0))
+        return replace(self, lead=-1) if one_less else None
 
     def widened(self, front: int, back: int) -> Place | None:
         """Return the place with entries more, or less, at both ends; None: then an entry depends on a later position.
 
         Where more goes than was added behind, what is left stands for later positions than it was made of.
         """
-        tail = self.tail + back
+        tail = self.tail + self.behind + back
         lead = self.lead + front + min(0, tail)
-        return replace(self, lead=lead, tail=max(0, tail)) if self.single and lead >= 0 else None
+        fits = self.single and lead >= 0
+        return replace(self, lead=lead, tail=max(0, tail), behind=0) if fits else None
 
 
 #: By axis, ascending.

@@ -16,6 +16,7 @@ import onnx
 
 from actcache.passes.graph.pasts import past_axes
 from tests.conformance.causal import drawing_further as further
+from tests.conformance.causal.drawing_borders import bordered, weights_of
 from tests.conformance.causal.drawing_fused import attention_behind, fused_attention, fused_layer
 from tests.conformance.causal.drawing_masks import computed_mask
 from tests.conformance.causal.drawing_scans import scanned
@@ -241,9 +242,9 @@ def attention(d: Drawing, x: str) -> str:
     scores = d.node(
         "Mul",
         d.node("MatMul", query, d.node("Transpose", key, perm=[0, 1, 3, 2])),
-        d.constant(d.one_of(0.4, 0.4, 0.4, 300, 1e8), np.float32),
+        d.constant(d.one_of(*[0.4] * 8, 300, 1e8), np.float32),
     )
-    weights = d.node("Softmax", _masked(d, scores), axis=-1)
+    weights = weights_of(d, _masked(d, scores))
     if d.often(0.2):
         weights = d.node("Where", d.node("IsNaN", weights), d.constant(0, np.float32), weights)
     mixed = d.node("Transpose", d.node("MatMul", weights, value), perm=[0, 2, 1, 3])
@@ -260,7 +261,7 @@ def _repeated(d: Drawing, x: str, groups: int, times: int, size: int) -> str:
 def _masked(d: Drawing, scores: str) -> str:
     kind = d.random.integers(11)
     lowest = np.finfo(np.float32).min
-    low = d.constant(d.one_of(-np.inf, -np.inf, lowest, lowest, -1e30, -1e9, -1e9, -1e4, -1e4), np.float32)
+    low = d.constant(d.one_of(*[-np.inf, lowest] * 3, -1e30, -1e9, -1e4), np.float32)
     if kind == 0 and d.often(0.3):
         return scores
     if kind == 1:
@@ -321,6 +322,7 @@ STEPS: tuple[tuple[Step, int], ...] = (
     (recurrent, 1),
     (fused_attention, 3),
     (fused_layer, 1),
+    (bordered, 1),
     (further.activation, 1),
     (further.several, 1),
     (further.reduced, 1),
