@@ -30,7 +30,7 @@ _PICTURE_SIZES = (224, 320, 64, 48, 128, 256, 32, 512, 640, 16, 8, 7, 4, 3, 2, 1
 #: How many tensors a sequence gets, and entries a map.
 _ITEMS = 3
 
-#: How many entries the inputs of one call get, if they have fewer with all unknown axes of size 1.
+#: How many entries the inputs of one call get at most, unless they have more with all unknown axes of size 1.
 _MOST_ENTRIES = 1 << 23
 
 #: How many frames are tried along the first axis, where it turns out not to be that of a batch.
@@ -128,10 +128,10 @@ class _Source:
         self._hints = hints
         self._generator = generator
 
-    def fits(self, sizes: Sizes) -> bool:
-        """Whether inputs of these sizes are small, or no larger than with all unknown axes of size 1."""
+    def fits(self, sizes: Sizes, rows: int) -> bool:
+        """Whether inputs of these sizes are small, or no larger than with `rows` rows and all else open of size 1."""
         batch = {axis.name for axis in self.axes if axis.batch}
-        least = {name: size if name in batch else 1 for name, size in sizes.items()}
+        least = {name: min(size, rows) if name in batch else 1 for name, size in sizes.items()}
         return self._entries(sizes) <= max(_MOST_ENTRIES, self._entries(least))
 
     def _entries(self, sizes: Sizes) -> int:
@@ -158,7 +158,9 @@ def _search(source: _Source, run: Callable[[Feed], object], rows: int, ends: Siz
     problem, tries = "none was tried", 0
     likely = _hinted(source.axes, source.shapes, ends)
     attempts = (
-        (sizes, way) for sizes, way in _attempts(source.axes, likely, rows, source.has_flags) if source.fits(sizes)
+        (sizes, way)
+        for sizes, way in _attempts(source.axes, likely, rows, source.has_flags)
+        if source.fits(sizes, rows)
     )
     for sizes, way in itertools.islice(attempts, _MAX_TRIES):
         if tries and time.monotonic() > deadline:

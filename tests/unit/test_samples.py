@@ -228,7 +228,7 @@ def test_frames_along_the_first_axis_are_more_than_a_batch_has() -> None:
     assert feed["x"].shape[0] == 64
 
 
-@pytest.mark.parametrize("axes", ["N, A, B", "N, A, B, C", "N, 5000, A, B"])
+@pytest.mark.parametrize("axes", ["N, A, B", "N, A, B, C", "N, 5000, A, B", "N, 3, 400, 400"])
 def test_sizes_that_multiply_to_more_than_memory_are_not_tried(axes: str) -> None:
     model = parse(f"g (float[{axes}] x) => (float[{axes}] y) {{ y = Identity(x) }}")
     tried: list[int] = []
