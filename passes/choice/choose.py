@@ -183,8 +183,10 @@ def _plan(
         if small:
             needed = MIN_SHARE_ALONE if _goes_its_own_way(search.view, candidate.cone) else MIN_SHARE_TOGETHER
         share = _share_beyond(candidate, search.costs, plan)
-        problem = _again(candidate, plan) or worth(candidate, min_saving) or _too_little(candidate, share, needed)
-        choice.close += _close(candidate, share, needed, needed_saving(candidate, min_saving))
+        around = any(other.region.nodes <= candidate.region.nodes for other in plan)
+        not_worth = worth(candidate, min_saving, around=around)
+        problem = _again(candidate, plan) or not_worth or _too_little(candidate, share, needed)
+        choice.close += _close(candidate, share, needed, needed_saving(candidate, min_saving, around=around))
         choice.considered.append(Considered(candidate, None, None, problem.reason if problem else "chosen"))
         if problem is None:
             plan.append(candidate)
