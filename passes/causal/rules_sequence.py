@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from actcache.passes.causal.bounds import constant_of
 from actcache.passes.causal.forms import Affine, Form, Some, along, applied, is_stable
 from actcache.passes.causal.joining import axes_of, unknown
@@ -9,7 +11,8 @@ from actcache.passes.causal.ranges import held, holds
 from actcache.passes.causal.registry import Carried, Op, Recurrence, Result, known, rule, stable
 from actcache.passes.causal.state import Ahead, LooksAhead, Place, S, Value
 from actcache.passes.refusal import Refusal
-from actcache.passes.rows.sizes import ONE, const
+from actcache.passes.rows.sizes import ONE, Size, const
+from actcache.passes.rows.state import Shape
 
 
 @rule("CumSum", "CumProd")
@@ -47,30 +50,83 @@ def _is_plain(x: Value, axis: int) -> bool:
 def convolution(op: Op) -> Result:
     """Along positions, if it reads earlier ones only: what it reaches further on has to be padding in front."""
     op.fixed(1, 2)
-    x = op.need(0)
-    sizes = known(x)
-    if [place.axis for place in x.places] != [2] or len(sizes) != 3 or not x.places[0].single:
-        raise LooksAhead("conv-over-positions", "a convolution over positions and other axes together is not followed")
-    padded = str(op.attribute("auto_pad", "NOTSET"))
-    if padded != "NOTSET" or list(op.attribute("strides", [1])) != [1] or op.opset < 11:
+    kernel = [size.value for size in known(op.need(1))[2:]]
+    window = _window(op, kernel)
+    place = _behind_window(op, window)
+    value = Value(stable((place,), [op.need(0)]), _swept(op, window, known(op.need(1))[0], place))
+    return Result([value], {0: {place.axis: place.axis}}, resumed=window.front > 0)
+
+
+@rule("MaxPool", "AveragePool", "LpPool")
+def pooling(op: Op) -> Result:
+    """The same, with padding that another operator has put in front."""
+    window = _window(op, list(op.attribute("kernel_shape")))
+    if window.front or window.back or len(op.node.output) > 1:  # where it found them counts through the batch
+        raise LooksAhead("conv-over-positions", f"{op.node.op_type} that pads positions, or tells where it found them")
+    place = _behind_window(op, window)
+    value = Value(stable((place,), [op.need(0)]), _swept(op, window, op.shape(0)[1], place))
+    return Result([value], {0: {place.axis: place.axis}})
+
+
+@dataclass(frozen=True)
+class _Window:
+    """What an operator sweeps over space, of which one axis is that of positions.
+
+    Attributes:
+        axis: Of positions.
+        reach: How many positions before its own it reads.
+        front: Padding in front of positions.
+        back: Behind them.
+        spans: Along each axis of space: how many entries the kernel covers; None: unknown.
+    """
+
+    axis: int
+    reach: int
+    front: int
+    back: int
+    spans: tuple[int | None, ...]
+
+
+def _window(op: Op, kernel: list[int | None]) -> _Window:
+    x, count = op.need(0), len(known(op.need(0))) - 2
+    if len(x.places) != 1 or x.places[0].axis < 2 or not x.places[0].single or len(kernel) != count:
+        raise LooksAhead(
+            "conv-over-positions", f"{op.node.op_type} over flattened positions, or along no axis of space"
+        )
+    along = x.places[0].axis - 2
+    padded, strides = str(op.attribute("auto_pad", "NOTSET")), list(op.attribute("strides", [1] * count))
+    if padded != "NOTSET" or strides[along] != 1 or op.opset < 11:
         raise LooksAhead("conv-over-positions", "the padding or stride of this convolution moves positions")
-    reach = causal_reach(op)
-    front, back = op.attribute("pads", [0, 0])
-    place = x.places[0].widened(front - reach, back)
-    if place is None:
-        ahead = reach - front - x.places[0].lead
-        raise LooksAhead("conv-looks-ahead", f"the convolution reads {ahead} positions ahead of its own")
-    state = stable((place,), [x])
-    value = Value(state, (sizes[0], known(op.need(1))[0], place.size))
-    return Result([value], {0: {2: 2}}, resumed=front > 0)
-
-
-def causal_reach(op: Op) -> int:
-    """Return how many positions before its own a convolution along one axis reads."""
-    kernel = known(op.need(1))[2].value
-    if kernel is None:
+    pads, dilations = list(op.attribute("pads", [0] * 2 * count)), list(op.attribute("dilations", [1] * count))
+    spans = tuple(None if n is None else (n - 1) * each + 1 for n, each in zip(kernel, dilations, strict=True))
+    span = spans[along]
+    if span is None:
         raise LooksAhead("conv-over-positions", "the kernel of a convolution has no known size")
-    return (kernel - 1) * int(op.attribute("dilations", [1])[0])
+    return _Window(along + 2, span - 1, pads[along], pads[along + count], spans)
+
+
+def _behind_window(op: Op, window: _Window) -> Place:
+    """Where positions lie behind an operator that sweeps over them."""
+    x = op.need(0).places[0]
+    place = x.widened(window.front - window.reach, window.back)
+    if place is None:
+        ahead = window.reach - window.front - x.lead
+        raise LooksAhead("conv-looks-ahead", f"the convolution reads {ahead} positions ahead of its own")
+    return place
+
+
+def _swept(op: Op, window: _Window, channels: Size, place: Place) -> Shape:
+    """The sizes of what an operator gives that sweeps over space."""
+    sizes, count = known(op.need(0)), len(window.spans)
+    pads, strides = op.attribute("pads", [0] * 2 * count), op.attribute("strides", [1] * count)
+    whole = op.attribute("ceil_mode", 0)
+    found = []
+    for number, (size, span) in enumerate(zip(sizes[2:], window.spans, strict=True)):
+        known_size = size.value is not None and span is not None and not whole
+        room = (size.value or 0) + pads[number] + pads[number + count] - (span or 0)
+        found.append(const(room // strides[number] + 1) if known_size else op.symbols.fresh("size"))
+    found[window.axis - 2] = place.size
+    return (sizes[0], channels, *found)
 
 
 @rule("RNN", "GRU", "LSTM")

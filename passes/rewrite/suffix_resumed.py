@@ -109,9 +109,12 @@ def compute_all(at: Resumed) -> None:
 
 
 def convolve(at: Resumed) -> None:
-    """A causal convolution that pads in front: its first input has all positions, along axis 2."""
-    front = next(a.ints[0] for a in at.source.attribute if a.name == "pads")
-    padded = at.sizes.node("Pad", at.whole(0), at.sizes.vector([0, 0, front, 0, 0, 0]))
-    at.sizes.cut(padded, f"{at.part}.window", [2])
+    """A causal convolution that pads in front: its first input has all positions, along the same axis."""
+    pads = next(list(a.ints) for a in at.source.attribute if a.name == "pads")
+    rank = len(pads) // 2 + 2
+    border = [0] * 2 * rank
+    border[at.axis] = pads[at.axis - 2]
+    padded = at.sizes.node("Pad", at.whole(0), at.sizes.vector(border))
+    at.sizes.cut(padded, f"{at.part}.window", [at.axis])
     node = at.add([f"{at.part}.window", *map(at.whole, at.slots[1:])], at.part)
-    next(a.ints for a in node.attribute if a.name == "pads")[0] = 0
+    next(a.ints for a in node.attribute if a.name == "pads")[at.axis - 2] = 0

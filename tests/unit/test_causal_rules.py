@@ -43,6 +43,8 @@ def weights(seed: int = 3) -> dict[str, np.ndarray]:
     made |= {"front": np.array([-(2**31)]), "two1": np.array([2]), "four1": np.array([4]), "thirty": np.array(31)}
     made |= {"pad1": np.array([0, 0, 1, 0, 0, 1]), "pad2": np.array([0, 0, 2, 0, 0, 0]), "far": np.array([2**31])}
     made |= {"pad4": np.array([0, 0, 4, 0, 0, 0]), "pad_h": np.array([0, 1, 0, 0, 0, 0]), "less2": np.array([-2])}
+    made |= {"plane": drawn(1, 1, 2, 3), "plane3": drawn(1, 1, 3, 3), "thin": drawn(3, WIDTH)}
+    made |= {"twice_long": np.array([1, 1, 2], np.float32)}
     made |= {"pad_t": np.array([0, 0, 0, 0, 1, 0])}
     made |= {"experts": drawn(WIDTH, WIDTH, WIDTH), "flat": np.array([-1, WIDTH]), "pairs": np.array([-1, 2, WIDTH])}
     made |= {"three": np.array(3), "twice": np.array([1, 2])}
@@ -145,6 +147,19 @@ GOOD: dict[str, Sketch] = {
         f"""{ACROSS} c0 = Conv<pads=[2,2]>(x, kernel, bias) c1 = Relu(c0) s1 = Unsqueeze(s, axis0)
         c = Slice(c1, axis0, s1, axis2) {BACK}"""
     ),
+    "causal convolution of planes": layer(
+        "x = Unsqueeze(h, axis1) c = Conv<pads=[1,1,0,1]>(x, plane) y = Squeeze(c, axis1)"
+    ),
+    "causal convolution of planes, across": layer(
+        f"""{ACROSS} p = Pad(x, pad4) u = Unsqueeze(p, axis1) c0 = Conv<pads=[1,0,0,0], dilations=[1,2]>(u, plane)
+        c = Squeeze(c0, axis1) {BACK}"""
+    ),
+    "convolution of planes, with fewer features behind": layer(
+        """x = Unsqueeze(h, axis1) c = Conv<pads=[1,0,0,0], strides=[1,2]>(x, plane) q = Squeeze(c, axis1)
+        y = MatMul(q, thin)"""
+    ),
+    "largest of the last three": layer(f"{ACROSS} p = Pad(x, pad2) c = MaxPool<kernel_shape=[3]>(p) {BACK}"),
+    "mean of the last three": layer(f"{ACROSS} p = Pad(x, pad2) c = AveragePool<kernel_shape=[3]>(p) {BACK}"),
     "moved on by one": layer("p = Pad(h, pad_h) y = Slice(p, axis0, back, axis1)"),
     "two convolutions": layer(
         f"""{ACROSS} p = Pad(x, pad2) c0 = Conv(p, kernel, bias) c1 = Tanh(c0) p1 = Pad(c1, pad4)
@@ -216,6 +231,23 @@ AHEAD: dict[str, tuple[str, Sketch]] = {
     "convolution, same": ("conv-looks-ahead", layer(f"{ACROSS} c = Conv<pads=[1,1]>(x, kernel, bias) {BACK}")),
     "convolution, late": ("conv-looks-ahead", layer(f"{ACROSS} c = Conv<pads=[0,2]>(x, kernel, bias) {BACK}")),
     "padded too little": ("conv-looks-ahead", layer(f"{ACROSS} p = Pad(x, pad1) c = Conv(p, kernel, bias) {BACK}")),
+    "convolution of planes, same": (
+        "conv-looks-ahead",
+        layer("x = Unsqueeze(h, axis1) c = Conv<pads=[1,1,1,1]>(x, plane3) y = Squeeze(c, axis1)"),
+    ),
+    "convolution of planes, the wrong axis padded": (
+        "conv-looks-ahead",
+        layer("x = Unsqueeze(h, axis1) c = Conv<pads=[0,1,1,1]>(x, plane) y = Squeeze(c, axis1)"),
+    ),
+    "largest of three": ("conv-over-positions", layer(f"{ACROSS} c = MaxPool<kernel_shape=[3], pads=[1,1]>(x) {BACK}")),
+    "mean of the next two": (
+        "conv-looks-ahead",
+        layer(f"{ACROSS} p = Pad(x, pad1) c = AveragePool<kernel_shape=[3]>(p) {BACK}"),
+    ),
+    "convolution with strides": (
+        "conv-over-positions",
+        layer(f"{ACROSS} p = Pad(x, pad1) c0 = Conv<strides=[2]>(p, kernel) c = Resize(c0, , twice_long) {BACK}"),
+    ),
     "the wrong end cut": (
         "slice-positions",
         layer(f"{ACROSS} c0 = Conv<pads=[2,2]>(x, kernel) c1 = Relu(c0) c = Slice(c1, axis2, far, axis2) {BACK}"),

@@ -163,10 +163,19 @@ def picked(d: Drawing, x: str) -> str:
 
 
 def pooled(d: Drawing, x: str) -> str:
-    """Windows of positions: in front, on both sides, or behind."""
+    """Windows of positions, or of positions and features: in front, on both sides, or behind."""
+    front, back = d.one_of((2, 0), (2, 0), (1, 1), (0, 2))
+    if d.often(0.4):
+        sides = d.one_of([front, 1, back, 1], [front, 0, back, 2])
+        planes = d.node("Conv", d.node("Unsqueeze", x, d.constant([1])), d.weight(1, 1, 3, 3), pads=sides)
+        return d.node("Squeeze", planes, d.constant([1]))
     across = d.node("Transpose", x, perm=[0, 2, 1])
     operator = d.one_of("MaxPool", "AveragePool")
-    made = d.node(operator, across, kernel_shape=[3], pads=d.one_of([2, 0], [1, 1], [0, 2]))
+    if d.often(0.7):
+        padded = d.node("Pad", across, d.constant([0, 0, front, 0, 0, back]))
+        made = d.node(operator, padded, kernel_shape=[3])
+    else:
+        made = d.node(operator, across, kernel_shape=[3], pads=[front, back])
     return d.node("Transpose", made, perm=[0, 2, 1])
 
 
