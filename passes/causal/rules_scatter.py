@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 
-from actcache.passes.causal.forms import MINUS, Affine, Form, Some, along, applied, is_stable, substitute
+from actcache.passes.causal.forms import MINUS, Affine, Form, Some, along, applied, is_stable, plain_axis, substitute
 from actcache.passes.causal.joining import axes_of, lost
 from actcache.passes.causal.registry import SIZE_IN_DATA, Op, Result, counted, known, rule, stable
 from actcache.passes.causal.rules_elementwise import form_of
 from actcache.passes.causal.rules_index import coordinates
-from actcache.passes.causal.state import Fixed, LooksAhead, Place, S, State, Value
+from actcache.passes.causal.state import Counted, Fixed, LooksAhead, Place, Places, S, State, Value
 from actcache.passes.rows.sizes import ONE, ZERO, Size
 from actcache.passes.rows.state import Shape
 
@@ -70,7 +70,29 @@ def scatter_nd(op: Op) -> Result:
     count = known(index)[-1].value
     if count is None or not 0 < count <= len(known(data)):
         raise LooksAhead("scatter-positions", "ScatterND writes at coordinates that are not known")
-    return _written(op, _box_of_coordinates(coordinates(index, count), known(data), known(index)))
+    parts = coordinates(index, count)
+    box = _box_of_coordinates(parts, known(data), known(index))
+    if box is None and _is_of_own_positions(parts, data, index, op.need(2)):
+        _replaces(op)
+        return Result([Value(Counted(data.places, True), known(data), form=Some())])
+    return _written(op, box)
+
+
+def _is_of_own_positions(parts: list[Affine | None], data: Value, index: Value, updates: Value) -> bool:
+    """Whether each position of what holds no data is written at itself, in whatever entries of its own: sines at even
+    features, cosines at odd ones.
+    """
+    if any(part.data or not part.stable for part in (data, index, updates)) or len(data.places) != 1:
+        return False
+    axis, wide = data.places[0].axis, len(known(index)) - 1
+    own: Places = ()
+    at: int | None = axis - len(parts) + wide  # behind the coordinates: whole rows
+    if axis < len(parts):
+        place = parts[axis]
+        at = None if place is None else plain_axis(place)
+        at = None if at is None or at == -1 else at + wide + 1
+        own = () if at is None else (Place(at),)
+    return at is not None and index.places == own and updates.places == (Place(at),) and data.places[0].plain
 
 
 def _box_of_coordinates(parts: list[Affine | None], data: Shape, index: Shape) -> _Box | None:

@@ -143,3 +143,48 @@ def test_it_is_refused_and_looks_ahead(name: str) -> None:
 
 def test_what_is_combined_with_what_was_there_is_refused() -> None:
     assert_refused(layer(f'y0 = ScatterND<reduction="add">(hs, pi, gs)  {BACK}'), "not-followed")
+
+
+#: Sines of the position [S, 4] at even features of [S, 8], as torch writes ``pe[:, 0::2] = …``: by coordinates, and by
+#: rows of the transposed.
+WAVES = """f = Cast<to=1>(pi)  turned = Mul(f, rates)  sines = Sin(turned)  s1 = Unsqueeze(s, axis0)
+    flat = Concat<axis=0>(s1, width1)  none = Expand(nothing, flat)"""
+EVEN = "every = Range(zero, eight, one)  even = Slice(every, axis0, end, axis0, two1)"
+BY_COORDINATES = """both = Shape(sum)  ix = Expand({own}, both)  jx = Expand(even, both)
+    iy = Unsqueeze(ix, last)  jy = Unsqueeze(jx, last)  at = Concat<axis=-1>(iy, jy)"""
+BY_ROWS = "column = Unsqueeze(even, last)  n = Transpose(none)  u = Transpose({read})  w = ScatterND(n, column, u)"
+
+
+def waves(nodes: str) -> Sketch:
+    weights = CONSTANTS | {"rates": np.array([1, 0.5, 0.2, 0.1], np.float32), "eight": np.array(WIDTH)}
+    nodes = f"{POSITIONS} {EMBEDDED} {WAVES} {EVEN} {nodes}"
+    return build("int64[B, S] ids", nodes, {"ids": 1}, weights=weights)
+
+
+SUM = "sum = Add(pi, even)"
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        f"{SUM} {BY_COORDINATES.format(own='pi')} p = ScatterND(none, at, sines) y = Add(h, p)",
+        f"{BY_ROWS.format(read='sines')} p = Transpose(w) y = Add(h, p)",
+    ],
+)
+def test_features_of_position_numbers_that_are_written_in_place_go_on(nodes: str) -> None:
+    assert_goes_on(waves(nodes), optimised=(False, True))
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        f"""{SUM} left = Sub(s, pi) before = Sub(left, one) {BY_COORDINATES.format(own="before")}
+        p = ScatterND(none, at, sines) y = Add(h, p)""",
+        f"""left = Sub(s, pi) g = Cast<to=1>(left) away = Mul(g, rates) {BY_ROWS.format(read="away")} p = Transpose(w)
+        y = Add(h, p)""",
+    ],
+)
+def test_features_that_are_written_from_the_end_are_refused(nodes: str) -> None:
+    sketch = waves(nodes)
+    assert_refused(sketch, "size-in-data")
+    assert looks_ahead(sketch)
