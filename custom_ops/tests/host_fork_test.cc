@@ -18,7 +18,9 @@
 #include "audit_testing.h"
 #include "base/memory.h"
 #include "config/config.h"
+#include "hash/secret.h"
 #include "metrics/metrics_file.h"
+#include "ops_fake_session.h"
 #include "region/registry.h"
 #include "rounds.h"
 #include "store/store.h"
@@ -29,6 +31,9 @@ namespace {
 
 using testing_support::Folder;
 using testing_support::Rounds;
+
+// Once for all tests of this process: who installs them twice takes every lock twice.
+void InstallOnce() { [[maybe_unused]] static const bool installed = (InstallForkHandlers(), true); }
 
 // What `work` returns in a child, where a hang ends in SIGALRM.
 int ExitStatusInChild(const std::function<bool()>& work) {
@@ -61,8 +66,7 @@ TEST(Fork, AChildStartsAnewWhateverTheOtherThreadsWereDoing) {
   GTEST_SKIP() << "AddressSanitizer's malloc hangs in a child whose parent's threads were using it";
 #endif
   constexpr std::size_t kBudget = std::size_t{1} << 17;
-  static const bool installed = (InstallForkHandlers(), true);
-  ASSERT_TRUE(installed);
+  InstallOnce();
   Config::Process().Configure("budget_bytes", std::to_string(kBudget));
   Region& region = Registry::Process().InternRegion("fork", "f");
   const std::string metrics_path =
@@ -124,8 +128,7 @@ TEST(Fork, AChildHasFilesOfItsOwnWhereTheirNamesHaveItsId) {
 #elif defined(__SANITIZE_ADDRESS__)
   GTEST_SKIP() << "AddressSanitizer's malloc hangs in a child whose parent's threads were using it";
 #endif
-  static const bool installed = (InstallForkHandlers(), true);
-  ASSERT_TRUE(installed);
+  InstallOnce();
   const Folder folder;
   const auto set = [&](const char* metrics, const char* audit) {
     Config::Process().Configure("metrics_path", folder / metrics);
@@ -140,6 +143,37 @@ TEST(Fork, AChildHasFilesOfItsOwnWhereTheirNamesHaveItsId) {
   for (const char* knob : {"metrics_path", "audit_path", "hash"}) {
     Config::Process().Configure(knob, std::nullopt);
   }
+}
+
+// Every new secret has the keyings of all kernels made again, in the next call. Of a session with
+// so long a text that takes most of the call.
+TEST(Fork, AChildMakesKeyingsOfKernelsWhoseKeyingsAnotherThreadWasMaking) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "AddressSanitizer's malloc hangs in a child whose parent's threads were using it";
+#endif
+  InstallOnce();
+  SessionSettings settings{"", 0};
+  settings.value_entries.assign(std::size_t{1} << 18, 'v');
+  const fake::Session session("fork while keyings are made", settings);
+  std::atomic<bool> done{false};
+  std::atomic<int> calls{0};
+  std::thread caller([&] {
+    for (unsigned char i = 0; !done; ++i) {
+      AdoptSecret(DigestKey{i});
+      session.Call(1);
+      ++calls;
+    }
+  });
+  while (calls == 0) std::this_thread::yield();
+  for (int i = 0; i < Rounds(50) && !HasFailure(); ++i) {
+    EXPECT_EQ(ExitStatusInChild([&] {
+                AdoptSecret(DigestKey{0, 1});
+                return session.Call(2).result == 2;
+              }),
+              0);
+  }
+  done = true;
+  caller.join();
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "host/register.h"
 #include "metrics/metrics_file.h"
 #include "ops/hand_over_table.h"
+#include "ops/session_keying.h"
 #include "policy/origins.h"
 #include "region/registry.h"
 #include "store/store.h"
@@ -26,6 +27,7 @@ namespace {
 // The analysis follows no lock from one function into another.
 void BeforeFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   operators_mutex.Lock();
+  SessionKeying::LockForFork();
   Config::LockForFork();
   AuditLog::LockForFork();
   Registry::Process().LockForFork();
@@ -37,6 +39,7 @@ void BeforeFork() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
 void Unlock() ACTCACHE_NO_THREAD_SAFETY_ANALYSIS {
   Registry::Process().UnlockAfterFork();
   Config::UnlockAfterFork();
+  SessionKeying::UnlockAfterFork();
   operators_mutex.Unlock();
 }
 

@@ -28,9 +28,10 @@ std::string PrivateSalt() {
 }  // namespace
 
 struct SessionKeying::Keyings {
-  std::uint64_t generation;  // of the secret
+  std::uint64_t generation = 0;  // of the secret
   std::unique_ptr<const Keying> blake3;
   std::unique_ptr<const Keying> xxh3;
+  bool complete = true;  // whether onnxruntime shows all constants
 };
 
 SessionKeying::SessionKeying(const RegionAttributes& attributes, const Cut& cut,
@@ -40,24 +41,20 @@ SessionKeying::SessionKeying(const RegionAttributes& attributes, const Cut& cut,
 
 SessionKeying::~SessionKeying() = default;
 
-std::unique_ptr<const SessionKeying::Keyings> SessionKeying::Make(const std::string& agreed,
-                                                                  KeyScope scope) const {
+std::unique_ptr<SessionKeying::Keyings> SessionKeying::Make(const std::string& agreed,
+                                                            KeyScope scope) const {
   const KeyIdentity identity{attributes_.fingerprint, session_.name_space,
                              attributes_.namespace_input >= 0, agreed, scope};
+  auto made = std::make_unique<Keyings>();
   // First the generation: should the secret change meanwhile, they are made once more.
-  const std::uint64_t generation = SecretGeneration();
-  return std::unique_ptr<const Keyings>(new Keyings{
-      generation, MakeKeying(HashKind::kBlake3, identity, cut_, attributes_.output_types),
-      MakeKeying(HashKind::kXxh3, identity, cut_, attributes_.output_types)});
+  made->generation = SecretGeneration();
+  made->blake3 = MakeKeying(HashKind::kBlake3, identity, cut_, attributes_.output_types);
+  made->xxh3 = MakeKeying(HashKind::kXxh3, identity, cut_, attributes_.output_types);
+  return made;
 }
 
-std::unique_ptr<const SessionKeying::Keyings> SessionKeying::MakeShared(const KernelIo& io) const {
+std::unique_ptr<SessionKeying::Keyings> SessionKeying::MakeShared() const {
   const std::optional<std::string> constants = constants_->DigestOf(attributes_);
-  if (!constants) {
-    io.Warn("actcache: region \"" + attributes_.region +
-            "\": onnxruntime does not show all constants of this session, so it shares no "
-            "entries with others");
-  }
   origin_.store(Origins::Process().Of(IdentityOfSession(attributes_, session_, constants)),
                 std::memory_order_relaxed);
   const bool shares = session_.shares && constants.has_value() && origin() != Origins::kNone;
@@ -65,31 +62,45 @@ std::unique_ptr<const SessionKeying::Keyings> SessionKeying::MakeShared(const Ke
   const Digest platform = DigestOf(
       {session_.runtime, Config::Process().portable() ? std::string() : ProcessorFeatures()});
   // Framed, as the digests are bytes of any kind.
-  return Make(std::to_string(session_.value_entries.size()) + ":" + session_.value_entries +
-                  std::string(platform.begin(), platform.end()) +
-                  (shares ? *constants : PrivateSalt()),
-              shares ? KeyScope::kShared : KeyScope::kProcess);
+  std::unique_ptr<Keyings> made = Make(
+      std::to_string(session_.value_entries.size()) + ":" + session_.value_entries +
+          std::string(platform.begin(), platform.end()) + (shares ? *constants : PrivateSalt()),
+      shares ? KeyScope::kShared : KeyScope::kProcess);
+  made->complete = constants.has_value();
+  return made;
 }
 
-std::unique_ptr<const SessionKeying::Keyings> SessionKeying::MakeOwn() const {
+std::unique_ptr<SessionKeying::Keyings> SessionKeying::MakeOwn() const {
   return Make(session_.value_entries + PrivateSalt(), KeyScope::kProcess);
+}
+
+bool SessionKeying::IsCurrent(const Keyings* keyings) {
+  return keyings != nullptr && keyings->generation == SecretGeneration();
 }
 
 const SessionKeying::Keyings& SessionKeying::Current(std::atomic<const Keyings*>* kept,
                                                      const KernelIo& io) const {
-  const auto is_current = [](const Keyings* keyings) {
-    return keyings != nullptr && keyings->generation == SecretGeneration();
-  };
   const Keyings* const there = kept->load(std::memory_order_acquire);
-  if (is_current(there)) return *there;
+  if (IsCurrent(there)) return *there;
+  const auto [now, made] = Renewed(kept);
+  if (made && !now.complete) {
+    io.Warn("actcache: region \"" + attributes_.region +
+            "\": onnxruntime does not show all constants of this session, so it shares no "
+            "entries with others");
+  }
+  return now;
+}
+
+std::pair<const SessionKeying::Keyings&, bool> SessionKeying::Renewed(
+    std::atomic<const Keyings*>* kept) const {
   const MutexLock lock(&renewing_);
   const Keyings* const now = kept->load(std::memory_order_relaxed);
-  if (is_current(now)) return *now;
+  if (IsCurrent(now)) return {*now, false};
   made_.reserve(made_.size() + 1);
-  made_.push_back(kept == &own_ ? MakeOwn() : MakeShared(io));
+  made_.push_back(kept == &own_ ? MakeOwn() : MakeShared());
   constants_->ReleasePages();
   kept->store(made_.back().get(), std::memory_order_release);
-  return *made_.back();
+  return {*made_.back(), true};
 }
 
 const Keying& SessionKeying::Of(HashKind hash, bool tiers, const KernelIo& io) const {

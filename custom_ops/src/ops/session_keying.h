@@ -6,6 +6,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/mutex.h"
@@ -36,17 +37,25 @@ class SessionKeying {
   // Whose entries the session makes. kNone before the first Of().
   Origin origin() const noexcept { return origin_.load(std::memory_order_relaxed); }
 
+  // For host/fork.h: keyings are made before or after a fork, not meanwhile.
+  static void LockForFork() ACTCACHE_ACQUIRE(renewing_) { renewing_.Lock(); }
+  static void UnlockAfterFork() ACTCACHE_RELEASE(renewing_) { renewing_.Unlock(); }
+
  private:
   struct Keyings;
 
   // `agreed`: what sessions that share entries agree in, and where it means the same.
-  std::unique_ptr<const Keyings> Make(const std::string& agreed, KeyScope scope) const;
+  std::unique_ptr<Keyings> Make(const std::string& agreed, KeyScope scope) const;
   // As long as the session does not keep to itself. Finds out who the session is.
-  std::unique_ptr<const Keyings> MakeShared(const KernelIo& io) const;
+  std::unique_ptr<Keyings> MakeShared() const;
   // Once it does.
-  std::unique_ptr<const Keyings> MakeOwn() const;
+  std::unique_ptr<Keyings> MakeOwn() const;
+  static bool IsCurrent(const Keyings* keyings);
   // Those in `kept`; made, if they are not there or are of an earlier secret.
   const Keyings& Current(std::atomic<const Keyings*>* kept, const KernelIo& io) const;
+  // The same under the lock; and whether it has made them.
+  std::pair<const Keyings&, bool> Renewed(std::atomic<const Keyings*>* kept) const
+      ACTCACHE_EXCLUDES(renewing_);
 
   const RegionAttributes& attributes_;
   const Cut& cut_;
@@ -56,7 +65,9 @@ class SessionKeying {
   // Of the secret that was the process's when they were made (hash/secret.h). Null: not made yet.
   mutable std::atomic<const Keyings*> shared_{nullptr};
   mutable std::atomic<const Keyings*> own_{nullptr};
-  mutable Mutex renewing_;
+  // One for the process, so that a fork can take it. Held while keyings are made: once for each
+  // region of a session, and again after the secret has changed.
+  inline static Mutex renewing_;
   // All that there were: calls may be using them.
   mutable std::vector<std::unique_ptr<const Keyings>> made_ ACTCACHE_GUARDED_BY(renewing_);
 };
