@@ -3,6 +3,9 @@
 The program starts a shell, which starts Python in the background and ends at once; it waits for that shell, some
 milliseconds. So nobody is signalled when the compilation ends, and nothing is left to be waited for. Where there is no
 shell, a Python that forks stands in for it.
+
+A process that has lost its parent becomes the child of the first process, or of one that asked for that. If this is
+the program itself, it is waited for here, as nobody else may.
 """
 
 from __future__ import annotations
@@ -19,20 +22,29 @@ if TYPE_CHECKING:
     from actcache.learn.cache import AnyPath
 
 _SHELL = "/bin/sh"
-_IN_BACKGROUND = '"$@" &'
+_IN_BACKGROUND = '"$@" >/dev/null & echo $!'
 _CODE = """
 from actcache.learn.priority import leave
 leave()
 from actcache.learn.job import main
 main({job!r})
 """
-_FORKING = "import os\nif os.fork(): os._exit(0)\n"
+_FORKING = """
+import os
+child = os.fork()
+if child:
+    os.write(1, b"%d" % child)
+    os._exit(0)
+os.dup2(0, 1)
+"""
 #: Of what the environment tells Python, this says where it finds itself, and how names of files are written. The rest
 #: (warnings that are errors, say) is for the program.
 _KEPT = frozenset(
     f"PYTHON{name}"
     for name in "HOME PLATLIBDIR USERBASE NOUSERSITE PYCACHEPREFIX DONTWRITEBYTECODE UTF8 COERCECLOCALE".split()
 )
+#: Compiling processes that have become children of this one.
+_adopted: list[int] = []
 
 
 def start(root: AnyPath, place: str) -> None:
@@ -47,17 +59,37 @@ def start(root: AnyPath, place: str) -> None:
         command = [_SHELL, "-c", _IN_BACKGROUND, "actcache", *command]
     else:
         command[2] = _FORKING + code
-    process = threads.posix_spawn(
-        command[0],
-        command,
-        _environment(),
-        file_actions=_files(),
-        setsigmask=[],
-        setsigdef=_signals(),
-        setsid=True,  # it gets no signals of the program's terminal
-    )
-    with suppress(ChildProcessError):  # the program waits for any child, and was faster
-        threads.waitpid(process, 0)
+    read, write = os.pipe()
+    try:
+        process = threads.posix_spawn(
+            command[0],
+            command,
+            _environment(),
+            file_actions=_files(write),
+            setsigmask=[],
+            setsigdef=_signals(),
+            setsid=True,  # it gets no signals of the program's terminal
+        )
+        with suppress(ChildProcessError):  # the program waits for any child, and was faster
+            threads.waitpid(process, 0)
+        os.set_blocking(read, False)  # all that is told is there by now; who has forked meanwhile keeps it open
+        with suppress(OSError, ValueError):
+            _adopted.append(int(threads.read(read, 32)))
+    finally:
+        os.close(read)
+        os.close(write)
+    wait_for_ended()
+
+
+def wait_for_ended() -> None:
+    """Leave nothing behind of compiling processes that were children of this one and have ended."""
+    for process in list(_adopted):
+        try:
+            ended = threads.waitpid(process, os.WNOHANG)[0] == process
+        except OSError:  # it has another parent, or the program has waited for it
+            ended = True
+        if ended:
+            _adopted.remove(process)
 
 
 def _signals() -> set[int]:
@@ -68,10 +100,15 @@ def _signals() -> set[int]:
     return found
 
 
-def _files() -> list[Any]:
-    """Return what is done to the open files of the new process: it keeps none of the program's."""
-    opened = [(os.POSIX_SPAWN_OPEN, file, os.devnull, os.O_RDWR, 0) for file in range(3)]
-    return [*opened, *((os.POSIX_SPAWN_CLOSE, file) for file in _inherited())]
+def _files(output: int) -> list[Any]:
+    """Return what is done to the open files of the new process: it keeps none of the program's.
+
+    Args:
+        output: What it writes to. That may be 0 or 2, if the program has closed these.
+    """
+    opened = [(os.POSIX_SPAWN_OPEN, file, os.devnull, os.O_RDWR, 0) for file in (0, 2)]
+    closed = [(os.POSIX_SPAWN_CLOSE, file) for file in _inherited()]
+    return [(os.POSIX_SPAWN_DUP2, output, 1), *opened, *closed]
 
 
 def _inherited() -> list[int]:

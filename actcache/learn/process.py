@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from actcache.learn import ending, settings, threads
+from actcache.learn import ending, launch, settings, threads
 
 if TYPE_CHECKING:
     from actcache.learn.learner import Learner
@@ -92,6 +92,7 @@ def _serve() -> None:
                     learner.end()
                     with _lock:
                         _learners.discard(learner)
+            launch.wait_for_ended()
             if write_totals:
                 now = time.monotonic()
                 totals_at = now + min(now - began, _TOTALS_PERIOD)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 new_lock, new_rlock, this_thread = _thread.allocate_lock, _thread.RLock, _thread.get_ident
-sleep, waitpid, posix_spawn = time.sleep, os.waitpid, os.posix_spawn
+sleep, read, waitpid, posix_spawn = time.sleep, os.read, os.waitpid, os.posix_spawn
 _start, _stack_size = _thread.start_new_thread, _thread.stack_size
 
 #: onnxruntime loads models there, whatever room a program gives to threads of its own.

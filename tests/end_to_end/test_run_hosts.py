@@ -148,6 +148,38 @@ def test_a_session_that_is_made_anew_while_the_compiled_model_is_tried_stays_wha
     assert (done.stdout, done.stderr, done.returncode) == ("True None\n", "", 0)
 
 
+def test_a_program_that_inherits_the_compiling_process_keeps_nothing_of_it(tmp_path: Path) -> None:
+    """As the first process of a container does."""
+    write_model(tmp_path / "model.onnx")
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\ntouch started\n")
+    python.chmod(0o755)
+    done = run(
+        f"""
+    import ctypes
+    PR_SET_CHILD_SUBREAPER = 36
+    assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    {_SESSION}
+    for _ in range(8):
+        session.run(None, {{"x": draw()}})
+    end = time.monotonic() + 60
+    while not os.path.exists("started") and time.monotonic() < end:
+        time.sleep(0.05)
+    try:
+        while time.monotonic() < end:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            time.sleep(0.05)
+    except ChildProcessError:
+        print("has no child")
+    """,
+        folder=tmp_path,
+        ACTCACHE_AUTO_CALLS="8",
+        ACTCACHE_AUTO_PYTHON=str(python),
+    )
+    assert (tmp_path / "started").exists()
+    assert (done.stdout, done.stderr, done.returncode) == ("has no child\n", "", 0)
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_workers_that_end_leave_what_they_have_recorded(tmp_path: Path, method: str) -> None:
     write_model(tmp_path / "model.onnx")

@@ -182,10 +182,15 @@ def test_first_line_and_explicit_session(learnt_folder: Path) -> None:
     assert (done.stderr, done.returncode) == ("", 0)
 
 
+def add_site_file(folder: Path) -> None:
+    """Put into a folder of packages what has every Python that finds it look at the environment."""
+    root = Path(__file__).parents[2]
+    (folder / "actcache-auto.pth").write_text((root / "actcache/learn/site/actcache-auto.pth").read_text())
+
+
 @pytest.mark.parametrize("switch", ["1", "0", ""])
 def test_environment_variable_is_enough_where_actcache_is_installed(tmp_path: Path, switch: str) -> None:
-    root = Path(__file__).parents[2]
-    (tmp_path / "actcache-auto.pth").write_text((root / "actcache/learn/site/actcache-auto.pth").read_text())
+    add_site_file(tmp_path)
     text = f"import site; site.addsitedir({str(tmp_path)!r})\nimport onnxruntime\n"
     text += "print(hasattr(onnxruntime.InferenceSession, '_actcache_learns'))"
     done = subprocess.run(
@@ -196,6 +201,22 @@ def test_environment_variable_is_enough_where_actcache_is_installed(tmp_path: Pa
         check=False,
     )
     assert (done.stdout, done.stderr, done.returncode) == (f"{switch == '1'}\n", "", 0)
+
+
+def test_what_is_left_of_an_installation_is_told_in_one_line(tmp_path: Path) -> None:
+    add_site_file(tmp_path)
+    (tmp_path / "actcache").mkdir()
+    (tmp_path / "actcache/__init__.py").write_text("raise ImportError('a part is missing')\n")
+    text = f"import site, sys; sys.path.insert(0, {str(tmp_path)!r}); site.addsitedir({str(tmp_path)!r})"
+    for switch, told in (("1", "actcache: this program runs without it (a part is missing)\n"), ("0", "")):
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", text],
+            env=environment(tmp_path / "cache", ACTCACHE_AUTO=switch),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.stdout, done.stderr, done.returncode) == ("", told, 0)
 
 
 @pytest.mark.parametrize("name", ["places/*/answer.json", "models/*/record.json", "models/*/compiled-1/*.onnx"])
