@@ -8,12 +8,7 @@ from dataclasses import dataclass, field
 
 import onnx
 
-from actcache.passes.choice.lookup_cost import (
-    HASH_SECONDS_PER_BYTE,
-    LOOKUP_SECONDS,
-    MISS_SECONDS_PER_BYTE,
-    copy_seconds_per_byte,
-)
+from actcache.passes.choice.lookup_cost import HASH_SECONDS_PER_BYTE, LOOKUP_SECONDS, copy_seconds_per_byte
 from actcache.passes.costs.cost import Costs
 from actcache.passes.cuts import RowCut, WholeCut
 from actcache.passes.graph.cones import content_cones
@@ -65,12 +60,6 @@ class Candidate:
         """Seconds that each further entry adds to a lookup: its hash and its copies."""
         copies = self.entry_bytes * copy_seconds_per_byte(self.entry_bytes)
         return self.read_bytes * HASH_SECONDS_PER_BYTE + copies
-
-    @property
-    def miss_overhead(self) -> float:
-        """Seconds that one entry costs in such a call if it is not found."""
-        read = LOOKUP_SECONDS / self.rows + self.read_bytes * HASH_SECONDS_PER_BYTE
-        return read + self.entry_bytes * MISS_SECONDS_PER_BYTE
 
     @property
     def break_even(self) -> float:
@@ -146,23 +135,19 @@ def _entry_bytes(view: GraphView, costs: Costs, region: Region, name: str, entri
     return size / entries / max([1, *positions])
 
 
-def needed_saving(candidate: Candidate, min_saving: float | None, *, around: bool = False) -> float:
+def needed_saving(candidate: Candidate, min_saving: float | None) -> float:
     """Return the seconds that a hit has to save; arguments as :func:`worth`."""
-    if min_saving is not None:
-        return min_saving
-    return WORTH * (candidate.miss_overhead if around else candidate.overhead)
+    return WORTH * candidate.overhead if min_saving is None else min_saving
 
 
-def worth(candidate: Candidate, min_saving: float | None, *, around: bool = False) -> Refusal | None:
+def worth(candidate: Candidate, min_saving: float | None) -> Refusal | None:
     """Return why a candidate does not pay for its lookup, or None if it does.
 
     Args:
         candidate: The candidate.
         min_saving: Seconds that a hit has to save; None: :data:`WORTH` times what its lookup costs.
-        around: Another region lies inside, which finds most of what repeats without this one. So this one is weighed
-            by what it costs where it finds nothing.
     """
-    needed = needed_saving(candidate, min_saving, around=around)
+    needed = needed_saving(candidate, min_saving)
     if candidate.saving >= needed:
         return None
     reason = (

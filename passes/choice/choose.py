@@ -182,11 +182,12 @@ def _plan(
         needed = 0.0 if min_saving is not None else MIN_SHARE
         if small:
             needed = MIN_SHARE_ALONE if _goes_its_own_way(search.view, candidate.cone) else MIN_SHARE_TOGETHER
+        if min_saving is None and any(set(other.cone) <= set(candidate.cone) for other in plan):
+            # That one finds most of what repeats anyway, and what is large is copied also where nothing does.
+            needed = max(needed, min(search.shares(frozenset(candidate.cone))) * candidate.entry_bytes)
         share = _share_beyond(candidate, search.costs, plan)
-        around = any(other.region.nodes <= candidate.region.nodes for other in plan)
-        not_worth = worth(candidate, min_saving, around=around)
-        problem = _again(candidate, plan) or not_worth or _too_little(candidate, share, needed)
-        choice.close += _close(candidate, share, needed, needed_saving(candidate, min_saving, around=around))
+        problem = _again(candidate, plan) or worth(candidate, min_saving) or _too_little(candidate, share, needed)
+        choice.close += _close(candidate, share, needed, needed_saving(candidate, min_saving))
         choice.considered.append(Considered(candidate, None, None, problem.reason if problem else "chosen"))
         if problem is None:
             plan.append(candidate)

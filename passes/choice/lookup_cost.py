@@ -14,8 +14,6 @@ HASH_SECONDS_PER_BYTE = 1 / 3e9
 #: A hit of less is copied twice, by the lookup and in the branch; a larger one once (``CacheFetch``).
 COPIED_ONCE_BYTES = 64 << 10
 _SECONDS_PER_COPIED_BYTE = 1 / 8e9
-#: What is not found is copied out of the branch that computes it, and into the store.
-MISS_SECONDS_PER_BYTE = 2 * _SECONDS_PER_COPIED_BYTE
 
 
 def copy_seconds_per_byte(entry_bytes: float) -> float:

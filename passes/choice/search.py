@@ -82,12 +82,12 @@ class Search:
 
     def by_rows(self, cone: Cone, name: str, inside: Sequence[Candidate], refusals: list[Refusal]) -> Candidate | None:
         """Return the row region that saves most per hit; arguments as :meth:`row_candidates`."""
-        found = self.row_candidates(cone, name, inside, refusals, self.starts(cone), self._shares(cone))
+        found = self.row_candidates(cone, name, inside, refusals, self.starts(cone), self.shares(cone))
         return max(found, key=lambda c: c.saving, default=None)
 
     def by_tensor(self, cone: Cone, name: str, inside: Sequence[Candidate]) -> Candidate | None:
         """Return the region of granularity ``tensor`` that saves most per hit; arguments as :meth:`row_candidates`."""
-        found = self.tensor_candidates(cone, name, inside, self.starts(cone), self._shares(cone))
+        found = self.tensor_candidates(cone, name, inside, self.starts(cone), self.shares(cone))
         return max(found, key=lambda c: c.saving, default=None)
 
     def row_candidates(
@@ -277,7 +277,7 @@ class Search:
 
     # -- where it may lie ----------------------------------------------------------------------------
 
-    def _shares(self, cone: Cone) -> tuple[float, ...]:
+    def shares(self, cone: Cone) -> tuple[float, ...]:
         """Prices of a byte where no trace says what the budget has to hold.
 
         Of some of the inputs, what takes a tenth of the store also has to save a tenth of the time only: how long the

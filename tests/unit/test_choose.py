@@ -103,20 +103,20 @@ def test_calls_are_cached_around_rows_where_rows_are_mixed_later() -> None:
     assert [(c.region.granularity, len(nodes(c))) for c in first] == [("row", 1), ("tensor", 6)]
 
 
+@pytest.mark.parametrize("speed", [1, 10])
 @pytest.mark.parametrize(("body", "head", "kept"), [
-    (13e-3, 1.6e-3, [("row", "a")]),
-    (13e-3, 4e-3, [("row", "a"), ("tensor", "y")]),
-    (0.0, 1.6e-3, [("tensor", "y")]),  # around nothing
+    (0.85, 0.15, [("row", "a")]),
+    (0.6, 0.4, [("row", "a"), ("tensor", "y")]),
+    (0.0, 0.15, [("tensor", "y")]),  # alone
 ])  # fmt: skip
-def test_calls_around_rows_are_weighed_by_what_they_cost_where_nothing_repeats(
-    body: float, head: float, kept: list[tuple[str, str]]
+def test_calls_around_rows_save_a_tenth_of_the_time_for_a_megabyte(
+    body: float, head: float, kept: list[tuple[str, str]], speed: int
 ) -> None:
-    """A head gives 3 MB: copying them twice, as where nothing is found, takes 0.76 ms; once, as a hit does, 0.38 ms."""
+    """On a slow machine as on a fast one: a head that gives 3 MB is copied in every call."""
     mixing = view(MIXING)
     shapes = {**costs_of(mixing).shapes, "y": (4, 187_500)}
-    found = choose(mixing, Costs((body, 0, head), body + head, shapes, measured=True))
-    assert [(c.region.granularity, *c.region.live_outs) for c in found.plans[0]] == kept
-    assert not found.close
+    costs = Costs((body / speed, 0, head / speed), 1 / speed, shapes, measured=True)
+    assert [(c.region.granularity, *c.region.live_outs) for c in choose(mixing, costs).plans[0]] == kept
 
 
 def test_nothing_that_depends_on_random_numbers_is_cached() -> None:
