@@ -110,6 +110,41 @@ class Encoder(nn.Module):
         return self.head(self.layer(self.embedding(ids), src_mask=closed))
 
 
+class Annotated(nn.Module):
+    """Attention by hand as textbooks have it: sines written into features, -1e9 for what is closed, a norm before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.qkv, self.head = nn.Embedding(99, 32), nn.Linear(32, 96), nn.Linear(32, 99)
+        self.norm = nn.LayerNorm(32)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        x = self.embedding(ids)
+        rows, count, width = x.shape
+        turned = torch.arange(count)[:, None] * torch.exp(torch.arange(0, width, 2) * -0.3)
+        waves = torch.zeros(count, width)
+        waves[:, 0::2], waves[:, 1::2] = torch.sin(turned), torch.cos(turned)
+        x = x + waves
+        query, key, value = (p.reshape(rows, count, 2, 16).transpose(1, 2) for p in self.qkv(self.norm(x)).chunk(3, -1))
+        scores = (query @ key.transpose(-1, -2) / 4).masked_fill(torch.ones(count, count).tril() == 0, -1e9)
+        return self.head(x + (scores.softmax(-1) @ value).transpose(1, 2).reshape(rows, count, width))
+
+
+class Planes(nn.Module):
+    """As models that clean speech: convolutions over time and frequency, zeros joined in front of time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(99, 32), nn.Linear(32, 99)
+        self.first, self.second = nn.Conv2d(1, 4, (2, 3), padding=(0, 1)), nn.Conv2d(4, 1, (3, 3), padding=(0, 1))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        x = self.embedding(ids)[:, None]
+        y = torch.relu(self.first(nn.functional.pad(x, (0, 0, 1, 0))))
+        y = self.second(torch.cat([y.new_zeros(y.shape[0], 4, 2, 32), y], 2))
+        return self.head((x + y)[:, 0])
+
+
 FURTHER: dict[str, Made] = {
     "olmo": grouped("OlmoForCausalLM", "OlmoConfig"),
     "olmo3": grouped("Olmo3ForCausalLM", "Olmo3Config", sliding_window=5),
@@ -169,4 +204,12 @@ FURTHER: dict[str, Made] = {
     "wavenet decoder": layers(Convolutions),
     "alibi decoder": layers(Slopes),
     "nn.Transformer decoder": layers(Encoder),
+    "annotated decoder": layers(Annotated),
+    "planes decoder": layers(Planes),
+    "doge": grouped("DogeForCausalLM", "DogeConfig"),
+    "xlm": from_sizes("XLMWithLMHeadModel", "XLMConfig", vocab_size=99, emb_dim=64, n_layers=2, n_heads=4, causal=True,
+                      max_position_embeddings=40),
+    "granite moe": grouped("GraniteMoeForCausalLM", "GraniteMoeConfig", num_local_experts=4, **_EXPERTS),
+    "rocbert that decodes": plain("RoCBertForCausalLM", "RoCBertConfig", is_decoder=True),
+    "gpt-neox-japanese": plain("GPTNeoXJapaneseForCausalLM", "GPTNeoXJapaneseConfig", intermediate_multiple_size=2),
 }  # fmt: skip
