@@ -8,7 +8,6 @@ from actcache.compile.cost_profile import model_digest
 from actcache.compile.job import Job, Subject
 from actcache.compile.measuring import Measured, carried_over
 from actcache.passes.choice.choose import parts
-from actcache.passes.graph.view import GraphView
 from actcache.passes.rewrite.local_functions import LocalFunctions
 from actcache.passes.rewrite.own_sizes import with_own_sizes
 
@@ -29,7 +28,7 @@ def telling_sizes_apart(job: Job, subject: Subject, measured: Measured) -> tuple
     originals = replace(
         subject.originals, base=str(base), signature=subject.originals.signature or subject.originals.base
     )
-    view = GraphView(model, subject.view.told)
+    view = subject.view.of(model)
     digest = model_digest(base, job.loaded.weights.digest)
     told = replace(subject, functions=LocalFunctions(model), view=view, originals=originals, digest=digest)
     return told, carried_over(job, told, measured, measured.costs.carried_over(subject.view, view))

@@ -1,6 +1,7 @@
 """Reading a compiled model for people: its regions from the graph, where they decide, and the model it was made from.
 
-Weights are not read: external data may be missing.
+Weights are not read: external data may be missing. The file may be damaged, and onnx may crash on it: another process
+infers types.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ def read_compiled(path: Path) -> CompiledModel:
         data_files = _data_files(model)
         lookups = tuple(_all_lookups(model.graph))
         inline_regions(model)
-        view = GraphView(LocalFunctions(model).inlined)
+        view = GraphView(LocalFunctions(model).inlined, elsewhere=True)
         branches = {lookup.branch: _branch(view, lookup.branch) for lookup in lookups if lookup.branch is not None}
         compiled = CompiledModel(path, home, view, lookups, manifest, data_files, branches)
         for lookup in lookups:
@@ -170,7 +171,7 @@ def _branch(view: GraphView, branch: Branch) -> GraphView:
     model = branch_model(view, branch)
     if isinstance(model, Refusal):
         raise InvalidModel(str(model))
-    return GraphView(model)
+    return GraphView(model, elsewhere=True)
 
 
 def _all_lookups(graph: onnx.GraphProto) -> Iterator[Lookup]:

@@ -46,6 +46,7 @@ class GraphView:
         told: Element types of values that onnx cannot infer (:mod:`~actcache.passes.graph.told_types`); 0: no dense
             tensor.
         infers: Whether onnx infers types and shapes; if not, those that are stated and told are all that is known.
+        elsewhere: Whether another process infers them, as onnx may crash.
 
     Attributes:
         model: The protobuf this view was made from.
@@ -53,13 +54,20 @@ class GraphView:
         infers: As given.
     """
 
-    def __init__(self, model: onnx.ModelProto, told: Mapping[str, int] | None = None, *, infers: bool = True) -> None:
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        told: Mapping[str, int] | None = None,
+        *,
+        infers: bool = True,
+        elsewhere: bool = False,
+    ) -> None:
         self.model = model
         self.told = dict(told or {})
         self.infers = infers
         skeleton = _skeleton(model)
         _state(skeleton.graph, self.told)
-        self._skeleton = inferred(skeleton) if infers else skeleton
+        self._skeleton = inferred(skeleton, elsewhere=elsewhere) if infers else skeleton
         self._types = _value_types(self._skeleton.graph)
 
     def of(self, model: onnx.ModelProto) -> GraphView:

@@ -58,8 +58,8 @@ def exits(folder: Path, names: Iterable[str], count: int, *commands: str, seed: 
 
 def test_looking_at_a_compiled_model(folder: Path) -> None:
     report = f"report {folder}/log.jsonl --model {{model}} -o {folder}/page.html"
-    found = exits(folder, ("compiled", "chain", "towers"), 50, "inspect {model}", "diff {sound} {model}", report)
-    assert found[0] > 30 and found[2] > 30
+    found = exits(folder, ("compiled", "chain", "towers"), 30, "inspect {model}", "diff {sound} {model}", report)
+    assert found[0] > 15 and found[2] > 15
 
 
 def test_calls_of_a_compiled_model(folder: Path) -> None:

@@ -89,3 +89,13 @@ def test_a_view_without_inference_has_what_is_stated_and_told(told: dict[str, in
     assert view.shape("z") is None and view.shape("y") == ("N", 2)
     again = view.of(model("g (float[N, 2] x) => (float[N, 2] y) { z = Exp(x) w = Abs(z) y = Exp(w) }"))
     assert again.dtype("z") == told.get("z") and again.dtype("w") is None
+
+
+def test_another_process_infers_the_same() -> None:
+    proto = model(f"g (string[N, 2] x) => (string[N, 2] y) {{ t = Transpose(x) k = {TO_NUMBER}(t) y = Identity(x) }}",
+                  domains=DOMAINS)  # fmt: skip
+    here, elsewhere = GraphView(proto), GraphView(proto, elsewhere=True)
+    assert elsewhere.dtype("k") == here.dtype("k") == INT64
+    assert elsewhere.shape("t") == here.shape("t") == (2, "N")
+    proto.graph.input[0].type.tensor_type.elem_type = 999
+    assert GraphView(proto, elsewhere=True).dtype("k") is None, "onnx refuses it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,6 +100,31 @@ def test_where_onnx_always_dies_onnxruntime_is_enough(
     assert done.returncode == 0, done.stderr
     assert "onnx crashes while it infers types" in done.stdout
     same(source, target, entries)
+
+
+def test_a_compiled_model_that_onnx_dies_of_is_looked_at(tmp_path: Path, deadly: str) -> None:
+    """What it states itself is known of it, such as its inputs; the rest is not."""
+    source, target, page = (tmp_path / name for name in ("encoder.onnx", "out.onnx", "page.html"))
+    onnx.save_model(encoder(), source)
+    actcache.compile_model(source, target, min_saving=0)
+    described = json.loads(run("inspect", target, "--json", PYTHONPATH=deadly).stdout)
+    whole = inspect_model(target)
+    assert described["inputs"] == whole["inputs"] and described["regions"][0]["nodes"] == whole["regions"][0]["nodes"]
+    for name, array in zip(("first", "second"), np.eye(2, 256, dtype=np.float32), strict=True):
+        np.savez(tmp_path / f"{name}.npz", x=array[None])
+    session = actcache.InferenceSession(target)
+    actcache.configure(audit_path=tmp_path / "log.jsonl")
+    session.run(None, {"x": np.ones((2, 256), np.float32)})
+    actcache.configure(audit_path="")
+    for command in (
+        ["diff", target, target],
+        ["explain-miss", target, tmp_path / "first.npz", tmp_path / "second.npz"],
+        ["replay", tmp_path / "log.jsonl", "--model", target, "--trace", tmp_path / "call.npz"],
+        ["report", tmp_path / "log.jsonl", "--model", target, "-o", page],
+    ):
+        np.savez(tmp_path / "call.npz", x=np.ones((2, 256), np.float32))
+        done = run(*command, PYTHONPATH=deadly)
+        assert done.returncode == 0, done.stderr
 
 
 def test_what_onnxruntime_dies_of_as_well_is_refused(tmp_path: Path, deadly: str) -> None:
