@@ -166,3 +166,36 @@ def test_a_million_rows(control: Control, tmp_path: Path) -> None:
     assert sum(line["rows"] for line in of(lines, "lookup", region)) == 250 * 4096
     assert control.audit()["dropped"] == before["dropped"]
     assert control.audit()["bytes"] - before["bytes"] == path.stat().st_size
+
+
+@pytest.mark.parametrize("refused", ["disk_path", "audit_path", "remote_secret_file"])
+def test_a_session_that_is_refused_switches_nothing(tmp_path: Path, refused: str) -> None:
+    """Neither the log nor the metrics file is the one that it named."""
+    code = """
+        import os, sys, time
+        from hand_written import batch, session, squares
+        folder, refused = sys.argv[1:]
+        def entries(name):
+            return {"audit_path": f"{folder}/{name}.jsonl", "metrics_path": f"{folder}/{name}.prom",
+                    "disk_path": f"{folder}/{name}.store"}
+        region = squares()
+        model = region.session(**entries("first"))
+        wrong = {**entries("second"), refused: f"{folder}/wrong"}
+        if refused == "remote_secret_file":
+            wrong["remote_url"] = "redis://localhost:1"
+        try:
+            region.session(**wrong)
+        except Exception as error:
+            assert "wrong" in str(error), error
+        else:
+            raise AssertionError("it was not refused")
+        model.run(None, {"x": batch(1, 2)})
+        while not os.path.exists(f"{folder}/first.prom"):
+            time.sleep(0.01)
+    """
+    wrong = tmp_path / "wrong"
+    wrong.mkdir() if refused == "audit_path" else wrong.write_text("")
+    process = run(code, str(tmp_path), refused)
+    assert process.communicate()[1] == "" and process.returncode == 0
+    assert outcomes(of(lines_of(tmp_path / "first.jsonl"), "lookup")) == ["mm"]
+    assert not (tmp_path / "second.jsonl").exists() and not (tmp_path / "second.prom").exists()

@@ -50,13 +50,14 @@ void ApplyToStore(std::size_t budget_bytes, std::size_t namespace_quota_bytes) {
 }
 
 void ApplyToProcess(const KnobValues& values) {
-  // First what may fail.
+  // First what may fail: tiers are opened, and used only once there is a file for the log.
   try {
+    Tiers::Opened tiers = Tiers::Process().Open(values.tiers);
     AuditLog& log = AuditLog::Process();
     log.Configure(values.audit, {HashName(values.hash), ConfigJson(values)});
     Store::Process().SetRemovalListener(log.on() ? &AuditRemoval : nullptr);
     MetricsFile::Process().SetPath(values.metrics_path);
-    Tiers::Process().Configure(values.tiers);
+    Tiers::Process().Use(std::move(tiers));
   } catch (const std::exception& error) {
     throw ConfigError(std::string("actcache: ") + error.what());
   }

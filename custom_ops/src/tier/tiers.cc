@@ -60,9 +60,10 @@ void Tiers::SetList(std::shared_ptr<const List> list) noexcept {
   list_ = std::move(list);
 }
 
-void Tiers::Configure(const TierSettings& settings) {
+Tiers::Opened Tiers::Open(const TierSettings& settings) {
   const MutexLock lock(&configure_mutex_);
-  if (settings == settings_) return;
+  Opened opened;
+  if (settings == settings_) return opened;
   auto list = std::make_shared<List>();
   if (!settings.disk_path.empty()) {
     list->push_back(std::make_shared<Attached>(
@@ -71,12 +72,20 @@ void Tiers::Configure(const TierSettings& settings) {
   if (!settings.remote.url.empty()) {
     list->push_back(std::make_shared<Attached>(kRemote, OpenRemoteTier(settings.remote)));
   }
+  opened.settings_ = settings;
+  opened.list_ = std::move(list);
+  return opened;
+}
+
+void Tiers::Use(Opened opened) {
+  if (opened.list_ == nullptr) return;
+  const MutexLock lock(&configure_mutex_);
   // The last tier is the one that most processes share.
-  if (!list->empty()) AdoptSecret(list->back()->tier->secret());
+  if (!opened.list_->empty()) AdoptSecret(opened.list_->back()->tier->secret());
   const std::shared_ptr<const List> before = this->list();
-  settings_ = settings;
+  settings_ = std::move(opened.settings_);
   FinishAtExit();
-  SetList(std::move(list));
+  SetList(std::move(opened.list_));
   if (before == nullptr) return;
   for (const std::shared_ptr<Attached>& attached : *before) Close(attached);
 }

@@ -27,8 +27,12 @@ TierKey TierKeyOf(const Key& key, const KeyTail& tail) noexcept;
 // The most that a call waits for tiers.
 inline constexpr std::uint64_t kMostFetchNs = 50'000'000;
 
-// All methods but Configure() are without exceptions. Thread-safe.
+// All methods but Configure(), Open() and Use() are without exceptions. Thread-safe.
 class Tiers {
+ private:
+  struct Attached;
+  using List = std::vector<std::shared_ptr<Attached>>;
+
  public:
   Tiers() = default;
   Tiers(const Tiers&) = delete;
@@ -40,7 +44,19 @@ class Tiers {
   // Opens and closes tiers so that they are as the settings say; what waits for one that is closed
   // is written first. The secret of hashes becomes the tiers' (hash/secret.h). Throws
   // std::runtime_error that says what is wrong, and changes nothing then.
-  void Configure(const TierSettings& settings) ACTCACHE_EXCLUDES(configure_mutex_);
+  void Configure(const TierSettings& settings) { Use(Open(settings)); }
+
+  // The two steps of Configure(), for who has more to switch that may fail. Tiers that were opened
+  // and are never used are closed again.
+  class Opened {
+    friend class Tiers;
+    TierSettings settings_;
+    std::shared_ptr<const List> list_;  // null: the settings are those in use
+  };
+  // Throws as Configure(), and changes nothing in any case.
+  Opened Open(const TierSettings& settings) ACTCACHE_EXCLUDES(configure_mutex_);
+  // Throws std::bad_alloc, and changes nothing then.
+  void Use(Opened opened) ACTCACHE_EXCLUDES(configure_mutex_);
 
   // Whether there is any. Cheap, so that all the work for them can be left out if not.
   bool on() const noexcept { return on_.load(std::memory_order_relaxed); }
@@ -108,7 +124,6 @@ class Tiers {
       return tier->writable() && 2 * times.Found(bytes) <= cost_ns;
     }
   };
-  using List = std::vector<std::shared_ptr<Attached>>;
 
   // What a call still asks for.
   struct Wanted {
