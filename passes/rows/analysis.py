@@ -12,21 +12,19 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Collection, Mapping, MutableMapping, Sequence
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 
-from actcache.passes.graph.nodes import INLINE_BYTES, captured, node_label, subgraphs, tensor_bytes
+from actcache.passes.graph.nodes import captured, node_label, subgraphs
 from actcache.passes.graph.op_facts import NON_TENSOR, RANDOM, canonical_domain
 from actcache.passes.graph.view import GraphView
 from actcache.passes.refusal import Refusal
+from actcache.passes.rows.constants import constant, constant_node
 from actcache.passes.rows.declared import Believed
 from actcache.passes.rows.joining import disagree, fails, join
 from actcache.passes.rows.loops import follow_loop, follow_scan
 from actcache.passes.rows.named_sizes import NamedSizes, SizeEquation
-from actcache.passes.rows.registry import MAX_CONTENT, RULES, Op, Rule, objects
+from actcache.passes.rows.registry import RULES, Op, Rule
 from actcache.passes.rows.sizes import ZERO, N, Size, Symbols, const
 from actcache.passes.rows.state import (
     BATCH_SIZE,
@@ -43,7 +41,7 @@ from actcache.passes.rows.state import (
     State,
     Value,
 )
-from actcache.passes.rows.wrapping import is_narrow, without_wrapped
+from actcache.passes.rows.wrapping import without_wrapped
 
 #: How many undecided branches may be followed at once; each doubles the work behind it.
 MAX_FORKS = 3
@@ -187,7 +185,7 @@ class Interpreter:
         """Give the initializers of one graph their values."""
         for tensor in graph.initializer:
             if not (main and tensor.name in scope):  # the host may override those that are also inputs
-                scope[tensor.name] = _constant(tensor)
+                scope[tensor.name] = constant(tensor)
         for sparse in graph.sparse_initializer:
             scope[sparse.values.name] = Value(ROW_FREE, tuple(const(n) for n in sparse.dims))
 
@@ -234,7 +232,7 @@ class Interpreter:
     def node(self, node: onnx.NodeProto, label: str, scope: MutableMapping[str, Value]) -> list[list[Value]]:
         """Return the values of a node's outputs; of an ``If`` whose branch is not known, those of each branch."""
         if node.op_type == "Constant" and canonical_domain(node.domain) == "":
-            return [[_constant_node(node)]]
+            return [[constant_node(node)]]
         domain = canonical_domain(node.domain)
         found = RULES.get((domain, node.op_type))
         inputs = [scope.get(name, _unknown(name)) if name else None for name in node.input]
@@ -373,31 +371,3 @@ def _labelled(value: Value, label: str) -> Value:
 
 def _unknown(name: str) -> Value:
     return _mixed("unknown-tensor", f"nothing is known about the tensor '{name}'")
-
-
-def _constant(tensor: onnx.TensorProto) -> Value:
-    sizes = tuple(const(n) for n in tensor.dims)
-    external = tensor.data_location == onnx.TensorProto.EXTERNAL
-    if external or tensor_bytes(tensor) > INLINE_BYTES or tensor.data_type == onnx.TensorProto.STRING:
-        return Value(ROW_FREE, sizes)
-    return _known(onnx.numpy_helper.to_array(tensor))
-
-
-def _known(array: npt.NDArray[np.generic]) -> Value:
-    sizes = tuple(const(n) for n in array.shape)
-    if array.dtype.kind not in "iub" or is_narrow(array.dtype) or array.size > MAX_CONTENT:
-        return Value(ROW_FREE, sizes, constant=array)
-    content = objects([const(int(n)) for n in array.reshape(-1)], array.shape)
-    return Value(ROW_FREE, sizes, content, array)
-
-
-def _constant_node(node: onnx.NodeProto) -> Value:
-    values: dict[str, Any] = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    if "value" in values:
-        return _constant(values["value"])
-    for name, dtype in (("value_int", np.int64), ("value_ints", np.int64), ("value_float", np.float32)):
-        if name in values:
-            return _known(np.asarray(values[name], dtype))
-    if "value_floats" in values:
-        return _known(np.asarray(values["value_floats"], np.float32))
-    return Value(ROW_FREE)
