@@ -60,8 +60,8 @@ struct Lookup {
     return std::make_unique<CacheLookup>(Api::Get(), &info, session);
   }
 
-  // The key of the row (1, 2) among as many different rows as `rows`, and what it means.
-  Words Key(std::size_t rows = 1) const {
+  // The plan of a call with the row (1, 2) and as many different rows as make `rows`.
+  ort::Value Plan(std::size_t rows) const {
     Floats values;
     for (std::size_t row = 0; row < rows; ++row) {
       values.insert(values.end(), {1.0F + static_cast<float>(row), 2.0F});
@@ -72,13 +72,25 @@ struct Lookup {
     context.inputs.insert(context.inputs.end(), said.begin(), said.end());
     context.inputs.push_back(Vector({0}));
     Load()->Compute(&context);
-    const ort::Value& plan = context.outputs[1];
+    return context.outputs[1];
+  }
+
+  // The key of that row, and what it means.
+  Words Key(std::size_t rows = 1) const {
+    const ort::Value plan = Plan(rows);
     PlanHeader header;
     std::memcpy(&header, plan.data(), sizeof(header));
     EXPECT_EQ(header.missing, rows);
     actcache::Key key{};
     std::memcpy(&key, plan.data() + sizeof(header), sizeof(key));
     return {key.words[0], key.words[1]};
+  }
+  // Of such a call.
+  PlanKind Kind() const {
+    const ort::Value plan = Plan(1);
+    PlanHeader header;
+    std::memcpy(&header, plan.data(), sizeof(header));
+    return header.kind;
   }
 
   std::vector<ort::Value> said;

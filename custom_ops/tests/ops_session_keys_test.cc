@@ -1,12 +1,16 @@
 // What a kernel puts into its keys: each thing that decides a result, as the session has it.
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <cstring>
 #include <functional>
+#include <optional>
 #include <set>
 #include <vector>
 
 #include "config/config.h"
 #include "ops_fake_lookup.h"
+#include "units/tensor_digest.h"
 
 namespace actcache {
 namespace {
@@ -107,6 +111,27 @@ TEST_F(SessionKeys, MachinesMayShareWhereTheyAreToldTo) {
   Config::Process().Configure("portable", std::nullopt);
   EXPECT_NE(own, portable);
   EXPECT_EQ(own, Lookup().Key());
+}
+
+// Rows may be apart for some axis, say, and not for the one that a session has instead.
+TEST_F(SessionKeys, NothingIsCachedIfTheProofRestsOnOtherConstants) {
+  const Floats compiled = {1, 2, 3};
+  const Dims dims = {3};
+  const Digest digest =
+      DigestOfTensor({ElementType::kFloat, dims, compiled.size(), compiled.size() * sizeof(float),
+                      reinterpret_cast<const std::byte*>(compiled.data()), std::nullopt});
+  Lookup lookup;
+  std::vector<std::int64_t>& assumed = lookup.info.ints["assumed_constants"];
+  assumed.resize(5);
+  assumed[0] = 7;
+  std::memcpy(&assumed[1], digest.data(), digest.size());
+  EXPECT_EQ(lookup.Kind(), PlanKind::kRow);
+  lookup.info.constants[1] = Vector({1, 2, 4});
+  EXPECT_EQ(lookup.Kind(), PlanKind::kPass);
+  lookup.info.constants.clear();  // the session does not show it
+  EXPECT_EQ(lookup.Kind(), PlanKind::kPass);
+  assumed.pop_back();
+  EXPECT_THROW(lookup.Load(), ort::Error);
 }
 
 // A region within another: the session shows the constant of both.

@@ -8,6 +8,8 @@ constant, says which is which::
     constants        of the node's last inputs
     key_constants    of all that the region's keys cover, in the order in which its fingerprint does
     all_constants    whether these are all that the region computes with
+    assumed_constants  those that the proof of the units rests on, such as axes and shapes: number, and a digest of what
+                     they were. A session that has others caches nothing
     outer            the region that this one lies in, whose operators have its constants, too; or a CacheConstants
     samples          of CacheStore's inputs behind those: number, places and digests (weight_samples.py)
 """
@@ -18,16 +20,21 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 
 from actcache.passes.graph.nodes import all_nodes, element_bits, is_constant_node, node_attribute, subgraphs
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import canonical_walk
 from actcache.passes.region import Region
-from actcache.passes.rewrite.weight_samples import SAMPLE_NUMBERS
+from actcache.passes.rewrite.weight_samples import SAMPLE_NUMBERS, digest_numbers
 
 #: Element types that every supported onnxruntime hands to custom operators. Strings are among them.
 _LAST_TYPE = onnx.TensorProto.FLOAT8E5M2FNUZ
+#: Types of axes, shapes and flags.
+_STRUCTURE = frozenset(map(np.dtype, (np.int32, np.int64, np.bool_)))
+#: They take scales of sizes as floating-point numbers.
+_READ_SCALES = frozenset({"Resize", "Upsample"})
 
 
 @dataclass(frozen=True)
@@ -38,14 +45,21 @@ class KeyConstants:
         names: Those that its keys cover: initializers, and small values of ``Constant`` nodes. Those of less than a
             byte an element are left out: the oldest onnxruntime does not hand them to custom operators.
         are_all: Whether the region computes with no others.
+        assumed: Per constant that the proof rests on its number, and the four of its digest.
     """
 
     names: tuple[str, ...]
     are_all: bool
+    assumed: tuple[int, ...]
 
 
 def key_constants(
-    view: GraphView, nodes: frozenset[int], live_outs: Sequence[str], behind: frozenset[int] = frozenset()
+    view: GraphView,
+    nodes: frozenset[int],
+    live_outs: Sequence[str],
+    behind: frozenset[int] = frozenset(),
+    *,
+    masks: bool = False,
 ) -> KeyConstants:
     """Return what the keys of a region cover, in an order that does not depend on names.
 
@@ -55,12 +69,25 @@ def key_constants(
         live_outs: Its results.
         behind: :attr:`~actcache.passes.region.Region.behind`. Values of ``Constant`` nodes that only these read are
             left out: such a node may move into another region.
+        masks: Whether the proof may rest on numbers of any type, as one about masks does.
     """
     found = _constants(view, nodes | behind, live_outs)
     names = tuple(name for name in found if _is_covered(view, name) and not _may_move(view, name, nodes, behind))
     around = all_nodes(view.model.graph.node[index] for index in nodes | behind)
     bodies = [body for node in around for body in subgraphs(node)]
-    return KeyConstants(names, len(names) == len(found) and not any(map(_has_constants, bodies)))
+    are_all = len(names) == len(found) and not any(map(_has_constants, bodies))
+    return KeyConstants(names, are_all, tuple(n for name in names for n in _assumed(view, name, masks)))
+
+
+def _assumed(view: GraphView, name: str, masks: bool) -> list[int]:
+    """Return number and digest of a constant that a proof may have looked at: an axis, a shape, a flag, a scale."""
+    value = view.value(name)
+    if value is None or value.dtype.kind not in "fiub":
+        return []
+    readers = {view.model.graph.node[index].op_type for index in view.consumers.get(name, ())}
+    if not masks and value.dtype not in _STRUCTURE and readers.isdisjoint(_READ_SCALES):
+        return []
+    return [number_of(name), *digest_numbers(onnx.numpy_helper.from_array(value))]
 
 
 def _has_constants(body: onnx.GraphProto) -> bool:
@@ -132,6 +159,7 @@ def take_samples(node: onnx.NodeProto, inputs: Sequence[tuple[str, str, Sequence
 def cover_constants(lookup: onnx.NodeProto, constants: KeyConstants) -> None:
     """Tell a lookup what its keys cover."""
     _add_numbers(lookup, "key_constants", [number_of(name) for name in constants.names])
+    _add_numbers(lookup, "assumed_constants", constants.assumed)
     if constants.are_all:
         lookup.attribute.append(onnx.helper.make_attribute("all_constants", 1))
 
@@ -168,7 +196,8 @@ def renumber(node: onnx.NodeProto, kept: Collection[int], scope: str) -> None:
 
     So constants of one name in two branches of an ``If`` are not taken for one.
     """
-    for name, step in (("constants", 1), ("key_constants", 1), ("samples", SAMPLE_NUMBERS + 1)):
+    steps = {"constants": 1, "key_constants": 1, "assumed_constants": 5, "samples": SAMPLE_NUMBERS + 1}
+    for name, step in steps.items():
         attribute = node_attribute(node, name) or onnx.AttributeProto()
         for place in range(0, len(attribute.ints), step):
             if attribute.ints[place] not in kept:

@@ -95,7 +95,8 @@ def outline_in(
     for index, node in enumerate(model.graph.node):
         if node.domain == DOMAIN and nodes.issuperset(current.consumers[node.output[0]]):
             nodes.add(index)
-    constants = key_constants(view, region.nodes, region.live_outs, region.behind)
+    masks = isinstance(region.cut, PrefixCut)
+    constants = key_constants(view, region.nodes, region.live_outs, region.behind, masks=masks)
     stay = {name for index in region.shared for name in view.writes[index]}
     shared = {index for index in nodes if not stay.isdisjoint(current.writes[index])}
     now = replace(region, nodes=frozenset(nodes), shared=frozenset(shared))

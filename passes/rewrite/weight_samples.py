@@ -112,6 +112,12 @@ def sample_numbers(tensor: onnx.TensorProto, weight_file: Path | None) -> list[i
     return [places.start, places.step, *np.frombuffer(digests, "<i8").tolist()]
 
 
+def digest_numbers(tensor: onnx.TensorProto) -> list[int]:
+    """Return the digest of a constant that is stored in the model, as four numbers."""
+    digest = _digest(tensor.data_type, tuple(tensor.dims), _elements(tensor, None))
+    return [int(number) for number in np.frombuffer(digest, "<i8")]
+
+
 def _elements(tensor: onnx.TensorProto, weight_file: Path | None) -> npt.NDArray[Any]:
     """Return the elements in row-major order, each as bytes."""
     data: npt.NDArray[np.uint8]

@@ -102,6 +102,7 @@ bool CacheLookup::Off() const {
 void CacheLookup::LookUp(Call& call, SingleFlight& flight, const KernelIo& io,
                          const Parallel& parallel) const {
   try {
+    if (!call.passes) call.passes = !keying_.ProofHolds(io);
     if (!call.passes) ChooseNamespace(call);
     if (!call.passes) Consult(call);
     if (call.passes) return;

@@ -38,6 +38,21 @@ std::vector<WeightSample> ReadSamples(const Reader& reader, const RegionAttribut
   return samples;
 }
 
+// Per constant: its number; a digest of four numbers.
+std::vector<RegionAttributes::AssumedConstant> ReadAssumed(const Reader& reader,
+                                                           const RegionAttributes& attributes) {
+  constexpr std::size_t kNumbers = 5;
+  const std::vector<std::int64_t> numbers = reader.IntsOrNone("assumed_constants");
+  if (numbers.size() % kNumbers != 0) {
+    RefuseAttributes(attributes, "assumed_constants is malformed");
+  }
+  std::vector<RegionAttributes::AssumedConstant> assumed;
+  for (std::size_t i = 0; i < numbers.size(); i += kNumbers) {
+    assumed.push_back({numbers[i], ToDigest(numbers.data() + i + 1)});
+  }
+  return assumed;
+}
+
 std::size_t ReadRows(const Reader& reader, const RegionAttributes& attributes, const char* name,
                      std::size_t otherwise) {
   const std::int64_t rows = reader.IntOr(name, static_cast<std::int64_t>(otherwise));
@@ -304,6 +319,7 @@ RegionAttributes ReadLookupAttributes(const ort::Api* api, const ort::KernelInfo
   attributes.key_constants = reader.IntsOrNone("key_constants");
   attributes.outer = reader.StringOrNone("outer");
   attributes.all_constants = reader.IntOr("all_constants", 0) != 0;
+  attributes.assumed = ReadAssumed(reader, attributes);
   CheckLookupAttributes(attributes, reader.InputCount(), reader.OutputCount());
   CheckLookupTypes(reader, attributes);
   return attributes;

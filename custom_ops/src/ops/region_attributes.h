@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "abi/runtime.h"
+#include "hash/digest.h"
 #include "ops/weight_sample.h"
 #include "units/cut.h"
 #include "units/keying.h"
@@ -69,6 +70,13 @@ struct RegionAttributes {
   std::vector<std::int64_t> store_fetches;
   // CacheLookup only: whether key_constants are all that the region computes with.
   bool all_constants = false;
+  // CacheLookup only: the key_constants that the proof of the units rests on, with their digests
+  // when the model was compiled.
+  struct AssumedConstant {
+    std::int64_t constant;
+    Digest digest;
+  };
+  std::vector<AssumedConstant> assumed;
   // CacheStore only: what its inputs behind the constants are.
   std::vector<WeightSample> samples;
 

@@ -171,6 +171,15 @@ std::optional<std::string> SessionConstants::DigestOf(const RegionAttributes& at
   return digest;
 }
 
+bool SessionConstants::AreAsAssumed(const RegionAttributes& attributes) const {
+  const MutexLock lock(&mutex_);
+  for (const RegionAttributes::AssumedConstant& one : attributes.assumed) {
+    const auto found = digests_.find(one.constant);
+    if (found == digests_.end() || found->second != one.digest) return false;
+  }
+  return true;
+}
+
 void SessionConstants::ReleasePages() {
   std::vector<Range> ranges;
   {

@@ -47,6 +47,9 @@ class SessionConstants {
   // What stands in keys for the region's constants; none if a session's value is not known.
   std::optional<std::string> DigestOf(const RegionAttributes& attributes) const;
 
+  // Whether the session has the constants that the proof of the region's units rests on.
+  bool AreAsAssumed(const RegionAttributes& attributes) const;
+
   // Takes the pages that only Add() needed out of memory, those of mapped files: onnxruntime
   // computes with copies of its own, or reads them again from the file. Once the session runs.
   void ReleasePages();

@@ -32,6 +32,7 @@ struct SessionKeying::Keyings {
   std::unique_ptr<const Keying> blake3;
   std::unique_ptr<const Keying> xxh3;
   bool complete = true;  // whether onnxruntime shows all constants
+  bool proven = true;    // whether they are those that the proof of the units rests on
 };
 
 SessionKeying::SessionKeying(const RegionAttributes& attributes, const Cut& cut,
@@ -67,6 +68,7 @@ std::unique_ptr<SessionKeying::Keyings> SessionKeying::MakeShared() const {
           std::string(platform.begin(), platform.end()) + (shares ? *constants : PrivateSalt()),
       shares ? KeyScope::kShared : KeyScope::kProcess);
   made->complete = constants.has_value();
+  made->proven = constants_->AreAsAssumed(attributes_);
   return made;
 }
 
@@ -88,6 +90,11 @@ const SessionKeying::Keyings& SessionKeying::Current(std::atomic<const Keyings*>
             "\": onnxruntime does not show all constants of this session, so it shares no "
             "entries with others");
   }
+  if (made && !now.proven) {
+    io.Warn("actcache: region \"" + attributes_.region +
+            "\": this session replaces constants that its proof rests on, such as axes and shapes, "
+            "so it caches nothing; compile a model that has the new ones");
+  }
   return now;
 }
 
@@ -102,6 +109,8 @@ std::pair<const SessionKeying::Keyings&, bool> SessionKeying::Renewed(
   kept->store(made_.back().get(), std::memory_order_release);
   return {*made_.back(), true};
 }
+
+bool SessionKeying::ProofHolds(const KernelIo& io) const { return Current(&shared_, io).proven; }
 
 const Keying& SessionKeying::Of(HashKind hash, bool tiers, const KernelIo& io) const {
   const Keyings* chosen = &Current(&shared_, io);  // who the session is is known from now on

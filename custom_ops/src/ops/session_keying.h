@@ -34,6 +34,10 @@ class SessionKeying {
   // session are there.
   const Keying& Of(HashKind hash, bool tiers, const KernelIo& io) const;
 
+  // Whether what is proven of the region holds in this session, which may have replaced constants
+  // that the proof rests on. May throw std::bad_alloc. REQUIRES: as Of().
+  bool ProofHolds(const KernelIo& io) const;
+
   // Whose entries the session makes. kNone before the first Of().
   Origin origin() const noexcept { return origin_.load(std::memory_order_relaxed); }
 
