@@ -38,6 +38,8 @@ class Region:
         pasts: For prefixes: frontier tensors with positions of earlier calls, each with their axis. Calls that have any
             are computed without the cache.
         ones: For prefixes: masks with positions. Calls in which they are not 1 everywhere are computed without it, too.
+        told: For prefixes: :attr:`~actcache.passes.causal.analysis.CausalProof.told`. Sessions in which these constants
+            have other values compute it without the cache.
     """
 
     id: str
@@ -55,6 +57,7 @@ class Region:
     positions: Mapping[str, int] = field(default_factory=dict)
     pasts: Mapping[str, int] = field(default_factory=dict)
     ones: tuple[str, ...] = ()
+    told: frozenset[str] = frozenset()
 
     @property
     def granularity(self) -> Granularity:

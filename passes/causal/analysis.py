@@ -55,6 +55,7 @@ class CausalProof:
             and those at position 0 are 1. The lookup has to check that in every call.
         ones_inputs: Likewise masks that are 1 everywhere.
         pasts: Graph inputs that have no entries, each with the axis along which that is so.
+        told: Constants whose values the proof rests on, besides small integers: masks, and what bounds scores.
     """
 
     def __init__(
@@ -67,12 +68,14 @@ class CausalProof:
         ones: Mapping[str, int],
         pasts: Mapping[str, int],
         last: Mapping[str, Last],
+        told: Collection[str],
     ) -> None:
         self._values, self._results, self._believed, self._named = values, results, believed, named
         self._last = last
         self.pasts = pasts
         self.binary_inputs = tuple(sorted(conditions))
         self.ones_inputs = tuple(sorted(ones))
+        self.told = frozenset(told)
 
     def value(self, name: str) -> Value:
         """Return what is known about a tensor of the main graph; of unknown names that nothing is."""
@@ -160,6 +163,7 @@ def prove_causal(
         opened,
         empty,
         dict(remembered(view, interpreter.results)),
+        interpreter.constants.told,
     )
 
 
@@ -247,7 +251,7 @@ class _Interpreter:
         return "i" if integer else "f"
 
     def constant(self, name: str) -> Value:
-        """The value of a constant: the elements of small ones, and how larger ones are read."""
+        """The value of a constant: the elements of few integers, and how others are read where a rule asks for them."""
         array = self.view.value(name)
         if array is None and self.is_parameter(name):
             array = self.constants.value(name)
@@ -255,8 +259,10 @@ class _Interpreter:
         sizes = None
         if shape is not None and all(isinstance(size, int) for size in shape):
             sizes = tuple(const(size) for size in shape if isinstance(size, int))
+        if array is not None and array.dtype.kind not in "iub":
+            array = None
         content = None
-        if array is not None and array.dtype.kind in "iub" and array.size <= MAX_CONTENT:
+        if array is not None and array.size <= MAX_CONTENT:
             content = objects([const(int(n)) for n in array.reshape(-1)], array.shape)
         reader = None if array is not None else lambda: self.constants.value(name)
         return Value(FIXED, sizes, content, array, read=reader)

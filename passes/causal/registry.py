@@ -150,7 +150,9 @@ class Op:
     @cached_property
     def rows(self) -> rows.Op:
         """The node as the row analysis sees it: its attributes, and the elements of small integers."""
-        return rows.Op(self.node, self.opset, [None if v is None else row_value(v) for v in self.inputs], self.symbols)
+        read = self.node.op_type in _READS_SCALES
+        values = [None if v is None else row_value(v, read=read) for v in self.inputs]
+        return rows.Op(self.node, self.opset, values, self.symbols)
 
     def get(self, index: int) -> Value | None:
         """Return input `index`, None when it is left out."""
@@ -208,15 +210,19 @@ def known(value: Value) -> Shape:
     return value.shape
 
 
-def row_value(value: Value) -> row_states.Value:
-    """Return a value as the row analysis has it."""
+#: Operators whose row rules read constants that are no integers.
+_READS_SCALES = frozenset({"Resize", "Upsample"})
+
+
+def row_value(value: Value, *, read: bool = False) -> row_states.Value:
+    """Return a value as the row analysis has it. `read`: with the elements of any constant."""
     state: row_states.State = ROW_FREE
     if isinstance(value.state, Counted):
         state = BATCH_SIZE
     elif isinstance(value.state, Causal):
         first = value.places[0]
         state = Row(first.axis, first.block, first.before)
-    return row_states.Value(state, value.shape, value.content, value.constant)
+    return row_states.Value(state, value.shape, value.content, value.array() if read else value.constant)
 
 
 def by_row_rules(op: Op) -> list[Value] | None:

@@ -308,6 +308,7 @@ class _Search:
             positions=self.positions,
             pasts={past: axis for past, axis in self.pasts.items() if past in frontier},
             ones=self.proof.ones_inputs,
+            told=self.proof.told,
         )
 
     def _behind(self, nodes: frozenset[int], given: Sequence[str]) -> frozenset[int]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from actcache.passes.graph.nodes import element_bits
+from actcache.passes.graph.nodes import element_bits, is_constant_node
 from actcache.passes.graph.view import GraphView
 
 Array = npt.NDArray[np.generic]
@@ -26,11 +26,15 @@ class ConstantValues:
     Args:
         view: The model.
         read: Reads external data.
+
+    Attributes:
+        told: Initializers and results of ``Constant`` nodes whose values were asked for, or are a part of such values.
     """
 
     def __init__(self, view: GraphView, read: ReadTensor) -> None:
         self._view, self._read = view, read
         self._known: dict[str, Array | None] = {}
+        self.told: set[str] = set()
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """Return the shape of a constant; None if it is not a constant, or too large to be read."""
@@ -52,8 +56,11 @@ class ConstantValues:
     def _find(self, name: str) -> Array | None:
         tensor = self._view.initializer(name)
         if tensor is not None:
+            self.told.add(name)
             return self._stored(tensor)
         nodes, leaves = self._closure(name)
+        self.told.update(tensor.name for tensor in leaves)
+        self.told.update(node.output[0] for node in nodes if is_constant_node(node))
         stored = [onnx.numpy_helper.from_array(self._stored(t), t.name) for t in leaves]
         graph = onnx.helper.make_graph(nodes, "constant", [], [onnx.ValueInfoProto(name=name)], stored)
         try:

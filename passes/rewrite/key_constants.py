@@ -17,24 +17,25 @@ constant, says which is which::
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 import onnx
 
 from actcache.passes.graph.nodes import all_nodes, element_bits, is_constant_node, node_attribute, subgraphs
 from actcache.passes.graph.view import GraphView
 from actcache.passes.identity.fingerprint import canonical_walk
 from actcache.passes.region import Region
-from actcache.passes.rewrite.weight_samples import SAMPLE_NUMBERS, digest_numbers
+from actcache.passes.rewrite.weight_samples import DIGEST_NUMBERS, SAMPLE_NUMBERS, digest_numbers
 
 #: Element types that every supported onnxruntime hands to custom operators. Strings are among them.
 _LAST_TYPE = onnx.TensorProto.FLOAT8E5M2FNUZ
-#: Types of axes, shapes and flags.
-_STRUCTURE = frozenset(map(np.dtype, (np.int32, np.int64, np.bool_)))
 #: They take scales of sizes as floating-point numbers.
 _READ_SCALES = frozenset({"Resize", "Upsample"})
+#: They compute with integers as with weights.
+_QUANTISES = re.compile("(Dynamic|De)?[Qq]uantize.*|QLinear.*|.*Integer(ToFloat)?|QAttention|QGemm|MatMulNBits")
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ class KeyConstants:
         names: Those that its keys cover: initializers, and small values of ``Constant`` nodes. Those of less than a
             byte an element are left out: the oldest onnxruntime does not hand them to custom operators.
         are_all: Whether the region computes with no others.
-        assumed: Per constant that the proof rests on its number, and the four of its digest.
+        assumed: Those whose values the proof rests on. Not all of them have to be among the others.
     """
 
     names: tuple[str, ...]
     are_all: bool
-    assumed: tuple[int, ...]
+    assumed: tuple[str, ...] = ()
 
 
 def key_constants(
@@ -58,8 +59,7 @@ def key_constants(
     nodes: frozenset[int],
     live_outs: Sequence[str],
     behind: frozenset[int] = frozenset(),
-    *,
-    masks: bool = False,
+    told: Collection[str] = (),
 ) -> KeyConstants:
     """Return what the keys of a region cover, in an order that does not depend on names.
 
@@ -69,25 +69,25 @@ def key_constants(
         live_outs: Its results.
         behind: :attr:`~actcache.passes.region.Region.behind`. Values of ``Constant`` nodes that only these read are
             left out: such a node may move into another region.
-        masks: Whether the proof may rest on numbers of any type, as one about masks does.
+        told: :attr:`~actcache.passes.region.Region.told`.
     """
     found = _constants(view, nodes | behind, live_outs)
     names = tuple(name for name in found if _is_covered(view, name) and not _may_move(view, name, nodes, behind))
     around = all_nodes(view.model.graph.node[index] for index in nodes | behind)
     bodies = [body for node in around for body in subgraphs(node)]
     are_all = len(names) == len(found) and not any(map(_has_constants, bodies))
-    return KeyConstants(names, are_all, tuple(n for name in names for n in _assumed(view, name, masks)))
+    assumed = dict.fromkeys(name for name in names if _tells_places(view, name))
+    assumed |= dict.fromkeys(name for name in sorted(told) if _is_covered(view, name))
+    return KeyConstants(names, are_all, tuple(assumed))
 
 
-def _assumed(view: GraphView, name: str, masks: bool) -> list[int]:
-    """Return number and digest of a constant that a proof may have looked at: an axis, a shape, a flag, a scale."""
+def _tells_places(view: GraphView, name: str) -> bool:
+    """Whether a proof may have looked at a constant: at an axis, a shape, a flag, a scale."""
     value = view.value(name)
-    if value is None or value.dtype.kind not in "fiub":
-        return []
     readers = {view.model.graph.node[index].op_type for index in view.consumers.get(name, ())}
-    if not masks and value.dtype not in _STRUCTURE and readers.isdisjoint(_READ_SCALES):
-        return []
-    return [number_of(name), *digest_numbers(onnx.numpy_helper.from_array(value))]
+    if value is None or value.dtype.kind not in "iub":
+        return value is not None and value.dtype.kind == "f" and not readers.isdisjoint(_READ_SCALES)
+    return not readers or not all(map(_QUANTISES.fullmatch, readers))
 
 
 def _has_constants(body: onnx.GraphProto) -> bool:
@@ -114,9 +114,10 @@ def _constants(view: GraphView, nodes: frozenset[int], live_outs: Sequence[str])
     return list(found)
 
 
-def constants_behind(view: GraphView, region: Region) -> tuple[str, ...]:
+def constants_behind(view: GraphView, region: Region) -> frozenset[str]:
     """Return the constants that a region's lookup has to be shown, though nodes of other regions read them."""
-    return key_constants(view, region.nodes, region.live_outs, region.behind).names if region.behind else ()
+    own = frozenset(key_constants(view, region.nodes, region.live_outs, region.behind).names)
+    return (own if region.behind else frozenset()) | region.told - own
 
 
 def _may_move(view: GraphView, name: str, nodes: frozenset[int], behind: frozenset[int]) -> bool:
@@ -159,9 +160,27 @@ def take_samples(node: onnx.NodeProto, inputs: Sequence[tuple[str, str, Sequence
 def cover_constants(lookup: onnx.NodeProto, constants: KeyConstants) -> None:
     """Tell a lookup what its keys cover."""
     _add_numbers(lookup, "key_constants", [number_of(name) for name in constants.names])
-    _add_numbers(lookup, "assumed_constants", constants.assumed)
     if constants.are_all:
         lookup.attribute.append(onnx.helper.make_attribute("all_constants", 1))
+
+
+def assume_constants(lookup: onnx.NodeProto, view: GraphView, names: Sequence[str], weight_file: Path | None) -> None:
+    """Tell a lookup which constants its region's proof rests on, with the values that they have in a model.
+
+    Args:
+        lookup: The node.
+        view: The model.
+        names: The constants.
+        weight_file: Where external weights are.
+    """
+    numbers: list[int] = []
+    for name in names:
+        tensor = view.initializer(name)
+        if tensor is None and (value := view.value(name)) is not None:
+            tensor = onnx.numpy_helper.from_array(value, name)
+        if tensor is not None:
+            numbers += [number_of(name), *digest_numbers(tensor, weight_file)]
+    _add_numbers(lookup, "assumed_constants", numbers)
 
 
 def lies_in(lookup: onnx.NodeProto, region: str) -> None:
@@ -196,7 +215,7 @@ def renumber(node: onnx.NodeProto, kept: Collection[int], scope: str) -> None:
 
     So constants of one name in two branches of an ``If`` are not taken for one.
     """
-    steps = {"constants": 1, "key_constants": 1, "assumed_constants": 5, "samples": SAMPLE_NUMBERS + 1}
+    steps = {"constants": 1, "key_constants": 1, "assumed_constants": 1 + DIGEST_NUMBERS, "samples": 1 + SAMPLE_NUMBERS}
     for name, step in steps.items():
         attribute = node_attribute(node, name) or onnx.AttributeProto()
         for place in range(0, len(attribute.ints), step):

@@ -38,6 +38,7 @@ from actcache.passes.rewrite.hit_branch import hit_branch, is_fetched
 from actcache.passes.rewrite.kept_region import keep_region
 from actcache.passes.rewrite.key_constants import (
     KeyConstants,
+    assume_constants,
     cover_constants,
     key_constants,
     lies_in,
@@ -95,8 +96,7 @@ def outline_in(
     for index, node in enumerate(model.graph.node):
         if node.domain == DOMAIN and nodes.issuperset(current.consumers[node.output[0]]):
             nodes.add(index)
-    masks = isinstance(region.cut, PrefixCut)
-    constants = key_constants(view, region.nodes, region.live_outs, region.behind, masks=masks)
+    constants = key_constants(view, region.nodes, region.live_outs, region.behind, region.told)
     stay = {name for index in region.shared for name in view.writes[index]}
     shared = {index for index in nodes if not stay.isdisjoint(current.writes[index])}
     now = replace(region, nodes=frozenset(nodes), shared=frozenset(shared))
@@ -274,9 +274,11 @@ class _Outliner:
         node.attribute.extend(handing_over(self.region, self.mark, branch, self.fetched))
         elsewhere = {*moved, *self._stated_constants()}
         there = {*self.view.producer, *(tensor.name for tensor in self.graph.initializer)}  # others: in inner branches
-        here = [name for name in self.constants.names if name in there and name not in elsewhere]
+        known = dict.fromkeys((*self.constants.names, *self.constants.assumed))
+        here = [name for name in known if name in there and name not in elsewhere]
         take_constants(node, [(name, name) for name in here])
         cover_constants(node, self.constants)
+        assume_constants(node, self.view, self.constants.assumed, self.weight_file)
         return node
 
     def _identity_attributes(self, complete: int = 0) -> list[onnx.AttributeProto]:

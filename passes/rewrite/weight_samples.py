@@ -34,8 +34,10 @@ _TYPES = frozenset({_T.FLOAT, _T.DOUBLE, _T.FLOAT16, _T.BFLOAT16, _T.INT8, _T.UI
 _LEAST_OPSET = 5
 #: From this version on, Slice has its bounds as inputs.
 _BOUNDS_ARE_INPUTS = 10
+#: How many numbers a digest is.
+DIGEST_NUMBERS = 4
 #: How many numbers :func:`sample_numbers` gives.
-SAMPLE_NUMBERS = 10
+SAMPLE_NUMBERS = 2 + 2 * DIGEST_NUMBERS
 #: Most elements of a sample.
 _MOST = 1024
 
@@ -112,9 +114,14 @@ def sample_numbers(tensor: onnx.TensorProto, weight_file: Path | None) -> list[i
     return [places.start, places.step, *np.frombuffer(digests, "<i8").tolist()]
 
 
-def digest_numbers(tensor: onnx.TensorProto) -> list[int]:
-    """Return the digest of a constant that is stored in the model, as four numbers."""
-    digest = _digest(tensor.data_type, tuple(tensor.dims), _elements(tensor, None))
+def digest_numbers(tensor: onnx.TensorProto, weight_file: Path | None) -> list[int]:
+    """Return the digest of a constant, as four numbers.
+
+    Args:
+        tensor: Of elements of a byte or more, but no strings.
+        weight_file: Where its data is, if it is not stored in the model.
+    """
+    digest = _digest(tensor.data_type, tuple(tensor.dims), _elements(tensor, weight_file))
     return [int(number) for number in np.frombuffer(digest, "<i8")]
 
 

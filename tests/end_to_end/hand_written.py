@@ -154,7 +154,9 @@ def batch(*rows: float, width: int = 3) -> Array:
 class Named(Protocol):
     """Whatever has the id of a region."""
 
-    id: str
+    @property
+    def id(self) -> str:
+        """The region's name."""
 
 
 class Control:

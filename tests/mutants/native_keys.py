@@ -13,6 +13,10 @@ _ORIGINS, _IDENTITY = "policy/origins.cc", "ops/session_identity.cc"
 _WEIGHTS = "ops/session_constants.cc"
 
 BREAKS = [
+    Break(_WEIGHTS, "if (found == digests_.end() || found->second != one.digest) return false;", "",
+        "what a proof rests on may be replaced"),
+    Break(_LOOKUP, "if (!call.passes) call.passes = !keying_.ProofHolds(io);", "",
+        "a proof that does not hold is used"),
     Break(_PARTS, "static_cast<std::int64_t>(tensor.type),", "0,", "no element type"),
     Break(_PARTS, "static_cast<std::int64_t>(tensor.dims.size())};", "0};", "no rank"),
     Break(_PARTS, "for (const std::int64_t axis : axes) words.push_back(axis);", "", "no row axis"),
