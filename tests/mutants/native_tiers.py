@@ -81,7 +81,7 @@ _TRUST = [
     Break(_KEEPER, "if (plan.tails != nullptr) Tiers::Process().Remove(TierKeyOf(key, plan.tails[unit]));", "",
         "a value that differs stays in the tiers"),
     Break(_KEEPER, "(plan.flags[unit] & kReplace) != 0); }", "false); }", "a refresh does not reach the tiers"),
-    Break(_TIERS, "if (!list->empty()) AdoptSecret(list->back()->tier->secret());", "",
+    Break(_TIERS, "if (!opened.list_->empty()) AdoptSecret(opened.list_->back()->tier->secret());", "",
         "keys are not those of the store"),
     Break(_TIERS, "std::memcpy(name.data() + sizeof(key), &tail, sizeof(tail));",
         "std::memset(name.data() + sizeof(key), 0, sizeof(tail));", "half of a name is empty"),
