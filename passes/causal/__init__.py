@@ -5,6 +5,7 @@
 ``forms``            how entries are computed from their own positions: masks are followed by it
 ``bounds``           between which numbers a form lies where one position is later than another
 ``magnitudes``       how large the numbers of a tensor may get, by weights and normalisations
+``written_norms``    normalisations that are written as operators
 ``registry``         the registry of rules, and what a rule sees and says of its node
 ``closing``          whether a mask closes what is later than each position
 ``joining``          positions under broadcasting and in products

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
+from actcache.passes.causal.written_norms import WrittenNorms, attribute_of
 from actcache.passes.graph.constant_values import ConstantValues
 from actcache.passes.graph.op_facts import canonical_domain
 from actcache.passes.graph.view import GraphView
@@ -59,11 +60,6 @@ class Magnitude:
         return Magnitude(self.most + other.most, self.norm + other.norm, self.total + other.total)
 
 
-def _attribute(node: onnx.NodeProto, name: str) -> Any:
-    """The value of an attribute, or None."""
-    return next((onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name), None)
-
-
 def _product(a: float, b: float) -> float:
     return 0.0 if 0.0 in (a, b) else a * b
 
@@ -84,6 +80,7 @@ class Magnitudes:
 
     def __init__(self, view: GraphView, constants: ConstantValues, shape: Callable[[str], Shape | None]) -> None:
         self.view, self._constants, self._shape = view, constants, shape
+        self._norms = WrittenNorms(view, self.constant, self.rank)
         self._known: dict[str, Magnitude] = {}
         self._depth = 0
 
@@ -124,74 +121,20 @@ class Magnitudes:
         return None if array is None or array.dtype.kind not in "fiu" else array
 
     def width(self, name: str, axis: int = -1) -> int | None:
-        """Return the size of an axis, the last one, if it is a number."""
-        proven, declared = self._shape(name), self.view.shape(name) or ()
-        if proven is not None:
-            return proven[axis].value if len(proven) >= -axis else None
-        size = declared[axis] if len(declared) >= -axis else None
-        return size if isinstance(size, int) and size > 0 else None
+        """Return the size of an axis, the last one, if it is proven to be a number: declarations may be stale."""
+        proven = self._shape(name) or ()
+        return proven[axis].value if len(proven) >= -axis else None
 
     def rank(self, name: str) -> int | None:
         """Return how many axes a tensor has."""
-        shape = self._shape(name) or self.view.shape(name)
+        shape = self._shape(name)
         return None if shape is None else len(shape)
 
     def normalised(self, node: onnx.NodeProto) -> Magnitude | None:
-        """Return the bounds of d / √(mean(d²) + ε), a normalisation that is written as operators: ‖result‖ ≤ √n."""
-        for d, other in (node.input, reversed(node.input)) if node.op_type == "Mul" else (node.input,):
-            root = self._written(other, "Reciprocal") if node.op_type == "Mul" else other
-            sums = self._written(root, "Sqrt")
-            mean = next((part for part in self._parts(sums) if part not in self.view.constants), None)
-            squares = self._written(mean, "ReduceMean")
-            width = self.width(d)
-            if width and squares and self._over_last(mean) and self._positive(sums) and self._is_square(squares, d):
-                return Magnitude(norm=math.sqrt(width) * _ROUNDING)
-        return None
-
-    def _node(self, name: str | None) -> onnx.NodeProto | None:
-        index = self.view.producer.get(name or "")
-        return None if index is None else self.view.model.graph.node[index]
-
-    def _written(self, name: str | None, operator: str) -> str | None:
-        """Return the first operand of the node that writes a tensor, if it is this operator."""
-        node = self._node(name)
-        return node.input[0] if node is not None and (node.domain, node.op_type) == ("", operator) else None
-
-    def _parts(self, name: str | None) -> list[str]:
-        node = self._node(name)
-        return list(node.input) if node is not None and node.op_type == "Add" else []
-
-    def _positive(self, sums: str | None) -> bool:
-        """Whether what is added is a constant that is not negative."""
-        added = [self.constant(part) for part in self._parts(sums) if part in self.view.constants]
-        return len(added) == 1 and added[0] is not None and bool((added[0] >= np.zeros_like(added[0])).all())
-
-    def _over_last(self, name: str | None) -> bool:
-        node = self._node(name)
-        if node is None or not node.input:
-            return False
-        given = _attribute(node, "axes")
-        axes = list(given) if given else None
-        if axes is None and len(node.input) > 1:
-            array = self.constant(node.input[1])
-            axes = None if array is None else [int(axis) for axis in array.reshape(-1)]
-        rank = self.rank(node.input[0])
-        return axes == [-1] or (rank is not None and axes == [rank - 1])
-
-    def _is_square(self, squares: str, d: str) -> bool:
-        node = self._node(squares)
-        if node is None or node.op_type not in ("Pow", "Mul"):
-            return False
-        if node.op_type == "Pow":
-            power = self.constant(node.input[1])
-            return power is not None and bool((power == 2).all()) and self._is_same(node.input[0], d)
-        return all(self._is_same(read, d) for read in node.input)
-
-    def _is_same(self, a: str, b: str) -> bool:
-        """Whether two tensors are one, or differences of the same two."""
-        one, other = self._node(a), self._node(b)
-        differences = one is not None and other is not None and one.op_type == other.op_type == "Sub"
-        return a == b or (differences and list(one.input) == list(other.input))  # type: ignore[union-attr]
+        """Return the bounds of a normalisation that is written as operators: ‖result‖ ≤ √n. None: it is none."""
+        d = self._norms.normalised_by(node)
+        width = None if d is None else self.width(d)
+        return None if width is None else Magnitude(norm=math.sqrt(width) * _ROUNDING)
 
 
 def _of_constant(array: npt.NDArray[np.generic] | None) -> Magnitude:
@@ -230,7 +173,7 @@ def _reshaped(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
 def _looked_up(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
     """Rows of a table."""
     found, rank = all_.of(node.input[0]), all_.rank(node.input[0])
-    axis = int(_attribute(node, "axis") or 0)
+    axis = int(attribute_of(node, "axis") or 0)
     return found if rank is not None and axis % rank != rank - 1 else Magnitude(found.most)
 
 
@@ -270,7 +213,7 @@ def _divided(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
 
 def _layer_norm(scale: int, bias: int | None) -> _Rule:
     def rule(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
-        width, axis = all_.width(node.input[0]) or all_.width(node.input[scale]), _attribute(node, "axis")
+        width, axis = all_.width(node.input[0]), attribute_of(node, "axis")
         rank = all_.rank(node.input[0])
         if width is None or axis not in (None, -1, None if rank is None else rank - 1):
             return UNKNOWN
@@ -278,13 +221,14 @@ def _layer_norm(scale: int, bias: int | None) -> _Rule:
         if len(node.input) > scale and node.input[scale]:
             found = found.scaled(all_.most(node.input[scale]))
         moved = bias is not None and len(node.input) > bias and node.input[bias]
-        return found.plus(all_.of(node.input[bias])) if moved and bias is not None else found
+        # A bias of size 1 is added to all entries.
+        return found.plus(Magnitude(all_.most(node.input[bias])).along(width)) if moved and bias is not None else found
 
     return rule
 
 
 def _softmax(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
-    rank, axis = all_.rank(node.input[0]), _attribute(node, "axis")
+    rank, axis = all_.rank(node.input[0]), attribute_of(node, "axis")
     over_last = axis == -1 or (axis is None and all_.view.opsets.get("", 1) >= _LAST_AXIS)
     over_last = over_last or (rank is not None and axis == rank - 1)
     return Magnitude(1.0, 1.0, _ROUNDING) if over_last else Magnitude(1.0)
@@ -298,7 +242,7 @@ def _matmul(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
     """Each entry is a sum of products along an axis of features."""
     a, b = node.input[0], node.input[1]
     weights = all_.constant(b)
-    if node.op_type == "Gemm" and _attribute(node, "transB") and weights is not None:
+    if node.op_type == "Gemm" and attribute_of(node, "transB") and weights is not None:
         weights = weights.T
     found = all_.of(a)
     if weights is not None and weights.ndim == _MATRIX:
@@ -323,8 +267,8 @@ def _of_products(all_: Magnitudes, a: str, b: str) -> float:
 
 
 def _gemm(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
-    plain = all(_attribute(node, name) in (None, 1.0) for name in ("alpha", "beta"))
-    if not plain or _attribute(node, "transA"):
+    plain = all(attribute_of(node, name) in (None, 1.0) for name in ("alpha", "beta"))
+    if not plain or attribute_of(node, "transA"):
         return UNKNOWN
     found = _matmul(all_, node) if all_.constant(node.input[1]) is not None else UNKNOWN
     if len(node.input) > _MATRIX and node.input[_MATRIX]:
@@ -355,7 +299,7 @@ def _clipped(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
 
 def _einsum(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
     """Two operands, summed along axes of known sizes."""
-    text = _attribute(node, "equation").decode().replace(" ", "")
+    text = attribute_of(node, "equation").decode().replace(" ", "")
     given, _, result = text.partition("->")
     labels = given.split(",")
     if len(labels) != _MATRIX or not result or "." in text:
@@ -370,11 +314,12 @@ def _einsum(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
 
 
 def _fused_matmul(all_: Magnitudes, node: onnx.NodeProto) -> Magnitude:
-    if any(_attribute(node, name) for name in ("transA", "transBatchA", "transBatchB")):
+    if any(attribute_of(node, name) for name in ("transA", "transBatchA", "transBatchB")):
         return UNKNOWN
-    alpha, count = _attribute(node, "alpha"), all_.width(node.input[0])
+    alpha, count = attribute_of(node, "alpha"), all_.width(node.input[0])
     a, b = (all_.most(name) for name in node.input)
-    return UNKNOWN if count is None else Magnitude(_product(count * a, b) * (1 if alpha is None else abs(alpha)))
+    factor = _ROUNDING * (1 if alpha is None else abs(alpha))
+    return UNKNOWN if count is None else Magnitude(_product(count * a, b) * factor)
 
 
 _RULES: Mapping[tuple[str, str], _Rule] = {

@@ -13,6 +13,8 @@ from causal_checks import assert_goes_on, assert_refused
 from actcache.passes.causal.magnitudes import Magnitudes
 from actcache.passes.graph.constant_values import ConstantValues
 from actcache.passes.graph.view import GraphView
+from actcache.passes.rows.sizes import Symbols, const
+from actcache.passes.rows.state import Shape
 from tests.conformance.causal.sketches import POSITIONS, SCORES, WIDTH, WORDS, Sketch, build
 from tests.conformance.causal.truth import looks_ahead, session
 
@@ -52,6 +54,7 @@ OPEN: dict[str, str] = {
     "over rows": "y = LayerNormalization<axis=0>(x, scale3)",
     "by the root of another": f"d = Sin(x) {ROOT} y = Div(x, r)",
     "by the root over another axis": f"d = Identity(x) {ROOT.replace('-1', '1')} y = Div(d, r)",
+    "by one root for several": f"d = Identity(x) {ROOT.replace('axes=[-1]', 'axes=[-1], keepdims=0')} y = Div(d, r)",
     "by the root of less": f"d = Identity(x) {ROOT.replace('Add', 'Sub')} y = Div(d, r)",
     "by what may be nothing": "t = Sin(x) y = Div(one, t)",
     "a sum over positions": "t = Tanh(x) k = Transpose<perm=[0, 2, 1]>(t) y = MatMul(k, t)",
@@ -78,6 +81,7 @@ def graph(nodes: str) -> onnx.ModelProto:
         n: np.array(v, np.float32) for n, v in {"eps": 1e-5, "half": 0.5, "one": 1, "two": 2, "low": -3}.items()
     }
     weights |= {"high": np.array(4, np.float32), "many": np.array(900, np.float32)}
+    weights |= {"high1": np.array([4], np.float32), "ones": np.ones((WIDTH, WIDTH), np.float32)}
     weights |= {"heads": np.array([0, 0, 2, WIDTH // 2]), "rows": np.array([-1, WIDTH])}
     model.graph.initializer.extend(onnx.numpy_helper.from_array(v, n) for n, v in weights.items())
     model.graph.output[0].type.tensor_type.ClearField("shape")
@@ -85,8 +89,22 @@ def graph(nodes: str) -> onnx.ModelProto:
 
 
 def bound(model: onnx.ModelProto, name: str = "y") -> float:
-    view = GraphView(model)
-    return Magnitudes(view, ConstantValues(view, onnx.numpy_helper.to_array), lambda name: None).most(name)
+    view, symbols = GraphView(model), Symbols()
+
+    def proven(tensor: str) -> Shape | None:
+        sizes = view.shape(tensor)
+        return None if sizes is None else tuple(const(s) if isinstance(s, int) else symbols.fresh("s") for s in sizes)
+
+    return Magnitudes(view, ConstantValues(view, onnx.numpy_helper.to_array), proven).most(name)
+
+
+def test_a_bias_of_size_1_is_added_to_all_entries() -> None:
+    assert bound(graph("n = LayerNormalization(x, scale, high1) y = MatMul(n, ones)")) >= 4 * WIDTH
+
+
+def test_declared_sizes_are_not_believed() -> None:
+    view = GraphView(graph(BOUNDED["LayerNormalization"]))
+    assert Magnitudes(view, ConstantValues(view, onnx.numpy_helper.to_array), lambda name: None).most("y") == math.inf
 
 
 @pytest.mark.parametrize("name", BOUNDED)
